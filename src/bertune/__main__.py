@@ -1,0 +1,5 @@
+"""`python -m bertune` is the same as `bertune`."""
+
+from bertune.cli import main
+
+main()

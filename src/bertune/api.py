@@ -1,0 +1,104 @@
+"""Owns the public functions: they return values, raise BertuneError, and print nothing."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bertune.apply import Evaluation, Model, load_model
+from bertune.config import nested
+from bertune.errors import ConfigError
+from bertune.prepare import Prepared, prepare
+from bertune.report import write_report
+from bertune.run import Run, open_run
+from bertune.source import resolve_source
+from bertune.train.events import Event, Finished
+from bertune.train.fit import fit
+
+Overrides = Mapping[str, Any] | None
+
+
+def train(
+    source: object,
+    labels: Sequence[object] | None = None,
+    *,
+    overrides: Overrides = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+) -> Run:
+    """Fine-tunes a model and returns its run, with scores, predictions and a report in its folder.
+
+    `source` is a data file, a named data set, a settings file, a table (pandas, Arrow, Hugging Face dataset, list
+    of dicts), a dict of such tables by split, or a list of texts or pairs beside their `labels`. `overrides` are
+    settings by key, as {"train.epochs": 3}. Raises InputError, RunExistsError, RunBusyError, ResourceError,
+    DivergedError, Interrupted; until training begins nothing is written.
+    """
+    run = None
+    for event in training(source, labels, overrides=overrides, out=out, resume=resume):
+        if isinstance(event, Finished):
+            run = event.run
+    assert run is not None, "a training that raises nothing ends with Finished"
+    return run
+
+
+def training(
+    source: object,
+    labels: Sequence[object] | None = None,
+    *,
+    overrides: Overrides = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+) -> Iterator[Event]:
+    """What `train` does, as a generator of events for a caller that shows them."""
+    resolved = resolve_source(source, overrides, labels)
+    folder = _run_folder(source, out, resume) or Path("runs") / resolved.name
+    for event in fit(resolved, folder, resume):
+        if isinstance(event, Finished):
+            write_report(event.run)
+        yield event
+
+
+def check(source: object, labels: Sequence[object] | None = None, *, overrides: Overrides = None) -> Prepared:
+    """Everything training would find out before it starts; nothing is written. Raises InputError."""
+    return prepare(resolve_source(source, overrides, labels))
+
+
+def load(source: Run | str | Path, *, overrides: Overrides = None) -> Model:
+    """A trained model from a run, a run folder, or a model folder somebody sent. Raises ModelError, InputError."""
+    return load_model(source, nested(overrides))
+
+
+def evaluate(source: Run | Model | str | Path, data: object, *, overrides: Overrides = None) -> Evaluation:
+    """Scores of a trained model on a labelled file or table. Raises InputError."""
+    model = source if isinstance(source, Model) else load(source, overrides=overrides)
+    table, columns, _ = model.open(data, need_label=True)
+    return model.evaluate(table, columns)
+
+
+def predict(
+    source: Run | Model | str | Path, data: Iterable[Any] | str | Path, *, overrides: Overrides = None
+) -> list[Any]:
+    """Predictions for a list of texts or pairs, or for every row of a file or table, in order; None for a row
+    without text. Raises InputError."""
+    model = source if isinstance(source, Model) else load(source, overrides=overrides)
+    if isinstance(data, list | tuple) and not (data and isinstance(data[0], Mapping)):
+        return model.predict(data)
+    table, columns, _ = model.open(data, need_label=False)
+    return [prediction for _, prediction in model.stream(table, columns)]
+
+
+def report(run: Run | str | Path) -> Path:
+    """Writes the report of a run again and returns the path of its page. Raises InputError."""
+    return write_report(run if isinstance(run, Run) else open_run(run))
+
+
+def _run_folder(source: object, out: str | Path | None, resume: bool) -> Path | None:
+    """The folder asked for: `out`, or the run folder that is itself given as the source of a resumed run."""
+    is_run = isinstance(source, str | Path) and (Path(source) / "manifest.json").is_file()
+    if not is_run:
+        return None if out is None else Path(out)
+    assert isinstance(source, str | Path)
+    if not resume and out is None:
+        raise ConfigError(
+            f"{source} is a run: continue it with --resume, or repeat it in another folder with --out"
+        )
+    return Path(source) if out is None else Path(out)

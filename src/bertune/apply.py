@@ -1,0 +1,172 @@
+"""Owns putting a trained model to work: predicting texts and files, scoring files."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bertune.config import Config, resolve
+from bertune.data.columns import Columns, choose_columns
+from bertune.data.memory import table_from_memory
+from bertune.data.rows import Row
+from bertune.data.tables import Table, open_table
+from bertune.errors import DataError
+from bertune.infer import STREAM_CHUNK, Outcome, Predictor, chunks, plain
+from bertune.metrics.scores import Scores
+from bertune.model_folder import LoadedModel, load
+from bertune.nn.device import make_machine
+from bertune.prepare import Encoder, known_column_names, read_examples
+from bertune.run import Run
+
+_PLAIN_COLUMNS = {1: ("text",), 2: ("text_a", "text_b")}  # for texts that come without a name
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model scores on a file."""
+
+    scores: dict[str, float | None]
+    details: dict[str, Any]  # per class, confusion matrix, by batch; plain JSON
+    num_examples: int
+    num_truncated: int
+    loss: float | None
+    lines: list[dict[str, Any]]  # one per example, as in the predictions folder of a run
+
+
+class Model:
+    """A trained model, ready to predict. Made by `bertune.load`."""
+
+    def __init__(self, loaded: LoadedModel, config: Config) -> None:
+        self.labels = loaded.labels
+        self.config = config
+        self._task = loaded.task
+        self._contract = loaded.contract
+        machine = make_machine(config.machine)
+        model = loaded.model.to(machine.device)
+        self._predictor = Predictor(model, loaded.task, loaded.labels, machine, machine.infer_precision)
+        self._encoder = Encoder(loaded.task, loaded.tokenizer, loaded.contract.max_length, loaded.labels)
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns the model was trained on: one, or two for pairs."""
+        return self._contract.columns.text
+
+    @property
+    def line_columns(self) -> tuple[str, ...]:
+        """What to call the texts of plain lines: as in training, unless they had numbers for names."""
+        names = self._contract.columns.text
+        return _PLAIN_COLUMNS[len(names)] if any(name.isdecimal() for name in names) else names
+
+    def to_json(self, prediction: Any) -> dict[str, Any]:
+        """A prediction as plain JSON values; every value None for a row without text."""
+        if prediction is None:
+            sample = self._task.Prediction
+            return {field.name: None for field in fields(sample)}
+        return plain(prediction)
+
+    def predict(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Any]:
+        """One prediction per text, or per pair of texts, in order. Raises DataError for what is no text."""
+        if isinstance(texts, str):
+            raise DataError(f'predict takes a list of texts; for one text: predict(["{texts[:30]}"])')
+        wanted = len(self.text_columns)
+        rows = []
+        for number, item in enumerate(texts):
+            parts = (item,) if isinstance(item, str) else tuple(item)
+            if len(parts) != wanted or not all(isinstance(part, str) for part in parts):
+                needs = "a text" if wanted == 1 else "a pair of texts"
+                raise DataError(f"item {number} of the list is {item!r}; this model takes {needs}")
+            rows.append(dict(zip(_PLAIN_COLUMNS[wanted], parts, strict=True)))
+        if not rows:
+            return []
+        table = table_from_memory(rows)
+        columns = Columns(_PLAIN_COLUMNS[wanted], None, None)
+        return [prediction for _, prediction in self.stream(table, columns)]
+
+    def stream(self, table: Table, columns: Columns) -> Iterator[tuple[Row, Any]]:
+        """Each row with its prediction, in order; None for a row without text. Holds a few thousand rows."""
+        for rows in chunks(table.rows(), STREAM_CHUNK):
+            has_text = [_has_text(row, columns) for row in rows]
+            examples = [
+                self._task.parse(row, Columns(columns.text, None, columns.id))
+                for row, has in zip(rows, has_text, strict=True)
+                if has
+            ]
+            predictions = iter(self._run(examples)[0].predictions)
+            for row, has in zip(rows, has_text, strict=True):
+                yield row, next(predictions) if has else None
+
+    def evaluate(self, table: Table, columns: Columns) -> Evaluation:
+        """Scores on a table with labels. Raises DataError for rows that cannot be scored."""
+        examples = read_examples(table, self._task, columns)
+        outcome, num_truncated = self._run(examples)
+        scores: Scores = self._task.score(outcome.predictions, examples, self.labels)
+        lines = [
+            {"id": e.id, "source": str(e.origin), "text": list(e.texts), "gold": e.gold, **plain(p)}
+            for e, p in zip(examples, outcome.predictions, strict=True)
+        ]
+        return Evaluation(scores.values, scores.details, len(examples), num_truncated, outcome.loss, lines)
+
+    def open(self, source: object, need_label: bool) -> tuple[Table, Columns, tuple[str, ...]]:
+        """A table in a file or in memory, and its columns: the training file's where it has them, else inferred."""
+        data = self.config.data
+        if isinstance(source, str | Path):
+            table = open_table(source, data, known_column_names(self._task, self._contract.columns))
+        else:
+            table = table_from_memory(source)
+        return table, *self.columns_of(table, need_label)
+
+    def columns_of(self, table: Table, need_label: bool) -> tuple[Columns, tuple[str, ...]]:
+        """The columns of an opened table, and notes on what was inferred."""
+        data, trained = self.config.data, self._contract.columns
+        given: dict[str, Any] = {}
+        if data.text is None and set(trained.text) <= set(table.columns):
+            given["text"] = trained.text
+        if data.label is None and trained.label in table.columns and need_label:
+            given["label"] = trained.label
+        if data.id is None and trained.id in table.columns:
+            given["id"] = trained.id
+        columns, notes = choose_columns(
+            table,
+            data.model_copy(update=given),
+            self._task.text_names,
+            self._task.label_names,
+            need_label,
+        )
+        if len(columns.text) != len(trained.text):
+            raise DataError(
+                f"{table.name}: this model was trained on {len(trained.text)} text column(s) and "
+                f"{len(columns.text)} are given: data.text={','.join(columns.text)}"
+            )
+        return columns, (*table.notes, *notes)
+
+    def _run(self, examples: list[Any]) -> tuple[Outcome, int]:
+        if not examples:
+            return Outcome([], None), 0
+        sequences = self._encoder(examples)
+        num_truncated = len({s.group for s in sequences if s.num_removed})
+        self.num_truncated += num_truncated
+        return self._predictor(examples, sequences), num_truncated
+
+    num_truncated = 0  # texts cut to the model's length since it was loaded
+
+
+def load_model(source: Run | str | Path, overrides: Mapping[str, Any] | None = None) -> Model:
+    """The model of a run, or of a model folder. Raises ModelError, InputError."""
+    folder = source.path if isinstance(source, Run) else Path(source)
+    if (folder / "manifest.json").is_file():
+        folder = folder / "model"
+    settings = {key: dict(values) for key, values in (overrides or {}).items()}
+    own = {
+        key: str(settings.get(section, {}).pop(name))
+        for key, (section, name) in {
+            "task.name": ("task", "name"),
+            "model.head": ("model", "head"),
+        }.items()
+        if name in settings.get(section, {})
+    }
+    loaded = load(folder, own)
+    return Model(loaded, resolve({"data": loaded.contract.reading}, settings))
+
+
+def _has_text(row: Row, columns: Columns) -> bool:
+    return all(str(row.values.get(column) or "").strip() for column in columns.text)

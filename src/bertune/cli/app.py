@@ -1,0 +1,64 @@
+"""Owns the command line as a whole: its verbs, its exit codes, and how an error is said."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+import typer
+
+from bertune.cli import check, evaluate, predict, report, train
+from bertune.errors import BertuneError
+
+HELP = """Fine-tune a BERT-family encoder on your own texts, trust the result, and put it to work.
+
+  bertune train reviews.csv model.name=minilm     from a file of texts to a run folder with a model
+  bertune predict runs/reviews new.csv            what the model says about other texts
+
+Settings are written key=value after the arguments: train.epochs=4 data.text=review data.label=stars.
+Messages go to stderr, results to stdout. Exit codes: 0 fine, 1 refused, 2 usage, 3 the input has a
+problem, 4 disk or memory is used up, 130 interrupted.
+"""
+
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("train")(train.train)
+app.command("check")(check.check)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("report")(report.report)
+
+
+def main() -> None:
+    """Entry point of `bertune`."""
+    with errors_said():
+        app()
+
+
+@contextlib.contextmanager
+def errors_said() -> Iterator[None]:
+    """One message on stderr and the right exit code for every error a user can meet; no traceback."""
+    try:
+        yield
+    except BertuneError as error:
+        print(f"{_kind(error)}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except MemoryError:
+        print("error: memory is used up; try a lower machine.tokens, or a smaller model", file=sys.stderr)
+        sys.exit(4)
+    except BrokenPipeError:
+        # The reader of our output, such as head, has gone; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _kind(error: BertuneError) -> str:
+    return "interrupted" if error.exit_code == 130 else "error"

@@ -1,0 +1,27 @@
+"""`bertune check`: what is in the data, before any training is paid for."""
+
+from typing import Annotated
+
+import typer
+
+from bertune.cli.arguments import AsJson, Settings, print_json
+
+
+def check(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="what `bertune train` takes")],
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at the data: rows, label balance, token lengths, truncation, duplicates. Trains and writes nothing."""
+    from bertune import api
+    from bertune.cli import show
+    from bertune.config import parse_overrides
+
+    prepared = api.check(source, overrides=parse_overrides(settings or []))
+    if as_json:
+        print_json({**prepared.audit, "notes": prepared.notes, "warnings": prepared.warnings})
+        return
+    console = show.results()
+    show.data_summary(console, prepared.notes, prepared.audit)
+    for text in prepared.warnings:
+        show.warn(console, text)

@@ -1,0 +1,47 @@
+"""`bertune evaluate`: how a trained model scores on a labelled file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bertune.cli.arguments import AsJson, RunFolder, Settings, print_json
+
+
+def evaluate(
+    run: RunFolder,
+    data: Annotated[str, typer.Argument(metavar="FILE", help="a labelled data file")],
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a trained model on a labelled file."""
+    from bertune import api
+    from bertune.cli import show
+    from bertune.config import parse_overrides
+
+    model = api.load(run, overrides=parse_overrides(settings or []))
+    table, columns, notes = model.open(data, need_label=True)
+    found = model.evaluate(table, columns)
+    name = Path(data).name.split(".")[0]
+    if as_json:
+        print_json(
+            {
+                "run": run,
+                "scores": {name: found.scores},
+                "details": {name: found.details},
+                "examples": found.num_examples,
+                "truncated": found.num_truncated,
+            }
+        )
+        return
+    console = show.messages()
+    for note in notes:
+        show.say(console, note, "dim")
+    if found.num_truncated:
+        show.warn(
+            console,
+            f"{found.num_truncated:,} of {found.num_examples:,} texts are truncated, as in training",
+        )
+    show.say(console, f"{found.num_examples:,} texts")
+    show.results().print(show.score_table({name: found.scores}))
+    show.results().print(show.class_table(found.details))

@@ -1,0 +1,100 @@
+"""`bertune predict`: what a trained model says about texts, streamed in input order."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from bertune.cli.arguments import RunFolder, Settings
+
+if TYPE_CHECKING:
+    from bertune.apply import Model
+
+
+def predict(
+    run: RunFolder,
+    data: Annotated[str, typer.Argument(metavar="FILE|-", help="a data file, or - for lines on stdin")],
+    settings: Settings = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="write to this file: .jsonl or .csv; default stdout", show_default=False),
+    ] = None,
+    csv_format: Annotated[bool, typer.Option("--csv", help="write CSV; default JSON lines")] = False,
+) -> None:
+    """Predict every row of a file, or every line of stdin.
+
+    Your own columns are kept; label and probabilities are added. A row without text gets an empty label.
+    """
+    from bertune import api
+    from bertune.cli import show
+    from bertune.config import parse_overrides
+    from bertune.run import replacing
+
+    model = api.load(run, overrides=parse_overrides(settings or []))
+    lines = _lines(model, data)
+    as_csv = csv_format or (out is not None and out.suffix == ".csv")
+    counts = {"rows": 0, "without_text": 0}
+    counted = _counted(lines, counts)
+    if out is None:
+        _write(counted, sys.stdout, as_csv)
+    else:
+        with replacing(out) as staging, staging.open("w", encoding="utf-8", newline="") as file:
+            _write(counted, file, as_csv)
+    console = show.messages()
+    if counts["without_text"]:
+        show.warn(console, f"{counts['without_text']:,} rows have no text; their label is empty")
+    if model.num_truncated:
+        show.warn(
+            console,
+            f"{model.num_truncated:,} texts are longer than the model was trained on and were truncated",
+        )
+    where = "" if out is None else f" into {out}"
+    show.say(console, f"{counts['rows']:,} rows{where}", "dim")
+
+
+def _lines(model: "Model", data: str) -> Iterator[dict[str, Any]]:
+    from bertune.data.tables import open_lines
+
+    if data == "-":
+        table = open_lines(sys.stdin, "<stdin>", model.line_columns)
+        columns, _ = model.columns_of(table, need_label=False)
+    else:
+        table, columns, _ = model.open(data, need_label=False)
+    for row, prediction in model.stream(table, columns):
+        yield {**row.values, **model.to_json(prediction)}
+
+
+def _counted(lines: Iterator[dict[str, Any]], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        counts["rows"] += 1
+        counts["without_text"] += line["label"] is None
+        yield line
+
+
+def _write(lines: Iterator[dict[str, Any]], file: TextIO, as_csv: bool) -> None:
+    if not as_csv:
+        for line in lines:
+            file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        return
+    writer = None
+    for line in lines:
+        flat = _flat(line)
+        if writer is None:
+            writer = csv.DictWriter(file, list(flat))
+            writer.writeheader()
+        writer.writerow(flat)
+
+
+def _flat(line: dict[str, Any]) -> dict[str, Any]:
+    """Nested objects as columns of their own: probabilities.good, probabilities.bad."""
+    flat: dict[str, Any] = {}
+    for key, value in line.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": v for inner, v in value.items()}
+        else:
+            flat[key] = value
+    return flat

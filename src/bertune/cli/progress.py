@@ -1,0 +1,118 @@
+"""Owns what is seen while training: a progress bar, and a line per evaluation."""
+
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bertune.cli import show
+from bertune.train.events import DataReady, Evaluated, Event, Finished, Started, Stepped, Warned
+
+_RECENT_STEPS = 50  # over which texts/s and the shown loss are averaged
+_COLUMNS = ("step", "epoch", "train loss", "val loss", "seconds")
+_SHOWN_SCORES = 3
+_QUIET_SECONDS = 30  # without a terminal a line this often says that training goes on
+
+
+class TrainingView:
+    """Shows the events of a training on a console; use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._recent: deque[tuple[float, int, float]] = deque(maxlen=_RECENT_STEPS)
+        self._has_header = False
+        self._scores: tuple[str, ...] = ()
+        self._last_line = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar: Any = None
+
+    def __enter__(self) -> "TrainingView":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        """Draws one event."""
+        match event:
+            case DataReady(prepared):
+                self._scores = prepared.encoder.task.scores[:_SHOWN_SCORES]
+                show.data_summary(self._console, prepared.notes, prepared.audit)
+                for text in prepared.warnings:
+                    show.warn(self._console, text)
+            case Started(run, manifest, resumed_at):
+                self._started(str(run.path), manifest, resumed_at)
+            case Stepped(step, total):
+                self._recent.append((step.seconds, step.examples, step.loss))
+                self._stepped(step.number, step.lr, total)
+            case Evaluated(line):
+                self._evaluated(line)
+            case Warned(text):
+                show.warn(self._console, text)
+            case Finished():
+                pass
+
+    def _started(self, path: str, manifest: dict[str, Any], resumed_at: int) -> None:
+        model, plan, machine = manifest["model"], manifest["training"], manifest["machine"]
+        trained = sum(b["parameters"] for b in model["blocks"] if b["trained"])
+        if model["weights"] == "random":
+            show.warn(
+                self._console,
+                f"{model['name']} has no weights: the encoder starts from random numbers and learns from these texts alone",
+            )
+        show.say(
+            self._console,
+            f"\n{model['class']} from {model['name']}: {model['parameters']:,} parameters, {trained:,} trained; "
+            f"{machine['device']}, {machine['precision']}",
+        )
+        begin = f"going on after step {resumed_at:,} of" if resumed_at else "training"
+        show.say(self._console, f"{begin} {plan['total_steps']:,} steps into {path}\n")
+        self._bar = self._progress.add_task(
+            "training", total=plan["total_steps"], completed=resumed_at, state=""
+        )
+
+    def _stepped(self, number: int, lr: float, total: int) -> None:
+        seconds = sum(s for s, _, _ in self._recent)
+        rate = sum(n for _, n, _ in self._recent) / max(seconds, 1e-9)
+        loss = sum(loss for _, _, loss in self._recent) / len(self._recent)
+        state = f"loss {loss:.4f}  lr {lr:.1e}  {rate:,.0f} texts/s"
+        self._progress.update(self._bar, completed=number, state=state)
+        if not self._console.is_terminal and time.monotonic() - self._last_line > _QUIET_SECONDS:
+            left = seconds / len(self._recent) * (total - number)
+            self._line(f"step {number:,}/{total:,}  {state}  {left / 60:.1f} min left")
+
+    def _evaluated(self, line: dict[str, Any]) -> None:
+        chosen = [name for name in self._scores if name in line]
+        if not self._has_header:
+            self._has_header = True
+            header = "".join(f"{name:>11}" for name in (*_COLUMNS[:4], *chosen, _COLUMNS[4]))
+            self._line(header)
+        values = [
+            f"{line['step']:,}",
+            f"{line['epoch']:g}",
+            f"{line['train_loss']:.4f}",
+            "" if line["loss"] is None else f"{line['loss']:.4f}",
+            *(show.number(line[name]) for name in chosen),
+            f"{line['seconds']:.1f}",
+        ]
+        kept = "  best so far" if line["is_best"] else ""
+        self._line("".join(f"{value:>11}" for value in values) + kept)
+
+    def _line(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        show.say(self._console, text)

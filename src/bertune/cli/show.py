@@ -1,0 +1,97 @@
+"""Owns how results look in a terminal: plain words and aligned tables, the same with and without colour."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+MOST_LABELS = 12
+
+
+def messages() -> Console:
+    """Where human text goes: stderr."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def results() -> Console:
+    """Where results go: stdout."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """A line of text that may hold anything a user's file holds: no markup is read from it."""
+    console.print(Text(text, style=style))
+
+
+def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, Any]) -> None:
+    """What is in the data: where it is from, rows, balance, lengths, duplicates."""
+    for note in notes:
+        say(console, note, "dim")
+    splits = manifest["data"]["splits"]
+    table = _table("", "rows", "repeated", "truncated", "tokens: median", "p95", "p99", "longest")
+    for name, split in splits.items():
+        tokens = split["tokens"]
+        table.add_row(
+            name, f"{split['rows']:,}", f"{split['duplicates']:,}", f"{split['truncated']:,}",
+            *(f"{tokens[key]:,}" for key in ("p50", "p95", "p99", "max")),
+        )  # fmt: skip
+    console.print(table)
+    console.print(_balance(splits))
+    length = manifest["max_length"]
+    say(
+        console,
+        f"max_length {length['value']}: {length['why']} (the model takes {length['model_limit']:,})",
+    )
+    shares = splits["train"]["truncated_at"]
+    if shares:
+        cuts = ", ".join(f"{n} would cut {share:.1%}" for n, share in shares.items())
+        say(console, f"of the training texts a max_length of {cuts}")
+
+
+def _balance(splits: Mapping[str, Any]) -> Table:
+    table = _table("label", *splits)
+    labels = list(splits["train"]["labels"])
+    for label in labels[:MOST_LABELS]:
+        counts = [(split["labels"].get(label, 0), split["rows"]) for split in splits.values()]
+        table.add_row(Text(label), *(f"{count:,} ({count / rows:.1%})" for count, rows in counts))
+    if len(labels) > MOST_LABELS:
+        table.add_row(Text(f"… {len(labels)} labels in all"))
+    return table
+
+
+def warn(console: Console, text: str) -> None:
+    """Something that deserves attention."""
+    say(console, f"warning: {text}", "yellow")
+
+
+def score_table(scores: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """Scores in rows, splits in columns."""
+    table = _table("score", *scores)
+    names = list(dict.fromkeys(name for split in scores.values() for name in split))
+    for name in names:
+        table.add_row(name, *(number(split.get(name)) for split in scores.values()))
+    return table
+
+
+def class_table(details: Mapping[str, Any]) -> Table:
+    """Precision, recall, F1 and support per class."""
+    table = _table("label", "precision", "recall", "f1", "support")
+    for row in details.get("per_class", []):
+        values = (number(row[key]) for key in ("precision", "recall", "f1"))
+        table.add_row(Text(row["label"]), *values, f"{row['support']:,}")
+    return table
+
+
+def number(value: float | None) -> str:
+    """A score as text."""
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
+    for position, header in enumerate(headers):
+        table.add_column(header, justify="left" if position == 0 else "right", no_wrap=position > 0)
+    return table

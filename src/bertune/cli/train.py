@@ -1,0 +1,68 @@
+"""`bertune train`: from a source to a run folder."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bertune.cli.arguments import AsJson, Settings, print_json
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="a data file, a named data set (demo, cola, cord19 …), a settings file, or a run folder to resume",
+    ),
+]
+
+
+def train(
+    source: Source,
+    settings: Settings = None,
+    out: Annotated[
+        Path | None, typer.Option(help="the run folder; default runs/NAME", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the last whole checkpoint")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune an encoder on labelled texts.
+
+    \b
+    bertune train reviews.csv model.name=minilm data.text=review data.label=stars
+    bertune train cola model.name=minilm train.epochs=4 --out runs/cola --json
+    """
+    from bertune.api import training
+    from bertune.cli import show
+    from bertune.cli.progress import TrainingView
+    from bertune.config import parse_overrides
+    from bertune.train.events import Finished
+
+    console = show.messages()
+    run = None
+    with TrainingView(console) as view:
+        for event in training(source, overrides=parse_overrides(settings or []), out=out, resume=resume):
+            view.show(event)
+            if isinstance(event, Finished):
+                run = event.run
+    assert run is not None
+    manifest = run.manifest
+    if as_json:
+        print_json(_as_json(str(run.path), manifest))
+        return
+    best, timings = manifest["training"]["best"], manifest["timings"]
+    early = ", stopped early" if manifest["training"]["stopped_early"] else ""
+    value = show.number(best["value"])
+    show.say(
+        console,
+        f"\nkept step {best['step']:,} of {manifest['training']['total_steps']:,} "
+        f"(best validation {best['score']}, {value}{early}); {timings['train_examples_per_second']:,.0f} texts/s, "
+        f"{timings['total_seconds']:,.0f} s in all\n",
+    )
+    show.results().print(show.score_table(manifest["scores"]))
+    show.say(console, f"\nmodel    {run.model_path}\nreport   {run.path / 'report' / 'index.html'}")
+    show.say(console, f"use it   bertune predict {run.path} FILE")
+
+
+def _as_json(path: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    wanted = ("scores", "details", "training", "timings", "peak_memory_mb", "warnings")
+    return {"run": path, "status": manifest["status"], **{key: manifest[key] for key in wanted}}

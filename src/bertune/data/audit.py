@@ -1,0 +1,76 @@
+"""Owns what is said about the data before any training is paid for: balance, lengths, truncation, duplicates."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bertune.data.rows import Origin
+
+_PERCENTILES = (50, 90, 95, 99)
+_TRIAL_LENGTHS = (64, 128, 256, 512)
+Texts = tuple[str, ...]
+
+
+def audit_split(
+    texts: Sequence[Texts], gold: Sequence[Any], lengths: Sequence[int], max_length: int
+) -> dict[str, Any]:
+    """What one split holds. `lengths` are token counts before any truncation, special tokens included."""
+    tokens = np.asarray(lengths)
+    first_label: dict[Texts, Any] = {}
+    repeated = conflicting = 0
+    for text, label in zip(texts, gold, strict=True):
+        if text in first_label:
+            repeated += 1
+            conflicting += label != first_label[text]
+        first_label.setdefault(text, label)
+    top = max(8, int(np.ceil(tokens.max() / 8)) * 8)
+    counts, edges = np.histogram(tokens, bins=min(40, top // 2), range=(0, top))
+    return {
+        "rows": len(texts),
+        "labels": {str(k): v for k, v in sorted(Counter(gold).items(), key=lambda item: -item[1])},
+        "duplicates": repeated,
+        "conflicting_duplicates": int(conflicting),
+        "truncated": int((tokens > max_length).sum()),
+        "tokens": {
+            "min": int(tokens.min()),
+            **{f"p{p}": int(np.percentile(tokens, p, method="higher")) for p in _PERCENTILES},
+            "max": int(tokens.max()),
+            "mean": round(float(tokens.mean()), 1),
+        },
+        "truncated_at": {
+            str(n): round(float((tokens > n).mean()), 4) for n in _TRIAL_LENGTHS if n < tokens.max()
+        },
+        "histogram": {"edges": [round(float(e), 1) for e in edges], "counts": counts.tolist()},
+    }
+
+
+def shared_texts(splits: Mapping[str, Sequence[Texts]]) -> dict[str, int]:
+    """For each two splits, how many rows of the second have a text that the first has too."""
+    names = list(splits)
+    found: dict[str, int] = {}
+    for i, first in enumerate(names):
+        known = set(splits[first])
+        for second in names[i + 1 :]:
+            found[f"{first}/{second}"] = sum(text in known for text in splits[second])
+    return found
+
+
+def all_numbers(texts: Sequence[Texts]) -> bool:
+    """Whether some text column holds nothing but numbers, which is most likely the wrong column."""
+    return any(all(_is_number(text[column]) for text in texts) for column in range(len(texts[0])))
+
+
+def longest(lengths: Sequence[int], origins: Sequence[Origin]) -> tuple[int, Origin]:
+    """The largest token count and where it is."""
+    position = int(np.argmax(np.asarray(lengths)))
+    return lengths[position], origins[position]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,228 @@
+"""Owns how the bytes of a file become lines of text: unpacking, decoding, naming what is wrong."""
+
+import codecs
+import gzip
+import io
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bertune.errors import ConfigError, DataError
+
+# zlib.error and EOFError come from the middle of a damaged file, BadGzipFile from its start.
+DAMAGED_GZIP = (gzip.BadGzipFile, zlib.error, EOFError)
+
+_CHUNK = 1 << 16
+_MAGIC = {
+    b"\x1f\x8b": "a gzip file; give its name the suffix .gz",
+    b"PAR1": "a Parquet file; say data.reader=parquet",
+    b"PK\x03\x04": "an Excel workbook or a zip archive; save the table as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the table as CSV UTF-8",
+}
+_BOMS = {  # UTF-32 first: its little-endian mark begins with UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_UTF16 = ("utf-16-le", "utf-16-be")
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the name says that the file is gzip-compressed."""
+    return path.suffix.casefold() == ".gz"
+
+
+def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    """The file's bytes, unpacked where its name ends in .gz. Raises DataError if it cannot be opened."""
+    try:
+        return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def text_lines(path: Path, encoding: str) -> Iterator[str]:
+    """The physical lines of a text file with their line ends, without a BOM.
+
+    `encoding` is a name, or "auto" for UTF-8. Raises DataError with line and byte where they do not fit.
+    """
+    codec = _codec(encoding)
+    number = 0
+    try:
+        with open_bytes(path) as binary:
+            if encoding == "auto":
+                _refuse_other_formats(path, binary.peek(_CHUNK)[:_CHUNK])
+            # newline="" leaves line ends inside quoted cells as they are, and splits at \r and \r\n too
+            lines = io.TextIOWrapper(binary, encoding=codec, newline="")
+            for number, line in enumerate(lines, start=1):
+                if "\0" in line:
+                    raise DataError(nul_found(str(path), number, line))
+                yield line.removeprefix("\ufeff") if number == 1 else line
+    except UnicodeDecodeError:
+        raise DataError(_wrong_bytes(path, encoding)) from None
+    except DAMAGED_GZIP as error:
+        raise DataError(damaged_gzip(path, f"after line {number}", error)) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read after line {number}: {error.strerror}") from error
+
+
+def nul_found(file: str, number: int, line: str) -> str:
+    """The error text for a NUL byte in a line."""
+    place = f"character {line.index(chr(0)) + 1}"
+    return (
+        f"{file}, line {number}: there is a NUL byte at {place} of the line. Texts hold none, so the"
+        " file is damaged or no text; remove the byte, or write the file again"
+    )
+
+
+def damaged_gzip(path: Path, where: str, error: Exception) -> str:
+    """The error text for a gzip file that cannot be unpacked."""
+    return (
+        f"{path} is no gzip file, or damaged or cut short {where} ({error});"
+        " compress or download it again, or take .gz off its name if it is not compressed"
+    )
+
+
+def _codec(encoding: str) -> str:
+    if encoding == "auto":
+        return "utf-8"
+    try:
+        "".encode(encoding)  # unlike codecs.lookup this also refuses "hex", "zip" and the like
+    except LookupError:
+        raise ConfigError(
+            f'data.encoding: there is no text encoding "{encoding}"; common ones are utf-8, utf-16,'
+            " gb18030, big5, cp1252, latin-1 and shift_jis"
+        ) from None
+    return encoding
+
+
+def _refuse_other_formats(path: Path, head: bytes) -> None:
+    for magic, advice in _MAGIC.items():
+        if head.startswith(magic):
+            raise DataError(f"{path}, line 1: this is no text; it begins like {advice}")
+    for bom, name in _BOMS.items():
+        if head.startswith(bom):
+            raise DataError(
+                f"{path}, line 1: the byte order mark at byte 0 says {name.upper()}; say data.encoding={name}"
+            )
+    wide = _utf16_without_bom(head)
+    if wide:
+        raise DataError(
+            f"{path}, line 1: from byte {head.index(0)} on there is a NUL byte beside each letter,"
+            f" as in UTF-16; say data.encoding={wide}"
+        )
+
+
+def _utf16_without_bom(head: bytes) -> str | None:
+    """UTF-16 has a NUL beside each ASCII character; even Chinese has line ends, tabs or commas."""
+    if head.count(0) < max(2, len(head) // 100):
+        return None
+    units = Counter(head[i : i + 2] for i in range(0, len(head), 2))
+    little, big = (sum(units[char.encode(codec)] for char in "\n\t,") for codec in _UTF16)
+    if max(little, big) < max(2, head.count(b"\n") // 2):
+        return None
+    return _UTF16[0] if little > big else _UTF16[1]
+
+
+@dataclass(frozen=True)
+class _BadByte:
+    """The first byte that does not fit: its place, what was read before it and what follows."""
+
+    offset: int
+    line: int
+    num_wide: int  # characters beyond ASCII that were decoded before it
+    at_end: bool
+    sample: bytes  # from the start of its line on
+
+
+def _wrong_bytes(path: Path, encoding: str) -> str:
+    bad = _find_bad_byte(path, _codec(encoding))
+    unpacked = " of the unpacked file" if is_gzip(path) else ""
+    expected = "UTF-8" if encoding == "auto" else encoding
+    if bad.at_end:
+        return (
+            f"{path}, line {bad.line}: the file ends in the middle of a character at byte"
+            f" {bad.offset}{unpacked}; it was cut short, so get or write it again"
+        )
+    seen = f"{path}, line {bad.line}: byte {bad.offset}{unpacked} is not {expected}"
+    if encoding != "auto":
+        return f"{seen}; name another encoding, or leave data.encoding=auto for UTF-8"
+    if bad.num_wide > 10:
+        return f"{seen}, though all before it is; the line is damaged, so repair it or save the file again"
+    likely = likely_encoding(bad.sample)
+    if likely is None:
+        return f"{seen}; name the file's encoding, as in data.encoding=cp1251, or save it as UTF-8"
+    codec, title = likely
+    read_so = bad.sample.splitlines()[0].decode(codec, "replace")[:60]
+    return f'{seen}; it looks like {title}: if "{read_so}" reads well, say data.encoding={codec}'
+
+
+def _find_bad_byte(path: Path, codec: str) -> _BadByte:
+    decoder = codecs.getincrementaldecoder(codec)()
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    start, line, num_wide = 0, 1, 0
+    with open_bytes(path) as binary:
+        while True:
+            chunk = binary.read(_CHUNK)
+            num_held = len(decoder.getstate()[0])  # bytes of a character that the last chunk cut
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                offset = start - num_held + error.start
+                text = error.object[: error.start].decode(codec, "ignore")
+                line += newlines.decode(text, final=True).count("\n")
+                num_wide += _num_wide(text)
+                return _BadByte(offset, line, num_wide, not chunk, _from_line_start(binary, offset))
+            assert chunk, "these bytes were refused once"
+            start += len(chunk)
+            line += newlines.decode(text).count("\n")
+            num_wide += _num_wide(text)
+
+
+def _num_wide(text: str) -> int:
+    return len(text) - len(text.encode("ascii", "ignore"))
+
+
+def _from_line_start(binary: gzip.GzipFile | io.BufferedReader, offset: int) -> bytes:
+    nearby = max(0, offset - _CHUNK)
+    binary.seek(nearby)
+    line_start = nearby + binary.read(offset - nearby).rfind(b"\n") + 1
+    binary.seek(line_start)
+    return binary.read(_CHUNK)
+
+
+def likely_encoding(sample: bytes) -> tuple[str, str] | None:
+    """Codec and title of the older encoding that a sample of a text is probably in, if that is plain."""
+    num_high = len(sample) - len(sample.translate(None, _HIGH))
+    runs = [len(run) for run in re.findall(rb"[\x80-\xff]{2,}", sample)]
+    # Chinese is written in pairs of high bytes, Western accents stand alone among ASCII letters.
+    if sum(runs) > num_high / 2:
+        share, codec, title = max(_common_share(sample, *kind) for kind in _CHINESE)
+        if share > 0.8:
+            return codec, title
+        if max(runs) > 3:
+            return None
+    undefined = sample.translate(None, bytes(set(range(256)) - set(b"\x81\x8d\x8f\x90\x9d")))
+    return "latin-1" if undefined else "cp1252", "Latin-1 or cp1252 (Western European)"
+
+
+_HIGH = bytes(range(0x80, 0x100))
+# Lead bytes of punctuation and of the characters of everyday use: GB 2312 and Big5 both put those first.
+_CHINESE = (
+    ("gb18030", "GB18030 (simplified Chinese)", b"\xa1\xa3\xb0\xd7"),
+    ("big5", "Big5 (traditional Chinese)", b"\xa1\xa3\xa4\xc6"),
+)
+
+
+def _common_share(sample: bytes, codec: str, title: str, leads: bytes) -> tuple[float, str, str]:
+    """How much of what is not ASCII reads as common characters in a codec, from 0 to 1."""
+    wide = [char for char in sample.decode(codec, "replace") if char > "\x7f"]
+    low_mark, high_mark, low, high = leads
+    common = 0
+    for char in wide:
+        pair = char.encode(codec, "ignore")
+        common += len(pair) == 2 and (low_mark <= pair[0] <= high_mark or low <= pair[0] <= high)
+    return common / max(1, len(wide)), codec, title

@@ -1,0 +1,62 @@
+"""Owns reading JSON: a list of objects, or an object that holds one such list."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from bertune.config import DataConfig
+from bertune.data.encodings import text_lines
+from bertune.data.readers._cells import shortened
+from bertune.data.readers._objects import json_kind, object_rows
+from bertune.data.rows import Row
+from bertune.errors import DataError, listed
+
+SUFFIXES = (".json",)
+
+
+def read(path: Path, options: DataConfig) -> Iterator[Row]:
+    """The rows of a JSON file, held in memory; a row's line is its number in the list, from 1."""
+    text = "".join(text_lines(path, options.encoding))
+    return object_rows(enumerate(_the_list(path, _parsed(path, text)), start=1), str(path), "row")
+
+
+def _parsed(path: Path, text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{path}, line {error.lineno}"
+        if error.msg == "Extra data":
+            raise DataError(
+                f"{place}: after a first JSON value there is another; if every line is an object of its"
+                " own, say data.reader=jsonl"
+            ) from error
+        line = text.split("\n")[error.lineno - 1]
+        raise DataError(
+            f"{place}: this is no JSON ({error.msg}, column {error.colno}): {shortened(line)};"
+            " correct the file"
+        ) from error
+
+
+def _the_list(path: Path, content: object) -> list[object]:
+    if isinstance(content, list):
+        return content
+    wanted = 'expected a list of objects, [{"text": "…"}, …]'
+    if not isinstance(content, dict):
+        raise DataError(f"{path}, line 1: {wanted}, found {json_kind(content)}")
+    lists = {
+        key: value
+        for key, value in content.items()
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value)
+    }
+    if len(lists) == 1:
+        return next(iter(lists.values()))
+    if lists:
+        raise DataError(
+            f"{path}, line 1: found several lists of objects, {listed(list(lists))};"
+            " write the one you mean to a file of its own"
+        )
+    inside = [f'"{key}": {json_kind(value)}' for key, value in content.items()]
+    raise DataError(
+        f"{path}, line 1: {wanted}, found an object with {listed(inside, 6) or 'nothing in it'};"
+        ' write it as a list (pandas: to_json(orient="records"))'
+    )

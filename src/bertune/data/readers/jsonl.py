@@ -1,0 +1,41 @@
+"""Owns reading JSON Lines: one object a line."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bertune.config import DataConfig
+from bertune.data.encodings import text_lines
+from bertune.data.readers._cells import shortened
+from bertune.data.readers._objects import object_rows
+from bertune.data.rows import Row
+from bertune.errors import DataError
+
+SUFFIXES = (".jsonl", ".ndjson")
+
+
+def read(path: Path, options: DataConfig) -> Iterator[Row]:
+    """The rows of a JSON Lines file, streamed; blank lines are skipped."""
+    return rows_of_lines(enumerate(text_lines(path, options.encoding), start=1), str(path))
+
+
+def rows_of_lines(lines: Iterable[tuple[int, str]], file: str) -> Iterator[Row]:
+    """The rows of numbered lines of JSON."""
+    return object_rows(_objects(lines, file), file, "line")
+
+
+def _objects(lines: Iterable[tuple[int, str]], file: str) -> Iterator[tuple[int, object]]:
+    for number, line in lines:
+        if line.isspace() or not line:
+            continue
+        try:
+            yield number, json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(_no_json(f"{file}, line {number}", line, error)) from error
+
+
+def _no_json(place: str, line: str, error: json.JSONDecodeError) -> str:
+    seen = f"{place}: this is no JSON ({error.msg}, column {error.colno}): {shortened(line)}"
+    if line.strip() in ("[", "{"):
+        return f"{seen}; if the whole file is one JSON list, say data.reader=json"
+    return f'{seen}; every line must be one complete object, {{"text": "…"}}'

@@ -1,0 +1,80 @@
+"""Owns prediction: examples in, predictions out in the same order; used by training, evaluation and prediction."""
+
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, fields
+from itertools import islice
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from bertune.nn.device import Machine
+from bertune.nn.model import TextModel
+from bertune.tasks import Labels, Task
+from bertune.text.batches import micro_batches
+from bertune.text.sequences import Sequence, collate
+
+STREAM_CHUNK = 2048  # rows held at once: enough to sort by length, little enough for any memory
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a model says about some examples."""
+
+    predictions: list[Any]
+    loss: float | None  # mean over all terms; None where the examples have no gold
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model with what it takes to run it."""
+
+    model: TextModel
+    task: Task
+    labels: Labels
+    machine: Machine
+    precision: str  # fp32 or bf16
+    poll: Callable[[], None] = lambda: None  # called between batches; may raise to stop
+
+    def __call__(self, examples: SequenceOf[Any], sequences: SequenceOf[Sequence]) -> Outcome:
+        """Predictions in the order of `examples`; `sequences` are theirs, as `task.encode` gave them."""
+        outputs: list[Tensor | None] = [None] * len(sequences)
+        loss_sum, num_terms = 0.0, 0
+        was_training = self.model.training
+        self.model.eval()
+        with torch.inference_mode(), self.machine.autocast(self.precision):
+            for positions in micro_batches([len(s) for s in sequences], self.machine.tokens):
+                self.poll()
+                batch = collate([sequences[i] for i in positions]).to(self.machine.device)
+                batch_outputs = self.model(batch)
+                if batch.gold is not None:
+                    loss, count = self.task.loss(batch_outputs, batch)
+                    loss_sum, num_terms = loss_sum + float(loss), num_terms + int(count)
+                for position, output in zip(positions, batch_outputs.float().cpu(), strict=True):
+                    outputs[position] = output
+        self.model.train(was_training)
+        by_group: list[list[Tensor]] = [[] for _ in examples]
+        for sequence, output in zip(sequences, outputs, strict=True):
+            assert output is not None
+            by_group[sequence.group].append(output)
+        predictions = [
+            self.task.decode(torch.stack(group), example, self.labels)
+            for group, example in zip(by_group, examples, strict=True)
+        ]
+        return Outcome(predictions, loss_sum / num_terms if num_terms else None)
+
+
+def plain(prediction: Any) -> dict[str, Any]:
+    """A prediction as plain JSON values."""
+    return {field.name: getattr(prediction, field.name) for field in fields(prediction)}
+
+
+Item = TypeVar("Item")
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Consecutive lists of at most `size` items."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

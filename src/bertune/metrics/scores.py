@@ -1,0 +1,17 @@
+"""Owns the shape every task's scores have."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+LOWER_IS_BETTER = {"loss", "log_loss"}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores by name, with what a report shows beside them."""
+
+    values: dict[str, float | None]  # None where a score is undefined, as ROC-AUC on texts of one class
+    details: dict[str, Any] = field(default_factory=dict)  # plain JSON: per class, confusion matrix, by batch
+
+    def __getitem__(self, name: str) -> float | None:
+        return self.values[name]

@@ -1,0 +1,72 @@
+"""Owns a model's parameters seen as blocks: embeddings, layers, head; and which of them are frozen."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from bertune.errors import ConfigError
+from bertune.nn.model import TextModel
+
+
+@dataclass(frozen=True)
+class Block:
+    """A named part of the model."""
+
+    name: str
+    parameters: list[nn.Parameter]
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters)
+
+    @property
+    def is_trained(self) -> bool:
+        return any(p.requires_grad for p in self.parameters)
+
+
+def blocks(model: TextModel) -> list[Block]:
+    """The model's parameters by block, in order: embeddings, each layer, the encoder's rest, the head."""
+    layers = _layers(model)
+    owner: dict[int, str] = {}
+    for parameter in model.encoder.embeddings.parameters():
+        owner[id(parameter)] = "embeddings"
+    for number, layer in enumerate(layers):
+        owner.update({id(parameter): f"layer {number}" for parameter in layer.parameters()})
+    for parameter in model.encoder.parameters():
+        owner.setdefault(id(parameter), "pooler")
+    names = ["embeddings", *(f"layer {n}" for n in range(len(layers))), "pooler", "head"]
+    members: dict[str, list[nn.Parameter]] = {name: [] for name in names}
+    for parameter in model.parameters():
+        members[owner.get(id(parameter), "head")].append(parameter)
+    return [Block(name, parameters) for name, parameters in members.items() if parameters]
+
+
+def freeze(model: TextModel, what: str | int) -> None:
+    """Takes gradients off the embeddings, the first k layers with the embeddings, or the whole encoder.
+
+    Dropout in the frozen part stays on while training, as with `requires_grad = False` in plain PyTorch.
+    Raises ConfigError when the model has fewer layers.
+    """
+    if what == "none":
+        return
+    if what == "encoder":
+        frozen = list(model.encoder.parameters())
+    else:
+        layers = _layers(model)
+        num_layers = what if isinstance(what, int) else 0
+        if num_layers > len(layers):
+            raise ConfigError(f"train.freeze={what}: this encoder has {len(layers)} layers")
+        frozen = list(model.encoder.embeddings.parameters())
+        for layer in layers[:num_layers]:
+            frozen += list(layer.parameters())
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+
+
+def _layers(model: TextModel) -> list[nn.Module]:
+    """The encoder's layers, bottom first: the first module list as long as the configuration says."""
+    expected = model.encoder.config.num_hidden_layers
+    for module in model.encoder.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == expected:
+            return list(module)
+    raise ConfigError(f"cannot find the layers of a {model.encoder.config.model_type} encoder")

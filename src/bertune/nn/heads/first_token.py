@@ -1,0 +1,24 @@
+"""Owns the plainest head: the first token's hidden state, dropout, one linear layer. No pooler."""
+
+import torch
+from torch import Tensor, nn
+
+from bertune.text.sequences import Batch
+
+
+class FirstToken(nn.Module):
+    """Outputs [S, num_outputs] from the hidden state of each sequence's first token ([CLS])."""
+
+    def __init__(self, hidden_size: int, num_outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(hidden_size, num_outputs)
+
+    def forward(self, hidden_TH: Tensor, batch: Batch) -> Tensor:
+        first_S = torch.cumsum(batch.lengths_S, 0) - batch.lengths_S
+        first_SH = hidden_TH[first_S.to(hidden_TH.device)]
+        logits: Tensor = self.classifier(self.dropout(first_SH))
+        return logits
+
+
+HEAD = FirstToken

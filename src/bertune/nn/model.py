@@ -1,0 +1,225 @@
+"""Owns the model a run trains: an encoder with a head, built, saved and loaded in the Hugging Face layout.
+
+Dimensions: B sequences, L longest sequence, T tokens without padding, H hidden size.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from bertune.errors import ConfigError, ModelError
+from bertune.nn.heads import StandardHead
+from bertune.nn.packed import first_token_logits, packed_hidden, why_not_packed
+from bertune.nn.pretrained import Pretrained
+from bertune.text.sequences import Batch
+
+HEAD_FILE = "head.safetensors"
+# Names that Hugging Face configurations have for the two dropouts of the paper.
+_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+
+
+class StandardModel(nn.Module):
+    """Encoder and head as one Hugging Face model: packed where its family allows, else on padded input."""
+
+    def __init__(self, hf: Any) -> None:
+        super().__init__()
+        self.hf = hf
+        has_known_head = type(hf).__name__.endswith("ForSequenceClassification")
+        self.why_padded = why_not_packed(hf) if has_known_head else "its head has no packed form"
+
+    def forward(self, batch: Batch) -> Tensor:
+        if self.why_padded is None:
+            return first_token_logits(self.hf, packed_hidden(self.encoder, batch), batch)
+        return self.padded_forward(batch)
+
+    def padded_forward(self, batch: Batch) -> Tensor:
+        """The reference twin of the packed forward: Hugging Face's own."""
+        logits: Tensor = self.hf(**_padded(batch, self.hf.config)).logits
+        return logits
+
+    @property
+    def encoder(self) -> Any:
+        return self.hf.base_model
+
+    def save(self, folder: Path) -> None:
+        """Writes config.json and model.safetensors; the folder loads with the model's Auto class."""
+        with _quiet_transformers():
+            self.hf.save_pretrained(str(folder))
+
+
+class OwnHeadModel(nn.Module):
+    """A Hugging Face encoder under a head of the user's own."""
+
+    def __init__(self, hf: Any, head: nn.Module) -> None:
+        super().__init__()
+        self.hf = hf
+        self.head = head
+        self.why_padded = why_not_packed(hf)
+
+    def forward(self, batch: Batch) -> Tensor:
+        if self.why_padded is None:
+            outputs: Tensor = self.head(packed_hidden(self.hf, batch), batch)
+            return outputs
+        return self.padded_forward(batch)
+
+    def padded_forward(self, batch: Batch) -> Tensor:
+        """The reference twin of the packed forward: Hugging Face's own encoder."""
+        padded = _padded(batch, self.hf.config)
+        hidden_BLH = self.hf(**padded).last_hidden_state
+        hidden_TH = hidden_BLH[padded["attention_mask"].bool()]
+        outputs: Tensor = self.head(hidden_TH, batch)
+        return outputs
+
+    @property
+    def encoder(self) -> Any:
+        return self.hf
+
+    def save(self, folder: Path) -> None:
+        """Writes the encoder in the Hugging Face layout and the head beside it."""
+        with _quiet_transformers():
+            self.hf.save_pretrained(str(folder))
+        save_file({k: v.contiguous() for k, v in self.head.state_dict().items()}, str(folder / HEAD_FILE))
+
+
+TextModel = StandardModel | OwnHeadModel
+
+
+def _padded(batch: Batch, config: Any) -> dict[str, Tensor]:
+    """The batch as Hugging Face models take it."""
+    device = batch.ids_T.device
+    longest = int(batch.lengths_S.max())
+    mask_BL = (torch.arange(longest)[None, :] < batch.lengths_S[:, None]).to(device)
+    ids_BL = torch.full(mask_BL.shape, config.pad_token_id or 0, dtype=torch.int64, device=device)
+    ids_BL[mask_BL] = batch.ids_T
+    inputs = {"input_ids": ids_BL, "attention_mask": mask_BL.long()}
+    if getattr(config, "type_vocab_size", 0) > 1:
+        types_BL = torch.zeros_like(ids_BL)
+        types_BL[mask_BL] = batch.types_T
+        inputs["token_type_ids"] = types_BL
+    return inputs
+
+
+def read_config(pretrained: Pretrained) -> Any:
+    """The encoder's Hugging Face configuration. Raises ModelError when there is none that can be read."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(str(pretrained.folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"model.name={pretrained.name}: config.json cannot be read ({str(error).splitlines()[0]}). "
+            'It must name its family, as in "model_type": "bert"'
+        ) from error
+
+
+def length_limit(config: Any) -> int | None:
+    """The most tokens a text may have, or None where the architecture has no limit."""
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is None:
+        return None
+    # RoBERTa counts positions from the padding index on, so two of its rows are never used.
+    offset = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
+    return int(limit) - offset
+
+
+_POSITIONS_AFTER_PADDING = {
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "xlm-roberta-xl",
+    "mpnet",
+    "longformer",
+}
+
+
+def set_dropout(config: Any, dropout: float) -> None:
+    """Sets hidden and attention dropout. Raises ConfigError where the architecture names neither."""
+    present = [name for name in _DROPOUTS if hasattr(config, name)]
+    if not present:
+        raise ConfigError(f"model.dropout: {config.model_type} has no dropout setting that bertune knows")
+    for name in present:
+        setattr(config, name, dropout)
+
+
+def hidden_dropout(config: Any) -> float:
+    """The dropout probability on hidden states."""
+    return float(
+        next((getattr(config, n) for n in ("hidden_dropout_prob", "dropout") if hasattr(config, n)), 0.0)
+    )
+
+
+def build(pretrained: Pretrained, config: Any, head: StandardHead | nn.Module) -> TextModel:
+    """A model ready for training, fp32; fresh parts are drawn from torch's generator as it stands."""
+    import transformers
+
+    auto_class = head.auto_class if isinstance(head, StandardHead) else "AutoModel"
+    if isinstance(head, StandardHead) and head.problem_type:
+        config.problem_type = head.problem_type
+    auto = getattr(transformers, auto_class)
+    with _quiet_transformers():
+        if pretrained.weights == "random":
+            hf = auto.from_config(config)
+        else:
+            hf = _load_weights(auto, pretrained.folder, config)
+    hf = hf.float()
+    return StandardModel(hf) if isinstance(head, StandardHead) else OwnHeadModel(hf, head)
+
+
+def load(folder: Path, head: StandardHead | nn.Module) -> TextModel:
+    """A saved model. Raises ModelError when the weights are absent, damaged or of another shape."""
+    config = read_config(Pretrained(str(folder), folder, "pretrained"))
+    if not (folder / "model.safetensors").is_file() and not any(folder.glob("model-*.safetensors")):
+        raise ModelError(f"{folder} has no model.safetensors; training may not have finished")
+    model = build(Pretrained(str(folder), folder, "pretrained"), config, head)
+    if isinstance(model, OwnHeadModel):
+        try:
+            model.head.load_state_dict(load_file(str(folder / HEAD_FILE)))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise ModelError(f"{folder / HEAD_FILE} does not fit the head: {error}") from error
+    return model.eval()
+
+
+def _load_weights(auto: Any, folder: Path, config: Any) -> Any:
+    try:
+        hf, info = auto.from_pretrained(
+            str(folder),
+            config=config,
+            use_safetensors=True,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the weights in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+    lost = sorted(
+        key for key in info["missing_keys"] if re.search(r"\.(layer|layers|embeddings)\.", f".{key}")
+    )
+    if lost:
+        raise ModelError(
+            f"the weights in {folder} lack {len(lost)} parameters of the encoder, such as {lost[0]}: "
+            "they belong to another architecture than config.json names"
+        )
+    return hf
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """What transformers would say about fresh heads is said by bertune, once, in its own words."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

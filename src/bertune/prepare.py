@@ -1,0 +1,240 @@
+"""Owns the way from a source to sequences: reading, parsing, splitting, tokenizing, choosing the length, auditing."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from bertune.config import Config
+from bertune.data import audit
+from bertune.data.columns import Columns, choose_columns
+from bertune.data.split import stratified_split
+from bertune.data.tables import Table, open_table
+from bertune.errors import ConfigError, DataError, ModelError
+from bertune.nn.model import length_limit, read_config
+from bertune.nn.pretrained import Pretrained, find_pretrained
+from bertune.source import SPLITS, Source
+from bertune.tasks import Labels, Task, make_task
+from bertune.text.sequences import Sequence
+from bertune.text.tokenizer import Tokenizer
+
+_NO_LIMIT = 100_000  # tokens; for architectures without a longest text
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split, encoded."""
+
+    source: str
+    examples: list[Any]
+    sequences: list[Sequence]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns a task's examples into sequences, always in the same way."""
+
+    task: Task
+    tokenizer: Tokenizer
+    max_length: int
+    labels: Labels
+
+    def __call__(self, examples: list[Any]) -> list[Sequence]:
+        """The sequences of examples, cut to the maximum length."""
+        return self.task.encode(examples, self.tokenizer, self.max_length, self.labels)
+
+    def shorten(self, examples: list[Any], whole: list[Sequence]) -> list[Sequence]:
+        """What `self(examples)` gives, from untruncated sequences, tokenizing again only what is too long."""
+        long = sorted({s.group for s in whole if len(s) > self.max_length})
+        if not long:
+            return whole
+        again = self([examples[group] for group in long])
+        cut = [replace(s, group=long[s.group]) for s in again]
+        cut_groups = set(long)
+        kept = [s for s in whole if s.group not in cut_groups]
+        return sorted(kept + cut, key=lambda s: s.group)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything training needs but the model, and all that can be said before it starts."""
+
+    config: Config
+    encoder: "Encoder"
+    columns: Columns
+    pretrained: Pretrained
+    parts: Mapping[str, Part]  # train, validation, and test where there is one
+    audit: dict[str, Any]  # plain JSON: "data" and "max_length" of the manifest
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def prepare(source: Source) -> Prepared:
+    """Reads, checks and encodes a source. Raises the first InputError met; nothing is written."""
+    config = source.config
+    task = make_task(config.task)
+    pretrained = find_pretrained(config.model.name)
+    tokenizer = Tokenizer(pretrained.folder)
+    limit = _limit(pretrained, tokenizer)
+    examples, columns, notes = _read_all(source, task)
+    labels = task.labels(examples["train"])
+    if "validation" not in examples:
+        examples, note = _split_off(examples, config)
+        notes.append(note)
+    whole = {name: task.encode(part, tokenizer, None, labels) for name, part in examples.items()}
+    max_length, why = _choose_length(config, limit, examples, whole)
+    encoder = Encoder(task, tokenizer, max_length, labels)
+    parts = {
+        name: Part(part[0].origin.file, part, encoder.shorten(part, whole[name]))
+        for name, part in examples.items()
+    }
+    data = _audit(parts, whole, max_length)
+    data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
+    return Prepared(
+        config=config,
+        encoder=encoder,
+        columns=columns,
+        pretrained=pretrained,
+        parts=parts,
+        audit={"data": data, "max_length": {"value": max_length, "why": why, "model_limit": limit}},
+        notes=(*source.notes, *notes),
+        warnings=tuple(_warnings(data)),
+    )
+
+
+def read_examples(table: Table, task: Task, columns: Columns, most: int | None = None) -> list[Any]:
+    """The examples of a table, at most the first `most`. Raises DataError at the first bad row."""
+    return [task.parse(row, columns) for row in islice(table.rows(), most)]
+
+
+def known_column_names(task: Task, trained: Columns | None = None) -> set[str]:
+    """Names that count as evidence of a header line: the task's plain names, and those trained on."""
+    known = {name for group in task.text_names for name in group} | set(task.label_names)
+    if trained is not None:
+        used = {*trained.text, trained.label, trained.id}
+        known |= {name for name in used if name is not None and not name.isdecimal()}
+    return known
+
+
+def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns, list[str]]:
+    config = source.config
+    examples: dict[str, list[Any]] = {}
+    chosen: Columns | None = None
+    notes: list[str] = []
+    for split in SPLITS:
+        file = getattr(config.data, split)
+        if file is None:
+            continue
+        table = source.tables.get(split) or open_table(file, config.data, known_column_names(task))
+        columns, new = choose_columns(table, config.data, task.text_names, task.label_names, need_label=True)
+        notes += [note for note in (*table.notes, *new) if note not in notes]
+        chosen = chosen or columns
+        examples[split] = read_examples(
+            table, task, columns, config.train.examples if split == "train" else None
+        )
+        if not examples[split]:
+            raise DataError(f"{table.name}: there are no rows in it")
+        if audit.all_numbers([e.texts for e in examples[split]]):
+            raise DataError(
+                f"{examples[split][0].origin}: every text is a number, as "
+                f'"{examples[split][0].texts[0]}". Is data.text={",".join(columns.text)} the right column? '
+                f"There are: {', '.join(table.columns)}"
+            )
+    assert chosen is not None, "a source always has training data"
+    return examples, chosen, notes
+
+
+def _split_off(examples: dict[str, list[Any]], config: Config) -> tuple[dict[str, list[Any]], str]:
+    rows = examples["train"]
+    kept, held_out = stratified_split(
+        [e.gold for e in rows], [e.origin for e in rows], config.data.split, config.train.seed
+    )
+    note = (
+        f"validation: {len(held_out):,} of {len(rows):,} training rows, stratified by label "
+        f"(data.split={config.data.split:g}, train.seed={config.train.seed})"
+    )
+    parts = {"train": [rows[i] for i in kept], "validation": [rows[i] for i in held_out]}
+    if "test" in examples:
+        parts["test"] = examples["test"]
+    return parts, note
+
+
+def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
+    hf_config = read_config(pretrained)
+    if len(tokenizer.hf) > hf_config.vocab_size:
+        raise ModelError(
+            f"model.name={pretrained.name}: the tokenizer knows {len(tokenizer.hf):,} tokens but config.json says "
+            f"vocab_size {hf_config.vocab_size:,}; they belong to different models"
+        )
+    return min(length_limit(hf_config) or _NO_LIMIT, int(tokenizer.hf.model_max_length))
+
+
+def _choose_length(
+    config: Config, limit: int, examples: Mapping[str, list[Any]], whole: Mapping[str, list[Sequence]]
+) -> tuple[int, str]:
+    lengths = [len(s) for part in whole.values() for s in part]
+    origins = [examples[name][s.group].origin for name, part in whole.items() for s in part]
+    longest, where = audit.longest(lengths, origins)
+    wanted = config.model.max_length
+    if wanted == "auto":
+        too_long = sum(n > limit for n in lengths)
+        if too_long:
+            raise DataError(
+                f"{where}: this text has {longest:,} tokens and the model takes {limit:,}; {too_long:,} of "
+                f"{len(lengths):,} texts are too long. model.max_length={limit} cuts them there (and reports it); "
+                "or shorten the texts, or choose a model that takes longer ones"
+            )
+        return longest, f"the longest text has {longest:,} tokens; nothing is truncated"
+    if int(wanted) > limit:
+        raise ConfigError(
+            f"model.max_length={wanted}: {config.model.name} takes at most {limit:,} tokens, because it was "
+            f"trained up to that length; give {limit} or less"
+        )
+    cut = sum(n > int(wanted) for n in lengths)
+    return int(wanted), f"as set; {cut:,} of {len(lengths):,} texts ({cut / len(lengths):.1%}) are truncated"
+
+
+def _audit(parts: Mapping[str, Part], whole: Mapping[str, list[Sequence]], max_length: int) -> dict[str, Any]:
+    splits: dict[str, Any] = {}
+    for name, part in parts.items():
+        texts = [e.texts for e in part.examples]
+        gold = [e.gold for e in part.examples]
+        splits[name] = {
+            "source": part.source,
+            "sha256": _fingerprint(part.examples),
+        } | audit.audit_split(texts, gold, [len(s) for s in whole[name]], max_length)
+    shared = audit.shared_texts({name: [e.texts for e in part.examples] for name, part in parts.items()})
+    return {"splits": splits, "shared_texts": shared}
+
+
+def _fingerprint(examples: list[Any]) -> str:
+    """sha256 of what is learned from, whatever file or table it came in."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(
+            json.dumps([example.texts, example.gold], ensure_ascii=False).encode("utf-8", "surrogatepass")
+        )
+    return digest.hexdigest()
+
+
+def _warnings(data: dict[str, Any]) -> list[str]:
+    warnings = []
+    for name, split in data["splits"].items():
+        if split["truncated"]:
+            share = split["truncated"] / split["rows"]
+            warnings.append(
+                f"{name}: {split['truncated']:,} of {split['rows']:,} texts ({share:.1%}) are truncated"
+            )
+        if split["conflicting_duplicates"]:
+            warnings.append(
+                f"{name}: {split['conflicting_duplicates']:,} rows repeat an earlier text with another label"
+            )
+    for pair, count in data["shared_texts"].items():
+        first, second = pair.split("/")
+        if count:
+            warnings.append(
+                f"{count:,} of the {second} texts are in {first} too: {second} scores are too good"
+            )
+    return warnings

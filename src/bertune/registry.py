@@ -1,0 +1,65 @@
+"""Owns how a name becomes code: a file of ours, an installed entry point, or a file the user names.
+
+The file's name is its registration. Configuration holds names only, never code.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from bertune.errors import ConfigError, did_you_mean, listed
+
+KINDS = {
+    "task": "bertune.tasks",
+    "reader": "bertune.data.readers",
+    "head": "bertune.nn.heads",
+    "dataset": "bertune.data.named",
+}
+
+
+def names(kind: str) -> list[str]:
+    """Every name of a kind that needs no path: built in, then installed."""
+    package = importlib.import_module(KINDS[kind])
+    built_in = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    return built_in + sorted(importlib.metadata.entry_points(group=KINDS[kind]).names)
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """The module that a name or a `.py` path stands for. Raises ConfigError with the names there are."""
+    if name.endswith(".py"):
+        return _load_file(kind, Path(name))
+    known = names(kind)
+    if name not in known:
+        raise ConfigError(
+            f'there is no {kind} "{name}".{did_you_mean(name, known)}'
+            f" There are: {listed(known)}; or give a file of your own, {kind}=my_{kind}.py"
+        )
+    for entry in importlib.metadata.entry_points(group=KINDS[kind], name=name):
+        module = entry.load()
+        assert isinstance(module, ModuleType), f"entry point {name} must name a module"
+        return module
+    return importlib.import_module(f"{KINDS[kind]}.{name}")
+
+
+def exported(module: ModuleType, name: str) -> object:
+    """What a registered file exports under the agreed name. Raises ConfigError when it does not."""
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise ConfigError(f"{module.__file__} must define {name}; it does not") from None
+
+
+def _load_file(kind: str, path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ConfigError(f"the {kind} file {path} does not exist (looked in {path.absolute().parent})")
+    name = f"bertune_user_{kind}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while the file is executed
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,210 @@
+"""Owns the figures of a finished run: score by batch, token lengths, confusion matrix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from bertune.report.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, can_draw, draw, upright
+from bertune.report.wording import count, decimal, plain, real, score_name
+from bertune.run import JsonObject
+
+MOST_BARS = 110  # more batches than that are drawn as a histogram of their scores
+MOST_NAMED = 30  # classes whose names still fit beside a matrix
+MOST_COUNTED = 14  # classes whose cells have room for their count
+SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
+
+
+@dataclass(frozen=True)
+class Batches:
+    """One score for each batch of a split's texts, and that of all of them."""
+
+    score: str
+    batch_size: int
+    values: list[float | None]
+    total: float | None
+
+    @property
+    def defined(self) -> list[float]:
+        """The values that are numbers, lowest first."""
+        return sorted(value for value in self.values if value is not None)
+
+
+def read_batches(details: JsonObject) -> Batches | None:
+    """The recorded scores by batch; None where fewer than two batches have one."""
+    recorded = details.get("by_batch") or {}
+    values = [real(value) for value in recorded.get("values") or []]
+    batches = Batches(
+        str(recorded.get("score")), recorded.get("batch_size") or 0, values, real(recorded.get("total"))
+    )
+    return batches if len(batches.defined) > 1 else None
+
+
+def score_by_batch(batches: Batches, split: str) -> Drawing:
+    """A bar per batch and the total as a line, as in the CoLA tutorial; a histogram for very many."""
+    name = score_name(batches.score)
+
+    def paint(figure: Figure, is_narrow: bool) -> None:
+        axes = figure.subplots()
+        upright(axes)
+        if len(batches.values) > MOST_BARS:
+            _spread(axes, batches, name)
+        else:
+            _bars(axes, batches, name)
+
+    description = (
+        f"{name} of each batch of {batches.batch_size} {split} texts; total {decimal(batches.total)}"
+    )
+    return draw("score_by_batch", description, paint, height=2.7)
+
+
+def _bars(axes: Axes, batches: Batches, name: str) -> None:
+    heights = [0.0 if value is None else value for value in batches.values]
+    axes.bar(range(1, len(heights) + 1), heights, color=BLUE, alpha=0.75, width=0.72)
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.set_xlim(0.4, len(heights) + 0.6)
+    axes.set_xlabel(f"batch of {batches.batch_size} texts")
+    axes.set_ylabel(name)
+    axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
+    axes.margins(y=0.1)
+    if batches.total is not None:
+        axes.axhline(batches.total, color=ORANGE, linewidth=1.5)
+        _above(axes, f"total {decimal(batches.total)}", 1.0, batches.total)
+
+
+def _spread(axes: Axes, batches: Batches, name: str) -> None:
+    axes.hist(batches.defined, bins=30, color=BLUE, alpha=0.75)
+    axes.set_xlabel(f"{name} of a batch of {batches.batch_size} texts")
+    axes.set_ylabel("batches")
+    if batches.total is not None:
+        axes.axvline(batches.total, color=ORANGE, linewidth=1.5)
+        axes.annotate(
+            f"total {decimal(batches.total)}", (batches.total, 1), xycoords=("data", "axes fraction"),
+            xytext=(0, 2), textcoords="offset points", ha="center", color=ORANGE,
+        )  # fmt: skip
+
+
+def _above(axes: Axes, text: str, x: float, y: float) -> None:
+    """A note just outside the right edge, where no bar can cover it."""
+    axes.annotate(
+        text, (x, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+        ha="left", va="center", color=ORANGE,
+    )  # fmt: skip
+
+
+def token_lengths(splits: dict[str, JsonObject], max_length: float | None) -> Drawing | None:
+    """The share of texts by number of tokens, one outline per split, and the longest a text may be."""
+    shown = {name: h for name, split in splits.items() if (h := _histogram(split.get("histogram")))}
+    if not shown:
+        return None
+    right = _right_edge(splits, shown)
+
+    def paint(figure: Figure, is_narrow: bool) -> None:
+        axes = figure.subplots()
+        upright(axes)
+        for index, (name, (edges, shares)) in enumerate(shown.items()):
+            colour = SPLIT_COLOURS.get(name, MUTED)
+            axes.stairs(
+                shares, edges, color=colour, fill=index == 0, alpha=0.35 if index == 0 else 1, label=name
+            )
+        axes.set_xlabel("tokens in a text, [CLS] and [SEP] included" if not is_narrow else "tokens in a text")
+        axes.set_ylabel("share of texts")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+        axes.set_xlim(0, right)
+        axes.legend(loc="lower left", ncols=len(shown), bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+        if max_length is not None:
+            _limit(axes, max_length, right)
+
+    return draw("token_lengths", "Histogram of the number of tokens in a text", paint, height=2.7)
+
+
+def _histogram(recorded: Any) -> tuple[list[float], list[float]] | None:
+    """Edges and shares of the texts, where any were counted."""
+    counts = (recorded or {}).get("counts") or []
+    total = sum(counts)
+    if not total or len(recorded["edges"]) != len(counts) + 1:
+        return None
+    return list(recorded["edges"]), [number / total for number in counts]
+
+
+def _right_edge(splits: dict[str, JsonObject], shown: dict[str, tuple[list[float], list[float]]]) -> float:
+    """The end of the axis: a few extremely long texts must not flatten all the others."""
+    furthest = max(edges[-1] for edges, _ in shown.values())
+    p99s = [real((splits[name].get("tokens") or {}).get("p99")) for name in shown]
+    known = [p99 for p99 in p99s if p99 is not None]
+    return min(furthest, 2 * max(known) + 1) if known else furthest
+
+
+def _limit(axes: Axes, max_length: float, right: float) -> None:
+    if max_length > 1.6 * right:
+        axes.annotate(
+            f"max_length {max_length:,.0f} is further right →", (1, 0.96), xycoords="axes fraction",
+            ha="right", va="top", color=INK,
+        )  # fmt: skip
+        return
+    axes.set_xlim(0, max(right, 1.03 * max_length))
+    axes.axvline(max_length, color=INK, linewidth=1)
+    axes.annotate(
+        f"max_length {max_length:,.0f}", (max_length, 0.96), xycoords=("data", "axes fraction"),
+        xytext=(-3, 0), textcoords="offset points", ha="right", va="top", color=INK,
+    )  # fmt: skip
+
+
+def confusion_matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], split: str) -> Drawing:
+    """Shares of each gold label that were predicted as each label; right ones blue, wrong ones orange."""
+    names = tick_names(labels)
+    side = min(8.0, 2.4 + 0.3 * len(labels))
+    blue, orange = (0.16, 0.44, 0.8), (0.8, 0.38, 0.12)  # seen on white and on black
+    shares = [[number / (sum(row) or 1) for number in row] for row in counts]
+    pixels = [
+        # An empty cell is transparent, so that the page's own background shows in either scheme.
+        [
+            (*(blue if i == j else orange), 0.15 + 0.85 * share if share else 0.0)
+            for j, share in enumerate(row)
+        ]
+        for i, row in enumerate(shares)
+    ]
+
+    def paint(figure: Figure, is_narrow: bool) -> None:
+        axes = figure.subplots()
+        axes.imshow(pixels, interpolation="nearest")
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("gold")
+        every = range(len(labels)) if names else range(0, len(labels), 10)
+        texts = names or [str(i + 1) for i in every]
+        axes.set_xticks(every, texts, rotation=90 if max(map(len, texts)) > 4 else 0)
+        axes.set_yticks(every, texts)
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_color(MUTED)
+        if len(labels) <= MOST_COUNTED:
+            _counts(axes, counts, shares)
+
+    return draw(
+        f"confusion_matrix_{split}",
+        f"Confusion matrix of the {split} texts",
+        paint,
+        side,
+        min(side, 4.6),
+    )
+
+
+def _counts(axes: Axes, counts: Sequence[Sequence[int]], shares: Sequence[Sequence[float]]) -> None:
+    for i, row in enumerate(counts):
+        for j, number in enumerate(row):
+            colour = "white" if shares[i][j] > 0.45 else INK
+            axes.annotate(count(number), (j, i), ha="center", va="center", color=colour)
+
+
+def tick_names(labels: Sequence[str]) -> list[str]:
+    """The labels as a figure can show them, their numbers where a glyph is missing, none if too many."""
+    if len(labels) > MOST_NAMED:
+        return []
+    names = [plain(label) for label in labels]
+    if all(name and can_draw(name) for name in names) and len(set(names)) == len(names):
+        return names
+    return [str(i + 1) for i in range(len(labels))]

@@ -1,0 +1,93 @@
+"""Owns the confusion matrix as a table of the page, and the confusions that happen most."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bertune.report.canvas import can_draw
+from bertune.report.table import Cell, Table, users
+from bertune.report.wording import count, percent, plain, visible
+from bertune.run import JsonObject
+
+MOST_IN_TABLE = 20  # classes; beyond that the page shows the figure
+MOST_NAMED = 6  # classes whose names head the columns; beyond that their numbers do
+MOST_CONFUSIONS = 20
+
+
+@dataclass(frozen=True)
+class Square:
+    """One cell: how many, and which share of the gold label's texts (0 to 100)."""
+
+    text: str
+    share: int
+    is_right: bool
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows are gold, columns are predicted; both numbered where names would not fit."""
+
+    columns: list[str]
+    rows: list[tuple[str, list[Square]]]
+    is_numbered: bool
+    is_drawn: bool  # too large for a table: the figure stands in its place
+    labels: list[str]
+    counts: list[list[int]]
+
+
+def read_matrix(details: JsonObject) -> Matrix | None:
+    """The recorded matrix; None where there is none or its shape does not fit its labels."""
+    labels = [str(label) for label in details.get("labels") or []]
+    counts = details.get("confusion_matrix") or []
+    if not labels or [len(row) for row in counts] != [len(labels)] * len(labels):
+        return None
+    # Where the figure must number its classes for want of a glyph, this table says which number is which.
+    are_long = len(labels) > MOST_NAMED or any(len(label) > 14 for label in labels)
+    is_numbered = are_long or not all(can_draw(plain(label)) for label in labels)
+    names = [visible(label) for label in labels]
+    return Matrix(
+        columns=[str(i + 1) for i in range(len(labels))] if is_numbered else names,
+        rows=[(name, _squares(row, i)) for i, (name, row) in enumerate(zip(names, counts, strict=True))],
+        is_numbered=is_numbered,
+        is_drawn=len(labels) > MOST_IN_TABLE,
+        labels=labels,
+        counts=counts,
+    )
+
+
+def _squares(row: Sequence[int], index: int) -> list[Square]:
+    total = sum(row) or 1
+    return [
+        Square(count(number) if number else "", round(100 * number / total), is_right=j == index)
+        for j, number in enumerate(row)
+    ]
+
+
+def confusions(matrix: Matrix) -> Table | None:
+    """The most frequent wrong predictions; None where a glance at the matrix shows them."""
+    if len(matrix.labels) <= MOST_NAMED:
+        return None
+    wrong = sorted(
+        (-number, i, j)
+        for i, row in enumerate(matrix.counts)
+        for j, number in enumerate(row)
+        if i != j and number
+    )[:MOST_CONFUSIONS]
+    if not wrong:
+        return None
+    rows = [
+        [
+            users(matrix.labels[i]),
+            Cell(visible(matrix.labels[j]), is_users=True),
+            Cell(count(-number)),
+            Cell(percent(-number, sum(matrix.counts[i]))),
+        ]
+        for number, i, j in wrong
+    ]
+    return Table("confusions", ["gold", "predicted as", "texts", "of the gold label"], rows, num_text=2)
+
+
+def only_prediction(matrix: Matrix) -> str | None:
+    """The label given to every text, where the gold labels are several: the model has collapsed."""
+    predicted = [label for j, label in enumerate(matrix.labels) if any(row[j] for row in matrix.counts)]
+    num_gold = sum(any(row) for row in matrix.counts)
+    return predicted[0] if len(predicted) == 1 and num_gold > 1 else None

@@ -1,0 +1,190 @@
+"""Owns the course of training as plain series: losses, epochs, evaluations, and where over-fitting begins."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, groupby
+from typing import Any
+
+from bertune.report.table import Cell, Table
+from bertune.report.wording import count, decimal, duration, real, score_name
+from bertune.run import JsonObject
+
+NOT_SCORES = {"loss", "seconds", "train_loss", "is_best"}
+RISE = 1.01  # a validation loss less than 1 % above its lowest may be noise
+POINTS = 400  # more cannot be told apart in a figure
+NAN = math.nan
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One look at the validation texts."""
+
+    step: int
+    epoch: float | None
+    train_loss: float | None  # mean since the evaluation before
+    loss: float | None
+    scores: dict[str, Any]
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The mean training loss of one pass over the texts."""
+
+    number: int
+    first: int
+    last: int
+    loss: float
+    is_whole: bool
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the learning curves show; a value that was not finite is a NaN, which draws as a gap."""
+
+    steps: list[int]
+    losses: list[float]
+    lrs: list[float]
+    epochs: list[Epoch]
+    evaluations: list[Evaluation]
+    kept: int | None  # the step whose weights were kept
+    primary: str
+
+    @property
+    def first_not_finite(self) -> int | None:
+        """The first step whose loss was no number."""
+        return next((s for s, loss in zip(self.steps, self.losses, strict=True) if math.isnan(loss)), None)
+
+    @property
+    def kept_evaluation(self) -> Evaluation | None:
+        """The evaluation whose weights were kept."""
+        return next((e for e in self.evaluations if e.step == self.kept), None)
+
+    @property
+    def overfitting(self) -> Evaluation | None:
+        """The evaluation after which validation loss rises while training loss goes on falling."""
+        seen = [e for e in self.evaluations if e.loss is not None and e.train_loss is not None]
+        if len(seen) < 2:
+            return None
+        lowest = min(seen, key=lambda e: e.loss or 0.0)
+        last = seen[-1]
+        rises = (last.loss or 0.0) > RISE * (lowest.loss or 0.0)
+        falls = (last.train_loss or 0.0) < (lowest.train_loss or 0.0)
+        return lowest if rises and falls and last is not lowest else None
+
+    @property
+    def score_series(self) -> dict[str, list[tuple[int, float]]]:
+        """Up to four validation scores that share a scale, the one that chooses the weights first."""
+        keys = dict.fromkeys(key for e in self.evaluations for key in e.scores if "loss" not in key)
+        ordered = sorted(keys, key=lambda key: key != self.primary)
+        series = {key: [(e.step, real(e.scores.get(key))) for e in self.evaluations] for key in ordered}
+        finite = {key: [(s, v) for s, v in points if v is not None] for key, points in series.items()}
+        shown = {
+            key: points for key, points in finite.items() if points and max(abs(v) for _, v in points) <= 1
+        }
+        return dict(list(shown.items())[:4])
+
+
+def read_curves(lines: Sequence[JsonObject], manifest: JsonObject) -> Curves | None:
+    """The curves in metrics.jsonl; None where no step was taken."""
+    lines = [line for line in lines if isinstance(line.get("step"), int)]
+    if not lines:
+        return None
+    losses = [_or_nan(line.get("loss")) for line in lines]
+    evaluations = _evaluations(lines, losses)
+    best = (manifest.get("training") or {}).get("best") or {}
+    marked = [line["step"] for line in lines if (line.get("validation") or {}).get("is_best")]
+    return Curves(
+        steps=[line["step"] for line in lines],
+        losses=losses,
+        lrs=[_or_nan(line.get("lr")) for line in lines],
+        epochs=_epochs(lines, losses),
+        evaluations=evaluations,
+        kept=best.get("step") or (marked[-1] if marked else None),
+        primary=str(best.get("score") or manifest.get("primary") or ""),
+    )
+
+
+def _evaluations(lines: Sequence[JsonObject], losses: Sequence[float]) -> list[Evaluation]:
+    found: list[Evaluation] = []
+    since = 0
+    for index, line in enumerate(lines):
+        seen = line.get("validation")
+        if not isinstance(seen, dict):
+            continue
+        mean = real(seen["train_loss"]) if "train_loss" in seen else real(_mean(losses[since : index + 1]))
+        scores = {key: value for key, value in seen.items() if key not in NOT_SCORES}
+        epoch = real(line.get("epoch"))
+        found.append(
+            Evaluation(line["step"], epoch, mean, real(seen.get("loss")), scores, real(seen.get("seconds")))
+        )
+        since = index + 1
+    return found
+
+
+def _epochs(lines: Sequence[JsonObject], losses: Sequence[float]) -> list[Epoch]:
+    numbered = [
+        (math.ceil(epoch - 1e-6), epoch, line["step"], loss)
+        for line, loss in zip(lines, losses, strict=True)
+        if (epoch := real(line.get("epoch"))) is not None
+    ]
+    epochs = []
+    for number, group in groupby(numbered, key=lambda item: item[0]):
+        members = list(group)
+        is_whole = members[-1][1] > number - 1e-3
+        mean = _mean([loss for *_, loss in members])
+        epochs.append(Epoch(number, members[0][2], members[-1][2], mean, is_whole))
+    return epochs
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """A moving mean over about a fiftieth of the run, so that the trend shows; NaNs stay gaps."""
+    reach = len(values) // 100
+    sums = list(accumulate((0.0 if math.isnan(v) else v for v in values), initial=0.0))
+    counts = list(accumulate((not math.isnan(v) for v in values), initial=0))
+    return [
+        NAN
+        if math.isnan(value)
+        else (sums[min(i + reach + 1, len(values))] - sums[max(0, i - reach)])
+        / (counts[min(i + reach + 1, len(values))] - counts[max(0, i - reach)])
+        for i, value in enumerate(values)
+    ]
+
+
+def thinned(values: Sequence[Any], most: int = POINTS) -> list[Any]:
+    """Evenly spaced values, the last one among them."""
+    stride = -(-len(values) // most)
+    return list(values[::-1][::stride][::-1]) if stride > 1 else list(values)
+
+
+def evaluation_table(curves: Curves) -> Table | None:
+    """One row per evaluation with everything that was measured."""
+    if not curves.evaluations:
+        return None
+    keys = list(dict.fromkeys(key for e in curves.evaluations for key in e.scores))
+    headings = ["", "step", "epoch", "training loss", "validation loss", *map(score_name, keys), "seconds"]
+    rows = [
+        [
+            Cell("kept" if e.step == curves.kept else ""),
+            Cell(count(e.step), is_header=True),
+            Cell(decimal(e.epoch, 2)),
+            Cell(decimal(e.train_loss)),
+            Cell(decimal(e.loss)),
+            *[Cell(decimal(e.scores.get(key))) for key in keys],
+            Cell(duration(e.seconds).removesuffix(" s")),
+        ]
+        for e in curves.evaluations
+    ]
+    kept = next((i for i, e in enumerate(curves.evaluations) if e.step == curves.kept), None)
+    return Table("evaluations", headings, rows, marked=kept)
+
+
+def _or_nan(value: Any) -> float:
+    number = real(value)
+    return NAN if number is None else number
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if not math.isnan(value)]
+    return math.fsum(finite) / len(finite) if finite else NAN

@@ -1,0 +1,149 @@
+"""Owns the top of the page: what was trained on what, the score, and what puts it in proportion."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bertune.report.curves import Curves
+from bertune.report.recorded import final_split, num_rows, splits_of
+from bertune.report.wording import (
+    count,
+    counted,
+    decimal,
+    duration,
+    interval,
+    magnitude,
+    percent,
+    real,
+    score_name,
+    score_title,
+    visible,
+)
+from bertune.run import JsonObject
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The one number, what it is a number of, and the facts that put it in proportion."""
+
+    name: str
+    value: str
+    interval: str
+    on: str
+    facts: list[tuple[str, str]]
+
+    @property
+    def is_number(self) -> bool:
+        """Whether there is a number to be set large."""
+        return self.value[-1:].isdigit()
+
+
+def subtitle(manifest: JsonObject) -> str:
+    """What was trained on what, in one sentence."""
+    model = manifest.get("model") or {}
+    train = splits_of(manifest).get("train") or {}
+    weights = {"random": "random weights", "pretrained": "pretrained"}.get(str(model.get("weights")), "")
+    size = f"{magnitude(model['parameters'])} parameters" if model.get("parameters") else ""
+    known = ", ".join(part for part in (weights, size) if part)
+    encoder = str(model.get("name") or "an encoder") + (f" ({known})" if known else "")
+    texts = f" on {counted(train['rows'], 'text')}" if train.get("rows") else ""
+    source = f" from {manifest['source']}" if manifest.get("source") else ""
+    task = f" for {manifest['task']}" if manifest.get("task") else ""
+    return visible(f"{encoder}, fine-tuned{task}{texts}{source}")
+
+
+def created(manifest: JsonObject) -> str:
+    """The date as a person writes it: `21 November 2026, 00:10 UTC`."""
+    recorded = str(manifest.get("created") or "")
+    try:
+        moment = datetime.fromisoformat(recorded)
+    except ValueError:
+        return recorded
+    zone = moment.tzname() or ""
+    return f"{moment.day} {moment:%B %Y, %H:%M} {zone}".strip()
+
+
+def headline(manifest: JsonObject, curves: Curves | None) -> Headline:
+    """The primary score of the split that counts; of a run that did not get there, the best so far."""
+    split = final_split(manifest)
+    primary = str(manifest.get("primary") or "")
+    facts = [fact for fact in (_kept(manifest), _trained(manifest, curves)) if fact]
+    if split is None:
+        return _so_far(manifest, curves, facts)
+    on = _on(manifest, split)
+    if split == "validation":
+        on += "; they also chose the step to keep, so expect a little less on new texts"
+    value = manifest["scores"][split].get(primary)
+    facts = [*_beside(manifest, split, primary), *facts]
+    return Headline(score_title(primary), _value(value), interval(value), on, facts)
+
+
+def _so_far(manifest: JsonObject, curves: Curves | None, facts: list[tuple[str, str]]) -> Headline:
+    kept = curves.kept_evaluation if curves else None
+    primary = str(manifest.get("primary") or "")
+    if kept is None or real(kept.scores.get(primary)) is None:
+        return Headline(score_title(primary) or "score", "none yet", "", "the run was not evaluated", facts)
+    on = f"so far, {_on(manifest, 'validation')} at step {count(kept.step)}"
+    return Headline(score_title(primary), _value(kept.scores[primary]), "", on, facts)
+
+
+def _value(value: Any) -> str:
+    return decimal(value) if real(value) is not None else "no value"
+
+
+def _on(manifest: JsonObject, split: str) -> str:
+    rows = num_rows(manifest, split)
+    return f"on {counted(rows, f'{split} text')}" if rows else f"on the {split} texts"
+
+
+def _beside(manifest: JsonObject, split: str, primary: str) -> list[tuple[str, str]]:
+    """What puts the number in proportion: validation beside test, and the share of the commonest label."""
+    facts = []
+    validation = (manifest["scores"].get("validation") or {}).get(primary)
+    if split != "validation" and real(validation) is not None:
+        rows = num_rows(manifest, "validation")
+        texts = f" on {counted(rows, 'text')}" if rows else ""
+        facts.append(("On validation", f"{score_name(primary)} {decimal(validation)}{texts}"))
+    accuracy = manifest["scores"][split].get("accuracy")
+    labels = (splits_of(manifest).get(split) or {}).get("labels") or {}
+    if real(accuracy) is not None and labels:
+        commonest = max(labels, key=lambda label: labels[label])
+        share = percent(labels[commonest], sum(labels.values()))
+        label = f"“{visible(commonest)}”"
+        text = f"accuracy {decimal(accuracy)}; the commonest label, {label}, has {share} of the texts"
+        facts.append(("For comparison", text))
+    return facts
+
+
+def _kept(manifest: JsonObject) -> tuple[str, str] | None:
+    training = manifest.get("training") or {}
+    best = training.get("best") or {}
+    if not best.get("step"):
+        return None
+    score = str(best.get("score") or manifest.get("primary") or "score")
+    order = "lowest" if "loss" in score else "highest"
+    epoch = f" (epoch {decimal(best['epoch'], 1)})" if real(best.get("epoch")) is not None else ""
+    total = f" of {count(training['total_steps'])}" if training.get("total_steps") else ""
+    value = f", {decimal(best['value'])}" if real(best.get("value")) is not None else ""
+    return (
+        "Weights kept",
+        f"step {count(best['step'])}{total}{epoch}: the {order} validation {score_name(score)}{value}",
+    )
+
+
+def _trained(manifest: JsonObject, curves: Curves | None) -> tuple[str, str] | None:
+    training = manifest.get("training") or {}
+    done = training.get("steps_done") or (curves.steps[-1] if curves else None)
+    if not done:
+        return None
+    total, per_epoch = training.get("total_steps"), training.get("steps_per_epoch")
+    text = f"{count(done)} of {count(total)} steps" if total and done != total else f"{count(done)} steps"
+    if per_epoch:
+        text += f" ({done / per_epoch:.3g} epochs)"
+    if training.get("stopped_early"):
+        text += ", stopped early because validation no longer improved"
+    seconds = (manifest.get("timings") or {}).get("train_seconds")
+    device = (manifest.get("machine") or {}).get("device")
+    return "Trained", text + (f", in {duration(seconds)}" if seconds else "") + (
+        f" on {device}" if device else ""
+    )

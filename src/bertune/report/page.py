@@ -1,0 +1,115 @@
+"""Owns the page: everything a run recorded, gathered once and rendered as one HTML file."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bertune.report import charts, confusion, curves, figures, guidance, sections
+from bertune.report.canvas import Drawing
+from bertune.report.headline import created, headline, subtitle
+from bertune.report.mistakes import read_mistakes
+from bertune.report.recorded import final_details, splits_of
+from bertune.report.wording import count, counted, visible
+from bertune.run import JsonObject, Run
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The page and the figures that lie beside it."""
+
+    html: str
+    drawings: list[Drawing]
+
+
+def render(run: Run) -> Rendered:
+    """Reads the run and renders it; a section whose data was not recorded is left out."""
+    manifest = run.manifest
+    course = curves.read_curves(run.metrics(), manifest)
+    results = _results(manifest)
+    page: dict[str, Any] = {
+        "name": visible(manifest.get("name") or run.path.name),
+        "status": visible(manifest.get("status") or ""),
+        "created": created(manifest),
+        "subtitle": subtitle(manifest),
+        "headline": headline(manifest, course),
+        "usage": guidance.usage(run, manifest),
+        "callouts": guidance.callouts(manifest, course, results["matrix"]),
+        "learning": figures.learning_curves(course) if course else None,
+        "overfitting": course.overfitting if course else None,
+        "evaluations": curves.evaluation_table(course) if course else None,
+        "scores": sections.score_table(manifest),
+        "mistakes": read_mistakes(run),
+        "settings": _settings(run),
+        "environment": sections.environment_table(manifest),
+        **results,
+        **_data(manifest),
+        **_model(manifest),
+    }
+    drawings = [
+        page[key] for key in ("learning", "by_batch", "matrix_drawing", "lengths_drawing") if page[key]
+    ]
+    return Rendered(_environment().get_template("index.html").render(page=page), drawings)
+
+
+def _results(manifest: JsonObject) -> dict[str, Any]:
+    split, details = final_details(manifest)
+    matrix = confusion.read_matrix(details)
+    batches = charts.read_batches(details)
+    return {
+        "split": split,
+        "classes": sections.class_table(details),
+        "matrix": matrix,
+        "confusions": confusion.confusions(matrix) if matrix else None,
+        "matrix_drawing": charts.confusion_matrix(matrix.labels, matrix.counts, split) if matrix else None,
+        "by_batch": charts.score_by_batch(batches, split) if batches else None,
+        "batch_sentence": sections.batch_sentence(batches, split) if batches else "",
+    }
+
+
+def _data(manifest: JsonObject) -> dict[str, Any]:
+    limit = manifest.get("max_length") or {}
+    length = f"max_length is {count(limit['value'])}" if limit.get("value") else ""
+    why = f": {limit['why']}" if limit.get("why") else ""
+    most = f" (the model takes up to {count(limit['model_limit'])})" if limit.get("model_limit") else ""
+    return {
+        "notes": [visible(note) for note in manifest.get("notes") or []],
+        "splits": sections.split_table(manifest),
+        "shared": sections.shared_table(manifest),
+        "balance": sections.balance_table(manifest),
+        "lengths": sections.length_table(manifest),
+        "lengths_drawing": charts.token_lengths(splits_of(manifest), limit.get("value")),
+        "length_sentence": visible(f"{length}{why}{most}.") if length else "",
+    }
+
+
+def _model(manifest: JsonObject) -> dict[str, Any]:
+    model = manifest.get("model") or {}
+    return {
+        "parameters": sections.parameter_table(manifest),
+        "model_class": visible(model.get("class") or ""),
+    }
+
+
+def _settings(run: Run) -> str:
+    path = run.path / "config.toml"
+    return visible(path.read_text(encoding="utf-8")) if path.is_file() else ""
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["counted"] = counted
+    environment.filters["count"] = count
+    environment.filters["visible"] = visible
+    return environment

@@ -1,0 +1,217 @@
+"""Owns the tables of scores, data, parameters and environment."""
+
+from typing import Any
+
+from bertune.report.charts import Batches
+from bertune.report.recorded import num_rows, splits_of
+from bertune.report.table import Cell, Table, head, users
+from bertune.report.wording import (
+    MISSING,
+    count,
+    counted,
+    decimal,
+    duration,
+    in_order,
+    interval,
+    percent,
+    real,
+    score_name,
+    visible,
+)
+from bertune.run import JsonObject
+
+
+def score_table(manifest: JsonObject) -> Table | None:
+    """Every score of every split."""
+    scores = manifest.get("scores") or {}
+    splits = [split for split in in_order(scores) if scores[split]]
+    if not splits:
+        return None
+    recorded = dict.fromkeys(key for split in splits for key in scores[split])
+    keys = sorted(recorded, key=lambda key: key != manifest.get("primary"))
+    rows = [
+        [
+            head(score_name(key)),
+            *[Cell(decimal(scores[s].get(key)), note=interval(scores[s].get(key))) for s in splits],
+        ]
+        for key in keys
+    ]
+    sizes = [num_rows(manifest, split) for split in splits]
+    heads = [
+        f"{split} ({counted(rows_, 'text')})" if rows_ else split
+        for split, rows_ in zip(splits, sizes, strict=True)
+    ]
+    marked = 0 if keys and keys[0] == manifest.get("primary") else None
+    return Table("scores", ["score", *heads], rows, marked=marked)
+
+
+def class_table(details: JsonObject) -> Table | None:
+    """Precision, recall, F1 and support of each label; with many labels the weakest come first."""
+    classes = details.get("per_class") or []
+    if not classes:
+        return None
+    if len(classes) > 12:
+        classes = sorted(classes, key=lambda item: real(item.get("f1")) or 0.0)
+    keys = ("precision", "recall", "f1")
+    rows = [
+        [
+            users(item.get("label")),
+            *[
+                Cell(decimal(item.get(key)), share=real(item.get(key)) if key == "f1" else None)
+                for key in keys
+            ],
+            Cell(count(item.get("support"))),
+        ]
+        for item in classes
+    ]
+    return Table("classes", ["label", "precision", "recall", "F1", "support"], rows)
+
+
+def batch_sentence(batches: Batches, split: str) -> str:
+    """How much the score varies from batch to batch, in words."""
+    values = batches.defined
+    low, high = values[len(values) // 4], values[(3 * len(values)) // 4]
+    missing = len(batches.values) - len(values)
+    undefined = (
+        f" It has no value on {counted(missing, 'batch').replace('batchs', 'batches')}." if missing else ""
+    )
+    return (
+        f"Scored {batches.batch_size} {split} texts at a time, the {score_name(batches.score)} runs from "
+        f"{decimal(values[0], 2)} to {decimal(values[-1], 2)}, and half of the {len(values):,} batches lie "
+        f"between {decimal(low, 2)} and {decimal(high, 2)}: so unsure is a score on so few texts. "
+        f"On all texts together it is {decimal(batches.total)}.{undefined}"
+    )
+
+
+def split_table(manifest: JsonObject) -> Table | None:
+    """Where each split came from, its size and its repeated texts."""
+    splits = splits_of(manifest)
+    if not splits:
+        return None
+    total = sum(split.get("rows") or 0 for split in splits.values())
+    rows = [
+        [
+            head(visible(name)),
+            Cell(visible(split.get("source") or MISSING), note=_fingerprint(split), is_users=True),
+            Cell(count(split.get("rows"))),
+            Cell(percent(split.get("rows"), total)),
+            Cell(count(split.get("duplicates"))),
+        ]
+        for name, split in splits.items()
+    ]
+    return Table("splits", ["split", "source", "rows", "share", "exact duplicates"], rows, num_text=2)
+
+
+def _fingerprint(split: JsonObject) -> str:
+    return f"sha256 {str(split['sha256'])[:12]}…" if split.get("sha256") else ""
+
+
+def shared_table(manifest: JsonObject) -> Table | None:
+    """How many texts two splits have in common."""
+    shared = (manifest.get("data") or {}).get("shared_texts") or {}
+    rows = [
+        [head(visible(pair.replace("/", " and "))), Cell(count(number))] for pair, number in shared.items()
+    ]
+    return Table("shared", ["splits", "texts in both"], rows) if rows else None
+
+
+def balance_table(manifest: JsonObject) -> Table | None:
+    """How many texts of each split have each label."""
+    splits = {name: split["labels"] for name, split in splits_of(manifest).items() if split.get("labels")}
+    if not splits:
+        return None
+    known = [str(label) for label in manifest.get("labels") or []]
+    labels = list(dict.fromkeys([*known, *(label for counts in splits.values() for label in counts)]))
+    totals = {name: sum(counts.values()) for name, counts in splits.items()}
+    largest = {name: max(counts.values()) for name, counts in splits.items()}
+    rows = [
+        [
+            users(label),
+            *[
+                Cell(
+                    count(counts.get(label, 0)),
+                    note=percent(counts.get(label, 0), totals[name]),
+                    share=counts.get(label, 0) / (largest[name] or 1),
+                )
+                for name, counts in splits.items()
+            ],
+        ]
+        for label in labels
+    ]
+    return Table("balance", ["label", *splits], rows)
+
+
+def length_table(manifest: JsonObject) -> Table | None:
+    """Percentiles of the tokens in a text, and how many texts were cut."""
+    splits = {name: split for name, split in splits_of(manifest).items() if split.get("tokens")}
+    if not splits:
+        return None
+    keys = list(dict.fromkeys(key for split in splits.values() for key in split["tokens"]))
+    rows = [
+        [
+            head(visible(name)),
+            *[Cell(_tokens(split["tokens"].get(key), key)) for key in keys],
+            Cell(count(split.get("truncated")), note=percent(split.get("truncated"), split.get("rows"))),
+        ]
+        for name, split in splits.items()
+    ]
+    names = ["median" if key == "p50" else key for key in keys]
+    return Table("lengths", ["split", *names, "truncated"], rows)
+
+
+def _tokens(value: object, key: str) -> str:
+    return decimal(value, 1) if key == "mean" else count(value)
+
+
+def parameter_table(manifest: JsonObject) -> Table | None:
+    """The parameters of each block, its share, and whether it was trained."""
+    blocks = (manifest.get("model") or {}).get("blocks") or []
+    if not blocks:
+        return None
+    total = sum(block.get("parameters") or 0 for block in blocks)
+    trained = sum(block.get("parameters") or 0 for block in blocks if block.get("trained"))
+    rows = [
+        [
+            head(visible(block.get("name"))),
+            Cell("trained" if block.get("trained") else "frozen"),
+            Cell(count(block.get("parameters"))),
+            Cell(
+                percent(block.get("parameters"), total),
+                share=(block.get("parameters") or 0) / (total or 1),
+            ),
+        ]
+        for block in blocks
+    ]
+    rows.append(
+        [
+            head("all"),
+            Cell(f"{percent(trained, total)} trained"),
+            Cell(count(total)),
+            Cell(percent(1, 1)),
+        ]
+    )
+    return Table("parameters", ["block", "", "parameters", "share"], rows, num_text=2, has_total=True)
+
+
+def environment_table(manifest: JsonObject) -> Table | None:
+    """Device, versions, timings and memory, one row each."""
+    rows: list[tuple[str, Any]] = [
+        *_named(manifest.get("machine"), ""),
+        *_named(manifest.get("versions"), ""),
+    ]
+    for key, value in (manifest.get("timings") or {}).items():
+        name = key.replace("_", " ")
+        if name.endswith(" seconds"):
+            rows.append((name.removesuffix("seconds") + "time", duration(value)))
+        else:
+            rows.append((name, decimal(value, 1)))
+    if real(manifest.get("peak_memory_mb")) is not None:
+        rows.append(("peak memory", f"{count(manifest['peak_memory_mb'])} MB"))
+    cells = [[head(visible(name)), Cell(visible(value))] for name, value in rows]
+    return Table("environment", [], cells, num_text=2) if cells else None
+
+
+def _named(values: Any, prefix: str) -> list[tuple[str, Any]]:
+    return [
+        (prefix + key.replace("_", " "), value) for key, value in (values or {}).items() if value is not None
+    ]

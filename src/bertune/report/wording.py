@@ -1,0 +1,110 @@
+"""Owns how numbers, names and hostile texts are worded for a reader."""
+
+import math
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+MISSING = "–"
+ACRONYMS = {"mcc", "f1", "auc", "roc", "ece", "map", "mrr", "ndcg", "em"}
+TITLES = {"mcc": "Matthews correlation (MCC)", "roc_auc": "area under the ROC curve"}
+
+
+def real(value: Any) -> float | None:
+    """The number in a recorded score (a number, null, or an object with an interval), if it is finite."""
+    if isinstance(value, dict):
+        value = value.get("value")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def decimal(value: Any, digits: int = 3) -> str:
+    """`0.225`, with a real minus sign, or a dash where there is no value."""
+    number = real(value)
+    return MISSING if number is None else f"{number:.{digits}f}".replace("-", "−")
+
+
+def interval(value: Any) -> str:
+    """`0.140 to 0.310` where a score was recorded with its bounds, else nothing."""
+    if not isinstance(value, dict) or real(value.get("low")) is None or real(value.get("high")) is None:
+        return ""
+    return f"{decimal(value['low'])} to {decimal(value['high'])}"
+
+
+def count(value: Any) -> str:
+    """`8,551`."""
+    number = real(value)
+    return MISSING if number is None else f"{round(number):,}"
+
+
+def counted(value: int, noun: str) -> str:
+    """`1 text`, `8,551 texts`."""
+    return f"{count(value)} {noun}" + ("" if value == 1 else "s")
+
+
+def percent(part: Any, whole: Any) -> str:
+    """`0.4 %`; a share too small for one decimal is not rounded to nothing."""
+    above, below = real(part), real(whole)
+    if above is None or not below:
+        return MISSING
+    share = 100 * above / below
+    return "< 0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"
+
+
+def scientific(value: Any) -> str:
+    """`5e-05`, `0.01`: as many digits as were meant."""
+    number = real(value)
+    return MISSING if number is None else f"{number:.3g}".replace("-", "−")
+
+
+def magnitude(value: Any) -> str:
+    """`22.7 million`, for parameters."""
+    number = real(value)
+    if number is None:
+        return MISSING
+    for size, word in ((1e9, "billion"), (1e6, "million")):
+        if number >= size:
+            return f"{number / size:.1f} {word}"
+    return count(number)
+
+
+def duration(value: Any) -> str:
+    """`41.2 s`, `3 min 12 s`, `2 h 5 min`."""
+    number = real(value)
+    if number is None:
+        return MISSING
+    if number < 60:
+        return f"{number:.1f} s"
+    minutes, seconds = divmod(round(number), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def score_name(key: str) -> str:
+    """`macro_f1` as a reader would write it: `macro F1`."""
+    return " ".join(word.upper() if word in ACRONYMS else word for word in key.split("_"))
+
+
+def score_title(key: str) -> str:
+    """The name where there is room to explain it."""
+    return TITLES.get(key, score_name(key))
+
+
+def visible(text: Any) -> str:
+    """The text with control characters written out, as `\\x00`, and an empty one as `(empty)`."""
+    shown = "".join(f"\\x{ord(c):02x}" if ord(c) < 32 and c not in "\n\t" else c for c in str(text))
+    return shown if shown.strip() else "(empty)"
+
+
+def plain(text: Any, most: int = 18) -> str:
+    """One short line without control, format or surrogate characters: what a figure can hold."""
+    kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in str(text))
+    line = " ".join(kept.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Splits in the order in which they are used: train, validation, test, then any others."""
+    usual = ["train", "validation", "test"]
+    return sorted(names, key=lambda name: (usual.index(name) if name in usual else len(usual), name))

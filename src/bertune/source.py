@@ -1,0 +1,107 @@
+"""Owns what SOURCE may be: a data file, a named data set, a settings file, a run folder, or a table in memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertune.config import Config, Settings, nested, read_toml, resolve
+from bertune.data import named
+from bertune.data.memory import table_from_lists, table_from_memory
+from bertune.data.tables import Table
+from bertune.errors import ConfigError, DataError, did_you_mean
+
+SPLITS = ("train", "validation", "test")
+MEMORY = "<memory>"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Settings with everything under the user's own filled in, and tables that have no file."""
+
+    name: str  # for the run folder: "cola", "reviews"
+    given: str  # as the user wrote it
+    config: Config
+    tables: Mapping[str, Table]  # by split, for data given from Python
+    notes: tuple[str, ...] = ()
+
+
+def resolve_source(
+    source: object, overrides: Mapping[str, Any] | None, labels: Sequence[object] | None = None
+) -> Source:
+    """Everything that a SOURCE and the user's own settings say. Raises ConfigError, DataError."""
+    user = nested(overrides)
+    if isinstance(source, str | Path):
+        if labels is not None:
+            raise ConfigError("labels can be given beside a list of texts only; a file has them in a column")
+        return _from_name(str(source), user)
+    tables = _memory_tables(source, labels)
+    config = resolve({"data": dict.fromkeys(tables, MEMORY)}, user)
+    return Source("memory", MEMORY, config, tables)
+
+
+def _from_name(source: str, user: Settings) -> Source:
+    path = Path(source).expanduser()
+    if source in named.names():
+        defaults = named.defaults(source)
+        return Source(
+            source, source, _with_absolute_paths(resolve(defaults.settings, user)), {}, defaults.notes
+        )
+    if path.suffix == ".toml" and path.is_file():
+        return _from_toml(path, user)
+    if (path / "config.toml").is_file():
+        config = resolve(nested(read_toml(path / "config.toml")), user)
+        if config.data.train == MEMORY:
+            raise ConfigError(
+                f"{path} was trained on data given from Python, which is not in the run; "
+                "go on with bertune.train(data, out=…, resume=True)"
+            )
+        return Source(path.name, source, config, {})
+    if not path.exists() and not path.suffix:
+        raise DataError(
+            f'"{source}" is neither a file nor a named data set.{did_you_mean(source, named.names())} '
+            f"Named data sets: {', '.join(named.names())}"
+        )
+    settings: Settings = {"data": {"train": source}}
+    return Source(path.name.split(".")[0], source, _with_absolute_paths(resolve(settings, user)), {})
+
+
+def _from_toml(path: Path, user: Settings) -> Source:
+    tables = read_toml(path)
+    base = tables.pop("source", None)
+    defaults = named.defaults(base) if base is not None else None
+    own = nested(tables)
+    for split in SPLITS:
+        # A path in a settings file is meant from where the file is, not from where the command runs.
+        if own.get("data", {}).get(split):
+            own["data"][split] = str(path.parent / own["data"][split])
+    config = _with_absolute_paths(resolve(defaults.settings if defaults else {}, own, user))
+    return Source(path.stem, str(path), config, {}, defaults.notes if defaults else ())
+
+
+def _with_absolute_paths(config: Config) -> Config:
+    """The same settings, readable from any folder: a run may be resumed from elsewhere."""
+    data = {
+        split: str(Path(file).expanduser().absolute())
+        for split in SPLITS
+        if (file := getattr(config.data, split)) and file != MEMORY
+    }
+    if data.get("train") is None:
+        raise ConfigError("there is nothing to train on: give a data file as SOURCE, or data.train=FILE")
+    model = config.model
+    if Path(model.name).expanduser().is_dir():
+        model = model.model_copy(update={"name": str(Path(model.name).expanduser().absolute())})
+    return config.model_copy(update={"data": config.data.model_copy(update=data), "model": model})
+
+
+def _memory_tables(source: object, labels: Sequence[object] | None) -> dict[str, Table]:
+    if labels is not None:
+        if not isinstance(source, Sequence):
+            raise DataError(f"labels go with a list of texts, not with a {type(source).__name__}")
+        return {"train": table_from_lists(source, labels)}
+    if isinstance(source, Mapping) and "train" in source:
+        unknown = sorted(set(source) - set(SPLITS))
+        if unknown:
+            raise DataError(f'the data has a split "{unknown[0]}"; bertune knows train, validation and test')
+        return {split: table_from_memory(data, f"{MEMORY}/{split}") for split, data in source.items()}
+    return {"train": table_from_memory(source, MEMORY)}

@@ -1,0 +1,191 @@
+"""Owns classification: one label per text or per pair of texts."""
+
+from collections import Counter
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bertune.config import Section
+from bertune.data.columns import Columns, cell_text
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError, did_you_mean, listed
+from bertune.metrics import classification as metrics
+from bertune.metrics.scores import Scores
+from bertune.nn.heads import StandardHead
+from bertune.text.sequences import Batch, Sequence
+from bertune.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text, or a pair, and its label."""
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    gold: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPrediction:
+    """The most probable label and the probability of every one."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+class ClassificationOptions(Section):
+    """Settings under [task] when task.name is classification."""
+
+    positive: str | None = Field(
+        None,
+        description="with two labels: the one that precision, recall and F1 are about; default: the last by name",
+    )
+
+
+def _example(number: int, text: str, gold: str) -> Example:
+    return Example(str(number), Origin("<sample>", number), (text,), gold)
+
+
+class Classification:
+    """One label per text or pair, by softmax cross-entropy (Devlin et al. 2019, section 4.1)."""
+
+    Options = ClassificationOptions
+    Prediction = LabelPrediction
+    primary: ClassVar[str] = "mcc"
+    scores: ClassVar[tuple[str, ...]] = (
+        "accuracy", "macro_f1", "mcc", "f1", "precision", "recall", "roc_auc", "log_loss",
+        "macro_precision", "macro_recall", "weighted_precision", "weighted_recall", "weighted_f1",
+    )  # fmt: skip
+    text_names: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("text",), ("sentence",), ("review",), ("content",), ("comment",), ("message",), ("body",), ("news",),
+        ("document",), ("tweet",), ("utterance",), ("description",), ("title",), ("question",), ("query",),
+        ("sentence1", "sentence2"), ("text1", "text2"), ("text_a", "text_b"), ("premise", "hypothesis"),
+        ("question", "sentence"), ("question1", "question2"), ("question", "answer"), ("query", "title"),
+        ("query", "document"), ("query", "passage"), ("#1 String", "#2 String"), ("title", "content"),
+        ("文本",), ("内容",), ("评论",), ("句子",),
+    )  # fmt: skip
+    label_names: ClassVar[tuple[str, ...]] = (
+        "label", "labels", "class", "category", "sentiment", "stars", "rating", "target", "intent", "topic",
+        "gold_label", "is_duplicate", "quality", "y", "标签", "类别",
+    )  # fmt: skip
+    sample: ClassVar[SequenceOf[Example]] = (
+        _example(1, "great phone, the battery lasts for days", "good"),
+        _example(2, "it broke after one week", "bad"),
+        _example(3, "would buy it again", "good"),
+        _example(4, "never answered my mail", "bad"),
+    )
+
+    def __init__(self, options: ClassificationOptions) -> None:
+        self.options = options
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        texts = tuple(cell_text(row, column) for column in columns.text)
+        for column, text in zip(columns.text, texts, strict=True):
+            if not text.strip():
+                raise DataError(
+                    f'{row.origin}: the text in column "{column}" is empty. Remove the row, or give another data.text'
+                )
+        gold = None
+        if columns.label is not None:
+            gold = cell_text(row, columns.label).strip()
+            if not gold:
+                raise DataError(
+                    f'{row.origin}: the label in column "{columns.label}" is missing. Fill it in or remove the row'
+                )
+        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        return Example(row_id, row.origin, texts, gold)
+
+    def labels(self, examples: SequenceOf[Example]) -> tuple[str, ...]:
+        counts = Counter(e.gold for e in examples if e.gold is not None)
+        if len(counts) < 2:
+            only = next(iter(counts), None)
+            raise DataError(
+                f'{examples[0].origin.file}: every one of the {len(examples)} rows has the label "{only}"; '
+                "a classifier needs at least two. Is data.label the right column?"
+            )
+        if len(counts) > 0.5 * len(examples) and len(examples) > 20:
+            raise DataError(
+                f"{examples[0].origin.file}: {len(counts)} different labels in {len(examples)} rows, such as "
+                f'"{next(iter(counts))}"; is data.label the right column?'
+            )
+        labels = tuple(sorted(counts, key=_natural))
+        self._positive(labels)
+        return labels
+
+    def encode(
+        self,
+        examples: SequenceOf[Example],
+        tokenizer: Tokenizer,
+        max_length: int | None,
+        labels: tuple[str, ...],
+    ) -> list[Sequence]:
+        index = {label: number for number, label in enumerate(labels)}
+        for example in examples:
+            if example.gold is not None and example.gold not in index:
+                raise DataError(
+                    f'{example.origin}: the label "{example.gold}" does not occur in the training texts'
+                    f"{did_you_mean(example.gold, index) or f' (there: {listed(labels)})'}. "
+                    "Correct it, remove the row, or add training texts with that label"
+                )
+        sequences = tokenizer.encode([e.texts for e in examples], max_length)
+        return [
+            s if e.gold is None else replace(s, gold=index[e.gold])
+            for s, e in zip(sequences, examples, strict=True)
+        ]
+
+    def head(self, labels: tuple[str, ...]) -> StandardHead:
+        return StandardHead("AutoModelForSequenceClassification", len(labels), "single_label_classification")
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert batch.gold is not None
+        total = cross_entropy(outputs.float(), batch.gold, reduction="sum")
+        return total, torch.tensor(len(batch.gold), device=total.device)
+
+    def decode(self, outputs: Tensor, example: Example, labels: tuple[str, ...]) -> LabelPrediction:
+        probabilities = outputs[0].double().softmax(-1).tolist()
+        best = max(range(len(labels)), key=probabilities.__getitem__)
+        return LabelPrediction(labels[best], dict(zip(labels, probabilities, strict=True)))
+
+    def score(
+        self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example], labels: tuple[str, ...]
+    ) -> Scores:
+        index = {label: number for number, label in enumerate(labels)}
+        gold_N = np.array([index[e.gold] for e in examples if e.gold is not None])
+        probabilities_NC = np.array([list(p.probabilities.values()) for p in predictions])
+        return metrics.score(gold_N, probabilities_NC, labels, self._positive(labels))
+
+    def warnings(self, predictions: SequenceOf[LabelPrediction], labels: tuple[str, ...]) -> list[str]:
+        seen = {p.label for p in predictions}
+        if len(seen) > 1 or len(predictions) < 2:
+            return []
+        return [
+            f'collapsed: every text is predicted as "{seen.pop()}". Usual remedies: a lower train.lr (2e-5), more '
+            "train.warmup, another train.seed, more epochs, or more balanced labels"
+        ]
+
+    def _positive(self, labels: tuple[str, ...]) -> int:
+        """Index of the label that binary precision, recall and F1 are about."""
+        chosen = self.options.positive
+        if chosen is None:
+            return len(labels) - 1
+        if chosen not in labels:
+            raise ConfigError(f'task.positive: there is no label "{chosen}"; there are {listed(labels)}')
+        return labels.index(chosen)
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    """Numbers in numeric order before words in alphabetical order."""
+    try:
+        return 0, float(label), label
+    except ValueError:
+        return 1, 0.0, label
+
+
+TASK = Classification

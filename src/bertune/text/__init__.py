@@ -1,0 +1,1 @@
+"""From texts to batches: tokenizer, sequences, the batch plan, collation. Knows no task."""

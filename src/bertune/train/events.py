@@ -1,0 +1,56 @@
+"""Owns what training tells its caller: the consumer prints, draws or ignores it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bertune.prepare import Prepared
+from bertune.run import Run
+from bertune.train.loop import Step
+
+
+@dataclass(frozen=True)
+class DataReady:
+    """The data is read, checked and encoded; nothing is written yet."""
+
+    prepared: Prepared
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run folder is there and the model is built."""
+
+    run: Run
+    manifest: dict[str, Any]
+    resumed_at: int  # steps already taken, 0 for a new run
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One optimizer step was taken."""
+
+    step: Step
+    total: int
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The validation texts were scored."""
+
+    line: dict[str, Any]  # the `validation` object of metrics.jsonl, with step and epoch
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know, with the usual remedies."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run is complete: weights, predictions and scores are in its folder."""
+
+    run: Run
+
+
+Event = DataReady | Started | Stepped | Evaluated | Warned | Finished

@@ -1,0 +1,118 @@
+"""Owns the end of a training: the best weights are scored, saved and recorded."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from bertune.errors import Interrupted
+from bertune.infer import Outcome, Predictor, plain
+from bertune.model_folder import Contract, LoadedModel, own_files, save
+from bertune.prepare import Prepared
+from bertune.run import RunWriter
+from bertune.train.checkpoint import load_model_tensors
+from bertune.train.events import Event, Finished, Warned
+from bertune.train.session import Session
+from bertune.train.signals import StopFlag
+
+
+def finish(
+    session: Session, prepared: Prepared, writer: RunWriter, stop: StopFlag, started: float
+) -> Iterator[Event]:
+    """Scores validation and test with the kept weights, writes model, predictions and manifest."""
+
+    def poll() -> None:
+        if stop.is_set:
+            raise Interrupted(
+                "stopped while scoring the trained model; training itself is done and saved. "
+                f"Go on with: bertune train {writer.run.path} --resume"
+            )
+
+    progress, trainee = session.progress, session.trainee
+    load_model_tensors(trainee.model, session.checkpoints.load_best(progress.best_step))
+    predictor = Predictor(
+        trainee.model,
+        trainee.task,
+        prepared.encoder.labels,
+        trainee.machine,
+        trainee.machine.infer_precision,
+        poll,
+    )
+    scores: dict[str, Any] = {}
+    details: dict[str, Any] = {}
+    warnings = list(prepared.warnings)
+    for name, part in prepared.parts.items():
+        if name == "train":
+            continue
+        outcome = predictor(part.examples, part.sequences)
+        found = trainee.task.score(outcome.predictions, part.examples, prepared.encoder.labels)
+        scores[name], details[name] = found.values, found.details
+        new = [f"{name}: {w}" for w in trainee.task.warnings(outcome.predictions, prepared.encoder.labels)]
+        yield from (Warned(text) for text in new)
+        warnings += new
+        writer.write_predictions(name, prediction_lines(part.examples, outcome))
+    save(writer.run.model_path, loaded_model(prepared, trainee.model))
+    manifest = writer.run.manifest
+    writer.update_manifest(
+        status="complete",
+        warnings=warnings,
+        scores=scores,
+        details=details,
+        training=manifest["training"]
+        | {
+            "steps_done": progress.step,
+            "stopped_early": session.stopped_early,
+            "best": {
+                "step": progress.best_step,
+                "epoch": round(progress.best_step / manifest["training"]["steps_per_epoch"], 6),
+                "score": manifest["primary"],
+                "value": progress.best_value,
+            },
+        },
+        timings={
+            "train_seconds": round(progress.train_seconds, 3),
+            "evaluate_seconds": round(progress.evaluate_seconds, 3),
+            "total_seconds": round(time.perf_counter() - started, 3),
+            "train_examples_per_second": round(progress.examples_seen / progress.train_seconds, 2),
+        },
+        peak_memory_mb=peak_memory_mb(),
+    )
+    session.checkpoints.remove_all()
+    yield Finished(writer.run)
+
+
+def prediction_lines(examples: Iterable[Any], outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """The stored form of predictions: where the text is from, what it is, and what was said about it."""
+    for example, prediction in zip(examples, outcome.predictions, strict=True):
+        yield {
+            "id": example.id,
+            "source": str(example.origin),
+            "text": list(example.texts),
+            "gold": example.gold,
+            **plain(prediction),
+        }
+
+
+def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
+    """The trained model with all that its folder records."""
+    config = prepared.config
+    reading = config.data.model_dump(
+        include={"header", "delimiter", "quoting", "encoding", "reader"}, exclude_defaults=True
+    )
+    contract = Contract(
+        task=config.task,
+        labels=prepared.encoder.labels,
+        max_length=prepared.encoder.max_length,
+        columns=prepared.columns,
+        reading=reading,
+        head=config.model.head,
+        own_files=own_files(config.task, config.model.head),
+    )
+    return LoadedModel(model, prepared.encoder.tokenizer, prepared.encoder.task, contract)
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held, in MB of 2**20 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -1,0 +1,117 @@
+"""Owns a whole training, from a source to a complete run folder, as a generator of events."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
+from bertune.model_folder import new_model
+from bertune.nn.blocks import freeze
+from bertune.nn.device import Machine, deterministic, make_machine
+from bertune.nn.model import TextModel
+from bertune.prepare import Prepared, prepare
+from bertune.run import Run, RunWriter, open_run, refuse_existing
+from bertune.source import Source
+from bertune.tasks import make_task
+from bertune.text.batches import steps_per_epoch
+from bertune.train.events import DataReady, Event, Finished, Started
+from bertune.train.finish import finish
+from bertune.train.loop import Plan, Trainee
+from bertune.train.manifest import first_manifest
+from bertune.train.optim import total_steps, warmup_steps
+from bertune.train.session import Session, best_by
+from bertune.train.signals import stop_on_signals
+
+
+def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
+    """Trains a source into the run folder `out`, yielding events; the last one is Finished.
+
+    All that can be wrong with the input is found before anything is written. Raises InputError, RunExistsError,
+    RunBusyError, Interrupted, DivergedError, ResourceError.
+    """
+    started = time.perf_counter()
+    is_resumed = resume and (out / "manifest.json").exists()
+    if not is_resumed:
+        refuse_existing(out)
+    elif open_run(out).manifest["status"] == "complete":
+        yield Finished(Run(out))
+        return
+    best_by(source.config.train.best_by, make_task(source.config.task))
+    prepared = prepare(source)
+    yield DataReady(prepared)
+    machine = make_machine(prepared.config.machine)
+    model = _new_model(prepared, machine)
+    plan = _plan(prepared)
+    manifest = first_manifest(source, prepared, model, machine, plan)
+    if is_resumed:
+        _refuse_other_work(open_run(out), prepared, manifest)
+        writer = RunWriter(out)
+    else:
+        writer = RunWriter.create(out, prepared.config, manifest)
+    with writer, deterministic(machine.device), stop_on_signals() as stop:
+        trainee = Trainee(model, prepared.encoder.task, prepared.parts["train"], machine)
+        session = Session(prepared, trainee, writer, plan)
+        try:
+            _restore(session, writer)
+            yield Started(writer.run, manifest, session.progress.step)
+            yield from session.run(stop)
+            yield from finish(session, prepared, writer, stop, started)
+        except BertuneError as error:
+            _leave_in_order(error, session, writer)
+            raise
+
+
+def _new_model(prepared: Prepared, machine: Machine) -> TextModel:
+    config = prepared.config
+    torch.manual_seed(config.train.seed)  # decides the fresh head, and everything where no weights are given
+    model = new_model(prepared.pretrained, config.model, prepared.encoder.task, prepared.encoder.labels)
+    freeze(model, config.train.freeze)
+    return model.to(machine.device)
+
+
+def _plan(prepared: Prepared) -> Plan:
+    config = prepared.config.train
+    per_epoch = steps_per_epoch(len(prepared.parts["train"].examples), config.batch_size)
+    total = total_steps(config, per_epoch)
+    return Plan(total=total, warmup=warmup_steps(config, total), per_epoch=per_epoch)
+
+
+def _refuse_other_work(run: Run, prepared: Prepared, manifest: dict[str, Any]) -> None:
+    """Raises ConfigError when a resumed run would go on with other settings or other data."""
+    before, now = run.config.to_settings(), prepared.config.to_settings()
+    changed = [
+        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is {now.get(section, {}).get(key)!r}"
+        for section in now
+        if section != "machine"
+        for key in sorted({*before.get(section, {}), *now[section]})
+        if before.get(section, {}).get(key) != now[section].get(key)
+    ]
+    for split, now_data in manifest["data"]["splits"].items():
+        data = run.manifest["data"]["splits"].get(split, {})
+        if data.get("sha256") != now_data["sha256"]:
+            changed.append(f"the {split} data ({now_data['source']}) has changed since")
+    if changed:
+        raise ConfigError(
+            f"{run.path} cannot be resumed with other settings or data: {'; '.join(changed)}. "
+            "Give the same ones, or start a new run with another --out"
+        )
+
+
+def _restore(session: Session, writer: RunWriter) -> None:
+    checkpoint = session.checkpoints.last_whole()
+    if checkpoint is not None:
+        session.restore(checkpoint)
+    else:
+        writer.drop_metrics_after(0)
+
+
+def _leave_in_order(error: BertuneError, session: Session, writer: RunWriter) -> None:
+    """A run that can go on says so in its manifest; one with nothing in it is removed."""
+    if isinstance(error, ResourceError):
+        if session.checkpoints.last_whole() is None:
+            writer.discard()
+    else:
+        writer.update_manifest(status="interrupted" if isinstance(error, Interrupted) else "failed")

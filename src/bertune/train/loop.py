@@ -1,0 +1,112 @@
+"""Owns the training loop: a generator of optimizer steps, and the only backward pass in bertune."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from bertune.config import TrainConfig
+from bertune.nn.device import Machine
+from bertune.nn.model import TextModel
+from bertune.prepare import Part
+from bertune.tasks import Task
+from bertune.text.batches import micro_batches, step_examples
+from bertune.text.sequences import Sequence, collate
+from bertune.train.optim import Optimizer, learning_rate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many steps, and where they start."""
+
+    total: int
+    warmup: int
+    per_epoch: int
+    start: int = 0  # steps taken before, by a run that is resumed
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step, done."""
+
+    number: int  # from 1
+    epoch: float
+    loss: float  # mean over the step's loss terms
+    lr: float
+    grad_norm: float
+    examples: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """What is trained and on what."""
+
+    model: TextModel
+    task: Task
+    part: Part
+    machine: Machine
+
+
+def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, plan: Plan) -> Iterator[Step]:
+    """Takes one optimizer step each time it is asked for the next, until the plan is done.
+
+    Which examples a step has and its dropout depend on seed and step number only, so a run that starts at step
+    k goes on exactly as one that never stopped. The caller may evaluate, save or stop between steps.
+    """
+    by_example = _by_example(trainee.part)
+    batches = step_examples(len(by_example), config.batch_size, config.seed, plan.start)
+    for done in range(plan.start, plan.total):
+        started = time.perf_counter()
+        sequences = [sequence for i in next(batches) for sequence in by_example[i]]
+        torch.manual_seed(_step_seed(config.seed, done))
+        trainee.model.train()
+        loss = _accumulate(trainee, optimizer, sequences)
+        lr = learning_rate(done, config.lr, plan.warmup, plan.total)
+        norm = optimizer.step(lr)
+        yield Step(
+            number=done + 1,
+            epoch=round((done + 1) / plan.per_epoch, 6),
+            loss=loss,
+            lr=lr,
+            grad_norm=norm,
+            examples=len({s.group for s in sequences}),
+            seconds=time.perf_counter() - started,
+        )
+
+
+def _accumulate(trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence]) -> float:
+    """Leaves the gradient of the step's mean loss in the parameters, and returns that loss.
+
+    Each micro-batch adds its summed loss; the division by the count of the whole step comes last, so the cut
+    into micro-batches does not matter.
+    """
+    optimizer.zero_gradients()
+    loss_sum = torch.zeros((), device=trainee.machine.device)
+    num_terms = torch.zeros((), device=trainee.machine.device)
+    for positions in micro_batches([len(s) for s in sequences], trainee.machine.tokens):
+        batch = collate([sequences[i] for i in positions]).to(trainee.machine.device)
+        with trainee.machine.autocast(trainee.machine.train_precision):
+            outputs = trainee.model(batch)
+        loss, count = trainee.task.loss(outputs, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss_sum += loss.detach()
+        num_terms += count
+    optimizer.scale_gradients(1.0 / float(num_terms))
+    return float(loss_sum / num_terms)
+
+
+def _by_example(part: Part) -> list[list[Sequence]]:
+    by_example: list[list[Sequence]] = [[] for _ in part.examples]
+    for sequence in part.sequences:
+        by_example[sequence.group].append(sequence)
+    return by_example
+
+
+def _step_seed(seed: int, step: int) -> int:
+    """A different stream of dropout for every step of every seed (splitmix64 of both)."""
+    z = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03 + 1) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return (z ^ (z >> 31)) & 0x7FFFFFFFFFFFFFFF

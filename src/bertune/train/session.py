@@ -1,0 +1,202 @@
+"""Owns the course of a training: when to evaluate, what is best so far, when to save, when to stop."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from bertune.errors import BertuneError, ConfigError, DivergedError, Interrupted
+from bertune.infer import Predictor
+from bertune.metrics.scores import LOWER_IS_BETTER
+from bertune.prepare import Prepared
+from bertune.run import RunWriter
+from bertune.tasks import Task
+from bertune.train.checkpoint import (
+    Checkpoint,
+    Checkpoints,
+    Progress,
+    load_model_tensors,
+    model_tensors,
+)
+from bertune.train.events import Evaluated, Event, Stepped, Warned
+from bertune.train.loop import Plan, Step, Trainee, train_steps
+from bertune.train.optim import Optimizer
+from bertune.train.signals import StopFlag
+
+FRESH = Progress(0, 0, 0, None, 0, 0.0, 0.0, 0)
+
+
+class _StopEvaluation(BertuneError):
+    """Raised between validation batches when a signal has come; the evaluation is done again on resume."""
+
+
+def best_by(wanted: str, task: Task) -> str:
+    """The score that picks the weights kept. Raises ConfigError for one the task does not have."""
+    name = task.primary if wanted == "auto" else wanted
+    if name not in (*task.scores, "loss"):
+        raise ConfigError(
+            f"train.best_by={wanted}: there is no such score. There are: loss, {', '.join(task.scores)}"
+        )
+    return name
+
+
+class Session:
+    """One training of a prepared model, from a first step or a checkpoint to the last step."""
+
+    def __init__(self, prepared: Prepared, trainee: Trainee, writer: RunWriter, plan: Plan) -> None:
+        self.progress = FRESH
+        self.stopped_early = False
+        self._config = prepared.config.train
+        self.trainee = trainee
+        self._validation = prepared.parts["validation"]
+        self._labels = prepared.encoder.labels
+        self._writer = writer
+        self._plan = plan
+        self._score = best_by(self._config.best_by, trainee.task)
+        self._optimizer = Optimizer(trainee.model, self._config, prepared.config.optimizer)
+        self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no step is left to take, or patience has run out."""
+        return self.progress.step >= self._plan.total or self._is_out_of_patience()
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes back to a checkpoint: weights, moments, counters, and the lines of metrics.jsonl."""
+        self.progress = checkpoint.progress
+        self._writer.drop_metrics_after(self.progress.step)
+        if checkpoint.has_weights:
+            load_model_tensors(self.trainee.model, checkpoint.model())
+            self._optimizer.load_state(checkpoint.optimizer())
+
+    def run(self, stop: StopFlag) -> Iterator[Event]:
+        """Trains to the end, yielding events. Raises Interrupted, DivergedError, ResourceError."""
+        lines = self._writer.run.metrics()
+        losses = [line["loss"] for line in lines if line["step"] > self.progress.evaluated_step]
+        if (
+            lines
+            and self._is_due(self._config.evaluate_every)
+            and self.progress.evaluated_step < self.progress.step
+        ):
+            # A signal came before this step's evaluation was done: its line is written again, complete.
+            self._writer.drop_metrics_after(self.progress.step - 1)
+            yield from self._complete(lines[-1], losses, stop)
+        steps = train_steps(
+            self.trainee, self._optimizer, self._config, replace(self._plan, start=self.progress.step)
+        )
+        while not self.is_done:
+            step = next(steps)
+            _refuse_divergence(step)
+            self._count(step)
+            losses.append(step.loss)
+            yield Stepped(step, self._plan.total)
+            yield from self._complete(_metrics_line(step), losses, stop)
+        self.stopped_early = self.progress.step < self._plan.total
+        # Only the best weights are needed from here on: this checkpoint marks that no step is left.
+        self.checkpoints.save(self.progress, {}, {})
+
+    def _complete(self, line: dict[str, Any], losses: list[float], stop: StopFlag) -> Iterator[Event]:
+        """What follows a step: evaluation, its line in metrics.jsonl, a checkpoint, or the stop asked for."""
+        if self._is_due(self._config.evaluate_every) and not stop.is_set:
+            found = self._evaluate(losses, stop)
+            if found is not None:
+                line["validation"], warnings = found
+                losses.clear()
+                yield Evaluated({"step": line["step"], "epoch": line["epoch"], **line["validation"]})
+                yield from (Warned(text) for text in warnings)
+        self._writer.append_metrics(line)
+        if stop.is_set or (self._is_due(self._config.checkpoint_every) and not self.is_done):
+            self.checkpoints.save(self.progress, model_tensors(self.trainee.model), self._optimizer.state())
+        if stop.is_set:
+            raise Interrupted(self._how_to_go_on())
+
+    def _evaluate(self, losses: list[float], stop: StopFlag) -> tuple[dict[str, Any], list[str]] | None:
+        """Scores the validation texts and keeps the weights if they are the best; None when stopped meanwhile."""
+
+        def poll() -> None:
+            if stop.is_set:
+                raise _StopEvaluation
+
+        started = time.perf_counter()
+        machine = self.trainee.machine
+        predictor = Predictor(
+            self.trainee.model, self.trainee.task, self._labels, machine, machine.train_precision, poll
+        )
+        try:
+            outcome = predictor(self._validation.examples, self._validation.sequences)
+        except _StopEvaluation:
+            return None
+        scores = self.trainee.task.score(outcome.predictions, self._validation.examples, self._labels)
+        values = {"loss": outcome.loss, **scores.values}
+        is_best = self._note_score(values[self._score])
+        seconds = time.perf_counter() - started
+        self.progress = replace(self.progress, evaluate_seconds=self.progress.evaluate_seconds + seconds)
+        found = {
+            **values,
+            "train_loss": sum(losses) / max(1, len(losses)),
+            "seconds": round(seconds, 3),
+            "is_best": is_best,
+        }
+        return found, self.trainee.task.warnings(outcome.predictions, self._labels)
+
+    def _note_score(self, value: float | None) -> bool:
+        """Counts the evaluation; stores the weights and says True when they score better than any before."""
+        best, step = self.progress.best_value, self.progress.step
+        sign = -1.0 if self._score in LOWER_IS_BETTER else 1.0
+        is_best = self.progress.best_step == 0 or (
+            value is not None and (best is None or sign * value > sign * best)
+        )
+        if is_best:
+            self.checkpoints.save_best(step, model_tensors(self.trainee.model))
+            self.progress = replace(
+                self.progress, best_step=step, best_value=value, evaluations_without_gain=0
+            )
+        else:
+            count = self.progress.evaluations_without_gain + 1
+            self.progress = replace(self.progress, evaluations_without_gain=count)
+        self.progress = replace(self.progress, evaluated_step=step)
+        return is_best
+
+    def _count(self, step: Step) -> None:
+        self.progress = replace(
+            self.progress,
+            step=step.number,
+            train_seconds=self.progress.train_seconds + step.seconds,
+            examples_seen=self.progress.examples_seen + step.examples,
+        )
+
+    def _is_due(self, every: int | str) -> bool:
+        interval = self._plan.per_epoch if every == "epoch" else int(every)
+        return self.progress.step % interval == 0 or self.progress.step == self._plan.total
+
+    def _is_out_of_patience(self) -> bool:
+        patience = self._config.patience
+        return bool(patience) and self.progress.evaluations_without_gain >= patience
+
+    def _how_to_go_on(self) -> str:
+        path = self._writer.run.path
+        return (
+            f"stopped after step {self.progress.step:,} of {self._plan.total:,}; everything is saved. "
+            f"Go on with: bertune train {path} --resume"
+        )
+
+
+def _refuse_divergence(step: Step) -> None:
+    if not (math.isfinite(step.loss) and math.isfinite(step.grad_norm)):
+        raise DivergedError(
+            f"the training loss became {step.loss} (gradient norm {step.grad_norm}) at step {step.number:,}; going on "
+            "would only spread it. Usual remedies: a lower train.lr (2e-5), more train.warmup, "
+            "machine.precision=fp32, optimizer.clip=1.0. What was saved before is whole"
+        )
+
+
+def _metrics_line(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.number,
+        "epoch": step.epoch,
+        "loss": step.loss,
+        "lr": step.lr,
+        "grad_norm": step.grad_norm,
+        "seconds": round(step.seconds, 4),
+    }
