@@ -42,7 +42,7 @@ __all__ = [  # noqa: RUF022 - the order in which they are met
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name when it is first used, so that `import bertune` costs neither torch nor transformers."""
+    """Loads a public name when it is first used: `import bertune` costs neither torch nor transformers."""
     if name not in _HOME:
         raise AttributeError(f"module 'bertune' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -27,10 +27,10 @@ def train(
 ) -> Run:
     """Fine-tunes a model and returns its run, with scores, predictions and a report in its folder.
 
-    `source` is a data file, a named data set, a settings file, a table (pandas, Arrow, Hugging Face dataset, list
-    of dicts), a dict of such tables by split, or a list of texts or pairs beside their `labels`. `overrides` are
-    settings by key, as {"train.epochs": 3}. Raises InputError, RunExistsError, RunBusyError, ResourceError,
-    DivergedError, Interrupted; until training begins nothing is written.
+    `source` is a data file, a named data set, a settings file, a table (pandas, Arrow, Hugging Face
+    dataset, list of dicts), a dict of such tables by split, or a list of texts or pairs beside their
+    `labels`. `overrides` are settings by key, as {"train.epochs": 3}. Raises InputError, RunExistsError,
+    RunBusyError, ResourceError, DivergedError, Interrupted; until training begins nothing is written.
     """
     run = None
     for event in training(source, labels, overrides=overrides, out=out, resume=resume):
@@ -63,7 +63,7 @@ def check(source: object, labels: Sequence[object] | None = None, *, overrides: 
 
 
 def load(source: Run | str | Path, *, overrides: Overrides = None) -> Model:
-    """A trained model from a run, a run folder, or a model folder somebody sent. Raises ModelError, InputError."""
+    """A trained model from a run, a run folder, or a model folder somebody sent. Raises InputError."""
     return load_model(source, nested(overrides))
 
 

@@ -107,7 +107,7 @@ class Model:
         return Evaluation(scores.values, scores.details, len(examples), num_truncated, outcome.loss, lines)
 
     def open(self, source: object, need_label: bool) -> tuple[Table, Columns, tuple[str, ...]]:
-        """A table in a file or in memory, and its columns: the training file's where it has them, else inferred."""
+        """A table and its columns: the training file's where it has them, else inferred."""
         data = self.config.data
         if isinstance(source, str | Path):
             table = open_table(source, data, known_column_names(self._task, self._contract.columns))
@@ -119,6 +119,8 @@ class Model:
         """The columns of an opened table, and notes on what was inferred."""
         data, trained = self.config.data, self._contract.columns
         given: dict[str, Any] = {}
+        if data.text is None and len(table.columns) == len(trained.text) == 1:
+            given["text"] = table.columns
         if data.text is None and set(trained.text) <= set(table.columns):
             given["text"] = trained.text
         if data.label is None and trained.label in table.columns and need_label:

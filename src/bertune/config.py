@@ -1,4 +1,4 @@
-"""Owns the settings: closed, frozen sections, read from TOML and `key=value`, all problems reported at once."""
+"""Owns the settings: closed, frozen sections, read from TOML and `key=value`, all problems said at once."""
 
 import math
 import tomllib

@@ -1,4 +1,4 @@
-"""Owns prediction: examples in, predictions out in the same order; used by training, evaluation and prediction."""
+"""Owns prediction: examples in, predictions out in the same order, while training and after."""
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as SequenceOf

@@ -1,4 +1,4 @@
-"""Owns the way from a source to sequences: reading, parsing, splitting, tokenizing, choosing the length, auditing."""
+"""Owns the way from a source to sequences: reading, parsing, splitting, tokenizing, auditing."""
 
 import hashlib
 import json
@@ -165,8 +165,8 @@ def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
     hf_config = read_config(pretrained)
     if len(tokenizer.hf) > hf_config.vocab_size:
         raise ModelError(
-            f"model.name={pretrained.name}: the tokenizer knows {len(tokenizer.hf):,} tokens but config.json says "
-            f"vocab_size {hf_config.vocab_size:,}; they belong to different models"
+            f"model.name={pretrained.name}: the tokenizer knows {len(tokenizer.hf):,} tokens but config.json "
+            f"says vocab_size {hf_config.vocab_size:,}; they belong to different models"
         )
     return min(length_limit(hf_config) or _NO_LIMIT, int(tokenizer.hf.model_max_length))
 
@@ -183,8 +183,8 @@ def _choose_length(
         if too_long:
             raise DataError(
                 f"{where}: this text has {longest:,} tokens and the model takes {limit:,}; {too_long:,} of "
-                f"{len(lengths):,} texts are too long. model.max_length={limit} cuts them there (and reports it); "
-                "or shorten the texts, or choose a model that takes longer ones"
+                f"{len(lengths):,} texts are too long. model.max_length={limit} cuts them there (and says "
+                "so); or shorten the texts, or choose a model that takes longer ones"
             )
         return longest, f"the longest text has {longest:,} tokens; nothing is truncated"
     if int(wanted) > limit:

@@ -20,6 +20,13 @@ KINDS = {
     "dataset": "bertune.data.named",
 }
 
+_SETTINGS = {
+    "task": ", task.name=my_task.py",
+    "reader": ", data.reader=my_reader.py",
+    "head": ", model.head=my_head.py",
+    "dataset": "",
+}
+
 
 def names(kind: str) -> list[str]:
     """Every name of a kind that needs no path: built in, then installed."""
@@ -36,7 +43,7 @@ def load(kind: str, name: str) -> ModuleType:
     if name not in known:
         raise ConfigError(
             f'there is no {kind} "{name}".{did_you_mean(name, known)}'
-            f" There are: {listed(known)}; or give a file of your own, {kind}=my_{kind}.py"
+            f" There are: {listed(known)}; or give a file of your own{_SETTINGS[kind]}"
         )
     for entry in importlib.metadata.entry_points(group=KINDS[kind], name=name):
         module = entry.load()

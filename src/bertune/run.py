@@ -185,8 +185,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         number = _os_error_number(error)
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ResourceError(
-                f"no space left on the disk of {path} ({os.strerror(number)}). Nothing half-written was kept; "
-                f"free some space, or choose another disk with --out"
+                f"no space left on the disk of {path} ({os.strerror(number)}). Nothing half-written was "
+                f"kept; free some space, or choose another disk with --out"
             ) from error
         if number in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
             raise InputError(

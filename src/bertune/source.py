@@ -1,4 +1,4 @@
-"""Owns what SOURCE may be: a data file, a named data set, a settings file, a run folder, or a table in memory."""
+"""Owns what SOURCE may be: a data file, a named data set, a settings file, a run folder, a table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

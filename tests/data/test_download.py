@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from bertune.data import download as module
 from bertune.data.download import Patience, download
 from bertune.errors import DataError, ResourceError
@@ -274,7 +275,7 @@ def test_a_redirect_is_followed(site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/f", "data:text/plain,x"])
 def test_only_the_web_is_followed(site: Site, tmp_path: Path, address: str) -> None:
-    with pytest.raises(DataError, match="redirected to .*(only http and https|no web address)"):
+    with pytest.raises(DataError, match=r"redirected to .*(only http and https|no web address)"):
         download(site.page(location=address), tmp_path / "f", sha256=None, patience=QUICK)
     with pytest.raises(DataError, match="no web address"):
         download(address, tmp_path / "f", sha256=None, patience=QUICK)
@@ -323,7 +324,7 @@ def test_a_full_disk_is_a_resource_error(site: Site, tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot write .*BERTUNE_CACHE"):
+    with pytest.raises(DataError, match=r"cannot write .*BERTUNE_CACHE"):
         download(site.page(), tmp_path / "file" / "f", sha256=None, patience=QUICK)
 
 

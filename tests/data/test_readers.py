@@ -266,12 +266,12 @@ def test_a_users_own_reader_is_a_file(tmp_path: Path) -> None:
     assert table.columns == ("text",) and cells(table) == [("one",), ("two",)]
 
 
-def test_a_stream_of_plain_lines_is_a_text_a_line() -> None:
+def test_a_stream_of_plain_lines_is_a_text_a_line_and_blank_lines_keep_their_place() -> None:
     table = open_lines(io.StringIO("\ufeff\ngreat\tphone\r\n\nbroke"), "<stdin>", ("review",))
     assert table.columns == ("review",) and not table.has_header
     rows = list(table.rows())
-    assert [row.values["review"] for row in rows] == ["great\tphone", "broke"]
-    assert [str(row.origin) for row in rows] == ["<stdin>, line 2", "<stdin>, line 4"]
+    assert [row.values["review"] for row in rows] == ["", "great\tphone", "", "broke"]
+    assert [row.origin.line for row in rows] == [1, 2, 3, 4]
 
 
 def test_a_stream_of_pairs_has_a_tab_between_them() -> None:

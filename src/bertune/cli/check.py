@@ -12,7 +12,7 @@ def check(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the data: rows, label balance, token lengths, truncation, duplicates. Trains and writes nothing."""
+    """Look at the data: rows, label balance, token lengths, truncation, duplicates. Writes nothing."""
     from bertune import api
     from bertune.cli import show
     from bertune.config import parse_overrides

@@ -73,12 +73,13 @@ class TrainingView:
         if model["weights"] == "random":
             show.warn(
                 self._console,
-                f"{model['name']} has no weights: the encoder starts from random numbers and learns from these texts alone",
+                f"{model['name']} has no weights: the encoder starts from random numbers and learns "
+                "from these texts alone",
             )
         show.say(
             self._console,
-            f"\n{model['class']} from {model['name']}: {model['parameters']:,} parameters, {trained:,} trained; "
-            f"{machine['device']}, {machine['precision']}",
+            f"\n{model['class']} from {model['name']}: {model['parameters']:,} parameters, "
+            f"{trained:,} trained; {machine['device']}, {machine['precision']}",
         )
         begin = f"going on after step {resumed_at:,} of" if resumed_at else "training"
         show.say(self._console, f"{begin} {plan['total_steps']:,} steps into {path}\n")

@@ -11,7 +11,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="a data file, a named data set (demo, cola, cord19 …), a settings file, or a run folder to resume",
+        help="a data file, a named data set (demo, cola …), a settings file, or a run folder to resume",
     ),
 ]
 
@@ -55,8 +55,8 @@ def train(
     show.say(
         console,
         f"\nkept step {best['step']:,} of {manifest['training']['total_steps']:,} "
-        f"(best validation {best['score']}, {value}{early}); {timings['train_examples_per_second']:,.0f} texts/s, "
-        f"{timings['total_seconds']:,.0f} s in all\n",
+        f"(best validation {best['score']}, {value}{early}); "
+        f"{timings['train_examples_per_second']:,.0f} texts/s, {timings['total_seconds']:,.0f} s in all\n",
     )
     show.results().print(show.score_table(manifest["scores"]))
     show.say(console, f"\nmodel    {run.model_path}\nreport   {run.path / 'report' / 'index.html'}")

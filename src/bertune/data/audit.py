@@ -1,4 +1,4 @@
-"""Owns what is said about the data before any training is paid for: balance, lengths, truncation, duplicates."""
+"""Owns what is said about data before any training is paid for: balance, lengths, truncation, duplicates."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

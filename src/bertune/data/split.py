@@ -14,8 +14,8 @@ def stratified_split(
 ) -> tuple[list[int], list[int]]:
     """Positions for training and for validation, both in source order.
 
-    Each stratum gives `share` of itself, rounded, and at least one row to either side. Depends on the order of
-    the rows, the strata and the seed only. Raises DataError when a stratum has one row.
+    Each stratum gives `share` of itself, rounded, and at least one row to either side. Depends on the order
+    of the rows, the strata and the seed only. Raises DataError when a stratum has one row.
     """
     members: dict[Hashable, list[int]] = defaultdict(list)
     for position, stratum in enumerate(strata):
@@ -25,8 +25,9 @@ def stratified_split(
     for stratum, positions in members.items():
         if len(positions) < 2:
             raise DataError(
-                f'{origins[positions[0]]}: "{stratum}" is the label of this row alone, so it cannot be both trained '
-                "and validated. Add texts with that label, remove the row, or give a file as data.validation"
+                f'{origins[positions[0]]}: "{stratum}" is the label of this row alone, so it cannot be both '
+                "trained and validated. Add texts with that label, remove the row, or "
+                "give a file as data.validation"
             )
         wanted = min(max(1, round(share * len(positions))), len(positions) - 1)
         validation += random.permutation(positions)[:wanted].tolist()

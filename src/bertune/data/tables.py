@@ -66,13 +66,16 @@ def open_lines(stream: TextIO, name: str, text_columns: tuple[str, ...]) -> Tabl
     JSON objects if the first line that is not blank starts with "{", else a text a line, or two.
     """
     lines = _stream_lines(stream, name)
-    first_line = next(lines, None)
-    if first_line is None:
+    head: list[tuple[int, str]] = []
+    for line in lines:
+        head.append(line)
+        if line[1].strip():
+            break
+    else:
         raise DataError(f"{name} is empty; give one text a line, or one JSON object a line")
-    lines = chain([first_line], lines)
-    if not first_line[1].lstrip().startswith("{"):
-        return Table(name, text_columns, False, _once(_plain_rows(lines, name, text_columns)))
-    rows = jsonl.rows_of_lines(lines, name)
+    if not head[-1][1].lstrip().startswith("{"):
+        return Table(name, text_columns, False, _once(_plain_rows(chain(head, lines), name, text_columns)))
+    rows = jsonl.rows_of_lines((line for line in chain(head, lines) if line[1]), name)
     first = next(rows)
     for column in text_columns:
         if column not in first.values:
@@ -142,9 +145,7 @@ def _stream_lines(stream: TextIO, name: str) -> Iterator[tuple[int, str]]:
             line = raw.removeprefix("\ufeff") if number == 1 else raw
             if "\0" in line:
                 raise DataError(nul_found(name, number, line))
-            line = line.rstrip("\r\n")
-            if line:
-                yield number, line
+            yield number, line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         byte = f"byte 0x{error.object[error.start]:02X}"
         raise DataError(
@@ -156,7 +157,8 @@ def _stream_lines(stream: TextIO, name: str) -> Iterator[tuple[int, str]]:
 def _plain_rows(lines: Iterator[tuple[int, str]], name: str, text_columns: tuple[str, ...]) -> Iterator[Row]:
     num_texts = len(text_columns)
     for number, line in lines:
-        texts = [line] if num_texts == 1 else line.split("\t")
+        # A blank line is a row without text: what comes out stays line for line beside what went in.
+        texts = [line] if num_texts == 1 else line.split("\t") if line else [""] * num_texts
         if len(texts) != num_texts:
             raise DataError(
                 f"{name}, line {number}: expected {num_texts} texts with a tab between them"

@@ -62,7 +62,7 @@ def make_machine(config: MachineConfig) -> Machine:
 
 @contextlib.contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Bit-equal repetition on a GPU too; on the CPU the operations used here are deterministic as they are."""
+    """Bit-equal repetition on a GPU too; on the CPU the operations used here are deterministic anyway."""
     if device.type == "cpu":
         yield
         return
@@ -76,7 +76,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc reuse the memory of freed tensors: fresh pages for every temporary cost more than the sums."""
+    """Lets glibc reuse the memory of freed tensors: fresh pages for every temporary are what costs."""
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)

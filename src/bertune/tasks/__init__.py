@@ -35,7 +35,7 @@ class Example(Protocol):
 
 
 class Task(Protocol):
-    """The seven things a task decides. E is its Example, P its Prediction, a dataclass of plain JSON values."""
+    """What a task decides. Its Prediction is a dataclass of plain JSON values."""
 
     Options: ClassVar[type[BaseModel]]  # the task's own keys of [task]
     Prediction: ClassVar[type[Any]]

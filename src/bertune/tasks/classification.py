@@ -45,7 +45,7 @@ class ClassificationOptions(Section):
 
     positive: str | None = Field(
         None,
-        description="with two labels: the one that precision, recall and F1 are about; default: the last by name",
+        description="with two labels: the one precision, recall and F1 are about; default: the last by name",
     )
 
 
@@ -90,14 +90,16 @@ class Classification:
         for column, text in zip(columns.text, texts, strict=True):
             if not text.strip():
                 raise DataError(
-                    f'{row.origin}: the text in column "{column}" is empty. Remove the row, or give another data.text'
+                    f'{row.origin}: the text in column "{column}" is empty. Remove the row, or give another '
+                    "data.text"
                 )
         gold = None
         if columns.label is not None:
             gold = cell_text(row, columns.label).strip()
             if not gold:
                 raise DataError(
-                    f'{row.origin}: the label in column "{columns.label}" is missing. Fill it in or remove the row'
+                    f'{row.origin}: the label in column "{columns.label}" is missing. Fill it in or remove '
+                    "the row"
                 )
         row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
         return Example(row_id, row.origin, texts, gold)
@@ -166,8 +168,8 @@ class Classification:
         if len(seen) > 1 or len(predictions) < 2:
             return []
         return [
-            f'collapsed: every text is predicted as "{seen.pop()}". Usual remedies: a lower train.lr (2e-5), more '
-            "train.warmup, another train.seed, more epochs, or more balanced labels"
+            f'collapsed: every text is predicted as "{seen.pop()}". Usual remedies: a lower train.lr (2e-5), '
+            "more train.warmup, another train.seed, more epochs, or more balanced labels"
         ]
 
     def _positive(self, labels: tuple[str, ...]) -> int:

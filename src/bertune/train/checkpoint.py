@@ -60,7 +60,7 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, progress: Progress, model: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
-        """Adds a checkpoint and forgets old ones. After a crash at any moment it is there whole or not at all."""
+        """Adds a checkpoint and forgets old ones. After a crash it is there whole or not at all."""
         staging = self.folder / f".step-{progress.step:08d}.tmp"
         target = self.folder / f"step-{progress.step:08d}"
         with disk_errors(self.folder):

@@ -29,8 +29,8 @@ from bertune.train.signals import stop_on_signals
 def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
     """Trains a source into the run folder `out`, yielding events; the last one is Finished.
 
-    All that can be wrong with the input is found before anything is written. Raises InputError, RunExistsError,
-    RunBusyError, Interrupted, DivergedError, ResourceError.
+    All that can be wrong with the input is found before anything is written. Raises InputError,
+    RunExistsError, RunBusyError, Interrupted, DivergedError, ResourceError.
     """
     started = time.perf_counter()
     is_resumed = resume and (out / "manifest.json").exists()

@@ -52,8 +52,8 @@ class Trainee:
 def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, plan: Plan) -> Iterator[Step]:
     """Takes one optimizer step each time it is asked for the next, until the plan is done.
 
-    Which examples a step has and its dropout depend on seed and step number only, so a run that starts at step
-    k goes on exactly as one that never stopped. The caller may evaluate, save or stop between steps.
+    Which examples a step has and its dropout depend on seed and step number only, so a run that starts at
+    step k goes on exactly as one that never stopped. The caller may evaluate, save or stop between steps.
     """
     by_example = _by_example(trainee.part)
     batches = step_examples(len(by_example), config.batch_size, config.seed, plan.start)

@@ -112,7 +112,7 @@ class Session:
             raise Interrupted(self._how_to_go_on())
 
     def _evaluate(self, losses: list[float], stop: StopFlag) -> tuple[dict[str, Any], list[str]] | None:
-        """Scores the validation texts and keeps the weights if they are the best; None when stopped meanwhile."""
+        """Scores the validation texts and keeps the weights if they are the best; None when stopped."""
 
         def poll() -> None:
             if stop.is_set:
@@ -185,9 +185,9 @@ class Session:
 def _refuse_divergence(step: Step) -> None:
     if not (math.isfinite(step.loss) and math.isfinite(step.grad_norm)):
         raise DivergedError(
-            f"the training loss became {step.loss} (gradient norm {step.grad_norm}) at step {step.number:,}; going on "
-            "would only spread it. Usual remedies: a lower train.lr (2e-5), more train.warmup, "
-            "machine.precision=fp32, optimizer.clip=1.0. What was saved before is whole"
+            f"the training loss became {step.loss} (gradient norm {step.grad_norm}) at step "
+            f"{step.number:,}; going on would only spread it. Usual remedies: a lower train.lr (2e-5), "
+            "more train.warmup, machine.precision=fp32, optimizer.clip=1.0. What was saved before is whole"
         )
 
 

@@ -37,7 +37,7 @@ def _write(path: Path, reviews: list[tuple[str, int, str, str]]) -> None:
     # Without a name and a time in its header the same rows are the same bytes.
     with (
         path.open("wb") as file,
-        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed,
         io.TextIOWrapper(packed, encoding="utf-8", newline="") as text,
     ):
         rows = csv.writer(text, lineterminator="\n")

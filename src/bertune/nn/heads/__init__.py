@@ -1,7 +1,7 @@
 """What sits on an encoder: the head of a Hugging Face class, or a module of one's own.
 
-A user's own head is one file that defines `HEAD(hidden_size, num_outputs, dropout)`, a module whose forward takes
-`hidden_TH` (the last hidden states of a batch, without padding) and `batch`, and gives the task's outputs.
+A user's own head is one file that defines `HEAD(hidden_size, num_outputs, dropout)`, a module whose forward
+takes `hidden_TH` (the last hidden states of a batch, without padding) and `batch`, and gives the outputs.
 """
 
 from dataclasses import dataclass

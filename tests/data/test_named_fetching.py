@@ -1,0 +1,441 @@
+"""Named data sets fetched end to end from a server on this machine, published in their real layouts."""
+
+import csv
+import errno
+import gzip
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from bertune import registry
+from bertune.data import named
+from bertune.data.named import Dataset, _dataset, defaults
+from bertune.errors import ConfigError, DataError, ResourceError
+
+DATA = os.environ.get("BERTUNE_DATA")
+needs_data = pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
+SOURCE_FOLDER = Path(named.__file__).parents[3]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class Publisher:
+    """Serves a folder, and makes a data set point at it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.url = ""
+        self._monkeypatch = monkeypatch
+
+    def publish(self, name: str, files: Mapping[str, bytes], keep_sha256: bool = False) -> None:
+        """Serve `files` where the data set's sources are; checksums follow unless they are to be kept."""
+        for file, content in files.items():
+            (self.folder / file).write_bytes(content)
+        dataset = dataset_of(name)
+        sources = [
+            replace(
+                source,
+                url=f"{self.url}/{source.file}",
+                sha256=source.sha256
+                if keep_sha256 or source.sha256 is None
+                else hashlib.sha256(files[source.file]).hexdigest(),
+            )
+            for source in dataset.sources
+        ]
+        self.change(name, replace(dataset, sources=tuple(sources)))
+
+    def check(self, name: str, **checks: _dataset.Check) -> None:
+        """Other checks, by use, for files smaller than the published ones."""
+        dataset = dataset_of(name)
+        files = [replace(file, check=checks.get(file.use, file.check)) for file in dataset.files]
+        self.change(name, replace(dataset, files=tuple(files)))
+
+    def change(self, name: str, dataset: Dataset) -> None:
+        self._monkeypatch.setattr(registry.load("dataset", name), "DATASET", dataset)
+
+
+def dataset_of(name: str) -> Dataset:
+    dataset = registry.exported(registry.load("dataset", name), "DATASET")
+    assert isinstance(dataset, Dataset)
+    return dataset
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, no data of the user's, and no proxy."""
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.lower(), raising=False)
+    monkeypatch.delenv("BERTUNE_DATA", raising=False)
+    monkeypatch.setenv("BERTUNE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "data"
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    publisher = Publisher(tmp_path / "published", monkeypatch)
+    publisher.folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=publisher.folder))
+    publisher.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield publisher
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def zipped(members: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tarred(members: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def lines(count: int, line: str, header: str = "") -> bytes:
+    return (header + "".join(line.format(n=n) for n in range(count))).encode()
+
+
+def cola_zip(num_train: int = 8551) -> bytes:
+    folder = "cola_public/raw/"
+    return zipped(
+        {
+            "cola_public/README": b"CoLA",
+            folder + "in_domain_train.tsv": lines(num_train, "gj04\t1\t\tSentence {n}.\n"),
+            folder + "in_domain_dev.tsv": lines(527, "gj04\t0\t*\tSentence {n}.\n"),
+            # The published file ends without a newline.
+            folder + "out_of_domain_dev.tsv": lines(516, "clc95\t1\t\tSentence {n}.\n").rstrip(b"\n"),
+        }
+    )
+
+
+def paths(name: str) -> dict[str, Path]:
+    data = defaults(name).settings["data"]
+    return {use: Path(data[use]) for use in ("train", "validation", "test") if use in data}
+
+
+def in_cache(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
+
+
+def test_cola_is_fetched_from_its_zip(publisher: Publisher, cache: Path) -> None:
+    publisher.publish("cola", {"cola_public_1.1.zip": cola_zip()})
+    files = paths("cola")
+    assert files == {
+        "train": cache / "cola" / "in_domain_train.tsv",
+        "validation": cache / "cola" / "in_domain_dev.tsv",
+        "test": cache / "cola" / "out_of_domain_dev.tsv",
+    }
+    assert files["test"].read_bytes().endswith(b"Sentence 515.")
+    assert in_cache(cache / "cola") == {path.name for path in files.values()}
+
+
+def test_sst2_is_fetched_from_its_zip(publisher: Publisher, cache: Path) -> None:
+    train = lines(67349, 'a "charming" journey {n} \t1\n', "sentence\tlabel\n")
+    dev = lines(872, "bleak {n} \t0\n", "sentence\tlabel\n")
+    members = {"SST-2/train.tsv": train, "SST-2/dev.tsv": dev, "SST-2/test.tsv": b"index\tsentence\n"}
+    publisher.publish("sst2", {"SST-2.zip": zipped(members)})
+    files = paths("sst2")
+    assert files["train"].read_bytes() == train
+    assert files["validation"].read_bytes() == dev
+    assert "test" not in files
+
+
+def mrpc_files(
+    train: list[str], header: str, dev_ids: list[tuple[str, str]], test: bytes
+) -> dict[str, bytes]:
+    return {
+        "msr_paraphrase_train.txt": (header + "".join(train)).encode(),
+        "mrpc_dev_ids.tsv": "".join(f"{a}\t{b}\n" for a, b in dev_ids).encode(),
+        "msr_paraphrase_test.txt": test,
+    }
+
+
+def test_mrpc_is_split_by_the_published_dev_ids(publisher: Publisher, cache: Path) -> None:
+    header = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+    rows = [f'{n % 2}\t{n}\t{n + 9000}\tHe said "{n} .\tSo\x85 he said .\n' for n in range(4076)]
+    dev_rows = rows[5::10][:408]
+    # An id pair the other way round is another pair.
+    dev_ids = [(row.split("\t")[1], row.split("\t")[2]) for row in reversed(dev_rows)]
+    test = (header + rows[0] * 1725).encode()
+    publisher.publish("mrpc", mrpc_files(rows, header, [*dev_ids, ("9000", "0")], test))
+    publisher.check("mrpc", test=_dataset.has_lines(1726, columns=5))
+    files = paths("mrpc")
+    assert files["validation"].read_bytes() == (header + "".join(dev_rows)).encode()
+    assert files["train"].read_bytes() == (header + "".join(r for r in rows if r not in dev_rows)).encode()
+    assert files["test"].read_bytes() == test
+
+
+REVIEWS = {
+    "aclImdb/README": b"Large Movie Review Dataset",
+    "aclImdb/train/pos/10_9.txt": b'Good, "very".<br />',
+    "aclImdb/train/pos/9_7.txt": "caf\u00e9\x85 fine".encode(),
+    "aclImdb/test/neg/0_1.txt": b"bad",
+    "aclImdb/train/neg/2_4.txt": b"bad",
+    "aclImdb/train/unsup/0_0.txt": b"nobody knows",
+    "aclImdb/train/urls_neg.txt": b"http://",
+    "aclImdb/test/pos/1_10.txt": b"good",
+}
+
+
+def test_imdb_becomes_one_csv_a_split_in_a_fixed_order(publisher: Publisher, cache: Path) -> None:
+    publisher.publish("imdb", {"aclImdb_v1.tar.gz": tarred(REVIEWS)})
+    columns = ["id", "text", "label"]
+    publisher.check("imdb", train=_dataset.has_records(3, columns), test=_dataset.has_records(2, columns))
+    files = paths("imdb")
+    assert gzip.decompress(files["train"].read_bytes()).decode() == (
+        "id,text,label\n"
+        "train/neg/2_4,bad,0\n"
+        "train/pos/9_7,caf\u00e9\x85 fine,1\n"
+        'train/pos/10_9,"Good, ""very"".<br />",1\n'
+    )
+    assert gzip.decompress(files["test"].read_bytes()).decode().split("\n")[1:] == [
+        "test/neg/0_1,bad,0",
+        "test/pos/1_10,good,1",
+        "",
+    ]
+    first = files["train"].read_bytes()
+    files["train"].unlink()
+    assert paths("imdb")["train"].read_bytes() == first, "the same reviews must be the same bytes"
+
+
+def test_imdb_with_a_review_missing_is_refused(publisher: Publisher, cache: Path) -> None:
+    publisher.publish("imdb", {"aclImdb_v1.tar.gz": tarred(REVIEWS)})
+    with pytest.raises(DataError, match=r"in train\.csv\.gz, it has 3 rows, the published file has 25000"):
+        defaults("imdb")
+    assert in_cache(cache / "imdb") == set()
+
+
+def test_chnsenticorp_is_fetched_as_it_is(publisher: Publisher, cache: Path) -> None:
+    files = {"train.tsv": "好\tpositive\n".encode(), "dev.tsv": "差\tnegative\n".encode()}
+    publisher.publish("chnsenticorp", files)
+    checks = {
+        name: _dataset.has_sha256(hashlib.sha256(content).hexdigest()) for name, content in files.items()
+    }
+    publisher.check("chnsenticorp", train=checks["train.tsv"], validation=checks["dev.tsv"])
+    assert {path.name: path.read_bytes() for path in paths("chnsenticorp").values()} == files
+
+
+def cord19_csv(rows: int = 50_001, queries: int = 50) -> bytes:
+    return (
+        lines(rows, "", "query,title,label\n")
+        + "".join(f'query {n % queries},"Title, {n}",{n % 2}\n' for n in range(rows)).encode()
+    )
+
+
+def test_cord19_is_fetched_as_it_is(publisher: Publisher, cache: Path) -> None:
+    publisher.publish("cord19", {"cord19-query-title-label.csv": cord19_csv()})
+    found = defaults("cord19")
+    assert found.notes == ()
+    assert Path(found.settings["data"]["train"]).read_bytes() == cord19_csv()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (cord19_csv(rows=50_000), "it has 50000 rows, the published file has more than 50000"),
+        (cord19_csv(queries=49), "it has 49 queries, not 50"),
+        (b"<html>\n", "its columns are <html>"),
+        (b"query,title,label\n\xff\xfe,x,0\n", "it cannot be read"),
+    ],
+    ids=["too short", "too few queries", "html", "no text"],
+)
+def test_a_cord19_that_is_not_the_published_one_is_refused(
+    publisher: Publisher, cache: Path, content: bytes, said: str
+) -> None:
+    publisher.publish("cord19", {"cord19-query-title-label.csv": content})
+    with pytest.raises(DataError, match=said) as error:
+        defaults("cord19")
+    assert publisher.url in str(error.value)
+    assert "set BERTUNE_DATA to a folder that holds cord19/cord19-query-title-label.csv" in str(error.value)
+    assert in_cache(cache / "cord19") == set()
+
+
+def test_a_login_page_in_place_of_an_archive_is_not_kept(publisher: Publisher, cache: Path) -> None:
+    publisher.publish("cola", {"cola_public_1.1.zip": b"<html>please log in</html>"})
+    with pytest.raises(DataError, match=r"is not the published cola: .*damaged or not an archive"):
+        defaults("cola")
+    assert in_cache(cache / "cola") == set()
+    publisher.publish("cola", {"cola_public_1.1.zip": cola_zip()})
+    assert paths("cola")["train"].is_file()
+
+
+def test_an_archive_with_another_checksum_is_refused(publisher: Publisher, cache: Path) -> None:
+    publisher.publish("sst2", {"SST-2.zip": zipped({"SST-2/train.tsv": b""})}, keep_sha256=True)
+    with pytest.raises(DataError, match="the published file's is d67e16fb"):
+        defaults("sst2")
+
+
+def test_without_a_network_the_error_says_what_to_do(publisher: Publisher, cache: Path) -> None:
+    dataset = dataset_of("cola")
+    publisher.change(
+        "cola", replace(dataset, sources=(replace(dataset.sources[0], url=f"{publisher.url}/no"),))
+    )
+    with pytest.raises(DataError) as error:
+        defaults("cola")
+    text = str(error.value)
+    assert text.startswith(f"could not download {publisher.url}/no: the server answered 404")
+    assert f"put it at {cache / 'cola' / 'downloads' / 'cola_public_1.1.zip'}" in text
+    assert "BERTUNE_DATA to a folder that holds cola/in_domain_train.tsv and cola/in_domain_dev.tsv" in text
+
+
+def test_an_archive_put_in_the_cache_by_hand_is_used(publisher: Publisher, cache: Path) -> None:
+    downloads = cache / "cola" / "downloads"
+    downloads.mkdir(parents=True)
+    (downloads / "cola_public_1.1.zip").write_bytes(cola_zip())
+    publisher.publish("cola", {})
+    assert paths("cola")["train"].parent == cache / "cola"
+    assert not downloads.exists()
+
+
+def test_what_is_cached_is_not_fetched_again(publisher: Publisher, cache: Path) -> None:
+    publisher.publish("cola", {"cola_public_1.1.zip": cola_zip()})
+    first = paths("cola")
+    (publisher.folder / "cola_public_1.1.zip").unlink()
+    assert paths("cola") == first
+
+
+def test_a_damaged_cache_is_named_and_not_used(publisher: Publisher, cache: Path) -> None:
+    publisher.publish("cola", {"cola_public_1.1.zip": cola_zip()})
+    train = paths("cola")["train"]
+    train.write_bytes(train.read_bytes()[:1000])
+    with pytest.raises(
+        DataError, match=r"in_domain_train\.tsv is not the published file of cola: line \d+ has"
+    ):
+        defaults("cola")
+    train.unlink()
+    assert paths("cola")["train"].read_bytes().count(b"\n") == 8551
+
+
+def test_a_damaged_gzip_in_the_cache_is_named(publisher: Publisher, cache: Path) -> None:
+    (cache / "imdb").mkdir(parents=True)
+    for name, content in {
+        "train.csv.gz": gzip.compress(b"id,text,label\n" * 99)[:30],
+        "test.csv.gz": b"no",
+    }.items():
+        (cache / "imdb" / name).write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"train\.csv\.gz is not the published file of imdb: it cannot be read"
+    ):
+        defaults("imdb")
+
+
+def test_a_disk_that_fills_while_unpacking_leaves_no_half_and_keeps_the_download(
+    publisher: Publisher, cache: Path
+) -> None:
+    def full(sources: Mapping[str, Path], folder: Path) -> None:
+        (folder / "in_domain_train.tsv").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    whole = dataset_of("cola")
+    publisher.publish("cola", {"cola_public_1.1.zip": cola_zip()})
+    publisher.change("cola", replace(dataset_of("cola"), build=full))
+    with pytest.raises(ResourceError, match="the disk is full"):
+        defaults("cola")
+    assert in_cache(cache / "cola") == {"downloads"}
+    publisher.change("cola", whole)
+    assert paths("cola")["train"].is_file()
+
+
+def test_two_processes_that_need_the_same_data_set_both_get_it(publisher: Publisher, cache: Path) -> None:
+    (publisher.folder / "cola_public_1.1.zip").write_bytes(cola_zip())
+    script = f"""
+from dataclasses import replace
+from bertune.data.named import cola, defaults
+source = replace(cola.DATASET.sources[0], url="{publisher.url}/cola_public_1.1.zip")
+cola.DATASET = replace(cola.DATASET, sources=(source,))
+defaults("cola")
+"""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE_FOLDER)}
+    processes = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0]
+    assert in_cache(cache / "cola") == {file.name for file in dataset_of("cola").files}
+
+
+def test_a_data_set_of_the_users_own_is_a_file(
+    publisher: Publisher, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (publisher.folder / "mine.tsv").write_bytes(b"a\tb\n")
+    source = tmp_path / "mine.py"
+    source.write_text(
+        "from bertune.data.named import Dataset, File, Source\n"
+        "DATASET = Dataset({'data': {'text': ['0'], 'label': '1'}},\n"
+        "    (File('train', 'mine.tsv', lambda path: None),),\n"
+        f"    (Source('{publisher.url}/mine.tsv', 'mine.tsv', None, 100),))\n"
+    )
+    assert paths(str(source)) == {"train": cache / "mine" / "mine.tsv"}
+    source.write_text("DATASET = 3\n")
+    with pytest.raises(ConfigError, match=r"mine\.py: DATASET must be a bertune\.data\.named\.Dataset"):
+        defaults(str(source))
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["cola", "chnsenticorp", "sst2", "mrpc"])
+def test_the_real_files_survive_publishing_and_fetching_byte_for_byte(
+    publisher: Publisher, name: str
+) -> None:
+    assert DATA is not None
+    own = {file.name: (Path(DATA) / name / file.name).read_bytes() for file in dataset_of(name).files}
+    if name == "mrpc":
+        header, *train = own["train.tsv"].decode().splitlines(keepends=True)
+        dev = own["dev.tsv"].decode().splitlines(keepends=True)[1:]
+        dev_ids = [(line.split("\t")[1], line.split("\t")[2]) for line in dev]
+        published = mrpc_files(dev + train, header, dev_ids, own["msr_paraphrase_test.txt"])
+        # Size and content as published, but not the order, so the checksum of the training file differs.
+        assert len(published["msr_paraphrase_train.txt"]) == 1047044
+    elif name == "chnsenticorp":
+        published = own
+    else:
+        archive, folder = {
+            "cola": ("cola_public_1.1.zip", "cola_public/raw/"),
+            "sst2": ("SST-2.zip", "SST-2/"),
+        }[name]
+        published = {archive: zipped({folder + file: content for file, content in own.items()})}
+    publisher.publish(name, published, keep_sha256=name == "chnsenticorp")
+    assert {path.name: path.read_bytes() for path in paths(name).values()} == own
+
+
+@pytest.mark.slow
+@needs_data
+def test_the_real_reviews_of_imdb_survive_publishing_and_fetching(publisher: Publisher) -> None:
+    assert DATA is not None
+    own = {
+        split: gzip.decompress((Path(DATA) / "imdb" / f"{split}.csv.gz").read_bytes())
+        for split in ("train", "test")
+    }
+    members = {}
+    for content in own.values():
+        for identity, text, _ in reversed(list(csv.reader(io.StringIO(content.decode(), newline="")))[1:]):
+            members[f"aclImdb/{identity}.txt"] = text.encode()
+    publisher.publish("imdb", {"aclImdb_v1.tar.gz": tarred(members)})
+    found = paths("imdb")
+    assert {split: gzip.decompress(found[split].read_bytes()) == own[split] for split in own} == {
+        "train": True,
+        "test": True,
+    }
