@@ -19,7 +19,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -272,10 +272,10 @@ def evaluate_split(
     return scores_of(returned, logits.argmax(-1)), proof
 
 
-def run(name: str, seed: int, limit: int | None) -> dict[str, Any]:
+def run(name: str, seed: int, limit: int | None, epochs: int | None = None) -> dict[str, Any]:
     """Train and score one task; the dict that main writes."""
     started = time.perf_counter()
-    task = TASKS[name]
+    task = TASKS[name] if epochs is None else replace(TASKS[name], epochs=epochs)
     tokenizer = AutoTokenizer.from_pretrained(encoder_folder())
     splits = {key: read_split(task, split, limit) for key, split in task.splits.items()}
     features = {key: encode(tokenizer, rows) for key, rows in splits.items()}
@@ -299,9 +299,7 @@ def run(name: str, seed: int, limit: int | None) -> dict[str, Any]:
         trainer.train()
     scores, proofs = {}, {}
     for key in [key for key in splits if key != "train"]:
-        scores[key], proofs[key] = evaluate_split(
-            trainer, features[key], collate, splits[key].labels
-        )
+        scores[key], proofs[key] = evaluate_split(trainer, features[key], collate, splits[key].labels)
     if abs(scores["validation"]["mcc"] - trainer.state.best_metric) > 1e-6:
         raise RuntimeError("the model kept is not the one of the best epoch")
     steps_per_epoch = -(-len(features["train"]) // TRAIN_BATCH)
@@ -327,9 +325,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--limit", type=int, help="rows per split, to try the script out")
+    parser.add_argument("--epochs", type=int, help="instead of the task's own")
     options = parser.parse_args()
     transformers_logging.disable_progress_bar()
-    result = run(options.task, options.seed, options.limit)
+    result = run(options.task, options.seed, options.limit, options.epochs)
     options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 

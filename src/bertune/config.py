@@ -69,7 +69,9 @@ class ModelConfig(Section):
     name: str = Field(
         "google-bert/bert-base-uncased", description="minilm (packaged), a folder, or a hub name"
     )
-    max_length: int | Auto = Field("auto", description="tokens a text may have; auto truncates nothing")
+    max_length: int | Auto = Field(
+        "auto", description="tokens a text may have; auto: all, or the model's limit if that cuts few texts"
+    )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="hidden and attention dropout; default: the model's"
     )

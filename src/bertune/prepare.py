@@ -20,6 +20,7 @@ from bertune.tasks import Labels, Task, make_task
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
+_AUTO_MAY_CUT = 0.02  # share of texts that "auto" truncates, saying so; more is for the user to decide
 _NO_LIMIT = 100_000  # tokens; for architectures without a longest text
 
 
@@ -178,15 +179,21 @@ def _choose_length(
     origins = [examples[name][s.group].origin for name, part in whole.items() for s in part]
     longest, where = audit.longest(lengths, origins)
     wanted = config.model.max_length
+    if wanted == "auto" and longest <= limit:
+        return longest, f"the longest text has {longest:,} tokens; nothing is truncated"
     if wanted == "auto":
         too_long = sum(n > limit for n in lengths)
-        if too_long:
+        share = f"{too_long:,} of {len(lengths):,} texts ({too_long / len(lengths):.1%})"
+        if too_long > _AUTO_MAY_CUT * len(lengths):
             raise DataError(
-                f"{where}: this text has {longest:,} tokens and the model takes {limit:,}; {too_long:,} of "
-                f"{len(lengths):,} texts are too long. model.max_length={limit} cuts them there (and says "
-                "so); or shorten the texts, or choose a model that takes longer ones"
+                f"{where}: this text has {longest:,} tokens and the model takes {limit:,}; {share} are too "
+                f"long, more than is cut without being asked. model.max_length={limit} cuts them there (and "
+                "says so); or shorten the texts, or choose a model that takes longer ones"
             )
-        return longest, f"the longest text has {longest:,} tokens; nothing is truncated"
+        return limit, (
+            f"the most the model takes; {share} are longer and are truncated, the longest ({where}) from "
+            f"{longest:,} tokens"
+        )
     if int(wanted) > limit:
         raise ConfigError(
             f"model.max_length={wanted}: {config.model.name} takes at most {limit:,} tokens, because it was "

@@ -55,7 +55,7 @@ class Run:
     def metrics(self) -> list[JsonObject]:
         """One object per training step: step, epoch, loss, lr, and `validation` where it was evaluated."""
         path = self.path / "metrics.jsonl"
-        return list(read_jsonl(path)) if path.exists() else []
+        return list(_whole_lines(path)) if path.exists() else []
 
     def predictions(self, split: str) -> Iterator[JsonObject]:
         """The stored predictions of `validation` or `test`, in the order of the source."""
@@ -141,7 +141,7 @@ class RunWriter:
         """Forgets the lines of steps that a resumed run will take again."""
         path = self.run.path / "metrics.jsonl"
         if path.exists():
-            write_jsonl(path, [line for line in _whole_lines(path) if line["step"] <= step])
+            write_jsonl(path, [line for line in self.run.metrics() if line["step"] <= step])
 
     def write_predictions(self, split: str, lines: Iterable[Mapping[str, Any]]) -> None:
         """Stores the predictions of a split."""

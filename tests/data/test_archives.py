@@ -211,6 +211,12 @@ def test_a_page_of_html_is_no_archive(tmp_path: Path, out: Path) -> None:
         assert "damaged or not an archive" in refused(tmp_path / name, out)
 
 
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path, out: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"é": b"x", "data/train.tsv": TRAIN})
+    archive.write_bytes(archive.read_bytes().replace("é".encode(), b"\xff\xff"))
+    assert "damaged or not an archive" in refused(archive, out)
+
+
 def test_an_encrypted_archive_is_refused(tmp_path: Path, out: Path) -> None:
     archive = zipped(tmp_path / "a.zip")
     raw = bytearray(archive.read_bytes())

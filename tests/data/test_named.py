@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import gzip
 import importlib
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ from bertune import registry
 from bertune.config import resolve
 from bertune.data import named
 from bertune.data.named import Dataset, defaults, names
-from bertune.errors import ConfigError
+from bertune.errors import ConfigError, DataError
 
 DATA = os.environ.get("BERTUNE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
@@ -127,6 +128,43 @@ def test_the_demo_comes_with_the_package(cache: Path) -> None:
         "id",
     )
     assert not cache.exists()
+
+
+def test_a_file_in_the_cache_that_is_too_short_is_named(cache: Path) -> None:
+    (cache / "cola").mkdir(parents=True)
+    (cache / "cola" / "in_domain_train.tsv").write_text("gj04\t1\t\tOne.\n" * 8550)
+    with pytest.raises(DataError, match="it has 8550 lines, the published file has 8551. Delete it"):
+        defaults("cola")
+
+
+def test_a_damaged_gzip_in_the_cache_is_named(cache: Path) -> None:
+    (cache / "imdb").mkdir(parents=True)
+    for name, content in {
+        "train.csv.gz": gzip.compress(b"id,text,label\n" * 99)[:30],
+        "test.csv.gz": b"no",
+    }.items():
+        (cache / "imdb" / name).write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"train\.csv\.gz is not the published file of imdb: it cannot be read"
+    ):
+        defaults("imdb")
+
+
+def test_a_data_set_of_the_users_own_is_a_file(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "mine.py"
+    source.write_text(
+        "from bertune.data.named import Dataset, File\n"
+        "DATASET = Dataset({'data': {'label': '1'}}, (File('train', 'a.tsv', lambda path: None),))\n"
+    )
+    (tmp_path / "own" / "mine").mkdir(parents=True)
+    (tmp_path / "own" / "mine" / "a.tsv").touch()
+    monkeypatch.setenv("BERTUNE_DATA", str(tmp_path / "own"))
+    assert paths(str(source)) == {"train": tmp_path / "own" / "mine" / "a.tsv"}
+    source.write_text("DATASET = 3\n")
+    with pytest.raises(ConfigError, match=r"mine\.py: DATASET must be a bertune\.data\.named\.Dataset"):
+        defaults(str(source))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import pytest
 from bertune import registry
 from bertune.data import named
 from bertune.data.named import Dataset, _dataset, defaults
-from bertune.errors import ConfigError, DataError, ResourceError
+from bertune.errors import DataError, ResourceError
 
 DATA = os.environ.get("BERTUNE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
@@ -51,9 +51,7 @@ class Publisher:
             replace(
                 source,
                 url=f"{self.url}/{source.file}",
-                sha256=source.sha256
-                if keep_sha256 or source.sha256 is None
-                else hashlib.sha256(files[source.file]).hexdigest(),
+                sha256=source.sha256 if keep_sha256 else source.sha256 and sha256(files[source.file]),
             )
             for source in dataset.sources
         ]
@@ -67,6 +65,10 @@ class Publisher:
 
     def change(self, name: str, dataset: Dataset) -> None:
         self._monkeypatch.setattr(registry.load("dataset", name), "DATASET", dataset)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def dataset_of(name: str) -> Dataset:
@@ -215,14 +217,9 @@ def test_imdb_becomes_one_csv_a_split_in_a_fixed_order(publisher: Publisher, cac
         "train/pos/9_7,caf\u00e9\x85 fine,1\n"
         'train/pos/10_9,"Good, ""very"".<br />",1\n'
     )
-    assert gzip.decompress(files["test"].read_bytes()).decode().split("\n")[1:] == [
-        "test/neg/0_1,bad,0",
-        "test/pos/1_10,good,1",
-        "",
-    ]
-    first = files["train"].read_bytes()
-    files["train"].unlink()
-    assert paths("imdb")["train"].read_bytes() == first, "the same reviews must be the same bytes"
+    test = gzip.decompress(files["test"].read_bytes()).decode()
+    assert test == "id,text,label\ntest/neg/0_1,bad,0\ntest/pos/1_10,good,1\n"
+    assert files["train"].read_bytes()[4:8] == bytes(4), "a time in the header would make every copy differ"
 
 
 def test_imdb_with_a_review_missing_is_refused(publisher: Publisher, cache: Path) -> None:
@@ -235,9 +232,7 @@ def test_imdb_with_a_review_missing_is_refused(publisher: Publisher, cache: Path
 def test_chnsenticorp_is_fetched_as_it_is(publisher: Publisher, cache: Path) -> None:
     files = {"train.tsv": "好\tpositive\n".encode(), "dev.tsv": "差\tnegative\n".encode()}
     publisher.publish("chnsenticorp", files)
-    checks = {
-        name: _dataset.has_sha256(hashlib.sha256(content).hexdigest()) for name, content in files.items()
-    }
+    checks = {name: _dataset.has_sha256(sha256(content)) for name, content in files.items()}
     publisher.check("chnsenticorp", train=checks["train.tsv"], validation=checks["dev.tsv"])
     assert {path.name: path.read_bytes() for path in paths("chnsenticorp").values()} == files
 
@@ -333,19 +328,6 @@ def test_a_damaged_cache_is_named_and_not_used(publisher: Publisher, cache: Path
     assert paths("cola")["train"].read_bytes().count(b"\n") == 8551
 
 
-def test_a_damaged_gzip_in_the_cache_is_named(publisher: Publisher, cache: Path) -> None:
-    (cache / "imdb").mkdir(parents=True)
-    for name, content in {
-        "train.csv.gz": gzip.compress(b"id,text,label\n" * 99)[:30],
-        "test.csv.gz": b"no",
-    }.items():
-        (cache / "imdb" / name).write_bytes(content)
-    with pytest.raises(
-        DataError, match=r"train\.csv\.gz is not the published file of imdb: it cannot be read"
-    ):
-        defaults("imdb")
-
-
 def test_a_disk_that_fills_while_unpacking_leaves_no_half_and_keeps_the_download(
     publisher: Publisher, cache: Path
 ) -> None:
@@ -353,13 +335,14 @@ def test_a_disk_that_fills_while_unpacking_leaves_no_half_and_keeps_the_download
         (folder / "in_domain_train.tsv").write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    whole = dataset_of("cola")
     publisher.publish("cola", {"cola_public_1.1.zip": cola_zip()})
-    publisher.change("cola", replace(dataset_of("cola"), build=full))
+    whole = dataset_of("cola")
+    publisher.change("cola", replace(whole, build=full))
     with pytest.raises(ResourceError, match="the disk is full"):
         defaults("cola")
     assert in_cache(cache / "cola") == {"downloads"}
     publisher.change("cola", whole)
+    (publisher.folder / "cola_public_1.1.zip").unlink()
     assert paths("cola")["train"].is_file()
 
 
@@ -376,23 +359,6 @@ defaults("cola")
     processes = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(2)]
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
     assert in_cache(cache / "cola") == {file.name for file in dataset_of("cola").files}
-
-
-def test_a_data_set_of_the_users_own_is_a_file(
-    publisher: Publisher, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (publisher.folder / "mine.tsv").write_bytes(b"a\tb\n")
-    source = tmp_path / "mine.py"
-    source.write_text(
-        "from bertune.data.named import Dataset, File, Source\n"
-        "DATASET = Dataset({'data': {'text': ['0'], 'label': '1'}},\n"
-        "    (File('train', 'mine.tsv', lambda path: None),),\n"
-        f"    (Source('{publisher.url}/mine.tsv', 'mine.tsv', None, 100),))\n"
-    )
-    assert paths(str(source)) == {"train": cache / "mine" / "mine.tsv"}
-    source.write_text("DATASET = 3\n")
-    with pytest.raises(ConfigError, match=r"mine\.py: DATASET must be a bertune\.data\.named\.Dataset"):
-        defaults(str(source))
 
 
 @needs_data
@@ -412,11 +378,8 @@ def test_the_real_files_survive_publishing_and_fetching_byte_for_byte(
     elif name == "chnsenticorp":
         published = own
     else:
-        archive, folder = {
-            "cola": ("cola_public_1.1.zip", "cola_public/raw/"),
-            "sst2": ("SST-2.zip", "SST-2/"),
-        }[name]
-        published = {archive: zipped({folder + file: content for file, content in own.items()})}
+        folder = "cola_public/raw/" if name == "cola" else "SST-2/"
+        published = {dataset_of(name).sources[0].file: zipped({folder + n: own[n] for n in own})}
     publisher.publish(name, published, keep_sha256=name == "chnsenticorp")
     assert {path.name: path.read_bytes() for path in paths(name).values()} == own
 
@@ -425,17 +388,12 @@ def test_the_real_files_survive_publishing_and_fetching_byte_for_byte(
 @needs_data
 def test_the_real_reviews_of_imdb_survive_publishing_and_fetching(publisher: Publisher) -> None:
     assert DATA is not None
-    own = {
-        split: gzip.decompress((Path(DATA) / "imdb" / f"{split}.csv.gz").read_bytes())
-        for split in ("train", "test")
-    }
-    members = {}
-    for content in own.values():
+    own, members = {}, {}
+    for split in ("train", "test"):
+        own[split] = content = gzip.decompress((Path(DATA) / "imdb" / f"{split}.csv.gz").read_bytes())
         for identity, text, _ in reversed(list(csv.reader(io.StringIO(content.decode(), newline="")))[1:]):
             members[f"aclImdb/{identity}.txt"] = text.encode()
     publisher.publish("imdb", {"aclImdb_v1.tar.gz": tarred(members)})
     found = paths("imdb")
-    assert {split: gzip.decompress(found[split].read_bytes()) == own[split] for split in own} == {
-        "train": True,
-        "test": True,
-    }
+    for split, content in own.items():
+        assert gzip.decompress(found[split].read_bytes()) == content, split

@@ -93,7 +93,7 @@ def test_three_commands_say_how_to_use_the_run(report):
 def test_an_interrupted_run_shows_the_best_so_far_and_how_to_continue(report):
     written = report("interrupted")
     text = written.page.text
-    assert f"bertune train cola --out {written.run.path} --resume" in text
+    assert f"bertune train {written.run.path} --resume" in text
     assert "0.210 so far, on 527 validation texts at step 268" in text
     assert "400 of 1,072 steps (1.49 epochs)" in text
     assert [heading.text for heading in written.page.all("h2")] == [

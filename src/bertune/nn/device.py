@@ -15,7 +15,7 @@ from bertune.errors import ConfigError
 
 # Fixed, not taken from free memory: the cut of a step must be the same when the command is repeated.
 _CPU_TOKENS, _GPU_TOKENS = 4096, 32768
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _keep_freed_memory() -> None:
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)
-    libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+    libc.mallopt(_M_MMAP_MAX, 0)  # a threshold would not do: glibc caps it at 32 MB
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 

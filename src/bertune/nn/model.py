@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bertune.errors import ConfigError, ModelError
 from bertune.nn.heads import StandardHead
+from bertune.nn.lookup import RowGradients
 from bertune.nn.packed import first_token_logits, packed_hidden, why_not_packed
 from bertune.nn.pretrained import Pretrained
 from bertune.text.sequences import Batch
@@ -31,12 +32,13 @@ class StandardModel(nn.Module):
     def __init__(self, hf: Any) -> None:
         super().__init__()
         self.hf = hf
+        self._rows = RowGradients(self.encoder.get_input_embeddings())
         has_known_head = type(hf).__name__.endswith("ForSequenceClassification")
         self.why_padded = why_not_packed(hf) if has_known_head else "its head has no packed form"
 
     def forward(self, batch: Batch) -> Tensor:
         if self.why_padded is None:
-            return first_token_logits(self.hf, packed_hidden(self.encoder, batch), batch)
+            return first_token_logits(self.hf, packed_hidden(self.encoder, batch, self._rows), batch)
         return self.padded_forward(batch)
 
     def padded_forward(self, batch: Batch) -> Tensor:
@@ -61,11 +63,12 @@ class OwnHeadModel(nn.Module):
         super().__init__()
         self.hf = hf
         self.head = head
+        self._rows = RowGradients(hf.get_input_embeddings())
         self.why_padded = why_not_packed(hf)
 
     def forward(self, batch: Batch) -> Tensor:
         if self.why_padded is None:
-            outputs: Tensor = self.head(packed_hidden(self.hf, batch), batch)
+            outputs: Tensor = self.head(packed_hidden(self.hf, batch, self._rows), batch)
             return outputs
         return self.padded_forward(batch)
 

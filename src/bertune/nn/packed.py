@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from bertune.nn.lookup import RowGradients, lookup
 from bertune.text.sequences import Batch
 
 # Families that share BERT's post-norm layers, with the same module names inside.
@@ -30,13 +31,19 @@ def why_not_packed(hf: Any) -> str | None:
     return None
 
 
-def packed_hidden(encoder: Any, batch: Batch) -> Tensor:
-    """The last hidden states [T, H] of a batch, each sequence attending to itself alone."""
+def packed_hidden(encoder: Any, batch: Batch, rows: RowGradients) -> Tensor:
+    """The last hidden states [T, H] of a batch, each sequence attending to itself alone.
+
+    `rows` takes the gradient of the encoder's word embeddings.
+    """
     layout = _layout(batch)
     config = encoder.config
     offset = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
+    table = encoder.embeddings.word_embeddings
+    is_learning = torch.is_grad_enabled() and table.weight.requires_grad
     hidden_1TH = encoder.embeddings(
         input_ids=batch.ids_T[None],
+        inputs_embeds=lookup(table, batch.ids_T, rows)[None] if is_learning else None,
         token_type_ids=batch.types_T[None]
         if config.type_vocab_size > 1
         else torch.zeros_like(batch.ids_T[None]),

@@ -31,8 +31,7 @@ def usage(run: Run, manifest: JsonObject) -> list[Command]:
     """Predict, evaluate and Python; for a run that did not finish, how to continue it."""
     folder = shlex.quote(str(run.path))
     if manifest.get("status") != "complete":
-        source = shlex.quote(str(manifest.get("source") or "SOURCE"))
-        return [Command("Continue the training", f"bertune train {source} --out {folder} --resume")]
+        return [Command("Continue the training", f"bertune train {folder} --resume")]
     is_pair = len(((manifest.get("data") or {}).get("columns") or {}).get("text") or []) > 1
     example = '[("a text", "its partner")]' if is_pair else '["a text", "another"]'
     python = f"import bertune as bt\nmodel = bt.load({str(run.path)!r})\nmodel.predict({example})"

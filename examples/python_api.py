@@ -1,0 +1,55 @@
+"""Trains, scores and predicts from Python.
+
+python examples/python_api.py            with the packaged encoder, minilm
+python examples/python_api.py FOLDER     with another one
+"""
+# ruff: noqa: T201 - a script that shows what comes back
+
+import sys
+import tempfile
+from pathlib import Path
+
+import bertune as bt
+
+GOOD = (
+    "great phone",
+    "I would buy it again",
+    "the battery lasts for days",
+    "a joy to use",
+    "works as promised",
+)
+BAD = (
+    "broke in a week",
+    "the screen has a scratch",
+    "never answered my mail",
+    "a waste of money",
+    "far too slow",
+)
+
+
+def main(model_name: str, runs: Path) -> None:
+    """Two lists in, a run out; then the same with a table."""
+    texts = [f"{text}{end}" for text in GOOD + BAD for end in ("", "!", ", really", ", I must say")]
+    labels = ["good"] * 4 * len(GOOD) + ["bad"] * 4 * len(BAD)
+    settings = {"model.name": model_name, "train.epochs": 2, "train.batch_size": 8, "data.split": 0.2}
+
+    run = bt.train(texts, labels, overrides=settings, out=runs / "lists")
+    print("validation accuracy:", run.scores["accuracy"])
+
+    model = bt.load(run)
+    for prediction in model.predict(["a great joy", "it broke again"]):
+        print(prediction.label, prediction.probabilities)
+
+    # A table: a pandas or polars DataFrame, an Arrow table, a Hugging Face data set, or a list of dicts.
+    table = [{"review": text, "stars": label} for text, label in zip(texts, labels, strict=True)]
+    splits = {"train": table[::2], "validation": table[1::4], "test": table[3::4]}
+    run = bt.train(splits, overrides=settings, out=runs / "table")
+    print("test accuracy:", run.scores["accuracy"])
+
+    found = bt.evaluate(run, [{"review": "great value", "stars": "good"}, {"review": "slow", "stars": "bad"}])
+    print("other texts:", found.num_examples, "texts, accuracy", found.scores["accuracy"])
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        main(sys.argv[1] if len(sys.argv) > 1 else "minilm", Path(folder))

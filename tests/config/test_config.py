@@ -1,0 +1,218 @@
+"""Settings: what is accepted, what is refused, and that a refusal says everything at once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bertune.config import Config, nested, parse_overrides, read_toml, resolve
+from bertune.errors import ConfigError
+
+
+def configured(*pairs: str) -> Config:
+    """The settings that command-line pairs make over the defaults."""
+    return resolve(parse_overrides(pairs))
+
+
+def refusal(*pairs: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        configured(*pairs)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pair", "meant"),
+    [
+        ("train.epoch=3", "train.epochs"),
+        ("train.learning_rate=1", "train."),
+        ("data.lable=stars", "data.label"),
+        ("model.maxlength=9", "model.max_length"),
+        ("lr=1e-5", "train.lr"),
+        ("train.max_length=9", "model.max_length"),
+        ("trian.epochs=3", "train.epochs"),
+        ("optimiser.clip=1", "optimizer.clip"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_one_that_was_meant(pair: str, meant: str) -> None:
+    message = refusal(pair)
+    assert f'no setting "{pair.partition("=")[0]}"' in message
+    assert meant in message
+
+
+def test_an_unknown_key_like_no_other_is_answered_with_what_there_is() -> None:
+    message = refusal("machine.qqqq=1")
+    assert "machine.device" in message and "machine.threads" in message
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    message = refusal("train.epochs=many", "train.epoch=3", "model.dropout=7", "data.split=2", "machine.precision=fp8")
+    for part in ("train.epochs", "many", '"train.epoch"', "model.dropout", "data.split", "machine.precision", "bf16"):
+        assert part in message
+    assert len(message.splitlines()) == 5
+
+
+def test_one_wrong_value_is_one_problem() -> None:
+    """A setting that may be one of several types fails once for each; the user made one mistake."""
+    for pair in ("train.freeze=some", "model.max_length=long", "data.header=perhaps", "machine.tokens=few"):
+        message = refusal(pair)
+        assert len(message.splitlines()) == 1, message
+        key, _, value = pair.partition("=")
+        assert key in message and value in message
+
+
+@pytest.mark.parametrize(
+    ("pair", "section", "name", "value"),
+    [
+        ("train.epochs=3", "train", "epochs", 3.0),
+        ("train.epochs=0.5", "train", "epochs", 0.5),
+        ("train.lr=3e-5", "train", "lr", 3e-5),
+        ("train.batch_size=16", "train", "batch_size", 16),
+        ("train.warmup=100", "train", "warmup", 100.0),
+        ("train.freeze=2", "train", "freeze", 2),
+        ("train.freeze=none", "train", "freeze", "none"),
+        ("train.freeze=encoder", "train", "freeze", "encoder"),
+        ("train.evaluate_every=50", "train", "evaluate_every", 50),
+        ("train.evaluate_every=epoch", "train", "evaluate_every", "epoch"),
+        ("model.max_length=128", "model", "max_length", 128),
+        ("model.max_length=auto", "model", "max_length", "auto"),
+        ("model.dropout=0", "model", "dropout", 0.0),
+        ("data.text=review", "data", "text", ("review",)),
+        ("data.text=question,sentence", "data", "text", ("question", "sentence")),
+        ("data.text=question, sentence", "data", "text", ("question", "sentence")),
+        ('data.text=["question", "sentence"]', "data", "text", ("question", "sentence")),
+        ("data.text=[3, 4]", "data", "text", ("3", "4")),
+        ("data.text=3", "data", "text", ("3",)),
+        ("data.label=1", "data", "label", "1"),
+        ("data.label=1.0", "data", "label", "1.0"),
+        ("data.label=true", "data", "label", "true"),
+        ("data.header=false", "data", "header", False),
+        ("data.header=true", "data", "header", True),
+        ("data.header=auto", "data", "header", "auto"),
+        ("data.delimiter=,", "data", "delimiter", ","),
+        ("data.train=a=b.csv", "data", "train", "a=b.csv"),
+        ("data.label=stars = ", "data", "label", "stars ="),
+        ("machine.tokens=4096", "machine", "tokens", 4096),
+    ],
+)
+def test_an_override_is_read_as_what_its_setting_is(pair: str, section: str, name: str, value: Any) -> None:
+    found = getattr(getattr(configured(pair), section), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_the_last_of_two_overrides_counts() -> None:
+    assert configured("train.epochs=1", "train.epochs=2").train.epochs == 2
+
+
+@pytest.mark.parametrize("pair", ["train.epochs", "epochs", "--epochs", "train.epochs 3", ""])
+def test_an_override_without_an_equals_sign_shows_how_it_is_written(pair: str) -> None:
+    message = refusal(pair)
+    assert f'"{pair}"' in message and "key=value" in message
+
+
+def test_a_list_that_is_none_is_shown() -> None:
+    assert '["question' in refusal('data.text=["question')
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "train.epochs=0", "train.epochs=-1", "train.epochs=nan", "train.epochs=inf", "train.lr=0", "train.batch_size=0",
+        "train.batch_size=8.5", "train.warmup=-1", "train.warmup=1.5", "train.freeze=0", "train.freeze=-1",
+        "train.seed=-1", "train.patience=-1", "train.evaluate_every=0", "train.checkpoint_every=0", "train.examples=0",
+        "model.max_length=3", "model.dropout=1", "model.dropout=-0.1", "data.split=0", "data.split=1", "data.text=a,b,c",
+        "optimizer.beta1=1", "optimizer.eps=0", "optimizer.clip=-1", "machine.tokens=0", "machine.threads=0",
+        "machine.threads=-2", "machine.precision=fp16",
+    ],
+)  # fmt: skip
+def test_an_impossible_value_is_refused_with_its_key(pair: str) -> None:
+    assert refusal(pair).startswith(pair.partition("=")[0] + ":")
+
+
+@pytest.mark.parametrize("pair", ["data.text=", "data.text=,", "data.text=a,", "data.label=", "data.train=", "model.name="])
+def test_an_empty_value_is_no_name(pair: str) -> None:
+    assert pair.partition("=")[0] in refusal(pair)
+
+
+def test_settings_survive_a_toml_file(tmp_path: Path) -> None:
+    config = configured(
+        "data.train=文本/a \"b\".csv", "data.text=question,sentence", "data.label=1", "data.header=false",
+        "data.delimiter=\t", "model.dropout=0.25", "task.name=my_task.py", "task.depth=3", "train.freeze=2",
+        "train.lr=3e-05", "train.epochs=2.5", "train.seed=4294967295", "machine.tokens=512",
+    )  # fmt: skip
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(), encoding="utf-8")
+    again = resolve(nested(read_toml(path)))
+    assert again == config
+    assert again.data.delimiter == "\t" and again.train.freeze == 2
+
+
+def test_a_toml_file_holds_every_setting_that_is_set() -> None:
+    text = configured("data.train=a.csv").to_toml()
+    for key in ("[data]", "[model]", "[task]", "[train]", "[optimizer]", "[machine]", "epochs", "batch_size", "seed"):
+        assert key in text
+
+
+@pytest.mark.parametrize("content", [b"train = \n", b"[train\nepochs = 3\n", b"[train]\nepochs = 3 4\n", b"\xff\xfe"])
+def test_a_toml_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"settings\.toml"):
+        read_toml(path)
+
+
+def test_a_toml_syntax_error_has_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("[train]\nepochs = 3\nlr = high\n")
+    with pytest.raises(ConfigError, match="line 3"):
+        read_toml(path)
+
+
+def test_a_missing_toml_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+        read_toml(tmp_path / "nowhere.toml")
+
+
+def test_python_overrides_may_be_nested_or_dotted() -> None:
+    dotted = nested({"train.epochs": 3, "train.lr": 1e-4, "data.text": ["a", "b"]})
+    assert dotted == nested({"train": {"epochs": 3, "lr": 1e-4}, "data": {"text": ["a", "b"]}})
+    assert resolve(dotted).data.text == ("a", "b")
+
+
+def test_a_python_override_without_section_is_answered_with_the_full_key() -> None:
+    with pytest.raises(ConfigError, match=r'"train\.epochs"'):
+        nested({"epochs": 3})
+
+
+@pytest.mark.parametrize("section", ["data", "model", "train", "optimizer", "machine"])
+def test_settings_cannot_be_changed_once_resolved(section: str) -> None:
+    config = Config()
+    name, value = next(iter(getattr(config, section)))
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(getattr(config, section), name, value)
+
+
+def test_the_defaults_do_not_change_with_each_other() -> None:
+    """A default that depends on another setting would be a surprise in one of them."""
+    changed = configured("model.name=other", "train.epochs=9", "data.train=a.csv").to_settings()
+    plain = Config().to_settings()
+    changed["data"].pop("train")
+    changed["model"]["name"], changed["train"]["epochs"] = plain["model"]["name"], plain["train"]["epochs"]
+    assert changed == plain
+
+
+def test_a_tasks_own_option_is_checked_by_the_task() -> None:
+    from bertune.tasks import make_task
+
+    config = configured("task.positiv=good", "task.flavour=sweet")
+    with pytest.raises(ConfigError) as caught:
+        make_task(config.task)
+    assert '"task.positiv"' in str(caught.value) and '"task.positive"' in str(caught.value)
+    assert '"task.flavour"' in str(caught.value)
+
+
+def test_a_tasks_label_option_may_be_a_number() -> None:
+    """In a settings file and in Python a label such as 1 is a number."""
+    from bertune.tasks import make_task
+
+    make_task(resolve(nested({"task.positive": 1})).task)

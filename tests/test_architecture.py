@@ -1,0 +1,238 @@
+"""The shape of the code: layers, sizes, names, cheap imports. Read from syntax trees; nothing here trains."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "bertune"
+
+# Lowest first; a file imports only from its own layer and those before it.
+LAYERS = (
+    "errors", "config", "registry", "metrics", "data", "run", "text", "nn", "tasks", "source", "model_folder",
+    "prepare", "infer", "apply", "train", "report", "api", "cli",
+)  # fmt: skip
+FACADE = ("__init__", "__main__")  # above everything: nobody imports them
+REPORT_READS = {"report", "run", "config", "errors"}
+BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "core", "lib", "stuff"}
+MOST_LINES = 400
+
+FLAGS = {
+    "train": {"--out", "--resume", "--json"},
+    "check": {"--json"},
+    "evaluate": {"--json"},
+    "predict": {"--out", "--csv"},
+    "report": set(),
+}
+
+
+def python_files(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def layer_of(module: str) -> str:
+    """The layer of a dotted name such as bertune.nn.model; the facade for bertune itself."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything of bertune's that a file imports, inside functions too."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}, line {node.lineno}: a relative import hides its layer"
+            is_top = node.module == "bertune"
+            names = [f"bertune.{a.name}" for a in node.names] if is_top else [node.module or ""]
+        else:
+            continue
+        yield from ((node.lineno, name) for name in names if name.split(".")[0] == "bertune")
+
+
+def own_layer(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def test_every_module_has_a_layer() -> None:
+    there = {own_layer(path) for path in python_files("src")}
+    assert there == {*LAYERS, *FACADE}, "a new module or package needs a place in LAYERS"
+
+
+@pytest.mark.parametrize("path", python_files("src"), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_file_imports_only_from_lower_layers(path: Path) -> None:
+    own = own_layer(path)
+    if own in FACADE:
+        return
+    upward = [
+        f"line {line}: {name}"
+        for line, name in imported(path)
+        if layer_of(name) not in LAYERS[: LAYERS.index(own) + 1]
+    ]
+    assert not upward, f"{own} is below {upward}"
+
+
+@pytest.mark.parametrize("path", python_files("src/bertune/report"), ids=lambda p: p.name)
+def test_the_report_reads_runs_and_knows_neither_tasks_nor_models(path: Path) -> None:
+    others = [name for _, name in imported(path) if layer_of(name) not in REPORT_READS]
+    libraries = {
+        name.split(".")[0]
+        for node in ast.walk(tree(path))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert not others
+    assert not libraries & {"torch", "transformers", "sklearn"}
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in python_files("src", "tests", "benchmarks", "examples")
+    }
+    assert not {name: count for name, count in lengths.items() if count > MOST_LINES}
+
+
+def test_no_module_is_a_box_for_odds_and_ends() -> None:
+    for path in python_files("src", "tests", "benchmarks", "examples"):
+        for part in path.relative_to(ROOT).with_suffix("").parts:
+            name = part.strip("_").lower()
+            assert name not in BANNED_NAMES, path
+            assert not name.startswith("base"), path
+
+
+def without(libraries: str, code: str) -> None:
+    """Runs code in a fresh interpreter and fails where it loads one of the libraries."""
+    check = f"{code}\nimport sys\nloaded = set({libraries.split()!r}) & set(sys.modules)\nassert not loaded, loaded"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+HEAVY = "torch transformers sklearn matplotlib pandas datasets"
+
+
+def test_importing_bertune_is_cheap() -> None:
+    without(HEAVY, "import bertune; dir(bertune)")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["predict", "--help"], ["fly"]])
+def test_help_and_usage_errors_are_cheap(arguments: list[str]) -> None:
+    without(
+        HEAVY,
+        f"import sys; sys.argv = ['bertune', *{arguments!r}]\n"
+        "from bertune.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass",
+    )
+
+
+def task_names() -> set[str]:
+    return {path.stem for path in (SOURCE / "tasks").glob("*.py") if not path.stem.startswith("_")}
+
+
+def compared_texts(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and value of every text that something is compared or matched with."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Compare):
+            operands = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            operands = [node.value]
+        else:
+            continue
+        for operand in operands:
+            for inner in ast.walk(operand):
+                if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                    yield inner.lineno, inner.value
+
+
+def test_nobody_outside_tasks_compares_with_a_task_name() -> None:
+    names = task_names()
+    assert "classification" in names
+    found = [
+        f"{path.relative_to(SOURCE)}, line {line}: {text}"
+        for path in python_files("src")
+        if own_layer(path) != "tasks"
+        for line, text in compared_texts(tree(path))
+        if text in names
+    ]
+    assert not found
+
+
+def test_a_comparison_with_a_task_name_would_be_found() -> None:
+    seen = [text for _, text in compared_texts(ast.parse('if a.name in {"x", "y"}: pass\nb == "z"'))]
+    assert seen == ["x", "y", "z"]
+
+
+def test_no_error_is_caught_without_being_named() -> None:
+    found = []
+    for path in python_files("src", "tests", "benchmarks", "examples"):
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            caught = [] if node.type is None else [n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)]
+            if not caught and not isinstance(node.type, ast.Attribute) or {"Exception", "BaseException"} & set(caught):
+                found.append(f"{path.relative_to(ROOT)}, line {node.lineno}")
+    assert not found
+
+
+def test_there_is_one_backward_pass() -> None:
+    files = {
+        str(path.relative_to(SOURCE))
+        for path in python_files("src")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr == "backward"
+    }
+    assert files == {"train/loop.py"}
+
+
+def test_the_library_does_not_print() -> None:
+    found = [
+        f"{path.relative_to(SOURCE)}, line {node.lineno}"
+        for path in python_files("src")
+        if own_layer(path) != "cli"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert not found
+
+
+def test_the_settings_stay_few() -> None:
+    from bertune.config import Config
+
+    fields = {name: field.annotation for name, field in Config.model_fields.items()}
+    sizes = {
+        name: len(section.model_fields)
+        for name, section in fields.items()
+        if isinstance(section, type) and issubclass(section, BaseModel)
+    }
+    assert len(sizes) == len(fields), "a setting outside any section"
+    assert max(sizes.values()) <= 12, sizes
+    assert sum(sizes.values()) <= 40, sizes
+
+
+def test_the_verbs_and_their_flags_are_frozen() -> None:
+    """A new flag needs a reason that no key=value can be; change this set with it."""
+    import typer
+
+    from bertune.cli.app import app
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    there = {
+        verb: {flag for parameter in command.params for flag in parameter.opts if flag.startswith("-")}
+        for verb, command in commands.items()
+    }
+    assert there == FLAGS
+    assert max(len(flags) for flags in there.values()) <= 4

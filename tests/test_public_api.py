@@ -1,0 +1,69 @@
+"""What `import bertune` offers: these names, and functions that return values and print nothing."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bertune as bt
+
+DOCUMENTED = {
+    "train", "load", "predict", "evaluate", "check", "report", "Run", "Model", "Evaluation", "BertuneError",
+}  # fmt: skip
+
+
+def test_the_public_names_are_exactly_the_documented_ones() -> None:
+    assert len(bt.__all__) == len(set(bt.__all__)) <= 12
+    assert set(bt.__all__) == DOCUMENTED
+    assert DOCUMENTED <= set(dir(bt))
+
+
+def test_every_public_name_says_what_it_gives() -> None:
+    for name in bt.__all__:
+        assert getattr(bt, name).__doc__, name
+
+
+def test_a_public_name_stays_what_it_is_however_much_is_imported() -> None:
+    """`bertune.train` is a package too: once imported, it must not hide the function."""
+    code = (
+        "import bertune as bt\n"
+        "for _ in range(2):\n"
+        "    for name in ('train', 'load', 'predict', 'evaluate', 'check', 'report'):\n"
+        "        thing = getattr(bt, name)\n"
+        "        assert type(thing).__name__ == 'function', (name, thing)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_module_can_be_imported_by_its_name() -> None:
+    import bertune
+
+    for module in pkgutil.walk_packages(bertune.__path__, "bertune."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def test_an_unknown_public_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="tran"):
+        bt.tran  # noqa: B018
+
+
+def test_the_library_prints_nothing(
+    reviews_csv: Path, tmp_path: Path, settings: Callable[..., dict[str, Any]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    from bertune import api
+
+    capfd.readouterr()
+    run = api.train(reviews_csv, overrides=settings(**{"train.epochs": 1}), out=tmp_path / "run")
+    api.check(reviews_csv, overrides=settings())
+    api.evaluate(run, reviews_csv)
+    api.predict(run, ["great phone", "broken lamp"])
+    api.predict(run, reviews_csv)
+    api.report(run)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,97 @@
+"""Which examples make a step depends on the seed alone; how a step is cut loses and repeats nothing."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bertune.text.batches import micro_batches, step_examples, steps_per_epoch
+
+quick = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+lengths_of_a_step = st.lists(st.integers(1, 60), min_size=1, max_size=40)
+
+
+def epochs(num_examples: int, batch_size: int, seed: int, count: int) -> list[list[int]]:
+    per_epoch = steps_per_epoch(num_examples, batch_size)
+    steps = list(islice(step_examples(num_examples, batch_size, seed), per_epoch * count))
+    return [
+        np.concatenate(steps[i * per_epoch : (i + 1) * per_epoch]).tolist()
+        for i in range(count)
+    ]  # fmt: skip
+
+
+@quick
+@given(lengths_of_a_step, st.integers(1, 200))
+def test_micro_batches_hold_every_position_once(lengths: list[int], max_tokens: int) -> None:
+    positions = np.concatenate(list(micro_batches(lengths, max_tokens)))
+    assert sorted(positions.tolist()) == list(range(len(lengths)))
+
+
+@quick
+@given(lengths_of_a_step, st.integers(1, 200))
+def test_no_micro_batch_is_wider_than_the_budget_unless_one_text_alone_is(
+    lengths: list[int], max_tokens: int
+) -> None:
+    for positions in micro_batches(lengths, max_tokens):
+        padded = len(positions) * max(lengths[i] for i in positions)
+        assert padded <= max_tokens or len(positions) == 1
+
+
+@quick
+@given(lengths_of_a_step, st.integers(1, 200))
+def test_micro_batches_are_as_few_as_the_budget_allows(lengths: list[int], max_tokens: int) -> None:
+    batches = list(micro_batches(lengths, max_tokens))
+    for positions, following in zip(batches, batches[1:], strict=False):
+        widest = max(lengths[i] for i in positions)
+        assert (len(positions) + 1) * widest > max_tokens, f"{following[0]} had room in {positions}"
+
+
+@quick
+@given(lengths_of_a_step)
+def test_texts_of_like_length_share_a_micro_batch(lengths: list[int]) -> None:
+    order = [lengths[i] for positions in micro_batches(lengths, 100) for i in positions]
+    assert order == sorted(lengths, reverse=True)
+
+
+def test_a_step_without_texts_has_no_micro_batches() -> None:
+    assert list(micro_batches([], 10)) == []
+
+
+@pytest.mark.parametrize(("num_examples", "batch_size"), [(1, 1), (13, 4), (16, 4), (7, 32)])
+def test_every_epoch_sees_every_example_once(num_examples: int, batch_size: int) -> None:
+    for epoch in epochs(num_examples, batch_size, seed=3, count=4):
+        assert sorted(epoch) == list(range(num_examples))
+
+
+@pytest.mark.parametrize(("num_examples", "batch_size", "sizes"), [(13, 4, [4, 4, 4, 1]), (16, 4, [4] * 4)])
+def test_only_the_last_step_of_an_epoch_may_be_smaller(
+    num_examples: int, batch_size: int, sizes: list[int]
+) -> None:
+    steps = islice(step_examples(num_examples, batch_size, 0), 2 * len(sizes))
+    assert [len(step) for step in steps] == sizes * 2
+
+
+def test_every_epoch_has_another_order() -> None:
+    orders = epochs(50, 8, seed=3, count=5)
+    assert len({tuple(order) for order in orders}) == 5
+
+
+def test_the_order_is_that_of_the_seed_whatever_else_draws_random_numbers() -> None:
+    first = epochs(50, 8, seed=3, count=3)
+    np.random.seed(99)  # noqa: NPY002 - the global generator is the one that must not matter
+    np.random.rand(10)  # noqa: NPY002
+    assert epochs(50, 8, seed=3, count=3) == first
+    assert epochs(50, 8, seed=4, count=3) != first
+
+
+def test_the_batch_size_cuts_the_same_order() -> None:
+    assert epochs(50, 8, seed=3, count=2) == epochs(50, 50, seed=3, count=2)
+
+
+@pytest.mark.parametrize("first_step", range(12))
+def test_starting_at_a_later_step_skips_exactly_the_steps_before(first_step: int) -> None:
+    whole = [step.tolist() for step in islice(step_examples(19, 4, 7), 20)]
+    rest = [step.tolist() for step in islice(step_examples(19, 4, 7, first_step), 20 - first_step)]
+    assert rest == whole[first_step:]

@@ -1,0 +1,127 @@
+"""Texts become the sequences that the model's own tokenizer makes of them, and every cut token is counted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bertune.errors import ModelError
+from bertune.text.tokenizer import Tokenizer
+
+SINGLES = [
+    ("great phone",),
+    ("it is the broken lamp of my office, very dull and noisy!",),
+    ("",),
+    ("unknownword phones sending",),
+    ("so " * 70,),
+]
+PAIRS = [
+    ("great phone", "bad day"),
+    ("it is the broken lamp of my office , very dull", "no"),
+    ("no", "it is the broken lamp of my office , very dull"),
+    ("one two phone lamp chair table", "lens case door lock key wheel brake"),
+    ("a " * 40, "the " * 43),
+    ("", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_weights: Path) -> Tokenizer:
+    return Tokenizer(tiny_weights)
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_weights: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_weights)
+
+
+def expected(reference: Any, texts: tuple[str, ...], max_length: int | None) -> tuple[list[int], list[int]]:
+    cut = {"truncation": "longest_first", "max_length": max_length} if max_length else {}
+    # As lists of one: given alone, an empty second text counts as none at all.
+    encoded = reference(*([text] for text in texts), **cut)
+    return encoded["input_ids"][0], encoded["token_type_ids"][0]
+
+
+@pytest.mark.parametrize("max_length", [4, 5, 7, 8, 16, 64])
+@pytest.mark.parametrize("texts", [SINGLES, PAIRS], ids=["singles", "pairs"])
+def test_a_long_text_is_cut_as_hugging_face_cuts_the_longest_first(
+    tokenizer: Tokenizer, reference: Any, texts: list[tuple[str, ...]], max_length: int
+) -> None:
+    for item, sequence in zip(texts, tokenizer.encode(texts, max_length), strict=True):
+        ids, types = expected(reference, item, max_length)
+        assert sequence.ids.tolist() == ids
+        assert sequence.types.tolist() == types
+
+
+@pytest.mark.parametrize("max_length", [4, 7, 16, None])
+@pytest.mark.parametrize("texts", [SINGLES, PAIRS], ids=["singles", "pairs"])
+def test_every_token_that_is_cut_is_counted(
+    tokenizer: Tokenizer, reference: Any, texts: list[tuple[str, ...]], max_length: int | None
+) -> None:
+    for item, sequence in zip(texts, tokenizer.encode(texts, max_length), strict=True):
+        whole, _ = expected(reference, item, None)
+        assert len(sequence) + sequence.num_removed == len(whole)
+        assert sequence.num_removed == (max(0, len(whole) - max_length) if max_length else 0)
+
+
+@pytest.mark.parametrize("max_length", [None, 6])
+def test_sequences_come_in_the_order_of_the_texts(tokenizer: Tokenizer, max_length: int | None) -> None:
+    sequences = tokenizer.encode(SINGLES, max_length)
+    assert [s.group for s in sequences] == list(range(len(SINGLES)))
+    alone = [tokenizer.encode([item], max_length)[0].ids for item in SINGLES]
+    for sequence, ids in zip(sequences, alone, strict=True):
+        np.testing.assert_array_equal(sequence.ids, ids)
+
+
+def test_the_second_text_of_a_pair_has_token_type_one(tokenizer: Tokenizer) -> None:
+    (sequence,) = tokenizer.encode([("great phone", "very dull lamp")])
+    # [CLS] great phone [SEP] very dull lamp [SEP]
+    assert sequence.types.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_a_single_text_has_token_type_zero_throughout(tokenizer: Tokenizer) -> None:
+    (sequence,) = tokenizer.encode([("great phone",)])
+    assert sequence.types.tolist() == [0, 0, 0, 0]
+
+
+def test_no_texts_give_no_sequences(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode([]) == []
+
+
+def test_a_longer_text_than_the_model_takes_is_encoded_whole_without_a_warning(
+    tokenizer: Tokenizer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (sequence,) = tokenizer.encode([("so " * 600,)])
+    assert len(sequence) == 602
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_saved_tokenizer_gives_the_same_sequences(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    again = Tokenizer(tmp_path)
+    for before, after in zip(tokenizer.encode(PAIRS, 9), again.encode(PAIRS, 9), strict=True):
+        assert before.ids.tolist() == after.ids.tolist()
+        assert before.types.tolist() == after.types.tolist()
+
+
+def test_truncating_once_does_not_truncate_the_next_texts(tokenizer: Tokenizer) -> None:
+    before = [s.ids.tolist() for s in tokenizer.encode(SINGLES)]
+    tokenizer.encode(SINGLES, 5)
+    assert [s.ids.tolist() for s in tokenizer.encode(SINGLES)] == before
+
+
+def test_vocab_txt_beside_a_config_is_enough(tiny_folder: Path, tokenizer: Tokenizer) -> None:
+    from_words = Tokenizer(tiny_folder)
+    assert from_words.encode(SINGLES)[1].ids.tolist() == tokenizer.encode(SINGLES)[1].ids.tolist()
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta"])
+def test_a_folder_without_a_tokenizer_is_refused_with_what_it_needs(family: str, tmp_path: Path) -> None:
+    # transformers makes a tokenizer out of nothing here, to which every word is unknown.
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"tokenizer\.json, or vocab\.txt"):
+        Tokenizer(tmp_path)

@@ -1,0 +1,312 @@
+"""The same command gives the same bytes, stopped and continued anywhere or not."""
+
+import hashlib
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from trainings import assert_same_work, stopped_after, train, without_times
+
+from bertune.errors import ConfigError, Interrupted
+from bertune.run import Run, open_run
+from bertune.source import resolve_source
+from bertune.train.events import Started, Stepped
+from bertune.train.fit import fit
+
+TOTAL = 14  # steps: two epochs of seven
+
+
+@pytest.fixture(scope="module")
+def changes(tiny_weights: Path) -> dict[str, Any]:
+    """Dropout is on, and evaluations, checkpoints and epochs fall on different steps."""
+    return {
+        "model.name": str(tiny_weights),
+        "model.dropout": 0.2,
+        "machine.precision": "fp32",
+        "machine.device": "cpu",
+        "train.epochs": 2,
+        "train.batch_size": 8,
+        "train.lr": 2e-3,
+        "train.evaluate_every": 3,
+        "train.checkpoint_every": 2,
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(reviews_csv: Path, changes: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The training that nothing stopped."""
+    return train(reviews_csv, tmp_path_factory.mktemp("whole") / "run", changes)[0]
+
+
+def test_the_same_command_twice_gives_the_same_bytes(
+    whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    again, _ = train(reviews_csv, tmp_path / "run", changes)
+    assert_same_work(again, whole)
+
+
+@pytest.mark.parametrize("seed", [43])
+def test_another_seed_gives_other_weights(
+    seed: int, whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    other, _ = train(reviews_csv, tmp_path / "run", changes | {"train.seed": seed})
+    assert weights(other) != weights(whole)
+    assert without_times(other)[0]["loss"] != without_times(whole)[0]["loss"]
+
+
+def test_what_was_drawn_before_does_not_matter(
+    whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    import torch
+
+    torch.manual_seed(99)
+    torch.rand(7)
+    np.random.seed(99)  # noqa: NPY002 - the global generator is the one that must not matter
+    assert_same_work(train(reviews_csv, tmp_path / "run", changes)[0], whole)
+
+
+def test_stopped_at_every_single_step_it_ends_as_if_never_stopped(
+    whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    for steps in range(1, TOTAL + 1):
+        stopped_after(reviews_csv, tmp_path / "run", changes, steps)
+        assert open_run(tmp_path / "run").manifest["status"] == "interrupted"
+        assert [line["step"] for line in Run(tmp_path / "run").metrics()] == list(range(1, steps + 1))
+    run, events = train(reviews_csv, tmp_path / "run", changes, resume=True)
+    assert not any(isinstance(event, Stepped) for event in events), "all steps had been taken"
+    assert_same_work(run, whole)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7, 12])  # the first; an evaluation; an epoch; both of them and a checkpoint
+def test_stopped_once_it_goes_on_where_it_was(
+    steps: int, whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    stopped_after(reviews_csv, tmp_path / "run", changes, steps, signal.SIGINT)
+    run, events = train(reviews_csv, tmp_path / "run", changes, resume=True)
+    assert [e.resumed_at for e in events if isinstance(e, Started)] == [steps]
+    assert [e.step.number for e in events if isinstance(e, Stepped)] == list(range(steps + 1, TOTAL + 1))
+    assert_same_work(run, whole)
+
+
+@pytest.mark.parametrize("in_batch", [1, 2])
+def test_stopped_within_an_evaluation_it_evaluates_again(
+    in_batch: int,
+    whole: Run,
+    reviews_csv: Path,
+    changes: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import bertune.infer
+
+    original = bertune.infer.micro_batches
+    narrow = changes | {"machine.tokens": 16}
+
+    def stopping(lengths: Any, max_tokens: int) -> Iterator[Any]:
+        for number, positions in enumerate(original(lengths, max_tokens), 1):
+            if number == in_batch:
+                signal.raise_signal(signal.SIGTERM)
+            yield positions
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bertune.infer, "micro_batches", stopping)
+        with pytest.raises(Interrupted, match="stopped after step 3 of 14"):
+            train(reviews_csv, tmp_path / "run", narrow)
+    assert "validation" not in Run(tmp_path / "run").metrics()[-1]
+    run, _ = train(reviews_csv, tmp_path / "run", narrow, resume=True)
+    reference, _ = train(reviews_csv, tmp_path / "reference", narrow)
+    assert_same_work(run, reference)
+
+
+def test_stopped_while_the_trained_model_is_scored_it_scores_again(
+    whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import bertune.train.finish
+
+    original = bertune.train.finish.Predictor
+
+    def stopping(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bertune.train.finish, "Predictor", stopping)
+        with pytest.raises(Interrupted, match="training itself is done and saved"):
+            train(reviews_csv, tmp_path / "run", changes)
+    run, events = train(reviews_csv, tmp_path / "run", changes, resume=True)
+    assert not any(isinstance(event, Stepped) for event in events)
+    assert_same_work(run, whole)
+
+
+def test_a_complete_run_is_resumed_without_any_work(
+    reviews_csv: Path, changes: dict[str, Any], whole: Run
+) -> None:
+    before = weights(whole), whole.manifest
+    run, events = train(reviews_csv, whole.path, changes, resume=True)
+    assert len(events) == 1
+    assert (weights(run), run.manifest) == before
+
+
+def test_the_message_says_how_to_go_on(reviews_csv: Path, changes: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(Interrupted) as caught:
+        for event in fit(resolve_source(str(reviews_csv), changes), tmp_path / "run"):
+            if isinstance(event, Stepped) and event.step.number == 4:
+                signal.raise_signal(signal.SIGINT)
+    assert "stopped after step 4 of 14" in str(caught.value)
+    assert f"bertune train {tmp_path / 'run'} --resume" in str(caught.value)
+
+
+def test_signals_mean_again_what_they_meant_before(
+    reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    stopped_after(reviews_csv, tmp_path / "run", changes, 1)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize("change", [{"train.lr": 1e-4}, {"train.epochs": 3}, {"train.seed": 1}])
+def test_other_settings_are_refused_on_resuming(
+    change: dict[str, Any], reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    stopped_after(reviews_csv, tmp_path / "run", changes, 2)
+    (key,) = change
+    with pytest.raises(ConfigError, match=rf"cannot be resumed.*{key} was"):
+        train(reviews_csv, tmp_path / "run", changes | change, resume=True)
+    assert step_count(tmp_path / "run") == 2, "nothing was touched"
+
+
+def test_other_data_is_refused_on_resuming(
+    reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    data = tmp_path / "data.csv"
+    shutil.copy(reviews_csv, data)
+    stopped_after(data, tmp_path / "run", changes, 2)
+    text = data.read_text(encoding="utf-8")
+    data.write_text(text.replace("great", "cheap", 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"the \w+ data \(.*data\.csv\) has changed since"):
+        train(data, tmp_path / "run", changes, resume=True)
+
+
+def test_the_machine_may_be_another_on_resuming(
+    reviews_csv: Path, changes: dict[str, Any], whole: Run, tmp_path: Path
+) -> None:
+    calm = changes | {"model.dropout": 0}
+    stopped_after(reviews_csv, tmp_path / "run", calm, 4)
+    run, _ = train(reviews_csv, tmp_path / "run", calm | {"machine.tokens": 32}, resume=True)
+    reference, _ = train(reviews_csv, tmp_path / "reference", calm)
+    found, expected = ([line["loss"] for line in r.metrics()] for r in (run, reference))
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+class TestDamage:
+    """Checkpoints 8 and 6 are there, and the best weights of one of them."""
+
+    @pytest.fixture
+    def stopped(self, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path) -> Path:
+        stopped_after(reviews_csv, tmp_path / "run", changes, 8)
+        assert checkpoint_steps(tmp_path / "run") == [6, 8]
+        return tmp_path / "run"
+
+    @pytest.fixture
+    def resume(self, reviews_csv: Path, changes: dict[str, Any], stopped: Path) -> Callable[[], tuple[Run, int]]:
+        def go() -> tuple[Run, int]:
+            run, events = train(reviews_csv, stopped, changes, resume=True)
+            (at,) = (e.resumed_at for e in events if isinstance(e, Started))
+            return run, at
+
+        return go
+
+    @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors"])
+    @pytest.mark.parametrize("place", [0.02, 0.5, 0.999])
+    def test_one_flipped_bit_makes_it_fall_back_to_the_checkpoint_before(
+        self, file: str, place: float, stopped: Path, whole: Run, resume: Any
+    ) -> None:
+        flip_a_bit(stopped / "checkpoints" / "step-00000008" / file, place)
+        run, resumed_at = resume()
+        assert resumed_at == 6
+        assert_same_work(run, whole)
+
+    @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "not json"])
+    def test_a_damaged_state_file_makes_it_fall_back(
+        self, damage: str, stopped: Path, whole: Run, resume: Any
+    ) -> None:
+        state = stopped / "checkpoints" / "step-00000008" / "state.json"
+        text = state.read_text(encoding="utf-8")
+        if damage == "missing":
+            state.unlink()
+        else:
+            content = {"truncated": text[: len(text) // 2], "empty": "", "not json": "[]"}[damage]
+            state.write_text(content, encoding="utf-8")
+        run, resumed_at = resume()
+        assert resumed_at == 6
+        assert_same_work(run, whole)
+
+    def test_best_weights_with_a_flipped_bit_are_never_kept(
+        self, stopped: Path, whole: Run, resume: Any
+    ) -> None:
+        for path in (stopped / "checkpoints").glob("best-*.safetensors"):
+            flip_a_bit(path, 0.5)
+        run, resumed_at = resume()
+        assert resumed_at < 6, "no checkpoint can be trusted that counts on those weights"
+        assert_same_work(run, whole)
+
+    def test_with_no_whole_checkpoint_it_begins_again(self, stopped: Path, whole: Run, resume: Any) -> None:
+        for step in (6, 8):
+            flip_a_bit(stopped / "checkpoints" / f"step-{step:08d}" / "model.safetensors", 0.5)
+        run, resumed_at = resume()
+        assert resumed_at == 0
+        assert_same_work(run, whole)
+
+    def test_a_line_of_metrics_that_was_cut_off_is_written_again(
+        self, stopped: Path, whole: Run, resume: Any
+    ) -> None:
+        with (stopped / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write('{"step": 9, "epoch": 1.2857, "lo')
+        assert_same_work(resume()[0], whole)
+
+    def test_leftovers_of_an_unfinished_checkpoint_do_no_harm(
+        self, stopped: Path, whole: Run, resume: Any
+    ) -> None:
+        staging = stopped / "checkpoints" / ".step-00000010.tmp"
+        shutil.copytree(stopped / "checkpoints" / "step-00000008", staging)
+        (staging / "state.json").unlink()
+        assert_same_work(resume()[0], whole)
+
+
+def test_every_checkpoint_has_the_best_weights_it_counts_on(
+    reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run" / "checkpoints"
+    seen = 0
+    for event in fit(resolve_source(str(reviews_csv), changes), tmp_path / "run"):
+        if isinstance(event, Stepped):
+            for state in folder.glob("step-*/state.json"):
+                for name, digest in json.loads(state.read_text(encoding="utf-8"))["best"].items():
+                    assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+                    seen += 1
+            assert len(list(folder.glob("step-*"))) <= 2
+            assert len(list(folder.glob("best-*"))) <= 3, "weights nobody counts on are forgotten"
+    assert seen
+
+
+def weights(run: Run) -> bytes:
+    return (run.model_path / "model.safetensors").read_bytes()
+
+
+def step_count(run: Path) -> int:
+    return len(Run(run).metrics())
+
+
+def checkpoint_steps(run: Path) -> list[int]:
+    return sorted(int(path.name.split("-")[1]) for path in (run / "checkpoints").glob("step-*"))
+
+
+def flip_a_bit(path: Path, place: float) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * place)] ^= 1
+    path.write_bytes(data)
