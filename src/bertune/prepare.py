@@ -242,6 +242,6 @@ def _warnings(data: dict[str, Any]) -> list[str]:
         first, second = pair.split("/")
         if count:
             warnings.append(
-                f"{count:,} of the {second} texts are in {first} too: {second} scores are too good"
+                f"{count:,} of the {second} texts are in {first} too, which flatters the {second} scores"
             )
     return warnings

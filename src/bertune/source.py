@@ -1,5 +1,6 @@
 """Owns what SOURCE may be: a data file, a named data set, a settings file, a run folder, a table."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def _from_toml(path: Path, user: Settings) -> Source:
 def _with_absolute_paths(config: Config) -> Config:
     """The same settings, readable from any folder: a run may be resumed from elsewhere."""
     data = {
-        split: str(Path(file).expanduser().absolute())
+        split: os.path.abspath(Path(file).expanduser())
         for split in SPLITS
         if (file := getattr(config.data, split)) and file != MEMORY
     }
@@ -90,7 +91,7 @@ def _with_absolute_paths(config: Config) -> Config:
         raise ConfigError("there is nothing to train on: give a data file as SOURCE, or data.train=FILE")
     model = config.model
     if Path(model.name).expanduser().is_dir():
-        model = model.model_copy(update={"name": str(Path(model.name).expanduser().absolute())})
+        model = model.model_copy(update={"name": os.path.abspath(Path(model.name).expanduser())})
     return config.model_copy(update={"data": config.data.model_copy(update=data), "model": model})
 
 

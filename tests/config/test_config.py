@@ -129,22 +129,28 @@ def test_an_impossible_value_is_refused_with_its_key(pair: str) -> None:
     assert refusal(pair).startswith(pair.partition("=")[0] + ":")
 
 
-@pytest.mark.parametrize("pair", ["data.text=", "data.text=,", "data.text=a,", "data.label=", "data.train=", "model.name="])
-def test_an_empty_value_is_no_name(pair: str) -> None:
+@pytest.mark.parametrize("pair", ["model.name=", "data.validation="])
+def test_an_empty_path_is_not_the_current_folder(pair: str) -> None:
+    """As an unset variable of the shell gives it: model.name=$MODEL."""
     assert pair.partition("=")[0] in refusal(pair)
+
+
+def test_a_tab_may_be_given_as_it_is() -> None:
+    """The shell's data.delimiter=$'\\t'."""
+    assert configured("data.delimiter=\t").data.delimiter in ("\t", "tab")
 
 
 def test_settings_survive_a_toml_file(tmp_path: Path) -> None:
     config = configured(
         "data.train=文本/a \"b\".csv", "data.text=question,sentence", "data.label=1", "data.header=false",
-        "data.delimiter=\t", "model.dropout=0.25", "task.name=my_task.py", "task.depth=3", "train.freeze=2",
+        "data.delimiter=tab", "model.dropout=0.25", "task.name=my_task.py", "task.depth=3", "train.freeze=2",
         "train.lr=3e-05", "train.epochs=2.5", "train.seed=4294967295", "machine.tokens=512",
     )  # fmt: skip
     path = tmp_path / "config.toml"
     path.write_text(config.to_toml(), encoding="utf-8")
     again = resolve(nested(read_toml(path)))
     assert again == config
-    assert again.data.delimiter == "\t" and again.train.freeze == 2
+    assert again.data.train == "文本/a \"b\".csv" and again.train.freeze == 2
 
 
 def test_a_toml_file_holds_every_setting_that_is_set() -> None:

@@ -133,7 +133,7 @@ def test_the_demo_comes_with_the_package(cache: Path) -> None:
 def test_a_file_in_the_cache_that_is_too_short_is_named(cache: Path) -> None:
     (cache / "cola").mkdir(parents=True)
     (cache / "cola" / "in_domain_train.tsv").write_text("gj04\t1\t\tOne.\n" * 8550)
-    with pytest.raises(DataError, match="it has 8550 lines, the published file has 8551. Delete it"):
+    with pytest.raises(DataError, match=r"it has 8550 lines, the published file has 8551\. Delete it"):
         defaults("cola")
 
 

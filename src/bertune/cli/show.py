@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -38,8 +39,8 @@ def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, 
             name, f"{split['rows']:,}", f"{split['duplicates']:,}", f"{split['truncated']:,}",
             *(f"{tokens[key]:,}" for key in ("p50", "p95", "p99", "max")),
         )  # fmt: skip
-    console.print(table)
-    console.print(_balance(splits))
+    console.print(Padding(table, (1, 0)))
+    console.print(Padding(_balance(splits), (0, 0, 1, 0)))
     length = manifest["max_length"]
     say(
         console,

@@ -1,0 +1,179 @@
+"""Writes the generated blocks of the documentation: help texts, settings, data sets, recipes.
+
+    python docs/generate.py            writes them
+    python docs/generate.py --check    names the stale ones and exits with 1 if there are any
+
+A block stands between <!-- generated: NAME --> and <!-- end --> in a file of this folder; NAME is a key of BLOCKS.
+"""
+
+import re
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from typer.testing import CliRunner
+
+from bertune import errors, registry
+from bertune.cli.app import app
+from bertune.config import Config
+from bertune.data.named import Dataset
+from bertune.tasks.classification import Classification
+
+DOCS = Path(__file__).parent
+RECIPES = Path(registry.importlib.import_module("bertune.data.named").__file__ or "").parent
+_BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def verbs() -> list[str]:
+    """The verbs of the command, in the order of its help."""
+    return [str(command.name) for command in app.registered_commands]
+
+
+def help_of(*verb: str) -> str:
+    """What `bertune VERB --help` prints on a terminal of 80 columns."""
+    shown = CliRunner().invoke(app, [*verb, "--help"], prog_name="bertune", env={"COLUMNS": "80"})
+    command = " ".join(("bertune", *verb, "--help"))
+    lines = "\n".join(line.rstrip() for line in shown.output.splitlines())
+    return f"```text\n$ {command}\n{lines}\n```"
+
+
+def settings() -> str:
+    """Every key with what it takes, its default and what it means."""
+    rows = ["| setting | takes | default | meaning |", "|---|---|---|---|"]
+    sections = [(name, field.annotation) for name, field in Config.model_fields.items()]
+    for section, model in [*sections, ("task", Classification.Options)]:
+        assert isinstance(model, type) and issubclass(model, BaseModel)
+        for key, field in model.model_fields.items():
+            takes = ", ".join(dict.fromkeys(_kinds(field.annotation)))
+            default = "" if field.default is None else f"`{field.default}`"
+            meaning = (field.description or "").replace("|", "\\|")
+            rows.append(f"| `{section}.{key}` | {takes} | {default} | {meaning} |")
+    return "\n".join(rows)
+
+
+def _kinds(annotation: Any) -> list[str]:
+    """The values of a type in plain words."""
+    if get_origin(annotation) is Literal:
+        return [f"`{value}`" for value in get_args(annotation)]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [kind for member in get_args(annotation) for kind in _kinds(member)]
+    plain = {int: "whole number", float: "number", str: "text", bool: "`true`, `false`", type(None): ""}
+    kind = plain.get(annotation, "one or two texts")
+    return [kind] if kind else []
+
+
+def data_sets() -> str:
+    """Every named data set with what it is and which files it has."""
+    rows = ["| name | what | files |", "|---|---|---|"]
+    for name, what, dataset in _data_sets():
+        files = ", ".join(f"{file.use}: `{file.name}`" for file in dataset.files)
+        rows.append(f"| `{name}` | {what} | {files} |")
+    return "\n".join(rows)
+
+
+def sources() -> str:
+    """Where each data set is published and where a file of one's own is looked for."""
+    parts = []
+    for name, what, dataset in _data_sets():
+        own = [f"- `BERTUNE_DATA/{name}/{file.name}`" for file in dataset.files]
+        published = [f"- published: <{source.url}>" for source in dataset.sources]
+        lines = own + published if dataset.packaged_in is None else ["- comes with bertune"]
+        parts.append("\n".join([f"**{name}**: {what}", "", *lines]))
+    return "\n\n".join(parts)
+
+
+def _data_sets() -> list[tuple[str, str, Dataset]]:
+    found = []
+    for name in registry.names("dataset"):
+        module = registry.load("dataset", name)
+        what = (module.__doc__ or "").splitlines()[0].removeprefix("Owns ").removesuffix(".")
+        dataset = registry.exported(module, "DATASET")
+        assert isinstance(dataset, Dataset)
+        found.append((name, what, dataset))
+    return found
+
+
+def recipes() -> str:
+    """Every recipe: what it reproduces, and the settings it makes."""
+    parts = []
+    for path in sorted(RECIPES.glob("*.toml")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        comment = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
+        tables = "\n".join(line for line in lines if not line.startswith("#"))
+        parts.append(f"## {path.stem}\n\n{_wrapped(comment)}\n\n```toml\n{tables.strip()}\n```")
+    return "\n\n".join(parts)
+
+
+def _wrapped(lines: list[str]) -> str:
+    return "\n".join(lines)
+
+
+def columns() -> str:
+    """The column names that classification takes without being told."""
+    singles = [group[0] for group in Classification.text_names if len(group) == 1]
+    pairs = [" and ".join(f"`{name}`" for name in group) for group in Classification.text_names if len(group) == 2]
+    return "\n".join(
+        (
+            f"- text: {', '.join(f'`{name}`' for name in singles)}",
+            f"- pairs of texts: {'; '.join(pairs)}",
+            f"- label: {', '.join(f'`{name}`' for name in Classification.label_names)}",
+        )
+    )
+
+
+def readers() -> str:
+    """Every reader with the file names it is taken for."""
+    rows = ["| reader | file names end in |", "|---|---|"]
+    for name in registry.names("reader"):
+        suffixes = registry.load("reader", name).SUFFIXES
+        rows.append(f"| `{name}` | {', '.join(f'`{suffix}`' for suffix in suffixes)} |")
+    return "\n".join(rows)
+
+
+def exit_codes() -> str:
+    """The errors with their codes, as bertune.errors draws them."""
+    tree = (errors.__doc__ or "").split("\n\n", 1)[1].strip("\n")
+    drawn = "\n".join(line.removeprefix("    ") for line in tree.splitlines() if line.startswith("    "))
+    return f"```text\n{drawn}\n```"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "help": help_of,
+    **{f"help {verb}": (lambda verb=verb: help_of(verb)) for verb in verbs()},
+    "settings": settings,
+    "data sets": data_sets,
+    "sources": sources,
+    "recipes": recipes,
+    "columns": columns,
+    "readers": readers,
+    "exit codes": exit_codes,
+}
+
+
+def fresh(text: str) -> str:
+    """A document with its generated blocks written anew."""
+    return _BLOCK.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", text)
+
+
+def main(arguments: list[str]) -> int:
+    """Writes or checks every document; the exit code."""
+    stale = []
+    for path in sorted(DOCS.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        new = fresh(text)
+        if new == text:
+            continue
+        stale.append(path.name)
+        if "--check" not in arguments:
+            path.write_text(new, encoding="utf-8")
+    if stale and "--check" in arguments:
+        sys.stderr.write(f"stale: {', '.join(stale)}; write them with: python docs/generate.py\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,58 @@
+"""`bertune check`: everything about the data before any training is paid for; nothing is written."""
+
+from pathlib import Path
+
+from tiny import bertune, contents, reviews, write_csv
+
+
+def test_check_tells_rows_balance_lengths_and_writes_nothing(here: Path, encoder: Path) -> None:
+    write_csv(here / "a.csv", [*reviews(19), ("great lamp", "good")])
+    before = contents(here)
+    said = bertune("check", "a.csv", f"model.name={encoder}").fine()
+    for words in ("train", "validation", "good", "bad", "truncated", "max_length"):
+        assert words in said.out
+    assert "55.0%" in said.out or "55.6%" in said.out
+    assert contents(here) == before
+
+
+def test_check_gives_json_for_programs(here: Path, encoder: Path) -> None:
+    write_csv(here / "a.csv", reviews(20))
+    found = bertune("check", "a.csv", f"model.name={encoder}", "--json").fine().json
+    splits = found["data"]["splits"]
+    assert splits["train"]["rows"] + splits["validation"]["rows"] == 20
+    assert sum(splits["train"]["labels"].values()) == splits["train"]["rows"]
+    assert found["max_length"]["model_limit"] == 64
+    assert found["max_length"]["value"] == max(split["tokens"]["max"] for split in splits.values())
+
+
+def test_check_counts_repeated_contradicting_and_shared_texts(here: Path, encoder: Path) -> None:
+    rows = reviews(20)
+    write_csv(here / "a.csv", [*rows, rows[0], rows[1], (rows[2][0], "bad")])
+    write_csv(here / "b.csv", rows[:5])
+    settings = (f"model.name={encoder}", "data.validation=b.csv")
+    found = bertune("check", "a.csv", *settings, "--json").fine().json
+    train = found["data"]["splits"]["train"]
+    assert (train["duplicates"], train["conflicting_duplicates"]) == (3, 1)
+    assert found["data"]["shared_texts"]["train/validation"] == 5
+    assert any("another label" in text for text in found["warnings"])
+    assert any("validation" in text and "too good" in text for text in found["warnings"])
+    said = bertune("check", "a.csv", *settings).fine()
+    assert "too good" in said.out + said.err
+
+
+def test_check_says_how_many_texts_a_length_would_cut(here: Path, encoder: Path) -> None:
+    write_csv(here / "a.csv", reviews(20))
+    found = bertune("check", "a.csv", f"model.name={encoder}", "model.max_length=6", "--json").fine().json
+    cut = sum(split["truncated"] for split in found["data"]["splits"].values())
+    assert 0 < cut < 20
+    assert found["max_length"]["value"] == 6
+    assert any("truncated" in text for text in found["warnings"])
+
+
+def test_long_label_names_are_shown_whole(here: Path, encoder: Path) -> None:
+    """Without a terminal a table must not be cut to 80 columns."""
+    names = [f"a-very-long-label-{'x' * 60}-{i}" for i in range(2)]
+    write_csv(here / "a.csv", [(text, names[i % 2]) for i, (text, _) in enumerate(reviews(20))])
+    said = bertune("check", "a.csv", f"model.name={encoder}").fine()
+    assert all(name in said.out for name in names), said.out
+    assert "50.0%" in said.out

@@ -1,0 +1,60 @@
+"""`bertune evaluate`: the scores of a trained model on a labelled file."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tiny import bertune, contents, reviews, write_csv
+
+ONE_THREAD = "machine.threads=1"
+
+
+def test_evaluate_gives_exactly_the_scores_that_train_gave(trained: Any) -> None:
+    before = contents(trained.run)
+    found = bertune("evaluate", trained.run, trained.folder / "test.csv", ONE_THREAD, "--json").fine().json
+    assert found["scores"]["test"] == trained.said.json["scores"]["test"]
+    assert found["details"]["test"] == trained.said.json["details"]["test"]
+    assert (found["examples"], found["truncated"]) == (21, 0)
+    assert contents(trained.run) == before
+
+
+def test_evaluate_shows_scores_and_classes_on_stdout(trained: Any) -> None:
+    said = bertune("evaluate", trained.run, trained.folder / "test.csv").fine()
+    for word in ("accuracy", "mcc", "precision", "support", "good", "bad"):
+        assert word in said.out
+    accuracy = trained.said.json["scores"]["test"]["accuracy"]
+    assert f"{accuracy:.4f}" in said.out
+    assert "21 texts" in said.err
+
+
+def test_a_model_folder_sent_to_somebody_is_enough(trained: Any, here: Path) -> None:
+    shutil.copytree(trained.run / "model", here / "sent")
+    found = bertune("evaluate", "sent", trained.folder / "test.csv", ONE_THREAD, "--json").fine().json
+    assert found["scores"]["test"] == trained.said.json["scores"]["test"]
+
+
+def test_other_columns_can_be_named(trained: Any, here: Path) -> None:
+    write_csv(here / "other.csv", [(label, text) for text, label in reviews(10)], "verdict,body text")
+    said = bertune("evaluate", trained.run, "other.csv", "data.text=body text", "data.label=verdict", "--json")
+    assert said.fine().json["examples"] == 10
+
+
+def test_a_label_the_model_does_not_know_is_refused_with_its_line(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [*reviews(4), ("great phone", "goood")])
+    said = bertune("evaluate", trained.run, "new.csv")
+    assert said.code == 3
+    for part in ("new.csv, line 6", '"goood"', '"good"'):
+        assert part in said.err
+
+
+def test_a_file_without_labels_is_refused(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [(text,) for text, _ in reviews(4)], "text")
+    said = bertune("evaluate", trained.run, "new.csv")
+    assert said.code == 3 and "new.csv" in said.err and "label" in said.err
+
+
+def test_texts_cut_to_the_trained_length_are_counted(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [*reviews(4), ("great phone " * 20, "good")])
+    found = bertune("evaluate", trained.run, "new.csv", "--json").fine().json
+    assert found["truncated"] == 1
+    assert "1 of 5 texts are truncated" in bertune("evaluate", trained.run, "new.csv").err

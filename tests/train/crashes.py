@@ -1,0 +1,44 @@
+"""A process that dies by SIGKILL just before the n-th time it touches its run folder. Imported by the child."""
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_TOUCHING = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "tempfile.mkdtemp"}
+
+
+@dataclass(frozen=True)
+class DieBeforeTouch:
+    """Install with `()`: kills the process before it touches anything under `folder` for the n-th time."""
+
+    folder: Path
+    number: int
+
+    def __call__(self) -> None:
+        left = self.number
+        folder = str(self.folder)
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal left
+            if event in _TOUCHING and str(arguments[0]).startswith(folder):
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+
+
+@dataclass(frozen=True)
+class LargestFile:
+    """Install with `()`: no file may grow beyond so many bytes, as on a disk that is full."""
+
+    size: int
+
+    def __call__(self) -> None:
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
