@@ -1,5 +1,6 @@
 """Owns the settings: closed, frozen sections, read from TOML and `key=value`, all problems said at once."""
 
+import difflib
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from bertune.errors import ConfigError, did_you_mean, listed
+from bertune.errors import ConfigError, listed
 
 Auto = Literal["auto"]
 Settings = dict[str, dict[str, Any]]
@@ -18,17 +19,17 @@ Settings = dict[str, dict[str, Any]]
 class Section(BaseModel):
     """A closed, frozen group of settings: an unknown key is an error, not an attribute."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class DataConfig(Section):
     """Where the texts are and how to read them. Columns are named, or numbered from 0."""
 
-    train: str | None = Field(None, description="file with the training texts")
+    train: str | None = Field(None, min_length=1, description="file with the training texts")
     validation: str | None = Field(
-        None, description="file to validate on; without it a share of train is split off"
+        None, min_length=1, description="file to validate on; without it a share of train is split off"
     )
-    test: str | None = Field(None, description="file that is scored once, at the end")
+    test: str | None = Field(None, min_length=1, description="file that is scored once, at the end")
     text: tuple[str, ...] | None = Field(
         None,
         min_length=1,
@@ -57,17 +58,14 @@ class DataConfig(Section):
             return tuple(str(part) for part in value)
         return value
 
-    @field_validator("label", "id", mode="before")
-    @classmethod
-    def _column(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
 
 class ModelConfig(Section):
     """Which encoder, how much of a text it sees, and what sits on it."""
 
     name: str = Field(
-        "google-bert/bert-base-uncased", description="minilm (packaged), a folder, or a hub name"
+        "google-bert/bert-base-uncased",
+        min_length=1,
+        description="minilm (packaged), a folder, or a hub name",
     )
     max_length: int | Auto = Field(
         "auto", description="tokens a text may have; auto: all, or the model's limit if that cuts few texts"
@@ -220,7 +218,7 @@ def parse_overrides(pairs: Iterable[str]) -> Settings:
         section, dot, name = key.strip().partition(".")
         if not dot:
             raise ConfigError(_unknown_key(key.strip()))
-        settings.setdefault(section, {})[name] = _plain(value.strip())
+        settings.setdefault(section, {})[name] = _plain(value.strip() or value)
     return settings
 
 
@@ -244,7 +242,15 @@ def resolve(*layers: Mapping[str, Mapping[str, Any]]) -> Config:
     for layer in layers:
         for section, values in layer.items():
             merged.setdefault(section, {}).update(values)
-    return validated(Config, merged)
+    unknown = [section for section in merged if section not in Config.model_fields]
+    problems = [_unknown_key(f"{section}.{key}") for section in unknown for key in merged.pop(section)]
+    if not problems:
+        return validated(Config, merged)
+    try:
+        validated(Config, merged)
+    except ConfigError as error:
+        problems.append(str(error))
+    raise ConfigError("\n".join(problems))
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -289,13 +295,21 @@ def known_keys() -> list[str]:
 
 def _unknown_key(key: str, model: type[BaseModel] = Config, prefix: str = "") -> str:
     keys = known_keys() if model is Config else [prefix + name for name in model.model_fields]
-    by_last_part = {k.rpartition(".")[2]: k for k in reversed(keys)}
-    exact = by_last_part.get(key.rpartition(".")[2])
-    hint = f' Did you mean "{exact}"?' if exact and exact != key else did_you_mean(key, keys)
-    section = key.partition(".")[0]
+    section, _, name = key.rpartition(".")
     siblings = [k for k in keys if k.startswith(section + ".")]
-    there_are = f" In [{section}] there are: {listed(siblings)}." if siblings else ""
-    return f'there is no setting "{key}".{hint}{there_are if not hint else ""}'
+    hint = _same_name(name, keys) or _near_name(name, siblings) or _near_name(name, keys)
+    if hint:
+        return f'there is no setting "{key}". Did you mean "{hint}"?'
+    return f'there is no setting "{key}". There are: {listed(siblings or keys, 40)}'
+
+
+def _same_name(name: str, keys: list[str]) -> str | None:
+    return next((k for k in keys if k.rpartition(".")[2] == name), None)
+
+
+def _near_name(name: str, keys: list[str]) -> str | None:
+    near = difflib.get_close_matches(name, [k.rpartition(".")[2] for k in keys], n=1)
+    return _same_name(near[0], keys) if near else None
 
 
 def _plain(value: str) -> Any:

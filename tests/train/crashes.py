@@ -12,18 +12,21 @@ _TOUCHING = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.r
 
 @dataclass(frozen=True)
 class DieBeforeTouch:
-    """Install with `()`: kills the process before it touches anything under `folder` for the n-th time."""
+    """Install with `()`: kills the process before it touches anything in `folder` for the n-th time.
+
+    What is put together beside the folder, under its name with dots around, counts as in it.
+    """
 
     folder: Path
     number: int
 
     def __call__(self) -> None:
         left = self.number
-        folder = str(self.folder)
+        inside = str(self.folder), str(self.folder.with_name(f".{self.folder.name}."))
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal left
-            if event in _TOUCHING and str(arguments[0]).startswith(folder):
+            if event in _TOUCHING and str(arguments[0]).startswith(inside):
                 left -= 1
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
