@@ -3,7 +3,8 @@
     python docs/generate.py            writes them
     python docs/generate.py --check    names the stale ones and exits with 1 if there are any
 
-A block stands between <!-- generated: NAME --> and <!-- end --> in a file of this folder; NAME is a key of BLOCKS.
+A block stands between <!-- generated: NAME --> and <!-- end --> in a file of this folder; NAME is a key of
+BLOCKS.
 """
 
 import re
@@ -19,11 +20,11 @@ from typer.testing import CliRunner
 from bertune import errors, registry
 from bertune.cli.app import app
 from bertune.config import Config
-from bertune.data.named import Dataset
+from bertune.data import named
 from bertune.tasks.classification import Classification
 
 DOCS = Path(__file__).parent
-RECIPES = Path(registry.importlib.import_module("bertune.data.named").__file__ or "").parent
+RECIPES = Path(named.__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -44,7 +45,8 @@ def settings() -> str:
     """Every key with what it takes, its default and what it means."""
     rows = ["| setting | takes | default | meaning |", "|---|---|---|---|"]
     sections = [(name, field.annotation) for name, field in Config.model_fields.items()]
-    for section, model in [*sections, ("task", Classification.Options)]:
+    sections.insert(3, ("task", Classification.Options))
+    for section, model in sections:
         assert isinstance(model, type) and issubclass(model, BaseModel)
         for key, field in model.model_fields.items():
             takes = ", ".join(dict.fromkeys(_kinds(field.annotation)))
@@ -79,19 +81,19 @@ def sources() -> str:
     parts = []
     for name, what, dataset in _data_sets():
         own = [f"- `BERTUNE_DATA/{name}/{file.name}`" for file in dataset.files]
-        published = [f"- published: <{source.url}>" for source in dataset.sources]
+        published = [f"- published: <{source.url.partition('?')[0]}>" for source in dataset.sources]
         lines = own + published if dataset.packaged_in is None else ["- comes with bertune"]
         parts.append("\n".join([f"**{name}**: {what}", "", *lines]))
     return "\n\n".join(parts)
 
 
-def _data_sets() -> list[tuple[str, str, Dataset]]:
+def _data_sets() -> list[tuple[str, str, named.Dataset]]:
     found = []
     for name in registry.names("dataset"):
         module = registry.load("dataset", name)
         what = (module.__doc__ or "").splitlines()[0].removeprefix("Owns ").removesuffix(".")
         dataset = registry.exported(module, "DATASET")
-        assert isinstance(dataset, Dataset)
+        assert isinstance(dataset, named.Dataset)
         found.append((name, what, dataset))
     return found
 
@@ -103,18 +105,16 @@ def recipes() -> str:
         lines = path.read_text(encoding="utf-8").splitlines()
         comment = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
         tables = "\n".join(line for line in lines if not line.startswith("#"))
-        parts.append(f"## {path.stem}\n\n{_wrapped(comment)}\n\n```toml\n{tables.strip()}\n```")
+        parts.append("\n".join([f"## {path.stem}", "", *comment, "", "```toml", tables.strip(), "```"]))
     return "\n\n".join(parts)
-
-
-def _wrapped(lines: list[str]) -> str:
-    return "\n".join(lines)
 
 
 def columns() -> str:
     """The column names that classification takes without being told."""
     singles = [group[0] for group in Classification.text_names if len(group) == 1]
-    pairs = [" and ".join(f"`{name}`" for name in group) for group in Classification.text_names if len(group) == 2]
+    pairs = [
+        " and ".join(f"`{name}`" for name in group) for group in Classification.text_names if len(group) == 2
+    ]
     return "\n".join(
         (
             f"- text: {', '.join(f'`{name}`' for name in singles)}",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from bertune.metrics.classification import BATCH, mcc, confusion_matrix, score
+from bertune.metrics.classification import BATCH, confusion_matrix, mcc, score
 
 DRAWS = [(classes, seed) for classes in (2, 3, 10) for seed in range(4)]
 
@@ -73,7 +73,9 @@ def test_roc_auc_of_texts_of_one_class_is_undefined_and_the_rest_is_not() -> Non
     assert values["roc_auc"] is None
     assert values["mcc"] == 0.0
     assert values["accuracy"] == pytest.approx(2 / 3)
-    assert all(value is not None and math.isfinite(value) for name, value in values.items() if name != "roc_auc")
+    assert all(
+        value is not None and math.isfinite(value) for name, value in values.items() if name != "roc_auc"
+    )
 
 
 def test_the_positive_class_decides_binary_precision_and_recall() -> None:

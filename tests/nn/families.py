@@ -70,8 +70,8 @@ def batch_of(lengths: Sequence[int], has_pairs: bool = True, seed: int = 3) -> B
 def one_by_one(hf: Any, batch: Batch) -> torch.Tensor:
     """The logits of each sequence alone: no batch, hence neither padding nor packing."""
     logits = []
-    parts = zip(batch.ids_T.split(batch.lengths_S.tolist()), batch.types_T.split(batch.lengths_S.tolist()))
-    for ids_L, types_L in parts:
+    lengths = batch.lengths_S.tolist()
+    for ids_L, types_L in zip(batch.ids_T.split(lengths), batch.types_T.split(lengths), strict=True):
         more = {"token_type_ids": types_L[None]} if getattr(hf.config, "type_vocab_size", 0) > 1 else {}
         logits.append(hf(input_ids=ids_L[None], **more).logits)
     return torch.cat(logits)

@@ -62,7 +62,9 @@ def test_freezing_the_encoder_of_an_own_head_trains_the_head_alone() -> None:
     assert changed_by_a_step(model) == {"head.classifier.weight", "head.classifier.bias"}
 
 
-@pytest.mark.parametrize("family", [f for f in EVERY_FAMILY if f != "albert"])  # whose layers share their weights
+@pytest.mark.parametrize(
+    "family", [f for f in EVERY_FAMILY if f != "albert"]
+)  # whose layers share their weights
 def test_the_lower_layers_of_every_family_can_be_frozen(family: str) -> None:
     model = bert(family)
     freeze(model, 1)

@@ -8,7 +8,7 @@ import torch
 import transformers
 from families import PACKED, PADDED
 
-import bertune
+from bertune import api
 from bertune.source import resolve_source
 from bertune.train.events import Finished
 from bertune.train.fit import fit
@@ -39,7 +39,7 @@ def test_a_family_learns_and_its_saved_folder_works_in_plain_transformers(
     losses = [line["loss"] for line in last.run.metrics()]
     assert sum(losses[-7:]) < sum(losses[:7]), "the last epoch should cost less than the first"
 
-    predictions = bertune.load(last.run).predict(TEXTS)
+    predictions = api.load(last.run).predict(TEXTS)
     hf = transformers.AutoModelForSequenceClassification.from_pretrained(last.run.model_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(last.run.model_path)
     for text, prediction in zip(TEXTS, predictions, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from families import NO_DROPOUT, PACKED, PADDED, UNEQUAL_LENGTHS, batch_of
+from families import PACKED, PADDED, UNEQUAL_LENGTHS, batch_of
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -266,7 +266,9 @@ class TestPackaged:
         data = bytearray((copy / "tokenizer.json").read_bytes())
         data[len(data) // 2] ^= 1
         (copy / "tokenizer.json").write_bytes(data)
-        with pytest.raises(ModelError, match=r"tokenizer\.json is not the file bertune knows.*force-reinstall"):
+        with pytest.raises(
+            ModelError, match=r"tokenizer\.json is not the file bertune knows.*force-reinstall"
+        ):
             find_pretrained("minilm")
 
     def test_is_refused_when_its_weights_are_others(self, copy: Path) -> None:

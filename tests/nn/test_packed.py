@@ -87,7 +87,9 @@ def test_an_own_head_gets_the_same_hidden_states_packed_and_padded(
     model, batch = with_own_head(family).train(), batch_for(family, lengths)
     packed, padded = model(batch), model.padded_forward(batch)
     torch.testing.assert_close(packed, padded, atol=1e-5, rtol=0)
-    assert_gradients_agree(gradients(model, packed, batch), gradients(model, model.padded_forward(batch), batch))
+    assert_gradients_agree(
+        gradients(model, packed, batch), gradients(model, model.padded_forward(batch), batch)
+    )
 
 
 @pytest.mark.parametrize("lengths", [EQUAL_LENGTHS, UNEQUAL_LENGTHS], ids=str)
@@ -114,7 +116,10 @@ def test_token_types_matter_where_the_family_has_them() -> None:
 
 
 def test_dropout_acts_in_training_and_not_in_evaluation() -> None:
-    model, batch = standard("bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.3), batch_of((9, 5))
+    model, batch = (
+        standard("bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.3),
+        batch_of((9, 5)),
+    )
     with torch.no_grad():
         assert torch.equal(model(batch), model(batch))
         model.train()

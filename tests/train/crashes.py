@@ -1,4 +1,4 @@
-"""A process that dies by SIGKILL just before the n-th time it touches its run folder. Imported by the child."""
+"""A process that dies before it touches its run folder for the n-th time, or whose files cannot grow."""
 
 import os
 import signal

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import PLAIN, write_csv
-from trainings import train
 
-import bertune
+from bertune import api
 from bertune.errors import ConfigError, DivergedError
 from bertune.run import Run, open_run
 from bertune.train.events import Evaluated, Stepped, Warned
+from small_texts import PLAIN, write_csv
+from trainings import train
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,10 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("noise")
     files = []
     for name, num in (("train", 40), ("validation", 40)):
-        rows = [(" ".join(draw.choices(PLAIN, k=draw.randint(2, 9))), draw.choice(["no", "yes"])) for _ in range(num)]
+        rows = [
+            (" ".join(draw.choices(PLAIN, k=draw.randint(2, 9))), draw.choice(["no", "yes"]))
+            for _ in range(num)
+        ]
         files.append(write_csv(folder / f"{name}.csv", ("text", "label"), rows))
     return files[0], files[1]
 
@@ -33,7 +36,13 @@ def noisy(noise: tuple[Path, Path], tmp_path: Path, settings: Any) -> Any:
     """Trains on the noise: `noisy(**{"train.patience": 2})`."""
 
     def go(**changes: Any) -> tuple[Run, list[Any]]:
-        more = {"data.validation": str(noise[1]), "train.epochs": 6, "train.lr": 3e-3, "train.seed": 3, **changes}
+        more = {
+            "data.validation": str(noise[1]),
+            "train.epochs": 6,
+            "train.lr": 3e-3,
+            "train.seed": 3,
+            **changes,
+        }
         return train(noise[0], tmp_path / "run", settings(**more))
 
     return go
@@ -78,7 +87,7 @@ def test_is_best_marks_every_evaluation_that_beats_all_before(score: str, noisy:
 
 def test_the_kept_model_scores_the_same_when_it_is_loaded(noisy: Any, noise: tuple[Path, Path]) -> None:
     run, _ = noisy(**{"train.best_by": "loss", "train.evaluate_every": 2})
-    evaluation = bertune.evaluate(run, noise[1])
+    evaluation = api.evaluate(run, noise[1])
     found = evaluations(run)
     assert evaluation.loss == pytest.approx(found[best_step(found, "loss")]["loss"], abs=1e-6)
 
@@ -129,7 +138,9 @@ def test_every_step_has_its_line(noisy: Any) -> None:
     assert [line["epoch"] for line in run.metrics()] == pytest.approx([i / 5 for i in range(1, 11)])
     assert [line["loss"] for line in run.metrics()] == [e.step.loss for e in events if isinstance(e, Stepped)]
     # One step of warm-up of ten, from zero.
-    assert [line["lr"] for line in run.metrics()] == pytest.approx([0] + [3e-3 * i / 9 for i in range(9, 0, -1)])
+    assert [line["lr"] for line in run.metrics()] == pytest.approx(
+        [0] + [3e-3 * i / 9 for i in range(9, 0, -1)]
+    )
 
 
 def test_the_loss_of_the_first_step_is_that_of_the_untrained_model(
@@ -148,7 +159,9 @@ def test_the_loss_of_the_first_step_is_that_of_the_untrained_model(
     assert run.metrics()[0]["loss"] == pytest.approx(float(loss), abs=1e-5)
 
 
-def test_an_unknown_score_to_pick_by_is_refused_before_anything_is_written(noisy: Any, tmp_path: Path) -> None:
+def test_an_unknown_score_to_pick_by_is_refused_before_anything_is_written(
+    noisy: Any, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=r"train\.best_by=bleu: there is no such score. There are: loss, "):
         noisy(**{"train.best_by": "bleu"})
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,9 @@ def test_the_learning_rate_is_that_of_transformers_at_every_step(warmup: int, to
     adamw = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=3e-5)
     schedule = get_linear_schedule_with_warmup(adamw, warmup, total)
     for step in range(total):
-        assert learning_rate(step, 3e-5, warmup, total) == pytest.approx(adamw.param_groups[0]["lr"], abs=1e-20)
+        assert learning_rate(step, 3e-5, warmup, total) == pytest.approx(
+            adamw.param_groups[0]["lr"], abs=1e-20
+        )
         adamw.step()
         schedule.step()
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from crashes import DieBeforeTouch, LargestFile
+
+from bertune.run import Run, open_run
 from trainings import (
     Command,
     Ended,
@@ -24,8 +26,6 @@ from trainings import (
     train,
     wait_for_steps,
 )
-
-from bertune.run import Run, open_run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 
@@ -161,7 +161,7 @@ def test_killed_again_and_again_at_any_moment_it_ends_as_if_never_killed(
 def test_killed_before_it_touches_its_folder_it_ends_as_if_never_killed(
     first: int, start: Start, whole: Run, tmp_path: Path
 ) -> None:
-    """Every opening, renaming and removing is a moment to die; each process dies a little later than the last."""
+    """Any opening, renaming, removing is a moment to die; each process a little later than the last."""
     run = tmp_path / "run"
     touches, kills = first, 0
     for _ in range(12):

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trainings import assert_same_work, stopped_after, train, without_times
 
 from bertune.errors import ConfigError, Interrupted
 from bertune.run import Run, open_run
 from bertune.source import resolve_source
 from bertune.train.events import Started, Stepped
 from bertune.train.fit import fit
+from trainings import assert_same_work, stopped_after, train, without_times
 
 TOTAL = 14  # steps: two epochs of seven
 
@@ -66,7 +66,7 @@ def test_what_was_drawn_before_does_not_matter(
 
     torch.manual_seed(99)
     torch.rand(7)
-    np.random.seed(99)  # noqa: NPY002 - the global generator is the one that must not matter
+    np.random.seed(99)
     assert_same_work(train(reviews_csv, tmp_path / "run", changes)[0], whole)
 
 
@@ -82,7 +82,9 @@ def test_stopped_at_every_single_step_it_ends_as_if_never_stopped(
     assert_same_work(run, whole)
 
 
-@pytest.mark.parametrize("steps", [1, 3, 7, 12])  # the first; an evaluation; an epoch; both of them and a checkpoint
+@pytest.mark.parametrize(
+    "steps", [1, 3, 7, 12]
+)  # the first; an evaluation; an epoch; both of them and a checkpoint
 def test_stopped_once_it_goes_on_where_it_was(
     steps: int, whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -213,7 +215,9 @@ class TestDamage:
         return tmp_path / "run"
 
     @pytest.fixture
-    def resume(self, reviews_csv: Path, changes: dict[str, Any], stopped: Path) -> Callable[[], tuple[Run, int]]:
+    def resume(
+        self, reviews_csv: Path, changes: dict[str, Any], stopped: Path
+    ) -> Callable[[], tuple[Run, int]]:
         def go() -> tuple[Run, int]:
             run, events = train(reviews_csv, stopped, changes, resume=True)
             (at,) = (e.resumed_at for e in events if isinstance(e, Started))

@@ -1,0 +1,270 @@
+"""`bertune predict`: what comes out for what goes in, row by row, from files and from a pipe."""
+
+import csv
+import io
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import BIN, bertune, contents, process, reviews, write_csv
+
+TEXTS = [text for text, _ in reviews(9, seed=3)]
+
+
+def as_csv(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_every_row_of_a_file_is_predicted_in_its_order(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [(text,) for text in TEXTS], "text")
+    before = contents(here) | contents(trained.run)
+    said = bertune("predict", trained.run, "new.csv").fine()
+    assert [line["text"] for line in said.lines] == TEXTS
+    for line in said.lines:
+        assert set(line) == {"text", "label", "probabilities"}
+        assert set(line["probabilities"]) == {"good", "bad"}
+        assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-12)
+        assert line["label"] == max(line["probabilities"], key=line["probabilities"].get)
+    assert "9 rows" in said.err
+    assert contents(here) | contents(trained.run) == before
+
+
+def test_a_text_gets_the_same_answer_alone_and_among_others(trained: Any, here: Path) -> None:
+    together = bertune("predict", trained.run, "-", stdin="\n".join(TEXTS) + "\n").fine().lines
+    for text, line in zip(TEXTS[:3], together, strict=False):
+        alone = bertune("predict", trained.run, "-", stdin=text).fine().lines[0]
+        assert alone["probabilities"] == pytest.approx(line["probabilities"], abs=1e-6)
+
+
+def test_the_predictions_of_training_come_out_again(trained: Any) -> None:
+    stored = [json.loads(line) for line in (trained.run / "predictions" / "test.jsonl").read_text().splitlines()]
+    said = bertune("predict", trained.run, trained.folder / "test.csv", "machine.threads=1").fine()
+    assert [line["probabilities"] for line in said.lines] == [line["probabilities"] for line in stored]
+
+
+def test_the_users_own_columns_are_kept(trained: Any, here: Path) -> None:
+    (here / "new.jsonl").write_text(
+        '{"id": 7, "text": "great phone", "note": null, "tags": ["a", 1], "stars": 4.5}\n'
+        '{"id": 8, "text": "dull lamp", "note": "看", "tags": [], "stars": 1}\n'
+    )
+    lines = bertune("predict", trained.run, "new.jsonl").fine().lines
+    assert [(line["id"], line["note"], line["tags"], line["stars"]) for line in lines] == [
+        (7, None, ["a", 1], 4.5),
+        (8, "看", [], 1),
+    ]
+
+
+def test_the_users_own_label_column_is_not_overwritten(trained: Any) -> None:
+    """Predicting a labelled file is how mistakes are looked for: the labels in it must survive."""
+    said = bertune("predict", trained.run, trained.folder / "test.csv").fine()
+    gold = [label for _, label in reviews(21, 2)]
+    for line, label in zip(said.lines, gold, strict=True):
+        assert label in [value for key, value in line.items() if key not in ("text", "id", "note", "probabilities")]
+    predicted = [max(line["probabilities"], key=line["probabilities"].get) for line in said.lines]
+    assert predicted != gold, "a model that is always right cannot tell the two columns apart"
+
+
+def test_csv_has_a_column_for_each_probability(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [(f"row {i}", text) for i, text in enumerate(TEXTS)], "note,text")
+    said = bertune("predict", trained.run, "new.csv", "--csv").fine()
+    rows = as_csv(said.out)
+    assert [(row["note"], row["text"]) for row in rows] == [(f"row {i}", text) for i, text in enumerate(TEXTS)]
+    lines = bertune("predict", trained.run, "new.csv").fine().lines
+    for row, line in zip(rows, lines, strict=True):
+        assert row["label"] == line["label"]
+        for label, value in line["probabilities"].items():
+            assert float(row[f"probabilities.{label}"]) == value
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_row_without_text_gets_an_empty_label_in_csv_too(trained: Any, here: Path, place: int) -> None:
+    rows = [("1", "great phone"), ("2", "dull lamp")]
+    rows.insert(place, ("9", " "))
+    write_csv(here / "new.csv", rows, "id,text")
+    said = bertune("predict", trained.run, "new.csv", "--csv").fine()
+    found = as_csv(said.out)
+    assert [row["id"] for row in found] == [number for number, _ in rows]
+    assert found[place]["label"] == "" and found[place]["probabilities.good"] == ""
+    assert all(row["label"] and float(row["probabilities.good"]) for row in found if row["id"] != "9")
+
+
+def test_rows_without_text_are_counted_and_keep_their_place(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [("1", ""), ("2", "great phone"), ("3", "   ")], "id,text")
+    said = bertune("predict", trained.run, "new.csv").fine()
+    assert [(line["id"], line["label"] is None) for line in said.lines] == [("1", True), ("2", False), ("3", True)]
+    assert "2 rows have no text" in said.err
+
+
+def test_a_text_that_is_a_number_is_a_text(trained: Any, here: Path) -> None:
+    (here / "new.jsonl").write_text('{"text": 0}\n{"text": 1}\n{"text": "0"}\n{"text": false}\n{"text": null}\n')
+    lines = bertune("predict", trained.run, "new.jsonl").fine().lines
+    assert [line["label"] is None for line in lines] == [False, False, False, False, True]
+    assert lines[0]["probabilities"] == pytest.approx(lines[2]["probabilities"])
+
+
+def test_plain_lines_of_a_pipe_are_texts(trained: Any) -> None:
+    said = bertune("predict", trained.run, "-", stdin="\n".join(TEXTS) + "\n").fine()
+    assert [line["text"] for line in said.lines] == TEXTS
+
+
+def test_blank_lines_of_a_pipe_keep_their_place(trained: Any) -> None:
+    """Line n of the output is line n of the input, so that `paste` works."""
+    said = bertune("predict", trained.run, "-", stdin="\ngreat phone\n\n  \ndull lamp\n\n").fine()
+    assert [line["label"] is None for line in said.lines] == [True, False, True, True, False, True]
+
+
+def test_lines_of_a_pipe_may_end_in_crlf_or_not_at_all(trained: Any) -> None:
+    said = bertune("predict", trained.run, "-", stdin=b"\xef\xbb\xbfgreat phone\r\ndull lamp").fine()
+    assert [line["text"] for line in said.lines] == ["great phone", "dull lamp"]
+
+
+def test_json_lines_of_a_pipe_keep_their_keys(trained: Any) -> None:
+    stdin = '{"id": 1, "text": "great phone"}\n{"id": 2, "text": ""}\n{"id": 3, "text": "屏幕"}\n'
+    said = bertune("predict", trained.run, "-", stdin=stdin).fine()
+    assert [(line["id"], line["label"] is None) for line in said.lines] == [(1, False), (2, True), (3, False)]
+    assert "屏幕" in said.out
+
+
+@pytest.mark.parametrize(
+    ("stdin", "parts"),
+    [
+        ("", ["<stdin>", "empty"]),
+        ('{"txt": "a", "id": 1}\n', ["<stdin>, line 1", '"text"', '"txt"']),
+        ('{"text": "a"}\n{"text": \n', ["<stdin>, line 2", "JSON"]),
+        ('{"text": "a"}\n["b"]\n', ["<stdin>, line 2", "a list"]),
+        ("fine\nb\0d\n", ["<stdin>, line 2", "NUL"]),
+        (b"fine\ncaf\xe9\n", ["<stdin>", "UTF-8", "iconv"]),
+    ],
+)
+def test_a_pipe_that_cannot_be_read_is_refused_with_its_line(
+    trained: Any, stdin: str | bytes, parts: list[str]
+) -> None:
+    said = bertune("predict", trained.run, "-", stdin=stdin)
+    assert said.code == 3
+    assert said.err.count("error:") == 1
+    for part in parts:
+        assert part in said.err
+
+
+def test_more_rows_than_are_held_at_once_come_out_in_order(trained: Any) -> None:
+    from bertune.infer import STREAM_CHUNK
+
+    count = STREAM_CHUNK + 5
+    texts = [f"{TEXTS[i % 9]} {i}" for i in range(count)]
+    said = bertune("predict", trained.run, "-", stdin="\n".join(texts)).fine()
+    lines = said.lines
+    assert [line["text"] for line in lines] == texts
+    assert f"{count:,} rows" in said.err
+    last = bertune("predict", trained.run, "-", stdin="\n".join(texts[-5:])).fine().lines
+    for line, alone in zip(lines[-5:], last, strict=True):
+        assert line["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-6)
+
+
+def test_a_reader_that_leaves_early_is_no_error_to_talk_about(trained: Any, here: Path) -> None:
+    """`bertune predict … | head -1`"""
+    write_csv(here / "many.csv", [(f"{TEXTS[i % 9]} {i}",) for i in range(3000)], "text")
+    command = [BIN, "predict", trained.run, "many.csv", "machine.threads=1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as going:
+        assert going.stdout is not None and going.stderr is not None
+        first = going.stdout.readline()
+        going.stdout.close()
+        err = going.stderr.read().decode()
+        going.wait(timeout=120)
+    assert json.loads(first)["text"] == f"{TEXTS[0]} 0"
+    assert "Traceback" not in err and "Exception ignored" not in err and "Broken pipe" not in err
+    assert "3,000 rows" not in err
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.CSV"])
+def test_out_writes_a_file_and_nothing_else(trained: Any, here: Path, name: str) -> None:
+    write_csv(here / "new.csv", [(text,) for text in TEXTS], "text")
+    said = bertune("predict", trained.run, "new.csv", "--out", name).fine()
+    assert said.out == ""
+    assert f"9 rows into {name}" in said.err
+    assert {path.name for path in here.iterdir()} == {"new.csv", name}
+    text = (here / name).read_text(encoding="utf-8")
+    rows = as_csv(text) if name.lower().endswith("csv") else [json.loads(line) for line in text.splitlines()]
+    assert [row["text"] for row in rows] == TEXTS
+    assert all(row["label"] in ("good", "bad") for row in rows)
+
+
+def test_out_is_written_whole_or_not_at_all(trained: Any, here: Path) -> None:
+    """A bad row after more rows than are held at once: what was there before stays."""
+    from bertune.infer import STREAM_CHUNK
+
+    lines = [json.dumps({"text": TEXTS[i % 9]}) for i in range(STREAM_CHUNK + 3)]
+    (here / "new.jsonl").write_text("\n".join([*lines, '{"text": ', ""]))
+    (here / "out.jsonl").write_text("yesterday\n")
+    said = bertune("predict", trained.run, "new.jsonl", "--out", "out.jsonl")
+    assert said.code == 3 and f"new.jsonl, line {STREAM_CHUNK + 4}" in said.err
+    assert (here / "out.jsonl").read_text() == "yesterday\n"
+    assert {path.name for path in here.iterdir()} == {"new.jsonl", "out.jsonl"}
+
+
+@pytest.mark.parametrize("out", ["nowhere/out.jsonl", "new.csv/out.jsonl", "."])
+def test_an_out_file_that_cannot_be_is_refused(trained: Any, here: Path, out: str) -> None:
+    write_csv(here / "new.csv", [(text,) for text in TEXTS], "text")
+    before = contents(here)
+    said = bertune("predict", trained.run, "new.csv", "--out", out)
+    assert said.code in (1, 3)
+    assert said.err.count("error:") == 1 and out.partition("/")[0] in said.err
+    assert contents(here) == before
+
+
+def test_the_file_that_is_read_is_not_lost_when_it_is_the_out_file_too(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [("1", text) for text in TEXTS], "note,text")
+    bertune("predict", trained.run, "new.csv", "--out", "new.csv").fine()
+    rows = as_csv((here / "new.csv").read_text())
+    assert [(row["note"], row["text"]) for row in rows] == [("1", text) for text in TEXTS]
+    assert all(row["label"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["new.csv", "data.text=bodi"], ['"bodi"', '"body"']),
+        (["nwe.csv"], ["nwe.csv", "new.csv"]),
+        (["."], ["folder"]),
+        (["new.csv", "data.txt=body"], ["data.txt", "data.text"]),
+        (["two.csv"], ["two.csv", "data.text"]),
+        pytest.param(["This phone is great, I would buy it again. " * 8], ["no file"], id="a text for a file"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused(
+    trained: Any, here: Path, arguments: list[str], parts: list[str]
+) -> None:
+    write_csv(here / "new.csv", [("great phone", "x")], "body,note")
+    write_csv(here / "two.csv", [("great phone", "x")], "a,b")
+    said = bertune("predict", trained.run, *arguments)
+    assert said.code == 3
+    assert said.out == ""
+    assert said.err.count("error:") == 1
+    for part in parts:
+        assert part in said.err
+
+
+@pytest.mark.parametrize("setting", ["train.epochs=9", "model.max_length=5", "model.name=other", "data.split=0.3"])
+def test_a_setting_that_prediction_has_no_use_for_is_not_ignored(trained: Any, here: Path, setting: str) -> None:
+    """Whoever gives it believes that it changes something."""
+    write_csv(here / "new.csv", [("great phone",)], "text")
+    said = bertune("predict", trained.run, "new.csv", setting)
+    assert said.code == 3 and setting.partition("=")[0] in said.err
+
+
+def test_texts_longer_than_in_training_are_cut_and_counted(trained: Any) -> None:
+    said = bertune("predict", trained.run, "-", stdin="great phone\n" + "dull lamp " * 30 + "\n").fine()
+    assert "1 texts are longer" in said.err or "1 text is longer" in said.err
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "."])
+def test_what_is_no_run_is_refused(here: Path, folder: str) -> None:
+    said = bertune("predict", folder, "-", stdin="great\n")
+    assert said.code == 3 and said.err.count("error:") == 1 and "run folder" in said.err
+
+
+def test_a_stream_comes_out_of_a_real_process_as_json_lines_only(trained: Any) -> None:
+    said = process(BIN, "predict", "runs/reviews", "-", cwd=trained.folder, stdin="great phone\n\n").fine()
+    assert [line["label"] is None for line in said.lines] == [False, True]
+    assert "2 rows" in said.err

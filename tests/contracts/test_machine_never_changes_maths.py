@@ -1,0 +1,182 @@
+"""What is computed depends on the settings alone, not on micro-batches or packing, and is what PyTorch does."""
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from torch import Tensor
+
+import bertune.nn.model
+from bertune.run import Run
+from bertune.text.batches import step_examples
+from small_texts import labelled_texts, write_csv
+from trainings import train
+
+# Adam divides a gradient by its own size, so the rounding in one that ought to be zero moves the weight too.
+# The bias of the keys has such a gradient: softmax does not see it, and no output depends on it.
+NO_INFLUENCE = "attention.self.key.bias"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Texts of two to sixteen tokens to train on, and some to validate on."""
+    folder = tmp_path_factory.mktemp("data")
+    header = ("text", "label")
+    return (
+        write_csv(folder / "train.csv", header, labelled_texts(43)),
+        write_csv(folder / "validation.csv", header, labelled_texts(8, seed=6)),
+    )
+
+
+@pytest.fixture
+def six_steps(
+    files: tuple[Path, Path], tmp_path: Path, settings: Any
+) -> Callable[..., tuple[Run, list[Any]]]:
+    """Takes six steps without dropout; further settings by key."""
+
+    def go(**changes: Any) -> tuple[Run, list[Any]]:
+        name = "-".join(str(value) for value in changes.values())
+        fixed = {"data.validation": str(files[1]), "model.dropout": 0, "train.epochs": 1}
+        return train(files[0], tmp_path / f"run-{name}", settings(**fixed, **changes))
+
+    return go
+
+
+def losses(run: Run) -> list[float]:
+    return [line["loss"] for line in run.metrics()]
+
+
+def norms(run: Run) -> list[float]:
+    return [line["grad_norm"] for line in run.metrics()]
+
+
+def assert_weights_agree(found: dict[str, Tensor], expected: dict[str, Tensor], within: float) -> None:
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        if not name.endswith(NO_INFLUENCE):
+            torch.testing.assert_close(
+                found[name], tensor, atol=within, rtol=0, msg=lambda text, name=name: f"{name}: {text}"
+            )
+
+
+def weights(run: Run) -> dict[str, Tensor]:
+    return load_file(run.model_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("tokens", [8, 64])
+def test_any_cut_into_micro_batches_gives_the_same_losses_and_weights(tokens: int, six_steps: Any) -> None:
+    whole, _ = six_steps(**{"machine.tokens": 4096})
+    cut, _ = six_steps(**{"machine.tokens": tokens})
+    assert len(losses(whole)) == 6
+    assert losses(cut) == pytest.approx(losses(whole), abs=1e-5)
+    assert norms(cut) == pytest.approx(norms(whole), rel=1e-4)
+    assert_weights_agree(weights(cut), weights(whole), 1e-4)
+    assert cut.manifest["scores"]["validation"]["log_loss"] == pytest.approx(
+        whole.manifest["scores"]["validation"]["log_loss"], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("tokens", [8, 4096])
+def test_padding_gives_the_same_losses_and_weights_as_packing(
+    tokens: int, six_steps: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed, _ = six_steps(**{"machine.tokens": tokens})
+    monkeypatch.setattr(bertune.nn.model, "why_not_packed", lambda hf: "the test wants it so")
+    padded, _ = six_steps(**{"machine.tokens": tokens, "train.seed": 42})
+    assert packed.manifest["model"]["forward"] == "packed"
+    assert padded.manifest["model"]["forward"].startswith("padded")
+    assert losses(padded) == pytest.approx(losses(packed), abs=1e-5)
+    assert norms(padded) == pytest.approx(norms(packed), rel=1e-4)
+    assert_weights_agree(weights(padded), weights(packed), 1e-4)
+
+
+def test_the_number_of_threads_gives_the_same_losses_and_weights(six_steps: Any) -> None:
+    before = torch.get_num_threads()
+    try:
+        one, _ = six_steps(**{"machine.threads": 1})
+        two, _ = six_steps(**{"machine.threads": 2})
+    finally:
+        torch.set_num_threads(before)
+    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+    assert_weights_agree(weights(two), weights(one), 1e-4)
+
+
+def plain_pytorch(
+    folder: Path, rows: list[tuple[str, str]], batches: list[list[int]], lr: float, warmup: int, clip: float
+) -> tuple[list[float], list[float], Any]:
+    """The loop that everybody writes, on padded batches: losses, gradient norms, and the model."""
+    hf = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    ).train()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    named = list(hf.named_parameters())
+    is_plain = [name.endswith("bias") or "LayerNorm" in name for name, _ in named]
+    adamw = torch.optim.AdamW(
+        [
+            {
+                "params": [p for (_, p), plain in zip(named, is_plain, strict=True) if not plain],
+                "weight_decay": 0.3,
+            },
+            {
+                "params": [p for (_, p), plain in zip(named, is_plain, strict=True) if plain],
+                "weight_decay": 0.0,
+            },
+        ],
+        lr=lr,
+        eps=1e-8,
+    )
+    schedule = transformers.get_linear_schedule_with_warmup(adamw, warmup, len(batches))
+    losses, norms = [], []
+    for batch in batches:
+        inputs = tokenizer([rows[i][0] for i in batch], padding=True, return_tensors="pt")
+        gold = torch.tensor([["bad", "good"].index(rows[i][1]) for i in batch])
+        loss = hf(**inputs, labels=gold).loss
+        adamw.zero_grad()
+        loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(hf.parameters(), clip)))
+        adamw.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    return losses, norms, hf
+
+
+@pytest.mark.parametrize("tokens", [64, 4096])
+def test_twenty_steps_are_those_of_a_plain_pytorch_loop(
+    tokens: int, files: tuple[Path, Path], tiny_weights: Path, tmp_path: Path, settings: Any
+) -> None:
+    rows = labelled_texts(43)
+    batches = [step.tolist() for step in islice(step_examples(43, 9, seed=11), 20)]
+    expected_losses, expected_norms, hf = plain_pytorch(
+        tiny_weights, rows, batches, lr=1e-3, warmup=5, clip=2.5
+    )
+    assert min(expected_norms) < 2.5 < max(expected_norms), "some steps are clipped and some are not"
+    changes = {
+        "data.validation": str(files[1]),
+        "model.dropout": 0,
+        "machine.tokens": tokens,
+        "train.epochs": 4,
+        "train.batch_size": 9,
+        "train.seed": 11,
+        "train.lr": 1e-3,
+        "train.warmup": 5,
+        "train.weight_decay": 0.3,
+        "optimizer.clip": 2.5,
+        # The weights kept are those of the last step.
+        "train.evaluate_every": 20,
+    }
+    run, _ = train(files[0], tmp_path / "run", settings(**changes))
+    assert run.manifest["training"]["best"]["step"] == 20
+    assert losses(run) == pytest.approx(expected_losses, abs=2e-5)
+    assert norms(run) == pytest.approx(expected_norms, rel=1e-3)
+    assert_weights_agree(weights(run), hf.state_dict(), 3e-4)
+    # And that is much closer than one step more or less would be.
+    moved = max(
+        float((t - load_file(tiny_weights / "model.safetensors")[n]).abs().max())
+        for n, t in weights(run).items()
+    )
+    assert moved > 5e-3

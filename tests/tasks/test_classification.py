@@ -1,0 +1,179 @@
+"""Classification: labels in a fixed order, wrong rows refused with their place, the loss of PyTorch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from bertune.config import TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError
+from bertune.tasks import make_task
+from bertune.tasks.classification import Classification, Example, LabelPrediction
+from bertune.text.sequences import collate
+from bertune.text.tokenizer import Tokenizer
+
+COLUMNS = Columns(("text",), "label", None)
+
+
+def task(**options: Any) -> Classification:
+    made = make_task(TaskConfig(name="classification", **options))
+    assert isinstance(made, Classification)
+    return made
+
+
+def examples(golds: Sequence[str | None]) -> list[Example]:
+    return [
+        Example(str(i), Origin("reviews.csv", i + 2), (f"text {i}",), gold) for i, gold in enumerate(golds)
+    ]
+
+
+def parse(values: dict[str, Any], columns: Columns = COLUMNS) -> Example:
+    parsed = task().parse(Row(values, Origin("reviews.csv", 7)), columns)
+    assert isinstance(parsed, Example)
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("found", "order"),
+    [
+        (["10", "9", "2", "10"], ("2", "9", "10")),
+        (["b", "a", "C"], ("C", "a", "b")),
+        (["x", "10", "2"], ("2", "10", "x")),
+        (["-1", "1", "0"], ("-1", "0", "1")),
+        (["0.5", "0.25"], ("0.25", "0.5")),
+        (["好", "坏"], ("坏", "好")),
+    ],
+)
+def test_labels_are_in_natural_order_whatever_order_the_rows_have(
+    found: list[str], order: tuple[str, ...]
+) -> None:
+    assert task().labels(examples(found)) == order
+    assert task().labels(examples(found[::-1])) == order
+
+
+@pytest.mark.parametrize("label", ["nan", "inf", "-inf", "1e3", "infinity", "NaN"])
+def test_words_that_python_reads_as_numbers_are_labels_like_any_other(label: str) -> None:
+    others = ["2", "apple", label, "3"]
+    orders = {task().labels(examples(golds)) for golds in (others, others[::-1], sorted(others))}
+    assert len(orders) == 1
+    assert sorted(orders.pop()) == sorted(others)
+
+
+def test_one_label_throughout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r'reviews\.csv: every one of the 3 rows has the label "yes"'):
+        task().labels(examples(["yes"] * 3))
+
+
+def test_a_column_of_ever_new_values_is_not_taken_for_the_label() -> None:
+    with pytest.raises(DataError, match=r"30 different labels in 30 rows.*data\.label"):
+        task().labels(examples([f"id-{i}" for i in range(30)]))
+
+
+def test_few_rows_may_have_as_many_labels() -> None:
+    assert len(task().labels(examples([f"id-{i}" for i in range(12)]))) == 12
+
+
+@pytest.mark.parametrize("cell", ["", "   ", "\n\t", None])
+def test_an_empty_text_is_refused_with_its_place(cell: str | None) -> None:
+    with pytest.raises(DataError, match=r'reviews\.csv, line 7: the text in column "text" is empty'):
+        parse({"text": cell, "label": "a"})
+
+
+@pytest.mark.parametrize("cell", ["", "  ", None])
+def test_a_missing_label_is_refused_with_its_place(cell: str | None) -> None:
+    with pytest.raises(DataError, match=r'reviews\.csv, line 7: the label in column "label" is missing'):
+        parse({"text": "fine", "label": cell})
+
+
+def test_spaces_around_a_label_do_not_make_another_label() -> None:
+    assert parse({"text": "fine", "label": " good "}).gold == "good"
+
+
+def test_numbers_and_booleans_are_labels_too() -> None:
+    assert parse({"text": "fine", "label": 1}).gold == "1"
+    assert parse({"text": "fine", "label": 1.0}).gold == "1"
+    assert parse({"text": "fine", "label": True}).gold == "true"
+
+
+def test_a_row_without_an_id_column_is_known_by_its_line() -> None:
+    assert parse({"text": "fine", "label": "a"}).id == "7"
+    assert parse({"text": "fine", "label": "a", "key": "r9"}, Columns(("text",), "label", "key")).id == "r9"
+
+
+def test_the_empty_text_of_a_pair_is_named() -> None:
+    with pytest.raises(DataError, match='column "second" is empty'):
+        parse({"first": "a", "second": "", "label": "x"}, Columns(("first", "second"), "label", None))
+
+
+def test_a_label_that_was_not_trained_on_is_refused_with_the_nearest(tiny_weights: Path) -> None:
+    with pytest.raises(DataError, match=r'line 4: the label "goood" does not occur.*Did you mean "good"\?'):
+        task().encode(examples(["good", "bad", "goood"]), Tokenizer(tiny_weights), None, ("bad", "good"))
+
+
+def test_gold_is_the_position_of_the_label(tiny_weights: Path) -> None:
+    sequences = task().encode(examples(["b", "a", None]), Tokenizer(tiny_weights), None, ("a", "b"))
+    assert [s.gold for s in sequences] == [1, 0, None]
+
+
+def test_the_loss_is_the_summed_cross_entropy_and_the_count(tiny_weights: Path) -> None:
+    sequences = task().encode(examples(["b", "a", "b"]), Tokenizer(tiny_weights), None, ("a", "b"))
+    logits_BC = torch.tensor([[0.3, 2.0], [1.5, -1.0], [4.0, 0.1]])
+    total, count = task().loss(logits_BC, collate(sequences))
+    assert int(count) == 3
+    assert float(total) == pytest.approx(3 * float(cross_entropy(logits_BC, torch.tensor([1, 0, 1]))))
+
+
+def test_a_prediction_is_the_most_probable_label_with_the_probability_of_all() -> None:
+    prediction = task().decode(torch.tensor([[0.0, 3.0, 1.0]]), examples([None])[0], ("a", "b", "c"))
+    assert prediction.label == "b"
+    assert list(prediction.probabilities) == ["a", "b", "c"]
+    assert sum(prediction.probabilities.values()) == pytest.approx(1.0)
+    assert list(prediction.probabilities.values()) == pytest.approx(
+        torch.tensor([0.0, 3.0, 1.0]).softmax(-1).tolist()
+    )
+
+
+def test_of_equally_probable_labels_the_first_is_predicted() -> None:
+    assert task().decode(torch.zeros(1, 3), examples([None])[0], ("c", "a", "b")).label == "c"
+
+
+def predicted(labels: str) -> list[LabelPrediction]:
+    return [LabelPrediction(label, {"a": 0.5, "b": 0.5}) for label in labels]
+
+
+@pytest.mark.parametrize(("labels", "num"), [("aaaa", 1), ("aaba", 0), ("a", 0), ("", 0)])
+def test_one_label_for_every_text_is_called_collapsed(labels: str, num: int) -> None:
+    warnings = task().warnings(predicted(labels), ("a", "b"))
+    assert len(warnings) == num
+    assert all('collapsed: every text is predicted as "a"' in warning for warning in warnings)
+
+
+def f1(chosen: str | None) -> float | None:
+    options = {} if chosen is None else {"positive": chosen}
+    probabilities = [{"a": 0.9, "b": 0.1}, {"a": 0.2, "b": 0.8}, {"a": 0.7, "b": 0.3}]
+    predictions = [LabelPrediction(max(p, key=p.__getitem__), p) for p in probabilities]
+    return task(**options).score(predictions, examples(["a", "b", "b"]), ("a", "b"))["f1"]
+
+
+def test_the_positive_label_can_be_chosen_and_is_the_last_by_default() -> None:
+    # "a" is found once and wrongly once; "b" once, and missed once: recall tells them apart from precision.
+    assert f1(None) == f1("b") == pytest.approx(2 / 3)
+    recall_of_a = task(positive="a").score(
+        [LabelPrediction("a", {"a": 0.9, "b": 0.1})] * 2, examples(["a", "b"]), ("a", "b")
+    )
+    assert (recall_of_a["recall"], recall_of_a["precision"]) == (1.0, 0.5)
+
+
+def test_a_positive_label_that_does_not_exist_is_refused_before_training() -> None:
+    with pytest.raises(ConfigError, match=r'task\.positive: there is no label "yes"; there are a, b'):
+        task(positive="yes").labels(examples(["a", "b"]))
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"task\.positiv"):
+        task(positiv="a")
