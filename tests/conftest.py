@@ -15,6 +15,8 @@ import pytest
 
 from small_texts import TINY_BERT, labelled_texts, write_csv, write_vocabulary
 
+pytest.register_assert_rewrite("trainings")
+
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -15,10 +15,10 @@ SOURCE = ROOT / "src" / "bertune"
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
     "errors", "config", "registry", "metrics", "data", "run", "text", "nn", "tasks", "source", "model_folder",
-    "prepare", "infer", "apply", "train", "report", "api", "cli",
+    "prepare", "infer", "apply", "training", "reporting", "api", "cli",
 )  # fmt: skip
 FACADE = ("__init__", "__main__")  # above everything: nobody imports them
-REPORT_READS = {"report", "run", "config", "errors"}
+REPORT_READS = {"reporting", "run", "config", "errors"}
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "core", "lib", "stuff"}
 MOST_LINES = 400
 
@@ -80,7 +80,7 @@ def test_a_file_imports_only_from_lower_layers(path: Path) -> None:
     assert not upward, f"{own} is below {upward}"
 
 
-@pytest.mark.parametrize("path", python_files("src/bertune/report"), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", python_files("src/bertune/reporting"), ids=lambda p: p.name)
 def test_the_report_reads_runs_and_knows_neither_tasks_nor_models(path: Path) -> None:
     others = [name for _, name in imported(path) if layer_of(name) not in REPORT_READS]
     libraries = {
@@ -116,7 +116,8 @@ def test_no_module_is_a_box_for_odds_and_ends() -> None:
 
 def without(libraries: str, code: str) -> None:
     """Runs code in a fresh interpreter and fails where it loads one of the libraries."""
-    check = f"{code}\nimport sys\nloaded = set({libraries.split()!r}) & set(sys.modules)\nassert not loaded, loaded"
+    seen = f"set({libraries.split()!r}) & set(sys.modules)"
+    check = f"{code}\nimport sys\nassert not {seen}, {seen}"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -182,8 +183,13 @@ def test_no_error_is_caught_without_being_named() -> None:
         for node in ast.walk(tree(path)):
             if not isinstance(node, ast.ExceptHandler):
                 continue
-            caught = [] if node.type is None else [n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)]
-            if not caught and not isinstance(node.type, ast.Attribute) or {"Exception", "BaseException"} & set(caught):
+            caught = (
+                [] if node.type is None else [n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)]
+            )
+            if (not caught and not isinstance(node.type, ast.Attribute)) or {
+                "Exception",
+                "BaseException",
+            } & set(caught):
                 found.append(f"{path.relative_to(ROOT)}, line {node.lineno}")
     assert not found
 
@@ -195,7 +201,7 @@ def test_there_is_one_backward_pass() -> None:
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute) and node.attr == "backward"
     }
-    assert files == {"train/loop.py"}
+    assert files == {"training/loop.py"}
 
 
 def test_the_library_does_not_print() -> None:

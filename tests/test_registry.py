@@ -1,4 +1,4 @@
-"""A user's own task, reader or head: one file, named in the settings; never executed unless it is named again."""
+"""A user's own task, reader or head: one file, never executed unless it is named again."""
 
 import json
 import shutil
@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tiny import QUICK, Result, bertune, reviews, write_csv
 
 from bertune import registry
 from bertune.errors import ConfigError
+from tiny import QUICK, Result, bertune, reviews, write_csv
 
 # Each file tells that it was executed by a file beside it.
 TOLD = "from pathlib import Path\nPath(__file__).with_suffix('.executed').touch()\n"
-TASK = TOLD + """
+TASK = (
+    TOLD
+    + """
 from bertune.tasks.classification import Classification
 
 class Shouting(Classification):
@@ -28,7 +30,10 @@ class Shouting(Classification):
 
 TASK = Shouting
 """
-READER = TOLD + """
+)
+READER = (
+    TOLD
+    + """
 from bertune.data.rows import Origin, Row
 
 def read(path, options):
@@ -36,7 +41,10 @@ def read(path, options):
         label, text = line.split(" | ")
         yield Row({"text": text, "label": label}, Origin(str(path), number))
 """
-HEAD = TOLD + """
+)
+HEAD = (
+    TOLD
+    + """
 import torch
 from torch import nn
 
@@ -51,6 +59,7 @@ class Mean(nn.Module):
 
 HEAD = Mean
 """
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,9 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Cal
             write_files(folder)
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(folder)
-                bertune("train", own.data, f"model.name={tiny_weights}", *QUICK, own.given, "--out", "run").fine()
+                bertune(
+                    "train", own.data, f"model.name={tiny_weights}", *QUICK, own.given, "--out", "run"
+                ).fine()
             assert (folder / own.file).with_suffix(".executed").exists()
             made[own.setting] = folder
         return made[own.setting]
@@ -121,7 +132,9 @@ def predict(own: Own, *settings: str) -> Result:
 
 @every_kind
 def test_a_users_own_file_is_named_in_the_settings_and_works(here: Path, own: Own) -> None:
-    lines = [json.loads(line) for line in (here / "run/predictions/validation.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in (here / "run/predictions/validation.jsonl").read_text().splitlines()
+    ]
     expected = {"GOOD", "BAD"} if own.setting == "task.name" else {"good", "bad"}
     assert {line["gold"] for line in lines} == expected
     assert (here / "run" / "model" / "head.safetensors").exists() == (own.setting == "model.head")
@@ -211,7 +224,12 @@ def test_texts_need_no_reader(trained: Callable[[Own], Path]) -> None:
     ],
 )
 def test_a_file_that_does_not_define_what_it_should_is_named(
-    code: str, setting: str, parts: list[str], tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: str,
+    setting: str,
+    parts: list[str],
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(code)

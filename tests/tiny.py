@@ -69,9 +69,7 @@ def _written(stream: io.TextIOWrapper) -> str:
     return stream.buffer.getvalue().decode()
 
 
-def process(
-    *command: object, cwd: Path, env: Mapping[str, str] | None = None, stdin: str = ""
-) -> Result:
+def process(*command: object, cwd: Path, env: Mapping[str, str] | None = None, stdin: str = "") -> Result:
     """A command in a process of its own, with nothing of the tests around it."""
     done = subprocess.run(
         [str(part) for part in command],

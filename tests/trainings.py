@@ -20,7 +20,7 @@ _PRELOADED = (
     "bertune.api",
     "bertune.cli.app",
     "bertune.cli.progress",
-    "bertune.report.page",
+    "bertune.reporting.page",
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
     "transformers.models.bert.modeling_bert",
@@ -32,8 +32,8 @@ _PRELOADED = (
 def train(source: Path, out: Path, overrides: Settings, resume: bool = False) -> tuple[Run, list[Any]]:
     """A training to its end, with all its events."""
     from bertune.source import resolve_source
-    from bertune.train.events import Finished
-    from bertune.train.fit import fit
+    from bertune.training.events import Finished
+    from bertune.training.fit import fit
 
     events = list(fit(resolve_source(str(source), overrides), out, resume))
     assert isinstance(events[-1], Finished)
@@ -46,8 +46,8 @@ def stopped_after(
     """A training that gets a signal when `steps` steps are taken, counted from the very first."""
     from bertune.errors import Interrupted
     from bertune.source import resolve_source
-    from bertune.train.events import Stepped
-    from bertune.train.fit import fit
+    from bertune.training.events import Stepped
+    from bertune.training.fit import fit
 
     try:
         for event in fit(resolve_source(str(source), overrides), out, resume=out.exists()):

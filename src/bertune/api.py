@@ -8,11 +8,11 @@ from bertune.apply import Evaluation, Model, load_model
 from bertune.config import nested
 from bertune.errors import ConfigError
 from bertune.prepare import Prepared, prepare
-from bertune.report import write_report
+from bertune.reporting import write_report
 from bertune.run import Run, open_run
 from bertune.source import resolve_source
-from bertune.train.events import Event, Finished
-from bertune.train.fit import fit
+from bertune.training.events import Event, Finished
+from bertune.training.fit import fit
 
 Overrides = Mapping[str, Any] | None
 

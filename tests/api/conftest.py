@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import reviews
 
 import bertune as bt
+from tiny import reviews
 
 
 @pytest.fixture(scope="session")

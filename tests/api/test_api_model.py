@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import reviews, write_csv
 
 import bertune as bt
+from tiny import reviews, write_csv
 
 TEXTS = [text for text, _ in reviews(7, 3)]
 RECORDS = [{"text": text, "label": label} for text, label in reviews(12, 4)]
@@ -42,7 +42,9 @@ def test_pairs_are_predicted_as_pairs(pair_run: bt.Run) -> None:
     found = model.predict([("great phone", "dull lamp"), ("dull lamp", "great phone")])
     assert set(found[0].probabilities) == {"same", "other", "unrelated"}
     assert found[0].probabilities != pytest.approx(found[1].probabilities, abs=1e-9)
-    assert probabilities(model.predict([["great phone", "dull lamp"]])) == [pytest.approx(found[0].probabilities)]
+    assert probabilities(model.predict([["great phone", "dull lamp"]])) == [
+        pytest.approx(found[0].probabilities)
+    ]
 
 
 def test_nothing_in_gives_nothing_out(run: bt.Run) -> None:
@@ -110,7 +112,9 @@ def test_a_run_stays_usable_from_another_folder(
     assert "accuracy" in run.scores
 
 
-@pytest.mark.parametrize("texts", ["great phone", [1], [None], ["a", None], [("a", "b")], [b"great"], [["a"], 2.5]])
+@pytest.mark.parametrize(
+    "texts", ["great phone", [1], [None], ["a", None], [("a", "b")], [b"great"], [["a"], 2.5]]
+)
 def test_what_is_no_list_of_texts_is_refused_with_what_was_seen(run: bt.Run, texts: Any) -> None:
     with pytest.raises(bt.BertuneError) as caught:
         bt.load(run).predict(texts)
@@ -127,12 +131,12 @@ def test_what_is_no_list_of_pairs_is_refused_with_what_was_seen(pair_run: bt.Run
 @pytest.mark.parametrize("source", ["nowhere", ".", 42])
 def test_what_holds_no_model_is_refused(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises((bt.BertuneError, TypeError), match="run folder|model folder|PathLike"):
+    with pytest.raises((bt.BertuneError, TypeError), match=r"run folder|model folder|PathLike"):
         bt.load(source)
 
 
 def test_a_folder_that_is_not_there_is_said_not_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(bt.BertuneError, match="no such|not exist|is no folder|there is no"):
+    with pytest.raises(bt.BertuneError, match=r"no such|not exist|is no folder|there is no"):
         bt.load(tmp_path / "nowhere")
 
 

@@ -1,4 +1,4 @@
-"""What `bertune.train` and `bertune.check` take beside files: tables and lists, with their labels as they are."""
+"""What `bertune.train` and `bertune.check` take beside files: tables and lists."""
 
 import datetime
 import json
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import reviews, write_csv
 
 import bertune as bt
+from tiny import reviews, write_csv
 
 Checked = Callable[..., dict[str, Any]]
 ROWS = reviews(20)
@@ -45,7 +45,10 @@ def hugging_face() -> Any:
     return datasets.Dataset.from_list([{**r, "label": int(r["label"] == "bad")} for r in RECORDS], features)
 
 
-@pytest.mark.parametrize("make", [data_frame, arrow, hugging_face, lambda: RECORDS], ids=["pandas", "arrow", "hugging face", "dicts"])  # fmt: skip
+SOURCES = {"pandas": data_frame, "arrow": arrow, "hugging face": hugging_face, "dicts": lambda: RECORDS}
+
+
+@pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
 def test_a_table_in_memory_is_read_like_a_file(make: Callable[[], Any], checked: Checked) -> None:
     assert checked(make()) == AS_EXPECTED
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tiny import BIN, QUICK, Result, process, reviews, write_csv
 
 EPOCHS = 3
@@ -35,7 +36,10 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """train.csv (40 rows: id, text, label, note) and test.csv (21 rows) trained into runs/reviews."""
     folder = tmp_path_factory.mktemp("trained")
     for name, count, seed in (("train.csv", 40, 1), ("test.csv", 21, 2)):
-        rows = [(f"{name[:2]}-{i}", text, label, f"row {i}") for i, (text, label) in enumerate(reviews(count, seed))]
+        rows = [
+            (f"{name[:2]}-{i}", text, label, f"row {i}")
+            for i, (text, label) in enumerate(reviews(count, seed))
+        ]
         write_csv(folder / name, rows, "id,text,label,note")
     said = process(
         BIN, "train", "train.csv", "data.test=test.csv", "data.id=id", f"model.name={encoder}", *QUICK,

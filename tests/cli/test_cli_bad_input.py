@@ -1,12 +1,16 @@
-"""Input that cannot be used: exit code 3, one message with the place and the remedy, and nothing left behind."""
+"""Input that cannot be used: exit code 3, one message with place and remedy, nothing left behind."""
 
 from pathlib import Path
 
 import pytest
+
 from tiny import bertune, contents, reviews, write_csv
 
-GOOD_ROWS = "".join(f"{text},{label}\n" for text, label in reviews(12))
-CHINESE = "text,label\n" + "".join(f"这个手机很好，屏幕不错{i},好\n这个宾馆比较陈旧了{i},坏\n" for i in range(6))
+ROWS = "".join(f"{text},{label}\n" for text, label in reviews(12))
+TABLE = "text,label\n" + ROWS
+CHINESE = "text,label\n" + "".join(
+    f"这个手机很好，屏幕不错{i},好\n这个宾馆比较陈旧了{i},坏\n" for i in range(6)
+)
 LONG = "phone " * 70
 
 
@@ -26,38 +30,49 @@ def refusal(here: Path, *arguments: str) -> str:
     ("content", "parts"),
     [
         pytest.param("", ["a.csv", "empty", "at least one row"], id="empty"),
-        pytest.param("text,label\n", ["a.csv", "no rows below its header", "at least one row"], id="header only"),
         pytest.param(
-            "text,label\n" + GOOD_ROWS + "great phone\n", ["a.csv, line 14", "expected 2 cells", "found 1"], id="short row"
+            "text,label\n", ["a.csv", "no rows below its header", "at least one row"], id="header only"
         ),
         pytest.param(
-            "text,label\n" + GOOD_ROWS + "great, really,good\n",
+            TABLE + "great phone\n", ["a.csv, line 14", "expected 2 cells", "found 1"], id="short row"
+        ),
+        pytest.param(
+            TABLE + "great, really,good\n",
             ["a.csv, line 14", "found 3", "great, really,good", "quotes"],
             id="long row",
         ),
         pytest.param(
-            "text,label\n" + GOOD_ROWS + '"great phone,good\n' + GOOD_ROWS,
+            TABLE + '"great phone,good\n' + ROWS,
             ["a.csv, line 14", "never closed", "data.quoting=false"],
             id="unclosed quote",
         ),
-        pytest.param(CHINESE.encode("gb18030"), ["a.csv, line 2", "GB18030", "data.encoding=gb18030"], id="gb18030"),
-        pytest.param(CHINESE.encode("utf-16"), ["a.csv, line 1", "UTF-16", "data.encoding=utf-16"], id="utf-16"),
-        pytest.param(CHINESE.encode("utf-16-le"), ["a.csv", "data.encoding=utf-16-le"], id="utf-16 without mark"),
-        pytest.param("text,label\n" + GOOD_ROWS + "gr\0at,good\n", ["a.csv, line 14", "NUL", "remove"], id="nul"),
         pytest.param(
-            "text,label\n" + GOOD_ROWS + "great phone,\n", ["a.csv, line 14", '"label"', "missing", "remove the row"],
+            CHINESE.encode("gb18030"), ["a.csv, line 2", "GB18030", "data.encoding=gb18030"], id="gb18030"
+        ),
+        pytest.param(
+            CHINESE.encode("utf-16"), ["a.csv, line 1", "UTF-16", "data.encoding=utf-16"], id="utf-16"
+        ),
+        pytest.param(
+            CHINESE.encode("utf-16-le"), ["a.csv", "data.encoding=utf-16-le"], id="utf-16 without mark"
+        ),
+        pytest.param(TABLE + "gr\0at,good\n", ["a.csv, line 14", "NUL", "remove"], id="nul"),
+        pytest.param(
+            TABLE + "great phone,\n",
+            ["a.csv, line 14", '"label"', "missing", "remove the row"],
             id="label missing",
         ),
         pytest.param(
-            "text,label\n" + GOOD_ROWS.replace(",bad", ",good"), ["a.csv", '"good"', "at least two", "data.label"],
+            TABLE.replace(",bad", ",good"),
+            ["a.csv", '"good"', "at least two", "data.label"],
             id="one class",
         ),
         pytest.param(
-            "text,label\n" + GOOD_ROWS + "great phone,odd\n", ["a.csv, line 14", '"odd"', "data.validation"],
+            TABLE + "great phone,odd\n",
+            ["a.csv, line 14", '"odd"', "data.validation"],
             id="a class of one",
         ),
-        pytest.param("text,label\n" + GOOD_ROWS + ",good\n", ["a.csv, line 14", '"text"', "empty"], id="empty text"),
-        pytest.param("text,label\n" + GOOD_ROWS + '" \t ",good\n', ["a.csv, line 14", "empty"], id="blank text"),
+        pytest.param(TABLE + ",good\n", ["a.csv, line 14", '"text"', "empty"], id="empty text"),
+        pytest.param(TABLE + '" \t ",good\n', ["a.csv, line 14", "empty"], id="blank text"),
         pytest.param(
             "text,label\n" + "".join(f"{i}.5,{'ab'[i % 2]}\n" for i in range(12)),
             ["a.csv, line 2", "number", '"0.5"', "data.text"],
@@ -69,14 +84,16 @@ def refusal(here: Path, *arguments: str) -> str:
             id="labels are ids",
         ),
         pytest.param(
-            "text,label\n" + GOOD_ROWS + f"{LONG},good\n",
+            TABLE + f"{LONG},good\n",
             ["a.csv, line 14", "72 tokens", "64", "model.max_length=64"],
             id="longer than the model takes",
         ),
         pytest.param("text,text\ngreat,good\n", ["a.csv, line 1", '"text"', "header"], id="twin columns"),
-        pytest.param("a,b\ngreat phone,1\ndull lamp,0\n", ["a.csv", "data.text=", "data.label="], id="plain names"),
+        pytest.param(
+            "a,b\ngreat phone,1\ndull lamp,0\n", ["a.csv", "data.text=", "data.label="], id="plain names"
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_cannot_be_trained_on_is_refused(
     here: Path, quick: tuple[str, ...], content: str | bytes, parts: list[str]
 ) -> None:
@@ -92,10 +109,19 @@ def test_a_file_that_cannot_be_trained_on_is_refused(
         ('{"text": "great", "label": 1}\n["dull", 0]\n', ["a.jsonl, line 2", "an object", "a list"]),
         ('{"text": "great", "label": 1}\n{"text": "dull"}\n', ["a.jsonl, line 2", '"label"', "same keys"]),
         ('{"text": "great", "label": 1}\n{"text": "dull", "lable": 0}\n', ["line 2", '"lable"', '"label"']),
-        ('{"text": "great", "label": 1}\n{"text": "dull, "label": 0}\n', ["a.jsonl, line 2", "no JSON", "column"]),
+        (
+            '{"text": "great", "label": 1}\n{"text": "dull, "label": 0}\n',
+            ["a.jsonl, line 2", "no JSON", "column"],
+        ),
         ('{"text": "great", "label": 1}\n{"text": "dull", "label": null}\n', ["a.jsonl, line 2", "missing"]),
-        ('{"text": "great", "label": 1}\n{"text": ["dull"], "label": 0}\n', ["a.jsonl, line 2", '"text"', "list"]),
-        ('{"text": "great", "label": 1}\n{"text": "\\ud83d", "label": 0}\n', ["a.jsonl, line 2", "half a character"]),
+        (
+            '{"text": "great", "label": 1}\n{"text": ["dull"], "label": 0}\n',
+            ["a.jsonl, line 2", '"text"', "list"],
+        ),
+        (
+            '{"text": "great", "label": 1}\n{"text": "\\ud83d", "label": 0}\n',
+            ["a.jsonl, line 2", "half a character"],
+        ),
     ],
 )
 def test_json_lines_that_are_no_rows_are_refused(
@@ -122,7 +148,10 @@ def test_json_lines_that_are_no_rows_are_refused(
         (["reviews.csv", "data.text=label"], ["reviews.csv", "label"]),
         (["reviews.csv", "data.encoding=utf9"], ['"utf9"', "gb18030"]),
         (["reviews.csv", "data.validation=nowhere.csv"], ["nowhere.csv"]),
-        (["reviews.csv", "data.validation=odd.csv"], ["odd.csv, line 3", '"goood"', '"good"', "remove the row"]),
+        (
+            ["reviews.csv", "data.validation=odd.csv"],
+            ["odd.csv, line 3", '"goood"', '"good"', "remove the row"],
+        ),
         (["reviews.csv", "data.test=odd.csv"], ["odd.csv, line 3", '"goood"']),
         (["reviews.csv", "data.validation=pairs.csv"], ["pairs.csv", "data.text"]),
         (["pairs.csv", "data.validation=reviews.csv"], ["reviews.csv", "data.text"]),
@@ -148,7 +177,9 @@ def test_what_the_user_asked_for_and_cannot_be_is_refused(
 ) -> None:
     write_csv(here / "reviews.csv", reviews(12))
     write_csv(here / "odd.csv", [("great phone", "good"), ("dull lamp", "goood")])
-    write_csv(here / "pairs.csv", [(text, "lamp", label) for text, label in reviews(12)], "question,sentence,label")
+    write_csv(
+        here / "pairs.csv", [(text, "lamp", label) for text, label in reviews(12)], "question,sentence,label"
+    )
     (here / "folder").mkdir()
     (here / "broken.toml").write_text("[data]\ntrain = \n")
     (here / "strange.toml").write_text("[data]\ntrain = 3\n")
@@ -190,7 +221,7 @@ def test_a_model_that_cannot_be_had_is_refused(
             (here / folder / file).write_text(content)
     message = refusal(here, "reviews.csv", f"model.name={name}")
     for part in parts:
-        assert part in message or part == "offline" and "ithout a network" in message, message
+        assert part in message or (part == "offline" and "ithout a network" in message), message
 
 
 def test_a_wrong_file_name_is_told_before_any_model_is_looked_for(here: Path) -> None:
@@ -205,14 +236,14 @@ def test_a_wrong_task_option_is_told_before_any_model_is_looked_for(here: Path) 
 
 def test_too_long_texts_are_cut_once_a_length_is_set(here: Path, quick: tuple[str, ...]) -> None:
     """The remedy that the message names works."""
-    (here / "a.csv").write_text("text,label\n" + GOOD_ROWS + f"{LONG},good\n")
+    (here / "a.csv").write_text(TABLE + f"{LONG},good\n")
     assert "model.max_length=64" in refusal(here, "a.csv", *quick)
     found = bertune("check", "a.csv", quick[0], "model.max_length=64", "--json").fine().json
     assert sum(split["truncated"] for split in found["data"]["splits"].values()) == 1
 
 
 def test_check_refuses_what_train_refuses(here: Path, quick: tuple[str, ...]) -> None:
-    (here / "a.csv").write_text("text,label\n" + GOOD_ROWS + "great phone,odd\n")
+    (here / "a.csv").write_text(TABLE + "great phone,odd\n")
     said = bertune("check", "a.csv", quick[0])
     assert said.code == 3 and said.out == ""
     assert said.err == "error: " + refusal(here, "a.csv", *quick)

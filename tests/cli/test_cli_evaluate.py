@@ -35,7 +35,9 @@ def test_a_model_folder_sent_to_somebody_is_enough(trained: Any, here: Path) -> 
 
 def test_other_columns_can_be_named(trained: Any, here: Path) -> None:
     write_csv(here / "other.csv", [(label, text) for text, label in reviews(10)], "verdict,body text")
-    said = bertune("evaluate", trained.run, "other.csv", "data.text=body text", "data.label=verdict", "--json")
+    said = bertune(
+        "evaluate", trained.run, "other.csv", "data.text=body text", "data.label=verdict", "--json"
+    )
     assert said.fine().json["examples"] == 10
 
 

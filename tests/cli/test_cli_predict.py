@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tiny import BIN, bertune, contents, process, reviews, write_csv
 
 TEXTS = [text for text, _ in reviews(9, seed=3)]
@@ -39,7 +40,9 @@ def test_a_text_gets_the_same_answer_alone_and_among_others(trained: Any, here: 
 
 
 def test_the_predictions_of_training_come_out_again(trained: Any) -> None:
-    stored = [json.loads(line) for line in (trained.run / "predictions" / "test.jsonl").read_text().splitlines()]
+    stored = [
+        json.loads(line) for line in (trained.run / "predictions" / "test.jsonl").read_text().splitlines()
+    ]
     said = bertune("predict", trained.run, trained.folder / "test.csv", "machine.threads=1").fine()
     assert [line["probabilities"] for line in said.lines] == [line["probabilities"] for line in stored]
 
@@ -61,7 +64,9 @@ def test_the_users_own_label_column_is_not_overwritten(trained: Any) -> None:
     said = bertune("predict", trained.run, trained.folder / "test.csv").fine()
     gold = [label for _, label in reviews(21, 2)]
     for line, label in zip(said.lines, gold, strict=True):
-        assert label in [value for key, value in line.items() if key not in ("text", "id", "note", "probabilities")]
+        assert label in [
+            value for key, value in line.items() if key not in ("text", "id", "note", "probabilities")
+        ]
     predicted = [max(line["probabilities"], key=line["probabilities"].get) for line in said.lines]
     assert predicted != gold, "a model that is always right cannot tell the two columns apart"
 
@@ -70,7 +75,9 @@ def test_csv_has_a_column_for_each_probability(trained: Any, here: Path) -> None
     write_csv(here / "new.csv", [(f"row {i}", text) for i, text in enumerate(TEXTS)], "note,text")
     said = bertune("predict", trained.run, "new.csv", "--csv").fine()
     rows = as_csv(said.out)
-    assert [(row["note"], row["text"]) for row in rows] == [(f"row {i}", text) for i, text in enumerate(TEXTS)]
+    assert [(row["note"], row["text"]) for row in rows] == [
+        (f"row {i}", text) for i, text in enumerate(TEXTS)
+    ]
     lines = bertune("predict", trained.run, "new.csv").fine().lines
     for row, line in zip(rows, lines, strict=True):
         assert row["label"] == line["label"]
@@ -93,12 +100,18 @@ def test_a_row_without_text_gets_an_empty_label_in_csv_too(trained: Any, here: P
 def test_rows_without_text_are_counted_and_keep_their_place(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [("1", ""), ("2", "great phone"), ("3", "   ")], "id,text")
     said = bertune("predict", trained.run, "new.csv").fine()
-    assert [(line["id"], line["label"] is None) for line in said.lines] == [("1", True), ("2", False), ("3", True)]
+    assert [(line["id"], line["label"] is None) for line in said.lines] == [
+        ("1", True),
+        ("2", False),
+        ("3", True),
+    ]
     assert "2 rows have no text" in said.err
 
 
 def test_a_text_that_is_a_number_is_a_text(trained: Any, here: Path) -> None:
-    (here / "new.jsonl").write_text('{"text": 0}\n{"text": 1}\n{"text": "0"}\n{"text": false}\n{"text": null}\n')
+    (here / "new.jsonl").write_text(
+        '{"text": 0}\n{"text": 1}\n{"text": "0"}\n{"text": false}\n{"text": null}\n'
+    )
     lines = bertune("predict", trained.run, "new.jsonl").fine().lines
     assert [line["label"] is None for line in lines] == [False, False, False, False, True]
     assert lines[0]["probabilities"] == pytest.approx(lines[2]["probabilities"])
@@ -229,7 +242,9 @@ def test_the_file_that_is_read_is_not_lost_when_it_is_the_out_file_too(trained: 
         (["."], ["folder"]),
         (["new.csv", "data.txt=body"], ["data.txt", "data.text"]),
         (["two.csv"], ["two.csv", "data.text"]),
-        pytest.param(["This phone is great, I would buy it again. " * 8], ["no file"], id="a text for a file"),
+        pytest.param(
+            ["This phone is great, I would buy it again. " * 8], ["no file"], id="a text for a file"
+        ),
     ],
 )
 def test_what_cannot_be_predicted_is_refused(
@@ -245,8 +260,12 @@ def test_what_cannot_be_predicted_is_refused(
         assert part in said.err
 
 
-@pytest.mark.parametrize("setting", ["train.epochs=9", "model.max_length=5", "model.name=other", "data.split=0.3"])
-def test_a_setting_that_prediction_has_no_use_for_is_not_ignored(trained: Any, here: Path, setting: str) -> None:
+@pytest.mark.parametrize(
+    "setting", ["train.epochs=9", "model.max_length=5", "model.name=other", "data.split=0.3"]
+)
+def test_a_setting_that_prediction_has_no_use_for_is_not_ignored(
+    trained: Any, here: Path, setting: str
+) -> None:
     """Whoever gives it believes that it changes something."""
     write_csv(here / "new.csv", [("great phone",)], "text")
     said = bertune("predict", trained.run, "new.csv", setting)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tiny import bertune, contents, reviews, write_csv
 
 
@@ -31,7 +32,9 @@ def test_an_existing_run_is_refused_with_both_ways_out_and_left_alone(
     assert contents(here) == before
 
 
-def test_an_existing_run_is_refused_before_the_data_is_read(run: Path, here: Path, quick: tuple[str, ...]) -> None:
+def test_an_existing_run_is_refused_before_the_data_is_read(
+    run: Path, here: Path, quick: tuple[str, ...]
+) -> None:
     (here / "a.csv").write_text('text,label\n"never closed')
     said = bertune("train", "a.csv", *quick, "--out", "run")
     assert said.code == 1 and "run exists" in said.err

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tiny import BIN, bertune, contents, process, reviews, write_csv
 
 VERBS = ("train", "check", "evaluate", "predict", "report")

@@ -45,8 +45,18 @@ def test_an_unknown_key_like_no_other_is_answered_with_what_there_is() -> None:
 
 
 def test_all_problems_are_reported_at_once() -> None:
-    message = refusal("train.epochs=many", "train.epoch=3", "model.dropout=7", "data.split=2", "machine.precision=fp8")
-    for part in ("train.epochs", "many", '"train.epoch"', "model.dropout", "data.split", "machine.precision", "bf16"):
+    message = refusal(
+        "train.epochs=many", "train.epoch=3", "model.dropout=7", "data.split=2", "machine.precision=fp8"
+    )
+    for part in (
+        "train.epochs",
+        "many",
+        '"train.epoch"',
+        "model.dropout",
+        "data.split",
+        "machine.precision",
+        "bf16",
+    ):
         assert part in message
     assert len(message.splitlines()) == 5
 
@@ -117,10 +127,13 @@ def test_a_list_that_is_none_is_shown() -> None:
 @pytest.mark.parametrize(
     "pair",
     [
-        "train.epochs=0", "train.epochs=-1", "train.epochs=nan", "train.epochs=inf", "train.lr=0", "train.batch_size=0",
+        "train.epochs=0", "train.epochs=-1", "train.epochs=nan", "train.epochs=inf", "train.lr=0",
+        "train.batch_size=0",
         "train.batch_size=8.5", "train.warmup=-1", "train.warmup=1.5", "train.freeze=0", "train.freeze=-1",
-        "train.seed=-1", "train.patience=-1", "train.evaluate_every=0", "train.checkpoint_every=0", "train.examples=0",
-        "model.max_length=3", "model.dropout=1", "model.dropout=-0.1", "data.split=0", "data.split=1", "data.text=a,b,c",
+        "train.seed=-1", "train.patience=-1", "train.evaluate_every=0", "train.checkpoint_every=0",
+        "train.examples=0",
+        "model.max_length=3", "model.dropout=1", "model.dropout=-0.1", "data.split=0", "data.split=1",
+        "data.text=a,b,c",
         "optimizer.beta1=1", "optimizer.eps=0", "optimizer.clip=-1", "machine.tokens=0", "machine.threads=0",
         "machine.threads=-2", "machine.precision=fp16",
     ],
@@ -150,16 +163,28 @@ def test_settings_survive_a_toml_file(tmp_path: Path) -> None:
     path.write_text(config.to_toml(), encoding="utf-8")
     again = resolve(nested(read_toml(path)))
     assert again == config
-    assert again.data.train == "文本/a \"b\".csv" and again.train.freeze == 2
+    assert again.data.train == '文本/a "b".csv' and again.train.freeze == 2
 
 
 def test_a_toml_file_holds_every_setting_that_is_set() -> None:
     text = configured("data.train=a.csv").to_toml()
-    for key in ("[data]", "[model]", "[task]", "[train]", "[optimizer]", "[machine]", "epochs", "batch_size", "seed"):
+    for key in (
+        "[data]",
+        "[model]",
+        "[task]",
+        "[train]",
+        "[optimizer]",
+        "[machine]",
+        "epochs",
+        "batch_size",
+        "seed",
+    ):
         assert key in text
 
 
-@pytest.mark.parametrize("content", [b"train = \n", b"[train\nepochs = 3\n", b"[train]\nepochs = 3 4\n", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"train = \n", b"[train\nepochs = 3\n", b"[train]\nepochs = 3 4\n", b"\xff\xfe"]
+)
 def test_a_toml_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "settings.toml"
     path.write_bytes(content)

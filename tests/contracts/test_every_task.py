@@ -12,7 +12,7 @@ from bertune.config import TaskConfig
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.infer import plain
-from bertune.report import write_report
+from bertune.reporting import write_report
 from bertune.run import Run
 from bertune.tasks import Task, make_task
 from bertune.text.tokenizer import Tokenizer

@@ -1,4 +1,4 @@
-"""What is computed depends on the settings alone, not on micro-batches or packing, and is what PyTorch does."""
+"""What is computed depends on the settings, not on micro-batches or packing, and is what PyTorch computes."""
 
 from collections.abc import Callable
 from itertools import islice

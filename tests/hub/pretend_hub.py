@@ -1,4 +1,4 @@
-"""Owns a hub that runs on this machine: it answers as huggingface.co does for the few things that are asked."""
+"""Owns a hub that runs on this machine: it answers as huggingface.co does, as far as is asked."""
 
 import hashlib
 import json

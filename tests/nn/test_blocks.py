@@ -11,7 +11,7 @@ from bertune.errors import ConfigError
 from bertune.nn.blocks import blocks, freeze
 from bertune.nn.heads.first_token import HEAD
 from bertune.nn.model import OwnHeadModel, StandardModel, TextModel
-from bertune.train.optim import Optimizer
+from bertune.training.optim import Optimizer
 
 EVERY_FAMILY = [*PACKED, *PADDED]
 

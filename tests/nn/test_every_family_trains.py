@@ -10,8 +10,8 @@ from families import PACKED, PADDED
 
 from bertune import api
 from bertune.source import resolve_source
-from bertune.train.events import Finished
-from bertune.train.fit import fit
+from bertune.training.events import Finished
+from bertune.training.fit import fit
 
 TEXTS = ["great phone", "it is a very dull and broken lamp of my office , so no", "bag"]
 

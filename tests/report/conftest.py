@@ -9,7 +9,7 @@ import fake_runs
 import pytest
 from page_reader import Page
 
-from bertune.report import write_report
+from bertune.reporting import write_report
 from bertune.run import Run
 
 

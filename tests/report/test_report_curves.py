@@ -4,10 +4,19 @@ import math
 
 import pytest
 
-from bertune.report.charts import MOST_BARS, Batches, score_by_batch, token_lengths
-from bertune.report.curves import read_curves, smoothed, thinned
-from bertune.report.mistakes import surest_mistakes
-from bertune.report.wording import decimal, duration, interval, magnitude, percent, plain, score_name, visible
+from bertune.reporting.charts import MOST_BARS, Batches, score_by_batch, token_lengths
+from bertune.reporting.curves import read_curves, smoothed, thinned
+from bertune.reporting.mistakes import surest_mistakes
+from bertune.reporting.wording import (
+    decimal,
+    duration,
+    interval,
+    magnitude,
+    percent,
+    plain,
+    score_name,
+    visible,
+)
 
 
 def course(*evaluations: tuple[float, float | None], kept: int | None = None):

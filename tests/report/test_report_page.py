@@ -6,7 +6,7 @@ import fake_runs
 import pytest
 from page_reader import Page
 
-from bertune.report import write_report
+from bertune.reporting import write_report
 
 NAMES = [make.__name__ for make in fake_runs.EVERY_RUN]
 

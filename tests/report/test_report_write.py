@@ -9,7 +9,7 @@ import matplotlib
 import pytest
 
 from bertune.errors import ResourceError
-from bertune.report import canvas, write, write_report
+from bertune.reporting import canvas, write, write_report
 
 NAMES = [make.__name__ for make in fake_runs.EVERY_RUN]
 

@@ -45,3 +45,20 @@ class LargestFile:
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
+
+
+@dataclass(frozen=True)
+class AskedTwice:
+    """Install with `()`: two signals come within the first evaluation."""
+
+    def __call__(self) -> None:
+        import bertune.infer
+
+        original = bertune.infer.micro_batches
+
+        def impatient(*arguments: Any) -> Any:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            return original(*arguments)
+
+        bertune.infer.micro_batches = impatient

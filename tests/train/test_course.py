@@ -11,7 +11,7 @@ import torch
 from bertune import api
 from bertune.errors import ConfigError, DivergedError
 from bertune.run import Run, open_run
-from bertune.train.events import Evaluated, Stepped, Warned
+from bertune.training.events import Evaluated, Stepped, Warned
 from small_texts import PLAIN, write_csv
 from trainings import train
 

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
 from bertune.config import OptimizerConfig, TrainConfig
-from bertune.train.optim import Optimizer, learning_rate, total_steps, warmup_steps
+from bertune.training.optim import Optimizer, learning_rate, total_steps, warmup_steps
 
 
 @pytest.mark.parametrize(("warmup", "total"), [(0, 7), (1, 7), (3, 20), (7, 7), (20, 20), (9, 5)])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashes import DieBeforeTouch, LargestFile
+from crashes import AskedTwice, DieBeforeTouch, LargestFile
 
 from bertune.run import Run, open_run
 from trainings import (
@@ -45,6 +45,7 @@ def changes(tiny_weights: Path) -> dict[str, Any]:
         "train.lr": 2e-3,
         "train.evaluate_every": 5,
         "train.checkpoint_every": 2,
+        "train.best_by": "loss",  # which falls at almost every evaluation
     }
 
 
@@ -120,12 +121,9 @@ def test_the_installed_command_is_stopped_in_the_same_way(
 def test_asked_twice_it_stops_at_once_and_can_still_be_resumed(
     start: Start, whole: Run, tmp_path: Path
 ) -> None:
-    command = start()
-    wait_for_steps(tmp_path / "run", 3, command)
-    command.signal(signal.SIGINT)
-    command.signal(signal.SIGINT)
-    ended = command.end()
+    ended = start(before=AskedTwice()).end()
     assert ended.code == 130, ended
+    assert unwrapped(ended.stderr).endswith("interrupted"), "there was no time to save anything"
     assert "Traceback" not in ended.stderr
     assert start("--resume").end().code == 0
     assert_same_work(open_run(tmp_path / "run"), whole)

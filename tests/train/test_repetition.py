@@ -14,8 +14,8 @@ import pytest
 from bertune.errors import ConfigError, Interrupted
 from bertune.run import Run, open_run
 from bertune.source import resolve_source
-from bertune.train.events import Started, Stepped
-from bertune.train.fit import fit
+from bertune.training.events import Started, Stepped
+from bertune.training.fit import fit
 from trainings import assert_same_work, stopped_after, train, without_times
 
 TOTAL = 14  # steps: two epochs of seven
@@ -34,6 +34,7 @@ def changes(tiny_weights: Path) -> dict[str, Any]:
         "train.lr": 2e-3,
         "train.evaluate_every": 3,
         "train.checkpoint_every": 2,
+        "train.best_by": "loss",  # which falls at almost every evaluation
     }
 
 
@@ -128,16 +129,16 @@ def test_stopped_within_an_evaluation_it_evaluates_again(
 def test_stopped_while_the_trained_model_is_scored_it_scores_again(
     whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import bertune.train.finish
+    import bertune.training.finish
 
-    original = bertune.train.finish.Predictor
+    original = bertune.training.finish.Predictor
 
     def stopping(*arguments: Any) -> Any:
         signal.raise_signal(signal.SIGTERM)
         return original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(bertune.train.finish, "Predictor", stopping)
+        patch.setattr(bertune.training.finish, "Predictor", stopping)
         with pytest.raises(Interrupted, match="training itself is done and saved"):
             train(reviews_csv, tmp_path / "run", changes)
     run, events = train(reviews_csv, tmp_path / "run", changes, resume=True)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bertune.cli import show
-from bertune.train.events import DataReady, Evaluated, Event, Finished, Started, Stepped, Warned
+from bertune.training.events import DataReady, Evaluated, Event, Finished, Started, Stepped, Warned
 
 _RECENT_STEPS = 50  # over which texts/s and the shown loss are averaged
 _COLUMNS = ("step", "epoch", "train loss", "val loss", "seconds")

@@ -35,7 +35,7 @@ def train(
     from bertune.cli import show
     from bertune.cli.progress import TrainingView
     from bertune.config import parse_overrides
-    from bertune.train.events import Finished
+    from bertune.training.events import Finished
 
     console = show.messages()
     run = None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Any
 
-from bertune.report.table import Cell, Table
-from bertune.report.wording import count, decimal, duration, real, score_name
+from bertune.reporting.table import Cell, Table
+from bertune.reporting.wording import count, decimal, duration, real, score_name
 from bertune.run import JsonObject
 
 NOT_SCORES = {"loss", "seconds", "train_loss", "is_best"}

@@ -4,10 +4,10 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from bertune.report.confusion import Matrix, only_prediction
-from bertune.report.curves import Curves
-from bertune.report.recorded import splits_of
-from bertune.report.wording import count, counted, percent, visible
+from bertune.reporting.confusion import Matrix, only_prediction
+from bertune.reporting.curves import Curves
+from bertune.reporting.recorded import splits_of
+from bertune.reporting.wording import count, counted, percent, visible
 from bertune.run import JsonObject, Run
 
 

@@ -1,6 +1,6 @@
 """Owns the look-ups in a manifest: which splits there are, and whose scores count."""
 
-from bertune.report.wording import in_order
+from bertune.reporting.wording import in_order
 from bertune.run import JsonObject
 
 

@@ -10,8 +10,8 @@ from bertune.nn.device import Machine
 from bertune.nn.model import TextModel
 from bertune.prepare import Prepared
 from bertune.source import Source
-from bertune.train.loop import Plan
-from bertune.train.session import best_by
+from bertune.training.loop import Plan
+from bertune.training.session import best_by
 
 _RECORDED = ("bertune", "torch", "transformers", "tokenizers", "numpy", "scikit-learn")
 

@@ -17,13 +17,13 @@ from bertune.run import Run, RunWriter, open_run, refuse_existing
 from bertune.source import Source
 from bertune.tasks import make_task
 from bertune.text.batches import steps_per_epoch
-from bertune.train.events import DataReady, Event, Finished, Started
-from bertune.train.finish import finish
-from bertune.train.loop import Plan, Trainee
-from bertune.train.manifest import first_manifest
-from bertune.train.optim import total_steps, warmup_steps
-from bertune.train.session import Session, best_by
-from bertune.train.signals import stop_on_signals
+from bertune.training.events import DataReady, Event, Finished, Started, Warned
+from bertune.training.finish import finish
+from bertune.training.loop import Plan, Trainee
+from bertune.training.manifest import first_manifest
+from bertune.training.optim import total_steps, warmup_steps
+from bertune.training.session import Session, best_by
+from bertune.training.signals import stop_on_signals
 
 
 def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
@@ -42,6 +42,8 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
     best_by(source.config.train.best_by, make_task(source.config.task))
     prepared = prepare(source)
     yield DataReady(prepared)
+    if resume and not is_resumed:
+        yield Warned(f"there is no run in {out} to resume: starting from the beginning")
     machine = make_machine(prepared.config.machine)
     model = _new_model(prepared, machine)
     plan = _plan(prepared)

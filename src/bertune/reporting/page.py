@@ -7,12 +7,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bertune.report import charts, confusion, curves, figures, guidance, sections
-from bertune.report.canvas import Drawing
-from bertune.report.headline import created, headline, subtitle
-from bertune.report.mistakes import read_mistakes
-from bertune.report.recorded import final_details, splits_of
-from bertune.report.wording import count, counted, visible
+from bertune.reporting import charts, confusion, curves, figures, guidance, sections
+from bertune.reporting.canvas import Drawing
+from bertune.reporting.headline import created, headline, subtitle
+from bertune.reporting.mistakes import read_mistakes
+from bertune.reporting.recorded import final_details, splits_of
+from bertune.reporting.wording import count, counted, visible
 from bertune.run import JsonObject, Run
 
 TEMPLATES = Path(__file__).parent / "templates"

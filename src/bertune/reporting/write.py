@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bertune.report.page import render
+from bertune.reporting.page import render
 from bertune.run import Run, disk_errors, write_atomically
 
 

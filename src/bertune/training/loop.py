@@ -13,7 +13,7 @@ from bertune.prepare import Part
 from bertune.tasks import Task
 from bertune.text.batches import micro_batches, step_examples
 from bertune.text.sequences import Sequence, collate
-from bertune.train.optim import Optimizer, learning_rate
+from bertune.training.optim import Optimizer, learning_rate
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bertune.report.canvas import BLUE, GREEN, INK, MUTED, ORANGE, VIOLET, Drawing, draw, upright
-from bertune.report.curves import Curves, Evaluation, smoothed, thinned
-from bertune.report.wording import count, score_name
+from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, VIOLET, Drawing, draw, upright
+from bertune.reporting.curves import Curves, Evaluation, smoothed, thinned
+from bertune.reporting.wording import count, score_name
 
 SCORE_LOOKS = ((BLUE, "o", 1.8), (GREEN, "s", 1.1), (VIOLET, "^", 1.1), (MUTED, "D", 1.1))
 MOST_EPOCH_TICKS = 8

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from bertune.report.charts import Batches
-from bertune.report.recorded import num_rows, splits_of
-from bertune.report.table import Cell, Table, head, users
-from bertune.report.wording import (
+from bertune.reporting.charts import Batches
+from bertune.reporting.recorded import num_rows, splits_of
+from bertune.reporting.table import Cell, Table, head, users
+from bertune.reporting.wording import (
     MISSING,
     count,
     counted,

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bertune.report.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, can_draw, draw, upright
-from bertune.report.wording import count, decimal, plain, real, score_name
+from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, can_draw, draw, upright
+from bertune.reporting.wording import count, decimal, plain, real, score_name
 from bertune.run import JsonObject
 
 MOST_BARS = 110  # more batches than that are drawn as a histogram of their scores

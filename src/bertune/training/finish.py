@@ -11,10 +11,10 @@ from bertune.infer import Outcome, Predictor, plain
 from bertune.model_folder import Contract, LoadedModel, own_files, save
 from bertune.prepare import Prepared
 from bertune.run import RunWriter
-from bertune.train.checkpoint import load_model_tensors
-from bertune.train.events import Event, Finished, Warned
-from bertune.train.session import Session
-from bertune.train.signals import StopFlag
+from bertune.training.checkpoint import load_model_tensors
+from bertune.training.events import Event, Finished, Warned
+from bertune.training.session import Session
+from bertune.training.signals import StopFlag
 
 
 def finish(

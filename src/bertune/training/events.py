@@ -5,7 +5,7 @@ from typing import Any
 
 from bertune.prepare import Prepared
 from bertune.run import Run
-from bertune.train.loop import Step
+from bertune.training.loop import Step
 
 
 @dataclass(frozen=True)

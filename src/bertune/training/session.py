@@ -12,17 +12,17 @@ from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.prepare import Prepared
 from bertune.run import RunWriter
 from bertune.tasks import Task
-from bertune.train.checkpoint import (
+from bertune.training.checkpoint import (
     Checkpoint,
     Checkpoints,
     Progress,
     load_model_tensors,
     model_tensors,
 )
-from bertune.train.events import Evaluated, Event, Stepped, Warned
-from bertune.train.loop import Plan, Step, Trainee, train_steps
-from bertune.train.optim import Optimizer
-from bertune.train.signals import StopFlag
+from bertune.training.events import Evaluated, Event, Stepped, Warned
+from bertune.training.loop import Plan, Step, Trainee, train_steps
+from bertune.training.optim import Optimizer
+from bertune.training.signals import StopFlag
 
 FRESH = Progress(0, 0, 0, None, 0, 0.0, 0.0, 0)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bertune.report.wording import percent, real, visible
+from bertune.reporting.wording import percent, real, visible
 from bertune.run import JsonObject, Run
 
 MOST = 20

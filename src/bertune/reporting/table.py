@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bertune.report.wording import visible
+from bertune.reporting.wording import visible
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bertune.report.curves import Curves
-from bertune.report.recorded import final_split, num_rows, splits_of
-from bertune.report.wording import (
+from bertune.reporting.curves import Curves
+from bertune.reporting.recorded import final_split, num_rows, splits_of
+from bertune.reporting.wording import (
     count,
     counted,
     decimal,

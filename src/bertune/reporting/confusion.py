@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bertune.report.canvas import can_draw
-from bertune.report.table import Cell, Table, users
-from bertune.report.wording import count, percent, plain, visible
+from bertune.reporting.canvas import can_draw
+from bertune.reporting.table import Cell, Table, users
+from bertune.reporting.wording import count, percent, plain, visible
 from bertune.run import JsonObject
 
 MOST_IN_TABLE = 20  # classes; beyond that the page shows the figure

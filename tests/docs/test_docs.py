@@ -1,0 +1,165 @@
+"""The documentation says what the code does: generated blocks are fresh, nothing is left out, marked blocks run."""
+
+import importlib.util
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bertune.config import known_keys
+from bertune.data import named
+from tiny import BIN, process, reviews, write_csv
+
+ROOT = Path(__file__).parents[2]
+READMES = ("README.md", "README.zh-CN.md")
+DOCUMENTS = (*READMES, "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md"))))
+
+MARKED = re.compile(r"^<!-- (run|not run: [^>]+) -->\n```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RUNNABLE = re.compile(r"^```(?:bash|python)$", re.MULTILINE)
+SETTING = re.compile(r"(?<![\w./-])((?:data|model|task|train|optimizer|machine)\.[a-z_]\w*)=")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+
+# Keys of examples/my_task.py, and the mistakes that are shown with their error.
+OTHER_KEYS = {"task.positive", "task.smoothing", "train.epoch"}
+
+# The documents' commands with a random encoder, few texts and one epoch: later settings win.
+SMALL_TRAINING = """#!/bin/sh
+case "$1" in
+  train|check) exec "{bertune}" "$@" model.name={encoder} model.max_length=64 train.epochs=1 train.lr=1e-3 \
+    train.batch_size=16 train.examples=80 machine.threads=1 ;;
+  *) exec "{bertune}" "$@" ;;
+esac
+"""
+
+
+def read(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    """docs/generate.py as a module."""
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_generated_blocks_are_fresh(generate: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_every_generated_block_stands_in_some_document(generate: ModuleType) -> None:
+    text = "".join(read(document) for document in DOCUMENTS)
+    assert set(re.findall(r"<!-- generated: ([^>]+) -->", text)) == set(generate.BLOCKS)
+
+
+def test_a_stale_block_is_noticed_and_written_anew(
+    generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- generated: readers -->\nold\n<!-- end -->\nafter\n", encoding="utf-8")
+    monkeypatch.setattr(generate, "DOCS", tmp_path)
+    assert generate.main(["--check"]) == 1
+    assert "page.md" in capsys.readouterr().err
+    assert "old" in page.read_text(encoding="utf-8")
+    assert generate.main([]) == 0
+    assert "| `jsonl` |" in page.read_text(encoding="utf-8")
+    assert generate.main(["--check"]) == 0
+
+
+def test_every_verb_has_a_section_with_its_help(generate: ModuleType) -> None:
+    usage = read("docs/usage.md")
+    assert generate.verbs()
+    for verb in generate.verbs():
+        assert f"## bertune {verb}\n" in usage
+        assert f"$ bertune {verb} --help\n" in usage
+
+
+def test_every_setting_is_in_the_table() -> None:
+    usage = read("docs/usage.md")
+    for key in known_keys():
+        assert f"\n| `{key}` |" in usage, key
+
+
+def test_every_setting_that_a_document_uses_exists() -> None:
+    for document in DOCUMENTS:
+        used = set(SETTING.findall(read(document)))
+        assert used <= {*known_keys(), *OTHER_KEYS}, document
+
+
+def test_every_named_data_set_and_recipe_is_documented() -> None:
+    listed, recipes = read("docs/usage.md"), read("docs/recipes.md")
+    for name in named.names():
+        assert f"\n| `{name}` |" in listed or f"\n## {name}\n" in recipes, name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_to_a_file(document: str) -> None:
+    for target in LINK.findall(read(document)):
+        assert ((ROOT / document).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", READMES)
+def test_every_command_of_a_readme_is_run_or_says_why_not(document: str) -> None:
+    text = read(document)
+    assert len(RUNNABLE.findall(text)) == len(MARKED.findall(text))
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A folder with the files that the documents speak of."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    write_csv(tmp_path / "reviews.csv", reviews(40))
+    write_csv(tmp_path / "labelled.csv", reviews(20, seed=1))
+    write_csv(tmp_path / "new.csv", [(text,) for text, _ in reviews(5, seed=2)], header="text")
+    pairs = (
+        "你好,您好",
+        "你好,几点了",
+        "谢谢,多谢",
+        "谢谢,多少钱",
+        "再见,拜拜",
+        "再见,吃了吗",
+        "早,早安",
+        "早,晚了",
+    )
+    write_csv(
+        tmp_path / "pairs.csv", [(1 - number % 2, pair) for number, pair in enumerate(pairs)], header=None
+    )
+    news = [
+        {"news": f"第{number}家公司{'盈利' if number % 2 else '亏损'}", "label": number % 2}
+        for number in range(40)
+    ]
+    for name, rows in (("train_set", news), ("dev_set", news[:10]), ("test_set", news[10:20])):
+        write_lines(tmp_path / f"{name}.jsonl", rows)
+    write_lines(tmp_path / "new.jsonl", [{"news": row["news"]} for row in news[:5]])
+    return tmp_path
+
+
+def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if "<!-- run -->" in read(name)])
+def test_the_marked_blocks_of_a_document_run_one_after_the_other(
+    document: str, shop: Path, tiny_folder: Path
+) -> None:
+    own = shop / "bin"
+    own.mkdir()
+    (own / "bertune").write_text(SMALL_TRAINING.format(bertune=BIN, encoder=tiny_folder), encoding="utf-8")
+    (own / "bertune").chmod(0o755)
+    path = os.pathsep.join((str(own), str(Path(sys.executable).parent), os.environ["PATH"]))
+    for mark, language, block in MARKED.findall(read(document)):
+        if mark != "run":
+            continue
+        if language == "bash":
+            done = process("bash", "-euo", "pipefail", "-c", block, cwd=shop, env={"PATH": path})
+        else:
+            code = block.replace('"minilm"', repr(str(tiny_folder)))
+            done = process(sys.executable, "-c", code, cwd=shop)
+        assert done.code == 0, f"{block}\n{done.err}"

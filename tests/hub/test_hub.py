@@ -1,0 +1,180 @@
+"""Models from the hub, against a hub on this machine: what is fetched, refused, and works without it."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pretend_hub import PretendHub, running
+
+from tiny import BIN, QUICK, Result, process, reviews, write_csv
+
+# Looks each name up as training does, without the libraries that make training slow to start.
+LOOK_UP = """
+import json, sys
+from bertune.errors import ModelError
+from bertune.nn.pretrained import find_pretrained
+for name in sys.argv[1:]:
+    try:
+        print(json.dumps([name, True, str(find_pretrained(name).folder)]))
+    except ModelError as error:
+        print(json.dumps([name, False, str(error)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def hub(
+    tiny_weights: Path, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PretendHub]:
+    """A running hub: tiny/bert is whole, tiny/pickled and tiny/bare lack safe weights, others go wrong."""
+    folder = tmp_path_factory.mktemp("hub")
+    shutil.copytree(tiny_weights, folder / "bert")
+    (folder / "bert" / "README.md").write_text("not needed")
+    (folder / "bert" / "pytorch_model.bin").write_bytes(b"never to be fetched")
+    (folder / "bert" / "modeling_own.py").write_text("raise SystemExit('never to be executed')")
+    shutil.copytree(tiny_folder, folder / "pickled")
+    (folder / "pickled" / "pytorch_model.bin").write_bytes(b"cos\nsystem\n")
+    shutil.copytree(tiny_folder, folder / "bare")
+    names = ("bert", "pickled", "bare")
+    repositories = {f"tiny/{name}": folder / name for name in names} | {"tiny/half": folder / "bert"}
+    with running(PretendHub(repositories)) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hub cache of this module's processes."""
+    return tmp_path_factory.mktemp("home")
+
+
+def environment(hub: PretendHub, home: Path, **more: str) -> dict[str, str]:
+    return {
+        "HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1",
+        "NO_PROXY": "*", "no_proxy": "*", **more,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(
+    hub: PretendHub, home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Result, list[str]]:
+    """A training from a hub name: its folder, what it said, what it asked the hub for."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_csv(folder / "a.csv", reviews(20))
+    said = process(
+        BIN, "train", "a.csv", "model.name=tiny/bert", *QUICK, "--out", "run", "--json",
+        cwd=folder, env=environment(hub, home),
+    )  # fmt: skip
+    return folder, said.fine(), list(hub.asked)
+
+
+def look_up(cwd: Path, env: dict[str, str], *names: str) -> dict[str, tuple[bool, str]]:
+    """By name: whether it was found, and the folder or the message."""
+    said = process(sys.executable, "-c", LOOK_UP, *names, cwd=cwd, env=env)
+    found = {name: (is_found, text) for name, is_found, text in map(json.loads, said.out.splitlines())}
+    missing = [name for name in names if name not in found]
+    assert not missing, f"{missing[0]}: {said.err.splitlines()[-1]}"
+    return found
+
+
+def test_a_model_named_on_the_hub_is_fetched_and_trained(trained: tuple[Path, Result, list[str]]) -> None:
+    folder, said, _ = trained
+    assert said.json["status"] == "complete"
+    manifest = json.loads((folder / "run" / "manifest.json").read_text())
+    assert manifest["model"]["name"] == "tiny/bert"
+    assert manifest["model"]["weights"] == "pretrained"
+    assert (folder / "run" / "model" / "model.safetensors").is_file()
+
+
+def test_only_what_is_needed_is_fetched(trained: tuple[Path, Result, list[str]]) -> None:
+    _, _, asked = trained
+    fetched = {line.rpartition("/")[2] for line in asked if line.startswith("GET /tiny/bert/resolve/")}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= fetched
+    assert not {name for name in fetched if name.endswith((".bin", ".py", ".md"))}
+
+
+def test_a_model_that_was_fetched_once_works_without_the_hub(
+    trained: tuple[Path, Result, list[str]], hub: PretendHub, home: Path, tmp_path: Path
+) -> None:
+    offline = environment(hub, home, HF_HUB_OFFLINE="1")
+    unreachable = environment(hub, home, HF_ENDPOINT="http://127.0.0.1:9")
+    for env in (offline, unreachable):
+        is_found, _ = look_up(tmp_path, env, "tiny/bert")["tiny/bert"]
+        assert is_found
+
+
+@pytest.mark.parametrize(
+    "env", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}], ids=["down", "offline"]
+)
+def test_without_a_hub_the_message_says_what_works_offline(
+    hub: PretendHub, tmp_path: Path, env: dict[str, str]
+) -> None:
+    is_found, message = look_up(tmp_path, environment(hub, tmp_path, **env), "tiny/bert")["tiny/bert"]
+    assert not is_found
+    for part in ("model.name=tiny/bert", "cannot be reached", "model.name=minilm", "a folder", "cache"):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_a_hub_that_cannot_be_reached_costs_no_run_folder(hub: PretendHub, tmp_path: Path) -> None:
+    cwd = tmp_path / "here"
+    cwd.mkdir()
+    write_csv(cwd / "a.csv", reviews(20))
+    env = environment(hub, tmp_path / "home", HF_ENDPOINT="http://127.0.0.1:9")
+    said = process(BIN, "train", "a.csv", "model.name=tiny/bert", cwd=cwd, env=env)
+    assert said.code == 3 and said.out == ""
+    assert said.err.startswith("error: model.name=tiny/bert") and "Traceback" not in said.err
+    assert [path.name for path in cwd.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("tiny/absent", ["no such folder", "no such model on the hub"]),
+        ("tiny/private", ["no such model on the hub"]),
+        ("tiny/gated", ["permission", "hf auth login"]),
+        ("tiny/pickled", ["model.safetensors", "no other weights"]),
+        ("tiny/bare", ["model.safetensors"]),
+        ("tiny/failing", ["cannot be reached"]),
+        ("tiny/silent", ["cannot be reached"]),
+        ("tiny/portal", ["cannot be reached"]),
+        ("tiny/half", ["cannot be reached", "tiny/half"]),
+    ],
+)
+def test_what_the_hub_cannot_give_is_refused_with_the_reason(
+    hub: PretendHub, tmp_path: Path, name: str, parts: list[str]
+) -> None:
+    is_found, message = look_up(tmp_path, environment(hub, tmp_path / "home"), name)[name]
+    assert not is_found
+    assert message.startswith(f"model.name={name}: ")
+    for part in parts:
+        assert part in message
+
+
+def test_a_pickle_is_never_fetched(hub: PretendHub, tmp_path: Path) -> None:
+    look_up(tmp_path, environment(hub, tmp_path / "home"), "tiny/pickled")
+    assert not [line for line in hub.asked if line.endswith(".bin")]
+
+
+def test_a_folder_of_the_same_name_comes_before_the_hub(
+    hub: PretendHub, tiny_weights: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_weights, tmp_path / "tiny" / "bert")
+    before = len(hub.asked)
+    is_found, folder = look_up(tmp_path, environment(hub, tmp_path / "home"), "tiny/bert")["tiny/bert"]
+    assert is_found and Path(folder) == Path("tiny/bert")
+    assert len(hub.asked) == before
+
+
+def test_a_local_training_asks_the_network_for_nothing(
+    hub: PretendHub, tiny_weights: Path, tmp_path: Path
+) -> None:
+    write_csv(tmp_path / "a.csv", reviews(20))
+    before = len(hub.asked)
+    env = environment(hub, tmp_path / "home")
+    process(
+        BIN, "train", "a.csv", f"model.name={tiny_weights}", *QUICK, "--out", "run", cwd=tmp_path, env=env
+    ).fine()
+    assert len(hub.asked) == before, hub.asked[before:]
