@@ -1,5 +1,6 @@
 """Owns the public functions: they return values, raise BertuneError, and print nothing."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def training(
 ) -> Iterator[Event]:
     """What `train` does, as a generator of events for a caller that shows them."""
     resolved = resolve_source(source, overrides, labels)
-    folder = _run_folder(source, out, resume) or Path("runs") / resolved.name
+    folder = Path(os.path.abspath(_run_folder(source, out, resume) or Path("runs") / resolved.name))
     for event in fit(resolved, folder, resume):
         if isinstance(event, Finished):
             write_report(event.run)
@@ -69,7 +70,7 @@ def load(source: Run | str | Path, *, overrides: Overrides = None) -> Model:
 
 def evaluate(source: Run | Model | str | Path, data: object, *, overrides: Overrides = None) -> Evaluation:
     """Scores of a trained model on a labelled file or table. Raises InputError."""
-    model = source if isinstance(source, Model) else load(source, overrides=overrides)
+    model = _model(source, overrides)
     table, columns, _ = model.open(data, need_label=True)
     return model.evaluate(table, columns)
 
@@ -79,10 +80,17 @@ def predict(
 ) -> list[Any]:
     """Predictions for a list of texts or pairs, or for every row of a file or table, in order; None for a row
     without text. Raises InputError."""
-    model = source if isinstance(source, Model) else load(source, overrides=overrides)
-    if isinstance(data, list | tuple) and not (data and isinstance(data[0], Mapping)):
-        return model.predict(data)
-    table, columns, _ = model.open(data, need_label=False)
+    model = _model(source, overrides)
+    source_of_rows: object = data
+    if (
+        not isinstance(data, str | Path)
+        and not hasattr(data, "columns")
+        and not hasattr(data, "column_names")
+    ):
+        source_of_rows = items = list(data)
+        if not items or not isinstance(items[0], Mapping):
+            return model.predict(items)
+    table, columns, _ = model.open(source_of_rows, need_label=False)
     return [prediction for _, prediction in model.stream(table, columns)]
 
 
@@ -102,3 +110,11 @@ def _run_folder(source: object, out: str | Path | None, resume: bool) -> Path | 
             f"{source} is a run: continue it with --resume, or repeat it in another folder with --out"
         )
     return Path(source) if out is None else Path(out)
+
+
+def _model(source: Run | Model | str | Path, overrides: Overrides) -> Model:
+    if not isinstance(source, Model):
+        return load(source, overrides=overrides)
+    if overrides:
+        raise ConfigError("this model is loaded already: give the overrides to bertune.load")
+    return source

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import Config, resolve
-from bertune.data.columns import Columns, choose_columns
+from bertune.data.columns import Columns, cell_text, choose_columns
 from bertune.data.memory import table_from_memory
 from bertune.data.rows import Row
 from bertune.data.tables import Table, open_table
-from bertune.errors import DataError
+from bertune.errors import ConfigError, DataError, InputError
 from bertune.infer import STREAM_CHUNK, Outcome, Predictor, chunks, plain
 from bertune.metrics.scores import Scores
 from bertune.model_folder import LoadedModel, load
@@ -71,7 +71,7 @@ class Model:
         wanted = len(self.text_columns)
         rows = []
         for number, item in enumerate(texts):
-            parts = (item,) if isinstance(item, str) else tuple(item)
+            parts = tuple(item) if isinstance(item, list | tuple) else (item,)
             if len(parts) != wanted or not all(isinstance(part, str) for part in parts):
                 needs = "a text" if wanted == 1 else "a pair of texts"
                 raise DataError(f"item {number} of the list is {item!r}; this model takes {needs}")
@@ -155,20 +155,37 @@ class Model:
 def load_model(source: Run | str | Path, overrides: Mapping[str, Any] | None = None) -> Model:
     """The model of a run, or of a model folder. Raises ModelError, InputError."""
     folder = source.path if isinstance(source, Run) else Path(source)
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} does not exist or is no folder: give a run folder, or a model folder in one"
+        )
     if (folder / "manifest.json").is_file():
         folder = folder / "model"
     settings = {key: dict(values) for key, values in (overrides or {}).items()}
     own = {
-        key: str(settings.get(section, {}).pop(name))
-        for key, (section, name) in {
-            "task.name": ("task", "name"),
-            "model.head": ("model", "head"),
-        }.items()
+        key: str(settings[section].pop(name))
+        for key, section, name in (("task.name", "task", "name"), ("model.head", "model", "head"))
         if name in settings.get(section, {})
     }
+    if "reader" in settings.get("data", {}):
+        own["data.reader"] = str(settings["data"]["reader"])
+    fixed = [
+        f"{section}.{key}"
+        for section, values in settings.items()
+        for key in values
+        if section != "machine" and (section, key) not in _FREE_TO_CHOOSE
+    ]
+    resolve(settings)  # an unknown or impossible setting is said first
+    if fixed:
+        raise ConfigError(f"{fixed[0]} was settled when the model was trained and cannot be changed now")
     loaded = load(folder, own)
     return Model(loaded, resolve({"data": loaded.contract.reading}, settings))
 
 
+_FREE_TO_CHOOSE = {
+    ("data", key) for key in ("text", "label", "id", "header", "delimiter", "quoting", "encoding", "reader")
+}
+
+
 def _has_text(row: Row, columns: Columns) -> bool:
-    return all(str(row.values.get(column) or "").strip() for column in columns.text)
+    return all(cell_text(row, column).strip() for column in columns.text)

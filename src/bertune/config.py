@@ -225,7 +225,10 @@ def parse_overrides(pairs: Iterable[str]) -> Settings:
 def nested(overrides: Mapping[str, Any] | None) -> Settings:
     """`{"train.epochs": 3}` or `{"train": {"epochs": 3}}` as nested settings."""
     settings: Settings = {}
-    for key, value in (overrides or {}).items():
+    overrides = {} if overrides is None else overrides
+    if not isinstance(overrides, Mapping) or not all(isinstance(key, str) for key in overrides):
+        raise ConfigError(f'overrides are a dict, as in {{"train.epochs": 3}}; given was {overrides!r}')
+    for key, value in overrides.items():
         section, dot, name = key.partition(".")
         if dot:
             settings.setdefault(section, {})[name] = value

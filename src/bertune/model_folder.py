@@ -14,7 +14,7 @@ from torch import nn
 
 from bertune.config import ModelConfig, TaskConfig
 from bertune.data.columns import Columns
-from bertune.errors import ModelError
+from bertune.errors import ConfigError, ModelError
 from bertune.nn import model as nn_model
 from bertune.nn.heads import StandardHead
 from bertune.nn.model import TextModel
@@ -39,7 +39,7 @@ class Contract:
     columns: Columns  # as in the training file; used again where a file has the same
     reading: dict[str, Any]  # the data settings the user gave, such as header and quoting
     head: str = "auto"
-    own_files: dict[str, str] | None = None  # sha256 by path of the user's own task and head files
+    own_files: dict[str, str] | None = None  # sha256 by path of the user's own task, head and reader
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,12 @@ def new_model(pretrained: Pretrained, config: ModelConfig, task: Task, labels: L
 
 def own_head(name: str, standard: StandardHead, hf_config: Any) -> nn.Module:
     """The module that `model.head` names, with the outputs the task needs."""
-    make_head = exported(load_registered("head", name), "HEAD")
-    head = make_head(hf_config.hidden_size, standard.num_outputs, nn_model.hidden_dropout(hf_config))  # type: ignore[operator]
-    assert isinstance(head, nn.Module), f"HEAD of {name} must make a torch.nn.Module"
+    make_head: Any = exported(load_registered("head", name), "HEAD")
+    if not callable(make_head):
+        raise ConfigError(f"model.head={name}: HEAD must be a class or function; it is {make_head!r}")
+    head = make_head(hf_config.hidden_size, standard.num_outputs, nn_model.hidden_dropout(hf_config))
+    if not isinstance(head, nn.Module):
+        raise ConfigError(f"model.head={name}: HEAD must make a torch.nn.Module; it made {head!r}")
     return head
 
 
@@ -108,6 +111,7 @@ def load(folder: Path, own: Mapping[str, str] | None = None) -> LoadedModel:
             name=_own_file(contract, contract.task.name, "task.name", own), **contract.task.options
         ),
         head=_own_file(contract, contract.head, "model.head", own),
+        reading=contract.reading | _own_reader(contract, own),
     )
     task = make_task(contract.task)
     standard = task.head(contract.labels)
@@ -120,9 +124,9 @@ def load(folder: Path, own: Mapping[str, str] | None = None) -> LoadedModel:
     return LoadedModel(model, Tokenizer(folder), task, contract)
 
 
-def own_files(task: TaskConfig, head: str) -> dict[str, str]:
-    """sha256 of the user's own code files, so that another version is noticed."""
-    return {name: _sha256(Path(name)) for name in (task.name, head) if name.endswith(".py")}
+def own_files(*names: str) -> dict[str, str]:
+    """sha256 of the user's own code files among `names`, so that another version is noticed."""
+    return {name: _sha256(Path(name)) for name in names if name.endswith(".py")}
 
 
 def read_contract(folder: Path) -> Contract:
@@ -183,6 +187,15 @@ def _own_file(contract: Contract, name: str, key: str, own: Mapping[str, str]) -
             f"{key}={given} is not the file this model was made with ({name}): its contents differ"
         )
     return given
+
+
+def _own_reader(contract: Contract, own: Mapping[str, str]) -> dict[str, str]:
+    """The reader to use: a file need not be of the training file's kind, so one's own is not asked for."""
+    name = contract.reading.get("reader", "auto")
+    given = own.get("data.reader")
+    if given is not None and given.endswith(".py"):
+        return {"reader": _own_file(contract, name, "data.reader", own) if name.endswith(".py") else given}
+    return {"reader": given or ("auto" if name.endswith(".py") else name)}
 
 
 def _sha256(path: Path) -> str:

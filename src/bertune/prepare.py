@@ -76,11 +76,11 @@ def prepare(source: Source) -> Prepared:
     """Reads, checks and encodes a source. Raises the first InputError met; nothing is written."""
     config = source.config
     task = make_task(config.task)
+    examples, columns, notes = _read_all(source, task)
+    labels = task.labels(examples["train"])
     pretrained = find_pretrained(config.model.name)
     tokenizer = Tokenizer(pretrained.folder)
     limit = _limit(pretrained, tokenizer)
-    examples, columns, notes = _read_all(source, task)
-    labels = task.labels(examples["train"])
     if "validation" not in examples:
         examples, note = _split_off(examples, config)
         notes.append(note)
@@ -132,6 +132,11 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
         columns, new = choose_columns(table, config.data, task.text_names, task.label_names, need_label=True)
         notes += [note for note in (*table.notes, *new) if note not in notes]
         chosen = chosen or columns
+        if len(columns.text) != len(chosen.text):
+            raise DataError(
+                f"{table.name}: its text is {' and '.join(columns.text)}, but that of the training file is "
+                f"{' and '.join(chosen.text)}: single texts and pairs do not go together. Say data.text=…"
+            )
         examples[split] = read_examples(
             table, task, columns, config.train.examples if split == "train" else None
         )

@@ -19,6 +19,10 @@ from safetensors import SafetensorError
 from bertune.config import Config, nested, read_toml, resolve
 from bertune.errors import InputError, ResourceError, RunBusyError, RunExistsError
 
+_CANNOT_BE_WRITTEN = {
+    errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+    errno.ENAMETOOLONG, errno.EBUSY,
+}  # fmt: skip
 FORMAT = 1  # raised when the layout changes; readers accept every earlier number
 JsonObject = dict[str, Any]
 
@@ -164,16 +168,18 @@ def refuse_existing(path: Path) -> None:
 
 
 def _exists(path: Path) -> RunExistsError:
+    if not (path / "manifest.json").is_file():
+        return RunExistsError(
+            f"{path} exists already and holds no run; it is left as it is. Give another --out"
+        )
     return RunExistsError(
-        f"{path} exists already and is left as it is. Either choose another folder with --out, "
+        f"{path} exists already and is left as it is. Either give another --out, "
         f"or continue that run with --resume"
     )
 
 
 def _busy(path: Path) -> RunBusyError:
-    return RunBusyError(
-        f"another process is writing {path}. Wait for it, or choose another folder with --out"
-    )
+    return RunBusyError(f"another process is writing {path}. Wait for it, or give another --out")
 
 
 @contextlib.contextmanager
@@ -188,10 +194,8 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"no space left on the disk of {path} ({os.strerror(number)}). Nothing half-written was "
                 f"kept; free some space, or choose another disk with --out"
             ) from error
-        if number in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
-            raise InputError(
-                f"cannot write {path}: {os.strerror(number)}; choose another folder with --out"
-            ) from error
+        if number in _CANNOT_BE_WRITTEN:
+            raise InputError(f"cannot write {path}: {os.strerror(number)}; give another --out") from error
         raise
 
 

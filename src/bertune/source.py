@@ -9,7 +9,7 @@ from typing import Any
 from bertune.config import Config, Settings, nested, read_toml, resolve
 from bertune.data import named
 from bertune.data.memory import table_from_lists, table_from_memory
-from bertune.data.tables import Table
+from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean
 
 SPLITS = ("train", "validation", "test")
@@ -37,12 +37,16 @@ def resolve_source(
             raise ConfigError("labels can be given beside a list of texts only; a file has them in a column")
         return _from_name(str(source), user)
     tables = _memory_tables(source, labels)
+    clash = sorted(set(tables) & set(user.get("data", {})))
+    if clash:
+        raise ConfigError(f"data.{clash[0]} is given twice: as a table and as a setting")
     config = resolve({"data": dict.fromkeys(tables, MEMORY)}, user)
     return Source("memory", MEMORY, config, tables)
 
 
 def _from_name(source: str, user: Settings) -> Source:
     path = Path(source).expanduser()
+    refuse_long_name(path)
     if source in named.names():
         defaults = named.defaults(source)
         return Source(
@@ -57,6 +61,7 @@ def _from_name(source: str, user: Settings) -> Source:
                 f"{path} was trained on data given from Python, which is not in the run; "
                 "go on with bertune.train(data, out=…, resume=True)"
             )
+        _ask_for_code_again(path, config, user)
         return Source(path.name, source, config, {})
     if not path.exists() and not path.suffix:
         raise DataError(
@@ -67,15 +72,26 @@ def _from_name(source: str, user: Settings) -> Source:
     return Source(path.name.split(".")[0], source, _with_absolute_paths(resolve(settings, user)), {})
 
 
+def _ask_for_code_again(run: Path, config: Config, user: Settings) -> None:
+    """Code that a run folder mentions is not executed until the user names it; raises ConfigError."""
+    for section, key in (("task", "name"), ("model", "head"), ("data", "reader")):
+        name = str(getattr(getattr(config, section), key))
+        if name.endswith(".py") and key not in user.get(section, {}):
+            raise ConfigError(
+                f"{run} was made with your own file {name}; name it again: {section}.{key}={name}, "
+                "if it is the file you mean"
+            )
+
+
 def _from_toml(path: Path, user: Settings) -> Source:
     tables = read_toml(path)
     base = tables.pop("source", None)
-    defaults = named.defaults(base) if base is not None else None
+    defaults = named.defaults(str(base)) if base is not None else None
     own = nested(tables)
     for split in SPLITS:
         # A path in a settings file is meant from where the file is, not from where the command runs.
         if own.get("data", {}).get(split):
-            own["data"][split] = str(path.parent / own["data"][split])
+            own["data"][split] = str(path.parent / str(own["data"][split]))
     config = _with_absolute_paths(resolve(defaults.settings if defaults else {}, own, user))
     return Source(path.stem, str(path), config, {}, defaults.notes if defaults else ())
 

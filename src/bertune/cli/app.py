@@ -12,6 +12,7 @@ from bertune.errors import BertuneError
 
 HELP = """Fine-tune a BERT-family encoder on your own texts, trust the result, and put it to work.
 
+\b
   bertune train reviews.csv model.name=minilm     from a file of texts to a run folder with a model
   bertune predict runs/reviews new.csv            what the model says about other texts
 

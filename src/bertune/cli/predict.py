@@ -36,7 +36,7 @@ def predict(
 
     model = api.load(run, overrides=parse_overrides(settings or []))
     lines = _lines(model, data)
-    as_csv = csv_format or (out is not None and out.suffix == ".csv")
+    as_csv = csv_format or (out is not None and out.suffix.lower() == ".csv")
     counts = {"rows": 0, "without_text": 0}
     counted = _counted(lines, counts)
     if out is None:
@@ -65,7 +65,10 @@ def _lines(model: "Model", data: str) -> Iterator[dict[str, Any]]:
     else:
         table, columns, _ = model.open(data, need_label=False)
     for row, prediction in model.stream(table, columns):
-        yield {**row.values, **model.to_json(prediction)}
+        said = model.to_json(prediction)
+        # A column of the user's that has the name of ours is kept beside it, never overwritten.
+        given = {f"{name}_given" if name in said else name: value for name, value in row.values.items()}
+        yield {**given, **said}
 
 
 def _counted(lines: Iterator[dict[str, Any]], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
@@ -80,13 +83,23 @@ def _write(lines: Iterator[dict[str, Any]], file: TextIO, as_csv: bool) -> None:
         for line in lines:
             file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
         return
+    waiting: list[dict[str, Any]] = []
     writer = None
     for line in lines:
-        flat = _flat(line)
-        if writer is None:
-            writer = csv.DictWriter(file, list(flat))
-            writer.writeheader()
-        writer.writerow(flat)
+        waiting.append(_flat(line))
+        if writer is None and line["label"] is None:
+            continue  # its columns are known only from a row that has a prediction
+        writer = writer or _csv_writer(file, waiting[-1])
+        writer.writerows(waiting)
+        waiting = []
+    if waiting:
+        _csv_writer(file, waiting[0]).writerows(waiting)
+
+
+def _csv_writer(file: TextIO, row: dict[str, Any]) -> "csv.DictWriter[str]":
+    writer = csv.DictWriter(file, list(row), extrasaction="ignore")
+    writer.writeheader()
+    return writer
 
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Owns how results look in a terminal: plain words and aligned tables, the same with and without colour."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,12 +15,18 @@ MOST_LABELS = 12
 
 def messages() -> Console:
     """Where human text goes: stderr."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _console(stderr=True)
 
 
 def results() -> Console:
     """Where results go: stdout."""
-    return Console(highlight=False, soft_wrap=True)
+    return _console(stderr=False)
+
+
+def _console(stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    # In a file or a pipe nothing is cut to the width of a screen that is not there.
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else 200)
 
 
 def say(console: Console, text: str, style: str = "") -> None:

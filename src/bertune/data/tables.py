@@ -33,6 +33,7 @@ def open_table(source: str | Path, options: DataConfig, known_names: Collection[
     that is missing, empty, of no known format or broken at its start; `rows` raises it for what follows.
     """
     path = Path(source)
+    refuse_long_name(path)
     if not path.exists():
         raise DataError(_missing(path))
     reader = _reader(path, options)
@@ -58,6 +59,16 @@ def open_table(source: str | Path, options: DataConfig, known_names: Collection[
             f"{reader.__file__}: read() must yield bertune.data.rows.Row; it yielded a {type(first).__name__}"
         )
     return Table(str(source), tuple(first.values), has_header, rows, notes)
+
+
+def refuse_long_name(path: Path) -> None:
+    """Raises DataError where a text stands in the place of a file's name."""
+    try:
+        path.exists()
+    except OSError as error:
+        raise DataError(
+            f'"{str(path)[:40]}…" cannot be the name of a file ({error.strerror}); give a file, not a text'
+        ) from error
 
 
 def open_lines(stream: TextIO, name: str, text_columns: tuple[str, ...]) -> Table:

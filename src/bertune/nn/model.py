@@ -197,17 +197,21 @@ def _load_weights(auto: Any, folder: Path, config: Any) -> Any:
             use_safetensors=True,
             dtype=torch.float32,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # a head for other labels is replaced; the encoder is checked below
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the weights in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+    mismatched = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
     lost = sorted(
-        key for key in info["missing_keys"] if re.search(r"\.(layer|layers|embeddings)\.", f".{key}")
+        key
+        for key in {*info["missing_keys"], *mismatched}
+        if re.search(r"\.(layer|layers|embeddings)\.", f".{key}")
     )
     if lost:
         raise ModelError(
-            f"the weights in {folder} lack {len(lost)} parameters of the encoder, such as {lost[0]}: "
-            "they belong to another architecture than config.json names"
+            f"the weights in {folder} do not fit {len(lost)} parameters of the encoder, such as {lost[0]}: "
+            "they belong to another architecture than config.json describes"
         )
     return hf
 

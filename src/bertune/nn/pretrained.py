@@ -1,10 +1,12 @@
 """Owns finding a pretrained encoder: the packaged one, a folder, or the hub. No pickles, no remote code."""
 
+import contextlib
 import hashlib
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bertune.errors import ModelError
 
@@ -87,17 +89,14 @@ def _local(name: str, folder: Path) -> Pretrained:
 
 
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    HTTPError: type[Exception] = vars(errors)["HTTPError"]  # of whichever library the hub's client uses
 
     try:
-        folder = Path(snapshot_download(name, allow_patterns=_WANTED))
+        with _no_progress_bars():
+            folder = Path(snapshot_download(name, allow_patterns=_WANTED))
     except HFValidationError as error:
         raise ModelError(
             f"model.name={name}: there is no such folder, and it is no hub name. {OFFLINE_HELP}"
@@ -108,9 +107,10 @@ def _from_hub(name: str) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(
-            f"model.name={name}: there is no such folder here and no such model on the hub"
+            f"model.name={name}: there is no such folder here, and on the hub there is no such model, or it "
+            f"is private: look at the spelling (owner/name), or log in with `hf auth login`. {OFFLINE_HELP}"
         ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (HTTPError, OSError, ValueError) as error:  # ValueError: an answer that is no JSON
         raise ModelError(
             f"model.name={name}: there is no such folder, it is not in the hub cache, and the hub cannot be "
             f"reached ({type(error).__name__}). {OFFLINE_HELP}"
@@ -120,3 +120,19 @@ def _from_hub(name: str) -> Path:
             f"model.name={name}: the hub has no model.safetensors for it, and bertune reads no other weights"
         )
     return folder
+
+
+@contextlib.contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """The library prints nothing, so neither may what it calls."""
+    from huggingface_hub import utils
+
+    bars: Any = utils
+    if bars.are_progress_bars_disabled():
+        yield
+        return
+    bars.disable_progress_bars()
+    try:
+        yield
+    finally:
+        bars.enable_progress_bars()

@@ -12,6 +12,7 @@ from torch import Tensor
 from bertune.config import TaskConfig, validated
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
 from bertune.registry import exported, load
@@ -77,5 +78,10 @@ class Task(Protocol):
 def make_task(config: TaskConfig) -> Task:
     """The task that a configuration names, with its options checked. Raises ConfigError."""
     module = load("task", config.name)
-    task_class: type[Task] = exported(module, "TASK")  # type: ignore[assignment]
-    return task_class(validated(task_class.Options, config.options, prefix="task."))
+    task_class: Any = exported(module, "TASK")
+    if not (isinstance(task_class, type) and hasattr(task_class, "Options")):
+        raise ConfigError(
+            f"{module.__file__}: TASK must be a class like bertune.tasks.Task; it is {task_class!r}"
+        )
+    task: Task = task_class(validated(task_class.Options, config.options, prefix="task."))
+    return task

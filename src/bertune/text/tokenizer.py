@@ -10,6 +10,9 @@ import numpy as np
 from bertune.errors import ModelError
 from bertune.text.sequences import Sequence
 
+# Without any of these transformers makes up a vocabulary in which every word is unknown.
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+
 
 class Tokenizer:
     """A Hugging Face tokenizer, from a model folder."""
@@ -17,6 +20,11 @@ class Tokenizer:
     def __init__(self, folder: Path) -> None:
         from transformers import AutoTokenizer
 
+        if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+            raise ModelError(
+                f"{folder} has no vocabulary, so no text could be read: it needs tokenizer.json, or "
+                "vocab.txt beside a config.json that names the model_type"
+            )
         try:
             self.hf: Any = AutoTokenizer.from_pretrained(str(folder))
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -107,7 +107,7 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
         columns=prepared.columns,
         reading=reading,
         head=config.model.head,
-        own_files=own_files(config.task, config.model.head),
+        own_files=own_files(config.task.name, config.model.head, config.data.reader),
     )
     return LoadedModel(model, prepared.encoder.tokenizer, prepared.encoder.task, contract)
 

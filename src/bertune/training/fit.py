@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from bertune.config import Config
 from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
 from bertune.model_folder import new_model
 from bertune.nn.blocks import freeze
@@ -37,6 +38,7 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
     if not is_resumed:
         refuse_existing(out)
     elif open_run(out).manifest["status"] == "complete":
+        _refuse_changes(Run(out), _changed_settings(Run(out), source.config))
         yield Finished(Run(out))
         return
     best_by(source.config.train.best_by, make_task(source.config.task))
@@ -83,18 +85,25 @@ def _plan(prepared: Prepared) -> Plan:
 
 def _refuse_other_work(run: Run, prepared: Prepared, manifest: dict[str, Any]) -> None:
     """Raises ConfigError when a resumed run would go on with other settings or other data."""
-    before, now = run.config.to_settings(), prepared.config.to_settings()
-    changed = [
-        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is {now.get(section, {}).get(key)!r}"
+    changed = _changed_settings(run, prepared.config)
+    for split, now in manifest["data"]["splits"].items():
+        if run.manifest["data"]["splits"].get(split, {}).get("sha256") != now["sha256"]:
+            changed.append(f"the {split} data ({now['source']}) has changed since")
+    _refuse_changes(run, changed)
+
+
+def _changed_settings(run: Run, config: Config) -> list[str]:
+    before, now = run.config.to_settings(), config.to_settings()
+    return [
+        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is {now[section].get(key)!r}"
         for section in now
         if section != "machine"
         for key in sorted({*before.get(section, {}), *now[section]})
         if before.get(section, {}).get(key) != now[section].get(key)
     ]
-    for split, now_data in manifest["data"]["splits"].items():
-        data = run.manifest["data"]["splits"].get(split, {})
-        if data.get("sha256") != now_data["sha256"]:
-            changed.append(f"the {split} data ({now_data['source']}) has changed since")
+
+
+def _refuse_changes(run: Run, changed: list[str]) -> None:
     if changed:
         raise ConfigError(
             f"{run.path} cannot be resumed with other settings or data: {'; '.join(changed)}. "
