@@ -9,7 +9,7 @@ from bertune.config import Config, resolve
 from bertune.data.columns import Columns, cell_text, choose_columns
 from bertune.data.memory import table_from_memory
 from bertune.data.rows import Row
-from bertune.data.tables import Table, open_table
+from bertune.data.tables import Table, file_suffix, open_table
 from bertune.errors import ConfigError, DataError, InputError
 from bertune.infer import STREAM_CHUNK, Outcome, Predictor, chunks, plain
 from bertune.metrics.scores import Scores
@@ -41,6 +41,8 @@ class Model:
         self.config = config
         self._task = loaded.task
         self._contract = loaded.contract
+        given = config.data.model_fields_set
+        self._reading = {k: v for k, v in loaded.contract.reading.items() if k != "suffix" and k not in given}
         machine = make_machine(config.machine)
         model = loaded.model.to(machine.device)
         self._predictor = Predictor(model, loaded.task, loaded.labels, machine, machine.infer_precision)
@@ -110,6 +112,8 @@ class Model:
         """A table and its columns: the training file's where it has them, else inferred."""
         data = self.config.data
         if isinstance(source, str | Path):
+            if file_suffix(source) == self._contract.reading.get("suffix"):
+                data = data.model_copy(update=self._reading)
             table = open_table(source, data, known_column_names(self._task, self._contract.columns))
         else:
             table = table_from_memory(source)
@@ -178,8 +182,7 @@ def load_model(source: Run | str | Path, overrides: Mapping[str, Any] | None = N
     resolve(settings)  # an unknown or impossible setting is said first
     if fixed:
         raise ConfigError(f"{fixed[0]} was settled when the model was trained and cannot be changed now")
-    loaded = load(folder, own)
-    return Model(loaded, resolve({"data": loaded.contract.reading}, settings))
+    return Model(load(folder, own), resolve(settings))
 
 
 _FREE_TO_CHOOSE = {

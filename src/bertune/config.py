@@ -152,9 +152,9 @@ class TrainConfig(Section):
 class OptimizerConfig(Section):
     """AdamW with bias correction (Loshchilov & Hutter 2019)."""
 
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.999, ge=0, lt=1)
-    eps: float = Field(1e-8, gt=0)
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the mean of gradients")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean of squared gradients")
+    eps: float = Field(1e-8, gt=0, description="added to the root of the second moment")
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
 
 

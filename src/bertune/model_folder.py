@@ -37,7 +37,7 @@ class Contract:
     labels: Labels
     max_length: int
     columns: Columns  # as in the training file; used again where a file has the same
-    reading: dict[str, Any]  # the data settings the user gave, such as header and quoting
+    reading: dict[str, Any]  # how the training file was read, and its suffix: used again for files like it
     head: str = "auto"
     own_files: dict[str, str] | None = None  # sha256 by path of the user's own task, head and reader
 
@@ -176,9 +176,7 @@ def _own_file(contract: Contract, name: str, key: str, own: Mapping[str, str]) -
         return name
     given = own.get(key)
     if given is None:
-        raise ModelError(
-            f"this model was made with your own file {name}; name it again: {key}={Path(name).name}"
-        )
+        raise ModelError(f"this model was made with your own file {name}; name it again: {key}={name}")
     if not Path(given).is_file():
         raise ModelError(f"{key}={given}: there is no such file")
     expected = (contract.own_files or {}).get(name)

@@ -14,6 +14,11 @@ from bertune.errors import ConfigError, DataError, did_you_mean
 
 SPLITS = ("train", "validation", "test")
 MEMORY = "<memory>"
+_CODE = (
+    ("task", "name"),
+    ("model", "head"),
+    ("data", "reader"),
+)  # settings that may name a file of one's own
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def _from_name(source: str, user: Settings) -> Source:
 
 def _ask_for_code_again(run: Path, config: Config, user: Settings) -> None:
     """Code that a run folder mentions is not executed until the user names it; raises ConfigError."""
-    for section, key in (("task", "name"), ("model", "head"), ("data", "reader")):
+    for section, key in _CODE:
         name = str(getattr(getattr(config, section), key))
         if name.endswith(".py") and key not in user.get(section, {}):
             raise ConfigError(
@@ -92,6 +97,10 @@ def _from_toml(path: Path, user: Settings) -> Source:
         # A path in a settings file is meant from where the file is, not from where the command runs.
         if own.get("data", {}).get(split):
             own["data"][split] = str(path.parent / str(own["data"][split]))
+    for section, key in (*_CODE, ("model", "name")):
+        beside = path.parent / str(own.get(section, {}).get(key, ""))
+        if own.get(section, {}).get(key) and (beside.is_dir() or beside.suffix == ".py"):
+            own[section][key] = str(beside)
     config = _with_absolute_paths(resolve(defaults.settings if defaults else {}, own, user))
     return Source(path.stem, str(path), config, {}, defaults.notes if defaults else ())
 
@@ -105,10 +114,13 @@ def _with_absolute_paths(config: Config) -> Config:
     }
     if data.get("train") is None:
         raise ConfigError("there is nothing to train on: give a data file as SOURCE, or data.train=FILE")
-    model = config.model
-    if Path(model.name).expanduser().is_dir():
-        model = model.model_copy(update={"name": os.path.abspath(Path(model.name).expanduser())})
-    return config.model_copy(update={"data": config.data.model_copy(update=data), "model": model})
+    sections: dict[str, Any] = {"data": config.data.model_copy(update=data)}
+    for section, key in (*_CODE, ("model", "name")):
+        now = sections.get(section, getattr(config, section))
+        path = Path(getattr(now, key)).expanduser()
+        if path.suffix == ".py" or path.is_dir():
+            sections[section] = now.model_copy(update={key: os.path.abspath(path)})
+    return config.model_copy(update=sections)
 
 
 def _memory_tables(source: object, labels: Sequence[object] | None) -> dict[str, Table]:

@@ -132,8 +132,8 @@ def test_a_hub_that_cannot_be_reached_costs_no_run_folder(hub: PretendHub, tmp_p
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("tiny/absent", ["no such folder", "no such model on the hub"]),
-        ("tiny/private", ["no such model on the hub"]),
+        ("tiny/absent", ["no such folder", "no such model", "spelling"]),
+        ("tiny/private", ["private", "hf auth login"]),
         ("tiny/gated", ["permission", "hf auth login"]),
         ("tiny/pickled", ["model.safetensors", "no other weights"]),
         ("tiny/bare", ["model.safetensors"]),

@@ -1,9 +1,11 @@
 """Owns the command line as a whole: its verbs, its exit codes, and how an error is said."""
 
 import contextlib
+import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
@@ -28,6 +30,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"bertune {importlib.metadata.version('bertune')}")
+        raise typer.Exit
+
+
+@app.callback(help=HELP)
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("train")(train.train)
 app.command("check")(check.check)
 app.command("evaluate")(evaluate.evaluate)

@@ -53,7 +53,8 @@ def predict(
             f"{model.num_truncated:,} texts are longer than the model was trained on and were truncated",
         )
     where = "" if out is None else f" into {out}"
-    show.say(console, f"{counts['rows']:,} rows{where}", "dim")
+    rows = "1 row" if counts["rows"] == 1 else f"{counts['rows']:,} rows"
+    show.say(console, f"{rows}{where}", "dim")
 
 
 def _lines(model: "Model", data: str) -> Iterator[dict[str, Any]]:

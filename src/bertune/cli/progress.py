@@ -56,7 +56,7 @@ class TrainingView:
                 for text in prepared.warnings:
                     show.warn(self._console, text)
             case Started(run, manifest, resumed_at):
-                self._started(str(run.path), manifest, resumed_at)
+                self._started(show.short(run.path), manifest, resumed_at)
             case Stepped(step, total):
                 self._recent.append((step.seconds, step.examples, step.loss))
                 self._stepped(step.number, step.lr, total)

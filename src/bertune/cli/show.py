@@ -1,7 +1,9 @@
 """Owns how results look in a terminal: plain words and aligned tables, the same with and without colour."""
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -91,6 +93,12 @@ def class_table(details: Mapping[str, Any]) -> Table:
         values = (number(row[key]) for key in ("precision", "recall", "f1"))
         table.add_row(Text(row["label"]), *values, f"{row['support']:,}")
     return table
+
+
+def short(path: Path) -> str:
+    """A path as one would type it here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 def number(value: float | None) -> str:

@@ -1,11 +1,14 @@
 """`bertune train`: from a source to a run folder."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bertune.cli.arguments import AsJson, Settings, print_json
+
+if TYPE_CHECKING:
+    from bertune.config import Config
 
 Source = Annotated[
     str,
@@ -59,8 +62,16 @@ def train(
         f"{timings['train_examples_per_second']:,.0f} texts/s, {timings['total_seconds']:,.0f} s in all\n",
     )
     show.results().print(show.score_table(manifest["scores"]))
-    show.say(console, f"\nmodel    {run.model_path}\nreport   {run.path / 'report' / 'index.html'}")
-    show.say(console, f"use it   bertune predict {run.path} FILE")
+    folder = show.short(run.path)
+    again = "".join(f" {setting}" for setting in own_code(run.config))
+    show.say(console, f"\nmodel    {folder}/model\nreport   {folder}/report/index.html")
+    show.say(console, f"use it   bertune predict {folder} FILE{again}")
+
+
+def own_code(config: "Config") -> list[str]:
+    """The settings that name a user's own code in a model, as they must be given again to use it."""
+    named = {"task.name": config.task.name, "model.head": config.model.head}
+    return [f"{key}={name}" for key, name in named.items() if name.endswith(".py")]
 
 
 def _as_json(path: str, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -194,8 +194,17 @@ def _seen(table: Table, first: Row) -> str:
     lines = [f"\n  {column} = {_shown(value)}" for column, value in values[:12]]
     if len(values) > 12:
         lines.append(f"\n  … ({len(values)} in all)")
-    doubt = "" if table.has_header else "\nIf these are the names of the columns, say data.header=true."
+    cells = [str(value).strip() for _, value in values]
+    doubt = ""
+    if not table.has_header and _could_be_names(cells):
+        doubt = (
+            f"\nIf these are the names of the columns, use them: data.text={cells[0]} data.label={cells[-1]}"
+        )
     return f"Columns, and what the first row has in them:{''.join(lines)}{doubt}"
+
+
+def _could_be_names(cells: list[str]) -> bool:
+    return len(set(cells)) == len(cells) and all(0 < len(c) <= 30 and not c.isnumeric() for c in cells)
 
 
 def _quoted(names: Sequence[str]) -> list[str]:

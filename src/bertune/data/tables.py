@@ -61,6 +61,13 @@ def open_table(source: str | Path, options: DataConfig, known_names: Collection[
     return Table(str(source), tuple(first.values), has_header, rows, notes)
 
 
+def file_suffix(path: str | Path) -> str:
+    """The ending that tells a file's format, in small letters and without .gz; empty where there is none."""
+    suffixes = [suffix.casefold() for suffix in Path(path).suffixes]
+    packed = suffixes[-1:] == [".gz"]
+    return "".join(suffixes[:-1][-1:] if packed else suffixes[-1:])
+
+
 def refuse_long_name(path: Path) -> None:
     """Raises DataError where a text stands in the place of a file's name."""
     try:
@@ -102,9 +109,7 @@ def _reader(path: Path, options: DataConfig) -> ModuleType:
         return registry.load("reader", options.reader)
     if not path.is_file():
         raise DataError(_no_file(path))
-    suffixes = [suffix.casefold() for suffix in path.suffixes]
-    packed = suffixes[-1:] == [".gz"]
-    suffix = "".join(suffixes[:-1][-1:] if packed else suffixes[-1:])
+    suffix = file_suffix(path)
     known: list[str] = []
     for name in registry.names("reader"):
         reader = registry.load("reader", name)

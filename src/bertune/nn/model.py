@@ -132,6 +132,7 @@ def length_limit(config: Any) -> int | None:
     return int(limit) - offset
 
 
+_POOLED = {"bert", "roberta", "xlm-roberta", "camembert"}
 _POSITIONS_AFTER_PADDING = {
     "roberta",
     "xlm-roberta",
@@ -166,11 +167,15 @@ def build(pretrained: Pretrained, config: Any, head: StandardHead | nn.Module) -
     if isinstance(head, StandardHead) and head.problem_type:
         config.problem_type = head.problem_type
     auto = getattr(transformers, auto_class)
+    # A head of one's own sits on the hidden states: a pooler would be carried along and never trained.
+    options = (
+        {"add_pooling_layer": False} if auto_class == "AutoModel" and config.model_type in _POOLED else {}
+    )
     with _quiet_transformers():
         if pretrained.weights == "random":
-            hf = auto.from_config(config)
+            hf = auto.from_config(config, **options)
         else:
-            hf = _load_weights(auto, pretrained.folder, config)
+            hf = _load_weights(auto, pretrained.folder, config, options)
     hf = hf.float()
     return StandardModel(hf) if isinstance(head, StandardHead) else OwnHeadModel(hf, head)
 
@@ -189,7 +194,7 @@ def load(folder: Path, head: StandardHead | nn.Module) -> TextModel:
     return model.eval()
 
 
-def _load_weights(auto: Any, folder: Path, config: Any) -> Any:
+def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any]) -> Any:
     try:
         hf, info = auto.from_pretrained(
             str(folder),
@@ -199,6 +204,7 @@ def _load_weights(auto: Any, folder: Path, config: Any) -> Any:
             trust_remote_code=False,
             ignore_mismatched_sizes=True,  # a head for other labels is replaced; the encoder is checked below
             output_loading_info=True,
+            **options,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the weights in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error

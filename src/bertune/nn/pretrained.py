@@ -113,7 +113,7 @@ def _from_hub(name: str) -> Path:
     except (HTTPError, OSError, ValueError) as error:  # ValueError: an answer that is no JSON
         raise ModelError(
             f"model.name={name}: there is no such folder, it is not in the hub cache, and the hub cannot be "
-            f"reached ({type(error).__name__}). {OFFLINE_HELP}"
+            f"reached. {OFFLINE_HELP}"
         ) from error
     if not any(folder.glob("*.safetensors")):
         raise ModelError(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from bertune.data.tables import file_suffix
 from bertune.errors import Interrupted
 from bertune.infer import Outcome, Predictor, plain
 from bertune.model_folder import Contract, LoadedModel, own_files, save
@@ -49,7 +50,8 @@ def finish(
         found = trainee.task.score(outcome.predictions, part.examples, prepared.encoder.labels)
         scores[name], details[name] = found.values, found.details
         new = [f"{name}: {w}" for w in trainee.task.warnings(outcome.predictions, prepared.encoder.labels)]
-        yield from (Warned(text) for text in new)
+        if name != "validation":  # of the validation texts it was said when they were last evaluated
+            yield from (Warned(text) for text in new)
         warnings += new
         writer.write_predictions(name, prediction_lines(part.examples, outcome))
     save(writer.run.model_path, loaded_model(prepared, trainee.model))
@@ -98,14 +100,14 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
     """The trained model with all that its folder records."""
     config = prepared.config
     reading = config.data.model_dump(
-        include={"header", "delimiter", "quoting", "encoding", "reader"}, exclude_defaults=True
+        include={"delimiter", "quoting", "encoding", "reader"}, exclude_defaults=True
     )
     contract = Contract(
         task=config.task,
         labels=prepared.encoder.labels,
         max_length=prepared.encoder.max_length,
         columns=prepared.columns,
-        reading=reading,
+        reading=reading | {"suffix": file_suffix(config.data.train or "")},
         head=config.model.head,
         own_files=own_files(config.task.name, config.model.head, config.data.reader),
     )
