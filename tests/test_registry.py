@@ -144,10 +144,10 @@ def test_a_users_own_file_is_named_in_the_settings_and_works(here: Path, own: Ow
 def test_a_run_made_with_ones_own_file_asks_for_it_again(here: Path, own: Own) -> None:
     said = predict(own)
     assert said.code == 3
-    assert said.err.count("error:") == 1 and own.given in said.err
+    assert said.err.count("error:") == 1 and f"{own.setting}=" in said.err and own.file in said.err
     assert not is_executed(here, own), "code that only a run names must not be executed"
     labelled = bertune("evaluate", "run", own.data)
-    assert labelled.code == 3 and own.given in labelled.err
+    assert labelled.code == 3 and f"{own.setting}=" in labelled.err
     assert not is_executed(here, own)
 
 
@@ -189,7 +189,7 @@ def test_a_run_given_as_source_does_not_execute_the_code_it_names(here: Path, ow
     """A folder somebody sent is data: repeating or resuming it asks for the file as predicting does."""
     said = bertune("train", "run", "--out", "again")
     assert not is_executed(here, own)
-    assert said.code == 3 and own.given in said.err
+    assert said.code == 3 and f"{own.setting}=" in said.err and own.file in said.err
     bertune("train", "run", own.given, "--out", "again").fine()
 
 

@@ -217,6 +217,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place, synced to disk, when the block succeeds."""
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
     staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with disk_errors(path.parent):
@@ -225,7 +227,8 @@ def replacing(path: Path) -> Iterator[Path]:
             staging.replace(path)
             sync(path.parent)
     finally:
-        staging.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was never made, or has taken its place
+            staging.unlink()
 
 
 def sync(path: Path) -> None:

@@ -91,12 +91,19 @@ def _ask_for_code_again(run: Path, config: Config, user: Settings) -> None:
 def _from_toml(path: Path, user: Settings) -> Source:
     tables = read_toml(path)
     base = tables.pop("source", None)
-    defaults = named.defaults(str(base)) if base is not None else None
+    if base is not None and not isinstance(base, str):
+        raise ConfigError(
+            f"{path}: source = {base!r} is no name of a data set. There are: {', '.join(named.names())}"
+        )
+    defaults = named.defaults(base) if base is not None else None
     own = nested(tables)
     for split in SPLITS:
         # A path in a settings file is meant from where the file is, not from where the command runs.
-        if own.get("data", {}).get(split):
-            own["data"][split] = str(path.parent / str(own["data"][split]))
+        file = own.get("data", {}).get(split)
+        if file is not None and not isinstance(file, str):
+            raise ConfigError(f"{path}: data.{split} = {file!r} is no name of a file")
+        if file:
+            own["data"][split] = str(path.parent / file)
     for section, key in (*_CODE, ("model", "name")):
         beside = path.parent / str(own.get(section, {}).get(key, ""))
         if own.get(section, {}).get(key) and (beside.is_dir() or beside.suffix == ".py"):

@@ -150,7 +150,7 @@ def test_a_name_looked_for_in_a_table_without_header_is_found_in_its_first_line(
     path.write_text("opinion,grade\ngood,5\n")
     options = DataConfig.model_validate({"text": "opinon"})
     message = refusal(open_table(path, options, ()), text="opinon")
-    assert 'Did you mean "opinion"?' in message and "data.header=true" in message
+    assert 'Did you mean "opinion"?' in message and "data.text=opinion" in message
 
 
 def test_one_column_cannot_be_used_twice() -> None:

@@ -138,3 +138,13 @@ def test_other_families_run_padded_with_the_logits_of_each_text_alone(family: st
     assert model.why_padded is not None
     with torch.no_grad():
         torch.testing.assert_close(model(batch), one_by_one(model.hf, batch), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", PACKED)
+def test_a_text_that_spells_out_the_padding_token_is_computed_as_hugging_face_computes_it(
+    family: str,
+) -> None:
+    model, batch = standard(family), batch_of((9, 5))
+    batch.ids_T[3] = model.hf.config.pad_token_id  # RoBERTa gives it no position of its own
+    with torch.no_grad():
+        torch.testing.assert_close(model(batch), one_by_one(model.hf, batch), atol=1e-5, rtol=0)

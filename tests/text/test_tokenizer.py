@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertune.errors import ModelError
+from bertune.errors import ModelError, ResourceError
+from bertune.run import disk_errors
 from bertune.text.tokenizer import Tokenizer
 
 SINGLES = [
@@ -125,3 +126,16 @@ def test_a_folder_without_a_tokenizer_is_refused_with_what_it_needs(family: str,
     (tmp_path / "config.json").write_text(json.dumps({"model_type": family}), encoding="utf-8")
     with pytest.raises(ModelError, match=r"tokenizer\.json, or vocab\.txt"):
         Tokenizer(tmp_path)
+
+
+def test_a_disk_too_full_for_the_tokenizer_is_an_error_that_says_so(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with pytest.raises(ResourceError, match="no space left"), disk_errors(tmp_path):
+            tokenizer.save(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
