@@ -153,20 +153,20 @@ def test_one_label_for_every_text_is_called_collapsed(labels: str, num: int) -> 
     assert all('collapsed: every text is predicted as "a"' in warning for warning in warnings)
 
 
-def f1(chosen: str | None) -> float | None:
-    options = {} if chosen is None else {"positive": chosen}
-    probabilities = [{"a": 0.9, "b": 0.1}, {"a": 0.2, "b": 0.8}, {"a": 0.7, "b": 0.3}]
-    predictions = [LabelPrediction(max(p, key=p.__getitem__), p) for p in probabilities]
-    return task(**options).score(predictions, examples(["a", "b", "b"]), ("a", "b"))["f1"]
-
-
-def test_the_positive_label_can_be_chosen_and_is_the_last_by_default() -> None:
-    # "a" is found once and wrongly once; "b" once, and missed once: recall tells them apart from precision.
-    assert f1(None) == f1("b") == pytest.approx(2 / 3)
-    recall_of_a = task(positive="a").score(
-        [LabelPrediction("a", {"a": 0.9, "b": 0.1})] * 2, examples(["a", "b"]), ("a", "b")
-    )
-    assert (recall_of_a["recall"], recall_of_a["precision"]) == (1.0, 0.5)
+@pytest.mark.parametrize(
+    ("options", "precision", "recall"),
+    [({"positive": "a"}, 0.5, 1.0), ({"positive": "b"}, 1.0, 0.5), ({}, 1.0, 0.5)],
+    ids=["a", "b", "the last by default"],
+)
+def test_the_positive_label_is_the_one_that_precision_and_recall_are_about(
+    options: dict[str, str], precision: float, recall: float
+) -> None:
+    # "a" is found once and once wrongly; "b" is found once and missed once.
+    predictions = [LabelPrediction(label, {"a": 0.5, "b": 0.5}) for label in "aba"]
+    for prediction in predictions:
+        prediction.probabilities[prediction.label] = 0.6
+    scores = task(**options).score(predictions, examples(["a", "b", "b"]), ("a", "b"))
+    assert (scores["precision"], scores["recall"]) == (precision, recall)
 
 
 def test_a_positive_label_that_does_not_exist_is_refused_before_training() -> None:

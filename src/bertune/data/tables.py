@@ -74,7 +74,7 @@ def refuse_long_name(path: Path) -> None:
         path.exists()
     except OSError as error:
         raise DataError(
-            f'there is no file "{str(path)[:40]}…", nor can there be ({error.strerror}): give a file, not a text'
+            f'there is no file "{str(path)[:40]}…", nor can there be ({error.strerror}); give a file, no text'
         ) from error
 
 
