@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,13 +84,13 @@ def own_head(name: str, standard: StandardHead, hf_config: Any) -> nn.Module:
 
 def save(folder: Path, loaded: LoadedModel) -> None:
     """Writes the folder so that it appears whole or not at all. Replaces an older one."""
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         with disk_errors(folder):
+            staging.mkdir()
             loaded.model.save(staging)
             loaded.tokenizer.save(staging)
             (staging / FILE).write_text(_to_json(loaded.contract), encoding="utf-8")
-            staging.chmod(0o755)
             if folder.exists():
                 shutil.rmtree(folder)
             staging.rename(folder)

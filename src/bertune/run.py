@@ -108,10 +108,11 @@ class RunWriter:
                 staging.chmod(0o755)
                 staging.rename(path)
             except OSError as error:
-                shutil.rmtree(staging, ignore_errors=True)
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                     raise _exists(path) from error
                 raise
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)  # it is gone when it became the run folder
         return RunWriter(path)
 
     def __enter__(self) -> "RunWriter":
@@ -119,7 +120,17 @@ class RunWriter:
             self._lock.acquire(blocking=False)
         except Timeout as error:
             raise _busy(self.run.path) from error
+        self._clear_leftovers()
         return self
+
+    def _clear_leftovers(self) -> None:
+        """Removes what a killed process was in the middle of writing; only the holder of the lock may."""
+        for folder in (self.run.path, self.run.path / "checkpoints"):
+            for path in folder.glob(".*"):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path != Path(self._lock.lock_file):
+                    path.unlink(missing_ok=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

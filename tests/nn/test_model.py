@@ -132,14 +132,14 @@ def test_weights_of_another_architecture_are_refused(other: str, tmp_path: Path)
 def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
     folder = encoder_folder(tmp_path)
     PACKED["bert"](intermediate_size=39).save_pretrained(folder)
-    with pytest.raises(ModelError, match=r"do not fit 6 parameters of the encoder, such as .*intermediate"):
+    with pytest.raises(ModelError, match=r"do not fit 6 parameters of the model, such as .*intermediate"):
         built(folder)
 
 
 def test_weights_that_lack_a_layer_are_refused(tmp_path: Path) -> None:
     folder = encoder_folder(tmp_path)
     PACKED["bert"](num_hidden_layers=3).save_pretrained(folder)
-    with pytest.raises(ModelError, match=r"do not fit 16 parameters of the encoder, such as .*layer\.2"):
+    with pytest.raises(ModelError, match=r"do not fit 16 parameters of the model, such as .*layer\.2"):
         built(folder)
 
 

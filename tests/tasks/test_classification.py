@@ -162,9 +162,7 @@ def test_the_positive_label_is_the_one_that_precision_and_recall_are_about(
     options: dict[str, str], precision: float, recall: float
 ) -> None:
     # "a" is found once and once wrongly; "b" is found once and missed once.
-    predictions = [LabelPrediction(label, {"a": 0.5, "b": 0.5}) for label in "aba"]
-    for prediction in predictions:
-        prediction.probabilities[prediction.label] = 0.6
+    predictions = [LabelPrediction("ab"[b], {"a": 0.9 - 0.8 * b, "b": 0.1 + 0.8 * b}) for b in (0, 1, 0)]
     scores = task(**options).score(predictions, examples(["a", "b", "b"]), ("a", "b"))
     assert (scores["precision"], scores["recall"]) == (precision, recall)
 

@@ -123,7 +123,7 @@ def test_asked_twice_it_stops_at_once_and_can_still_be_resumed(
 ) -> None:
     ended = start(before=AskedTwice()).end()
     assert ended.code == 130, ended
-    assert unwrapped(ended.stderr).endswith("interrupted"), "there was no time to save anything"
+    assert "stopped at once" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert start("--resume").end().code == 0
     assert_same_work(open_run(tmp_path / "run"), whole)

@@ -32,9 +32,9 @@ def blocks(model: TextModel) -> list[Block]:
         owner[id(parameter)] = "embeddings"
     for number, layer in enumerate(layers):
         owner.update({id(parameter): f"layer {number}" for parameter in layer.parameters()})
-    for parameter in model.encoder.parameters():
-        owner.setdefault(id(parameter), "pooler")
-    names = ["embeddings", *(f"layer {n}" for n in range(len(layers))), "pooler", "head"]
+    for name, parameter in model.encoder.named_parameters():
+        owner.setdefault(id(parameter), "pooler" if name.startswith("pooler") else "encoder")
+    names = ["embeddings", *(f"layer {n}" for n in range(len(layers))), "encoder", "pooler", "head"]
     members: dict[str, list[nn.Parameter]] = {name: [] for name in names}
     for parameter in model.parameters():
         members[owner.get(id(parameter), "head")].append(parameter)
@@ -54,6 +54,10 @@ def freeze(model: TextModel, what: str | int) -> None:
     else:
         layers = _layers(model)
         num_layers = what if isinstance(what, int) else 0
+        if num_layers and not layers:
+            raise ConfigError(
+                f"train.freeze={what}: {model.encoder.config.model_type} shares one layer's weights"
+            )
         if num_layers > len(layers):
             raise ConfigError(f"train.freeze={what}: this encoder has {len(layers)} layers")
         frozen = list(model.encoder.embeddings.parameters())
@@ -69,4 +73,4 @@ def _layers(model: TextModel) -> list[nn.Module]:
     for module in model.encoder.modules():
         if isinstance(module, nn.ModuleList) and len(module) == expected:
             return list(module)
-    raise ConfigError(f"cannot find the layers of a {model.encoder.config.model_type} encoder")
+    return []  # as in ALBERT, whose layers share their weights

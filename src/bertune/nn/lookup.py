@@ -1,8 +1,8 @@
 """Owns the word-embedding lookup in training: its gradient is written into one reused buffer.
 
-Autograd's own backward allocates and zero-fills a [vocabulary, hidden] tensor at every pass, for the few
-hundred rows that a step touches. Here only the rows touched last are zeroed. The gradient is the same; the
-twin is `torch.nn.functional.embedding`.
+Autograd's own backward allocates and zero-fills a fresh [vocabulary, hidden] tensor at every pass; it is the
+fresh memory pages that cost. Here the same pages serve every step. The gradient is the same; the twin is
+`torch.nn.functional.embedding`.
 """
 
 from typing import Any
@@ -18,21 +18,19 @@ class RowGradients:
         self._weight = table.weight
         self._padding = table.padding_idx  # a row that never learns, even where a text spells it out
         self._buffer: Tensor | None = None
-        self._touched: list[Tensor] = []
 
     def add(self, ids_T: Tensor, gradient_TH: Tensor) -> None:
         """Adds rows to the table's `.grad`, which starts from zero when it was forgotten since."""
         if self._buffer is None:
             self._buffer = torch.zeros_like(self._weight)
         if self._weight.grad is not self._buffer:
-            # A new step: whatever autograd itself left there (a tied output layer) is kept.
-            for ids in self._touched:
-                self._buffer.index_fill_(0, ids, 0.0)
-            self._touched = []
-            if self._weight.grad is not None:
+            # A new step. The pages are there already, so zeroing all of it is cheap and leaves nothing
+            # behind; what autograd itself wrote before (a tied output layer) is kept.
+            if self._weight.grad is None:
+                self._buffer.zero_()
+            else:
                 self._buffer.copy_(self._weight.grad)
             self._weight.grad = self._buffer
-        self._touched.append(ids_T)
         if self._padding is not None:
             gradient_TH = gradient_TH.masked_fill((ids_T == self._padding)[:, None], 0.0)
         self._buffer.index_add_(0, ids_T, gradient_TH.to(self._buffer.dtype))

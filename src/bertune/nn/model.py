@@ -4,7 +4,6 @@ Dimensions: B sequences, L longest sequence, T tokens without padding, H hidden 
 """
 
 import contextlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,8 +158,13 @@ def hidden_dropout(config: Any) -> float:
     )
 
 
-def build(pretrained: Pretrained, config: Any, head: StandardHead | nn.Module) -> TextModel:
-    """A model ready for training, fp32; fresh parts are drawn from torch's generator as it stands."""
+def build(
+    pretrained: Pretrained, config: Any, head: StandardHead | nn.Module, is_trained: bool = False
+) -> TextModel:
+    """A model in fp32; parts that pretrained weights lack are drawn from torch's generator as it stands.
+
+    `is_trained` weights lack nothing: a part that is absent is an error. Raises ModelError.
+    """
     import transformers
 
     auto_class = head.auto_class if isinstance(head, StandardHead) else "AutoModel"
@@ -175,7 +179,7 @@ def build(pretrained: Pretrained, config: Any, head: StandardHead | nn.Module) -
         if pretrained.weights == "random":
             hf = auto.from_config(config, **options)
         else:
-            hf = _load_weights(auto, pretrained.folder, config, options)
+            hf = _load_weights(auto, pretrained.folder, config, options, is_trained)
     hf = hf.float()
     return StandardModel(hf) if isinstance(head, StandardHead) else OwnHeadModel(hf, head)
 
@@ -185,7 +189,7 @@ def load(folder: Path, head: StandardHead | nn.Module) -> TextModel:
     config = read_config(Pretrained(str(folder), folder, "pretrained"))
     if not (folder / "model.safetensors").is_file() and not any(folder.glob("model-*.safetensors")):
         raise ModelError(f"{folder} has no model.safetensors; training may not have finished")
-    model = build(Pretrained(str(folder), folder, "pretrained"), config, head)
+    model = build(Pretrained(str(folder), folder, "pretrained"), config, head, is_trained=True)
     if isinstance(model, OwnHeadModel):
         try:
             model.head.load_state_dict(load_file(str(folder / HEAD_FILE)))
@@ -194,7 +198,7 @@ def load(folder: Path, head: StandardHead | nn.Module) -> TextModel:
     return model.eval()
 
 
-def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any]) -> Any:
+def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any], is_trained: bool) -> Any:
     try:
         hf, info = auto.from_pretrained(
             str(folder),
@@ -209,17 +213,20 @@ def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any])
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the weights in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
     mismatched = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
-    lost = sorted(
-        key
-        for key in {*info["missing_keys"], *mismatched}
-        if re.search(r"\.(layer|layers|embeddings)\.", f".{key}")
-    )
+    absent = {*info["missing_keys"], *mismatched}
+    lost = sorted(absent if is_trained else {key for key in absent if _is_in_encoder(key, hf)})
     if lost:
         raise ModelError(
-            f"the weights in {folder} do not fit {len(lost)} parameters of the encoder, such as {lost[0]}: "
-            "they belong to another architecture than config.json describes"
+            f"the weights in {folder} do not fit {len(lost)} parameters of the model, such as {lost[0]}: "
+            "they are damaged, or belong to another architecture than config.json describes"
         )
     return hf
+
+
+def _is_in_encoder(key: str, hf: Any) -> bool:
+    """Whether a parameter must come with pretrained weights: all but the pooler and the head."""
+    is_bare = hf.base_model is hf
+    return (is_bare or key.startswith(hf.base_model_prefix + ".")) and "pooler" not in key.split(".")
 
 
 @contextlib.contextmanager

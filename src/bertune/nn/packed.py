@@ -38,7 +38,9 @@ def packed_hidden(encoder: Any, batch: Batch, rows: RowGradients) -> Tensor:
     """
     layout = _layout(batch)
     config = encoder.config
-    offset = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
+    positions_T = layout.positions_T
+    if config.model_type in _POSITIONS_AFTER_PADDING:
+        positions_T = _positions_after_padding(batch, config.pad_token_id)
     table = encoder.embeddings.word_embeddings
     is_learning = torch.is_grad_enabled() and table.weight.requires_grad
     hidden_1TH = encoder.embeddings(
@@ -47,7 +49,7 @@ def packed_hidden(encoder: Any, batch: Batch, rows: RowGradients) -> Tensor:
         token_type_ids=batch.types_T[None]
         if config.type_vocab_size > 1
         else torch.zeros_like(batch.ids_T[None]),
-        position_ids=(layout.positions_T + offset)[None],
+        position_ids=positions_T[None],
     )
     if hasattr(encoder, "embeddings_project"):
         hidden_1TH = encoder.embeddings_project(hidden_1TH)
@@ -57,6 +59,16 @@ def packed_hidden(encoder: Any, batch: Batch, rows: RowGradients) -> Tensor:
         hidden_TH = layer.attention.output(context_TH, hidden_TH)
         hidden_TH = layer.output(layer.intermediate(hidden_TH), hidden_TH)
     return hidden_TH
+
+
+def _positions_after_padding(batch: Batch, padding: int) -> Tensor:
+    """RoBERTa's positions [T]: counted from the padding index on, over tokens that are not padding."""
+    lengths_B = batch.lengths_S.to(batch.ids_T.device)
+    starts_B = torch.cumsum(lengths_B, 0) - lengths_B
+    counts_T = (batch.ids_T != padding).long()
+    before_B = (torch.cumsum(counts_T, 0) - counts_T)[starts_B]
+    place_T = torch.cumsum(counts_T, 0) - torch.repeat_interleave(before_B, lengths_B)
+    return place_T * counts_T + padding
 
 
 def first_token_logits(hf: Any, hidden_TH: Tensor, batch: Batch) -> Tensor:

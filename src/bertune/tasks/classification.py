@@ -1,5 +1,6 @@
 """Owns classification: one label per text or per pair of texts."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
@@ -185,9 +186,10 @@ class Classification:
 def _natural(label: str) -> tuple[int, float, str]:
     """Numbers in numeric order before words in alphabetical order."""
     try:
-        return 0, float(label), label
+        number = float(label)
     except ValueError:
-        return 1, 0.0, label
+        number = math.nan
+    return (0, number, label) if math.isfinite(number) else (1, 0.0, label)
 
 
 TASK = Classification

@@ -75,4 +75,6 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Writes the tokenizer files in the Hugging Face layout."""
+        # Written by us first: the Rust writer reports a full disk as a bare Exception, this as an OSError.
+        (folder / "tokenizer.json").write_text(self.hf.backend_tokenizer.to_str(), encoding="utf-8")
         self.hf.save_pretrained(str(folder))

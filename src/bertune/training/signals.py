@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from bertune.errors import Interrupted
+
 
 class StopFlag:
     """Whether the user or the system asked training to stop."""
@@ -15,7 +17,9 @@ class StopFlag:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if self.is_set:
-            raise KeyboardInterrupt  # asked twice: stop at once
+            raise Interrupted(
+                "stopped at once, as asked twice; what was saved before is whole: go on with --resume"
+            )
         self.is_set = True
 
 
