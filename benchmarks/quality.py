@@ -78,8 +78,8 @@ READING = (
     "Mean ± standard deviation over seeds. The difference is bertune minus HF, paired by seed, "
     "with the standard deviation of the paired differences and the 95 % t-interval of their mean. "
     "A seed draws different heads and batches on the two sides, so pairing removes no noise. Below "
-    "by more than the spread means that the whole interval lies below zero. Texts per second count "
-    "training only, without evaluation and saving; they depend on what else the machine was doing."
+    "by more than the spread means that the whole interval lies below zero. The runs shared the "
+    "machine with other work, so no rate is shown here: step_speed.py compares speed, paired."
 )
 
 Result = dict[str, Any]
@@ -272,7 +272,7 @@ def verdict(task: str, differences: dict[str, Difference | None], seeds: dict[st
 
 
 def task_section(task: str, hf: dict[int, Result], bertune: dict[int, Result]) -> list[str]:
-    """The Markdown lines of one task: verdict, scores and training rates."""
+    """The Markdown lines of one task: verdict and scores."""
     rows: list[str] = []
     differences: dict[str, Difference | None] = {}
     for score in TASKS[task].scores:
@@ -287,11 +287,6 @@ def task_section(task: str, hf: dict[int, Result], bertune: dict[int, Result]) -
             cells.append(f"{difference.mean:+.4f} ± {difference.deviation:.4f}")
             cells.append(f"{low:+.4f} to {high:+.4f}")
         rows.append(f"| {' | '.join(cells)} |")
-    rates = [
-        mean_and_deviation((run["train_examples_per_second"] for run in runs.values()), 1)
-        for runs in (hf, bertune)
-    ]
-    rows.append(f"| training texts/s | {rates[0]} | {rates[1]} | - | - |")
     return [
         f"## {task}",
         "",
