@@ -129,10 +129,17 @@ def test_a_restored_optimizer_goes_on_with_the_same_bits() -> None:
         assert torch.equal(p, q)
 
 
-def test_scaling_turns_summed_gradients_into_means() -> None:
-    model = Small()
-    optimizer = Optimizer(model, TrainConfig(), OptimizerConfig())
-    model.loss(0).backward()
-    before = model.dense.weight.grad.clone()
-    optimizer.scale_gradients(0.25)
-    torch.testing.assert_close(model.dense.weight.grad, before * 0.25)
+def test_a_step_over_summed_losses_is_the_step_over_their_mean() -> None:
+    """Also where the norm is clipped: both divisions are one."""
+    summed, mean = Small(), Small()
+    mean.load_state_dict(summed.state_dict())
+    norms = []
+    for model, factor in ((summed, 4.0), (mean, 1.0)):
+        optimizer = Optimizer(model, TrainConfig(), OptimizerConfig(clip=0.01))
+        for number in range(3):
+            optimizer.zero_gradients()
+            (model.loss(number) * factor).backward()
+            norms.append(optimizer.step(0.01, num_terms=factor))
+    torch.testing.assert_close(norms[:3], norms[3:])
+    for p, q in zip(summed.parameters(), mean.parameters(), strict=True):
+        torch.testing.assert_close(p, q)

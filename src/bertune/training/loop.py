@@ -62,9 +62,9 @@ def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, pla
         sequences = [sequence for i in next(batches) for sequence in by_example[i]]
         torch.manual_seed(_step_seed(config.seed, done))
         trainee.model.train()
-        loss = _accumulate(trainee, optimizer, sequences)
+        loss, num_terms = _accumulate(trainee, optimizer, sequences)
         lr = learning_rate(done, config.lr, plan.warmup, plan.total)
-        norm = optimizer.step(lr)
+        norm = optimizer.step(lr, num_terms)
         yield Step(
             number=done + 1,
             epoch=round((done + 1) / plan.per_epoch, 6),
@@ -76,11 +76,11 @@ def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, pla
         )
 
 
-def _accumulate(trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence]) -> float:
-    """Leaves the gradient of the step's mean loss in the parameters, and returns that loss.
+def _accumulate(trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence]) -> tuple[float, float]:
+    """Leaves the gradient of the step's summed loss in the parameters; returns the mean loss and the count.
 
-    Each micro-batch adds its summed loss; the division by the count of the whole step comes last, so the cut
-    into micro-batches does not matter.
+    Each micro-batch adds its summed loss; the division by the count of the whole step comes last, in the
+    optimizer, so the cut into micro-batches does not matter.
     """
     optimizer.zero_gradients()
     loss_sum = torch.zeros((), device=trainee.machine.device)
@@ -93,8 +93,7 @@ def _accumulate(trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence
         loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         num_terms += count
-    optimizer.scale_gradients(1.0 / float(num_terms))
-    return float(loss_sum / num_terms)
+    return float(loss_sum / num_terms), float(num_terms)
 
 
 def _by_example(part: Part) -> list[list[Sequence]]:

@@ -47,15 +47,18 @@ class Optimizer:
         """Forgets the gradients; the first backward pass of a step then writes where it would have to add."""
         self._adamw.zero_grad(set_to_none=True)
 
-    def scale_gradients(self, factor: float) -> None:
-        """Multiplies every gradient, to turn sums into means."""
-        torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], factor)
+    def step(self, lr: float, num_terms: float = 1.0) -> float:
+        """Updates by the mean of `num_terms` summed losses; returns the gradient norm before clipping.
 
-    def step(self, lr: float) -> float:
-        """Clips, updates, and returns the gradient norm before clipping."""
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        if self._clip and norm > self._clip:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters, self._clip, norm)
+        The division by the number of terms and by the clipping factor is one division, done inside the
+        kernel: a pass of its own over every gradient would cost as much as the update's reading of them.
+        """
+        total = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        norm = total / num_terms
+        excess = (float(norm) + 1e-6) / self._clip if self._clip else 1.0  # as clip_grad_norm_ has it
+        divisor = num_terms * max(1.0, excess)
+        self._adamw.grad_scale = torch.tensor(divisor, dtype=torch.float32, device=total.device)  # type: ignore[attr-defined]
+        self._adamw.found_inf = torch.zeros((), device=total.device)  # type: ignore[attr-defined]
         for group in self._adamw.param_groups:
             group["lr"] = lr
         self._adamw.step()
