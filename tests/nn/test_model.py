@@ -115,10 +115,10 @@ def test_without_weights_the_seed_decides_the_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["pytorch_model.bin", "model.pt", "tf_model.h5"])
 def test_pickled_weights_are_refused_and_never_opened(file: str, tmp_path: Path) -> None:
     PACKED["bert"]().save_pretrained(tmp_path)
-    (tmp_path / file).write_bytes(b"cos\nsystem\n(S'touch /tmp/h7-pickle-ran'\ntR.")
+    (tmp_path / file).write_bytes(b"cos\nsystem\n(S'touch /tmp/bertune-pickle-ran'\ntR.")
     with pytest.raises(ModelError, match=rf"{file}.*safetensors only.*save_pretrained"):
         find_pretrained(str(tmp_path))
-    assert not Path("/tmp/h7-pickle-ran").exists()
+    assert not Path("/tmp/bertune-pickle-ran").exists()
 
 
 @pytest.mark.parametrize("other", ["roberta", "electra", "distilbert"])
