@@ -218,7 +218,7 @@ def assert_says_the_disk_is_full(ended: Ended) -> None:
 
 
 # The manifest, the weights of the first evaluation, and their moments are larger than this, in turn.
-@pytest.mark.parametrize("size", [5_000, 60_000, 150_000], ids="{:,} bytes".format)
+@pytest.mark.parametrize("size", [3_000, 60_000, 150_000], ids="{:,} bytes".format)
 def test_a_file_too_large_for_the_disk_is_said_and_nothing_is_left(
     size: int, start: Start, tmp_path: Path
 ) -> None:

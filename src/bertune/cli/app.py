@@ -66,7 +66,9 @@ def errors_said() -> Iterator[None]:
     try:
         yield
     except BertuneError as error:
-        print(f"{_kind(error)}: {error}", file=sys.stderr)
+        # On a full disk stderr may be a file that takes no more; the exit code must tell then.
+        with contextlib.suppress(OSError):
+            print(f"{_kind(error)}: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
     except MemoryError:
         print("error: memory is used up; try a lower machine.tokens, or a smaller model", file=sys.stderr)
