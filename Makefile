@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+comma := ,
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: demo test check types tests bench-quality clean
+.PHONY: demo test check types tests bench bench-quality clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("bertune needs Python 3.11 or newer; say: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -36,6 +37,10 @@ types: $(STAMP)
 
 tests: $(STAMP)
 	$(BIN)/python -m pytest
+
+bench: $(STAMP)  ## speed and memory beside peers, about 40 minutes on two cores; ONLY=cola,mrpc selects
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,bench]'
+	$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(subst $(comma), ,$(ONLY)))
 
 bench-quality: $(STAMP)  ## both sides, three seeds; about an hour on two cores
 	$(BIN)/python benchmarks/quality.py

@@ -30,6 +30,8 @@ from typing import Any
 
 from scipy.stats import t as student_t  # type: ignore[import-untyped]
 
+from bertune.bench.place import machine
+
 HERE = Path(__file__).parent
 SIDES = ("hf", "bertune")
 TITLES = {"hf": "HF Trainer", "bertune": "bertune"}
@@ -79,23 +81,10 @@ READING = (
     "with the standard deviation of the paired differences and the 95 % t-interval of their mean. "
     "A seed draws different heads and batches on the two sides, so pairing removes no noise. Below "
     "by more than the spread means that the whole interval lies below zero. The runs shared the "
-    "machine with other work, so no rate is shown here: step_speed.py compares speed, paired."
+    "machine with other work, so no rate is shown here: `make bench` compares speed, paired."
 )
 
 Result = dict[str, Any]
-
-
-def machine() -> dict[str, Any]:
-    """The processor, the cores this process may use, and the system; no host name."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                cpu = line.split(":", 1)[1].strip()
-                break
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": cpu, "cores": cores, "system": f"{platform.system()} {platform.machine()}"}
 
 
 def run_checked(command: Sequence[str | Path]) -> str:

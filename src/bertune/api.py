@@ -1,7 +1,7 @@
 """Owns the public functions: they return values, raise BertuneError, and print nothing."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,25 @@ def predict(
 def report(run: Run | str | Path) -> Path:
     """Writes the report of a run again and returns the path of its page. Raises InputError."""
     return write_report(run if isinstance(run, Run) else open_run(run))
+
+
+def bench(
+    source: object,
+    *,
+    overrides: Overrides = None,
+    rounds: int = 3,
+    seconds: float = 5.0,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """How fast bertune and its peers train and predict on a source, as plain JSON; nothing is written.
+
+    Every round runs each side in a process of its own and times at least `seconds`; `tell` gets a line of
+    progress for each. Raises InputError, BertuneError.
+    """
+    from bertune.bench.compare import compare
+
+    resolved = resolve_source(source, overrides)
+    return compare(resolved, rounds, seconds, tell)
 
 
 def _run_folder(source: object, out: str | Path | None, resume: bool) -> Path | None:

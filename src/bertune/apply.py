@@ -43,9 +43,12 @@ class Model:
         self._contract = loaded.contract
         given = config.data.model_fields_set
         self._reading = {k: v for k, v in loaded.contract.reading.items() if k != "suffix" and k not in given}
-        machine = make_machine(config.machine)
+        wanted = config.machine
+        if "precision" not in wanted.model_fields_set:
+            wanted = wanted.model_copy(update={"precision": loaded.contract.precision})
+        machine = make_machine(wanted)
         model = loaded.model.to(machine.device)
-        self._predictor = Predictor(model, loaded.task, loaded.labels, machine, machine.infer_precision)
+        self._predictor = Predictor(model, loaded.task, loaded.labels, machine)
         self._encoder = Encoder(loaded.task, loaded.tokenizer, loaded.contract.max_length, loaded.labels)
 
     @property

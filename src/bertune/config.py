@@ -164,9 +164,9 @@ class MachineConfig(Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="auto: bf16 training where the hardware multiplies it, fp32 elsewhere and for prediction",
+        description="of matrix products; auto: bf16 where the hardware multiplies it, else fp32",
     )
-    tokens: int | Auto = Field("auto", description="tokens per micro-batch")
+    tokens: int | Auto = Field("auto", description="tokens per micro-batch; auto: by free memory")
     threads: int | Auto = Field("auto", description="processor threads")
 
     @field_validator("tokens", "threads")

@@ -1,8 +1,10 @@
 """Owns prediction: examples in, predictions out in the same order, while training and after."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -10,11 +12,13 @@ import torch
 from torch import Tensor
 
 from bertune.nn.device import Machine
+from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.tasks import Labels, Task
 from bertune.text.batches import micro_batches
 from bertune.text.sequences import Sequence, collate
 
+_LOG = logging.getLogger(__name__)
 STREAM_CHUNK = 2048  # rows held at once: enough to sort by length, little enough for any memory
 
 
@@ -34,35 +38,47 @@ class Predictor:
     task: Task
     labels: Labels
     machine: Machine
-    precision: str  # fp32 or bf16
     poll: Callable[[], None] = lambda: None  # called between batches; may raise to stop
 
     def __call__(self, examples: SequenceOf[Any], sequences: SequenceOf[Sequence]) -> Outcome:
         """Predictions in the order of `examples`; `sequences` are theirs, as `task.encode` gave them."""
-        outputs: list[Tensor | None] = [None] * len(sequences)
-        loss_sum, num_terms = 0.0, 0
+        outputs: list[Tensor] = [torch.empty(0)] * len(sequences)
+        loss_sum, num_terms, tokens = 0.0, 0, self.machine.tokens
         was_training = self.model.training
         self.model.eval()
-        with torch.inference_mode(), self.machine.autocast(self.precision):
-            for positions in micro_batches([len(s) for s in sequences], self.machine.tokens):
-                self.poll()
-                batch = collate([sequences[i] for i in positions]).to(self.machine.device)
-                batch_outputs = self.model(batch)
-                if batch.gold is not None:
-                    loss, count = self.task.loss(batch_outputs, batch)
-                    loss_sum, num_terms = loss_sum + float(loss), num_terms + int(count)
-                for position, output in zip(positions, batch_outputs.float().cpu(), strict=True):
-                    outputs[position] = output
+        for positions in micro_batches([len(s) for s in sequences], tokens):
+            self.poll()
+            compute = partial(self._compute, [sequences[i] for i in positions])
+            (found, loss, count), tokens = with_fewer_tokens(compute, tokens, len(sequences[positions[0]]))
+            loss_sum, num_terms = loss_sum + loss, num_terms + count
+            for position, output in zip(positions, found, strict=True):
+                outputs[position] = output
         self.model.train(was_training)
+        if tokens < self.machine.tokens:
+            _LOG.warning("memory ran out: predicted in batches of at most %s tokens", f"{tokens:,}")
         by_group: list[list[Tensor]] = [[] for _ in examples]
         for sequence, output in zip(sequences, outputs, strict=True):
-            assert output is not None
             by_group[sequence.group].append(output)
         predictions = [
             self.task.decode(torch.stack(group), example, self.labels)
             for group, example in zip(by_group, examples, strict=True)
         ]
         return Outcome(predictions, loss_sum / num_terms if num_terms else None)
+
+    def _compute(self, sequences: list[Sequence], tokens: int) -> tuple[list[Tensor], float, int]:
+        """Outputs in the order of `sequences`, the summed loss, and its number of terms."""
+        outputs: list[Tensor] = [torch.empty(0)] * len(sequences)
+        loss_sum, num_terms = 0.0, 0
+        for positions in micro_batches([len(s) for s in sequences], tokens):
+            batch = collate([sequences[i] for i in positions]).to(self.machine.device)
+            with torch.inference_mode(), self.machine.autocast():
+                batch_outputs = self.model(batch)
+                if batch.gold is not None:
+                    loss, count = self.task.loss(batch_outputs, batch)
+                    loss_sum, num_terms = loss_sum + float(loss), num_terms + int(count)
+            for position, output in zip(positions, batch_outputs.float().cpu(), strict=True):
+                outputs[position] = output
+        return outputs, loss_sum, num_terms
 
 
 def plain(prediction: Any) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Contract:
     columns: Columns  # as in the training file; used again where a file has the same
     reading: dict[str, Any]  # how the training file was read, and its suffix: used again for files like it
     head: str = "auto"
+    precision: str = "auto"  # what machine.precision was, and is where it is not given again
     own_files: dict[str, str] | None = None  # sha256 by path of the user's own task, head and reader
 
 
@@ -149,6 +150,7 @@ def read_contract(folder: Path) -> Contract:
             ),
             reading=stored["reading"],
             head=stored["head"],
+            precision=stored.get("precision", "auto"),
             own_files=stored["own_files"],
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -165,6 +167,7 @@ def _to_json(contract: Contract) -> str:
         "columns": {"text": list(columns.text), "label": columns.label, "id": columns.id},
         "reading": contract.reading,
         "head": contract.head,
+        "precision": contract.precision,
         "own_files": contract.own_files or {},
     }
     return json.dumps(stored, indent=2, ensure_ascii=False) + "\n"

@@ -7,7 +7,7 @@ import pytest
 
 from tiny import BIN, bertune, contents, process, reviews, write_csv
 
-VERBS = ("train", "check", "evaluate", "predict", "report")
+VERBS = ("train", "check", "evaluate", "predict", "report", "bench")
 
 
 def test_help_names_every_verb_and_the_exit_codes() -> None:

@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -12,14 +13,38 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import bertune.nn.model
+from bertune.config import OptimizerConfig, TaskConfig, TrainConfig
+from bertune.nn.device import Machine
+from bertune.nn.heads.first_token import HEAD
+from bertune.nn.model import OwnHeadModel, StandardModel, TextModel
+from bertune.prepare import Part
 from bertune.run import Run
+from bertune.tasks import make_task
 from bertune.text.batches import step_examples
+from bertune.text.sequences import Sequence
+from bertune.training.loop import Plan, Step, Trainee, train_steps
+from bertune.training.optim import Optimizer
 from small_texts import labelled_texts, write_csv
 from trainings import train
 
 # Adam divides a gradient by its own size, so the rounding in one that ought to be zero moves the weight too.
 # The bias of the keys has such a gradient: softmax does not see it, and no output depends on it.
-NO_INFLUENCE = "attention.self.key.bias"
+NO_INFLUENCE = ("attention.self.key.bias", "attention.k_lin.bias")
+
+_SIZES: dict[str, Any] = {
+    "vocab_size": 99, "hidden_size": 36, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 37, "max_position_embeddings": 64, "initializer_range": 0.15,
+    "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 3,
+}  # fmt: skip
+_LIKE_ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "type_vocab_size": 1}
+PACKED_FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": {},
+    "roberta": _LIKE_ROBERTA,
+    "xlm-roberta": _LIKE_ROBERTA,
+    "camembert": _LIKE_ROBERTA,
+    "electra": {"embedding_size": 20},
+    "distilbert": {"hidden_dim": 37, "dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0},
+}
 
 
 @pytest.fixture(scope="module")
@@ -179,4 +204,57 @@ def test_twenty_steps_are_those_of_a_plain_pytorch_loop(
         float((t - load_file(tiny_weights / "model.safetensors")[n]).abs().max())
         for n, t in weights(run).items()
     )
+    assert moved > 5e-3
+
+
+_CLIP = 2.0
+
+
+def of_family(family: str, head: str) -> TextModel:
+    """An encoder without dropout, the same at every call, under its own head or one of the user's."""
+    torch.manual_seed(3)
+    config = transformers.AutoConfig.for_model(family, **_SIZES | PACKED_FAMILIES[family])
+    if head == "standard":
+        return StandardModel(transformers.AutoModelForSequenceClassification.from_config(config))
+    return OwnHeadModel(transformers.AutoModel.from_config(config), HEAD(36, 3, 0.0))
+
+
+def twenty_steps(model: TextModel, tokens: int) -> list[Step]:
+    """Twenty steps on random texts of 1 to 60 tokens, with decay and with clipping at some of the steps."""
+    draw = np.random.default_rng(4)
+    sequences = []
+    for number in range(64):
+        ids = draw.integers(5, 99, size=draw.choice([1, 3, 8, 9, 17, 40, 60])).astype(np.int32)
+        types = (np.arange(len(ids)) > len(ids) // 2).astype(np.uint8)
+        sequences.append(Sequence(ids, types, number, int(ids[0]) % 3))
+    config = TrainConfig(batch_size=13, lr=1e-3, weight_decay=0.3, seed=11)
+    trainee = Trainee(
+        model,
+        make_task(TaskConfig()),
+        Part("random", sequences, sequences),
+        Machine(torch.device("cpu"), "cpu", "fp32", tokens, 1),
+    )
+    optimizer = Optimizer(model, config, OptimizerConfig(clip=_CLIP))
+    return list(train_steps(trainee, optimizer, config, Plan(total=20, warmup=5, per_epoch=5)))
+
+
+@pytest.mark.parametrize("head", ["standard", "own"])
+@pytest.mark.parametrize("tokens", [64, 4096])
+@pytest.mark.parametrize("family", PACKED_FAMILIES)
+def test_every_family_takes_the_same_twenty_steps_packed_and_padded(
+    family: str, tokens: int, head: str
+) -> None:
+    packed, padded = of_family(family, head), of_family(family, head)
+    assert packed.why_padded is None
+    before = {name: tensor.clone() for name, tensor in packed.state_dict().items()}
+    padded.forward = padded.padded_forward  # type: ignore[method-assign]
+    found, expected = twenty_steps(packed, tokens), twenty_steps(padded, tokens)
+    assert min(step.grad_norm for step in expected) < _CLIP < max(step.grad_norm for step in expected)
+    assert [step.loss for step in found] == pytest.approx([step.loss for step in expected], abs=2e-5)
+    assert [step.grad_norm for step in found] == pytest.approx(
+        [step.grad_norm for step in expected], rel=1e-3
+    )
+    assert_weights_agree(packed.state_dict(), padded.state_dict(), 3e-4)
+    # And that is much closer than one step more or less would be.
+    moved = max(float((tensor - before[name]).abs().max()) for name, tensor in packed.state_dict().items())
     assert moved > 5e-3

@@ -6,7 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
+from bertune.nn.heads.first_token import HEAD
+from bertune.nn.model import OwnHeadModel, StandardModel
 from bertune.text.sequences import Batch, collate
 from bertune.text.sequences import Sequence as TokenSequence
 
@@ -34,12 +38,12 @@ PACKED: dict[str, Callable[..., Any]] = {
         **{**_COMMON, **_NO_PADDING_FIRST, "type_vocab_size": 1, **more}
     ),
     "electra": lambda **more: transformers.ElectraConfig(**{**_COMMON, "embedding_size": 20, **more}),
-}
-PADDED: dict[str, Callable[..., Any]] = {
     "distilbert": lambda **more: transformers.DistilBertConfig(
         **{"vocab_size": 99, "dim": 36, "n_layers": 2, "n_heads": 4, "hidden_dim": 37,
-           "max_position_embeddings": 50, **more}
+           "max_position_embeddings": 50, "initializer_range": 0.3, **more}
     ),
+}  # fmt: skip
+PADDED: dict[str, Callable[..., Any]] = {
     "mpnet": lambda **more: transformers.MPNetConfig(**{**_COMMON, **_NO_PADDING_FIRST, **more}),
     "deberta-v2": lambda **more: transformers.DebertaV2Config(
         **{**_COMMON, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], **more}
@@ -51,9 +55,17 @@ PADDED: dict[str, Callable[..., Any]] = {
            "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3, **more}
     ),
 }  # fmt: skip
-NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+NO_DROPOUT: dict[str, dict[str, Any]] = {
+    family: {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
+    if family == "distilbert"
+    else {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    for family in PACKED
+}
 EQUAL_LENGTHS = (9, 9, 9, 9)
 UNEQUAL_LENGTHS = (9, 3, 13, 1, 7, 13)
+# Longest first, as the training loop has them: three groups of attention, the last with empty rows.
+SEVERAL_GROUPS = (50, 50, 48, 47, 41, 40, 33, 33, 31, 30, 24, 9, 7, 3, 3, 2, 1)
+NO_INFLUENCE = ("key.bias", "k_lin.bias")
 
 
 def batch_of(lengths: Sequence[int], has_pairs: bool = True, seed: int = 3) -> Batch:
@@ -65,6 +77,46 @@ def batch_of(lengths: Sequence[int], has_pairs: bool = True, seed: int = 3) -> B
         types = (np.arange(length) > length // 2) & has_pairs
         sequences.append(TokenSequence(ids, types.astype(np.uint8), number, number % 3))
     return collate(sequences)
+
+
+def batch_for(family: str, lengths: Sequence[int], seed: int = 3) -> Batch:
+    """The same, no longer than this family's encoder above takes."""
+    longest = 50 if family in {"bert", "electra", "distilbert"} else 48  # RoBERTa never uses two positions
+    return batch_of([min(n, longest) for n in lengths], seed=seed)
+
+
+def standard(family: str, **more: object) -> StandardModel:
+    """A classifier of three labels in evaluation, the same at every call."""
+    torch.manual_seed(1)
+    config = (PACKED | PADDED)[family](num_labels=3, **more)
+    return StandardModel(transformers.AutoModelForSequenceClassification.from_config(config).eval())
+
+
+def with_own_head(family: str, **more: object) -> OwnHeadModel:
+    """An encoder without dropout under a linear layer on the first token, the same at every call."""
+    torch.manual_seed(1)
+    encoder = transformers.AutoModel.from_config(PACKED[family](**{**NO_DROPOUT[family], **more}))
+    return OwnHeadModel(encoder, HEAD(36, 3, 0.0)).eval()
+
+
+def gradients(model: torch.nn.Module, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """The gradient of the summed cross-entropy by parameter name; absent where there is none."""
+    assert batch.gold is not None
+    model.zero_grad()
+    cross_entropy(outputs, batch.gold, reduction="sum").backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_gradients_agree(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Each gradient is the other one, to 1e-4 of its largest element."""
+    assert found.keys() == expected.keys()
+    largest = max(float(g.abs().max()) for g in expected.values())
+    for name, gradient in expected.items():
+        # The bias of the keys has no influence: its gradient is nothing but rounding.
+        scale = largest if name.endswith(NO_INFLUENCE) else float(gradient.abs().max())
+        assert scale > 0, name
+        difference = float((found[name] - gradient).abs().max())
+        assert difference <= 1e-4 * scale, f"{name}: {difference} of {scale}"
 
 
 def one_by_one(hf: Any, batch: Batch) -> torch.Tensor:

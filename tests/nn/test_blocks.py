@@ -49,7 +49,7 @@ def changed_by_a_step(model: TextModel) -> set[str]:
     ids=str,
 )
 def test_a_step_changes_all_parameters_but_the_frozen_ones(what: str | int, frozen: tuple[str, ...]) -> None:
-    model = bert(**NO_DROPOUT)
+    model = bert(**NO_DROPOUT["bert"])
     freeze(model, what)
     names = [name for name, _ in model.named_parameters()]
     expected = {name for name in names if not name.removeprefix("hf.bert.").startswith(frozen)}

@@ -22,6 +22,8 @@ def untrained(family: str, tiny_weights: Path, folder: Path) -> Path:
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_weights)
     config = (PACKED | PADDED)[family](vocab_size=len(tokenizer))
     config.pad_token_id = tokenizer.pad_token_id  # RoBERTa counts its positions from here on
+    if family == "distilbert":
+        config.seq_classif_dropout = 0.0  # a third dropout, which model.dropout does not set
     transformers.AutoModel.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -32,12 +34,14 @@ def test_a_family_learns_and_its_saved_folder_works_in_plain_transformers(
     family: str, tiny_weights: Path, reviews_csv: Path, tmp_path: Path, settings: Any
 ) -> None:
     folder = untrained(family, tiny_weights, tmp_path / "encoder")
-    changes = settings(**{"model.name": str(folder), "train.epochs": 3, "train.lr": 3e-3})
+    changes = settings(
+        **{"model.name": str(folder), "model.dropout": 0.0, "train.epochs": 3, "train.lr": 3e-3}
+    )
     *_, last = fit(resolve_source(str(reviews_csv), changes), tmp_path / "run")
     assert isinstance(last, Finished)
     assert last.run.manifest["model"]["forward"].startswith("packed" if family in PACKED else "padded: ")
     losses = [line["loss"] for line in last.run.metrics()]
-    assert sum(losses[-7:]) < sum(losses[:7]), "the last epoch should cost less than the first"
+    assert sum(losses[-8:]) < 0.85 * sum(losses[:8]), "the last epoch should cost less than the first"
 
     predictions = api.load(last.run).predict(TEXTS)
     hf = transformers.AutoModelForSequenceClassification.from_pretrained(last.run.model_path)

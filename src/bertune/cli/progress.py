@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bertune.cli import show
-from bertune.training.events import DataReady, Evaluated, Event, Finished, Started, Stepped, Warned
+from bertune.training.events import DataReady, Evaluated, Event, Finished, Noted, Started, Stepped, Warned
 
 _RECENT_STEPS = 50  # over which texts/s and the shown loss are averaged
 _COLUMNS = ("step", "epoch", "train loss", "val loss", "seconds")
@@ -62,6 +62,8 @@ class TrainingView:
                 self._stepped(step.number, step.lr, total)
             case Evaluated(line):
                 self._evaluated(line)
+            case Noted(text):
+                self._line(text)
             case Warned(text):
                 show.warn(self._console, text)
             case Finished():

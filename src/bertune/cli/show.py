@@ -95,6 +95,14 @@ def class_table(details: Mapping[str, Any]) -> Table:
     return table
 
 
+def side_table(title: str, rows: Iterable[tuple[str, ...]]) -> Table:
+    """What each side of a comparison reached."""
+    table = _table(title, "texts/s", "bertune is faster by", "padding", "peak memory, MB")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
 def short(path: Path) -> str:
     """A path as one would type it here."""
     relative = os.path.relpath(path)

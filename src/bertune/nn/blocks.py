@@ -28,7 +28,7 @@ def blocks(model: TextModel) -> list[Block]:
     """The model's parameters by block, in order: embeddings, each layer, the encoder's rest, the head."""
     layers = _layers(model)
     owner: dict[int, str] = {}
-    for parameter in model.encoder.embeddings.parameters():
+    for parameter in _embedding_parameters(model):
         owner[id(parameter)] = "embeddings"
     for number, layer in enumerate(layers):
         owner.update({id(parameter): f"layer {number}" for parameter in layer.parameters()})
@@ -44,7 +44,8 @@ def blocks(model: TextModel) -> list[Block]:
 def freeze(model: TextModel, what: str | int) -> None:
     """Takes gradients off the embeddings, the first k layers with the embeddings, or the whole encoder.
 
-    Dropout in the frozen part stays on while training, as with `requires_grad = False` in plain PyTorch.
+    Dropout in the frozen part is off while training too: its output then depends on the text alone and can be
+    computed once. (With `requires_grad = False` alone, plain PyTorch would go on dropping.)
     Raises ConfigError when the model has fewer layers.
     """
     if what == "none":
@@ -60,11 +61,17 @@ def freeze(model: TextModel, what: str | int) -> None:
             )
         if num_layers > len(layers):
             raise ConfigError(f"train.freeze={what}: this encoder has {len(layers)} layers")
-        frozen = list(model.encoder.embeddings.parameters())
+        frozen = _embedding_parameters(model)
         for layer in layers[:num_layers]:
             frozen += list(layer.parameters())
     for parameter in frozen:
         parameter.requires_grad_(False)
+
+
+def _embedding_parameters(model: TextModel) -> list[nn.Parameter]:
+    """Those of the embeddings, with the projection that ELECTRA puts after narrow ones."""
+    project = getattr(model.encoder, "embeddings_project", None)
+    return [*model.encoder.embeddings.parameters(), *(project.parameters() if project else ())]
 
 
 def _layers(model: TextModel) -> list[nn.Module]:

@@ -8,13 +8,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from bertune.config import MachineConfig
 from bertune.errors import ConfigError
 
-# Fixed, not taken from free memory: the cut of a step must be the same when the command is repeated.
-_CPU_TOKENS, _GPU_TOKENS = 4096, 32768
+# Tokens of a micro-batch where memory is plenty: more would be no faster, and coarse steps down from here
+# keep the cut of a step the same when the command is repeated.
+_CPU_TOKENS, _GPU_TOKENS, _FEWEST_TOKENS = 4096, 32768, 512
+_BYTES_PER_TOKEN = 500_000  # what training keeps for the backward pass: a base-size encoder's, generously
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
@@ -24,14 +27,13 @@ class Machine:
 
     device: torch.device
     device_name: str
-    train_precision: str  # fp32 or bf16 (autocast over fp32 weights)
-    infer_precision: str
+    precision: str  # of products: fp32, or bf16 over fp32 weights
     tokens: int  # padded tokens per micro-batch
     threads: int
 
-    def autocast(self, precision: str) -> contextlib.AbstractContextManager[object]:
-        """A context in which matrix products run in `precision`."""
-        if precision == "fp32":
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """A context in which matrix products run in this machine's precision."""
+        if self.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
@@ -42,20 +44,16 @@ def make_machine(config: MachineConfig) -> Machine:
     if config.threads != "auto":
         torch.set_num_threads(int(config.threads))
     native = _multiplies_bf16(device)
-    if config.precision == "auto":
-        # Prediction stays exact by default: its results are compared, thresholded and exported.
-        train_precision, infer_precision = ("bf16" if native else "fp32"), "fp32"
-    else:
-        train_precision = infer_precision = config.precision
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if native else "fp32"
     if device.type == "cpu":
         _keep_freed_memory()
-    default_tokens = _CPU_TOKENS if device.type == "cpu" else _GPU_TOKENS
     return Machine(
         device=device,
         device_name=_device_name(device),
-        train_precision=train_precision,
-        infer_precision=infer_precision,
-        tokens=default_tokens if config.tokens == "auto" else int(config.tokens),
+        precision=precision,
+        tokens=_tokens(device) if config.tokens == "auto" else int(config.tokens),
         threads=torch.get_num_threads(),
     )
 
@@ -102,6 +100,17 @@ def _device(name: str) -> torch.device:
     if device.type not in {"cpu", "cuda", "mps"}:
         raise ConfigError(f"machine.device={name}: bertune runs on cpu, cuda and mps")
     return device
+
+
+def _tokens(device: torch.device) -> int:
+    """Padded tokens of a micro-batch: a power of two that takes at most half of what is free."""
+    if device.type == "cuda":
+        free, tokens = torch.cuda.mem_get_info(device)[0], _GPU_TOKENS
+    else:
+        free, tokens = psutil.virtual_memory().available, _CPU_TOKENS
+    while tokens > _FEWEST_TOKENS and tokens * _BYTES_PER_TOKEN > free / 2:
+        tokens //= 2
+    return tokens
 
 
 def _multiplies_bf16(device: torch.device) -> bool:

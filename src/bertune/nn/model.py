@@ -6,7 +6,7 @@ Dimensions: B sequences, L longest sequence, T tokens without padding, H hidden 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -14,15 +14,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bertune.errors import ConfigError, ModelError
+from bertune.nn.families import why_not_packed
 from bertune.nn.heads import StandardHead
-from bertune.nn.lookup import RowGradients
-from bertune.nn.packed import first_token_logits, packed_hidden, why_not_packed
+from bertune.nn.packed import PackedEncoder, first_token_layer, first_token_logits, whole_layer
 from bertune.nn.pretrained import Pretrained
 from bertune.text.sequences import Batch
 
 HEAD_FILE = "head.safetensors"
-# Names that Hugging Face configurations have for the two dropouts of the paper.
-_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+# Names that Hugging Face configurations have for the dropouts of the paper.
+_DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "dropout",
+    "attention_dropout",
+    "seq_classif_dropout",
+)
 
 
 class StandardModel(nn.Module):
@@ -31,14 +37,20 @@ class StandardModel(nn.Module):
     def __init__(self, hf: Any) -> None:
         super().__init__()
         self.hf = hf
-        self._rows = RowGradients(self.encoder.get_input_embeddings())
         has_known_head = type(hf).__name__.endswith("ForSequenceClassification")
         self.why_padded = why_not_packed(hf) if has_known_head else "its head has no packed form"
+        self.packed = None if self.why_padded else PackedEncoder(self.encoder, first_token_layer)
 
     def forward(self, batch: Batch) -> Tensor:
-        if self.why_padded is None:
-            return first_token_logits(self.hf, packed_hidden(self.encoder, batch, self._rows), batch)
-        return self.padded_forward(batch)
+        if self.packed is None:
+            return self.padded_forward(batch)
+        return first_token_logits(self.hf, self.packed(batch))
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch, but parts with nothing to train stay in evaluation mode, without dropout."""
+        super().train(mode)
+        _still_what_is_frozen(self.encoder)
+        return self
 
     def padded_forward(self, batch: Batch) -> Tensor:
         """The reference twin of the packed forward: Hugging Face's own."""
@@ -62,14 +74,20 @@ class OwnHeadModel(nn.Module):
         super().__init__()
         self.hf = hf
         self.head = head
-        self._rows = RowGradients(hf.get_input_embeddings())
         self.why_padded = why_not_packed(hf)
+        self.packed = None if self.why_padded else PackedEncoder(hf, whole_layer)
 
     def forward(self, batch: Batch) -> Tensor:
-        if self.why_padded is None:
-            outputs: Tensor = self.head(packed_hidden(self.hf, batch, self._rows), batch)
-            return outputs
-        return self.padded_forward(batch)
+        if self.packed is None:
+            return self.padded_forward(batch)
+        outputs: Tensor = self.head(self.packed(batch), batch)
+        return outputs
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch, but parts with nothing to train stay in evaluation mode, without dropout."""
+        super().train(mode)
+        _still_what_is_frozen(self.encoder)
+        return self
 
     def padded_forward(self, batch: Batch) -> Tensor:
         """The reference twin of the packed forward: Hugging Face's own encoder."""
@@ -91,6 +109,15 @@ class OwnHeadModel(nn.Module):
 
 
 TextModel = StandardModel | OwnHeadModel
+
+
+def _still_what_is_frozen(module: nn.Module) -> None:
+    parameters = list(module.parameters())
+    if parameters and not any(p.requires_grad for p in parameters):
+        module.eval()
+    else:
+        for child in module.children():
+            _still_what_is_frozen(child)
 
 
 def _padded(batch: Batch, config: Any) -> dict[str, Tensor]:

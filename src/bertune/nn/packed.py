@@ -1,141 +1,184 @@
 """Owns the packed forward pass: no padding but inside attention, over a Hugging Face model's own parameters.
 
-Its reference twin is the model's own padded forward in model.py; both must agree. Dimensions: T tokens of all
-sequences end to end, B sequences, L longest of them, A heads, D head size, H hidden size.
+Its reference twin is the model's own padded forward in model.py; both must agree. The residual stream stays
+in fp32 and products run in the dtype that autocast names, as there. Dimensions: T tokens of all sequences end
+to end, R the same rounded up, B sequences, H hidden size.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch import Tensor, nn
+from torch.nn.functional import embedding, layer_norm, one_hot, pad
 
-from bertune.nn.lookup import RowGradients, lookup
+from bertune.nn.attention import attention
+from bertune.nn.dropout import Dropout
+from bertune.nn.families import POSITIONS_AFTER_PADDING, Layer, layers
+from bertune.nn.first_token import first_token_context
+from bertune.nn.gradients import Gradients, lookup
+from bertune.nn.layout import Layout, layout
+from bertune.nn.vocabulary import rows
+from bertune.nn.weights import Weights
 from bertune.text.sequences import Batch
 
-# Families that share BERT's post-norm layers, with the same module names inside.
-FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
-_POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert"})
+
+@dataclass(frozen=True)
+class Pass:
+    """What all layers of one forward pass share."""
+
+    layout: Layout
+    dropout: Dropout
+    weights: Weights
+    dtype: torch.dtype  # of the products
 
 
-def why_not_packed(hf: Any) -> str | None:
-    """The reason this encoder runs padded, or None when it can run packed."""
-    config = hf.config
-    if config.model_type not in FAMILIES:
-        return f"{config.model_type} has layers of its own"
-    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
-        return "it is a decoder"
-    if getattr(config, "position_embedding_type", "absolute") not in (None, "absolute"):
-        return "its positions are relative"
-    return None
+LastLayer = Callable[[Tensor, Layer, Pass], Tensor]
 
 
-def packed_hidden(encoder: Any, batch: Batch, rows: RowGradients) -> Tensor:
-    """The last hidden states [T, H] of a batch, each sequence attending to itself alone.
+def whole_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
+    """One Transformer layer over all tokens, [R, H]."""
+    qkv_RE = this.weights(hidden_RH.to(this.dtype), layer.query, layer.key, layer.value)
+    context_RH = attention(qkv_RE, layer.num_heads, this.layout, this.dropout, layer.attention_dropout)
+    return _after_attention(hidden_RH, context_RH, layer, this)
 
-    `rows` takes the gradient of the encoder's word embeddings.
+
+def first_token_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
+    """The same at each sequence's first token only, [B, H]."""
+    context_BH = first_token_context(hidden_RH.to(this.dtype), layer, this.layout, this.weights, this.dropout)
+    return _after_attention(hidden_RH[this.layout.starts_B], context_BH, layer, this)
+
+
+class PackedEncoder:
+    """A Hugging Face encoder run without padding, in stages: the embeddings, then each layer.
+
+    Stages at the bottom with nothing to train run without dropout and without a graph, so that what they
+    give depends on the text alone; `Batch.hidden` stands for it where it is given.
     """
-    layout = _layout(batch)
-    config = encoder.config
-    positions_T = layout.positions_T
-    if config.model_type in _POSITIONS_AFTER_PADDING:
-        positions_T = _positions_after_padding(batch, config.pad_token_id)
-    table = encoder.embeddings.word_embeddings
-    is_learning = torch.is_grad_enabled() and table.weight.requires_grad
-    hidden_1TH = encoder.embeddings(
-        input_ids=batch.ids_T[None],
-        inputs_embeds=lookup(table, batch.ids_T, rows)[None] if is_learning else None,
-        token_type_ids=batch.types_T[None]
-        if config.type_vocab_size > 1
-        else torch.zeros_like(batch.ids_T[None]),
-        position_ids=positions_T[None],
-    )
-    if hasattr(encoder, "embeddings_project"):
-        hidden_1TH = encoder.embeddings_project(hidden_1TH)
-    hidden_TH: Tensor = hidden_1TH[0]
-    for layer in encoder.encoder.layer:
-        context_TH = _self_attention(layer.attention.self, hidden_TH, layout)
-        hidden_TH = layer.attention.output(context_TH, hidden_TH)
-        hidden_TH = layer.output(layer.intermediate(hidden_TH), hidden_TH)
-    return hidden_TH
+
+    def __init__(self, encoder: Any, last_layer: LastLayer) -> None:
+        self._encoder = encoder
+        self._last_layer = last_layer
+        self._layers = layers(encoder)
+        self._gradients = Gradients()
+        self._weights = Weights(self._gradients)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The last hidden states: of all tokens [T, H], or what the last layer makes of them."""
+        dtype = _dtype_of_products(batch)
+        num_stages, num_frozen = 1 + len(self._layers), self.num_frozen()
+        hidden = batch.hidden
+        if hidden is None and num_frozen:
+            hidden = self._frozen(batch, dtype, num_frozen)
+        with torch.autocast(batch.ids_T.device.type, enabled=False):
+            this = self._pass(batch, dtype, self._encoder.training)
+            if hidden is not None and num_frozen < num_stages:
+                hidden = pad(hidden, (0, 0, 0, this.layout.num_rows - len(hidden)))
+            return self._stages(batch, hidden, range(num_frozen, num_stages), this)[: len(batch.ids_T)]
+
+    def frozen(self, batch: Batch) -> Tensor | None:
+        """What the frozen stages give: of all tokens [T, H], or of the last layer; None if there are none."""
+        num_frozen = self.num_frozen()
+        return self._frozen(batch, _dtype_of_products(batch), num_frozen) if num_frozen else None
+
+    def num_frozen(self) -> int:
+        """Stages at the bottom that have no parameter to train."""
+        for number, parameters in enumerate(self._stage_parameters()):
+            if any(p.requires_grad for p in parameters):
+                return number
+        return 1 + len(self._layers)
+
+    def frozen_parameters(self) -> list[nn.Parameter]:
+        """The parameters of the frozen stages."""
+        return [p for stage in self._stage_parameters()[: self.num_frozen()] for p in stage]
+
+    def keeps_tokens(self) -> bool:
+        """Whether the frozen stages give a row for each token, not one for each sequence."""
+        return self._last_layer is whole_layer or self.num_frozen() <= len(self._layers)
+
+    def _stage_parameters(self) -> list[list[nn.Parameter]]:
+        project = getattr(self._encoder, "embeddings_project", None)
+        stages = [[self._encoder.embeddings, project], *(vars(layer).values() for layer in self._layers)]
+        return [[p for m in stage if isinstance(m, nn.Module) for p in m.parameters()] for stage in stages]
+
+    def _frozen(self, batch: Batch, dtype: torch.dtype, num_stages: int) -> Tensor:
+        with torch.no_grad(), torch.autocast(batch.ids_T.device.type, enabled=False):
+            this = self._pass(batch, dtype, is_training=False)
+            return self._stages(batch, None, range(num_stages), this)[: len(batch.ids_T)]
+
+    def _pass(self, batch: Batch, dtype: torch.dtype, is_training: bool) -> Pass:
+        places = layout(batch.lengths_S, batch.ids_T.device, dtype)
+        return Pass(places, Dropout(is_training), self._weights, dtype)
+
+    def _stages(self, batch: Batch, hidden: Tensor | None, stages: range, this: Pass) -> Tensor:
+        for stage in stages:
+            if hidden is None:
+                hidden = self._embed(batch, this)
+            elif stage < len(self._layers):
+                hidden = whole_layer(hidden, self._layers[stage - 1], this)
+            else:
+                hidden = self._last_layer(hidden, self._layers[-1], this)
+        assert hidden is not None
+        return hidden
+
+    def _embed(self, batch: Batch, this: Pass) -> Tensor:
+        parts, config = self._encoder.embeddings, self._encoder.config
+        positions_T = this.layout.positions_T
+        if config.model_type in POSITIONS_AFTER_PADDING:
+            positions_T = _positions_after_padding(batch, this.layout, config.pad_token_id)
+        words, places = parts.word_embeddings, parts.position_embeddings
+        hidden_TH = lookup(words, rows(words, batch.ids_T), self._gradients)
+        if hasattr(parts, "token_type_embeddings"):
+            hidden_TH = hidden_TH + _types(parts.token_type_embeddings.weight, batch)
+        hidden_TH = hidden_TH + embedding(positions_T, places.weight, places.padding_idx)
+        hidden_TH = this.dropout(_norm(hidden_TH, parts.LayerNorm), parts.dropout.p)
+        hidden_RH = pad(hidden_TH, (0, 0, 0, this.layout.num_rows - len(hidden_TH)))
+        if hasattr(self._encoder, "embeddings_project"):
+            return this.weights(hidden_RH.to(this.dtype), self._encoder.embeddings_project).float()
+        return hidden_RH
 
 
-def _positions_after_padding(batch: Batch, padding: int) -> Tensor:
+def _dtype_of_products(batch: Batch) -> torch.dtype:
+    device = batch.ids_T.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+
+
+def _after_attention(hidden_RH: Tensor, context_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
+    attended_RH = this.weights(context_RH, layer.attention_output)
+    hidden_RH = _norm(this.dropout.add(hidden_RH, attended_RH, layer.context_dropout), layer.attention_norm)
+    inner_RF = layer.activation(this.weights(hidden_RH.to(this.dtype), layer.inner))
+    outer_RH = this.weights(inner_RF, layer.outer)
+    return _norm(this.dropout.add(hidden_RH, outer_RH, layer.outer_dropout), layer.outer_norm)
+
+
+def _norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    return layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
+def _types(table: Tensor, batch: Batch) -> Tensor:
+    """Rows of the few token types; as a product, whose gradient is one too and not a scatter."""
+    types_T = batch.types_T if len(table) > 1 else torch.zeros_like(batch.types_T)
+    return one_hot(types_T, len(table)).to(table.dtype) @ table
+
+
+def _positions_after_padding(batch: Batch, places: Layout, padding: int) -> Tensor:
     """RoBERTa's positions [T]: counted from the padding index on, over tokens that are not padding."""
-    lengths_B = batch.lengths_S.to(batch.ids_T.device)
-    starts_B = torch.cumsum(lengths_B, 0) - lengths_B
+    lengths_B = places.lengths_B.to(batch.ids_T.device)
     counts_T = (batch.ids_T != padding).long()
-    before_B = (torch.cumsum(counts_T, 0) - counts_T)[starts_B]
+    before_B = (torch.cumsum(counts_T, 0) - counts_T)[places.starts_B]
     place_T = torch.cumsum(counts_T, 0) - torch.repeat_interleave(before_B, lengths_B)
     return place_T * counts_T + padding
 
 
-def first_token_logits(hf: Any, hidden_TH: Tensor, batch: Batch) -> Tensor:
+def first_token_logits(hf: Any, first_BH: Tensor) -> Tensor:
     """What a sequence-classification model's own head makes of each sequence's first token, [B, outputs]."""
-    first_B = (torch.cumsum(batch.lengths_S, 0) - batch.lengths_S).to(hidden_TH.device)
-    first_B1H = hidden_TH[first_B][:, None]
+    logits: Tensor
+    if hasattr(hf, "pre_classifier"):  # DistilBERT
+        logits = hf.classifier(hf.dropout(torch.relu(hf.pre_classifier(first_BH))))
+        return logits
     pooler = getattr(hf.base_model, "pooler", None)
     # RoBERTa and ELECTRA have no pooler: their classifier picks the first token itself.
-    features = first_B1H if pooler is None else hf.dropout(pooler(first_B1H))
-    logits: Tensor = hf.classifier(features)
+    features = first_BH[:, None] if pooler is None else hf.dropout(pooler(first_BH[:, None]))
+    logits = hf.classifier(features)
     return logits
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where each packed token stands in the padded view that attention needs."""
-
-    positions_T: Tensor  # place in its sequence
-    slots_T: Tensor | None  # row of the padded view; None when all lengths are equal and a reshape will do
-    mask_B11L: Tensor | None  # True where there is a token
-    num_sequences: int
-    longest: int
-
-
-def _layout(batch: Batch) -> _Layout:
-    lengths_B = batch.lengths_S
-    longest = int(lengths_B.max())
-    starts_B = torch.cumsum(lengths_B, 0) - lengths_B
-    positions_T = torch.arange(int(lengths_B.sum())) - torch.repeat_interleave(starts_B, lengths_B)
-    device = batch.ids_T.device
-    if int(lengths_B.min()) == longest:
-        return _Layout(positions_T.to(device), None, None, len(lengths_B), longest)
-    slots_T = positions_T + torch.repeat_interleave(torch.arange(len(lengths_B)) * longest, lengths_B)
-    mask_BL = torch.arange(longest)[None] < lengths_B[:, None]
-    return _Layout(
-        positions_T.to(device),
-        slots_T.to(device),
-        mask_BL[:, None, None].to(device),
-        len(lengths_B),
-        longest,
-    )
-
-
-def _self_attention(attention: Any, hidden_TH: Tensor, layout: _Layout) -> Tensor:
-    """Softmax attention within each sequence, [T, H]."""
-    if torch.is_autocast_enabled(hidden_TH.device.type):
-        # The three projections would each cast their input; once is enough.
-        hidden_TH = hidden_TH.to(torch.get_autocast_dtype(hidden_TH.device.type))
-    heads = attention.num_attention_heads
-    query_BALD, key_BALD, value_BALD = (
-        _padded_heads(projection(hidden_TH), heads, layout)
-        for projection in (attention.query, attention.key, attention.value)
-    )
-    context_BALD = scaled_dot_product_attention(
-        query_BALD,
-        key_BALD,
-        value_BALD,
-        attn_mask=layout.mask_B11L,
-        dropout_p=attention.dropout.p if attention.training else 0.0,
-    )
-    padded_SH = context_BALD.transpose(1, 2).reshape(layout.num_sequences * layout.longest, -1)
-    return padded_SH if layout.slots_T is None else padded_SH[layout.slots_T]
-
-
-def _padded_heads(projected_TH: Tensor, heads: int, layout: _Layout) -> Tensor:
-    """[T, H] as [B, A, L, D], zeros where there is no token."""
-    if layout.slots_T is not None:
-        padded_SH = projected_TH.new_zeros(layout.num_sequences * layout.longest, projected_TH.shape[-1])
-        projected_TH = padded_SH.index_copy(0, layout.slots_T, projected_TH)
-    return projected_TH.view(layout.num_sequences, layout.longest, heads, -1).transpose(1, 2)

@@ -23,6 +23,7 @@ class Sequence:
     group: int  # the example it belongs to: several sequences may share one
     gold: Gold = None  # what the task's loss compares with: a number, or one per token
     num_removed: int = 0  # tokens lost to truncation
+    hidden: NDArray[np.float32] | None = None  # [rows, H] what the frozen part of a model makes of it
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -37,6 +38,7 @@ class Batch:
     lengths_S: Tensor  # int64, on the CPU: shapes are decided there
     groups_S: Tensor  # int64
     gold: Tensor | None  # [S], or [T] where a task has one per token
+    hidden: Tensor | None = None  # [T, H], or [S, H] where all but the head is frozen
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on a device (lengths stay on the CPU)."""
@@ -44,7 +46,8 @@ class Batch:
             return self
         ids_T, types_T = self.ids_T.to(device), self.types_T.to(device)
         gold = None if self.gold is None else self.gold.to(device)
-        return Batch(ids_T, types_T, self.lengths_S, self.groups_S.to(device), gold)
+        hidden = None if self.hidden is None else self.hidden.to(device)
+        return Batch(ids_T, types_T, self.lengths_S, self.groups_S.to(device), gold, hidden)
 
 
 def collate(sequences: SequenceOf[Sequence]) -> Batch:
@@ -55,6 +58,7 @@ def collate(sequences: SequenceOf[Sequence]) -> Batch:
         lengths_S=torch.tensor([len(s) for s in sequences]),
         groups_S=torch.tensor([s.group for s in sequences]),
         gold=_collate_gold([s.gold for s in sequences]),
+        hidden=_collate_hidden([s.hidden for s in sequences]),
     )
 
 
@@ -64,3 +68,8 @@ def _collate_gold(gold: list[Gold]) -> Tensor | None:
     if isinstance(gold[0], np.ndarray):
         return torch.from_numpy(np.concatenate([np.asarray(g) for g in gold]))
     return torch.tensor(gold)
+
+
+def _collate_hidden(hidden: list[NDArray[np.float32] | None]) -> Tensor | None:
+    present = [h for h in hidden if h is not None]
+    return torch.from_numpy(np.concatenate(present)) if len(present) == len(hidden) else None

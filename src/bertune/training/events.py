@@ -40,6 +40,13 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something that was decided for the user, in a line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something the user should know, with the usual remedies."""
 
@@ -53,4 +60,4 @@ class Finished:
     run: Run
 
 
-Event = DataReady | Started | Stepped | Evaluated | Warned | Finished
+Event = DataReady | Started | Stepped | Evaluated | Noted | Warned | Finished

@@ -1,6 +1,7 @@
 """Owns the end of a training: the best weights are scored, saved and recorded."""
 
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -10,10 +11,12 @@ from bertune.data.tables import file_suffix
 from bertune.errors import Interrupted
 from bertune.infer import Outcome, Predictor, plain
 from bertune.model_folder import Contract, LoadedModel, own_files, save
+from bertune.nn.vocabulary import use_all
 from bertune.prepare import Prepared
 from bertune.run import RunWriter
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.events import Event, Finished, Warned
+from bertune.training.frozen import FROZEN_FOLDER
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag
 
@@ -37,7 +40,6 @@ def finish(
         trainee.task,
         prepared.encoder.labels,
         trainee.machine,
-        trainee.machine.infer_precision,
         poll,
     )
     scores: dict[str, Any] = {}
@@ -54,6 +56,7 @@ def finish(
             yield from (Warned(text) for text in new)
         warnings += new
         writer.write_predictions(name, prediction_lines(part.examples, outcome))
+    use_all(trainee.model.encoder)
     save(writer.run.model_path, loaded_model(prepared, trainee.model))
     manifest = writer.run.manifest
     writer.update_manifest(
@@ -81,6 +84,7 @@ def finish(
         peak_memory_mb=peak_memory_mb(),
     )
     session.checkpoints.remove_all()
+    shutil.rmtree(writer.run.path / FROZEN_FOLDER, ignore_errors=True)
     yield Finished(writer.run)
 
 
@@ -109,6 +113,7 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
         columns=prepared.columns,
         reading=reading | {"suffix": file_suffix(config.data.train or "")},
         head=config.model.head,
+        precision=config.machine.precision,
         own_files=own_files(config.task.name, config.model.head, config.data.reader),
     )
     return LoadedModel(model, prepared.encoder.tokenizer, prepared.encoder.task, contract)

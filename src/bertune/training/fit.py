@@ -2,29 +2,35 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bertune.config import Config
 from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
 from bertune.model_folder import new_model
 from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine, deterministic, make_machine
+from bertune.nn.memory import memory_errors
 from bertune.nn.model import TextModel
+from bertune.nn.vocabulary import use_only
 from bertune.prepare import Prepared, prepare
 from bertune.run import Run, RunWriter, open_run, refuse_existing
 from bertune.source import Source
 from bertune.tasks import make_task
 from bertune.text.batches import steps_per_epoch
-from bertune.training.events import DataReady, Event, Finished, Started, Warned
+from bertune.training.events import DataReady, Event, Finished, Noted, Started, Warned
 from bertune.training.finish import finish
+from bertune.training.frozen import FROZEN_FOLDER, compute_once
 from bertune.training.loop import Plan, Trainee
 from bertune.training.manifest import first_manifest
 from bertune.training.optim import total_steps, warmup_steps
 from bertune.training.session import Session, best_by
-from bertune.training.signals import stop_on_signals
+from bertune.training.signals import StopFlag, stop_on_signals
 
 
 def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
@@ -47,6 +53,8 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
     if resume and not is_resumed:
         yield Warned(f"there is no run in {out} to resume: starting from the beginning")
     machine = make_machine(prepared.config.machine)
+    if is_resumed and prepared.config.machine.tokens == "auto":
+        machine = replace(machine, tokens=open_run(out).manifest["machine"]["tokens"])
     model = _new_model(prepared, machine)
     plan = _plan(prepared)
     manifest = first_manifest(source, prepared, model, machine, plan)
@@ -55,14 +63,18 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
         writer = RunWriter(out)
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
+    use_only(model, model.encoder, _words(prepared))
     with writer, deterministic(machine.device), stop_on_signals() as stop:
         trainee = Trainee(model, prepared.encoder.task, prepared.parts["train"], machine)
         session = Session(prepared, trainee, writer, plan)
         try:
             _restore(session, writer)
             yield Started(writer.run, manifest, session.progress.step)
-            yield from session.run(stop)
-            yield from finish(session, prepared, writer, stop, started)
+            with memory_errors():
+                if plan.total >= plan.per_epoch and not session.is_done:
+                    yield from _look_up_what_is_frozen(session, prepared, writer, stop)
+                yield from session.run(stop)
+                yield from finish(session, prepared, writer, stop, started)
         except BertuneError as error:
             _leave_in_order(error, session, writer)
             raise
@@ -74,6 +86,12 @@ def _new_model(prepared: Prepared, machine: Machine) -> TextModel:
     model = new_model(prepared.pretrained, config.model, prepared.encoder.task, prepared.encoder.labels)
     freeze(model, config.train.freeze)
     return model.to(machine.device)
+
+
+def _words(prepared: Prepared) -> NDArray[np.int32]:
+    """The token ids that occur in any split."""
+    parts = prepared.parts.values()
+    return np.unique(np.concatenate([np.unique(np.concatenate([s.ids for s in p.sequences])) for p in parts]))
 
 
 def _plan(prepared: Prepared) -> Plan:
@@ -117,6 +135,34 @@ def _restore(session: Session, writer: RunWriter) -> None:
         session.restore(checkpoint)
     else:
         writer.drop_metrics_after(0)
+
+
+def _look_up_what_is_frozen(
+    session: Session, prepared: Prepared, writer: RunWriter, stop: StopFlag
+) -> Iterator[Event]:
+    """Computes once what the frozen part of the model makes of the texts, where that pays."""
+
+    def poll() -> None:
+        if stop.is_set:
+            raise Interrupted(
+                "stopped while computing the frozen part; nothing of the training is lost. "
+                f"Go on with: bertune train {writer.run.path} --resume"
+            )
+
+    trainee = session.trainee
+    parts = {name: prepared.parts[name] for name in ("train", "validation")}
+    found = compute_once(trainee.model, parts, trainee.machine, writer.run.path / FROZEN_FOLDER, poll)
+    if found is None:
+        return
+    megabytes = found.num_bytes / 2**20
+    if found.kept_in == "nothing":
+        yield Warned(
+            f"what the frozen part makes of the texts would take {megabytes:,.0f} MB, more than memory and "
+            "disk can spare: it is computed again at every step"
+        )
+    else:
+        yield Noted(f"the frozen part was computed once: {megabytes:,.1f} MB, kept in {found.kept_in}")
+    session.use(found.parts["train"], found.parts["validation"])
 
 
 def _leave_in_order(error: BertuneError, session: Session, writer: RunWriter) -> None:

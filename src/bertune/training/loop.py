@@ -3,15 +3,18 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from bertune.config import TrainConfig
 from bertune.nn.device import Machine
+from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.prepare import Part
 from bertune.tasks import Task
-from bertune.text.batches import micro_batches, step_examples
+from bertune.text.batches import Indices, micro_batches, step_examples
 from bertune.text.sequences import Sequence, collate
 from bertune.training.optim import Optimizer, learning_rate
 
@@ -36,6 +39,7 @@ class Step:
     lr: float
     grad_norm: float
     examples: int
+    tokens: int  # padded tokens a micro-batch might have: fewer than asked for once memory has run out
     seconds: float
 
 
@@ -57,43 +61,55 @@ def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, pla
     """
     by_example = _by_example(trainee.part)
     batches = step_examples(len(by_example), config.batch_size, config.seed, plan.start)
+    sequences = _of_step(by_example, batches)
+    tokens = trainee.machine.tokens
     for done in range(plan.start, plan.total):
         started = time.perf_counter()
-        sequences = [sequence for i in next(batches) for sequence in by_example[i]]
-        torch.manual_seed(_step_seed(config.seed, done))
         trainee.model.train()
-        loss, num_terms = _accumulate(trainee, optimizer, sequences)
+        accumulate = partial(_accumulate, trainee, optimizer, sequences, _seed(config.seed, done))
+        (loss, num_terms), tokens = with_fewer_tokens(accumulate, tokens, max(map(len, sequences)))
         lr = learning_rate(done, config.lr, plan.warmup, plan.total)
         norm = optimizer.step(lr, num_terms)
+        num_examples = len({s.group for s in sequences})
+        sequences = _of_step(by_example, batches)  # the next step's, while a GPU is still busy with this one
+        mean_loss, grad_norm = torch.stack([loss / num_terms, norm]).tolist()  # waits for the device
         yield Step(
             number=done + 1,
             epoch=round((done + 1) / plan.per_epoch, 6),
-            loss=loss,
+            loss=mean_loss,
             lr=lr,
-            grad_norm=norm,
-            examples=len({s.group for s in sequences}),
+            grad_norm=grad_norm,
+            examples=num_examples,
+            tokens=tokens,
             seconds=time.perf_counter() - started,
         )
 
 
-def _accumulate(trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence]) -> tuple[float, float]:
-    """Leaves the gradient of the step's summed loss in the parameters; returns the mean loss and the count.
+def _accumulate(
+    trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence], seed: int, tokens: int
+) -> tuple[Tensor, Tensor]:
+    """Leaves the gradient of the step's summed loss in the parameters; returns it and its terms.
 
     Each micro-batch adds its summed loss; the division by the count of the whole step comes last, in the
     optimizer, so the cut into micro-batches does not matter.
     """
+    torch.manual_seed(seed)
     optimizer.zero_gradients()
     loss_sum = torch.zeros((), device=trainee.machine.device)
     num_terms = torch.zeros((), device=trainee.machine.device)
-    for positions in micro_batches([len(s) for s in sequences], trainee.machine.tokens):
+    for positions in micro_batches([len(s) for s in sequences], tokens):
         batch = collate([sequences[i] for i in positions]).to(trainee.machine.device)
-        with trainee.machine.autocast(trainee.machine.train_precision):
+        with trainee.machine.autocast():
             outputs = trainee.model(batch)
         loss, count = trainee.task.loss(outputs, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         num_terms += count
-    return float(loss_sum / num_terms), float(num_terms)
+    return loss_sum, num_terms
+
+
+def _of_step(by_example: list[list[Sequence]], batches: Iterator[Indices]) -> list[Sequence]:
+    return [sequence for i in next(batches) for sequence in by_example[i]]
 
 
 def _by_example(part: Part) -> list[list[Sequence]]:
@@ -103,7 +119,7 @@ def _by_example(part: Part) -> list[list[Sequence]]:
     return by_example
 
 
-def _step_seed(seed: int, step: int) -> int:
+def _seed(seed: int, step: int) -> int:
     """A different stream of dropout for every step of every seed (splitmix64 of both)."""
     z = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03 + 1) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF

@@ -52,8 +52,7 @@ def first_manifest(
         "machine": {
             "device": str(machine.device),
             "device_name": machine.device_name,
-            "precision": machine.train_precision,
-            "predict_precision": machine.infer_precision,
+            "precision": machine.precision,
             "threads": machine.threads,
             "tokens": machine.tokens,
         },

@@ -3,9 +3,10 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bertune.config import OptimizerConfig, TrainConfig
+from bertune.nn.vocabulary import tables
 
 
 def total_steps(config: TrainConfig, steps_per_epoch: int) -> int:
@@ -32,6 +33,8 @@ class Optimizer:
         decayed, plain = _groups(model)
         self.parameters = decayed + plain
         self._clip = config.clip
+        self._decay = train.weight_decay
+        self._compact = {id(table.weight): table for table in tables(model)}
         self._adamw = torch.optim.AdamW(
             [
                 {"params": decayed, "weight_decay": train.weight_decay},
@@ -47,7 +50,7 @@ class Optimizer:
         """Forgets the gradients; the first backward pass of a step then writes where it would have to add."""
         self._adamw.zero_grad(set_to_none=True)
 
-    def step(self, lr: float, num_terms: float = 1.0) -> float:
+    def step(self, lr: float, num_terms: Tensor | float = 1.0) -> Tensor:
         """Updates by the mean of `num_terms` summed losses; returns the gradient norm before clipping.
 
         The division by the number of terms and by the clipping factor is one division, done inside the
@@ -55,21 +58,27 @@ class Optimizer:
         """
         total = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         norm = total / num_terms
-        excess = (float(norm) + 1e-6) / self._clip if self._clip else 1.0  # as clip_grad_norm_ has it
-        divisor = num_terms * max(1.0, excess)
-        self._adamw.grad_scale = torch.tensor(divisor, dtype=torch.float32, device=total.device)  # type: ignore[attr-defined]
+        divisor = torch.as_tensor(num_terms, dtype=torch.float32, device=total.device)
+        if self._clip:
+            divisor = divisor * ((norm + 1e-6) / self._clip).clamp(min=1.0)  # as clip_grad_norm_ has it
+        self._adamw.grad_scale = divisor  # type: ignore[attr-defined]
         self._adamw.found_inf = torch.zeros((), device=total.device)  # type: ignore[attr-defined]
         for group in self._adamw.param_groups:
             group["lr"] = lr
         self._adamw.step()
-        return float(norm)
+        # The fused kernel does not count as a change of the parameters, and what is made of them must know.
+        torch.autograd.graph.increment_version(self.parameters)
+        for table in self._compact.values():
+            table.note_step(lr, self._decay)
+        return norm
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Moments and step counts by parameter position, for a checkpoint."""
+        """Moments and step counts by parameter position, for a checkpoint; of whole tables throughout."""
         tensors = {}
         for position, parameter in enumerate(self.parameters):
+            table = self._compact.get(id(parameter))
             for name, value in self._adamw.state.get(parameter, {}).items():
-                tensors[f"{position}.{name}"] = value
+                tensors[f"{position}.{name}"] = table.spread(value) if table and value.dim() else value
         return tensors
 
     def load_state(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -77,8 +86,10 @@ class Optimizer:
         for key, value in tensors.items():
             position, name = key.split(".", 1)
             parameter = self.parameters[int(position)]
+            table = self._compact.get(id(parameter))
+            rows = table.gather(value) if table and value.dim() else value
             # AdamW keeps its step counts where its fused kernel wants them: beside the parameter.
-            self._adamw.state[parameter][name] = value.to(parameter.device)
+            self._adamw.state[parameter][name] = rows.to(parameter.device)
 
 
 def _groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

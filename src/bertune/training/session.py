@@ -9,7 +9,7 @@ from typing import Any
 from bertune.errors import BertuneError, ConfigError, DivergedError, Interrupted
 from bertune.infer import Predictor
 from bertune.metrics.scores import LOWER_IS_BETTER
-from bertune.prepare import Prepared
+from bertune.prepare import Part, Prepared
 from bertune.run import RunWriter
 from bertune.tasks import Task
 from bertune.training.checkpoint import (
@@ -62,6 +62,10 @@ class Session:
         """Whether no step is left to take, or patience has run out."""
         return self.progress.step >= self._plan.total or self._is_out_of_patience()
 
+    def use(self, train: Part, validation: Part) -> None:
+        """Goes on with the same texts, in a form that is faster to compute."""
+        self.trainee, self._validation = replace(self.trainee, part=train), validation
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes back to a checkpoint: weights, moments, counters, and the lines of metrics.jsonl."""
         self.progress = checkpoint.progress
@@ -89,6 +93,8 @@ class Session:
             step = next(steps)
             _refuse_divergence(step)
             self._count(step)
+            if step.tokens < self.trainee.machine.tokens:
+                yield self._note_fewer_tokens(step.tokens)
             losses.append(step.loss)
             yield Stepped(step, self._plan.total)
             yield from self._complete(_metrics_line(step), losses, stop)
@@ -120,9 +126,7 @@ class Session:
 
         started = time.perf_counter()
         machine = self.trainee.machine
-        predictor = Predictor(
-            self.trainee.model, self.trainee.task, self._labels, machine, machine.train_precision, poll
-        )
+        predictor = Predictor(self.trainee.model, self.trainee.task, self._labels, machine, poll)
         try:
             outcome = predictor(self._validation.examples, self._validation.sequences)
         except _StopEvaluation:
@@ -157,6 +161,16 @@ class Session:
             self.progress = replace(self.progress, evaluations_without_gain=count)
         self.progress = replace(self.progress, evaluated_step=step)
         return is_best
+
+    def _note_fewer_tokens(self, tokens: int) -> Warned:
+        machine = replace(self.trainee.machine, tokens=tokens)
+        self.trainee = replace(self.trainee, machine=machine)
+        recorded = self._writer.run.manifest["machine"]
+        self._writer.update_manifest(machine=recorded | {"tokens": tokens})
+        return Warned(
+            f"memory ran out: micro-batches have at most {tokens:,} tokens from here on. The steps and their "
+            f"texts are the same; machine.tokens={tokens} starts that way"
+        )
 
     def _count(self, step: Step) -> None:
         self.progress = replace(

@@ -1,0 +1,143 @@
+"""Measure bertune's speed and memory beside its peers', and write the page of results.
+
+    BERTUNE_DATA=DATA python benchmarks/run.py                    all, about 40 minutes on two cores
+    BERTUNE_DATA=DATA python benchmarks/run.py --only cola mrpc   some
+    python benchmarks/run.py --render                             only the page, from the stored results
+
+Each result is a JSON file in benchmarks/results/speed with every round's raw numbers; docs/benchmarks.md
+is made of those files and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from page import render
+from suite import BENCHMARKS, BY_NAME, FLOOR, Benchmark, make_job
+
+from bertune.bench import sides
+from bertune.bench.figures import agreement, contestant_figures, flagged, floor_figures, ratio_figures
+from bertune.bench.floor import shape_of
+from bertune.bench.job import Job
+from bertune.bench.place import machine, versions
+from bertune.bench.runner import Contestant, Round, run_rounds
+from bertune.config import MachineConfig
+from bertune.errors import BertuneError
+from bertune.nn.device import make_machine
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "speed"
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+
+
+def tell(text: str) -> None:
+    """A line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure(benchmark: Benchmark, rounds: int, seconds: float) -> dict[str, Any]:
+    """Run one benchmark; its result as stored. Raises BertuneError where its data is not there."""
+    here = make_machine(MachineConfig(device="cpu"))
+    environment = {"OMP_NUM_THREADS": str(here.threads)}
+    wanted = min(rounds, benchmark.rounds or rounds)
+    with tempfile.TemporaryDirectory(prefix="bertune-bench-") as folder:
+        job = make_job(benchmark, seconds, here.precision, Path(folder))
+        contestants = benchmark.sides(job, Path(folder), environment)
+        done = run_rounds(contestants, wanted, environment, tell)
+        return result(benchmark, job, contestants, done)
+
+
+def result(
+    benchmark: Benchmark, job: Job, contestants: list[Contestant], rounds: list[Round]
+) -> dict[str, Any]:
+    """All that is kept of a benchmark."""
+    from transformers import AutoConfig
+
+    shown = [c for c in contestants if c.key != sides.PEAKS]
+    shape = shape_of(AutoConfig.from_pretrained(job.model), len(job.labels))
+    reference = "pipeline_1"
+    return {
+        "name": benchmark.name,
+        "title": benchmark.title,
+        "about": benchmark.about,
+        "metric": benchmark.metric,
+        "targets": benchmark.targets,
+        "floor_target": benchmark.floor_target,
+        "command": f"BERTUNE_DATA=DATA make bench ONLY={benchmark.name}",
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": {**machine(), "load_average": round(os.getloadavg()[0], 2)},
+        "versions": versions(),
+        "job": job.facts(),
+        "contestants": {c.key: contestant_figures(rounds, c, benchmark.metric) for c in shown},
+        "ratios": ratio_figures(rounds, shown, sides.OURS, benchmark.metric),
+        "floor": floor_figures(rounds, job, shape, sides.OURS, sides.PEAKS),
+        "agreement": agreement(rounds, shown, reference),
+        "flagged_rounds": flagged(rounds),
+        "rounds": [raw(r) for r in rounds],
+    }
+
+
+def raw(round_: Round) -> dict[str, Any]:
+    """A round's numbers as measured, without the sample of probabilities."""
+    values = asdict(round_)
+    for outcome in values["outcomes"].values():
+        outcome["numbers"].pop("probabilities", None)
+    return values
+
+
+def store(found: dict[str, Any]) -> None:
+    """Keep a result; the rename makes a file that is there complete."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    partial = RESULTS / f"{found['name']}.partial"
+    partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    partial.replace(RESULTS / f"{found['name']}.json")
+
+
+def stored() -> list[dict[str, Any]]:
+    """The results there are, in the order of the suite."""
+    paths = [RESULTS / f"{benchmark.name}.json" for benchmark in BENCHMARKS]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+
+
+def selected(names: list[str]) -> list[Benchmark]:
+    """The benchmarks asked for; `floor` means those whose floor is known."""
+    wanted = {n for name in names for n in (FLOOR if name == "floor" else (name,))}
+    return [b for b in BENCHMARKS if b.name in wanted or not names]
+
+
+def main() -> int:
+    """Measure, store, write the page; 1 if a contestant failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--only", nargs="*", default=[], choices=[*BY_NAME, "floor"], metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=6.0, help="least time of one measurement")
+    parser.add_argument("--render", action="store_true", help="measure nothing, only write the page")
+    options = parser.parse_args()
+    failed = False
+    for benchmark in [] if options.render else selected(options.only):
+        started = time.perf_counter()
+        tell(f"== {benchmark.name}: {benchmark.about}")
+        try:
+            found = measure(benchmark, options.rounds, options.seconds)
+        except BertuneError as error:
+            tell(f"{benchmark.name} skipped: {error}")
+            continue
+        store(found)
+        failed = failed or any("error" in side for side in found["contestants"].values())
+        tell(f"{benchmark.name}: {time.perf_counter() - started:.0f} s")
+    PAGE.write_text(render(stored(), [b.name for b in BENCHMARKS]), encoding="utf-8")
+    print(PAGE.read_text(encoding="utf-8"))
+    return int(failed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,181 @@
+"""Owns the comparison on a user's own source: the figures of `bertune bench`."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertune.bench import sides
+from bertune.bench.extra import missing
+from bertune.bench.figures import agreement, contestant_figures, flagged, floor_figures, ratio_figures
+from bertune.bench.floor import Load, Shape, shape_of, training_flops
+from bertune.bench.job import TEXT_COLUMNS, Item, Job, plan_epochs, spread, write_items
+from bertune.bench.peaks import calibration_flops
+from bertune.bench.place import machine, versions
+from bertune.bench.runner import Contestant, Round, run_one, run_rounds
+from bertune.errors import BertuneError, ConfigError
+from bertune.nn.device import Machine, make_machine
+from bertune.nn.heads import StandardHead
+from bertune.nn.model import read_config
+from bertune.prepare import Prepared, prepare
+from bertune.source import Source
+
+_RATE = "examples_per_second"
+_MOST_TEXTS = 2000  # predicted in one pass
+_HELD_OUT = 32
+# Of the plain fp32 peak, what a Trainer's step at its best was seen to reach; only to size the work.
+_USUAL_SHARE = 0.5
+
+Tell = Callable[[str], None]
+
+
+def compare(source: Source, rounds: int, seconds: float, tell: Tell = lambda text: None) -> dict[str, Any]:
+    """Speed, memory and padding of bertune and of its peers on a source, as plain JSON.
+
+    Trains and predicts on the training texts, as many as each measurement of `seconds` needs. Raises what
+    `prepare` raises, ConfigError for what peers cannot do, BertuneError when bertune's own side fails.
+    """
+    prepared = prepare(source)
+    _refuse_own_code(prepared)
+    problem = missing("accelerate")
+    if problem:
+        raise ConfigError(problem)
+    here = make_machine(prepared.config.machine)
+    environment = {"OMP_NUM_THREADS": str(here.threads)}
+    with tempfile.TemporaryDirectory(prefix="bertune-bench-") as folder:
+        job = _job(prepared, here, seconds, Path(folder))
+        shape = shape_of(read_config(prepared.pretrained), len(job.labels))
+        training = _training_sides(job, prepared, Path(folder))
+        trained = run_rounds(training, rounds, environment, tell)
+        _own_side(trained)
+        prediction = _prediction_sides(job, prepared, Path(folder), environment)
+        predicted = run_rounds(prediction, rounds, environment, tell)
+        _own_side(predicted)
+    shown = [c for c in training if c.key != sides.PEAKS]
+    return {
+        "machine": {**machine(), "device": here.device_name, "threads": here.threads},
+        "versions": versions(),
+        "settings": {"rounds": rounds, **job.facts()},
+        "training": _section(trained, shown),
+        "prediction": {
+            **_section(predicted, prediction),
+            "agreement": agreement(predicted, prediction, "pipeline_32"),
+        },
+        "floor": floor_figures(trained, job, shape, sides.OURS, sides.PEAKS),
+        "flagged_rounds": {"training": flagged(trained), "prediction": flagged(predicted)},
+    }
+
+
+def _section(rounds: list[Round], contestants: list[Contestant]) -> dict[str, Any]:
+    return {
+        "contestants": {c.key: contestant_figures(rounds, c, _RATE) for c in contestants},
+        "ratios": ratio_figures(rounds, contestants, sides.OURS, _RATE),
+    }
+
+
+def _refuse_own_code(prepared: Prepared) -> None:
+    """Raises ConfigError for what the Trainer has no counterpart of."""
+    head = prepared.encoder.task.head(prepared.encoder.labels)
+    is_plain = isinstance(head, StandardHead) and head.auto_class == "AutoModelForSequenceClassification"
+    if not is_plain or prepared.config.model.head != "auto":
+        raise ConfigError(
+            f"task.name={prepared.config.task.name} model.head={prepared.config.model.head}: only "
+            "classification with its own head can be compared, because the Trainer trains that too"
+        )
+
+
+def _own_side(rounds: list[Round]) -> None:
+    error = next((r.outcomes[sides.OURS].error for r in rounds if sides.OURS in r.outcomes), None)
+    if error:
+        raise BertuneError(f"bertune's own side of the comparison failed: {error}")
+
+
+def _job(prepared: Prepared, here: Machine, seconds: float, folder: Path) -> Job:
+    """The source as a job in a folder, with as many texts as the measurements need."""
+    config, part = prepared.config, prepared.parts["train"]
+    lengths = [len(s) for s in part.sequences]
+    mean = Load.of([round(float(np.mean(lengths)))] * config.train.batch_size)
+    shape = shape_of(read_config(prepared.pretrained), len(prepared.encoder.labels))
+    most = 4 * config.train.batch_size * _steps_in(seconds, mean, shape)
+    items: list[Item] = [(e.texts, str(e.gold)) for e in part.examples]
+    chosen = spread(items, most)
+    write_items(folder / "texts.jsonl", chosen)
+    write_items(folder / "held_out.jsonl", spread(items, _HELD_OUT))
+    return Job(
+        model=str(prepared.pretrained.folder.resolve()),
+        texts=str(folder / "texts.jsonl"),
+        held_out=str(folder / "held_out.jsonl"),
+        num_texts=len(chosen),
+        num_columns=len(items[0][0]),
+        labels=prepared.encoder.labels,
+        max_length=prepared.encoder.max_length,
+        batch_size=config.train.batch_size,
+        epochs=plan_epochs(len(chosen), config.train.batch_size),
+        lr=config.train.lr,
+        weight_decay=config.train.weight_decay,
+        freeze=str(config.train.freeze),
+        precision=here.precision,
+        device=here.device.type,
+        seconds=seconds,
+        settings={
+            "optimizer": config.optimizer.model_dump(),
+            "machine": config.machine.model_dump(),
+            "model": {"dropout": config.model.dropout},
+        },
+    )
+
+
+def _steps_in(seconds: float, step: Load, shape: Shape | None) -> int:
+    """Steps that a Trainer may take in about three times the seconds, from 4 to 50."""
+    if shape is None:
+        return 8
+    usual = training_flops(step, shape) / (_USUAL_SHARE * calibration_flops())
+    return int(min(50, max(4, 3 * seconds / usual)))
+
+
+def _training_sides(job: Job, prepared: Prepared, folder: Path) -> list[Contestant]:
+    path = folder / "train.json"
+    job.write(path)
+    lengths = [len(s) for s in prepared.parts["train"].sequences]
+    return [
+        sides.bertune_training(path),
+        sides.trainer(path, "best"),
+        sides.trainer(path, "documentation"),
+        sides.peaks(path, round(float(np.mean(lengths)) * job.batch_size)),
+    ]
+
+
+def _prediction_sides(
+    job: Job, prepared: Prepared, folder: Path, environment: dict[str, str]
+) -> list[Contestant]:
+    """Both predict with a model that bertune trained for a few steps."""
+    path = folder / "predict.json"
+    texts = spread(job.items(), _MOST_TEXTS)
+    write_items(folder / "new.jsonl", texts)
+    model = train_briefly(job, folder, environment)
+    replace(job, model=str(model), texts=str(folder / "new.jsonl"), num_texts=len(texts)).write(path)
+    return [sides.bertune_prediction(path), sides.pipeline(path, 32)]
+
+
+def train_briefly(job: Job, folder: Path, environment: dict[str, str], examples: int | None = None) -> Path:
+    """The model folder of a short training by `bertune train`. Raises BertuneError when that fails."""
+    write_items(folder / "few.jsonl", spread(job.items(), examples or 4 * job.batch_size))
+    settings = [
+        f"data.validation={job.held_out}",
+        f"data.text={','.join(TEXT_COLUMNS[job.num_columns])}",
+        "data.label=label",
+        f"model.name={job.model}",
+        f"model.max_length={job.max_length}",
+        f"train.batch_size={job.batch_size}",
+        "train.epochs=1",
+    ]
+    out = str(folder / "run")
+    command = (sys.executable, "-m", "bertune", "train", str(folder / "few.jsonl"), *settings, "--out", out)
+    outcome = run_one(Contestant("setup", "setup", command, reports=False), 1, environment)
+    if outcome.error:
+        raise BertuneError(f"the model to predict with could not be trained: {outcome.error}")
+    return folder / "run" / "model"

@@ -1,0 +1,112 @@
+"""Owns bertune's training as a contestant: the whole machinery of a run, its steps timed from outside."""
+
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertune.bench.clock import StepClock
+from bertune.bench.floor import Load
+from bertune.bench.job import LABEL_COLUMN, TEXT_COLUMNS, Job
+from bertune.bench.peers import arguments
+from bertune.bench.result import say
+from bertune.prepare import Prepared
+from bertune.source import resolve_source
+from bertune.text.batches import micro_batches, step_examples
+from bertune.training.events import DataReady, Started, Stepped
+from bertune.training.fit import fit
+
+_NEVER = 10**9  # steps
+
+
+def overrides(job: Job, seed: int) -> dict[str, dict[str, Any]]:
+    """A job as bertune's settings; evaluations and checkpoints only where the job saves."""
+    every = "epoch" if job.saves else _NEVER
+    return {
+        "data": {
+            "validation": job.held_out,
+            "text": list(TEXT_COLUMNS[job.num_columns]),
+            "label": LABEL_COLUMN,
+        },
+        "model": {"name": job.model, "max_length": job.max_length, **job.settings.get("model", {})},
+        "train": {
+            "epochs": job.epochs,
+            "batch_size": job.batch_size,
+            "lr": job.lr,
+            "warmup": job.warmup,
+            "weight_decay": job.weight_decay,
+            "freeze": job.freeze,
+            "seed": seed,
+            "evaluate_every": every,
+            "checkpoint_every": every,
+        },
+        **{key: dict(values) for key, values in job.settings.items() if key not in ("model", "train")},
+    }
+
+
+def train(job: Job, seed: int) -> dict[str, Any]:
+    """Trains a job; its numbers."""
+    prepared, manifest = None, None
+    arguments.import_model_class(job.model)
+    with tempfile.TemporaryDirectory() as folder:
+        events = fit(resolve_source(job.texts, overrides(job, seed)), Path(folder) / "run")
+        clock = StepClock(job)
+        for event in events:
+            if isinstance(event, DataReady):
+                # From here on everything counts in a job timed whole: the model, and caches wherever filled.
+                prepared, clock = event.prepared, StepClock(job)
+            elif isinstance(event, Started):
+                manifest = event.manifest
+            elif isinstance(event, Stepped):
+                clock.tick()
+                if clock.is_done or (event.step.number == event.total and not job.saves):
+                    break
+        events.close()  # type: ignore[attr-defined]
+    assert prepared is not None and manifest is not None, "fit yields DataReady and Started first"
+    loads = list(islice(_loads(job, seed, prepared, manifest), clock.first + clock.steps))
+    return clock.result(loads, forward=manifest["model"]["forward"], **_parameters(prepared, manifest))
+
+
+def _loads(job: Job, seed: int, prepared: Prepared, manifest: dict[str, Any]) -> Iterator[tuple[Load, Load]]:
+    """Each step's own tokens, and those computed: the same unless the forward pass is padded."""
+    lengths = np.array([len(s) for s in prepared.parts["train"].sequences])
+    is_packed = str(manifest["model"]["forward"]).startswith("packed")
+    for positions in step_examples(len(lengths), job.batch_size, seed):
+        step = lengths[positions].tolist()
+        own = Load.of(step)
+        if is_packed:
+            yield own, own
+            continue
+        cuts = micro_batches(step, manifest["machine"]["tokens"])
+        yield own, sum((Load.of([max(step[i] for i in cut)] * len(cut)) for cut in cuts), Load())
+
+
+def _parameters(prepared: Prepared, manifest: dict[str, Any]) -> dict[str, int]:
+    """Trained parameters, and those that some text of the data can change."""
+    from bertune.nn.model import read_config
+
+    blocks = {block["name"]: block for block in manifest["model"]["blocks"]}
+    trained = sum(block["parameters"] for block in blocks.values() if block["trained"])
+    config = read_config(prepared.pretrained)
+    width = getattr(config, "embedding_size", config.hidden_size)
+    used = len(np.unique(np.concatenate([s.ids for s in prepared.parts["train"].sequences])))
+    unused = (config.vocab_size - used) * width
+    embeddings = blocks.get("embeddings", {"trained": False, "parameters": 0})
+    if not embeddings["trained"]:
+        unused = 0
+    elif embeddings["parameters"] < config.vocab_size * width:
+        trained += unused  # the manifest counts only the rows in use
+    return {"trained_parameters": trained, "updated_parameters": trained - unused, "used_ids": used}
+
+
+def main() -> None:
+    """Trains and prints the numbers."""
+    options = arguments.parser(__doc__).parse_args()
+    say(train(options.job, options.seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Owns what is said about where a measurement was made: processor, cores, system, versions. No host names."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+_RECORDED = (
+    "bertune", "torch", "transformers", "tokenizers", "numpy", "accelerate", "sentence-transformers",
+    "onnxruntime", "onnx",
+)  # fmt: skip
+
+
+def machine() -> dict[str, Any]:
+    """The processor, the cores this process may use, and the system."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                cpu = line.split(":", 1)[1].strip()
+                break
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cpu": cpu, "cores": cores, "system": f"{platform.system()} {platform.machine()}"}
+
+
+def versions() -> dict[str, str]:
+    """The versions of what takes part, as far as it is installed."""
+    found = {"python": platform.python_version()}
+    for name in _RECORDED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,101 @@
+"""Owns the layout of packed sequences: which tokens are whose, and how attention may group them.
+
+All sizes that products see are rounded up to few values: a CPU library prepares a kernel for every shape that
+it meets, which takes as long as ten products of a short text. The rows added are zero and are read by nobody.
+
+Dimensions: T tokens of all sequences end to end, R the same rounded up, B sequences, L longest of a group.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+_MAX_SCORES = 2**14  # positions squared that a group may have, for each head: they should stay in the cache
+_NEVER = -30000.0  # a score whose exponential is 0 beside any real one; -inf would make empty rows NaN
+
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive sequences that attention computes together on a padded view."""
+
+    tokens: slice  # of the T packed ones
+    sequences: slice  # of the B packed ones
+    num_rows: int  # sequences of the padded view, empty ones included
+    longest: int  # positions of the padded view
+    slots: Tensor | None  # [tokens] place in the padded view; None when it has no padding
+    bias: Tensor | None  # [num_rows, 1, 1, L] added to the scores: 0 at tokens
+
+    @property
+    def num_sequences(self) -> int:
+        """Sequences that are there."""
+        return int(self.sequences.stop - self.sequences.start)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Group":
+        """The same group for scores of this kind."""
+        if self.slots is None or self.bias is None:
+            return self
+        return replace(self, slots=self.slots.to(device), bias=self.bias.to(device, dtype))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each packed token stands."""
+
+    positions_T: Tensor  # place in its sequence
+    starts_B: Tensor  # the first token of each sequence
+    lengths_B: Tensor  # on the CPU
+    num_rows: int  # R
+    groups: tuple[Group, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """T."""
+        return len(self.positions_T)
+
+
+def layout(lengths_B: Tensor, device: torch.device, dtype: torch.dtype) -> Layout:
+    """The layout of sequences with these lengths; `dtype` is that of the attention scores."""
+    starts_B = torch.cumsum(lengths_B, 0) - lengths_B
+    num_tokens = int(lengths_B.sum())
+    positions_T = torch.arange(num_tokens) - torch.repeat_interleave(starts_B, lengths_B)
+    groups = tuple(
+        _group(lengths_B, positions_T, starts_B, members).to(device, dtype)
+        for members in _cut(lengths_B.tolist())
+    )
+    num_rows = _round_up(num_tokens)
+    return Layout(positions_T.to(device), starts_B.to(device), lengths_B, num_rows, groups)
+
+
+def _cut(lengths: list[int]) -> Iterator[slice]:
+    start = 0
+    while start < len(lengths):
+        size = 1
+        while start + size < len(lengths):
+            longest = _round_up(max(lengths[start : start + 2 * size]))
+            if 2 * size * longest**2 > _MAX_SCORES:
+                break
+            size *= 2
+        yield slice(start, min(start + size, len(lengths)))
+        start += size
+
+
+def _round_up(size: int) -> int:
+    """The next size of few: steps of at most an eighth, and of 8 at least."""
+    step: int = max(8, 1 << max(0, size.bit_length() - 5))
+    return (size + step - 1) // step * step
+
+
+def _group(lengths_B: Tensor, positions_T: Tensor, starts_B: Tensor, members: slice) -> Group:
+    lengths = lengths_B[members]
+    num = len(lengths)
+    longest, num_rows = _round_up(int(lengths.max())), 1 << (num - 1).bit_length()
+    first = int(starts_B[members.start])
+    tokens = slice(first, first + int(lengths.sum()))
+    if int(lengths.min()) == longest and num_rows == num:
+        return Group(tokens, members, num, longest, None, None)
+    slots = positions_T[tokens] + torch.repeat_interleave(torch.arange(num) * longest, lengths)
+    bias = torch.zeros((num_rows, 1, 1, longest))
+    bias[:num].masked_fill_(torch.arange(longest) >= lengths[:, None, None, None], _NEVER)
+    return Group(tokens, members, num_rows, longest, slots, bias)

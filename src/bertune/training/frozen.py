@@ -1,0 +1,143 @@
+"""Owns what the frozen part of a model makes of the texts: computed once, then looked up at every epoch.
+
+The frozen part has no dropout while training, so its output depends on the text alone; the twin is computing
+it again at every step. It is kept in memory, or in a file of the run where memory would not do.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+
+from bertune.nn.device import Machine
+from bertune.nn.memory import with_fewer_tokens
+from bertune.nn.model import TextModel
+from bertune.nn.packed import PackedEncoder
+from bertune.prepare import Part
+from bertune.run import disk_errors, replacing
+from bertune.text.batches import micro_batches
+from bertune.text.sequences import Sequence, collate
+
+FROZEN_FOLDER = "frozen"  # in the run folder
+_SHARE_OF_MEMORY, _SHARE_OF_DISK = 0.25, 0.5  # of what is free, that may be taken
+
+
+@dataclass(frozen=True)
+class FrozenOutputs:
+    """Parts whose sequences carry what the frozen part makes of them."""
+
+    parts: Mapping[str, Part]
+    kept_in: str  # "memory", "disk", or "nothing": then they are computed again at every step
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """What is computed, and where each sequence's rows end."""
+
+    packed: PackedEncoder
+    sequences: list[Sequence]
+    ends: NDArray[np.int64]
+    machine: Machine
+    poll: Callable[[], None]
+
+    def into(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Writes each sequence's rows in their place."""
+        tokens = self.machine.tokens
+        for positions in micro_batches([len(s) for s in self.sequences], tokens):
+            self.poll()
+            chosen = [self.sequences[i] for i in positions]
+            hidden, tokens = with_fewer_tokens(partial(self._compute, chosen), tokens, len(chosen[0]))
+            for position, found in zip(positions, hidden, strict=True):
+                rows[self.ends[position] - len(found) : self.ends[position]] = found
+        return rows
+
+    def _compute(self, sequences: list[Sequence], tokens: int) -> list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(sequences)
+        for positions in micro_batches([len(s) for s in sequences], tokens):
+            batch = collate([sequences[i] for i in positions]).to(self.machine.device)
+            with torch.inference_mode(), self.machine.autocast():
+                hidden = self.packed.frozen(batch)
+            assert hidden is not None
+            lengths = batch.lengths_S.tolist() if self.packed.keeps_tokens() else [1] * len(positions)
+            pieces = torch.split(hidden.cpu(), lengths)
+            for position, piece in zip(positions, pieces, strict=True):
+                outputs[position] = piece.numpy()
+        return outputs
+
+
+def compute_once(
+    model: TextModel,
+    parts: Mapping[str, Part],
+    machine: Machine,
+    folder: Path,
+    poll: Callable[[], None] = lambda: None,
+) -> FrozenOutputs | None:
+    """The parts with the frozen output of each sequence; None where too little is frozen to gain by it.
+
+    `poll` is called between batches and may raise to stop. Raises ResourceError when memory or disk fill up.
+    """
+    packed = model.packed
+    if packed is None or packed.num_frozen() < 2:  # embeddings alone cost as much to fetch as to compute
+        return None
+    sequences = [sequence for part in parts.values() for sequence in part.sequences]
+    ends = np.cumsum([len(s) if packed.keeps_tokens() else 1 for s in sequences])
+    filling = _Filling(packed, sequences, ends, machine, poll)
+    shape = (int(ends[-1]), model.encoder.config.hidden_size)
+    num_bytes = 4 * shape[0] * shape[1]
+    if num_bytes <= _SHARE_OF_MEMORY * psutil.virtual_memory().available:
+        kept_in, rows = "memory", filling.into(np.empty(shape, np.float32))
+    elif num_bytes <= _SHARE_OF_DISK * shutil.disk_usage(folder.parent).free:
+        kept_in, rows = "disk", _in_file(folder, shape, filling)
+    else:
+        return FrozenOutputs(parts, "nothing", num_bytes)
+    pieces = iter(np.split(rows, ends[:-1]))
+    found = {
+        name: replace(part, sequences=[replace(s, hidden=next(pieces)) for s in part.sequences])
+        for name, part in parts.items()
+    }
+    return FrozenOutputs(found, kept_in, num_bytes)
+
+
+def _in_file(folder: Path, shape: tuple[int, int], filling: _Filling) -> NDArray[np.float32]:
+    """The rows memory-mapped from a file, which a run that is resumed finds again under its key."""
+    path = folder / f"{_key(filling)}.npy"
+    if not path.exists():
+        with disk_errors(folder):
+            folder.mkdir(exist_ok=True)
+            with replacing(path) as staging:
+                mapped = np.lib.format.open_memmap(staging, mode="w+", dtype=np.float32, shape=shape)
+                _reserve(staging)
+                filling.into(mapped)
+                mapped.flush()
+    found: NDArray[np.float32] = np.load(path, mmap_mode="r")
+    return found
+
+
+def _reserve(path: Path) -> None:
+    """Takes the disk space now: a mapped file that meets a full disk later kills the process."""
+    with path.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def _key(filling: _Filling) -> str:
+    """Names everything the rows depend on: texts, frozen weights, precision, and how batches are cut."""
+    machine = filling.machine
+    digest = hashlib.sha256(f"{machine.precision} {machine.device.type} {machine.tokens}".encode())
+    for sequence in filling.sequences:
+        digest.update(len(sequence).to_bytes(4, "little"))
+        digest.update(sequence.ids.tobytes())
+        digest.update(sequence.types.tobytes())
+    for parameter in filling.packed.frozen_parameters():
+        digest.update(parameter.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]

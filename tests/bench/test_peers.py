@@ -1,0 +1,108 @@
+"""The contestants on a tiny job: all see the same texts, and say truly what they padded."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bertune.bench.job import Item, Job, write_items
+from bertune.bench.peers import bertune_train, trainer
+from small_texts import labelled_texts
+
+NUM, BATCH, LENGTH = 61, 4, 16
+
+
+@pytest.fixture(scope="module")
+def job(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """Sixty-one short texts, three epochs, each step timed."""
+    folder = tmp_path_factory.mktemp("job")
+    items: list[Item] = [((text,), label) for text, label in labelled_texts(NUM)]
+    write_items(folder / "texts.jsonl", items)
+    write_items(folder / "held_out.jsonl", items[:8])
+    return Job(
+        model=str(tiny_weights),
+        texts=str(folder / "texts.jsonl"),
+        held_out=str(folder / "held_out.jsonl"),
+        num_texts=NUM,
+        num_columns=1,
+        labels=("bad", "good"),
+        max_length=LENGTH,
+        batch_size=BATCH,
+        precision="fp32",
+        is_whole=True,
+        settings={"machine": {"device": "cpu"}},
+    )
+
+
+def test_all_train_on_the_same_tokens_and_pad_as_they_are_meant_to(job: Job) -> None:
+    ours = bertune_train.train(job, 1)
+    ways = {way: trainer.train(job, way, 1) for way in ("tutorial", "documentation", "best")}
+    for found in (ours, *ways.values()):
+        assert found["steps"] == 3 * job.steps_per_epoch
+        assert found["load"] == ours["load"]
+        assert found["load"]["sequences"] == 3 * NUM
+        assert found["trained_parameters"] == ours["trained_parameters"]
+    padded = {way: found["padded_load"]["tokens"] for way, found in ways.items()}
+    assert padded["tutorial"] == 3 * NUM * LENGTH
+    assert ours["load"]["tokens"] < padded["best"] < padded["documentation"] < padded["tutorial"]
+    assert ours["updated_parameters"] <= ours["trained_parameters"]
+
+
+def test_a_frozen_encoder_is_frozen_on_both_sides(job: Job) -> None:
+    frozen = replace(job, freeze="encoder", epochs=1)
+    ours, theirs = bertune_train.train(frozen, 1), trainer.train(frozen, "best", 1)
+    assert ours["trained_parameters"] == ours["updated_parameters"] == theirs["trained_parameters"]
+
+
+def test_a_timed_training_stops_when_enough_is_timed(job: Job) -> None:
+    found = bertune_train.train(replace(job, is_whole=False, seconds=0.0), 1)
+    assert found["steps"] == job.period
+    assert found["load"]["sequences"] == job.period * BATCH
+
+
+def test_where_the_extra_is_missing_a_contestant_says_how_to_get_it(job: Job, tmp_path: Path) -> None:
+    job.write(tmp_path / "job.json")
+    code = (
+        "import sys; sys.modules['sentence_transformers'] = None\n"
+        f"sys.argv = ['x', {str(tmp_path / 'job.json')!r}, '--precision', 'fp32']\n"
+        "from bertune.bench.peers.cross_encoder import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.strip().endswith("sentence_transformers. Do: pip install 'bertune[bench]'")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_onnx_runtime_and_pipeline_say_what_bertune_says(job: Job, tmp_path: Path) -> None:
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    from bertune.bench.compare import train_briefly
+
+    model = train_briefly(job, tmp_path, {"OMP_NUM_THREADS": "1"})
+    replace(job, model=str(model), seconds=0.0).write(tmp_path / "job.json")
+    peer = "bertune.bench.peers"
+    run([f"{peer}.onnx_graph", str(model), str(tmp_path)])
+    path = str(tmp_path / "job.json")
+    said = {
+        "bertune": run([f"{peer}.bertune_predict", path]),
+        "pipeline": run([f"{peer}.pipeline", path, "--batch", "1"]),
+        "batches": run([f"{peer}.pipeline", path, "--batch", "32"]),
+        "fp32": run([f"{peer}.onnx_runtime", path, "--graph", str(tmp_path / "model.onnx")]),
+        "int8": run([f"{peer}.onnx_runtime", path, "--graph", str(tmp_path / "model-int8.onnx")]),
+    }
+    reference = said.pop("bertune")
+    assert len(reference) == NUM
+    for name, probabilities in said.items():
+        allowed = 0.05 if name == "int8" else 0.001
+        assert probabilities == pytest.approx(reference, abs=allowed), name
+
+
+def run(arguments: list[str]) -> list[float]:
+    """The probabilities that a program reports, if it does."""
+    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: list[float] = json.loads(done.stdout.splitlines()[-1])["probabilities"] if done.stdout else []
+    return found
