@@ -114,7 +114,7 @@ def predictions(job: Job, folder: Path, environment: dict[str, str]) -> list[Con
         print(f"ONNX export failed, so ONNX Runtime will: {exported.error}", file=sys.stderr)
     return [
         sides.bertune_prediction(path),
-        sides.bertune_prediction(path, "bf16"),
+        sides.bertune_prediction(path, "fp32"),
         sides.pipeline(path, 1),
         sides.pipeline(path, 32),
         sides.onnx_runtime(path, folder / FP32, "fp32"),
@@ -167,7 +167,7 @@ BENCHMARKS = (
             trainer("tutorial", 3),
             trainer("documentation"),
             trainer("best"),
-            trainer("compile", 2),
+            trainer("compile", 1),
             tokens_per_step=370,
         ),
         {"tutorial": 18, "best": 3},

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import bertune.nn.model
 from bertune.config import OptimizerConfig, TaskConfig, TrainConfig
+from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine
 from bertune.nn.heads.first_token import HEAD
 from bertune.nn.model import OwnHeadModel, StandardModel, TextModel
@@ -21,7 +22,7 @@ from bertune.prepare import Part
 from bertune.run import Run
 from bertune.tasks import make_task
 from bertune.text.batches import step_examples
-from bertune.text.sequences import Sequence
+from bertune.text.sequences import Sequence, collate
 from bertune.training.loop import Plan, Step, Trainee, train_steps
 from bertune.training.optim import Optimizer
 from small_texts import labelled_texts, write_csv
@@ -258,3 +259,40 @@ def test_every_family_takes_the_same_twenty_steps_packed_and_padded(
     # And that is much closer than one step more or less would be.
     moved = max(float((tensor - before[name]).abs().max()) for name, tensor in packed.state_dict().items())
     assert moved > 5e-3
+
+
+def with_dropout(hf: Any, what: str | int, is_below: bool) -> None:
+    """Sets dropout of one half in the frozen part, or in what is above it; there is none elsewhere."""
+    layers = (getattr(hf.base_model, "transformer", None) or hf.base_model.encoder).layer
+    frozen = {
+        "encoder": [hf.base_model],
+        1: [hf.base_model.embeddings, layers[0]],
+        "embeddings": [hf.base_model.embeddings],
+    }[what]
+    head = [child for child in hf.children() if child is not hf.base_model]
+    above = head if what == "encoder" else [layers[1], *head]
+    for module in frozen if is_below else above:
+        for child in module.modules():
+            if type(child).__name__.endswith("Dropout"):
+                child.p = 0.5
+
+
+@pytest.mark.parametrize("what", ["encoder", 1, "embeddings"])
+@pytest.mark.parametrize("family", [*PACKED_FAMILIES, "mpnet", "deberta-v2"])
+def test_a_frozen_part_drops_nothing_and_what_is_above_it_does(family: str, what: str | int) -> None:
+    draw = np.random.default_rng(4)
+    ids = [draw.integers(5, 99, size=size).astype(np.int32) for size in (1, 3, 9, 17, 17, 40)]
+    batch = collate([Sequence(i, np.zeros(len(i), np.uint8), group) for group, i in enumerate(ids)])
+    are_equal = []
+    for is_below in (True, False):
+        config = transformers.AutoConfig.for_model(family, **_SIZES | PACKED_FAMILIES.get(family, {}))
+        hf = transformers.AutoModelForSequenceClassification.from_config(config)
+        with_dropout(hf, what, is_below)
+        model = StandardModel(hf)
+        freeze(model, what)
+        outputs = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            outputs.append(model.train()(batch).detach())
+        are_equal.append(torch.equal(*outputs))
+    assert are_equal == [True, False]

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import os
 import platform
 import sys
@@ -73,13 +74,25 @@ def deterministic(device: torch.device) -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
+def give_back_freed_memory() -> None:
+    """Hands memory that no tensor uses any more back to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if _has_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _keep_freed_memory() -> None:
     """Lets glibc reuse the memory of freed tensors: fresh pages for every temporary are what costs."""
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return
-    libc = ctypes.CDLL(None)
-    libc.mallopt(_M_MMAP_MAX, 0)  # a threshold would not do: glibc caps it at 32 MB
-    libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    if _has_glibc():
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_MAX, 0)  # a threshold would not do: glibc caps it at 32 MB
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _has_glibc() -> bool:
+    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 
 def _device(name: str) -> torch.device:

@@ -1,15 +1,22 @@
 """Owns what happens when memory runs out: the work is done again in smaller pieces."""
 
 import contextlib
-import gc
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
 
 from bertune.errors import ResourceError
+from bertune.nn.device import give_back_freed_memory
 
 Result = TypeVar("Result")
+# Torch on a CPU, oneDNN and cuBLAS have no exception of their own for it.
+_SAID_OTHERWISE = (
+    "can't allocate memory",
+    "not enough memory",
+    "could not create a primitive",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 _REMEDIES = "a smaller model.max_length, a smaller model, train.freeze, or a machine with more memory"
 
 
@@ -32,9 +39,7 @@ def with_fewer_tokens(compute: Callable[[int], Result], tokens: int, longest: in
                 f"{_REMEDIES}"
             )
         tokens = max(longest, tokens // 2)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back_freed_memory()
 
 
 @contextlib.contextmanager
@@ -56,5 +61,4 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception says that memory ran out, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    # On a CPU torch has no exception of its own for it.
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    return any(text in str(error) for text in _SAID_OTHERWISE)

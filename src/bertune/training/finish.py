@@ -34,7 +34,8 @@ def finish(
             )
 
     progress, trainee = session.progress, session.trainee
-    load_model_tensors(trainee.model, session.checkpoints.load_best(progress.best_step))
+    if not session.holds_best:
+        load_model_tensors(trainee.model, session.checkpoints.load_best(progress.best_step))
     predictor = Predictor(
         trainee.model,
         trainee.task,

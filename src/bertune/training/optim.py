@@ -72,6 +72,11 @@ class Optimizer:
             table.note_step(lr, self._decay)
         return norm
 
+    def forget(self) -> None:
+        """Frees moments and gradients, once no step is left."""
+        self.zero_gradients()
+        self._adamw.state.clear()
+
     def state(self) -> dict[str, torch.Tensor]:
         """Moments and step counts by parameter position, for a checkpoint; of whole tables throughout."""
         tensors = {}

@@ -9,6 +9,7 @@ from typing import Any
 from bertune.errors import BertuneError, ConfigError, DivergedError, Interrupted
 from bertune.infer import Predictor
 from bertune.metrics.scores import LOWER_IS_BETTER
+from bertune.nn.device import give_back_freed_memory
 from bertune.prepare import Part, Prepared
 from bertune.run import RunWriter
 from bertune.tasks import Task
@@ -47,6 +48,7 @@ class Session:
     def __init__(self, prepared: Prepared, trainee: Trainee, writer: RunWriter, plan: Plan) -> None:
         self.progress = FRESH
         self.stopped_early = False
+        self._has_trained = False  # here, not before a resume: then the weights are on disk alone
         self._config = prepared.config.train
         self.trainee = trainee
         self._validation = prepared.parts["validation"]
@@ -56,6 +58,11 @@ class Session:
         self._score = best_by(self._config.best_by, trainee.task)
         self._optimizer = Optimizer(trainee.model, self._config, prepared.config.optimizer)
         self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
+
+    @property
+    def holds_best(self) -> bool:
+        """Whether the model in memory is the one that scored best, as it is when that was the last step."""
+        return self._has_trained and self.progress.best_step == self.progress.step
 
     @property
     def is_done(self) -> bool:
@@ -91,6 +98,7 @@ class Session:
         )
         while not self.is_done:
             step = next(steps)
+            self._has_trained = True
             _refuse_divergence(step)
             self._count(step)
             if step.tokens < self.trainee.machine.tokens:
@@ -101,6 +109,8 @@ class Session:
         self.stopped_early = self.progress.step < self._plan.total
         # Only the best weights are needed from here on: this checkpoint marks that no step is left.
         self.checkpoints.save(self.progress, {}, {})
+        self._optimizer.forget()
+        give_back_freed_memory()
 
     def _complete(self, line: dict[str, Any], losses: list[float], stop: StopFlag) -> Iterator[Event]:
         """What follows a step: evaluation, its line in metrics.jsonl, a checkpoint, or the stop asked for."""
@@ -152,6 +162,7 @@ class Session:
             value is not None and (best is None or sign * value > sign * best)
         )
         if is_best:
+            give_back_freed_memory()  # the whole of a compact vocabulary is about to be written
             self.checkpoints.save_best(step, model_tensors(self.trainee.model))
             self.progress = replace(
                 self.progress, best_step=step, best_value=value, evaluations_without_gain=0

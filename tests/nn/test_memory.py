@@ -1,0 +1,400 @@
+"""Where memory runs out the same work is done in smaller pieces, and where that does not help it is said."""
+
+import contextlib
+import logging
+import re
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+import bertune
+from bertune.config import MachineConfig
+from bertune.errors import ResourceError
+from bertune.nn.device import make_machine
+from bertune.nn.memory import is_out_of_memory, with_fewer_tokens
+from bertune.nn.model import StandardModel
+from bertune.run import Run, open_run
+from bertune.training.events import Stepped, Warned
+from small_texts import PLAIN, labelled_texts, write_csv, write_vocabulary
+from trainings import (
+    Command,
+    as_arguments,
+    assert_nothing_half_written,
+    assert_same_work,
+    stopped_after,
+    train,
+    without_times,
+)
+
+_OF_THE_CPU = "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried"
+ERRORS: dict[str, Callable[[], Exception]] = {
+    "of a GPU": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+    "of a CPU": lambda: RuntimeError(f"{_OF_THE_CPU} to allocate 8 bytes.\nException raised from …"),
+    "of Windows": lambda: RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8."),
+    "of Python": MemoryError,
+}
+Room = Callable[..., contextlib.AbstractContextManager[None]]
+
+
+class TestHalving:
+    @pytest.mark.parametrize("kind", ERRORS)
+    def test_the_tokens_are_halved_until_it_fits(self, kind: str) -> None:
+        asked = []
+
+        def compute(tokens: int) -> str:
+            asked.append(tokens)
+            if tokens > 600:
+                raise ERRORS[kind]()
+            return "done"
+
+        assert with_fewer_tokens(compute, 4096, 100) == ("done", 512)
+        assert asked == [4096, 2048, 1024, 512]
+
+    def test_the_last_try_is_one_text_at_a_time(self) -> None:
+        asked = []
+
+        def compute(tokens: int) -> None:
+            asked.append(tokens)
+            raise ERRORS["of a GPU"]()
+
+        with pytest.raises(ResourceError) as caught:
+            with_fewer_tokens(compute, 4096, 1500)
+        assert asked == [4096, 2048, 1500]
+        assert caught.value.exit_code == 4
+        for words in ("CUDA out of memory", "1,500 tokens", "smaller model.max_length", "smaller model",
+                      "train.freeze", "more memory"):  # fmt: skip
+            assert words in str(caught.value)
+
+    def test_a_text_longer_than_the_budget_is_tried_once(self) -> None:
+        asked = []
+
+        def compute(tokens: int) -> None:
+            asked.append(tokens)
+            raise MemoryError
+
+        with pytest.raises(ResourceError, match=r"\(MemoryError\) with one text of 40 tokens"):
+            with_fewer_tokens(compute, 8, 40)
+        assert asked == [8]
+
+    @pytest.mark.parametrize(
+        "error",
+        [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("no"), OSError(12, "no")],
+    )
+    def test_every_other_error_passes_as_it_is(self, error: Exception) -> None:
+        asked = []
+
+        def compute(tokens: int) -> None:
+            asked.append(tokens)
+            raise error
+
+        with pytest.raises(type(error)) as caught:
+            with_fewer_tokens(compute, 4096, 1)
+        assert caught.value is error and asked == [4096]
+        assert not is_out_of_memory(error)
+
+    def test_what_the_failed_try_held_is_free_before_the_next(self) -> None:
+        import weakref
+
+        held: list[weakref.ref[torch.Tensor]] = []
+
+        def compute(tokens: int) -> bool:
+            if held:
+                return held[0]() is None
+            large = torch.zeros(9)
+            held.append(weakref.ref(large))
+            raise MemoryError
+
+        assert with_fewer_tokens(compute, 8, 1) == (True, 4)
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> Room:
+    """Memory for so many tokens at a time, from the n-th micro-batch on, training or predicting."""
+    original = StandardModel.forward
+
+    @contextlib.contextmanager
+    def make(tokens: int, kind: str = "of a GPU", start: int = 1, is_training: bool = True) -> Any:
+        num_done = 0
+
+        def forward(model: Any, batch: Any) -> Any:
+            nonlocal num_done
+            if model.training == is_training:
+                num_done += 1
+                padded = len(batch.lengths_S) * int(batch.lengths_S.max())
+                if num_done >= start and padded > tokens:
+                    raise ERRORS[kind]()
+            return original(model, batch)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(StandardModel, "forward", forward)
+            yield
+
+    return make
+
+
+@pytest.fixture
+def changes(settings: Any) -> dict[str, Any]:
+    """Fourteen steps with dropout; each is one micro-batch, or three of half as many tokens or fewer."""
+    return settings(  # type: ignore[no-any-return]
+        **{"model.dropout": 0.3, "machine.tokens": 256, "train.best_by": "loss"},
+        **{"train.evaluate_every": 3, "train.checkpoint_every": 2},
+    )
+
+
+def remarks(events: list[Any]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Warned) and "memory" in event.text]
+
+
+def budgets(events: list[Any]) -> list[int]:
+    return [event.step.tokens for event in events if isinstance(event, Stepped)]
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_a_training_short_of_memory_is_the_one_with_smaller_micro_batches(
+    kind: str, changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
+) -> None:
+    with room(80, kind):
+        found, events = train(reviews_csv, tmp_path / "short", changes)
+    assert remarks(events) == [
+        "memory ran out: micro-batches have at most 64 tokens from here on. The steps and their texts are "
+        "the same; machine.tokens=64 starts that way"
+    ]
+    assert budgets(events) == [64] * 14
+    assert found.manifest["machine"]["tokens"] == 64
+    expected, events = train(reviews_csv, tmp_path / "small", changes | {"machine.tokens": 64})
+    assert remarks(events) == []
+    validated = [
+        [line.get("validation", {}).get("loss") for line in run.metrics()] for run in (found, expected)
+    ]
+    assert validated[0] == pytest.approx(validated[1], abs=1e-5)
+    assert without_validation(found) == without_validation(expected)
+    assert (found.model_path / "model.safetensors").read_bytes() == (
+        expected.model_path / "model.safetensors"
+    ).read_bytes()
+
+
+def without_validation(run: Run) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k != "validation"} for line in without_times(run)]
+
+
+def test_a_step_that_failed_halfway_is_done_again_wholly(
+    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
+) -> None:
+    """Its first micro-batch had left a gradient, and had drawn its dropout."""
+    small = changes | {"machine.tokens": 64, "train.batch_size": 16}
+    numbers: list[int] = []
+    original = StandardModel.forward
+    with pytest.MonkeyPatch.context() as patch:
+
+        def forward(model: Any, batch: Any) -> Any:
+            if model.training:
+                numbers.append(len(batch.lengths_S))
+            return original(model, batch)
+
+        patch.setattr(StandardModel, "forward", forward)
+        stopped_after(reviews_csv, tmp_path / "expected", small, 2)
+    # The second micro-batch of the third step is the first that does not fit.
+    with room(40, start=len(numbers) + 2):
+        found, events = train(reviews_csv, tmp_path / "found", small)
+    assert budgets(events) == [64] * 2 + [32] * 6
+    (line,) = remarks(events)
+    assert "32 tokens" in line
+    expected, _ = train(reviews_csv, tmp_path / "expected", small | {"machine.tokens": 32}, resume=True)
+    assert without_validation(found) == without_validation(expected)
+    assert load_equal(found, expected)
+
+
+def load_equal(found: Run, expected: Run) -> bool:
+    tensors = [load_file(run.model_path / "model.safetensors") for run in (found, expected)]
+    return all(torch.equal(tensors[0][name], tensor) for name, tensor in tensors[1].items())
+
+
+def test_without_dropout_the_results_are_those_of_plenty_of_memory(
+    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
+) -> None:
+    calm = changes | {"model.dropout": 0}
+    plenty, _ = train(reviews_csv, tmp_path / "plenty", calm)
+    with room(40, start=4):
+        short, events = train(reviews_csv, tmp_path / "short", calm)
+    assert budgets(events)[0] == 256 and budgets(events)[-1] == 32
+    losses = [[line["loss"] for line in run.metrics()] for run in (short, plenty)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert short.scores == pytest.approx(plenty.scores, abs=1e-4)
+
+
+def test_a_run_that_is_resumed_starts_with_what_fitted(
+    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
+) -> None:
+    auto = changes | {"machine.tokens": "auto"}
+    with room(80):
+        whole, _ = train(reviews_csv, tmp_path / "whole", auto)
+        stopped_after(reviews_csv, tmp_path / "run", auto, 5)
+        assert open_run(tmp_path / "run").manifest["machine"]["tokens"] == 64
+        run, events = train(reviews_csv, tmp_path / "run", auto, resume=True)
+    assert budgets(events) == [64] * 9 and remarks(events) == []
+    assert without_validation(run) == without_validation(whole)
+    assert load_equal(run, whole)
+
+
+def test_an_evaluation_short_of_memory_scores_the_same(
+    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    plenty, _ = train(reviews_csv, tmp_path / "plenty", changes)
+    with room(40, "of a CPU", is_training=False), caplog.at_level(logging.WARNING):
+        short, events = train(reviews_csv, tmp_path / "short", changes)
+    assert set(budgets(events)) == {256}, "training itself had enough"
+    said = {record.getMessage() for record in caplog.records if record.name == "bertune.infer"}
+    assert said == {"memory ran out: predicted in batches of at most 32 tokens"}
+    assert without_validation(short) == without_validation(plenty)
+    assert load_equal(short, plenty)
+    assert short.scores == pytest.approx(plenty.scores, abs=1e-5)
+    rows = [[(row["text"], row["label"]) for row in r.predictions("validation")] for r in (short, plenty)]
+    assert rows[0] == rows[1]
+
+
+def test_predicting_short_of_memory_keeps_the_order_and_says_so_once(
+    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, _ = train(reviews_csv, tmp_path / "run", changes)
+    texts = [text for text, _ in labelled_texts(99, seed=3)]
+    model = bertune.load(run, overrides={"machine.tokens": 256})
+    expected = model.predict(texts)
+    with room(40, is_training=False), caplog.at_level(logging.WARNING):
+        found = model.predict(texts)
+    assert [p.label for p in found] == [p.label for p in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+    said = [record.getMessage() for record in caplog.records if record.name == "bertune.infer"]
+    assert said == ["memory ran out: predicted in batches of at most 32 tokens"]
+    with room(3, is_training=False), pytest.raises(ResourceError, match="one text of"):
+        model.predict(texts)
+
+
+def test_a_text_that_does_not_fit_alone_leaves_no_run_where_nothing_was_saved(
+    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
+) -> None:
+    with room(3), pytest.raises(ResourceError, match=r"memory ran out .* one text of \d+ tokens") as caught:
+        train(reviews_csv, tmp_path / "run", changes)
+    assert "model.max_length" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_text_that_does_not_fit_alone_leaves_a_run_that_can_go_on(
+    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
+) -> None:
+    whole, _ = train(reviews_csv, tmp_path / "whole", changes)
+    with room(3, start=6), pytest.raises(ResourceError):
+        train(reviews_csv, tmp_path / "run", changes)
+    assert_nothing_half_written(tmp_path / "run")
+    assert_same_work(train(reviews_csv, tmp_path / "run", changes, resume=True)[0], whole)
+
+
+def test_any_other_error_of_the_model_is_not_taken_for_it(
+    changes: Any, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forward(model: Any, batch: Any) -> Any:
+        raise RuntimeError("expected scalar type Float but found Half")
+
+    monkeypatch.setattr(StandardModel, "forward", forward)
+    with pytest.raises(RuntimeError, match="expected scalar type"):
+        train(reviews_csv, tmp_path / "run", changes)
+
+
+def test_memory_that_runs_out_in_the_update_is_an_error_that_says_so(
+    changes: Any, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There AdamW takes its moments at the first step; fewer tokens at a time are no cure."""
+
+    def step(adamw: Any) -> None:
+        raise ERRORS["of a GPU"]()
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(ResourceError, match=r"memory ran out \(CUDA out of memory.*smaller model"):
+        train(reviews_csv, tmp_path / "run", changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "tokens"), [(64e9, 4096), (5e9, 4096), (4e9, 2048), (1.1e9, 1024), (0.6e9, 512), (1e6, 512)]
+)
+def test_auto_takes_fewer_tokens_where_little_memory_is_free(
+    free: float, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=int(free)))
+    assert make_machine(MachineConfig(device="cpu")).tokens == tokens
+    assert make_machine(MachineConfig(device="cpu", tokens=3000)).tokens == 3000
+
+
+@dataclass(frozen=True)
+class MoreMemory:
+    """Install with `()`: the process may take so many bytes more than it has."""
+
+    size: int
+
+    def __call__(self) -> None:
+        import transformers.models.bert.modeling_bert
+
+        torch.set_num_threads(1)
+        torch.nn.Linear(64, 64)(torch.zeros(64, 64)).sum().backward()  # what is started once is started
+        assert transformers.models.bert.modeling_bert
+        now = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + self.size, now + self.size))
+
+
+@pytest.fixture(scope="module")
+def long_texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Texts of 250 words, and a model whose backward pass needs half a gigabyte for sixteen of them."""
+    import random
+
+    folder = tmp_path_factory.mktemp("long")
+    draw = random.Random(3)
+    rows = [
+        (" ".join([("great", "dull")[i % 2], *draw.choices(PLAIN, k=249)]), ("good", "bad")[i % 2])
+        for i in range(20)
+    ]
+    model = folder / "model"
+    model.mkdir()
+    write_vocabulary(model)
+    transformers.BertConfig(
+        vocab_size=130, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8192,
+        max_position_embeddings=256,
+    ).save_pretrained(model)  # fmt: skip
+    settings = {
+        "model.name": str(model), "machine.precision": "fp32", "machine.device": "cpu",
+        "machine.tokens": 4096,
+        "machine.threads": 1, "train.epochs": 1, "train.batch_size": 16, "train.lr": 1e-4,
+    }  # fmt: skip
+    return write_csv(folder / "long.csv", ("text", "label"), rows), settings
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the size of a process is limited on Linux only"
+)
+@pytest.mark.parametrize(("megabytes", "code"), [(600, 0), (60, 4)])
+def test_a_process_that_may_grow_no_further_trains_in_smaller_pieces_or_says_why_not(
+    megabytes: int, code: int, long_texts: Any, tmp_path: Path
+) -> None:
+    file, settings = long_texts
+    out = tmp_path / "run"
+    words = ("train", file, *as_arguments(settings), "--out", out)
+    ended = Command(tmp_path / "output", *words, before=MoreMemory(megabytes * 2**20)).end()
+    assert ended.code == code, ended
+    assert "Traceback" not in ended.stderr
+    if code == 0:
+        said = re.findall(r"at most ([\d,]+) tokens", " ".join(ended.stderr.split()))
+        tokens = open_run(out).manifest["machine"]["tokens"]
+        assert tokens < 4096 and said[-1] == f"{tokens:,}"
+        assert open_run(out).manifest["status"] == "complete"
+    else:
+        assert "memory ran out" in ended.stderr and "model.max_length" in ended.stderr
+        assert not out.exists()

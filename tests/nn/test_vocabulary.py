@@ -1,0 +1,369 @@
+"""The compact vocabulary trains, stores and forgets exactly what a whole embedding table would."""
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from torch import nn
+
+import bertune
+from bertune.nn.vocabulary import CompactEmbedding, tables, use_all, use_only
+from bertune.run import Run
+from bertune.source import resolve_source
+from bertune.training.events import Stepped
+from bertune.training.fit import fit
+from small_texts import labelled_texts, write_csv, write_vocabulary
+from trainings import Command, as_arguments, stopped_after, train, without_times
+
+# A multiple of 16: the last elements of other tables pass through another loop of the fused AdamW, which
+# rounds otherwise, and which elements are the last depends on how many rows there are.
+_HIDDEN = 32
+_WORDS, _LONGEST = 300, 64
+_SIZES: dict[str, Any] = {
+    "vocab_size": _WORDS, "hidden_size": _HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 37, "max_position_embeddings": _LONGEST, "initializer_range": 0.15,
+}  # fmt: skip
+_PADDING_SECOND = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+FAMILIES = {
+    "bert": lambda: transformers.BertConfig(**_SIZES),
+    "roberta": lambda: transformers.RobertaConfig(**_SIZES, **_PADDING_SECOND, type_vocab_size=1),
+    "mpnet": lambda: transformers.MPNetConfig(**_SIZES, **_PADDING_SECOND),
+}
+TABLE = "embeddings.word_embeddings.weight"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model of each family, to be trained from nothing; two thirds of its vocabulary are no text's."""
+    made = {}
+    for family, config in FAMILIES.items():
+        made[family] = folder = tmp_path_factory.mktemp("families") / family
+        folder.mkdir()
+        write_vocabulary(folder)
+        tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        (folder / "vocab.txt").unlink()
+        config().save_pretrained(folder)
+    return made
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Training, validation and test files: each of the last two has words that no other file has."""
+    folder = tmp_path_factory.mktemp("texts")
+    absent = ("clock", "garden")
+
+    def without(num: int, seed: int) -> list[tuple[str, str]]:
+        return [
+            (" ".join(word for word in text.split() if word not in absent) or "good", label)
+            for text, label in labelled_texts(num, seed)
+        ]
+
+    files = {
+        "train": without(45, 5),
+        "validation": [*without(8, 6), ("a great clock", "good"), ("a dull zyzzyva", "bad")],
+        "test": [*without(4, 7), ("the garden is bright", "good"), ("a torn qwertyuiop", "bad")],
+    }
+    return {
+        name: str(write_csv(folder / f"{name}.csv", ("text", "label"), rows)) for name, rows in files.items()
+    }
+
+
+@pytest.fixture
+def changes(folders: dict[str, Path], texts: dict[str, str]) -> Callable[..., dict[str, Any]]:
+    """Settings for twelve steps with decay and dropout, evaluated and saved in between."""
+
+    def make(family: str, **more: Any) -> dict[str, Any]:
+        return {
+            "model.name": str(folders[family]),
+            "model.dropout": 0.2,
+            "data.validation": texts["validation"],
+            "data.test": texts["test"],
+            "machine.precision": "fp32",
+            "machine.device": "cpu",
+            "machine.tokens": 64,
+            "train.epochs": 2,
+            "train.batch_size": 8,
+            "train.lr": 3e-3,
+            "train.weight_decay": 0.3,
+            "train.evaluate_every": 3,
+            "train.checkpoint_every": 2,
+            "train.best_by": "loss",
+            # The norm of a table is summed in another order, so what it divides is equal to rounding only.
+            "optimizer.clip": 0,
+            **more,
+        }
+
+    return make
+
+
+@pytest.fixture
+def whole_tables(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Says whether the trainings that follow have the slow twin: dense tables."""
+    compact = bertune.training.fit.use_only
+
+    def choose(are_whole: bool) -> None:
+        monkeypatch.setattr(bertune.training.fit, "use_only", (lambda *_: None) if are_whole else compact)
+
+    return choose
+
+
+def without_norms(run: Run) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k != "grad_norm"} for line in without_times(run)]
+
+
+def assert_equal_runs(found: Run, expected: Run) -> None:
+    """Weights, losses, predictions and scores are equal bit for bit."""
+    assert without_norms(found) == without_norms(expected)
+    for file in ("model/model.safetensors", "predictions/validation.jsonl", "predictions/test.jsonl"):
+        assert (found.path / file).read_bytes() == (expected.path / file).read_bytes(), file
+    assert found.manifest["scores"] == expected.manifest["scores"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_and_its_checkpoints_are_bit_for_bit_those_with_whole_tables(
+    family: str, changes: Any, texts: Any, whole_tables: Any, tmp_path: Path
+) -> None:
+    runs = {}
+    for kind in ("compact", "whole"):
+        whole_tables(kind == "whole")
+        stopped_after(Path(texts["train"]), tmp_path / kind, changes(family), 5)
+        runs[kind] = read_checkpoints(tmp_path / kind)
+    assert_equal_checkpoints(runs["compact"], runs["whole"])
+    for kind in ("compact", "whole"):  # and each goes on as the other
+        whole_tables(kind == "compact")
+        runs[kind], _ = train(Path(texts["train"]), tmp_path / kind, changes(family), resume=True)
+    assert_equal_runs(runs["compact"], runs["whole"])
+
+
+def read_checkpoints(run: Path) -> dict[str, dict[str, torch.Tensor]]:
+    found = {
+        str(path.relative_to(run)): load_file(path)
+        for path in sorted(run.glob("checkpoints/**/*.safetensors"))
+    }
+    assert any("best-" in name for name in found) and sum("step-" in name for name in found) == 4
+    return found
+
+
+def assert_equal_checkpoints(found: Any, expected: Any) -> None:
+    assert found.keys() == expected.keys()
+    for file, tensors in expected.items():
+        assert found[file].keys() == tensors.keys()
+        for name, tensor in tensors.items():
+            assert torch.equal(found[file][name], tensor), f"{file}: {name}"
+    # The table of words and both of its moments are whole.
+    size = (_WORDS, _HIDDEN)
+    last = expected["checkpoints/step-00000005/model.safetensors"]
+    moments = expected["checkpoints/step-00000005/optimizer.safetensors"]
+    assert [t.shape for name, t in last.items() if name.endswith(TABLE)] == [size]
+    assert sum(t.shape == size for t in moments.values()) == 2
+    # Words in no text have learned nothing, and have decayed since the checkpoint before.
+    name = next(name for name in last if name.endswith(TABLE))
+    before = expected["checkpoints/step-00000004/model.safetensors"][name]
+    assert (last[name][200:].abs() < before[200:].abs()).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("family", ["bert", "mpnet"])
+def test_an_uninterrupted_run_is_bit_for_bit_that_with_whole_tables(
+    family: str, changes: Any, texts: Any, whole_tables: Any, tmp_path: Path
+) -> None:
+    found, _ = train(Path(texts["train"]), tmp_path / "compact", changes(family))
+    whole_tables(True)
+    expected, _ = train(Path(texts["train"]), tmp_path / "whole", changes(family))
+    assert_equal_runs(found, expected)
+
+
+def test_where_gradients_are_clipped_it_is_equal_to_rounding(
+    changes: Any, texts: Any, whole_tables: Any, tmp_path: Path
+) -> None:
+    clipped = changes("bert", **{"optimizer.clip": 0.05})
+    found, _ = train(Path(texts["train"]), tmp_path / "compact", clipped)
+    whole_tables(True)
+    expected, _ = train(Path(texts["train"]), tmp_path / "whole", clipped)
+    norms = [[line["grad_norm"] for line in run.metrics()] for run in (found, expected)]
+    assert min(norms[1]) > 0.05, "every step is clipped"
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+    weights = [load_file(run.model_path / "model.safetensors") for run in (found, expected)]
+    for name, tensor in weights[1].items():
+        if not name.endswith("key.bias"):  # which has no influence: Adam makes large steps of its rounding
+            torch.testing.assert_close(weights[0][name], tensor, atol=1e-5, rtol=0)
+
+
+def test_a_trained_model_knows_the_words_no_text_of_the_training_had(
+    changes: Any, texts: Any, whole_tables: Any, tmp_path: Path
+) -> None:
+    unseen = ["great clock garden", "zyzzyva", "a broken clock with 7 !", "[MASK] [PAD] [SEP]"]
+    probabilities = []
+    for kind in ("compact", "whole"):
+        whole_tables(kind == "whole")
+        settings = {k: v for k, v in changes("bert").items() if not k.startswith("data.")}
+        run = bertune.train(texts["train"], overrides=settings, out=tmp_path / kind)
+        probabilities.append(bertune.predict(run, unseen))
+    assert probabilities[0] == probabilities[1]
+
+
+def bert(**more: Any) -> Any:
+    torch.manual_seed(2)
+    return transformers.BertForSequenceClassification(transformers.BertConfig(**_SIZES | more)).eval()
+
+
+def test_a_frozen_table_stays_as_it_is() -> None:
+    hf = bert()
+    hf.base_model.embeddings.requires_grad_(False)
+    use_only(hf, hf.base_model, np.arange(9))
+    assert type(hf.get_input_embeddings()) is nn.Embedding and not tables(hf)
+
+
+def test_a_table_tied_to_another_parameter_stays_as_it_is() -> None:
+    torch.manual_seed(2)
+    hf = transformers.BertForMaskedLM(transformers.BertConfig(**_SIZES))
+    assert hf.cls.predictions.decoder.weight is hf.get_input_embeddings().weight
+    use_only(hf, hf.base_model, np.arange(9))
+    assert type(hf.get_input_embeddings()) is nn.Embedding and not tables(hf)
+
+
+def test_a_table_that_is_more_than_an_embedding_stays_as_it_is() -> None:
+    class Own(nn.Embedding):
+        pass
+
+    hf = bert()
+    hf.set_input_embeddings(Own(_WORDS, _HIDDEN))
+    use_only(hf, hf.base_model, np.arange(9))
+    assert type(hf.get_input_embeddings()) is Own
+
+
+def test_a_word_that_is_not_in_use_is_an_error_and_no_other_word() -> None:
+    hf = bert()
+    use_only(hf, hf.base_model, np.arange(9))
+    with pytest.raises(IndexError):
+        hf(input_ids=torch.tensor([[2, 9, 3]]))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "mpnet"])
+def test_padding_is_in_use_even_where_no_text_has_it(family: str) -> None:
+    torch.manual_seed(2)
+    hf = transformers.AutoModelForSequenceClassification.from_config(FAMILIES[family]()).eval()
+    ids = torch.tensor([[5, 9, 7, 9], [6, 9, hf.config.pad_token_id, hf.config.pad_token_id]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    expected = hf(input_ids=ids, attention_mask=mask).logits
+    use_only(hf, hf.base_model, np.array([5, 6, 7, 9]))
+    (compact,) = tables(hf)
+    assert len(compact.weight) == 5
+    assert torch.equal(hf(input_ids=ids, attention_mask=mask).logits, expected)
+    use_all(hf.base_model)
+    assert hf.get_input_embeddings().padding_idx == hf.config.pad_token_id
+    assert torch.equal(hf(input_ids=ids, attention_mask=mask).logits, expected)
+
+
+def test_a_padding_row_never_learns_but_decays_as_in_the_whole_table() -> None:
+    table = nn.Embedding(20, 16, padding_idx=3)
+    nn.init.normal_(table.weight)
+    compact = CompactEmbedding(
+        nn.Embedding.from_pretrained(table.weight.clone(), False, 3), torch.tensor([3, 7])
+    )
+    for embedding in (table, compact):
+        embedding(torch.tensor([3, 7, 3])).pow(2).sum().backward()
+    assert table.weight.grad is not None and compact.weight.grad is not None
+    assert torch.equal(compact.weight.grad, table.weight.grad[[3, 7]])
+    assert not compact.weight.grad[0].any() and compact.weight.grad[1].all()
+
+
+@pytest.mark.parametrize("asked_every", [1, 4, 11])
+def test_what_decay_did_to_unused_rows_is_replayed_in_pieces_of_any_size(asked_every: int) -> None:
+    torch.manual_seed(3)
+    dense = nn.Embedding(40_000, 16)  # more elements than are replayed at a time
+    ids = torch.tensor([1, 5, 39_999])
+    compact = CompactEmbedding(nn.Embedding.from_pretrained(dense.weight.detach().clone(), False), ids)
+    options: dict[str, Any] = {"weight_decay": 0.31, "fused": True}
+    optimizers = [torch.optim.AdamW(e.parameters(), **options) for e in (dense, compact)]
+    for step in range(1, 12):
+        lr = 0.017 / step if step != 4 else 0.0
+        for embedding, optimizer in zip((dense, compact), optimizers, strict=True):
+            optimizer.zero_grad()
+            (embedding(ids) * (step % 3 - 0.7)).pow(2).sum().backward()
+            optimizer.param_groups[0]["lr"] = lr
+            optimizer.step()
+        compact.note_step(lr, 0.31)
+        if step % asked_every == 0:
+            assert torch.equal(compact.whole(), dense.weight)
+    assert torch.equal(compact.state_dict()["weight"], dense.weight)
+    assert torch.equal(compact.plain().weight, dense.weight)
+
+
+def test_rows_spread_over_a_whole_table_are_gathered_again() -> None:
+    compact = CompactEmbedding(nn.Embedding(50, 4), torch.tensor([0, 7, 49]))
+    rows = torch.arange(12.0).view(3, 4) + 1
+    whole = compact.spread(rows)
+    assert whole.shape == (50, 4)
+    assert torch.equal(compact.gather(whole), rows)
+    assert int((whole != 0).sum()) == 12
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_rows_spread_over_a_whole_table_take_the_memory_of_the_rows_alone() -> None:
+    num_words = 500_000
+    compact = CompactEmbedding(
+        nn.Embedding(num_words, 64, _weight=torch.zeros(num_words, 64)), torch.arange(9)
+    )
+    before = resident_bytes()
+    whole = compact.spread(torch.ones(9, 64))
+    assert float(whole.sum()) == 9 * 64  # read, as it is when it is saved
+    assert resident_bytes() - before < whole.nbytes / 4
+
+
+def resident_bytes() -> int:
+    """What this process holds that is no file's: its own pages, and those it might share."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem")))
+
+
+def large(folder: Path, num_words: int) -> Path:
+    """A model of so many words, of which the tokenizer knows the first hundred."""
+    folder.mkdir()
+    transformers.BertConfig(**_SIZES | {"vocab_size": num_words, "hidden_size": 64}).save_pretrained(folder)
+    write_vocabulary(folder)
+    return folder
+
+
+def test_while_training_there_is_one_whole_table_and_no_second(
+    texts: Any, changes: Any, tmp_path: Path
+) -> None:
+    num_words = 20_011
+    settings = changes("bert", **{"model.name": str(large(tmp_path / "model", num_words))})
+
+    def tensors() -> Iterator[torch.Tensor]:
+        for thing in gc.get_objects():
+            if type(thing) in (torch.Tensor, nn.Parameter):
+                yield thing
+                if thing.grad is not None:
+                    yield thing.grad
+
+    for event in fit(resolve_source(texts["train"], settings), tmp_path / "run"):
+        if isinstance(event, Stepped) and event.step.number in (1, 8):
+            storages = {t.untyped_storage().data_ptr() for t in tensors() if t.nbytes >= num_words * 64 * 4}
+            assert len(storages) == 1, event.step.number
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the processes are forked there only")
+def test_a_larger_vocabulary_takes_one_table_more_and_one_while_it_is_saved(
+    texts: Any, changes: Any, tmp_path: Path
+) -> None:
+    commands = {}
+    for num_words in (10_000, 200_000):
+        folder = tmp_path / str(num_words)
+        settings = changes("bert", **{"model.name": str(large(folder, num_words))})
+        words = ("train", texts["train"], *as_arguments(settings), "--out", folder / "run")
+        commands[folder] = Command(tmp_path / folder.name, *words)
+    for command in commands.values():
+        ended = command.end()
+        assert ended.code == 0, ended
+    few, many = (Run(folder / "run").manifest["peak_memory_mb"] for folder in commands)
+    # Dense training has three more of them: a gradient and two moments.
+    assert many - few < 2.5 * 190_000 * 64 * 4 / 2**20
