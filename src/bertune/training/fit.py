@@ -45,7 +45,8 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
         refuse_existing(out)
     elif open_run(out).manifest["status"] == "complete":
         _refuse_changes(Run(out), _changed_settings(Run(out), source.config))
-        yield Finished(Run(out))
+        with RunWriter(out):  # clears what a process that was killed over its report left behind
+            yield Finished(Run(out))
         return
     best_by(source.config.train.best_by, make_task(source.config.task))
     prepared = prepare(source)
