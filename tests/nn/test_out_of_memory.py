@@ -393,7 +393,6 @@ def test_a_process_that_may_grow_no_further_trains_in_smaller_pieces_or_says_why
     if code == 0:
         said = re.findall(r"at most ([\d,]+) tokens", " ".join(ended.stderr.split()))
         tokens = open_run(out).manifest["machine"]["tokens"]
-        # How much a process of this size may grow before it must halve differs between machines.
         assert said[-1:] == ([f"{tokens:,}"] if tokens < 4096 else [])
         assert open_run(out).manifest["status"] == "complete"
     else:
