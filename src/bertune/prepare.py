@@ -32,6 +32,10 @@ class Part:
     examples: list[Any]
     sequences: list[Sequence]
 
+    def whole_lengths(self) -> list[int]:
+        """Tokens of each sequence before any were cut."""
+        return [len(s) + s.num_removed for s in self.sequences]
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -45,17 +49,6 @@ class Encoder:
     def __call__(self, examples: list[Any]) -> list[Sequence]:
         """The sequences of examples, cut to the maximum length."""
         return self.task.encode(examples, self.tokenizer, self.max_length, self.labels)
-
-    def shorten(self, examples: list[Any], whole: list[Sequence]) -> list[Sequence]:
-        """What `self(examples)` gives, from untruncated sequences, tokenizing again only what is too long."""
-        long = sorted({s.group for s in whole if len(s) > self.max_length})
-        if not long:
-            return whole
-        again = self([examples[group] for group in long])
-        cut = [replace(s, group=long[s.group]) for s in again]
-        cut_groups = set(long)
-        kept = [s for s in whole if s.group not in cut_groups]
-        return sorted(kept + cut, key=lambda s: s.group)
 
 
 @dataclass(frozen=True)
@@ -84,18 +77,14 @@ def prepare(source: Source) -> Prepared:
     if "validation" not in examples:
         examples, note = _split_off(examples, config)
         notes.append(note)
-    whole = {name: task.encode(part, tokenizer, None, labels) for name, part in examples.items()}
-    max_length, why = _choose_length(config, limit, examples, whole)
-    encoder = Encoder(task, tokenizer, max_length, labels)
-    parts = {
-        name: Part(part[0].origin.file, part, encoder.shorten(part, whole[name]))
-        for name, part in examples.items()
-    }
-    data = _audit(parts, whole, max_length)
+    encode = Encoder(task, tokenizer, _most_tokens(config, limit), labels)
+    parts = {name: Part(part[0].origin.file, part, encode(part)) for name, part in examples.items()}
+    max_length, why = _choose_length(config, limit, parts)
+    data = _audit(parts, max_length)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
     return Prepared(
         config=config,
-        encoder=encoder,
+        encoder=replace(encode, max_length=max_length),
         columns=columns,
         pretrained=pretrained,
         parts=parts,
@@ -177,38 +166,46 @@ def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
     return min(length_limit(hf_config) or _NO_LIMIT, int(tokenizer.hf.model_max_length))
 
 
-def _choose_length(
-    config: Config, limit: int, examples: Mapping[str, list[Any]], whole: Mapping[str, list[Sequence]]
-) -> tuple[int, str]:
-    lengths = [len(s) for part in whole.values() for s in part]
-    origins = [examples[name][s.group].origin for name, part in whole.items() for s in part]
-    longest, where = audit.longest(lengths, origins)
+def _most_tokens(config: Config, limit: int) -> int:
     wanted = config.model.max_length
-    if wanted == "auto" and longest <= limit:
-        return longest, f"the longest text has {longest:,} tokens; nothing is truncated"
     if wanted == "auto":
-        too_long = sum(n > limit for n in lengths)
-        share = f"{too_long:,} of {len(lengths):,} texts ({too_long / len(lengths):.1%})"
-        if too_long > _AUTO_MAY_CUT * len(lengths):
-            raise DataError(
-                f"{where}: this text has {longest:,} tokens and the model takes {limit:,}; {share} are too "
-                f"long, more than is cut without being asked. model.max_length={limit} cuts them there (and "
-                "says so); or shorten the texts, or choose a model that takes longer ones"
-            )
-        return limit, (
-            f"the most the model takes; {share} are longer and are truncated, the longest ({where}) from "
-            f"{longest:,} tokens"
-        )
+        return limit
     if int(wanted) > limit:
         raise ConfigError(
             f"model.max_length={wanted}: {config.model.name} takes at most {limit:,} tokens, because it was "
             f"trained up to that length; give {limit} or less"
         )
-    cut = sum(n > int(wanted) for n in lengths)
-    return int(wanted), f"as set; {cut:,} of {len(lengths):,} texts ({cut / len(lengths):.1%}) are truncated"
+    return int(wanted)
 
 
-def _audit(parts: Mapping[str, Part], whole: Mapping[str, list[Sequence]], max_length: int) -> dict[str, Any]:
+def _choose_length(config: Config, limit: int, parts: Mapping[str, Part]) -> tuple[int, str]:
+    """The maximum length to go on with, and why; the parts were cut to the most there may be."""
+    lengths = [n for part in parts.values() for n in part.whole_lengths()]
+    wanted = config.model.max_length
+    if wanted != "auto":
+        cut = sum(n > int(wanted) for n in lengths)
+        return int(
+            wanted
+        ), f"as set; {cut:,} of {len(lengths):,} texts ({cut / len(lengths):.1%}) are truncated"
+    origins = [part.examples[s.group].origin for part in parts.values() for s in part.sequences]
+    longest, where = audit.longest(lengths, origins)
+    if longest <= limit:
+        return longest, f"the longest text has {longest:,} tokens; nothing is truncated"
+    too_long = sum(n > limit for n in lengths)
+    share = f"{too_long:,} of {len(lengths):,} texts ({too_long / len(lengths):.1%})"
+    if too_long > _AUTO_MAY_CUT * len(lengths):
+        raise DataError(
+            f"{where}: this text has {longest:,} tokens and the model takes {limit:,}; {share} are too "
+            f"long, more than is cut without being asked. model.max_length={limit} cuts them there (and "
+            "says so); or shorten the texts, or choose a model that takes longer ones"
+        )
+    return limit, (
+        f"the most the model takes; {share} are longer and are truncated, the longest ({where}) from "
+        f"{longest:,} tokens"
+    )
+
+
+def _audit(parts: Mapping[str, Part], max_length: int) -> dict[str, Any]:
     splits: dict[str, Any] = {}
     for name, part in parts.items():
         texts = [e.texts for e in part.examples]
@@ -216,7 +213,7 @@ def _audit(parts: Mapping[str, Part], whole: Mapping[str, list[Sequence]], max_l
         splits[name] = {
             "source": part.source,
             "sha256": _fingerprint(part.examples),
-        } | audit.audit_split(texts, gold, [len(s) for s in whole[name]], max_length)
+        } | audit.audit_split(texts, gold, part.whole_lengths(), max_length)
     shared = audit.shared_texts({name: [e.texts for e in part.examples] for name, part in parts.items()})
     return {"splits": splits, "shared_texts": shared}
 

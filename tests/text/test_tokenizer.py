@@ -43,7 +43,7 @@ def reference(tiny_weights: Path) -> Any:
 def expected(reference: Any, texts: tuple[str, ...], max_length: int | None) -> tuple[list[int], list[int]]:
     cut = {"truncation": "longest_first", "max_length": max_length} if max_length else {}
     # As lists of one: given alone, an empty second text counts as none at all.
-    encoded = reference(*([text] for text in texts), **cut)
+    encoded = reference(*([text] for text in texts), return_token_type_ids=True, **cut)
     return encoded["input_ids"][0], encoded["token_type_ids"][0]
 
 
@@ -139,3 +139,60 @@ def test_a_disk_too_full_for_the_tokenizer_is_an_error_that_says_so(
             tokenizer.save(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def byte_level() -> Any:
+    from tokenizers import Tokenizer as Rust
+    from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+
+    rust = Rust(models.BPE())
+    rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    rust.decoder = decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    rust.train_from_iterator(
+        (" ".join(item) for item in [*SINGLES, *PAIRS]),
+        trainers.BpeTrainer(vocab_size=300, special_tokens=special),
+    )
+    rust.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return rust
+
+
+def sentence_pieces() -> Any:
+    from tokenizers import Tokenizer as Rust
+    from tokenizers import models, pre_tokenizers, processors, trainers
+
+    rust = Rust(models.Unigram())
+    rust.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    rust.train_from_iterator(
+        (" ".join(item) for item in [*SINGLES, *PAIRS]),
+        trainers.UnigramTrainer(vocab_size=80, special_tokens=special, unk_token="<unk>"),
+    )
+    rust.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    return rust
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("make", [byte_level, sentence_pieces])
+@pytest.mark.parametrize("texts", [SINGLES, PAIRS], ids=["singles", "pairs"])
+def test_other_kinds_of_tokenizers_give_what_transformers_makes_of_them(
+    make: Any, texts: list[tuple[str, ...]], side: str, tmp_path: Path
+) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    saved = PreTrainedTokenizerFast(tokenizer_object=make(), truncation_side=side, **names)
+    # A file may come with truncation and padding of its own; neither may leak into what is asked for.
+    saved.backend_tokenizer.enable_truncation(6)
+    saved.backend_tokenizer.enable_padding(length=9)
+    saved.save_pretrained(tmp_path)
+    tokenizer = Tokenizer(tmp_path)
+    for max_length in (8, None):
+        for item, sequence in zip(texts, tokenizer.encode(texts, max_length), strict=True):
+            ids, types = expected(saved, item, max_length)
+            assert (sequence.ids.tolist(), sequence.types.tolist()) == (ids, types)
+            assert len(sequence) + sequence.num_removed == len(expected(saved, item, None)[0])
