@@ -8,34 +8,17 @@ import os
 from pathlib import Path
 
 import pytest
+from published import dataset_of
 
-from bertune import registry
 from bertune.config import resolve
 from bertune.data import named
-from bertune.data.named import Dataset, defaults, names
+from bertune.data.named import defaults, names
 from bertune.errors import ConfigError, DataError
 
 DATA = os.environ.get("BERTUNE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
 DATA_SETS = ["chnsenticorp", "cola", "cord19", "demo", "imdb", "mrpc", "sst2"]
 RECIPES = [f"{name}-tutorial" for name in DATA_SETS if name != "demo"]
-
-
-def dataset_of(name: str) -> Dataset:
-    dataset = registry.exported(registry.load("dataset", name), "DATASET")
-    assert isinstance(dataset, Dataset)
-    return dataset
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, no data of the user's, and no proxy."""
-    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-        monkeypatch.delenv(variable.lower(), raising=False)
-    monkeypatch.delenv("BERTUNE_DATA", raising=False)
-    monkeypatch.setenv("BERTUNE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "data"
 
 
 def paths(name: str) -> dict[str, Path]:

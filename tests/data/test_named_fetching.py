@@ -18,6 +18,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from published import dataset_of
 
 from bertune import registry
 from bertune.data import named
@@ -69,23 +70,6 @@ class Publisher:
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def dataset_of(name: str) -> Dataset:
-    dataset = registry.exported(registry.load("dataset", name), "DATASET")
-    assert isinstance(dataset, Dataset)
-    return dataset
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, no data of the user's, and no proxy."""
-    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-        monkeypatch.delenv(variable.lower(), raising=False)
-    monkeypatch.delenv("BERTUNE_DATA", raising=False)
-    monkeypatch.setenv("BERTUNE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "data"
 
 
 @pytest.fixture

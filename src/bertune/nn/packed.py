@@ -5,8 +5,9 @@ in fp32 and products run in the dtype that autocast names, as there. Dimensions:
 to end, R the same rounded up, B sequences, H hidden size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -91,16 +92,21 @@ class PackedEncoder:
 
     def frozen_parameters(self) -> list[nn.Parameter]:
         """The parameters of the frozen stages."""
-        return [p for stage in self._stage_parameters()[: self.num_frozen()] for p in stage]
+        return [p for stage in islice(self._stage_parameters(), self.num_frozen()) for p in stage]
 
     def keeps_tokens(self) -> bool:
         """Whether the frozen stages give a row for each token, not one for each sequence."""
         return self._last_layer is whole_layer or self.num_frozen() <= len(self._layers)
 
-    def _stage_parameters(self) -> list[list[nn.Parameter]]:
+    def forget(self) -> None:
+        """Frees the compute copies and gradient buffers that are kept between steps."""
+        self._gradients = Gradients()
+        self._weights = Weights(self._gradients)
+
+    def _stage_parameters(self) -> Iterator[list[nn.Parameter]]:
         project = getattr(self._encoder, "embeddings_project", None)
-        stages = [[self._encoder.embeddings, project], *(vars(layer).values() for layer in self._layers)]
-        return [[p for m in stage if isinstance(m, nn.Module) for p in m.parameters()] for stage in stages]
+        for stage in ([self._encoder.embeddings, project], *(vars(layer).values() for layer in self._layers)):
+            yield [p for m in stage if isinstance(m, nn.Module) for p in m.parameters()]
 
     def _frozen(self, batch: Batch, dtype: torch.dtype, num_stages: int) -> Tensor:
         with torch.no_grad(), torch.autocast(batch.ids_T.device.type, enabled=False):

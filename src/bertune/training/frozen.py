@@ -89,7 +89,7 @@ def compute_once(
     if packed is None or packed.num_frozen() < 2:  # embeddings alone cost as much to fetch as to compute
         return None
     sequences = [sequence for part in parts.values() for sequence in part.sequences]
-    ends = np.cumsum([len(s) if packed.keeps_tokens() else 1 for s in sequences])
+    ends = np.cumsum([len(s) for s in sequences] if packed.keeps_tokens() else [1] * len(sequences))
     filling = _Filling(packed, sequences, ends, machine, poll)
     shape = (int(ends[-1]), model.encoder.config.hidden_size)
     num_bytes = 4 * shape[0] * shape[1]

@@ -63,9 +63,11 @@ def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, pla
     batches = step_examples(len(by_example), config.batch_size, config.seed, plan.start)
     sequences = _of_step(by_example, batches)
     tokens = trainee.machine.tokens
+    trainee.model.train()  # all of it, whatever mode its parts were loaded in: a walk not taken at every step
     for done in range(plan.start, plan.total):
         started = time.perf_counter()
-        trainee.model.train()
+        if not trainee.model.training:
+            trainee.model.train()
         accumulate = partial(_accumulate, trainee, optimizer, sequences, _seed(config.seed, done))
         (loss, num_terms), tokens = with_fewer_tokens(accumulate, tokens, max(map(len, sequences)))
         lr = learning_rate(done, config.lr, plan.warmup, plan.total)

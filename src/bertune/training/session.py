@@ -110,7 +110,7 @@ class Session:
         # Only the best weights are needed from here on: this checkpoint marks that no step is left.
         self.checkpoints.save(self.progress, {}, {})
         self._optimizer.forget()
-        give_back_freed_memory()
+        self._make_room()
 
     def _complete(self, line: dict[str, Any], losses: list[float], stop: StopFlag) -> Iterator[Event]:
         """What follows a step: evaluation, its line in metrics.jsonl, a checkpoint, or the stop asked for."""
@@ -162,7 +162,7 @@ class Session:
             value is not None and (best is None or sign * value > sign * best)
         )
         if is_best:
-            give_back_freed_memory()  # the whole of a compact vocabulary is about to be written
+            self._make_room()  # the whole of a compact vocabulary is about to be written
             self.checkpoints.save_best(step, model_tensors(self.trainee.model))
             self.progress = replace(
                 self.progress, best_step=step, best_value=value, evaluations_without_gain=0
@@ -172,6 +172,13 @@ class Session:
             self.progress = replace(self.progress, evaluations_without_gain=count)
         self.progress = replace(self.progress, evaluated_step=step)
         return is_best
+
+    def _make_room(self) -> None:
+        """Gives back what the next step can make again."""
+        self._optimizer.zero_gradients()
+        if self.trainee.model.packed is not None:
+            self.trainee.model.packed.forget()
+        give_back_freed_memory()
 
     def _note_fewer_tokens(self, tokens: int) -> Warned:
         machine = replace(self.trainee.machine, tokens=tokens)
