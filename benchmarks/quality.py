@@ -1,6 +1,6 @@
 """Compare bertune's scores with the transformers Trainer's on three tasks, over several seeds.
 
-    BERTUNE_DATA=DATA python benchmarks/quality.py --tasks cola mrpc sst2 --seeds 1 2 3
+    BERTUNE_DATA=DATA python benchmarks/quality.py --tasks cola mrpc sst2 --seeds 1 2 3 4 5
 
 Every (task, side, seed) runs in a process of its own, one at a time, the sides taking turns. Each
 result is kept as a small JSON file, and one that is there is not run again, so the command can be
@@ -36,7 +36,8 @@ HERE = Path(__file__).parent
 SIDES = ("hf", "bertune")
 TITLES = {"hf": "HF Trainer", "bertune": "bertune"}
 COMMAND = (
-    "BERTUNE_DATA=DATA python benchmarks/quality.py --tasks cola mrpc sst2 --seeds 1 2 3 --sides bertune hf"
+    "BERTUNE_DATA=DATA python benchmarks/quality.py --tasks cola mrpc sst2 --seeds 1 2 3 4 5 "
+    "--sides bertune hf"
 )
 
 

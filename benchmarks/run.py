@@ -36,6 +36,7 @@ from bertune.nn.device import make_machine
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "speed"
+PROFILE = HERE / "results" / "profile.json"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 
 
@@ -108,6 +109,12 @@ def stored() -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
 
 
+def page() -> str:
+    """The page as the stored results make it."""
+    profile = json.loads(PROFILE.read_text(encoding="utf-8")) if PROFILE.is_file() else None
+    return render(stored(), [b.name for b in BENCHMARKS], profile)
+
+
 def selected(names: list[str]) -> list[Benchmark]:
     """The benchmarks asked for; `floor` means those whose floor is known."""
     wanted = {n for name in names for n in (FLOOR if name == "floor" else (name,))}
@@ -134,7 +141,7 @@ def main() -> int:
         store(found)
         failed = failed or any("error" in side for side in found["contestants"].values())
         tell(f"{benchmark.name}: {time.perf_counter() - started:.0f} s")
-    PAGE.write_text(render(stored(), [b.name for b in BENCHMARKS]), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
     return int(failed)
 

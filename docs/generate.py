@@ -17,7 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from bertune import errors, registry
+from bertune import catalogue, errors, registry
 from bertune.cli.app import app
 from bertune.config import Config
 from bertune.data import named
@@ -44,9 +44,7 @@ def help_of(*verb: str) -> str:
 def settings() -> str:
     """Every key with what it takes, its default and what it means."""
     rows = ["| setting | takes | default | meaning |", "|---|---|---|---|"]
-    sections = [(name, field.annotation) for name, field in Config.model_fields.items()]
-    sections.insert(3, ("task", Classification.Options))
-    for section, model in sections:
+    for section, model in ((name, field.annotation) for name, field in Config.model_fields.items()):
         assert isinstance(model, type) and issubclass(model, BaseModel)
         for key, field in model.model_fields.items():
             takes = ", ".join(dict.fromkeys(_kinds(field.annotation)))
@@ -133,6 +131,47 @@ def readers() -> str:
     return "\n".join(rows)
 
 
+def tasks() -> str:
+    """Every task: what it reads, its options and scores, and an example file."""
+    parts = []
+    for name in registry.names("task"):
+        found = catalogue.task(name)
+        options = [
+            f"| `{o['key']}` | {o['takes']} | {_shown(o['default'])} | {_cell(o['meaning'])} |"
+            for o in found["options"]
+        ]
+        text = "; ".join(" and ".join(f"`{column}`" for column in group) for group in found["text"])
+        label = ", ".join(f"`{column}`" for column in found["label"])
+        scores = ", ".join(f"`{score}`" for score in found["scores"])
+        table = (
+            ["| option | takes | default | meaning |", "|---|---|---|---|", *options, ""] if options else []
+        )
+        lines = [
+            f"## {name}",
+            "",
+            found["about"],
+            "",
+            f"- text columns taken without asking: {text}",
+            *([f"- label columns taken without asking: {label}"] if label else []),
+            f"- scores: {scores}; `{found['primary']}` picks the weights",
+            "",
+            *table,
+            "```json",
+            *found["example"],
+            "```",
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else f"`{value}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def exit_codes() -> str:
     """The errors with their codes, as bertune.errors draws them."""
     tree = (errors.__doc__ or "").split("\n\n", 1)[1].strip("\n")
@@ -149,6 +188,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "recipes": recipes,
     "columns": columns,
     "readers": readers,
+    "tasks": tasks,
     "exit codes": exit_codes,
 }
 

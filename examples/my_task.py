@@ -1,10 +1,11 @@
-"""A task of one's own: classification with label smoothing (Szegedy et al. 2016, section 7).
+"""A task of one's own: classification that forgives wrong labels (Zhang & Sabuncu 2018, L_q loss).
 
-    bertune train reviews.csv model.name=minilm task.name=examples/my_task.py task.smoothing=0.2
+    bertune train reviews.csv model.name=minilm task.name=examples/my_task.py task.q=0.7
     bertune predict runs/reviews new.csv task.name=examples/my_task.py
 
-A task file defines TASK, a class with the members that bertune.tasks.Task lists. This one takes them from
-classification and changes two: its options and its loss. The validation loss is then smoothed too.
+A task file defines TASK, a class derived from bertune.tasks.Task or, as here, from a task that is there
+already. This one changes two members of classification: its options and its loss. The nearer q is to 1, the
+less a text counts whose label the model finds unbelievable; at 0 the loss is cross-entropy.
 """
 
 from typing import Any
@@ -18,25 +19,29 @@ from bertune.tasks.classification import Classification, ClassificationOptions
 from bertune.text.sequences import Batch
 
 
-class SmoothedOptions(ClassificationOptions):
+class ForgivingOptions(ClassificationOptions):
     """The keys of [task] beside name."""
 
-    smoothing: float = Field(0.1, ge=0, lt=1, description="the share of each label given to all labels alike")
+    q: float = Field(0.7, ge=0, le=1, description="0: cross-entropy; 1: the probability of being wrong")
 
 
-class SmoothedClassification(Classification):
-    """One label per text or pair, learned from targets that are less than certain."""
+class ForgivingClassification(Classification):
+    """One label per text or pair, learned from labels some of which are wrong."""
 
-    Options = SmoothedOptions
+    Options = ForgivingOptions
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
-        self.smoothing = options.smoothing
+        self.q = options.q
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The sum and the number of terms: the loop divides by the count of the whole optimizer step."""
-        total = cross_entropy(outputs.float(), batch.gold, reduction="sum", label_smoothing=self.smoothing)
-        return total, torch.tensor(len(outputs), device=total.device)
+        logits, gold = self.of_texts(outputs, batch)
+        count = torch.tensor(len(gold), device=logits.device)
+        surprise = cross_entropy(logits.float(), gold, reduction="none")
+        if self.q == 0:
+            return surprise.sum(), count
+        return ((1 - torch.exp(-self.q * surprise)) / self.q).sum(), count
 
 
-TASK = SmoothedClassification
+TASK = ForgivingClassification

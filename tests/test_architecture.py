@@ -14,8 +14,8 @@ SOURCE = ROOT / "src" / "bertune"
 
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
-    "errors", "config", "registry", "metrics", "data", "run", "text", "nn", "tasks", "source", "model_folder",
-    "prepare", "infer", "apply", "training", "reporting", "bench", "api", "cli",
+    "errors", "config", "registry", "metrics", "data", "run", "text", "nn", "tasks", "catalogue", "source",
+    "model_folder", "prepare", "infer", "apply", "training", "reporting", "bench", "api", "cli",
 )  # fmt: skip
 FACADE = ("__init__", "__main__")  # above everything: nobody imports them
 REPORT_READS = {"reporting", "run", "config", "errors"}
@@ -28,6 +28,7 @@ FLAGS = {
     "evaluate": {"--json"},
     "predict": {"--out", "--csv"},
     "report": set(),
+    "tasks": {"--json"},
     "bench": {"--rounds", "--seconds", "--json"},
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import Config, resolve
-from bertune.data.columns import Columns, cell_text, choose_columns
+from bertune.data.columns import Columns, choose_columns
 from bertune.data.memory import table_from_memory
 from bertune.data.rows import Row
 from bertune.data.tables import Table, file_suffix, open_table
@@ -18,7 +18,10 @@ from bertune.nn.device import make_machine
 from bertune.prepare import Encoder, known_column_names, read_examples
 from bertune.run import Run
 
-_PLAIN_COLUMNS = {1: ("text",), 2: ("text_a", "text_b")}  # for texts that come without a name
+
+def _plain_columns(num_texts: int) -> tuple[str, ...]:
+    """What to call texts that come without a name."""
+    return ("text",) if num_texts == 1 else tuple(f"text_{'abcdefgh'[i]}" for i in range(num_texts))
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class Model:
     def line_columns(self) -> tuple[str, ...]:
         """What to call the texts of plain lines: as in training, unless they had numbers for names."""
         names = self._contract.columns.text
-        return _PLAIN_COLUMNS[len(names)] if any(name.isdecimal() for name in names) else names
+        if self._task.predicts_single_texts:
+            return _plain_columns(1)
+        return _plain_columns(len(names)) if any(name.isdecimal() for name in names) else names
 
     def to_json(self, prediction: Any) -> dict[str, Any]:
         """A prediction as plain JSON values; every value None for a row without text."""
@@ -74,23 +79,25 @@ class Model:
         if isinstance(texts, str):
             raise DataError(f'predict takes a list of texts; for one text: predict(["{texts[:30]}"])')
         wanted = len(self.text_columns)
+        if self._task.predicts_single_texts and isinstance(next(iter(texts), None), str):
+            wanted = 1
         rows = []
         for number, item in enumerate(texts):
             parts = tuple(item) if isinstance(item, list | tuple) else (item,)
-            if len(parts) != wanted or not all(isinstance(part, str) for part in parts):
-                needs = "a text" if wanted == 1 else "a pair of texts"
+            if len(parts) != wanted or not all(isinstance(part, str | list | tuple) for part in parts):
+                needs = {1: "a text", 2: "a pair of texts"}.get(wanted, f"{wanted} texts in a tuple")
                 raise DataError(f"item {number} of the list is {item!r}; this model takes {needs}")
-            rows.append(dict(zip(_PLAIN_COLUMNS[wanted], parts, strict=True)))
+            rows.append(dict(zip(_plain_columns(wanted), parts, strict=True)))
         if not rows:
             return []
         table = table_from_memory(rows)
-        columns = Columns(_PLAIN_COLUMNS[wanted], None, None)
+        columns = Columns(_plain_columns(wanted), None, None)
         return [prediction for _, prediction in self.stream(table, columns)]
 
     def stream(self, table: Table, columns: Columns) -> Iterator[tuple[Row, Any]]:
         """Each row with its prediction, in order; None for a row without text. Holds a few thousand rows."""
         for rows in chunks(table.rows(), STREAM_CHUNK):
-            has_text = [_has_text(row, columns) for row in rows]
+            has_text = [not self._task.is_blank(row, columns) for row in rows]
             examples = [
                 self._task.parse(row, Columns(columns.text, None, columns.id))
                 for row, has in zip(rows, has_text, strict=True)
@@ -126,10 +133,14 @@ class Model:
         """The columns of an opened table, and notes on what was inferred."""
         data, trained = self.config.data, self._contract.columns
         given: dict[str, Any] = {}
-        if data.text is None and len(table.columns) == len(trained.text) == 1:
+        numbers = {len(trained.text)}
+        if self._task.predicts_single_texts and not need_label:
+            numbers.add(1)
+        if data.text is None and len(table.columns) == 1 and 1 in numbers:
             given["text"] = table.columns
-        if data.text is None and set(trained.text) <= set(table.columns):
-            given["text"] = trained.text
+        for names in (self.line_columns, trained.text):
+            if data.text is None and set(names) <= set(table.columns):
+                given["text"] = names
         if data.label is None and trained.label in table.columns and need_label:
             given["label"] = trained.label
         if data.id is None and trained.id in table.columns:
@@ -139,9 +150,9 @@ class Model:
             data.model_copy(update=given),
             self._task.text_names,
             self._task.label_names,
-            need_label,
+            need_label and self._task.needs_label,
         )
-        if len(columns.text) != len(trained.text):
+        if len(columns.text) not in numbers:
             raise DataError(
                 f"{table.name}: this model was trained on {len(trained.text)} text column(s) and "
                 f"{len(columns.text)} are given: data.text={','.join(columns.text)}"
@@ -191,7 +202,3 @@ def load_model(source: Run | str | Path, overrides: Mapping[str, Any] | None = N
 _FREE_TO_CHOOSE = {
     ("data", key) for key in ("text", "label", "id", "header", "delimiter", "quoting", "encoding", "reader")
 }
-
-
-def _has_text(row: Row, columns: Columns) -> bool:
-    return all(cell_text(row, column).strip() for column in columns.text)

@@ -33,8 +33,7 @@ class DataConfig(Section):
     text: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        max_length=2,
-        description="the text column, or two for pairs: question,sentence",
+        description="the text column, or two for pairs: question,sentence; more where a task takes them",
     )
     label: str | None = Field(None, description="the label column")
     id: str | None = Field(None, description="a column that names each row in predictions")

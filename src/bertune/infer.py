@@ -15,7 +15,7 @@ from bertune.nn.device import Machine
 from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.tasks import Labels, Task
-from bertune.text.batches import micro_batches
+from bertune.text.batches import Indices, micro_batches, smallest_cut
 from bertune.text.sequences import Sequence, collate
 
 _LOG = logging.getLogger(__name__)
@@ -43,40 +43,50 @@ class Predictor:
     def __call__(self, examples: SequenceOf[Any], sequences: SequenceOf[Sequence]) -> Outcome:
         """Predictions in the order of `examples`; `sequences` are theirs, as `task.encode` gave them."""
         outputs: list[Tensor] = [torch.empty(0)] * len(sequences)
-        loss_sum, num_terms, tokens = 0.0, 0, self.machine.tokens
+        loss_sum, num_terms, tokens = 0.0, 0.0, self.machine.tokens
         was_training = self.model.training
         self.model.eval()
-        for positions in micro_batches([len(s) for s in sequences], tokens):
+        for positions in self._cut(sequences, tokens):
             self.poll()
-            compute = partial(self._compute, [sequences[i] for i in positions])
-            (found, loss, count), tokens = with_fewer_tokens(compute, tokens, len(sequences[positions[0]]))
+            chosen = [sequences[i] for i in positions]
+            smallest = smallest_cut([len(s) for s in chosen], self._groups(chosen))
+            (found, loss, count), tokens = with_fewer_tokens(partial(self._compute, chosen), tokens, smallest)
             loss_sum, num_terms = loss_sum + loss, num_terms + count
             for position, output in zip(positions, found, strict=True):
                 outputs[position] = output
         self.model.train(was_training)
         if tokens < self.machine.tokens:
             _LOG.warning("memory ran out: predicted in batches of at most %s tokens", f"{tokens:,}")
-        by_group: list[list[Tensor]] = [[] for _ in examples]
-        for sequence, output in zip(sequences, outputs, strict=True):
-            by_group[sequence.group].append(output)
+        by_group: list[list[int]] = [[] for _ in examples]
+        for position, sequence in enumerate(sequences):
+            by_group[sequence.group].append(position)
         predictions = [
-            self.task.decode(torch.stack(group), example, self.labels)
-            for group, example in zip(by_group, examples, strict=True)
+            self.task.decode([outputs[i] for i in own], [sequences[i] for i in own], example, self.labels)
+            for own, example in zip(by_group, examples, strict=True)
         ]
         return Outcome(predictions, loss_sum / num_terms if num_terms else None)
 
-    def _compute(self, sequences: list[Sequence], tokens: int) -> tuple[list[Tensor], float, int]:
+    def _cut(self, sequences: SequenceOf[Sequence], tokens: int) -> Iterator[Indices]:
+        return micro_batches([len(s) for s in sequences], tokens, self._groups(sequences))
+
+    def _groups(self, sequences: SequenceOf[Sequence]) -> list[int] | None:
+        return [s.group for s in sequences] if self.task.keep_together == "group" else None
+
+    def _compute(self, sequences: list[Sequence], tokens: int) -> tuple[list[Tensor], float, float]:
         """Outputs in the order of `sequences`, the summed loss, and its number of terms."""
         outputs: list[Tensor] = [torch.empty(0)] * len(sequences)
-        loss_sum, num_terms = 0.0, 0
-        for positions in micro_batches([len(s) for s in sequences], tokens):
+        loss_sum, num_terms = 0.0, 0.0
+        per_token = self.task.head(self.labels).per_token
+        for positions in self._cut(sequences, tokens):
             batch = collate([sequences[i] for i in positions]).to(self.machine.device)
             with torch.inference_mode(), self.machine.autocast():
                 batch_outputs = self.model(batch)
-                if batch.gold is not None:
+                if batch.gold is not None and self.task.keep_together != "step":
                     loss, count = self.task.loss(batch_outputs, batch)
-                    loss_sum, num_terms = loss_sum + float(loss), num_terms + int(count)
-            for position, output in zip(positions, batch_outputs.float().cpu(), strict=True):
+                    loss_sum, num_terms = loss_sum + float(loss), num_terms + float(count)
+                found = self.task.condense(batch_outputs, batch).float().cpu()
+            rows = torch.split(found, batch.lengths_S.tolist()) if per_token else found
+            for position, output in zip(positions, rows, strict=True):
                 outputs[position] = output
         return outputs, loss_sum, num_terms
 

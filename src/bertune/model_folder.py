@@ -66,7 +66,7 @@ def new_model(pretrained: Pretrained, config: ModelConfig, task: Task, labels: L
     if config.head != "auto":
         return nn_model.build(pretrained, hf_config, own_head(config.head, head, hf_config))
     hf_config.num_labels = head.num_outputs  # first: it resets the names
-    if head.num_outputs == len(labels):
+    if head.is_named and head.num_outputs == len(labels):
         hf_config.id2label = dict(enumerate(labels))
         hf_config.label2id = {label: number for number, label in enumerate(labels)}
     return nn_model.build(pretrained, hf_config, head)
@@ -91,6 +91,7 @@ def save(folder: Path, loaded: LoadedModel) -> None:
             staging.mkdir()
             loaded.model.save(staging)
             loaded.tokenizer.save(staging)
+            loaded.task.also_save(staging, loaded.contract.max_length)
             (staging / FILE).write_text(_to_json(loaded.contract), encoding="utf-8")
             if folder.exists():
                 shutil.rmtree(folder)

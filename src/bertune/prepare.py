@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -10,7 +11,7 @@ from typing import Any
 from bertune.config import Config
 from bertune.data import audit
 from bertune.data.columns import Columns, choose_columns
-from bertune.data.split import stratified_split
+from bertune.data.split import split_rows
 from bertune.data.tables import Table, open_table
 from bertune.errors import ConfigError, DataError, ModelError
 from bertune.nn.model import length_limit, read_config
@@ -71,17 +72,19 @@ def prepare(source: Source) -> Prepared:
     task = make_task(config.task)
     examples, columns, notes = _read_all(source, task)
     labels = task.labels(examples["train"])
+    notes += task.notes()
     pretrained = find_pretrained(config.model.name)
     tokenizer = Tokenizer(pretrained.folder)
     limit = _limit(pretrained, tokenizer)
     if "validation" not in examples:
-        examples, note = _split_off(examples, config)
+        examples, note = _split_off(examples, task, config)
         notes.append(note)
-    encode = Encoder(task, tokenizer, _most_tokens(config, limit), labels)
+    encode = Encoder(task, tokenizer, _most_tokens(config, task, limit), labels)
     parts = {name: Part(part[0].origin.file, part, encode(part)) for name, part in examples.items()}
-    max_length, why = _choose_length(config, limit, parts)
-    data = _audit(parts, max_length)
+    max_length, why = _choose_length(config, encode, limit, parts)
+    data = _audit(parts, task, max_length)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
+    parts["train"] = _as_learned(parts["train"], task)
     return Prepared(
         config=config,
         encoder=replace(encode, max_length=max_length),
@@ -118,8 +121,11 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
         if file is None:
             continue
         table = source.tables.get(split) or open_table(file, config.data, known_column_names(task))
-        columns, new = choose_columns(table, config.data, task.text_names, task.label_names, need_label=True)
+        columns, new = choose_columns(
+            table, config.data, task.text_names, task.label_names, need_label=task.needs_label
+        )
         notes += [note for note in (*table.notes, *new) if note not in notes]
+        _refuse_number(columns, task, config, table)
         chosen = chosen or columns
         if len(columns.text) != len(chosen.text):
             raise DataError(
@@ -141,13 +147,25 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
     return examples, chosen, notes
 
 
-def _split_off(examples: dict[str, list[Any]], config: Config) -> tuple[dict[str, list[Any]], str]:
+def _refuse_number(columns: Columns, task: Task, config: Config, table: Table) -> None:
+    if len(columns.text) not in task.num_texts:
+        takes = " or ".join(str(n) for n in task.num_texts)
+        raise DataError(
+            f"{table.name}: task.name={config.task.name} takes {takes} text columns, and there are "
+            f"{len(columns.text)}: {', '.join(columns.text)}. Say data.text=…"
+        )
+
+
+def _split_off(
+    examples: dict[str, list[Any]], task: Task, config: Config
+) -> tuple[dict[str, list[Any]], str]:
     rows = examples["train"]
-    kept, held_out = stratified_split(
-        [e.gold for e in rows], [e.origin for e in rows], config.data.split, config.train.seed
-    )
+    units, strata = [task.unit(e) for e in rows], [task.stratum(e) for e in rows]
+    kept, held_out = split_rows(units, strata, [e.origin for e in rows], config.data.split, config.train.seed)
+    how = "stratified by label" if any(s is not None for s in strata) else "at random"
+    how += ", whole groups" if any(u is not None for u in units) else ""
     note = (
-        f"validation: {len(held_out):,} of {len(rows):,} training rows, stratified by label "
+        f"validation: {len(held_out):,} of {len(rows):,} training rows, {how} "
         f"(data.split={config.data.split:g}, train.seed={config.train.seed})"
     )
     parts = {"train": [rows[i] for i in kept], "validation": [rows[i] for i in held_out]}
@@ -166,10 +184,10 @@ def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
     return min(length_limit(hf_config) or _NO_LIMIT, int(tokenizer.hf.model_max_length))
 
 
-def _most_tokens(config: Config, limit: int) -> int:
+def _most_tokens(config: Config, task: Task, limit: int) -> int:
     wanted = config.model.max_length
     if wanted == "auto":
-        return limit
+        return min(limit, task.auto_length(limit))
     if int(wanted) > limit:
         raise ConfigError(
             f"model.max_length={wanted}: {config.model.name} takes at most {limit:,} tokens, because it was "
@@ -178,8 +196,9 @@ def _most_tokens(config: Config, limit: int) -> int:
     return int(wanted)
 
 
-def _choose_length(config: Config, limit: int, parts: Mapping[str, Part]) -> tuple[int, str]:
+def _choose_length(config: Config, encode: Encoder, limit: int, parts: Mapping[str, Part]) -> tuple[int, str]:
     """The maximum length to go on with, and why; the parts were cut to the most there may be."""
+    most = encode.max_length
     lengths = [n for part in parts.values() for n in part.whole_lengths()]
     wanted = config.model.max_length
     if wanted != "auto":
@@ -189,8 +208,10 @@ def _choose_length(config: Config, limit: int, parts: Mapping[str, Part]) -> tup
         ), f"as set; {cut:,} of {len(lengths):,} texts ({cut / len(lengths):.1%}) are truncated"
     origins = [part.examples[s.group].origin for part in parts.values() for s in part.sequences]
     longest, where = audit.longest(lengths, origins)
-    if longest <= limit:
+    if longest <= most:
         return longest, f"the longest text has {longest:,} tokens; nothing is truncated"
+    if most < limit:
+        return most, f"what task.name={config.task.name} takes unless told; longer texts are cut there"
     too_long = sum(n > limit for n in lengths)
     share = f"{too_long:,} of {len(lengths):,} texts ({too_long / len(lengths):.1%})"
     if too_long > _AUTO_MAY_CUT * len(lengths):
@@ -205,15 +226,25 @@ def _choose_length(config: Config, limit: int, parts: Mapping[str, Part]) -> tup
     )
 
 
-def _audit(parts: Mapping[str, Part], max_length: int) -> dict[str, Any]:
+def _as_learned(part: Part, task: Task) -> Part:
+    """The training part with an example, its first, for each of the task's lessons."""
+    lessons = task.lessons(part.examples)
+    if lessons is None:
+        return part
+    group = {position: number for number, lesson in enumerate(lessons) for position in lesson}
+    sequences = [replace(s, group=group[s.group]) for s in part.sequences if s.group in group]
+    return Part(part.source, [part.examples[lesson[0]] for lesson in lessons], sequences)
+
+
+def _audit(parts: Mapping[str, Part], task: Task, max_length: int) -> dict[str, Any]:
     splits: dict[str, Any] = {}
     for name, part in parts.items():
         texts = [e.texts for e in part.examples]
-        gold = [e.gold for e in part.examples]
+        names = Counter(name for e in part.examples for name in task.names(e))
         splits[name] = {
             "source": part.source,
             "sha256": _fingerprint(part.examples),
-        } | audit.audit_split(texts, gold, part.whole_lengths(), max_length)
+        } | audit.audit_split(texts, [e.gold for e in part.examples], names, part.whole_lengths(), max_length)
     shared = audit.shared_texts({name: [e.texts for e in part.examples] for name, part in parts.items()})
     return {"splits": splits, "shared_texts": shared}
 
@@ -232,9 +263,9 @@ def _warnings(data: dict[str, Any]) -> list[str]:
     warnings = []
     for name, split in data["splits"].items():
         if split["truncated"]:
-            share = split["truncated"] / split["rows"]
+            share = split["truncated"] / split["sequences"]
             warnings.append(
-                f"{name}: {split['truncated']:,} of {split['rows']:,} texts ({share:.1%}) are truncated"
+                f"{name}: {split['truncated']:,} of {split['sequences']:,} texts ({share:.1%}) are truncated"
             )
         if split["conflicting_duplicates"]:
             warnings.append(

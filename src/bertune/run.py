@@ -164,6 +164,11 @@ class RunWriter:
             (self.run.path / "predictions").mkdir(exist_ok=True)
             write_jsonl(self.run.path / "predictions" / f"{split}.jsonl", lines)
 
+    def write_lines(self, file: str, lines: Iterable[str]) -> None:
+        """Stores a text file beside the predictions."""
+        with disk_errors(self.run.path), replacing(self.run.path / "predictions" / file) as staging:
+            staging.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
     def discard(self) -> None:
         """Removes a run folder in which nothing worth resuming was saved."""
         shutil.rmtree(self.run.path, ignore_errors=True)

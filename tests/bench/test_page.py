@@ -112,8 +112,7 @@ def test_the_page_in_the_documentation_is_made_of_the_stored_results() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
         "import run, json\n"
-        "sys.stdout.write(json.dumps([run.render(run.stored(), [b.name for b in run.BENCHMARKS]), "
-        "run.PAGE.read_text(encoding='utf-8')]))"
+        "sys.stdout.write(json.dumps([run.page(), run.PAGE.read_text(encoding='utf-8')]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

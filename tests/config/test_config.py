@@ -133,7 +133,6 @@ def test_a_list_that_is_none_is_shown() -> None:
         "train.seed=-1", "train.patience=-1", "train.evaluate_every=0", "train.checkpoint_every=0",
         "train.examples=0",
         "model.max_length=3", "model.dropout=1", "model.dropout=-0.1", "data.split=0", "data.split=1",
-        "data.text=a,b,c",
         "optimizer.beta1=1", "optimizer.eps=0", "optimizer.clip=-1", "machine.tokens=0", "machine.threads=0",
         "machine.threads=-2", "machine.precision=fp16",
     ],

@@ -1,5 +1,8 @@
 """What every task must keep: its sample is read, learned, saved, and understood by plain transformers."""
 
+import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +11,18 @@ import torch
 import transformers
 
 from bertune import api, registry
-from bertune.config import TaskConfig
-from bertune.data.columns import Columns
+from bertune.config import DataConfig, ModelConfig, TaskConfig
+from bertune.data.columns import Columns, choose_columns
+from bertune.data.memory import table_from_memory
 from bertune.data.rows import Origin, Row
 from bertune.infer import plain
+from bertune.model_folder import new_model, read_contract
+from bertune.nn.model import StandardModel
+from bertune.nn.pretrained import Pretrained
 from bertune.reporting import write_report
 from bertune.run import Run
-from bertune.tasks import Task, make_task
+from bertune.tasks import Labels, Task, make_task
+from bertune.text.sequences import Sequence, collate
 from bertune.text.tokenizer import Tokenizer
 
 STEPS = 60  # within which every task knows its sample by heart
@@ -28,26 +36,30 @@ def task(name: str) -> Task:
 
 
 @pytest.fixture(scope="module")
-def columns(task: Task) -> Columns:
-    """Plainly named columns, as many as the sample has texts."""
-    num_texts = len(task.sample[0].texts)
-    return Columns(next(g for g in task.text_names if len(g) == num_texts), task.label_names[0], None)
-
-
-@pytest.fixture(scope="module")
-def rows(task: Task, columns: Columns) -> list[dict[str, Any]]:
+def rows(task: Task) -> list[dict[str, Any]]:
     """The sample as a user's table has it."""
-    assert columns.label is not None
-    return [dict(zip(columns.text, e.texts, strict=True)) | {columns.label: e.gold} for e in task.sample]
+    return [dict(row) for row in task.sample]
 
 
 @pytest.fixture(scope="module")
-def encoder(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def columns(task: Task, rows: list[dict[str, Any]]) -> Columns:
+    """Found by their plain names."""
+    table = table_from_memory(rows)
+    return choose_columns(table, DataConfig(), task.text_names, task.label_names, task.needs_label)[0]
+
+
+@pytest.fixture(scope="module")
+def examples(task: Task, rows: list[dict[str, Any]], columns: Columns) -> list[Any]:
+    return [task.parse(Row(row, Origin("sample.jsonl", n)), columns) for n, row in enumerate(rows, 1)]
+
+
+@pytest.fixture(scope="module")
+def encoder(examples: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT, random, that knows the words of the sample."""
     from transformers import BertConfig, BertTokenizerFast
 
     folder = tmp_path_factory.mktemp("encoder")
-    words = {word for e in task.sample for text in e.texts for word in text.replace(",", " ,").split()}
+    words = {word for e in examples for text in e.texts for word in re.findall(r"\w+|[^\w\s]", text.lower())}
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     (folder / "vocab.txt").write_text("\n".join([*special, *sorted(words)]) + "\n", encoding="utf-8")
     BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
@@ -57,7 +69,7 @@ def encoder(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=37,
-        max_position_embeddings=40,
+        max_position_embeddings=60,
         initializer_range=0.1,
     ).save_pretrained(folder)
     return folder
@@ -67,6 +79,7 @@ def encoder(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(
     name: str,
     rows: list[dict[str, Any]],
+    examples: list[Any],
     encoder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Run:
@@ -81,20 +94,20 @@ def run(
         "train.batch_size": len(rows),
         "train.lr": 5e-3,
         "train.evaluate_every": STEPS // 3,
-        "train.best_by": "loss",
     }
     tables = {"train": rows, "validation": rows}
     return api.train(tables, overrides=overrides, out=tmp_path_factory.mktemp("runs") / name)
 
 
 @pytest.fixture(scope="module")
-def predictions(run: Run, task: Task) -> list[Any]:
-    return api.load(run).predict(_inputs(task))
+def inputs(rows: list[dict[str, Any]], columns: Columns) -> list[dict[str, Any]]:
+    """The rows of the sample as they come when nobody knows the answer."""
+    return [{key: value for key, value in row.items() if key in columns.text} for row in rows]
 
 
-def _inputs(task: Task) -> list[Any]:
-    """The texts of the sample, as predict takes them."""
-    return [e.texts[0] if len(e.texts) == 1 else e.texts for e in task.sample]
+@pytest.fixture(scope="module")
+def predictions(run: Run, inputs: list[dict[str, Any]]) -> list[Any]:
+    return api.predict(run, inputs)
 
 
 def test_a_task_says_what_it_can_be_scored_by(task: Task) -> None:
@@ -102,55 +115,68 @@ def test_a_task_says_what_it_can_be_scored_by(task: Task) -> None:
     assert len(set(task.scores)) == len(task.scores)
 
 
-def test_the_sample_is_read_from_rows_as_it_is(
-    task: Task, rows: list[dict[str, Any]], columns: Columns
+def test_the_sample_is_read_with_the_places_of_its_rows(examples: list[Any]) -> None:
+    for number, example in enumerate(examples, 1):
+        assert example.texts and all(isinstance(text, str) and text for text in example.texts)
+        assert str(example.origin) == f"sample.jsonl, line {number}"
+
+
+def test_without_gold_a_row_is_read_all_the_same(
+    task: Task, examples: list[Any], inputs: list[dict[str, Any]], columns: Columns
 ) -> None:
-    for number, (row, example) in enumerate(zip(rows, task.sample, strict=True), 1):
-        parsed = task.parse(Row(row, Origin("sample.csv", number)), columns)
+    bare = Columns(columns.text, None, None)
+    for row, example in zip(inputs, examples, strict=True):
+        parsed = task.parse(Row(row, Origin("sample.jsonl", 1)), bare)
         assert parsed.texts == example.texts
-        assert parsed.gold == example.gold
-        assert str(parsed.origin) == f"sample.csv, line {number}"
+        assert parsed.gold is None or parsed.gold == example.gold
+        assert not task.is_blank(Row(row, Origin("sample.jsonl", 1)), bare)
 
 
-def test_without_a_label_column_a_row_has_no_gold(
-    task: Task, rows: list[dict[str, Any]], columns: Columns
+@pytest.mark.parametrize("max_length", [None, 12])
+def test_every_example_has_sequences_of_its_own(
+    task: Task, examples: list[Any], encoder: Path, max_length: int | None
 ) -> None:
-    parsed = task.parse(Row(rows[0], Origin("sample.csv", 1)), Columns(columns.text, None, None))
-    assert parsed.gold is None
-    assert parsed.texts == task.sample[0].texts
-
-
-@pytest.mark.parametrize("max_length", [None, 5])
-def test_every_example_has_sequences_of_its_own(task: Task, encoder: Path, max_length: int | None) -> None:
-    labels = task.labels(task.sample)
-    sequences = task.encode(task.sample, Tokenizer(encoder), max_length, labels)
-    assert sorted({s.group for s in sequences}) == list(range(len(task.sample)))
-    assert all(s.gold is not None for s in sequences)
+    labels = task.labels(examples)
+    sequences = task.encode(examples, Tokenizer(encoder), max_length, labels)
+    assert sorted({s.group for s in sequences}) == list(range(len(examples)))
     if max_length is not None:
-        assert max(len(s) for s in sequences) == max_length
+        assert max(len(s) for s in sequences) <= max_length
 
 
-def test_confident_outputs_decode_to_the_gold_they_were_made_from(task: Task, encoder: Path) -> None:
-    """Outputs under which the loss is least decode to predictions that score best."""
-    from bertune.text.sequences import collate
-
-    labels = task.labels(task.sample)
-    sequences = task.encode(task.sample, Tokenizer(encoder), None, labels)
+def test_outputs_under_which_the_loss_is_least_decode_to_the_gold(
+    task: Task, examples: list[Any], encoder: Path
+) -> None:
+    labels = task.labels(examples)
+    sequences = task.encode(examples, Tokenizer(encoder), None, labels)
     batch = collate(sequences)
-    # [sequences, …]; found by descent on the task's own loss, so nothing here knows the task.
-    outputs = torch.zeros(len(sequences), task.head(labels).num_outputs, requires_grad=True)
-    descent = torch.optim.Adam([outputs], lr=0.5)
-    for _ in range(200):
+    pretrained = Pretrained(str(encoder), encoder, "random")
+    with torch.no_grad():
+        outputs = new_model(pretrained, ModelConfig(dropout=0), task, labels).eval()(batch)
+    # Found by descent on the task's own loss, so nothing here knows the task.
+    outputs.requires_grad_()
+    descent = torch.optim.Adam([outputs], lr=0.3)
+    for _ in range(300):
         descent.zero_grad()
         loss, count = task.loss(outputs, batch)
         (loss / count).backward()
         descent.step()
-    decoded = []
-    for group, example in enumerate(task.sample):
-        own = [i for i, s in enumerate(sequences) if s.group == group]
-        decoded.append(task.decode(outputs.detach()[own], example, labels))
-    best = task.score(decoded, task.sample, labels)
+    found = _decoded(task, outputs.detach(), sequences, examples, labels)
+    best = task.score(found, examples, labels)
     assert best[task.primary] == pytest.approx(1.0, abs=0.01)
+
+
+def _decoded(
+    task: Task, outputs: torch.Tensor, sequences: list[Sequence], examples: list[Any], labels: Labels
+) -> list[Any]:
+    batch = collate(sequences)
+    condensed = task.condense(outputs, batch)
+    per_token = task.head(labels).per_token
+    pieces = torch.split(condensed, [len(s) for s in sequences]) if per_token else condensed
+    decoded = []
+    for group, example in enumerate(examples):
+        own = [i for i, s in enumerate(sequences) if s.group == group]
+        decoded.append(task.decode([pieces[i] for i in own], [sequences[i] for i in own], example, labels))
+    return decoded
 
 
 def test_all_scores_that_are_promised_are_given(task: Task, run: Run) -> None:
@@ -160,7 +186,8 @@ def test_all_scores_that_are_promised_are_given(task: Task, run: Run) -> None:
 def test_a_task_learns_its_sample_by_heart(task: Task, run: Run) -> None:
     losses = [line["loss"] for line in run.metrics()]
     assert len(losses) == STEPS
-    assert losses[-1] < 0.05 * losses[0]
+    # What is drawn anew at every step cannot be known by heart.
+    assert losses[-1] < (0.5 if task.varies else 0.1) * losses[0]
     assert run.scores[task.primary] == pytest.approx(1.0, abs=0.01)
 
 
@@ -172,42 +199,44 @@ def test_the_loaded_model_predicts_what_the_trained_one_did(run: Run, prediction
 
 
 def test_a_model_folder_that_was_moved_predicts_the_same(
-    run: Run, task: Task, predictions: list[Any], tmp_path: Path
+    run: Run, inputs: list[dict[str, Any]], predictions: list[Any], tmp_path: Path
 ) -> None:
-    import shutil
-
     shutil.copytree(run.model_path, tmp_path / "elsewhere")
-    assert api.load(tmp_path / "elsewhere").predict(_inputs(task)) == predictions
+    assert api.predict(tmp_path / "elsewhere", inputs) == predictions
 
 
-def test_the_order_and_company_of_texts_do_not_matter(run: Run, task: Task, predictions: list[Any]) -> None:
+def test_the_order_and_company_of_rows_do_not_matter(
+    run: Run, inputs: list[dict[str, Any]], predictions: list[Any]
+) -> None:
     model = api.load(run, overrides={"machine.tokens": 16})
-    texts = _inputs(task)
-    backwards = model.predict(texts[::-1])[::-1]
-    alone = [model.predict([text])[0] for text in texts]
+    backwards = api.predict(model, inputs[::-1])[::-1]
+    alone = [api.predict(model, [row])[0] for row in inputs]
     for found in (backwards, alone):
         for one, other in zip(found, predictions, strict=True):
             _assert_close(plain(one), plain(other))
 
 
 def test_plain_transformers_computes_the_same_from_the_saved_folder(
-    run: Run, task: Task, predictions: list[Any]
+    run: Run, task: Task, examples: list[Any], predictions: list[Any]
 ) -> None:
     labels = tuple(run.manifest["labels"])
     auto = getattr(transformers, task.head(labels).auto_class)
     hf = auto.from_pretrained(run.model_path, dtype=torch.float32).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(run.model_path)
-    for example, prediction in zip(task.sample, predictions, strict=True):
-        with torch.no_grad():
-            logits = hf(**tokenizer(*example.texts, return_tensors="pt")).logits
-        _assert_close(plain(task.decode(logits, example, labels)), plain(prediction))
+    contract = read_contract(run.model_path)
+    sequences = task.encode(examples, Tokenizer(run.model_path), contract.max_length, labels)
+    with torch.no_grad():
+        outputs = StandardModel(hf).eval().padded_forward(collate(sequences))
+    expected = _decoded(task, outputs, sequences, examples, labels)
+    for found, prediction in zip(predictions, expected, strict=True):
+        _assert_close(plain(found), plain(prediction))
 
 
 def test_the_saved_config_names_the_outputs(run: Run, task: Task) -> None:
     labels = run.manifest["labels"]
     config = transformers.AutoConfig.from_pretrained(run.model_path)
-    assert config.num_labels == task.head(tuple(labels)).num_outputs
-    if config.num_labels == len(labels):
+    head = task.head(tuple(labels))
+    assert config.num_labels == head.num_outputs
+    if head.is_named and config.num_labels == len(labels):
         assert [config.id2label[i] for i in range(len(labels))] == labels
         assert {config.label2id[label] for label in labels} == set(range(len(labels)))
     assert type(config).__name__ == "BertConfig"
@@ -223,8 +252,6 @@ def test_its_report_renders(run: Run) -> None:
 
 
 def test_predictions_are_plain_json(predictions: list[Any]) -> None:
-    import json
-
     for prediction in predictions:
         assert json.loads(json.dumps(plain(prediction))) == plain(prediction)
 

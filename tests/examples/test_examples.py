@@ -89,14 +89,14 @@ def test_a_model_of_pairs_takes_two_texts_with_a_tab_between_them(
     assert [line["text_b"] for line in predicted.lines] == ["您好"]
 
 
-def test_a_task_of_ones_own_without_smoothing_is_classification(
+def test_a_task_of_ones_own_that_forgives_nothing_is_classification(
     reviews_file: Path, tiny_weights: Path
 ) -> None:
     base = ("train", reviews_file, f"model.name={tiny_weights}", "machine.precision=fp32", *QUICK)
     own = f"task.name={EXAMPLES / 'my_task.py'}"
     bertune(*base, "--out", "plain").fine()
-    bertune(*base, own, "task.smoothing=0", "--out", "zero").fine()
-    bertune(*base, own, "task.smoothing=0.3", "--out", "some").fine()
+    bertune(*base, own, "task.q=0", "--out", "zero").fine()
+    bertune(*base, own, "task.q=0.7", "--out", "some").fine()
     plain, zero, some = (_losses(Path(run)) for run in ("plain", "zero", "some"))
     assert plain == zero
     assert plain[0] != some[0]
@@ -109,9 +109,9 @@ def _losses(run: Path) -> list[float]:
 
 def test_a_task_of_ones_own_has_its_options_checked(reviews_file: Path, tiny_weights: Path) -> None:
     own = f"task.name={EXAMPLES / 'my_task.py'}"
-    refused = bertune("check", reviews_file, f"model.name={tiny_weights}", own, "task.smooth=0.1")
+    refused = bertune("check", reviews_file, f"model.name={tiny_weights}", own, "task.qq=0.1")
     assert refused.code == 3
-    assert 'Did you mean "task.smoothing"?' in refused.err
+    assert 'Did you mean "task.q"?' in refused.err
 
 
 def test_the_settings_file_trains(here: Path, tiny_folder: Path) -> None:

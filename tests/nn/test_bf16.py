@@ -38,7 +38,9 @@ def test_packed_logits_are_as_near_to_full_precision_as_those_of_hugging_face(fa
     with torch.no_grad():
         exact = model.padded_forward(batch)
         packed, padded = both_in_bf16(model, batch)
-    assert packed.dtype == padded.dtype == torch.bfloat16
+    assert padded.dtype == torch.bfloat16
+    assert packed.dtype == torch.float32, "rounded to bf16 many would tie"
+    assert len(packed[:, 0].unique()) > 0.9 * len(LENGTHS)
     assert 0 < error(packed, exact) < 1.5 * error(padded, exact)
     assert error(padded, exact) < 0.2 * float(exact.std(0).mean()), "the logits mean something"
 

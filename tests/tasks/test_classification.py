@@ -129,7 +129,7 @@ def test_the_loss_is_the_summed_cross_entropy_and_the_count(tiny_weights: Path) 
 
 
 def test_a_prediction_is_the_most_probable_label_with_the_probability_of_all() -> None:
-    prediction = task().decode(torch.tensor([[0.0, 3.0, 1.0]]), examples([None])[0], ("a", "b", "c"))
+    prediction = task().decode([torch.tensor([0.0, 3.0, 1.0])], [], examples([None])[0], ("a", "b", "c"))
     assert prediction.label == "b"
     assert list(prediction.probabilities) == ["a", "b", "c"]
     assert sum(prediction.probabilities.values()) == pytest.approx(1.0)
@@ -139,7 +139,7 @@ def test_a_prediction_is_the_most_probable_label_with_the_probability_of_all() -
 
 
 def test_of_equally_probable_labels_the_first_is_predicted() -> None:
-    assert task().decode(torch.zeros(1, 3), examples([None])[0], ("c", "a", "b")).label == "c"
+    assert task().decode([torch.zeros(3)], [], examples([None])[0], ("c", "a", "b")).label == "c"
 
 
 def predicted(labels: str) -> list[LabelPrediction]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertune.text.batches import micro_batches, step_examples, steps_per_epoch
+from bertune.text.batches import micro_batches, smallest_cut, step_examples, steps_per_epoch
 
 quick = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 lengths_of_a_step = st.lists(st.integers(1, 60), min_size=1, max_size=40)
@@ -95,3 +95,24 @@ def test_starting_at_a_later_step_skips_exactly_the_steps_before(first_step: int
     whole = [step.tolist() for step in islice(step_examples(19, 4, 7), 20)]
     rest = [step.tolist() for step in islice(step_examples(19, 4, 7, first_step), 20 - first_step)]
     assert rest == whole[first_step:]
+
+
+@quick
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 6)), min_size=1, max_size=40), st.integers(1, 200)
+)
+def test_the_sequences_of_an_example_share_a_micro_batch(
+    drawn: list[tuple[int, int]], max_tokens: int
+) -> None:
+    lengths, groups = [n for n, _ in drawn], [g for _, g in drawn]
+    batches = [positions.tolist() for positions in micro_batches(lengths, max_tokens, groups)]
+    assert sorted(i for positions in batches for i in positions) == list(range(len(lengths)))
+    owners = [{groups[i] for i in positions} for positions in batches]
+    assert sum(map(len, owners)) == len(set(groups)), "a group is in one micro-batch only"
+    for positions, own in zip(batches, owners, strict=True):
+        sizes = [lengths[i] for i in positions]
+        assert sizes == sorted(sizes, reverse=True)
+        assert len(sizes) * max(sizes) <= max_tokens or len(own) == 1
+    assert smallest_cut(lengths, groups) == max(
+        len(own) * max(own) for own in ([n for n, g in drawn if g == group] for group in set(groups))
+    )

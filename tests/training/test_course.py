@@ -69,6 +69,7 @@ def test_the_weights_kept_are_those_of_the_best_evaluation(score: str, noisy: An
         "epoch": None,
         "score": score,
         "value": found[best][score],
+        "lower_is_better": score in {"loss", "log_loss"},
     }
     kept = run.manifest["scores"]["validation"]
     for name in ("accuracy", "mcc", "log_loss", "roc_auc"):

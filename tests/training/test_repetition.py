@@ -110,8 +110,8 @@ def test_stopped_within_an_evaluation_it_evaluates_again(
     original = bertune.infer.micro_batches
     narrow = changes | {"machine.tokens": 16}
 
-    def stopping(lengths: Any, max_tokens: int) -> Iterator[Any]:
-        for number, positions in enumerate(original(lengths, max_tokens), 1):
+    def stopping(*arguments: Any) -> Iterator[Any]:
+        for number, positions in enumerate(original(*arguments), 1):
             if number == in_batch:
                 signal.raise_signal(signal.SIGTERM)
             yield positions

@@ -80,7 +80,7 @@ def _section(rounds: list[Round], contestants: list[Contestant]) -> dict[str, An
 def _refuse_own_code(prepared: Prepared) -> None:
     """Raises ConfigError for what the Trainer has no counterpart of."""
     head = prepared.encoder.task.head(prepared.encoder.labels)
-    is_plain = isinstance(head, StandardHead) and head.auto_class == "AutoModelForSequenceClassification"
+    is_plain = isinstance(head, StandardHead) and head.problem_type == "single_label_classification"
     if not is_plain or prepared.config.model.head != "auto":
         raise ConfigError(
             f"task.name={prepared.config.task.name} model.head={prepared.config.model.head}: only "

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bertune.cli import bench, check, evaluate, predict, report, train
+from bertune.cli import bench, check, evaluate, predict, report, tasks, train
 from bertune.errors import BertuneError
 
 HELP = """Fine-tune a BERT-family encoder on your own texts, trust the result, and put it to work.
@@ -52,6 +52,7 @@ app.command("check")(check.check)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("tasks")(tasks.tasks)
 app.command("bench")(bench.bench)
 
 

@@ -44,4 +44,5 @@ def evaluate(
         )
     show.say(console, f"{found.num_examples:,} texts")
     show.results().print(show.score_table({name: found.scores}))
-    show.results().print(show.class_table(found.details))
+    if found.details.get("per_class"):
+        show.results().print(show.class_table(found.details))

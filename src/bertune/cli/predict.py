@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -14,6 +15,8 @@ from bertune.cli.arguments import RunFolder, Settings
 if TYPE_CHECKING:
     from bertune.apply import Model
 
+Line = tuple[dict[str, Any], bool]  # a row with what is said about it, and whether anything is
+
 
 def predict(
     run: RunFolder,
@@ -21,7 +24,9 @@ def predict(
     settings: Settings = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="write to this file: .jsonl or .csv; default stdout", show_default=False),
+        typer.Option(
+            help="write to this file: .jsonl, .csv, .parquet or .npy; default stdout", show_default=False
+        ),
     ] = None,
     csv_format: Annotated[bool, typer.Option("--csv", help="write CSV; default JSON lines")] = False,
 ) -> None:
@@ -30,23 +35,25 @@ def predict(
     Your own columns are kept; label and probabilities are added. A row without text gets an empty label.
     """
     from bertune import api
-    from bertune.cli import show
+    from bertune.cli import show, vectors
     from bertune.config import parse_overrides
     from bertune.run import replacing
 
     model = api.load(run, overrides=parse_overrides(settings or []))
-    lines = _lines(model, data)
     as_csv = csv_format or (out is not None and out.suffix.lower() == ".csv")
-    counts = {"rows": 0, "without_text": 0}
-    counted = _counted(lines, counts)
+    counts = Counter({"rows": 0, "blank": 0})
+    lines = _lines(model, data, counts)
     if out is None:
-        _write(counted, sys.stdout, as_csv)
+        _write(lines, sys.stdout, as_csv)
+    elif out.suffix.lower() in vectors.SUFFIXES:
+        with replacing(out) as staging:
+            vectors.write(lines, staging, out)
     else:
         with replacing(out) as staging, staging.open("w", encoding="utf-8", newline="") as file:
-            _write(counted, file, as_csv)
+            _write(lines, file, as_csv)
     console = show.messages()
-    if counts["without_text"]:
-        show.warn(console, f"{counts['without_text']:,} rows have no text; their label is empty")
+    if counts["blank"]:
+        show.warn(console, f"{counts['blank']:,} rows have no text; nothing is said about them")
     if model.num_truncated:
         show.warn(
             console,
@@ -57,7 +64,7 @@ def predict(
     show.say(console, f"{rows}{where}", "dim")
 
 
-def _lines(model: "Model", data: str) -> Iterator[dict[str, Any]]:
+def _lines(model: "Model", data: str, counts: Counter[str]) -> Iterator[Line]:
     from bertune.data.tables import open_lines
 
     if data == "-":
@@ -66,29 +73,24 @@ def _lines(model: "Model", data: str) -> Iterator[dict[str, Any]]:
     else:
         table, columns, _ = model.open(data, need_label=False)
     for row, prediction in model.stream(table, columns):
+        counts["rows"] += 1
+        counts["blank"] += prediction is None
         said = model.to_json(prediction)
         # A column of the user's that has the name of ours is kept beside it, never overwritten.
         given = {f"{name}_given" if name in said else name: value for name, value in row.values.items()}
-        yield {**given, **said}
+        yield {**given, **said}, prediction is not None
 
 
-def _counted(lines: Iterator[dict[str, Any]], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        counts["rows"] += 1
-        counts["without_text"] += line["label"] is None
-        yield line
-
-
-def _write(lines: Iterator[dict[str, Any]], file: TextIO, as_csv: bool) -> None:
+def _write(lines: Iterator[Line], file: TextIO, as_csv: bool) -> None:
     if not as_csv:
-        for line in lines:
+        for line, _ in lines:
             file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
         return
     waiting: list[dict[str, Any]] = []
     writer = None
-    for line in lines:
+    for line, is_predicted in lines:
         waiting.append(_flat(line))
-        if writer is None and line["label"] is None:
+        if writer is None and not is_predicted:
             continue  # its columns are known only from a row that has a prediction
         writer = writer or _csv_writer(file, waiting[-1])
         writer.writerows(waiting)
@@ -104,11 +106,13 @@ def _csv_writer(file: TextIO, row: dict[str, Any]) -> "csv.DictWriter[str]":
 
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:
-    """Nested objects as columns of their own: probabilities.good, probabilities.bad."""
+    """Nested objects as columns of their own, as in probabilities.good; lists as JSON in one cell."""
     flat: dict[str, Any] = {}
     for key, value in line.items():
         if isinstance(value, dict):
             flat |= {f"{key}.{inner}": v for inner, v in value.items()}
+        elif isinstance(value, list | tuple):
+            flat[key] = json.dumps(value, ensure_ascii=False, default=str)
         else:
             flat[key] = value
     return flat

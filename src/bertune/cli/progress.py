@@ -101,10 +101,11 @@ class TrainingView:
 
     def _evaluated(self, line: dict[str, Any]) -> None:
         chosen = [name for name in self._scores if name in line]
+        heads = (*_COLUMNS[:4], *chosen, _COLUMNS[4])
+        widths = [max(11, len(head) + 2) for head in heads]
         if not self._has_header:
             self._has_header = True
-            header = "".join(f"{name:>11}" for name in (*_COLUMNS[:4], *chosen, _COLUMNS[4]))
-            self._line(header)
+            self._line("".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True)))
         values = [
             f"{line['step']:,}",
             f"{line['epoch']:g}",
@@ -114,7 +115,8 @@ class TrainingView:
             f"{line['seconds']:.1f}",
         ]
         kept = "  best so far" if line["is_best"] else ""
-        self._line("".join(f"{value:>11}" for value in values) + kept)
+        cells = (f"{value:>{width}}" for value, width in zip(values, widths, strict=True))
+        self._line("".join(cells) + kept)
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()

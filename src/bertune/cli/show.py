@@ -49,7 +49,8 @@ def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, 
             *(f"{tokens[key]:,}" for key in ("p50", "p95", "p99", "max")),
         )  # fmt: skip
     console.print(Padding(table, (1, 0)))
-    console.print(Padding(_balance(splits), (0, 0, 1, 0)))
+    if splits["train"]["labels"]:
+        console.print(Padding(_balance(splits), (0, 0, 1, 0)))
     length = manifest["max_length"]
     say(
         console,
@@ -64,8 +65,13 @@ def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, 
 def _balance(splits: Mapping[str, Any]) -> Table:
     table = _table("label", *splits)
     labels = list(splits["train"]["labels"])
+    # Where a row may have several labels, the shares are of labels.
+    wholes = [max(split["rows"], sum(split["labels"].values())) for split in splits.values()]
     for label in labels[:MOST_LABELS]:
-        counts = [(split["labels"].get(label, 0), split["rows"]) for split in splits.values()]
+        counts = [
+            (split["labels"].get(label, 0), whole)
+            for split, whole in zip(splits.values(), wholes, strict=True)
+        ]
         table.add_row(Text(label), *(f"{count:,} ({count / rows:.1%})" for count, rows in counts))
     if len(labels) > MOST_LABELS:
         table.add_row(Text(f"… {len(labels)} labels in all"))
@@ -82,7 +88,9 @@ def score_table(scores: Mapping[str, Mapping[str, float | None]]) -> Table:
     table = _table("score", *scores)
     names = list(dict.fromkeys(name for split in scores.values() for name in split))
     for name in names:
-        table.add_row(name, *(number(split.get(name)) for split in scores.values()))
+        values = [split.get(name) for split in scores.values()]
+        if any(value is not None for value in values):  # some scores are for other data than this
+            table.add_row(name, *map(number, values))
     return table
 
 
@@ -92,6 +100,16 @@ def class_table(details: Mapping[str, Any]) -> Table:
     for row in details.get("per_class", []):
         values = (number(row[key]) for key in ("precision", "recall", "f1"))
         table.add_row(Text(row["label"]), *values, f"{row['support']:,}")
+    return table
+
+
+def plain_table(heads: tuple[str, ...], keys: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> Table:
+    """Values of objects in columns, wrapped where they are long."""
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold", no_wrap=head == heads[0])
+    for row in rows:
+        table.add_row(*(Text("" if row[key] is None else str(row[key])) for key in keys))
     return table
 
 

@@ -14,9 +14,10 @@ Texts = tuple[str, ...]
 
 
 def audit_split(
-    texts: Sequence[Texts], gold: Sequence[Any], lengths: Sequence[int], max_length: int
+    texts: Sequence[Texts], gold: Sequence[Any], names: Counter[str], lengths: Sequence[int], max_length: int
 ) -> dict[str, Any]:
-    """What one split holds. `lengths` are token counts before any truncation, special tokens included."""
+    """What one split holds. `names` counts its labels; `lengths` are token counts before any truncation,
+    special tokens included."""
     tokens = np.asarray(lengths)
     first_label: dict[Texts, Any] = {}
     repeated = conflicting = 0
@@ -29,7 +30,8 @@ def audit_split(
     counts, edges = np.histogram(tokens, bins=min(40, top // 2), range=(0, top))
     return {
         "rows": len(texts),
-        "labels": {str(k): v for k, v in sorted(Counter(gold).items(), key=lambda item: -item[1])},
+        "sequences": len(tokens),
+        "labels": dict(names.most_common()),
         "duplicates": repeated,
         "conflicting_duplicates": int(conflicting),
         "truncated": int((tokens > max_length).sum()),

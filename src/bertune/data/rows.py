@@ -11,9 +11,10 @@ class Origin:
 
     file: str  # as the user wrote it; "<memory>" for tables given from Python
     line: int  # first physical line of the row, from 1; the row's number where a format has no lines
+    unit: str = "line"  # what is counted: "question" of a nested file, say
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}"
+        return f"{self.file}, {self.unit} {self.line}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,27 +9,44 @@ from bertune.data.rows import Origin
 from bertune.errors import DataError
 
 
-def stratified_split(
-    strata: Sequence[Hashable], origins: Sequence[Origin], share: float, seed: int
+def split_rows(
+    units: Sequence[Hashable],
+    strata: Sequence[Hashable],
+    origins: Sequence[Origin],
+    share: float,
+    seed: int,
 ) -> tuple[list[int], list[int]]:
     """Positions for training and for validation, both in source order.
 
-    Each stratum gives `share` of itself, rounded, and at least one row to either side. Depends on the order
-    of the rows, the strata and the seed only. Raises DataError when a stratum has one row.
+    Rows of one unit stay together; a unit of None is the row alone. Each stratum (that of a unit's first row)
+    gives `share` of its units, rounded, and at least one to either side. Depends on the order of the rows,
+    their units and strata, and the seed only. Raises DataError when a stratum has one unit.
     """
-    members: dict[Hashable, list[int]] = defaultdict(list)
-    for position, stratum in enumerate(strata):
-        members[stratum].append(position)
+    rows: dict[Hashable, list[int]] = defaultdict(list)
+    for position, unit in enumerate(units):
+        rows[("row", position) if unit is None else ("unit", unit)].append(position)
+    members: dict[Hashable, list[list[int]]] = defaultdict(list)
+    for positions in rows.values():
+        members[strata[positions[0]]].append(positions)
     random = np.random.default_rng([seed, len(strata)])
     validation: list[int] = []
-    for stratum, positions in members.items():
-        if len(positions) < 2:
-            raise DataError(
-                f'{origins[positions[0]]}: "{stratum}" is the label of this row alone, so it cannot be both '
-                "trained and validated. Add texts with that label, remove the row, or "
-                "give a file as data.validation"
-            )
-        wanted = min(max(1, round(share * len(positions))), len(positions) - 1)
-        validation += random.permutation(positions)[:wanted].tolist()
+    for stratum, candidates in members.items():
+        if len(candidates) < 2:
+            raise DataError(_too_few(stratum, origins[candidates[0][0]]))
+        wanted = min(max(1, round(share * len(candidates))), len(candidates) - 1)
+        chosen = random.permutation(len(candidates))[:wanted]
+        validation += [position for number in chosen for position in candidates[number]]
     held_out = set(validation)
     return [i for i in range(len(strata)) if i not in held_out], sorted(validation)
+
+
+def _too_few(stratum: Hashable, origin: Origin) -> str:
+    if stratum is None:
+        return (
+            f"{origin}: the rows of the training file all belong together, so none can be held out. "
+            "Add rows, or give a file as data.validation"
+        )
+    return (
+        f'{origin}: "{stratum}" is the label of this row alone, so it cannot be both trained and validated. '
+        "Add texts with that label, remove the row, or give a file as data.validation"
+    )

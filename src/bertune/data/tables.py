@@ -111,19 +111,26 @@ def _reader(path: Path, options: DataConfig) -> ModuleType:
         raise DataError(_no_file(path))
     suffix = file_suffix(path)
     known: list[str] = []
+    plain: ModuleType | None = None
     for name in registry.names("reader"):
         reader = registry.load("reader", name)
         own = getattr(reader, "SUFFIXES", ())
         if suffix in own:
-            return reader
-        known += own
+            # Several formats may share an ending; one that can be told by its content says so.
+            if not hasattr(reader, "recognises"):
+                plain = reader
+            elif reader.recognises(path, options):
+                return reader
+        known += [ending for ending in own if ending not in known]
+    if plain is not None:
+        return plain
     seen = (
         f'ends in "{suffix}", which stands for no known format'
         if suffix
         else "has no suffix to tell its format"
     )
     raise DataError(
-        f"{path} {seen}. Known are {listed(known)}, each also with .gz; or name the format"
+        f"{path} {seen}. Known are {listed(known, 20)}, each also with .gz; or name the format"
         " with data.reader=delimited, or a reader of your own with data.reader=my_reader.py"
     )
 

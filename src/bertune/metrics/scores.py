@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-LOWER_IS_BETTER = {"loss", "log_loss"}
+LOWER_IS_BETTER = {"loss", "log_loss", "mse", "rmse", "mae", "perplexity"}
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from bertune.errors import ConfigError, ModelError
 from bertune.nn.families import why_not_packed
 from bertune.nn.heads import StandardHead
-from bertune.nn.packed import PackedEncoder, first_token_layer, first_token_logits, whole_layer
+from bertune.nn.packed import PackedEncoder, whole_layer
 from bertune.nn.pretrained import Pretrained
+from bertune.nn.standard_heads import packed_head, padded_outputs
 from bertune.text.sequences import Batch
 
 HEAD_FILE = "head.safetensors"
@@ -37,14 +38,19 @@ class StandardModel(nn.Module):
     def __init__(self, hf: Any) -> None:
         super().__init__()
         self.hf = hf
-        has_known_head = type(hf).__name__.endswith("ForSequenceClassification")
-        self.why_padded = why_not_packed(hf) if has_known_head else "its head has no packed form"
-        self.packed = None if self.why_padded else PackedEncoder(self.encoder, first_token_layer)
+        self._head = packed_head(hf)
+        self.why_padded = why_not_packed(hf) if self._head else "its head has no packed form"
+        self.packed = None
+        if self._head is not None and self.why_padded is None:
+            self.packed = PackedEncoder(self.encoder, self._head.last_layer)
 
     def forward(self, batch: Batch) -> Tensor:
-        if self.packed is None:
+        if self.packed is None or self._head is None:
             return self.padded_forward(batch)
-        return first_token_logits(self.hf, self.packed(batch))
+        hidden = self.packed(batch).float()
+        # In fp32: outputs in the few steps of bf16 tie, and ranks and thresholds are made of them.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self._head.outputs(self.hf, hidden, batch)
 
     def train(self, mode: bool = True) -> Self:
         """As in torch, but parts with nothing to train stay in evaluation mode, without dropout."""
@@ -54,8 +60,7 @@ class StandardModel(nn.Module):
 
     def padded_forward(self, batch: Batch) -> Tensor:
         """The reference twin of the packed forward: Hugging Face's own."""
-        logits: Tensor = self.hf(**_padded(batch, self.hf.config)).logits
-        return logits
+        return padded_outputs(self.hf, _padded(batch, self.hf.config), batch)
 
     @property
     def encoder(self) -> Any:
@@ -80,7 +85,9 @@ class OwnHeadModel(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         if self.packed is None:
             return self.padded_forward(batch)
-        outputs: Tensor = self.head(self.packed(batch), batch)
+        hidden = self.packed(batch).float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            outputs: Tensor = self.head(hidden, batch)
         return outputs
 
     def train(self, mode: bool = True) -> Self:

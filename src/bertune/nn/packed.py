@@ -175,16 +175,3 @@ def _positions_after_padding(batch: Batch, places: Layout, padding: int) -> Tens
     before_B = (torch.cumsum(counts_T, 0) - counts_T)[places.starts_B]
     place_T = torch.cumsum(counts_T, 0) - torch.repeat_interleave(before_B, lengths_B)
     return place_T * counts_T + padding
-
-
-def first_token_logits(hf: Any, first_BH: Tensor) -> Tensor:
-    """What a sequence-classification model's own head makes of each sequence's first token, [B, outputs]."""
-    logits: Tensor
-    if hasattr(hf, "pre_classifier"):  # DistilBERT
-        logits = hf.classifier(hf.dropout(torch.relu(hf.pre_classifier(first_BH))))
-        return logits
-    pooler = getattr(hf.base_model, "pooler", None)
-    # RoBERTa and ELECTRA have no pooler: their classifier picks the first token itself.
-    features = first_BH[:, None] if pooler is None else hf.dropout(pooler(first_BH[:, None]))
-    logits = hf.classifier(features)
-    return logits

@@ -121,7 +121,8 @@ def _kept(manifest: JsonObject) -> tuple[str, str] | None:
     if not best.get("step"):
         return None
     score = str(best.get("score") or manifest.get("primary") or "score")
-    order = "lowest" if "loss" in score else "highest"
+    is_lower_better = best.get("lower_is_better", "loss" in score)
+    order = "lowest" if is_lower_better else "highest"
     epoch = f" (epoch {decimal(best['epoch'], 1)})" if real(best.get("epoch")) is not None else ""
     total = f" of {count(training['total_steps'])}" if training.get("total_steps") else ""
     value = f", {decimal(best['value'])}" if real(best.get("value")) is not None else ""

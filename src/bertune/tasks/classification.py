@@ -4,21 +4,21 @@ import math
 from collections import Counter
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from bertune.config import Section
 from bertune.data.columns import Columns, cell_text
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.metrics import classification as metrics
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
+from bertune.nn.losses import weighted_cross_entropy
+from bertune.tasks._documents import DocumentOptions, DocumentTask, mean_output
+from bertune.tasks._imbalance import ImbalanceOptions, Weights
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
 
@@ -41,7 +41,7 @@ class LabelPrediction:
     probabilities: dict[str, float]
 
 
-class ClassificationOptions(Section):
+class ClassificationOptions(ImbalanceOptions, DocumentOptions):
     """Settings under [task] when task.name is classification."""
 
     positive: str | None = Field(
@@ -50,11 +50,7 @@ class ClassificationOptions(Section):
     )
 
 
-def _example(number: int, text: str, gold: str) -> Example:
-    return Example(str(number), Origin("<sample>", number), (text,), gold)
-
-
-class Classification:
+class Classification(DocumentTask):
     """One label per text or pair, by softmax cross-entropy (Devlin et al. 2019, section 4.1)."""
 
     Options = ClassificationOptions
@@ -76,24 +72,19 @@ class Classification:
         "label", "labels", "class", "category", "sentiment", "stars", "rating", "target", "intent", "topic",
         "gold_label", "is_duplicate", "quality", "y", "标签", "类别",
     )  # fmt: skip
-    sample: ClassVar[SequenceOf[Example]] = (
-        _example(1, "great phone, the battery lasts for days", "good"),
-        _example(2, "it broke after one week", "bad"),
-        _example(3, "would buy it again", "good"),
-        _example(4, "never answered my mail", "bad"),
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"text": "great phone, the battery lasts for days", "label": "good"},
+        {"text": "it broke after one week", "label": "bad"},
+        {"text": "would buy it again", "label": "good"},
+        {"text": "never answered my mail", "label": "bad"},
     )
 
     def __init__(self, options: ClassificationOptions) -> None:
-        self.options = options
+        super().__init__(options)
+        self._weights = Weights(options)
 
     def parse(self, row: Row, columns: Columns) -> Example:
-        texts = tuple(cell_text(row, column) for column in columns.text)
-        for column, text in zip(columns.text, texts, strict=True):
-            if not text.strip():
-                raise DataError(
-                    f'{row.origin}: the text in column "{column}" is empty. Remove the row, or give another '
-                    "data.text"
-                )
+        texts = read_texts(row, columns)
         gold = None
         if columns.label is not None:
             gold = cell_text(row, columns.label).strip()
@@ -118,9 +109,17 @@ class Classification:
                 f"{examples[0].origin.file}: {len(counts)} different labels in {len(examples)} rows, such as "
                 f'"{next(iter(counts))}"; is data.label the right column?'
             )
-        labels = tuple(sorted(counts, key=_natural))
+        labels = tuple(sorted(counts, key=natural))
         self._positive(labels)
+        total = counts.total()
+        self._weights.settle({label: total / (len(labels) * counts[label]) for label in labels})
         return labels
+
+    def notes(self) -> tuple[str, ...]:
+        return self._weights.note()
+
+    def settled(self) -> dict[str, Any]:
+        return {"weights": self._weights.by_name or "none"}
 
     def encode(
         self,
@@ -137,22 +136,25 @@ class Classification:
                     f"{did_you_mean(example.gold, index) or f' (there: {listed(labels)})'}. "
                     "Correct it, remove the row, or add training texts with that label"
                 )
-        sequences = tokenizer.encode([e.texts for e in examples], max_length)
-        return [
-            s if e.gold is None else replace(s, gold=index[e.gold])
-            for s, e in zip(sequences, examples, strict=True)
-        ]
+        sequences = self.encode_texts([e.texts for e in examples], tokenizer, max_length)
+        gold = [None if e.gold is None else index[e.gold] for e in examples]
+        return [replace(s, gold=gold[s.group]) for s in sequences]
 
     def head(self, labels: tuple[str, ...]) -> StandardHead:
         return StandardHead("AutoModelForSequenceClassification", len(labels), "single_label_classification")
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        assert batch.gold is not None
-        total = cross_entropy(outputs.float(), batch.gold, reduction="sum")
-        return total, torch.tensor(len(batch.gold), device=total.device)
+        logits, gold = self.of_texts(outputs, batch)
+        weights = self._weights.tensor(tuple(self._weights.by_name))
+        return weighted_cross_entropy(logits, gold, weights, self.options.focal, self.options.smoothing)
 
-    def decode(self, outputs: Tensor, example: Example, labels: tuple[str, ...]) -> LabelPrediction:
-        probabilities = outputs[0].double().softmax(-1).tolist()
+    def stratum(self, example: Example) -> str | None:
+        return example.gold
+
+    def decode(
+        self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: tuple[str, ...]
+    ) -> LabelPrediction:
+        probabilities = mean_output(outputs).double().softmax(-1).tolist()
         best = max(range(len(labels)), key=probabilities.__getitem__)
         return LabelPrediction(labels[best], dict(zip(labels, probabilities, strict=True)))
 
@@ -183,7 +185,19 @@ class Classification:
         return labels.index(chosen)
 
 
-def _natural(label: str) -> tuple[int, float, str]:
+def read_texts(row: Row, columns: Columns) -> tuple[str, ...]:
+    """The texts of a row. Raises DataError for one that is empty."""
+    texts = tuple(cell_text(row, column) for column in columns.text)
+    for column, text in zip(columns.text, texts, strict=True):
+        if not text.strip():
+            raise DataError(
+                f'{row.origin}: the text in column "{column}" is empty. Remove the row, or give another '
+                "data.text"
+            )
+    return texts
+
+
+def natural(label: str) -> tuple[int, float, str]:
     """Numbers in numeric order before words in alphabetical order."""
     try:
         number = float(label)

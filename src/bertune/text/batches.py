@@ -32,14 +32,55 @@ def step_examples(num_examples: int, batch_size: int, seed: int, first_step: int
         epoch, skip = epoch + 1, 0
 
 
-def micro_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[Indices]:
+def micro_batches(
+    lengths: Sequence[int], max_tokens: int, groups: Sequence[int] | None = None
+) -> Iterator[Indices]:
     """Positions of `lengths`, longest first, cut wherever `max_tokens` padded tokens are reached.
 
-    A single sequence longer than `max_tokens` gets a micro-batch of its own.
+    Sequences with the same number in `groups` stay together. A sequence, or a group, that takes more than
+    `max_tokens` by itself gets a micro-batch of its own.
     """
+    if groups is not None:
+        yield from _whole_groups(lengths, max_tokens, groups)
+        return
     order = np.argsort(np.asarray(lengths), kind="stable")[::-1]
     start = 0
     while start < len(order):
         widest = max(1, max_tokens // lengths[order[start]])
         yield order[start : start + widest]
         start += widest
+
+
+def smallest_cut(lengths: Sequence[int], groups: Sequence[int] | None = None) -> int:
+    """Padded tokens of the largest piece that cannot be cut: the longest sequence, or the widest group."""
+    if groups is None:
+        return max(lengths)
+    return max(len(members) * max(lengths[i] for i in members) for members in _members(groups))
+
+
+def _members(groups: Sequence[int]) -> list[list[int]]:
+    members: dict[int, list[int]] = {}
+    for position, group in enumerate(groups):
+        members.setdefault(group, []).append(position)
+    return list(members.values())
+
+
+def _whole_groups(lengths: Sequence[int], max_tokens: int, groups: Sequence[int]) -> Iterator[Indices]:
+    def longest(members: list[int]) -> int:
+        return max(lengths[i] for i in members)
+
+    waiting: list[int] = []
+    widest = 0
+    for members in sorted(_members(groups), key=longest, reverse=True):
+        if waiting and (len(waiting) + len(members)) * widest > max_tokens:
+            yield _longest_first(waiting, lengths)
+            waiting = []
+        widest = widest if waiting else longest(members)
+        waiting += members
+    if waiting:
+        yield _longest_first(waiting, lengths)
+
+
+def _longest_first(positions: list[int], lengths: Sequence[int]) -> Indices:
+    order = np.argsort(np.asarray([lengths[i] for i in positions]), kind="stable")[::-1]
+    return np.asarray(positions)[order]

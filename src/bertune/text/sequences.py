@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Gold = int | float | NDArray[np.int64] | None
+Gold = int | float | NDArray[np.int64] | NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,12 @@ class Sequence:
     ids: NDArray[np.int32]  # [length], with special tokens
     types: NDArray[np.uint8]  # [length], 0 for the first text, 1 for the second
     group: int  # the example it belongs to: several sequences may share one
-    gold: Gold = None  # what the task's loss compares with: a number, or one per token
+    gold: Gold = None  # what the task's loss compares with: a number, or an array of them
     num_removed: int = 0  # tokens lost to truncation
     hidden: NDArray[np.float32] | None = None  # [rows, H] what the frozen part of a model makes of it
+    places: NDArray[np.int32] | None = (
+        None  # [length, 2] first and last + 1 character; -1 where there is none
+    )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -37,7 +40,7 @@ class Batch:
     types_T: Tensor  # int64
     lengths_S: Tensor  # int64, on the CPU: shapes are decided there
     groups_S: Tensor  # int64
-    gold: Tensor | None  # [S], or [T] where a task has one per token
+    gold: Tensor | None  # [S], or the arrays of all sequences end to end
     hidden: Tensor | None = None  # [T, H], or [S, H] where all but the head is frozen
 
     def to(self, device: torch.device) -> "Batch":

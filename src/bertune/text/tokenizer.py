@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bertune.errors import ModelError
+from bertune.errors import DataError, ModelError
 from bertune.text.sequences import Sequence
 
 # Without any of these transformers makes up a vocabulary in which every word is unknown.
@@ -16,6 +16,7 @@ _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 # Texts given to Rust at once: enough for all cores; its own form of a long text takes a hundred times ours.
 _CHUNK = 1000
+Texts = tuple[str, ...]
 
 
 class Tokenizer:
@@ -41,43 +42,102 @@ class Tokenizer:
                 f"the tokenizer in {folder} has no fast (Rust) form; save it as tokenizer.json first"
             )
 
-    def encode(self, texts: SequenceOf[tuple[str, ...]], max_length: int | None = None) -> list[Sequence]:
+    def encode(
+        self, texts: SequenceOf[Texts], max_length: int | None = None, keep_end: bool = False
+    ) -> list[Sequence]:
         """One sequence per item of one text or a pair of texts; `group` is the item's position.
 
         Longer ones are cut to `max_length` tokens, the longer text of a pair first, and count what they lost.
+        With `keep_end` a single text loses its middle: a quarter of what is kept is its beginning (Sun et al.
+        2019, section 5.3.1).
         """
         return [
             replace(sequence, group=start + sequence.group)
             for start in range(0, len(texts), _CHUNK)
-            for sequence in self._encode_chunk(texts[start : start + _CHUNK], max_length)
+            for sequence in self._encode_chunk(texts[start : start + _CHUNK], max_length, keep_end)
         ]
 
-    def _encode_chunk(self, texts: SequenceOf[tuple[str, ...]], max_length: int | None) -> list[Sequence]:
-        # The Rust tokenizer itself: what transformers puts around it takes longer than the tokenizing.
+    def windows(self, texts: SequenceOf[Texts], max_length: int, stride: int) -> list[Sequence]:
+        """All of each item in sequences of at most `max_length` tokens, `stride` of which neighbours share.
+
+        Of a pair the second text is cut into windows, each behind the whole first. Raises DataError where the
+        first leaves no room.
+        """
+        found: list[Sequence] = []
+        for start in range(0, len(texts), _CHUNK):
+            inputs = _inputs(texts[start : start + _CHUNK])
+            rust = self._rust()
+            is_pair = bool(inputs) and isinstance(inputs[0], tuple)
+            side = "only_second" if is_pair else "only_first"
+            room = max_length - rust.num_special_tokens_to_add(is_pair)
+            if is_pair:
+                room -= self._longest_first_text(inputs)
+            if room <= stride:
+                raise DataError(
+                    f"model.max_length={max_length} leaves {max(0, room)} tokens to a window, of which "
+                    f"task.stride={stride} are its neighbour's; give more tokens, or a smaller stride"
+                )
+            rust.enable_truncation(max_length, stride=stride, strategy=side)
+            # Not the fast form: it gives overflowing windows of pairs wrong types.
+            for group, encoding in enumerate(rust.encode_batch(inputs)):
+                found += [_sequence(piece, start + group) for piece in (encoding, *encoding.overflowing)]
+            rust.no_truncation()
+        return found
+
+    def _rust(self) -> Any:
+        """The Rust tokenizer itself: what transformers puts around it takes longer than the tokenizing."""
         rust = self.hf.backend_tokenizer
-        inputs = [item if len(item) == 2 else item[0] for item in texts]
         rust.no_padding()
         rust.no_truncation()
+        return rust
+
+    def _longest_first_text(self, pairs: list[Any]) -> int:
+        first = self.hf.backend_tokenizer.encode_batch_fast([a for a, _ in pairs], add_special_tokens=False)
+        return max(len(encoding) for encoding in first)
+
+    def _encode_chunk(
+        self, texts: SequenceOf[Texts], max_length: int | None, keep_end: bool
+    ) -> list[Sequence]:
+        rust, inputs = self._rust(), _inputs(texts)
         encoded = rust.encode_batch_fast(inputs)
-        lengths = [len(encoding) for encoding in encoded]
-        long = [] if max_length is None else [i for i, n in enumerate(lengths) if n > max_length]
-        if long:
-            rust.enable_truncation(max_length, strategy="longest_first", direction=self.hf.truncation_side)
-            for i, cut in zip(long, rust.encode_batch_fast([inputs[i] for i in long]), strict=True):
-                encoded[i] = cut
-            rust.no_truncation()
-        return [
-            Sequence(
-                np.asarray(encoding.ids, np.int32),
-                np.asarray(encoding.type_ids, np.uint8),
-                group,
-                num_removed=length - len(encoding),
-            )
-            for group, (encoding, length) in enumerate(zip(encoded, lengths, strict=True))
-        ]
+        found = [_sequence(encoding, group) for group, encoding in enumerate(encoded)]
+        long = [] if max_length is None else [i for i, s in enumerate(found) if len(s) > max_length]
+        if max_length is None or not long:
+            return found
+        if keep_end and not isinstance(inputs[0], tuple):
+            for i in long:
+                found[i] = _without_middle(found[i], encoded[i].special_tokens_mask, max_length)
+            return found
+        rust.enable_truncation(max_length, strategy="longest_first", direction=self.hf.truncation_side)
+        for i, encoding in zip(long, rust.encode_batch_fast([inputs[i] for i in long]), strict=True):
+            found[i] = replace(_sequence(encoding, i), num_removed=len(found[i]) - len(encoding))
+        rust.no_truncation()
+        return found
 
     def save(self, folder: Path) -> None:
         """Writes the tokenizer files in the Hugging Face layout."""
         # Written by us first: the Rust writer reports a full disk as a bare Exception, this as an OSError.
         (folder / "tokenizer.json").write_text(self.hf.backend_tokenizer.to_str(), encoding="utf-8")
         self.hf.save_pretrained(str(folder))
+
+
+def _inputs(texts: SequenceOf[Texts]) -> list[Any]:
+    """As the Rust tokenizer takes them: a text, or a pair."""
+    return [item if len(item) == 2 else item[0] for item in texts]
+
+
+def _sequence(encoding: Any, group: int) -> Sequence:
+    return Sequence(np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8), group)
+
+
+def _without_middle(whole: Sequence, special: SequenceOf[int], max_length: int) -> Sequence:
+    inside = np.flatnonzero(np.asarray(special) == 0)
+    kept = max_length - (len(whole) - len(inside))
+    head = kept // 4
+    dropped = inside[head : len(inside) - (kept - head)]
+    return replace(
+        whole,
+        ids=np.delete(whole.ids, dropped),
+        types=np.delete(whole.types, dropped),
+        num_removed=len(dropped),
+    )

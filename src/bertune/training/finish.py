@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from bertune.config import TaskConfig
 from bertune.data.tables import file_suffix
 from bertune.errors import Interrupted
 from bertune.infer import Outcome, Predictor, plain
+from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.model_folder import Contract, LoadedModel, own_files, save
 from bertune.nn.vocabulary import use_all
 from bertune.prepare import Prepared
@@ -57,6 +59,8 @@ def finish(
             yield from (Warned(text) for text in new)
         warnings += new
         writer.write_predictions(name, prediction_lines(part.examples, outcome))
+        for ending, lines in trainee.task.also_write(part.examples, outcome.predictions).items():
+            writer.write_lines(f"{name}.{ending}", lines)
     use_all(trainee.model.encoder)
     save(writer.run.model_path, loaded_model(prepared, trainee.model))
     manifest = writer.run.manifest
@@ -74,6 +78,7 @@ def finish(
                 "epoch": round(progress.best_step / manifest["training"]["steps_per_epoch"], 6),
                 "score": manifest["primary"],
                 "value": progress.best_value,
+                "lower_is_better": manifest["primary"] in LOWER_IS_BETTER,
             },
         },
         timings={
@@ -108,7 +113,7 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
         include={"delimiter", "quoting", "encoding", "reader"}, exclude_defaults=True
     )
     contract = Contract(
-        task=config.task,
+        task=TaskConfig(name=config.task.name, **{**config.task.options, **prepared.encoder.task.settled()}),
         labels=prepared.encoder.labels,
         max_length=prepared.encoder.max_length,
         columns=prepared.columns,

@@ -64,7 +64,8 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
         writer = RunWriter(out)
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
-    use_only(model, model.encoder, _words(prepared))
+    if not prepared.encoder.task.varies:  # else words may come that stand in no text
+        use_only(model, model.encoder, _words(prepared))
     with writer, deterministic(machine.device), stop_on_signals() as stop:
         trainee = Trainee(model, prepared.encoder.task, prepared.parts["train"], machine)
         session = Session(prepared, trainee, writer, plan)
@@ -151,6 +152,8 @@ def _look_up_what_is_frozen(
             )
 
     trainee = session.trainee
+    if trainee.task.varies:
+        return
     parts = {name: prepared.parts[name] for name in ("train", "validation")}
     found = compute_once(trainee.model, parts, trainee.machine, writer.run.path / FROZEN_FOLDER, poll)
     if found is None:

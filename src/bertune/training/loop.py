@@ -1,10 +1,11 @@
 """Owns the training loop: a generator of optimizer steps, and the only backward pass in bertune."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,9 +15,11 @@ from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.prepare import Part
 from bertune.tasks import Task
-from bertune.text.batches import Indices, micro_batches, step_examples
+from bertune.text.batches import Indices, micro_batches, smallest_cut, step_examples
 from bertune.text.sequences import Sequence, collate
 from bertune.training.optim import Optimizer, learning_rate
+
+Cut = Callable[[int], Iterator[Indices]]  # tokens of a micro-batch → the sequences of each
 
 
 @dataclass(frozen=True)
@@ -61,19 +64,29 @@ def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, pla
     """
     by_example = _by_example(trainee.part)
     batches = step_examples(len(by_example), config.batch_size, config.seed, plan.start)
-    sequences = _of_step(by_example, batches)
+    task = trainee.task
+
+    def of_step(step: int) -> list[Sequence]:
+        chosen = [sequence for i in next(batches) for sequence in by_example[i]]
+        return task.vary(chosen, np.random.default_rng([config.seed, step]))
+
+    sequences = of_step(plan.start)
     tokens = trainee.machine.tokens
     trainee.model.train()  # all of it, whatever mode its parts were loaded in: a walk not taken at every step
     for done in range(plan.start, plan.total):
         started = time.perf_counter()
         if not trainee.model.training:
             trainee.model.train()
-        accumulate = partial(_accumulate, trainee, optimizer, sequences, _seed(config.seed, done))
-        (loss, num_terms), tokens = with_fewer_tokens(accumulate, tokens, max(map(len, sequences)))
+        groups = [s.group for s in sequences] if task.keep_together == "group" else None
+        cut = partial(micro_batches, [len(s) for s in sequences], groups=groups)
+        compute = _as_one if task.keep_together == "step" else _accumulate
+        accumulate = partial(compute, trainee, optimizer, sequences, cut, _seed(config.seed, done))
+        smallest = smallest_cut([len(s) for s in sequences], groups)
+        (loss, num_terms), tokens = with_fewer_tokens(accumulate, tokens, smallest)
         lr = learning_rate(done, config.lr, plan.warmup, plan.total)
         norm = optimizer.step(lr, num_terms)
         num_examples = len({s.group for s in sequences})
-        sequences = _of_step(by_example, batches)  # the next step's, while a GPU is still busy with this one
+        sequences = of_step(done + 1)  # the next step's, while a GPU is still busy with this one
         mean_loss, grad_norm = torch.stack([loss / num_terms, norm]).tolist()  # waits for the device
         yield Step(
             number=done + 1,
@@ -88,7 +101,7 @@ def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, pla
 
 
 def _accumulate(
-    trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence], seed: int, tokens: int
+    trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence], cut: Cut, seed: int, tokens: int
 ) -> tuple[Tensor, Tensor]:
     """Leaves the gradient of the step's summed loss in the parameters; returns it and its terms.
 
@@ -99,7 +112,7 @@ def _accumulate(
     optimizer.zero_gradients()
     loss_sum = torch.zeros((), device=trainee.machine.device)
     num_terms = torch.zeros((), device=trainee.machine.device)
-    for positions in micro_batches([len(s) for s in sequences], tokens):
+    for positions in cut(tokens):
         batch = collate([sequences[i] for i in positions]).to(trainee.machine.device)
         with trainee.machine.autocast():
             outputs = trainee.model(batch)
@@ -110,8 +123,35 @@ def _accumulate(
     return loss_sum, num_terms
 
 
-def _of_step(by_example: list[list[Sequence]], batches: Iterator[Indices]) -> list[Sequence]:
-    return [sequence for i in next(batches) for sequence in by_example[i]]
+def _as_one(
+    trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence], cut: Cut, seed: int, tokens: int
+) -> tuple[Tensor, Tensor]:
+    """The same for a loss that sees all outputs of the step at once (Gao et al. 2021, gradient caching).
+
+    The outputs are computed without a graph; their gradients go back through each micro-batch, computed
+    again with the same dropout.
+    """
+    cuts = list(cut(tokens))
+    if len(cuts) == 1:
+        return _accumulate(trainee, optimizer, sequences, cut, seed, tokens)
+    optimizer.zero_gradients()
+    batches = [collate([sequences[i] for i in positions]) for positions in cuts]
+
+    def outputs_of(number: int) -> Tensor:
+        torch.manual_seed(seed + number)
+        with trainee.machine.autocast():
+            outputs: Tensor = trainee.model(batches[number].to(trainee.machine.device))
+        return outputs
+
+    with torch.no_grad():
+        pieces = [outputs_of(number) for number in range(len(batches))]
+    whole = collate([sequences[i] for positions in cuts for i in positions]).to(trainee.machine.device)
+    outputs = torch.cat(pieces).requires_grad_()
+    loss, count = trainee.task.loss(outputs, whole)
+    (gradients,) = torch.autograd.grad(loss, outputs)
+    for number, gradient in enumerate(torch.split(gradients, [len(piece) for piece in pieces])):
+        outputs_of(number).backward(gradient)  # type: ignore[no-untyped-call]
+    return loss.detach(), count
 
 
 def _by_example(part: Part) -> list[list[Sequence]]:

@@ -39,6 +39,11 @@ def best_by(wanted: str, task: Task) -> str:
         raise ConfigError(
             f"train.best_by={wanted}: there is no such score. There are: loss, {', '.join(task.scores)}"
         )
+    if name == "loss" and task.keep_together == "step":
+        raise ConfigError(
+            "train.best_by=loss: the loss of this task depends on which examples share a step, so there is "
+            f"none on the validation data. There are: {', '.join(task.scores)}"
+        )
     return name
 
 

@@ -39,7 +39,7 @@ def defaults(name: str) -> Defaults:
     if not name.endswith(".py") and name not in names():
         raise ConfigError(
             f'there is no data set or recipe "{name}".{did_you_mean(name, names())}'
-            f" There are: {listed(names(), 20)}"
+            f" There are: {listed(names(), 60)}"
         )
     module = registry.load("dataset", name)
     dataset = registry.exported(module, "DATASET")

@@ -98,6 +98,17 @@ def has_lines(count: int, columns: int) -> Check:
     return check
 
 
+def has_columns(columns: list[str]) -> Check:
+    """A Check for tab-separated files whose published bytes are not recorded: their first columns."""
+
+    def check(path: Path) -> str | None:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            header = file.readline().rstrip("\r\n").split("\t")
+        return None if header[: len(columns)] == columns else other_columns(header, columns)
+
+    return check
+
+
 def has_records(count: int, columns: list[str]) -> Check:
     """A Check for CSV files, plain or .gz: this header, and so many records after it."""
 

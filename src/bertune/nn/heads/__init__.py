@@ -14,3 +14,5 @@ class StandardHead:
     auto_class: str  # e.g. "AutoModelForSequenceClassification"
     num_outputs: int  # `num_labels` of its configuration
     problem_type: str | None = None  # written to config.json
+    is_named: bool = True  # whether the outputs are the task's labels, so that config.json names them
+    per_token: bool = False  # whether the outputs are [T, …], a row for each token, not [S, …]

@@ -1,0 +1,125 @@
+"""Say where the time of a training step goes, and of prediction: the profile beside the missed targets.
+
+    BERTUNE_DATA=DATA python benchmarks/profile_step.py
+
+Takes torch's profiler over the whole machinery of a run (`bertune.training.fit`), adds up each operation's
+own time by kind, and writes benchmarks/results/profile.json, which docs/benchmarks.md shows. The profiler
+itself slows a step by a few percent.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from suite import BY_NAME, items_of
+from torch.profiler import ProfilerActivity, profile
+
+from bertune import api
+from bertune.bench.job import LABEL_COLUMN, TEXT_COLUMNS, spread, write_items
+from bertune.bench.place import machine, versions
+from bertune.source import resolve_source
+from bertune.training.events import Stepped
+from bertune.training.fit import fit
+
+RESULT = Path(__file__).parent / "results" / "profile.json"
+KINDS = {
+    "products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
+    "optimizer": ("aten::_fused_adamw_", "aten::linalg_vector_norm"),
+    "casts and copies": ("aten::copy_", "aten::_to_copy", "aten::cat"),
+    "softmax": ("aten::_softmax", "aten::_softmax_backward_data"),
+    "GELU": ("aten::gelu", "aten::gelu_backward"),
+    "layer norm": ("aten::native_layer_norm", "aten::native_layer_norm_backward"),
+}
+SKIPPED, STEPS = 8, 20
+
+
+def kinds_of(found: profile, seconds: float, count: int) -> dict[str, Any]:
+    """Milliseconds by kind for each of `count` pieces of work that took `seconds` in all."""
+    by_kind: dict[str, float] = defaultdict(float)
+    calls = 0
+    kind_of = {name: kind for kind, names in KINDS.items() for name in names}
+    for event in found.key_averages():
+        by_kind[kind_of.get(event.key, "other small operations")] += event.self_cpu_time_total / 1e3 / count
+        calls += event.count
+    total = 1e3 * seconds / count
+    outside = total - sum(by_kind.values())
+    return {
+        "milliseconds": round(total, 2),
+        "kinds": {kind: round(value, 2) for kind, value in sorted(by_kind.items(), key=lambda i: -i[1])}
+        | {"between operations": round(max(0.0, outside), 2)},
+        "operations": round(calls / count),
+    }
+
+
+def of_training(name: str, folder: Path) -> dict[str, Any]:
+    """A step of one of the suite's trainings."""
+    benchmark = BY_NAME[name]
+    recipe, items = benchmark.recipe, items_of(benchmark.data)
+    batch_size = recipe.get("batch_size", 32)
+    texts = folder / f"{name}.jsonl"
+    write_items(texts, spread(items, (SKIPPED + STEPS + 8) * batch_size))
+    overrides = {
+        "data": {"text": list(TEXT_COLUMNS[len(items[0][0])]), "label": LABEL_COLUMN},
+        "model": {"name": "minilm", "max_length": recipe["max_length"]},
+        "train": {"batch_size": batch_size},
+    }
+    source = resolve_source(str(texts), overrides)
+    with closing(fit(source, folder / name)) as events:
+        steps = (event for event in events if isinstance(event, Stepped))
+        _take(steps, SKIPPED)
+        with profile(activities=[ProfilerActivity.CPU]) as found:
+            started = time.perf_counter()
+            _take(steps, STEPS)
+            seconds = time.perf_counter() - started
+    return kinds_of(found, seconds, STEPS)
+
+
+def of_prediction(folder: Path) -> dict[str, Any]:
+    """A thousand sentences of CoLA through a model's predict."""
+    items = spread(items_of("cola"), 1000)
+    write_items(folder / "texts.jsonl", items)
+    overrides = {"model.name": "minilm", "train.epochs": 1, "train.examples": 64}
+    run = api.train("cola", overrides=overrides, out=folder / "predict")
+    model, texts = api.load(run), [texts[0] for texts, _ in items]
+    model.predict(texts)
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        started = time.perf_counter()
+        model.predict(texts)
+        seconds = time.perf_counter() - started
+    return kinds_of(found, seconds, 1)
+
+
+def _take(steps: Iterator[Stepped], count: int) -> None:
+    for _ in range(count):
+        next(steps)
+
+
+def main() -> None:
+    """Profiles all and writes the file."""
+    with tempfile.TemporaryDirectory(prefix="bertune-profile-") as folder:
+        result = {
+            "command": "BERTUNE_DATA=DATA python benchmarks/profile_step.py",
+            "machine": machine(),
+            "versions": {key: versions()[key] for key in ("torch", "bertune")},
+            "threads": torch.get_num_threads(),
+            "work": {
+                "a step of cola": of_training("cola", Path(folder)),
+                "a step of imdb256": of_training("imdb256", Path(folder)),
+                "predicting 1,000 sentences of CoLA": of_prediction(Path(folder)),
+            },
+        }
+    RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(result["work"], indent=1), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Owns what there is to choose from: each task with its columns, options, scores and an example file."""
+
+import inspect
+import json
+import typing
+from typing import Any
+
+from bertune import registry
+from bertune.config import TaskConfig
+from bertune.tasks import Task, make_task
+
+
+def tasks() -> list[dict[str, Any]]:
+    """Every task: its name, what it learns, and the score it is known by."""
+    return [_in_short(name, make_task(TaskConfig(name=name))) for name in registry.names("task")]
+
+
+def task(name: str) -> dict[str, Any]:
+    """All that is known of a task, as plain JSON; `name` may be a file. Raises ConfigError."""
+    found = make_task(TaskConfig(name=name))
+    return {
+        **_in_short(name, found),
+        "text": [list(group) for group in found.text_names],
+        "label": list(found.label_names),
+        "options": [
+            {
+                "key": f"task.{key}",
+                "takes": _takes(field.annotation),
+                "default": field.default,
+                "meaning": field.description or "",
+            }
+            for key, field in type(found).Options.model_fields.items()
+        ],
+        "scores": list(found.scores),
+        "example": [json.dumps(row, ensure_ascii=False) for row in found.sample],
+    }
+
+
+def _in_short(name: str, found: Task) -> dict[str, Any]:
+    about = (inspect.getdoc(type(found)) or "").split("\n\n")[0].replace("\n", " ")
+    return {"name": name, "about": about, "primary": found.primary}
+
+
+def _takes(annotation: Any) -> str:
+    """A type in plain words."""
+    if annotation is type(None):
+        return "nothing"
+    if typing.get_origin(annotation) is typing.Literal:
+        return ", ".join(str(value) for value in typing.get_args(annotation))
+    inner = typing.get_args(annotation)
+    if inner and typing.get_origin(annotation) in (tuple, list, dict):
+        return {"tuple": "names", "list": "numbers or names", "dict": "names and numbers"}[
+            typing.get_origin(annotation).__name__
+        ]
+    if inner:
+        return ", ".join(_takes(part) for part in inner if part is not type(None))
+    words = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
+    return words.get(getattr(annotation, "__name__", ""), str(annotation))

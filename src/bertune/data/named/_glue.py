@@ -1,0 +1,44 @@
+"""Owns what the data sets of GLUE have in common: a zip of tab-separated files with a header."""
+
+from typing import Any, Literal
+
+from bertune.data.named._dataset import Dataset, File, Source, has_columns, unpack
+
+Use = Literal["train", "validation", "test"]
+_USUAL: dict[Use, str] = {"train": "train.tsv", "validation": "dev.tsv"}
+
+
+def glue(
+    archive: str,
+    columns: str,
+    best_by: str,
+    files: dict[Use, str] = _USUAL,
+    task: dict[str, Any] | None = None,
+) -> Dataset:
+    """A data set of GLUE. `columns` are the first of its header, a plus before those of texts and a star
+    after the label; without a star the label is `gold_label`, the last of a line."""
+    names = columns.split()
+    header = [name.strip("*").removeprefix("+") for name in names]
+    settings: dict[str, Any] = {
+        "data": {
+            "text": [name.removeprefix("+") for name in names if name.startswith("+")],
+            "label": next((name.strip("*") for name in names if name.endswith("*")), "gold_label"),
+            "header": True,
+            "quoting": False,
+            "delimiter": "tab",
+        },
+        "train": {"best_by": best_by},
+    }
+    if task is not None:
+        settings["task"] = task
+    inside = archive.split("-clean")[0].removesuffix(".zip").removesuffix("v2")
+    return Dataset(
+        settings=settings,
+        files=tuple(File(use, name, has_columns(header)) for use, name in files.items()),
+        sources=(
+            Source(
+                f"https://dl.fbaipublicfiles.com/glue/data/{archive}", archive, sha256=None, at_most=512 << 20
+            ),
+        ),
+        build=unpack({f"{inside}/{name}": name for name in files.values()}),
+    )

@@ -1,0 +1,5 @@
+"""Owns QNLI, whether a sentence answers a question: Rajpurkar et al. 2016, as GLUE publishes it."""
+
+from bertune.data.named._glue import glue
+
+DATASET = glue("QNLIv2.zip", "index +question +sentence label*", "accuracy")

@@ -1,0 +1,5 @@
+"""Owns RTE, whether a sentence follows from another: Dagan et al. 2006 and later, as GLUE publishes it."""
+
+from bertune.data.named._glue import glue
+
+DATASET = glue("RTE.zip", "index +sentence1 +sentence2 label*", "accuracy")

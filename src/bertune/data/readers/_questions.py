@@ -1,0 +1,75 @@
+"""Owns how questions nested in a JSON file become rows, one a question."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertune.config import DataConfig
+from bertune.data.encodings import text_lines
+from bertune.data.readers._cells import shortened
+from bertune.data.readers._objects import json_kind
+from bertune.data.rows import Origin, Row
+from bertune.errors import DataError
+
+_HEAD = 1 << 16  # characters within which a file shows what it is
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as a file has it; the answer is a position, None where the file has none."""
+
+    id: str
+    context: str
+    question: str
+    choices: list[Any]
+    answer: int | None
+
+
+def rows(path: Path, questions: Iterable[Asked]) -> Iterator[Row]:
+    """A row for each question, numbered from 1 through the whole file."""
+    for number, asked in enumerate(questions, start=1):
+        values = {
+            "id": asked.id,
+            "context": asked.context,
+            "question": asked.question,
+            "choices": asked.choices,
+            "label": asked.answer,
+        }
+        yield Row(values, Origin(str(path), number, "question"))
+
+
+def head(path: Path, options: DataConfig) -> str:
+    """The first characters of a file."""
+    found = ""
+    for line in text_lines(path, options.encoding):
+        found += line[:_HEAD]
+        if len(found) >= _HEAD:
+            break
+    return found
+
+
+def parsed(path: Path, options: DataConfig) -> object:
+    """The JSON value that a file holds. Raises DataError with the line."""
+    text = "".join(text_lines(path, options.encoding))
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = text.split("\n")[error.lineno - 1]
+        raise DataError(
+            f"{path}, line {error.lineno}: this is no JSON ({error.msg}, column {error.colno}): "
+            f"{shortened(line)}; correct the file"
+        ) from error
+
+
+def taken(item: object, key: str, kind: type, place: str) -> Any:
+    """The value of a key that must be there and of a kind. Raises DataError."""
+    if not isinstance(item, Mapping):
+        raise DataError(f'{place}: expected an object with "{key}", found {json_kind(item)}')
+    if key not in item:
+        raise DataError(f'{place}: there is no "{key}"; there are {", ".join(map(str, item)) or "no keys"}')
+    if not isinstance(item[key], kind):
+        wanted = "a list" if kind is list else "a text"
+        raise DataError(f'{place}: "{key}" must be {wanted}; it is {json_kind(item[key])}')
+    return item[key]

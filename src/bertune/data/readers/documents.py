@@ -1,0 +1,29 @@
+"""Owns reading plain text, one document to a block of lines, with blank lines between.
+
+Never chosen by a file's ending, since .txt may be a table as well: data.reader=documents.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bertune.config import DataConfig
+from bertune.data.encodings import text_lines
+from bertune.data.rows import Origin, Row
+
+SUFFIXES: tuple[str, ...] = ()
+
+
+def read(path: Path, options: DataConfig) -> Iterator[Row]:
+    """The documents of a text file, streamed, in a column "text"; a row's line is its first."""
+    lines: list[str] = []
+    first = 0
+    for number, raw in enumerate(text_lines(path, options.encoding), start=1):
+        line = raw.rstrip("\r\n")
+        if line.strip():
+            first = first if lines else number
+            lines.append(line)
+        elif lines:
+            yield Row({"text": "\n".join(lines)}, Origin(str(path), first))
+            lines = []
+    if lines:
+        yield Row({"text": "\n".join(lines)}, Origin(str(path), first))

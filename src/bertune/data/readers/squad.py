@@ -1,0 +1,78 @@
+"""Owns reading the nested JSON of SQuAD and its kin: articles, their paragraphs, the questions on each."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bertune.config import DataConfig
+from bertune.data.readers._objects import json_kind
+from bertune.data.readers._questions import head, parsed
+from bertune.data.rows import Origin, Row
+from bertune.errors import DataError, did_you_mean, listed
+
+SUFFIXES = (".json",)
+
+_ARTICLES = re.compile(r'"data"\s*:\s*\[\s*\{')
+_PARAGRAPHS = re.compile(r'"paragraphs"\s*:\s*\[')
+_SHAPE = (
+    '{"data": [{"paragraphs": [{"context": "…", "qas": [{"id": "…", "question": "…", "answers": […]}]}]}]}'
+)
+
+
+def recognises(path: Path, options: DataConfig) -> bool:
+    """Whether a JSON file begins like one of articles with paragraphs."""
+    start = head(path, options)
+    return bool(_ARTICLES.search(start) and _PARAGRAPHS.search(start))
+
+
+def read(path: Path, options: DataConfig) -> Iterator[Row]:
+    """A row for each question: id, question, context, answers, is_impossible; None where not said.
+
+    The file is held in memory; a row's line is the number of its question, from 1. Raises DataError for
+    another shape and for what a question must have.
+    """
+    content = parsed(path, options)
+    if not isinstance(content, Mapping) or not isinstance(content.get("data"), list):
+        raise DataError(f"{path}: expected {_SHAPE}, found {_seen(content)}")
+    number = 0
+    for at_article, article in enumerate(content["data"], 1):
+        place = f"{path}, article {at_article}"
+        for at_paragraph, paragraph in enumerate(_field(article, "paragraphs", list, place), 1):
+            inside = f"{place}, paragraph {at_paragraph}"
+            context = _field(paragraph, "context", str, inside)
+            for question in _field(paragraph, "qas", list, inside):
+                number += 1
+                yield _row(question, context, Origin(str(path), number, "question"))
+
+
+def _row(question: Any, context: str, origin: Origin) -> Row:
+    known = question.get("id") if isinstance(question, Mapping) else None
+    place = str(origin) if known is None else f'{origin} (id "{known}")'
+    values = {
+        "id": str(_field(question, "id", str | int, place)),
+        "question": _field(question, "question", str, place),
+        "context": context,
+        "answers": question.get("answers"),
+        "is_impossible": question.get("is_impossible"),
+    }
+    return Row(values, origin)
+
+
+def _field(owner: Any, key: str, kind: Any, place: str) -> Any:
+    value = owner.get(key) if isinstance(owner, Mapping) else None
+    if isinstance(value, kind):
+        return value
+    if not isinstance(owner, Mapping):
+        raise DataError(f'{place}: expected an object with "{key}", found {json_kind(owner)}')
+    seen = f'"{key}" is {json_kind(value)}' if key in owner else f'there is no "{key}"'
+    hint = "" if key in owner else did_you_mean(key, owner)
+    raise DataError(f"{place}: {seen}.{hint} The object has {_keys(owner)}; the file must look like {_SHAPE}")
+
+
+def _seen(content: object) -> str:
+    return f"an object with {_keys(content)}" if isinstance(content, Mapping) else json_kind(content)
+
+
+def _keys(owner: Mapping[str, Any]) -> str:
+    return listed([f'"{key}"' for key in owner]) or "no keys"

@@ -1,0 +1,120 @@
+"""Owns the scores of answer texts: exact match and F1 as SQuAD and CMRC 2018 define them.
+
+Dimensions: N questions.
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertune.metrics.scores import Scores
+
+FloatArray = NDArray[np.float64]
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")  # kana and ideographs; Hangul has spaces
+_CJK_PUNCTUATION = str.maketrans("", "", "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")  # CMRC's list
+# Characters one by one, the words and numbers between them whole (CMRC's script asks NLTK for those).
+_SEGMENTS = re.compile(rf"{_CJK.pattern}|(?:(?!{_CJK.pattern})\w)+(?:[.,]\d+)*|[^\w\s]")
+
+
+def exact_match(gold: Sequence[str], answer: str) -> float:
+    """1 where an answer equals one of the gold texts but for case, punctuation and articles, else 0.
+
+    No gold text means that the question has no answer; "" is the answer that says so.
+    """
+    return max(float(_same(text, answer)) for text in _comparable(gold))
+
+
+def f1(gold: Sequence[str], answer: str) -> float:
+    """The best F1 with one of the gold texts: of words in common (Rajpurkar et al. 2016, section 6.1).
+
+    Where either text is Chinese or Japanese: of the longest run of characters in common (Cui et al. 2019,
+    section 4.1).
+    """
+    return max(_f1(text, answer) for text in _comparable(gold))
+
+
+def score(
+    gold: Sequence[Sequence[str]],
+    answers: Sequence[str | None],
+    best: Sequence[str | None],
+    no_answer_N: FloatArray,
+) -> Scores:
+    """Every score of N answers, as SQuAD 2.0 is evaluated (Rajpurkar et al. 2018).
+
+    `gold` has no text for a question without an answer, `answers` None where none is given. `best` is the
+    best answer even so, and `no_answer_N` by how much "no answer" scores above it: in `best_em` and `best_f1`
+    answers are withheld where that exceeds the threshold which is best. `best_null_threshold` is F1's. Scores
+    about questions that are not there are None.
+    """
+    has_N = np.array([len(texts) > 0 for texts in gold])
+    em_N, f1_N = _each(gold, answers)
+    values: dict[str, float | None] = {"em": float(em_N.mean()), "f1": float(f1_N.mean())}
+    for name, chosen_N in (("has_answer", has_N), ("no_answer", ~has_N)):
+        values[f"{name}_em"] = float(em_N[chosen_N].mean()) if chosen_N.any() else None
+        values[f"{name}_f1"] = float(f1_N[chosen_N].mean()) if chosen_N.any() else None
+    values |= dict.fromkeys(("best_em", "best_f1", "best_null_threshold"))
+    if not has_N.all():
+        given_N = np.array([bool(text) for text in best])
+        for name, each_N in zip(("best_em", "best_f1"), _each(gold, best), strict=True):
+            gain_N = np.where(has_N, each_N, -1.0 * given_N)
+            gain, values["best_null_threshold"] = _best_threshold(gain_N, no_answer_N)
+            values[name] = gain + float((~has_N).mean())
+    return Scores(values, {"questions": {"answer": int(has_N.sum()), "no answer": int((~has_N).sum())}})
+
+
+def normalized(text: str) -> str:
+    """Lower case, without punctuation, articles and superfluous spaces (SQuAD's evaluation script)."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def _each(gold: Sequence[Sequence[str]], answers: Sequence[str | None]) -> tuple[FloatArray, FloatArray]:
+    pairs = [(texts, answer or "") for texts, answer in zip(gold, answers, strict=True)]
+    return np.array([exact_match(*pair) for pair in pairs]), np.array([f1(*pair) for pair in pairs])
+
+
+def _comparable(gold: Sequence[str]) -> Sequence[str]:
+    return [text for text in gold if normalized(text)] or [""]
+
+
+def _same(gold: str, answer: str) -> bool:
+    if _by_characters(gold, answer):
+        return _without_punctuation(gold) == _without_punctuation(answer)
+    return normalized(gold) == normalized(answer)
+
+
+def _f1(gold: str, answer: str) -> float:
+    if _by_characters(gold, answer):
+        ours, theirs = (_SEGMENTS.findall(_without_punctuation(text)) for text in (answer, gold))
+        shared = SequenceMatcher(None, ours, theirs, autojunk=False).find_longest_match().size
+    else:
+        ours, theirs = normalized(answer).split(), normalized(gold).split()
+        shared = (Counter(ours) & Counter(theirs)).total()
+    if not ours or not theirs:
+        return float(ours == theirs)
+    return 2 * shared / (len(ours) + len(theirs))
+
+
+def _by_characters(gold: str, answer: str) -> bool:
+    return bool(_CJK.search(gold) or _CJK.search(answer))
+
+
+def _without_punctuation(text: str) -> str:
+    return text.lower().strip().translate(_CJK_PUNCTUATION)
+
+
+def _best_threshold(gain_N: FloatArray, no_answer_N: FloatArray) -> tuple[float, float]:
+    """The most that answering adds to answering nothing, and up to which no-answer score to answer."""
+    order_N = np.argsort(no_answer_N, kind="stable")
+    total_N = np.cumsum(gain_N[order_N])
+    last = int(total_N.argmax())
+    if total_N[last] <= 0:
+        return 0.0, float(np.nextafter(no_answer_N.min(), -np.inf))  # best to answer nothing
+    return float(total_N[last] / len(gain_N)), float(no_answer_N[order_N[last]])

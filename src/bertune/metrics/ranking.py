@@ -1,0 +1,93 @@
+"""Owns the scores of rankings, and rankings as files of the Text Retrieval Conference (TREC).
+
+Dimensions: D documents of a query. Gains are linear, as trec_eval's: a grade counts as itself. What has a
+grade above 0 is relevant. Of documents with equal scores the less relevant come first, so a model that says
+the same of all gains nothing from their order in the file.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+NAMES = ("ndcg@10", "mrr@10", "map", "mrr", "ndcg", "p@1", "p@5", "p@10", "recall@5", "recall@10")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A query's documents: their grades, and what a model says of each."""
+
+    grades_D: Numbers
+    scores_D: Numbers
+
+    def ranked(self) -> Numbers:
+        """The grades in the order of the scores, highest first."""
+        return self.grades_D[np.lexsort((self.grades_D, -self.scores_D))]
+
+
+def mean_scores(queries: Iterable[Judged]) -> dict[str, float | None]:
+    """Each score averaged over the queries that have a relevant document; None where none has."""
+    ranked = [judged.ranked() for judged in queries]
+    of_queries = [_scores(grades_D) for grades_D in ranked if (grades_D > 0).any()]
+    return {name: float(np.mean([s[name] for s in of_queries])) if of_queries else None for name in NAMES}
+
+
+def reciprocal_rank(is_relevant_D: NDArray[np.bool_], scores_D: Numbers) -> float:
+    """1 / the place of the first relevant document; 0 without one."""
+    return _reciprocal(Judged(is_relevant_D.astype(np.float64), scores_D).ranked())
+
+
+def _scores(grades_D: Numbers) -> dict[str, float]:
+    """The scores of one query from its grades in the order predicted."""
+    hits_D = grades_D > 0
+    places = np.flatnonzero(hits_D) + 1
+    found = len(places)
+    return {
+        "ndcg@10": _ndcg(grades_D, 10),
+        "mrr@10": _reciprocal(grades_D[:10]),
+        "map": float(np.mean(np.arange(1, found + 1) / places)),
+        "mrr": _reciprocal(grades_D),
+        "ndcg": _ndcg(grades_D, len(grades_D)),
+        **{f"p@{k}": float(hits_D[:k].sum()) / k for k in (1, 5, 10)},
+        **{f"recall@{k}": float(hits_D[:k].sum()) / found for k in (5, 10)},
+    }
+
+
+def _reciprocal(grades_D: Numbers) -> float:
+    places = np.flatnonzero(grades_D > 0)
+    return 1 / (int(places[0]) + 1) if len(places) else 0.0
+
+
+def _ndcg(grades_D: Numbers, most: int) -> float:
+    """Järvelin and Kekäläinen 2002, with the logarithm of the place + 1."""
+    discounts_D = 1 / np.log2(np.arange(2, len(grades_D) + 2))
+    discounts_D[most:] = 0
+    best = (np.sort(grades_D)[::-1] * discounts_D).sum()
+    return float((grades_D * discounts_D).sum() / best)
+
+
+def qrels_lines(judged: Iterable[tuple[str, str, float]]) -> Iterator[str]:
+    """A line for each (query, document, grade): `query 0 document grade`. Raises ValueError for blanks."""
+    for query, document, grade in judged:
+        yield f"{_name(query)} 0 {_name(document)} {grade:g}"
+
+
+def run_lines(scored: Iterable[tuple[str, str, float]], tag: str = "bertune") -> Iterator[str]:
+    """A line for each (query, document, score), queries as they first come, highest score first:
+    `query Q0 document rank score tag`. Raises ValueError for blanks."""
+    by_query: dict[str, list[tuple[float, str]]] = {}
+    for query, document, score in scored:
+        by_query.setdefault(_name(query), []).append((score, _name(document)))
+    for query, found in by_query.items():
+        ordered = sorted(found, key=lambda pair: -pair[0])
+        for rank, (score, document) in enumerate(ordered, start=1):
+            yield f"{query} Q0 {document} {rank} {score:.9g} {_name(tag)}"
+
+
+def _name(name: str) -> str:
+    """TREC's files have blanks between their columns, so none in a name."""
+    if not name or len(name.split()) != 1 or name != name.strip():
+        raise ValueError(f'"{name}" cannot stand in a TREC file: it is empty or has blank space in it')
+    return name

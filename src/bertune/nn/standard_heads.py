@@ -1,0 +1,129 @@
+"""Owns what the heads of Hugging Face's classes make of packed hidden states, each beside its padded twin.
+
+Dimensions: S sequences, T tokens of all sequences end to end, L longest, H hidden size, C outputs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bertune.nn.packed import LastLayer, first_token_layer, whole_layer
+from bertune.text.sequences import Batch
+
+
+@dataclass(frozen=True)
+class PackedHead:
+    """What a head needs of the last layer, and what it gives."""
+
+    last_layer: LastLayer
+    outputs: Callable[[Any, Tensor, Batch], Tensor]  # model, what the last layer gave, batch
+
+
+def packed_head(hf: Any) -> PackedHead | None:
+    """The packed form of a model's head, or None where there is none."""
+    name = type(hf).__name__
+    found = next((head for ending, head in _HEADS.items() if name.endswith(ending)), None)
+    return found or (_POOLED_MEAN if hf.base_model is hf else None)
+
+
+def padded_outputs(hf: Any, inputs: dict[str, Tensor], batch: Batch) -> Tensor:
+    """The same outputs by the model's own forward pass over padded input."""
+    mask_SL = inputs["attention_mask"].bool()
+    name = type(hf).__name__
+    if name.endswith("ForMultipleChoice"):
+        choices: Tensor = hf(**{key: value[:, None] for key, value in inputs.items()}).logits
+        return choices
+    found = hf(**inputs)
+    if name.endswith("ForQuestionAnswering"):
+        return torch.stack([found.start_logits, found.end_logits], -1)[mask_SL]
+    if name.endswith("ForTokenClassification"):
+        tokens: Tensor = found.logits[mask_SL]
+        return tokens
+    if name.endswith("ForMaskedLM"):
+        words: Tensor = found.logits[mask_SL][asked_tokens(batch)]
+        return words
+    if hf.base_model is hf:
+        return mean_of_sequences(found.last_hidden_state[mask_SL], batch)
+    logits: Tensor = found.logits
+    return logits
+
+
+def asked_tokens(batch: Batch) -> Tensor:
+    """Positions [M] among the T tokens for which a language model is asked: those with a gold word."""
+    assert batch.gold is not None, "a language model predicts words that were masked"
+    return torch.nonzero(batch.gold >= 0).flatten()
+
+
+def mean_of_sequences(hidden_TH: Tensor, batch: Batch) -> Tensor:
+    """The mean of each sequence's tokens, special ones included, [S, H], in fp32."""
+    lengths_S = batch.lengths_S.to(hidden_TH.device)
+    sums_SH = hidden_TH.new_zeros((len(lengths_S), hidden_TH.shape[1]), dtype=torch.float32)
+    owner_T = torch.repeat_interleave(torch.arange(len(lengths_S), device=hidden_TH.device), lengths_S)
+    return sums_SH.index_add(0, owner_T, hidden_TH.float()) / lengths_S[:, None]
+
+
+def _sequence_logits(hf: Any, first_SH: Tensor, _: Batch) -> Tensor:
+    """[S, C] from each sequence's first token."""
+    logits: Tensor
+    if hasattr(hf, "pre_classifier"):  # DistilBERT
+        logits = hf.classifier(hf.dropout(torch.relu(hf.pre_classifier(first_SH))))
+        return logits
+    pooler = getattr(hf.base_model, "pooler", None)
+    # RoBERTa and ELECTRA have no pooler: their classifier picks the first token itself.
+    features = first_SH[:, None] if pooler is None else hf.dropout(pooler(first_SH[:, None]))
+    logits = hf.classifier(features)
+    return logits
+
+
+def _choice_logits(hf: Any, first_SH: Tensor, batch: Batch) -> Tensor:
+    """[S, 1] from each sequence's first token."""
+    if hasattr(hf, "sequence_summary"):  # ELECTRA
+        summary: Tensor = hf.classifier(hf.sequence_summary(first_SH[:, None]))
+        return summary
+    return _sequence_logits(hf, first_SH, batch)
+
+
+def _token_logits(hf: Any, hidden_TH: Tensor, _: Batch) -> Tensor:
+    """[T, C]."""
+    logits: Tensor = hf.classifier(hf.dropout(hidden_TH))
+    return logits
+
+
+def _span_logits(hf: Any, hidden_TH: Tensor, _: Batch) -> Tensor:
+    """[T, 2], how well an answer starts and ends at each token."""
+    dropout = getattr(hf, "dropout", None)  # DistilBERT alone has one here
+    logits: Tensor = hf.qa_outputs(hidden_TH if dropout is None else dropout(hidden_TH))
+    return logits
+
+
+def _word_logits(hf: Any, hidden_TH: Tensor, batch: Batch) -> Tensor:
+    """[M, V] for the M tokens that are asked for, and no others: the vocabulary is wide."""
+    hidden_MH = hidden_TH[asked_tokens(batch)]
+    logits: Tensor
+    if hasattr(hf, "cls"):  # BERT
+        logits = hf.cls(hidden_MH)
+    elif hasattr(hf, "lm_head"):  # RoBERTa and its kin
+        logits = hf.lm_head(hidden_MH)
+    elif hasattr(hf, "generator_predictions"):  # ELECTRA
+        logits = hf.generator_lm_head(hf.generator_predictions(hidden_MH))
+    else:  # DistilBERT
+        transformed = hf.vocab_layer_norm(hf.activation(hf.vocab_transform(hidden_MH)))
+        logits = hf.vocab_projector(transformed)
+    return logits
+
+
+def _mean(_: Any, hidden_TH: Tensor, batch: Batch) -> Tensor:
+    return mean_of_sequences(hidden_TH, batch)
+
+
+_HEADS = {
+    "ForSequenceClassification": PackedHead(first_token_layer, _sequence_logits),
+    "ForMultipleChoice": PackedHead(first_token_layer, _choice_logits),
+    "ForTokenClassification": PackedHead(whole_layer, _token_logits),
+    "ForQuestionAnswering": PackedHead(whole_layer, _span_logits),
+    "ForMaskedLM": PackedHead(whole_layer, _word_logits),
+}
+_POOLED_MEAN = PackedHead(whole_layer, _mean)

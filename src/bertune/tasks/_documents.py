@@ -1,0 +1,64 @@
+"""Owns texts longer than the model takes: cut, cut in the middle, or read in overlapping windows.
+
+Dimensions: S sequences, G texts among them, C outputs.
+"""
+
+from collections.abc import Sequence as SequenceOf
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from bertune.config import Section
+from bertune.nn.groups import group_mean, numbered
+from bertune.tasks import Task
+from bertune.text.sequences import Batch, Sequence
+from bertune.text.tokenizer import Tokenizer
+
+
+class DocumentOptions(Section):
+    """Keys of [task] for long texts."""
+
+    long: Literal["truncate", "head_tail", "windows"] = Field(
+        "truncate",
+        description="of a text longer than model.max_length: its beginning; a quarter from its beginning and "
+        "the rest from its end; or all of it in windows, whose outputs are averaged",
+    )
+    stride: int = Field(64, ge=0, description="tokens that neighbouring windows share")
+
+
+class DocumentTask(Task):
+    """A task with one answer for a text, however long."""
+
+    @property
+    def keep_together(self) -> Literal["sequence", "group", "step"]:
+        return "group" if self.options.long == "windows" else "sequence"
+
+    def encode_texts(
+        self, texts: SequenceOf[tuple[str, ...]], tokenizer: Tokenizer, max_length: int | None
+    ) -> list[Sequence]:
+        """The sequences of texts or pairs; `group` is the item's position. Raises DataError."""
+        if self.options.long == "windows" and max_length is not None:
+            return tokenizer.windows(texts, max_length, self.options.stride)
+        if self.options.long == "head_tail":
+            return tokenizer.encode(texts, max_length, keep_end=True)
+        return tokenizer.encode(texts, max_length)
+
+    def of_texts(self, outputs_SC: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Outputs [G, C] and gold [G, ...] of whole texts."""
+        assert batch.gold is not None, "a loss is asked for where there is gold"
+        gold_S = batch.gold.view(len(outputs_SC), -1)
+        if self.keep_together == "sequence":
+            return outputs_SC, gold_S.squeeze(1)
+        index_S, num_texts = numbered(batch.groups_S)
+        gold_G = gold_S.new_zeros((num_texts, gold_S.shape[1]))
+        gold_G[index_S] = gold_S  # all windows of a text have the same
+        return group_mean(outputs_SC.float(), batch.groups_S), gold_G.squeeze(1)
+
+
+def mean_output(outputs: list[Tensor]) -> Tensor:
+    """The output [C] of a text from those of its windows."""
+    total = outputs[0]
+    for output in outputs[1:]:
+        total = total + output
+    return total / len(outputs)

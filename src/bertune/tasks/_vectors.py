@@ -1,0 +1,94 @@
+"""Owns vectors as they are told to the user, scored, and saved for sentence-transformers.
+
+Dimensions: R texts of an example, Q queries, D documents, H numbers of a vector.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertune.nn.model import HEAD_FILE
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class VectorPrediction:
+    """Of one text its vector, of length 1; of several how similar each is to the first, by cosine."""
+
+    vector: list[float] | None
+    similarities: list[float] | None
+
+
+class WithVectors(VectorPrediction):
+    """The same with all vectors behind it, which scores need and no file stores."""
+
+    def __init__(self, vectors_RH: Vectors) -> None:
+        alone = len(vectors_RH) == 1
+        super().__init__(
+            vectors_RH[0].tolist() if alone else None,
+            None if alone else (vectors_RH[1:] @ vectors_RH[0]).tolist(),
+        )
+        self.vectors_RH = vectors_RH
+
+
+def vectors_of(prediction: VectorPrediction) -> Vectors:
+    """The vectors of an example's texts, [R, H]."""
+    assert isinstance(prediction, WithVectors), "scores are of predictions just made, not of stored ones"
+    return prediction.vectors_RH
+
+
+def collection(
+    predictions: SequenceOf[VectorPrediction], texts: SequenceOf[tuple[str, ...]]
+) -> tuple[Vectors, Vectors, list[set[int]], list[set[int]]]:
+    """Queries [Q, H] and documents [D, H] of all examples, each text once, and for each query the documents
+    that belong to it, and the one that is the query itself."""
+    queries: dict[str, Vectors] = {}
+    documents: dict[str, Vectors] = {}
+    positives: dict[str, set[str]] = defaultdict(set)
+    for prediction, (query, *others) in zip(predictions, texts, strict=True):
+        first, *rest = vectors_of(prediction)
+        queries.setdefault(query, first)
+        positives[query].add(others[0])
+        for text, vector in zip(others, rest, strict=True):
+            documents.setdefault(text, vector)
+    number = {text: i for i, text in enumerate(documents)}
+    relevant = [{number[text] for text in positives[query]} for query in queries]
+    itself = [
+        {number[query]} if query in number and query not in positives[query] else set() for query in queries
+    ]
+    return np.stack(list(queries.values())), np.stack(list(documents.values())), relevant, itself
+
+
+def save_as_sentence_transformer(folder: Path, max_length: int) -> None:
+    """Writes what makes the folder a model of sentence-transformers; not under a head of one's own."""
+    from transformers import AutoConfig
+
+    if (folder / HEAD_FILE).exists():
+        return
+    modules = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    files: dict[str, Any] = {
+        "modules.json": [
+            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
+            for i, (name, path) in enumerate(modules.items())
+        ],
+        "sentence_bert_config.json": {"max_seq_length": max_length, "do_lower_case": False},
+        "config_sentence_transformers.json": {"similarity_fn_name": "cosine"},
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": AutoConfig.from_pretrained(str(folder)).hidden_size,
+            "pooling_mode_mean_tokens": True,
+            "pooling_mode_cls_token": False,
+            "pooling_mode_max_tokens": False,
+            "pooling_mode_mean_sqrt_len_tokens": False,
+        },
+    }
+    for name in filter(None, modules.values()):
+        (folder / name).mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,216 @@
+"""Owns multiple choice: which of a question's answers, two or more, is the right one."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bertune.data.columns import Columns, cell_text
+from bertune.data.rows import Origin, Row
+from bertune.metrics.ranking import reciprocal_rank
+from bertune.metrics.scores import Scores
+from bertune.nn.groups import group_log_softmax, numbered
+from bertune.nn.heads import StandardHead
+from bertune.tasks import Task
+from bertune.tasks._choices import ChoiceOptions, read_answer, read_question, refuse_incomplete
+from bertune.text.sequences import Batch, Sequence
+from bertune.text.tokenizer import Tokenizer
+
+_GAP = re.compile(r"(?<![^\W_])_+(?![^\W_])")  # underscores that are no part of a word
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question about a context, its choices, and the position of the right one.
+
+    Either of context and question may be empty. `texts` are what the row has of them, and the choices in one.
+    """
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    context: str
+    question: str
+    choices: tuple[str, ...]
+    gold: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChoicePrediction:
+    """The most probable choice, its position from 0, and the probability of each in their order."""
+
+    choice: str
+    index: int
+    probabilities: list[float]
+
+
+class Choice(Task):
+    """The right one of several choices, a sequence each, by softmax over the choices of a question.
+
+    The context is the first text and the question with a choice the second, as for SWAG (Devlin et al. 2019,
+    section 4.4); a gap in the question, as in RACE, is filled with the choice.
+    """
+
+    Options = ChoiceOptions
+    Prediction = ChoicePrediction
+    primary: ClassVar[str] = "accuracy"
+    scores: ClassVar[tuple[str, ...]] = ("accuracy", "mrr")
+    text_names: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("context", "question", "choices"), ("context", "question", "options"), ("question", "choices"),
+        ("article", "question", "options"), ("passage", "question", "choices"),
+        ("passage", "question", "options"), ("context", "choices"), ("question", "options"),
+        ("ctx", "endings"), ("context", "endings"),
+        ("sent1", "sent2", "ending0", "ending1", "ending2", "ending3"), ("goal", "sol1", "sol2"),
+        ("premise", "question", "choice1", "choice2"),
+    )  # fmt: skip
+    label_names: ClassVar[tuple[str, ...]] = ("label", "answer", "answerKey", "gold", "correct", "target")
+    num_texts: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"context": "tom is ill", "question": "where is he ?", "choices": ["at home", "at work"], "label": 0},
+        {"context": "it rains", "question": "we need", "choices": ["sun", "an umbrella", "milk"], "label": 1},
+        {
+            "context": "the shop is shut",
+            "question": "it is",
+            "choices": ["noon", "early", "night"],
+            "label": 2,
+        },
+        {"context": "ann sings", "question": "she is", "choices": ["sad", "happy"], "label": 1},
+    )
+
+    def __init__(self, options: ChoiceOptions) -> None:
+        super().__init__(options)
+        self._twins: list[Example] = []
+        self._num_columns = 0
+
+    @property
+    def keep_together(self) -> Literal["sequence", "group", "step"]:
+        return "group"
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        asked = read_question(row, columns, self.options)
+        refuse_incomplete(row, asked)
+        self._num_columns = asked.num_columns
+        context, question = asked.heads if len(asked.heads) == 2 else ("", asked.heads[0])
+        gold = None if columns.label is None else read_answer(row, columns.label, asked, self.options)
+        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        texts = (*asked.heads, " | ".join(asked.choices))
+        return Example(row_id, row.origin, texts, context, question, asked.choices, gold)
+
+    def is_blank(self, row: Row, columns: Columns) -> bool:
+        return read_question(row, columns, self.options).is_blank
+
+    def labels(self, examples: SequenceOf[Example]) -> tuple[str, ...]:
+        self._twins = [e for e in examples if len(set(e.choices)) < len(e.choices)]
+        return ()
+
+    def notes(self) -> tuple[str, ...]:
+        if not self._twins:
+            return ()
+        return (
+            f"{len(self._twins):,} training questions have choices that are equal ({self._twins[0].origin}); "
+            "where one of them is right, so is the other",
+        )
+
+    def settled(self) -> dict[str, Any]:
+        # Texts that come without names, as on standard input, are told apart by their number alone.
+        return {"choices": self._num_columns} if self._num_columns else {}
+
+    def names(self, example: Example) -> tuple[str, ...]:
+        return () if example.gold is None else (f"choice {example.gold}",)
+
+    def unit(self, example: Example) -> str | None:
+        return example.context or None  # questions about one text stay on one side
+
+    def encode(
+        self,
+        examples: SequenceOf[Example],
+        tokenizer: Tokenizer,
+        max_length: int | None,
+        labels: tuple[str, ...],
+    ) -> list[Sequence]:
+        pairs = [_pair(e, choice) for e in examples for choice in e.choices]
+        groups = [group for group, e in enumerate(examples) for _ in e.choices]
+        golds = [gold for e in examples for gold in _golds(e)]
+        return [
+            replace(s, group=group, gold=gold)
+            for s, group, gold in zip(tokenizer.encode(pairs, max_length), groups, golds, strict=True)
+        ]
+
+    def head(self, labels: tuple[str, ...]) -> StandardHead:
+        return StandardHead("AutoModelForMultipleChoice", 1)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert batch.gold is not None
+        log_probabilities_S = group_log_softmax(outputs[:, 0].float(), batch.groups_S)
+        num_questions = numbered(batch.groups_S)[1]
+        total = -(batch.gold * log_probabilities_S).sum()
+        return total, torch.tensor(num_questions, device=total.device)
+
+    def decode(
+        self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: tuple[str, ...]
+    ) -> ChoicePrediction:
+        probabilities = torch.cat(outputs).double().softmax(0).tolist()
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        return ChoicePrediction(example.choices[best], best, probabilities)
+
+    def score(
+        self,
+        predictions: SequenceOf[ChoicePrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Scores:
+        right: dict[int, list[bool]] = {}
+        reciprocals = []
+        for prediction, example in zip(predictions, examples, strict=True):
+            assert example.gold is not None
+            gold = example.choices[example.gold]
+            right.setdefault(len(example.choices), []).append(prediction.choice == gold)
+            is_gold = np.array([choice == gold for choice in example.choices])
+            reciprocals.append(reciprocal_rank(is_gold, np.array(prediction.probabilities)))
+        values: dict[str, float | None] = {
+            "accuracy": sum(map(sum, right.values())) / len(examples),
+            "mrr": float(np.mean(reciprocals)),
+        }
+        by_number = {
+            str(number): {"questions": len(found), "accuracy": sum(found) / len(found)}
+            for number, found in sorted(right.items())
+        }
+        chance = float(np.mean([1 / len(e.choices) for e in examples]))
+        return Scores(values, {"chance": chance, "by_number_of_choices": by_number})
+
+    def warnings(self, predictions: SequenceOf[ChoicePrediction], labels: tuple[str, ...]) -> list[str]:
+        seen = Counter(p.index for p in predictions)
+        if len(seen) > 1 or len(predictions) < 10:
+            return []
+        return [
+            f"collapsed: choice {next(iter(seen))} is predicted for every question. Usual remedies: a lower "
+            "train.lr (2e-5), more train.warmup, another train.seed, more epochs"
+        ]
+
+
+def _pair(example: Example, choice: str) -> tuple[str, ...]:
+    """The one or two texts of a sequence."""
+    context, question = example.context, example.question
+    filled, num_gaps = _GAP.subn(lambda _: choice, question)
+    if num_gaps == 1:
+        return (context, filled) if context else (filled,)
+    if not context:
+        return (question, choice)
+    return (context, f"{question} {choice}" if question else choice)
+
+
+def _golds(example: Example) -> list[float | None]:
+    """What the loss wants of each choice: 1 of the right one, in shares where equal ones are; 0 of others."""
+    if example.gold is None:
+        return [None] * len(example.choices)
+    right = example.choices[example.gold]
+    share = 1 / example.choices.count(right)
+    return [share if choice == right else 0.0 for choice in example.choices]
+
+
+TASK = Choice

@@ -1,0 +1,175 @@
+"""Owns masked language modelling: words hidden in texts and filled in, so that a model gets used to them."""
+
+import math
+from collections.abc import Callable
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bertune.config import Section
+from bertune.data.columns import Columns, cell_text
+from bertune.data.rows import Origin, Row
+from bertune.metrics.scores import Scores
+from bertune.nn.heads import StandardHead
+from bertune.nn.standard_heads import asked_tokens
+from bertune.tasks import Task
+from bertune.tasks.classification import Classification, read_texts
+from bertune.text.masking import NOT_ASKED, Masking, readable, vocabulary_of
+from bertune.text.sequences import Batch, Sequence
+from bertune.text.tokenizer import Tokenizer
+
+_BEST = 5  # words said for each mask
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text; it is its own gold."""
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    gold: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MasksPrediction:
+    """For each mask of a text, in order: the most probable words; the word hidden there and its probability.
+
+    A mask that the text brought along hides no word: both are None.
+    """
+
+    masks: list[dict[str, Any]]  # "best": probability by word, "word", "probability"
+
+
+class LanguageModellingOptions(Section):
+    """Settings under [task] when task.name is language_modelling."""
+
+    share: float = Field(0.15, gt=0, lt=1, description="share of each text's tokens that are masked")
+    whole_words: bool = Field(False, description="mask all pieces of a word or none")
+
+
+class LanguageModelling(Task):
+    """Masked language modelling (Devlin et al. 2019, section 3.1) with masks drawn anew at every step (Liu et
+    al. 2019), to go on pretraining on texts of a field (Gururangan et al. 2020)."""
+
+    Options = LanguageModellingOptions
+    Prediction = MasksPrediction
+    primary: ClassVar[str] = "masked_accuracy"
+    scores: ClassVar[tuple[str, ...]] = ("masked_accuracy", "perplexity")
+    text_names: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
+        group for group in Classification.text_names if len(group) == 1
+    )
+    num_texts: ClassVar[tuple[int, ...]] = (1,)
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"text": "heavy rain"},
+        {"text": "strong wind"},
+        {"text": "bright sunshine"},
+        {"text": "thick fog"},
+    )
+
+    def __init__(self, options: LanguageModellingOptions) -> None:
+        super().__init__(options)
+        self._masking: Masking | None = None
+        self._word: Callable[[int], str] = str
+
+    @property
+    def needs_label(self) -> bool:
+        return False
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        return Example(row_id, row.origin, read_texts(row, columns))
+
+    def encode(
+        self,
+        examples: SequenceOf[Example],
+        tokenizer: Tokenizer,
+        max_length: int | None,
+        labels: tuple[str, ...],
+    ) -> list[Sequence]:
+        masking = self._settle(tokenizer)
+        texts = [e.texts for e in examples]
+        whole = tokenizer.encode(texts) if max_length is None else tokenizer.windows(texts, max_length, 0)
+        asking = {s.group for s in whole if masking.vocabulary.mask in s.ids}
+        return [masking.as_given(s) if s.group in asking else masking.settled(s) for s in whole]
+
+    def vary(self, sequences: list[Sequence], random: np.random.Generator) -> list[Sequence]:
+        assert self._masking is not None, "encode settles the masking"
+        return [self._masking.drawn(s, random) for s in sequences]
+
+    def head(self, labels: tuple[str, ...]) -> StandardHead:
+        return StandardHead("AutoModelForMaskedLM", 0, per_token=True)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert batch.gold is not None and self._masking is not None
+        gold_M = batch.gold[asked_tokens(batch)]
+        is_known_M = gold_M != self._masking.vocabulary.mask
+        total = cross_entropy(outputs.float()[is_known_M], gold_M[is_known_M], reduction="sum")
+        return total, is_known_M.sum()
+
+    def condense(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """[T, 1 + 2K]: the log-probability of the gold, then of the K most probable words with their ids."""
+        assert batch.gold is not None
+        places_M = asked_tokens(batch)
+        logs_MV = outputs.float().log_softmax(-1)
+        best_MK = logs_MV.topk(min(_BEST, logs_MV.shape[1]))
+        gold_M1 = logs_MV.gather(1, batch.gold[places_M][:, None])
+        rows_MC = torch.cat([gold_M1, best_MK.values, best_MK.indices.to(logs_MV.dtype)], 1)
+        return rows_MC.new_zeros((len(batch.ids_T), rows_MC.shape[1])).index_copy(0, places_M, rows_MC)
+
+    def decode(
+        self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: tuple[str, ...]
+    ) -> MasksPrediction:
+        masks = []
+        for rows_TC, sequence in zip(outputs, sequences, strict=True):
+            assert isinstance(sequence.gold, np.ndarray)
+            for place in np.flatnonzero(sequence.gold != NOT_ASKED):
+                masks.append(self._mask(rows_TC[place].double(), int(sequence.gold[place])))
+        return MasksPrediction(masks)
+
+    def score(
+        self,
+        predictions: SequenceOf[MasksPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Scores:
+        known = [mask for p in predictions for mask in p.masks if mask["word"] is not None]
+        if not known:
+            return Scores({"masked_accuracy": None, "perplexity": None})
+        right = [next(iter(mask["best"])) == mask["word"] for mask in known]
+        logs = [math.log(max(mask["probability"], 1e-300)) for mask in known]
+        perplexity = math.exp(-float(np.mean(logs)))
+        return Scores(
+            {"masked_accuracy": float(np.mean(right)), "perplexity": perplexity}, {"num_masks": len(known)}
+        )
+
+    def _settle(self, tokenizer: Tokenizer) -> Masking:
+        """What masking and decoding need of the tokenizer, which later calls are not given."""
+        if self._masking is None:
+            options = self.options
+            self._masking = Masking(options.share, options.whole_words, vocabulary_of(tokenizer))
+            self._word = cache(partial(readable, tokenizer))
+        return self._masking
+
+    def _mask(self, row_C: Tensor, gold: int) -> dict[str, Any]:
+        assert self._masking is not None
+        is_known = gold != self._masking.vocabulary.mask
+        logs, ids = row_C[1:].chunk(2)
+        best: dict[str, float] = {}
+        for log, word in zip(logs.tolist(), ids.tolist(), strict=True):
+            best.setdefault(self._word(int(word)), math.exp(log))
+        return {
+            "best": best,
+            "word": self._word(gold) if is_known else None,
+            "probability": math.exp(float(row_C[0])) if is_known else None,
+        }
+
+
+TASK = LanguageModelling

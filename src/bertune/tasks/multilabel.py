@@ -1,0 +1,254 @@
+"""Owns multi-label classification: any number of labels per text or pair, none included."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from bertune.data.columns import Columns, cell_text
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError, did_you_mean, listed
+from bertune.metrics import multilabel as metrics
+from bertune.metrics.scores import Scores
+from bertune.nn.heads import StandardHead
+from bertune.nn.losses import weighted_binary_cross_entropy
+from bertune.tasks._documents import DocumentOptions, DocumentTask, mean_output
+from bertune.tasks._imbalance import ImbalanceOptions, Weights
+from bertune.tasks.classification import Classification, natural, read_texts
+from bertune.text.sequences import Batch, Sequence
+from bertune.text.tokenizer import Tokenizer
+
+_YES, _NO = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n", ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text, or a pair, and its labels in the order they were given."""
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    gold: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsPrediction:
+    """The labels that reach the threshold, and the probability of every one."""
+
+    labels: list[str]
+    probabilities: dict[str, float]
+
+
+class MultiLabelOptions(ImbalanceOptions, DocumentOptions):
+    """Settings under [task] when task.name is multilabel."""
+
+    separator: str = Field(",", min_length=1, description="what stands between the labels of a cell")
+    columns: tuple[str, ...] | None = Field(
+        None,
+        min_length=2,
+        description="columns of 0 and 1 named like the labels, instead of one label column",
+    )
+    label_file: str | None = Field(
+        None, description="file with the name of a label a line; cells then hold their numbers, from 0"
+    )
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label is predicted")
+
+
+class MultiLabel(DocumentTask):
+    """Any number of labels per text or pair, by a sigmoid for each."""
+
+    Options = MultiLabelOptions
+    Prediction = LabelsPrediction
+    primary: ClassVar[str] = "micro_f1"
+    scores: ClassVar[tuple[str, ...]] = (
+        "micro_f1", "macro_f1", "weighted_f1", "subset_accuracy", "map", "micro_precision", "micro_recall",
+        "macro_precision", "macro_recall", "weighted_precision", "weighted_recall", "samples_f1",
+        "samples_precision", "samples_recall", "hamming_loss",
+    )  # fmt: skip
+    text_names = Classification.text_names
+    label_names: ClassVar[tuple[str, ...]] = (
+        "labels",
+        "label",
+        "tags",
+        "categories",
+        "emotions",
+        "topics",
+        "标签",
+    )
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"text": "the battery lasts, but the screen is dark", "labels": "battery,screen"},
+        {"text": "sound like in a cinema", "labels": "sound"},
+        {"text": "it came on monday", "labels": ""},
+        {"text": "no sound and a broken screen", "labels": "screen,sound"},
+    )
+
+    def __init__(self, options: MultiLabelOptions) -> None:
+        super().__init__(options)
+        self._weights = Weights(options)
+        self._names = _names_in(options.label_file) if options.label_file else None
+
+    @property
+    def needs_label(self) -> bool:
+        return self.options.columns is None
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        texts = read_texts(row, columns)
+        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        return Example(row_id, row.origin, texts, self._gold(row, columns))
+
+    def _gold(self, row: Row, columns: Columns) -> tuple[str, ...] | None:
+        own = self.options.columns
+        if own is not None:
+            there = [column for column in own if column in row.values]
+            if not there:
+                return None
+            return tuple(column for column in own if _is_yes(row, column))
+        if columns.label is None:
+            return None
+        value = row.values.get(columns.label)
+        cells = (
+            list(value) if isinstance(value, list | tuple | np.ndarray) else self._split(row, columns.label)
+        )
+        if not all(isinstance(cell, str | int) for cell in cells):
+            raise DataError(
+                f'{row.origin}: column "{columns.label}" holds more than a list of names: {value!r:.60}'
+            )
+        named = [self._named(str(cell).strip(), row) for cell in cells]
+        return tuple(dict.fromkeys(named))
+
+    def _split(self, row: Row, column: str) -> list[Any]:
+        cell = cell_text(row, column).strip()
+        if cell.startswith("["):
+            try:
+                found = json.loads(cell)
+            except json.JSONDecodeError as error:
+                raise DataError(
+                    f'{row.origin}: "{cell[:60]}" in column "{column}" begins like a JSON list and is none '
+                    f"({error.msg})"
+                ) from error
+            return list(found)
+        return [part for part in (piece.strip() for piece in cell.split(self.options.separator)) if part]
+
+    def _named(self, cell: str, row: Row) -> str:
+        if self._names is None:
+            return cell
+        if not cell.isdecimal() or int(cell) >= len(self._names):
+            raise DataError(
+                f'{row.origin}: "{cell}" is no number of a label; {self.options.label_file} has '
+                f"{len(self._names)} labels, numbered from 0"
+            )
+        return self._names[int(cell)]
+
+    def labels(self, examples: SequenceOf[Example]) -> tuple[str, ...]:
+        counts = Counter(label for e in examples for label in e.gold or ())
+        known = self._names or self.options.columns or tuple(sorted(counts, key=natural))
+        if not counts:
+            raise DataError(
+                f"{examples[0].origin.file}: none of the {len(examples)} rows has a label. Is data.label the "
+                "right column?"
+            )
+        if max(counts.values()) == 1 and len(counts) > 20:
+            raise DataError(
+                f'{examples[0].origin.file}: {len(counts)} different labels, such as "{next(iter(counts))}", '
+                "each once. Is data.label the right column, and "
+                f'task.separator="{self.options.separator}" what stands between labels?'
+            )
+        number = len(examples)
+        self._weights.settle({x: (number - counts[x]) / counts[x] if counts[x] else 1.0 for x in known})
+        return tuple(known)
+
+    def notes(self) -> tuple[str, ...]:
+        return self._weights.note()
+
+    def settled(self) -> dict[str, Any]:
+        return {"weights": self._weights.by_name or "none"}
+
+    def names(self, example: Example) -> tuple[str, ...]:
+        return () if example.gold is None else example.gold or ("(none)",)
+
+    def encode(
+        self,
+        examples: SequenceOf[Example],
+        tokenizer: Tokenizer,
+        max_length: int | None,
+        labels: tuple[str, ...],
+    ) -> list[Sequence]:
+        index = {label: number for number, label in enumerate(labels)}
+        sequences = self.encode_texts([e.texts for e in examples], tokenizer, max_length)
+        gold = [None if e.gold is None else _hot(e, index) for e in examples]
+        return [replace(s, gold=gold[s.group]) for s in sequences]
+
+    def head(self, labels: tuple[str, ...]) -> StandardHead:
+        return StandardHead("AutoModelForSequenceClassification", len(labels), "multi_label_classification")
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits, gold = self.of_texts(outputs, batch)
+        names = tuple(self._weights.by_name)
+        return weighted_binary_cross_entropy(
+            logits, gold, self._weights.tensor(names), self.options.focal, self.options.smoothing
+        )
+
+    def decode(
+        self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: tuple[str, ...]
+    ) -> LabelsPrediction:
+        probabilities = dict(zip(labels, mean_output(outputs).double().sigmoid().tolist(), strict=True))
+        chosen = [label for label, p in probabilities.items() if p >= self.options.threshold]
+        return LabelsPrediction(chosen, probabilities)
+
+    def score(
+        self,
+        predictions: SequenceOf[LabelsPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Scores:
+        gold_NC = np.array([[label in (e.gold or ()) for label in labels] for e in examples])
+        probabilities_NC = np.array([list(p.probabilities.values()) for p in predictions])
+        return metrics.score(gold_NC, probabilities_NC, labels, self.options.threshold)
+
+    def warnings(self, predictions: SequenceOf[LabelsPrediction], labels: tuple[str, ...]) -> list[str]:
+        if len(predictions) < 2 or any(p.labels for p in predictions):
+            return []
+        return [
+            "collapsed: no text is given any label. Usual remedies: more epochs, a higher train.lr, "
+            "task.weights=auto, or a lower task.threshold"
+        ]
+
+
+def _is_yes(row: Row, column: str) -> bool:
+    cell = cell_text(row, column).strip().casefold()
+    if cell not in _YES | _NO:
+        raise DataError(f'{row.origin}: "{cell[:60]}" in column "{column}" is neither 1 nor 0')
+    return cell in _YES
+
+
+def _hot(example: Example, index: dict[str, int]) -> Any:
+    hot_C = np.zeros(len(index), np.float32)
+    for label in example.gold or ():
+        if label not in index:
+            hint = did_you_mean(label, index) or f" (there: {listed(list(index))})"
+            raise DataError(
+                f'{example.origin}: the label "{label}" does not occur in the training texts{hint}. '
+                "Correct it, remove it, or add training texts with that label"
+            )
+        hot_C[index[label]] = 1
+    return hot_C
+
+
+def _names_in(file: str) -> tuple[str, ...]:
+    try:
+        names = tuple(Path(file).read_text(encoding="utf-8-sig").split("\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"task.label_file={file}: it cannot be read ({error})") from error
+    stripped = tuple(name.strip() for name in names if name.strip())
+    if len(set(stripped)) != len(stripped):
+        raise ConfigError(f"task.label_file={file}: a name stands there twice")
+    return stripped
+
+
+TASK = MultiLabel

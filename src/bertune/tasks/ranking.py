@@ -1,0 +1,300 @@
+"""Owns ranking: how relevant a document is to a query, judged by the order that follows for each query."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from bertune.config import Section
+from bertune.data.columns import Columns, cell_text
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError
+from bertune.metrics import ranking as metrics
+from bertune.metrics.scores import Scores
+from bertune.nn.groups import group_log_softmax, numbered
+from bertune.nn.heads import StandardHead
+from bertune.tasks import Task
+from bertune.tasks.classification import read_texts
+from bertune.text.sequences import Batch, Sequence
+from bertune.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A query, one of its documents, and the grade of that: 0 for no relevance, higher for more."""
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    gold: float | None = None
+
+    @property
+    def query(self) -> str:
+        return self.texts[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RelevancePrediction:
+    """How relevant the document is, from 0 to 1; only the order among documents of one query counts."""
+
+    score: float
+
+
+class RankingOptions(Section):
+    """Settings under [task] when task.name is ranking."""
+
+    loss: Literal["pointwise", "listwise"] = Field(
+        "pointwise",
+        description="pointwise: each document by itself; listwise: a query's documents against each other, "
+        "and train.batch_size counts queries",
+    )
+    highest: float | Literal["auto"] = Field(
+        "auto", description="the grade that stands for full relevance; auto: the highest of the training file"
+    )
+    list_size: int = Field(
+        32,
+        ge=2,
+        description="listwise: the most documents of a query that a step takes, drawn anew each time, at "
+        "least one of them relevant",
+    )
+
+
+class Ranking(Task):
+    """The relevance of documents to queries by a cross-encoder (Nogueira and Cho 2019).
+
+    The pointwise loss is the binary cross-entropy of the grade as a share of the highest; the listwise one
+    the softmax cross-entropy among a query's documents, with grades as shares of their sum (ListNet, Cao et
+    al. 2007, as in Bruch et al. 2019).
+    """
+
+    Options = RankingOptions
+    Prediction = RelevancePrediction
+    primary: ClassVar[str] = "ndcg@10"
+    scores: ClassVar[tuple[str, ...]] = metrics.NAMES
+    text_names: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("query", "document"), ("query", "passage"), ("query", "doc"), ("query", "text"), ("query", "title"),
+        ("query", "answer"), ("query", "sentence"), ("question", "sentence"), ("question", "answer"),
+        ("question", "passage"), ("question", "document"), ("text_a", "text_b"),
+    )  # fmt: skip
+    label_names: ClassVar[tuple[str, ...]] = (
+        "grade", "relevance", "relevancy", "label", "score", "rel", "relevant", "target",
+    )  # fmt: skip
+    num_texts: ClassVar[tuple[int, ...]] = (2,)
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"query": "how do caves form ?", "document": "water eats the rock away", "grade": 1},
+        {"query": "how do caves form ?", "document": "bats live in caves", "grade": 0},
+        {"query": "who wrote it ?", "document": "it was sold in may", "grade": 0},
+        {"query": "who wrote it ?", "document": "ann is its author", "grade": 1},
+    )
+
+    def __init__(self, options: RankingOptions) -> None:
+        super().__init__(options)
+        self._highest = options.highest
+        self._counts = Counter[str]()
+
+    @property
+    def keep_together(self) -> Literal["sequence", "group", "step"]:
+        return "group" if self._is_listwise else "sequence"
+
+    @property
+    def _is_listwise(self) -> bool:
+        return bool(self.options.loss == "listwise")
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        texts = read_texts(row, columns)
+        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        if columns.label is None:
+            return Example(row_id, row.origin, texts)
+        cell = cell_text(row, columns.label).strip()
+        try:
+            grade = float(cell)
+        except ValueError:
+            grade = math.nan
+        if not (math.isfinite(grade) and grade >= 0):
+            raise DataError(
+                f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no grade. Give a number, 0 for '
+                "what is not relevant and more for what is (TREC's -1 and -2 count as 0), or remove the row"
+            )
+        return Example(row_id, row.origin, texts, grade)
+
+    def labels(self, examples: SequenceOf[Example]) -> tuple[str, ...]:
+        grades = by_query(examples)
+        highest = max(max(found) for found in grades.values())
+        if highest == 0:
+            raise DataError(
+                f"{examples[0].origin.file}: every one of the {len(examples):,} rows has the grade 0, so "
+                "there is nothing to learn. Is data.label the right column?"
+            )
+        self._highest = highest if self.options.highest == "auto" else self.options.highest
+        if self._highest <= 0:
+            raise ConfigError(f"task.highest={self._highest:g}: the grade of full relevance is above 0")
+        self._counts = Counter(
+            queries=len(grades),
+            irrelevant=sum(max(found) == 0 for found in grades.values()),
+            equal=sum(min(found) == max(found) for found in grades.values()),
+        )
+        return ()
+
+    def notes(self) -> tuple[str, ...]:
+        counts = self._counts
+        if not counts:
+            return ()
+        note = f"training file: {counts['queries']:,} queries"
+        if counts["irrelevant"]:
+            note += (
+                f", {counts['irrelevant']:,} of them without a relevant document: such are left out of scores"
+            )
+        if self._is_listwise and counts["equal"]:
+            note += (
+                f"; {counts['equal']:,} have no documents of different grades, and are left out of training "
+                "too (task.loss=pointwise uses them)"
+            )
+        return (note,)
+
+    def settled(self) -> dict[str, Any]:
+        return {"highest": self._highest}
+
+    def names(self, example: Example) -> tuple[str, ...]:
+        return () if example.gold is None else (f"grade {example.gold:g}",)
+
+    def unit(self, example: Example) -> str:
+        return example.query
+
+    def lessons(self, examples: SequenceOf[Example]) -> list[list[int]] | None:
+        """Positions of the examples of each query that has different grades; None where rows stand alone."""
+        if not self._is_listwise:
+            return None
+        positions: dict[str, list[int]] = {}
+        for position, example in enumerate(examples):
+            positions.setdefault(example.query, []).append(position)
+        lessons = [found for found in positions.values() if len({examples[i].gold for i in found}) > 1]
+        if not lessons:
+            raise DataError(
+                f"{examples[0].origin.file}: none of the {len(positions):,} queries has documents of "
+                "different grades, so there is nothing to learn listwise. Say task.loss=pointwise"
+            )
+        return lessons
+
+    def encode(
+        self,
+        examples: SequenceOf[Example],
+        tokenizer: Tokenizer,
+        max_length: int | None,
+        labels: tuple[str, ...],
+    ) -> list[Sequence]:
+        sequences = tokenizer.encode([e.texts for e in examples], max_length)
+        return [replace(s, gold=e.gold) for s, e in zip(sequences, examples, strict=True)]
+
+    @property
+    def varies(self) -> bool:
+        return False  # what is drawn is as it was
+
+    def vary(self, sequences: list[Sequence], random: np.random.Generator) -> list[Sequence]:
+        if not self._is_listwise:
+            return sequences
+        by_group: dict[int, list[Sequence]] = {}
+        for sequence in sequences:
+            by_group.setdefault(sequence.group, []).append(sequence)
+        return [s for found in by_group.values() for s in _drawn(found, self.options.list_size, random)]
+
+    def head(self, labels: tuple[str, ...]) -> StandardHead:
+        return StandardHead("AutoModelForSequenceClassification", 1)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert batch.gold is not None
+        logits_S, grades_S = outputs[:, 0].float(), batch.gold.float()
+        if self._is_listwise:
+            return listwise_loss(logits_S, grades_S, batch.groups_S)
+        assert not isinstance(self._highest, str), "labels() settles it"
+        target_S = (grades_S / self._highest).clamp(max=1)
+        total = binary_cross_entropy_with_logits(logits_S, target_S, reduction="sum")
+        return total, torch.tensor(len(target_S), device=total.device)
+
+    def decode(
+        self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: tuple[str, ...]
+    ) -> RelevancePrediction:
+        return RelevancePrediction(float(outputs[0][0].double().sigmoid()))
+
+    def score(
+        self,
+        predictions: SequenceOf[RelevancePrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Scores:
+        scores: dict[str, list[float]] = {}
+        for prediction, example in zip(predictions, examples, strict=True):
+            scores.setdefault(example.query, []).append(prediction.score)
+        judged = [
+            metrics.Judged(np.array(grades, np.float64), np.array(scores[query]))
+            for query, grades in by_query(examples).items()
+        ]
+        scored = sum((query.grades_D > 0).any() for query in judged)
+        details = {"queries_scored": int(scored), "queries_without_relevant": len(judged) - int(scored)}
+        return Scores(metrics.mean_scores(judged), details)
+
+    def also_write(self, examples: Any, predictions: Any) -> dict[str, Iterator[str]]:
+        return trec_lines(examples, predictions)
+
+    def warnings(self, predictions: SequenceOf[RelevancePrediction], labels: tuple[str, ...]) -> list[str]:
+        scores = [p.score for p in predictions]
+        if len(scores) < 2 or max(scores) - min(scores) > 1e-3:
+            return []
+        return [
+            f"collapsed: every document has a relevance of about {scores[0]:.3g}. Usual remedies: a lower "
+            "train.lr (2e-5), more train.warmup, another train.seed, more epochs"
+        ]
+
+
+def listwise_loss(logits_S: Tensor, grades_S: Tensor, groups_S: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax cross-entropy summed over the queries with something to rank, and their number.
+
+    That is a relevant document and another; with predictions each document stands alone, so there is none.
+    """
+    index_S, num_queries = numbered(groups_S)
+    sums_G = grades_S.new_zeros(num_queries).index_add(0, index_S, grades_S)
+    target_S = grades_S / sums_G[index_S].clamp(min=torch.finfo(torch.float32).tiny)
+    total = -(target_S * group_log_softmax(logits_S, groups_S)).sum()
+    return total, ((sums_G > 0) & (torch.bincount(index_S, minlength=num_queries) > 1)).sum()
+
+
+def by_query(examples: SequenceOf[Example]) -> dict[str, list[float]]:
+    """The grades of each query's documents."""
+    found: dict[str, list[float]] = {}
+    for example in examples:
+        assert example.gold is not None
+        found.setdefault(example.query, []).append(example.gold)
+    return found
+
+
+def trec_lines(
+    examples: SequenceOf[Example], predictions: SequenceOf[RelevancePrediction]
+) -> dict[str, Iterator[str]]:
+    """The lines of a run and of its qrels, by ending; queries are q1, q2 …, documents their rows' ids."""
+    numbers = {query: f"q{n}" for n, query in enumerate(dict.fromkeys(e.query for e in examples), 1)}
+    queries, ids = [numbers[e.query] for e in examples], [e.id for e in examples]
+    lines = {"run": metrics.run_lines(zip(queries, ids, [p.score for p in predictions], strict=True))}
+    if all(e.gold is not None for e in examples):
+        grades = [e.gold or 0.0 for e in examples]
+        lines["qrels"] = metrics.qrels_lines(zip(queries, ids, grades, strict=True))
+    return lines
+
+
+def _drawn(sequences: list[Sequence], most: int, random: np.random.Generator) -> list[Sequence]:
+    """At most so many sequences of a query, at random, one of them relevant, in their order."""
+    if len(sequences) <= most:
+        return sequences
+    relevant = [i for i, s in enumerate(sequences) if isinstance(s.gold, float) and s.gold > 0]
+    sure = int(random.choice(relevant))
+    others = random.permutation([i for i in range(len(sequences)) if i != sure])[: most - 1]
+    return [sequences[i] for i in sorted([sure, *others.tolist()])]
+
+
+TASK = Ranking

@@ -1,0 +1,179 @@
+"""Owns regression: one number per text or pair, such as how similar two sentences are."""
+
+import math
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bertune.data.columns import Columns, cell_text
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError
+from bertune.metrics import correlation
+from bertune.metrics.scores import Scores
+from bertune.nn.heads import StandardHead
+from bertune.tasks._documents import DocumentOptions, DocumentTask, mean_output
+from bertune.tasks.classification import Classification, read_texts
+from bertune.text.sequences import Batch, Sequence
+from bertune.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text, or a pair, and its number."""
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    gold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberPrediction:
+    """The number, in the unit of the training file."""
+
+    value: float
+
+
+class RegressionOptions(DocumentOptions):
+    """Settings under [task] when task.name is regression."""
+
+    low: float | Literal["auto"] = Field(
+        "auto", description="the number that the model's 0 stands for; auto: the least of the training file"
+    )
+    high: float | Literal["auto"] = Field(
+        "auto", description="the number that the model's 1 stands for; auto: the greatest"
+    )
+
+
+class Regression(DocumentTask):
+    """One number per text or pair by squared error, as for STS-B (Devlin et al. 2019, section 4.1).
+
+    Inside, numbers run from 0 to 1: that is the unit of the loss and of the saved model's output.
+    """
+
+    Options = RegressionOptions
+    Prediction = NumberPrediction
+    primary: ClassVar[str] = "pearson_spearman"
+    scores: ClassVar[tuple[str, ...]] = (
+        "pearson",
+        "spearman",
+        "pearson_spearman",
+        "mse",
+        "rmse",
+        "mae",
+        "r2",
+    )
+    text_names = Classification.text_names
+    label_names: ClassVar[tuple[str, ...]] = (
+        "score", "label", "value", "similarity", "rating", "stars", "target", "relatedness_score", "y",
+        "分数",
+    )  # fmt: skip
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"sentence1": "a man plays a guitar", "sentence2": "a man plays music", "score": 4.0},
+        {"sentence1": "a dog runs", "sentence2": "the train was late", "score": 0.0},
+        {"sentence1": "a child sleeps", "sentence2": "a baby is asleep", "score": 5.0},
+        {"sentence1": "two birds sing", "sentence2": "a bird is eating", "score": 2.5},
+    )
+
+    def __init__(self, options: RegressionOptions) -> None:
+        super().__init__(options)
+        self._low, self._high = options.low, options.high
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        texts = read_texts(row, columns)
+        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        if columns.label is None:
+            return Example(row_id, row.origin, texts)
+        cell = cell_text(row, columns.label).strip()
+        try:
+            gold = float(cell)
+        except ValueError:
+            gold = math.nan
+        if not math.isfinite(gold):
+            raise DataError(
+                f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no number. Correct it or remove '
+                "the row; for names instead of numbers say task.name=classification"
+            )
+        return Example(row_id, row.origin, texts, gold)
+
+    def labels(self, examples: SequenceOf[Example]) -> tuple[str, ...]:
+        gold = [e.gold for e in examples if e.gold is not None]
+        low = min(gold) if self.options.low == "auto" else self.options.low
+        high = max(gold) if self.options.high == "auto" else self.options.high
+        if low >= high:
+            raise (DataError if "auto" in (self.options.low, self.options.high) else ConfigError)(
+                f"{examples[0].origin.file}: the numbers run from {low:g} to {high:g}, so there is nothing "
+                "to tell apart. Is data.label the right column? Else set task.low and task.high"
+            )
+        self._low, self._high = low, high
+        return ("value",)
+
+    def notes(self) -> tuple[str, ...]:
+        return (f"numbers from {self._low:g} to {self._high:g} are learned as 0 to 1",)
+
+    def settled(self) -> dict[str, Any]:
+        return {"low": self._low, "high": self._high}
+
+    def names(self, example: Example) -> tuple[str, ...]:
+        return ()
+
+    def encode(
+        self,
+        examples: SequenceOf[Example],
+        tokenizer: Tokenizer,
+        max_length: int | None,
+        labels: tuple[str, ...],
+    ) -> list[Sequence]:
+        low, width = self._scale()
+        sequences = self.encode_texts([e.texts for e in examples], tokenizer, max_length)
+        gold = [None if e.gold is None else (e.gold - low) / width for e in examples]
+        return [replace(s, gold=gold[s.group]) for s in sequences]
+
+    def head(self, labels: tuple[str, ...]) -> StandardHead:
+        return StandardHead("AutoModelForSequenceClassification", 1, "regression")
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        found, gold = self.of_texts(outputs, batch)
+        total = ((found[:, 0].float() - gold.float()) ** 2).sum()
+        return total, torch.tensor(len(gold), device=total.device)
+
+    def decode(
+        self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: tuple[str, ...]
+    ) -> NumberPrediction:
+        low, width = self._scale()
+        return NumberPrediction(low + width * float(mean_output(outputs)[0]))
+
+    def score(
+        self,
+        predictions: SequenceOf[NumberPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Scores:
+        gold_N = np.array([e.gold for e in examples], np.float64)
+        predicted_N = np.array([p.value for p in predictions])
+        values = correlation.correlations(gold_N, predicted_N) | correlation.errors(gold_N, predicted_N)
+        return Scores(values, correlation.details(gold_N, predicted_N))
+
+    def warnings(self, predictions: SequenceOf[NumberPrediction], labels: tuple[str, ...]) -> list[str]:
+        values = [p.value for p in predictions]
+        _, width = self._scale()
+        if len(values) < 2 or max(values) - min(values) > 0.01 * width:
+            return []
+        return [
+            f"collapsed: every text is predicted as about {values[0]:.3g}. Usual remedies: a lower train.lr "
+            "(2e-5), more train.warmup, another train.seed, more epochs"
+        ]
+
+    def _scale(self) -> tuple[float, float]:
+        assert not isinstance(self._low, str) and not isinstance(self._high, str), (
+            "labels() settles the range"
+        )
+        return self._low, self._high - self._low
+
+
+TASK = Regression

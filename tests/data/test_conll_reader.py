@@ -1,0 +1,97 @@
+"""Tagged words in columns: every form there is, real files, and what is said about broken ones."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bertune.config import DataConfig
+from bertune.data.rows import Row
+from bertune.data.tables import open_table
+from bertune.errors import DataError
+
+DATA = os.environ.get("BERTUNE_DATA")
+needs_data = pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
+
+
+def rows(path: Path, content: str | None = None, **options: Any) -> list[Row]:
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    return list(open_table(path, DataConfig(**options), ()).rows())
+
+
+def test_words_are_the_first_column_and_tags_the_last(tmp_path: Path) -> None:
+    content = "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n\nPeter NNP B-NP B-PER\n"
+    found = rows(tmp_path / "a.conll", content)
+    assert [row.values for row in found] == [
+        {"tokens": ["EU", "rejects"], "tags": ["B-ORG", "O"]},
+        {"tokens": ["Peter"], "tags": ["B-PER"]},
+    ]
+    assert [str(row.origin) for row in found] == [f"{tmp_path}/a.conll, line {n}" for n in (3, 7)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "tokens"),
+    [
+        ("a.bio", "New York\tB-LOC\nsaw\tO\n", ["New York", "saw"]),
+        ("a.ner", "在 O\r\n\u3000 O\r\n家 O\r\n", ["在", "\u3000", "家"]),
+        ("a.iob2", "one  O\n# O\n", ["one", "#"]),
+        ("a.iob", "# sent_id = 4\none O\n# O\n", ["one", "#"]),
+        ("a.bmes", "1 9 年\tO O O\n", ["1", "9", "年"]),
+    ],
+)
+def test_separators_comments_and_wide_spaces(
+    tmp_path: Path, name: str, content: str, tokens: list[str]
+) -> None:
+    (row,) = rows(tmp_path / name, content)
+    assert row.values["tokens"] == tokens
+    assert len(row.values["tags"]) == len(tokens)
+
+
+def test_a_txt_file_needs_the_reader_named(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path / "a.txt", "Bo B-PER\nran O\n", reader="conll")
+    assert row.values == {"tokens": ["Bo", "ran"], "tags": ["B-PER", "O"]}
+
+
+def test_words_without_tags_can_be_read(tmp_path: Path) -> None:
+    assert [row.values for row in rows(tmp_path / "a.conll", "Bo\nran\n\nyes\n")] == [
+        {"tokens": ["Bo", "ran"]},
+        {"tokens": ["yes"]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a O\nb\n", r"line 2: expected 2 columns as in the first line, found 1: b"),
+        ("a X O\n\nb O\n", r"line 3: expected 3 columns .* found 2: b O"),
+        ("a\tO\nb\t\n", r"line 2: the tag is missing"),
+        (" O\n", r"line 1: the word is missing"),
+        ("1\ta\tO\n2\tb\tO\n3\tc\tO\n", r"line 1: the first column numbers the words"),
+        ("a b\tO O\na\tO\tO\n", r"line 2: expected words, a tab and their tags .* found 3 cells"),
+    ],
+)
+def test_a_broken_line_is_named(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        rows(tmp_path / "a.conll", content)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("file", "reader", "sentences"),
+    [
+        ("conll2003/valid.txt", "conll", 3250),
+        ("conll2003/test.txt", "conll", 3453),
+        ("weibo_ner/train.all.bmes", "auto", 1350),
+        ("resume_ner/dev.char.bmes", "auto", 463),
+        ("msra_ner/test.ner", "auto", 4365),
+    ],
+)
+def test_published_files_have_their_published_number_of_sentences(
+    file: str, reader: str, sentences: int
+) -> None:
+    assert DATA is not None
+    found = rows(Path(DATA) / file, reader=reader)
+    assert len(found) == sentences
+    assert all(len(row.values["tokens"]) == len(row.values["tags"]) for row in found)

@@ -1,0 +1,64 @@
+"""Exports of annotation tools: Label Studio's and spaCy's JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bertune.config import DataConfig
+from bertune.data.tables import open_table
+from bertune.errors import DataError
+
+
+def values(path: Path, content: Any) -> list[Any]:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return [row.values for row in open_table(path, DataConfig(), ()).rows()]
+
+
+def task(text: str, *annotations: Any) -> dict[str, Any]:
+    return {"id": 9, "data": {"text": text}, "annotations": list(annotations), "predictions": []}
+
+
+def annotation(start: int, end: int, text: str, label: str = "PER", **more: Any) -> dict[str, Any]:
+    value = {"start": start, "end": end, "text": text, "labels": [label]}
+    return {"result": [{"value": value, "from_name": "label", "type": "labels"}], **more}
+
+
+def test_label_studio_is_told_by_its_content(tmp_path: Path) -> None:
+    content = [task("Ada sings", annotation(0, 3, "Ada")), task("nobody")]
+    assert values(tmp_path / "a.json", content) == [
+        {"id": "9", "text": "Ada sings", "spans": [{"start": 0, "end": 3, "label": "PER", "text": "Ada"}]},
+        {"id": "9", "text": "nobody", "spans": None},
+    ]
+
+
+def test_places_counted_in_a_browser_are_those_of_the_text(tmp_path: Path) -> None:
+    (row,) = values(tmp_path / "a.json", [task("😀 Ada sings", annotation(3, 6, "Ada"))])
+    (span,) = row["spans"]
+    assert (span["start"], span["end"]) == (2, 5)
+
+
+def test_of_several_annotations_the_ground_truth_counts(tmp_path: Path) -> None:
+    mine, other = annotation(0, 3, "Ada"), annotation(4, 9, "sings")
+    skipped = annotation(4, 9, "sings", was_cancelled=True)
+    assert len(values(tmp_path / "a.json", [task("Ada sings", skipped, mine)])[0]["spans"]) == 1
+    (row,) = values(tmp_path / "a.json", [task("Ada sings", other, {**mine, "ground_truth": True})])
+    assert row["spans"][0]["text"] == "Ada"
+    with pytest.raises(DataError, match=r"a\.json, task 1: there are 2 annotations"):
+        values(tmp_path / "a.json", [task("Ada sings", mine, other)])
+
+
+def test_spacy_pairs_are_told_by_their_content(tmp_path: Path) -> None:
+    pairs = [["Ada sings", {"entities": [[0, 3, "PER"]]}], ["nobody", {"entities": []}]]
+    expected = [{"text": "Ada sings", "spans": [[0, 3, "PER"]]}, {"text": "nobody", "spans": []}]
+    assert values(tmp_path / "a.json", pairs) == expected
+    assert values(tmp_path / "b.json", {"classes": ["PER"], "annotations": [*pairs, None]}) == expected
+    with pytest.raises(DataError, match=r'a\.json, text 2: expected \["text", .* found \[\'no\'\]'):
+        values(tmp_path / "a.json", [pairs[0], ["no"]])
+
+
+def test_other_json_is_left_to_its_readers(tmp_path: Path) -> None:
+    assert values(tmp_path / "a.json", [{"text": "Ada", "label": [[0, 3, "PER"]]}]) == [
+        {"text": "Ada", "label": [[0, 3, "PER"]]}
+    ]

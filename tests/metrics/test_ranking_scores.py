@@ -1,0 +1,94 @@
+"""Scores of rankings: scikit-learn's where it has them, else the definition; ties; TREC's files."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, ndcg_score
+
+from bertune.metrics.ranking import NAMES, Judged, mean_scores, qrels_lines, reciprocal_rank, run_lines
+
+
+def drawn(seed: int, num: int) -> Judged:
+    draw = np.random.default_rng(seed)
+    grades = draw.integers(0, 4, size=num) * draw.integers(0, 2, size=num)
+    grades[draw.integers(num)] = 2  # always one that is relevant
+    return Judged(grades.astype(float), draw.normal(size=num) + 0.3 * grades)
+
+
+def by_definition(judged: Judged) -> dict[str, float]:
+    """Plain loops over (score, grade) pairs."""
+    pairs = sorted(zip(judged.scores_D, judged.grades_D, strict=True), reverse=True)
+    hits = [grade > 0 for _, grade in pairs]
+    first = next(place for place, hit in enumerate(hits, 1) if hit)
+    found = {"mrr": 1 / first, "mrr@10": 1 / first if first <= 10 else 0.0}
+    found |= {f"p@{k}": sum(hits[:k]) / k for k in (1, 5, 10)}
+    found |= {f"recall@{k}": sum(hits[:k]) / sum(hits) for k in (5, 10)}
+    gain = [grade / math.log2(place + 1) for place, (_, grade) in enumerate(pairs, 1)]
+    best = sorted((grade for _, grade in pairs), reverse=True)
+    ideal = [grade / math.log2(place + 1) for place, grade in enumerate(best, 1)]
+    found["ndcg"] = sum(gain) / sum(ideal)
+    found["ndcg@10"] = sum(gain[:10]) / sum(ideal[:10])
+    precisions = [sum(hits[:place]) / place for place, hit in enumerate(hits, 1) if hit]
+    found["map"] = sum(precisions) / len(precisions)
+    return found
+
+
+@pytest.mark.parametrize(("seed", "num"), [(seed, num) for num in (1, 2, 7, 11, 40) for seed in range(6)])
+def test_every_score_of_a_query_is_its_definition(seed: int, num: int) -> None:
+    judged = drawn(seed, num)
+    found = mean_scores([judged])
+    assert set(found) == set(NAMES)
+    assert found == pytest.approx(by_definition(judged))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ndcg_and_average_precision_are_those_of_scikit_learn(seed: int) -> None:
+    judged = drawn(seed, 23)
+    found = mean_scores([judged])
+    grades, scores = judged.grades_D[None], judged.scores_D[None]
+    assert found["ndcg@10"] == pytest.approx(ndcg_score(grades, scores, k=10, ignore_ties=True))
+    assert found["ndcg"] == pytest.approx(ndcg_score(grades, scores, ignore_ties=True))
+    assert found["map"] == pytest.approx(average_precision_score(judged.grades_D > 0, judged.scores_D))
+
+
+def test_the_mean_is_over_queries_with_a_relevant_document() -> None:
+    one, other = drawn(1, 9), drawn(2, 30)
+    hopeless = Judged(np.zeros(5), np.arange(5.0))
+    found, expected = mean_scores([one, hopeless, other]), [by_definition(q) for q in (one, other)]
+    assert found == pytest.approx({name: (expected[0][name] + expected[1][name]) / 2 for name in NAMES})
+    assert mean_scores([hopeless]) == dict.fromkeys(NAMES)
+
+
+@pytest.mark.parametrize("grades", [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+def test_a_model_that_says_the_same_of_all_gains_nothing_from_the_order_of_the_file(
+    grades: list[int],
+) -> None:
+    found = mean_scores([Judged(np.array(grades, float), np.full(4, 0.5))])
+    assert (found["mrr"], found["p@1"]) == (0.25, 0.0)
+
+
+def test_the_reciprocal_rank_of_a_choice() -> None:
+    def rank(right: int, *probabilities: float) -> float:
+        is_right: NDArray[np.bool_] = np.arange(len(probabilities)) == right
+        return reciprocal_rank(is_right, np.array(probabilities))
+
+    assert rank(2, 0.1, 0.2, 0.7) == 1
+    assert rank(0, 0.1, 0.2, 0.7) == pytest.approx(1 / 3)
+
+
+def test_a_run_lists_each_query_by_score_and_qrels_by_row() -> None:
+    rows = [("q1", "d1", 0.25), ("q2", "d9", 0.5), ("q1", "d2", 0.75)]
+    assert list(run_lines(rows, "mine")) == [
+        "q1 Q0 d2 1 0.75 mine",
+        "q1 Q0 d1 2 0.25 mine",
+        "q2 Q0 d9 1 0.5 mine",
+    ]
+    assert list(qrels_lines([("q1", "d1", 0.0), ("q1", "d2", 2.0)])) == ["q1 0 d1 0", "q1 0 d2 2"]
+
+
+@pytest.mark.parametrize("name", ["", "two words", " d1", "a\tb"])
+def test_names_that_would_break_the_columns_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot stand in a TREC file"):
+        list(run_lines([("q1", name, 1.0)]))

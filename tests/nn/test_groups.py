@@ -1,0 +1,31 @@
+"""Arithmetic over an example's sequences is what a loop over the examples would compute."""
+
+import pytest
+import torch
+
+from bertune.nn.groups import group_log_softmax, group_mean, numbered
+
+GROUPS = torch.tensor([7, 2, 7, 7, 11, 2])
+
+
+def test_groups_are_numbered_in_their_order() -> None:
+    index, count = numbered(GROUPS)
+    assert (index.tolist(), count) == ([1, 0, 1, 1, 2, 0], 3)
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 3)])
+def test_means_and_their_gradients_are_those_of_each_group(shape: tuple[int, ...]) -> None:
+    values = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    found = group_mean(values, GROUPS)
+    expected = torch.stack([values[g == GROUPS].mean(0) for g in (2, 7, 11)])
+    torch.testing.assert_close(found, expected)
+    assert torch.autograd.gradcheck(lambda v: group_mean(v, GROUPS), (values,))
+
+
+def test_probabilities_are_a_softmax_within_each_group_even_for_extreme_scores() -> None:
+    scores = torch.tensor([900.0, -900.0, 0.0, 899.0, 5.0, -901.0], dtype=torch.float64, requires_grad=True)
+    found = group_log_softmax(scores, GROUPS)
+    for group in (2, 7, 11):
+        torch.testing.assert_close(found[group == GROUPS], scores[group == GROUPS].log_softmax(0))
+    small = torch.randn(6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda s: group_log_softmax(s, GROUPS), (small,))

@@ -1,0 +1,279 @@
+"""Multiple choice: forms of rows and answers, a sequence to each choice, PyTorch's loss, a whole training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from bertune.config import TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.errors import DataError
+from bertune.tasks import make_task
+from bertune.tasks.choice import Choice, ChoicePrediction, Example
+from bertune.text.sequences import collate
+from bertune.text.tokenizer import Tokenizer
+from tiny import QUICK, bertune
+
+COLUMNS = Columns(("context", "question", "choices"), "label", None)
+SWAG = Columns(("sent1", "sent2", "ending0", "ending1", "ending2", "ending3"), "label", None)
+ENDINGS = {"ending0": "sits", "ending1": "runs", "ending2": "[title] falls", "ending3": "[sings]"}
+
+
+def task(**options: Any) -> Choice:
+    made = make_task(TaskConfig(name="choice", **options))
+    assert isinstance(made, Choice)
+    return made
+
+
+def parse(values: dict[str, Any], columns: Columns = COLUMNS, **options: Any) -> Example:
+    return task(**options).parse(Row(values, Origin("quiz.jsonl", 7)), columns)
+
+
+def asked(**changes: Any) -> dict[str, Any]:
+    return {
+        "context": "it rains",
+        "question": "take a",
+        "choices": ["hat", "coat", "bag"],
+        "label": 1,
+    } | changes
+
+
+def decoded(tiny_weights: Path, examples: list[Example]) -> list[str]:
+    tokenizer = Tokenizer(tiny_weights)
+    return [tokenizer.hf.decode(s.ids) for s in task().encode(examples, tokenizer, None, ())]
+
+
+def test_a_swag_row_has_a_column_to_each_ending() -> None:
+    example = parse({"sent1": "He stands.", "sent2": "He", **ENDINGS, "label": "3"}, SWAG)
+    assert (example.context, example.question, example.gold) == ("He stands.", "He", 3)
+    assert example.choices == tuple(ENDINGS.values())
+    assert example.texts == ("He stands.", "He", "sits | runs | [title] falls | [sings]")
+
+
+@pytest.mark.parametrize(
+    "choices", [["hat", "coat"], '["hat", "coat"]', {"text": ["hat", "coat"], "label": ["1", "2"]}]
+)
+def test_choices_in_one_cell_are_a_list_or_json_or_named(choices: Any) -> None:
+    assert parse(asked(choices=choices, label="coat")).gold == 1
+
+
+def test_names_of_choices_come_before_any_other_reading() -> None:
+    named = {"text": ["hat", "coat", "bag"], "label": ["1", "2", "3"]}
+    assert parse(asked(choices=named, label="3")).gold == 2
+    assert parse(asked(choices=named, label="1")).gold == 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "heads", "num_choices"),
+    [
+        ("goal,sol1,sol2", {}, 1, 2),
+        ("premise,question,choice1,choice2", {}, 2, 2),
+        ("question,A,B,C,D", {}, 1, 4),
+        ("sent1,sent2,ending0,ending1,ending2,ending3", {}, 2, 4),
+        ("3,4,7,8,9,10", {}, 2, 4),  # a file without a header
+        ("question,yes,no,maybe", {"choices": 3}, 1, 3),
+        ("text_a,text_b,text_c", {"choices": 2}, 1, 2),
+    ],
+)
+def test_columns_before_the_choices_are_context_and_question(
+    columns: str, options: dict[str, Any], heads: int, num_choices: int
+) -> None:
+    names = tuple(columns.split(","))
+    made = task(**options)
+    example = made.parse(
+        Row({name: f"of {name}" for name in names}, Origin("f", 1)), Columns(names, None, None)
+    )
+    assert example.choices == tuple(f"of {name}" for name in names[heads:])
+    assert example.question == f"of {names[heads - 1]}"
+    assert example.context == (f"of {names[0]}" if heads == 2 else "")
+    assert made.settled() == {"choices": num_choices}
+
+
+@pytest.mark.parametrize(
+    ("label", "options", "gold"),
+    [
+        (0, {}, 0),
+        ("2", {}, 2),
+        (2.0, {}, 2),
+        ("C", {}, 2),
+        ("b", {}, 1),
+        ("coat", {}, 1),
+        (" coat ", {}, 1),
+        ("3", {"answers": "number_from_1"}, 2),
+        (1, {"answers": "number_from_1"}, 0),
+        ("A", {"answers": "letter"}, 0),
+    ],
+)
+def test_an_answer_is_a_number_a_letter_or_the_text(label: Any, options: dict[str, Any], gold: int) -> None:
+    assert parse(asked(label=label), **options).gold == gold
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"label": "3"},
+            r'line 7: the answer "3" is neither .* If the first has the number 1, say task\.answers=',
+        ),
+        (
+            {"label": "coatt"},
+            r'the answer "coatt" is neither the text, .*: hat, coat, bag\. Did you mean "coat"\?',
+        ),
+        ({"label": -1}, r'the answer "-1" is neither'),
+        ({"label": None}, r'line 7: the answer in column "label" is missing'),
+        (
+            {"choices": ["1", "0"], "label": "1"},
+            r"can be read as number and as text, of different choices: 1, 0",
+        ),
+        ({"choices": ["hat"]}, r"a question needs at least two choices; it has 1: hat"),
+        ({"choices": []}, r"at least two choices; it has 0"),
+        ({"choices": ["hat", " "]}, r"choice 1 \(from 0\) of 2 is empty"),
+        (
+            {"choices": "hat, coat"},
+            r'column "choices" must hold a list of choices, as in .*; it holds "hat, coat"',
+        ),
+        ({"choices": [["hat"], "coat"]}, r'column "choices" must hold a list of texts'),
+        ({"context": "", "question": " "}, r"line 7: there is neither a context nor a question"),
+    ],
+)
+def test_a_question_that_cannot_be_learned_from_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        parse(asked(**changes))
+
+
+def test_an_answer_that_could_be_two_choices_is_settled_by_the_option() -> None:
+    row = asked(choices=["1", "0"], label="1")
+    assert parse(row, answers="number").gold == 1
+    assert parse(row, answers="text").gold == 0
+
+
+def test_too_many_columns_before_the_choices_are_refused() -> None:
+    values = dict.fromkeys("abcde", "x")
+    with pytest.raises(
+        DataError, match=r"there are 3 text columns before the choices \(a, b, c\).*task\.choices"
+    ):
+        parse(values, Columns(tuple("abcde"), None, None), choices=2)
+
+
+def test_each_choice_is_a_sequence_behind_the_context(tiny_weights: Path) -> None:
+    example = Example("1", Origin("f", 1), (), "the lamp", "it was", ("bright", "dull"), 1)
+    first, second = task().encode([example], Tokenizer(tiny_weights), None, ())
+    assert decoded(tiny_weights, [example]) == [
+        "[CLS] the lamp [SEP] it was bright [SEP]",
+        "[CLS] the lamp [SEP] it was dull [SEP]",
+    ]
+    assert (first.gold, second.gold) == (0.0, 1.0)
+    assert first.types.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("context", "question", "expected"),
+    [
+        ("the lamp", "", "[CLS] the lamp [SEP] bright [SEP]"),
+        ("", "the lamp", "[CLS] the lamp [SEP] bright [SEP]"),
+        ("the lamp", "it was _ .", "[CLS] the lamp [SEP] it was bright. [SEP]"),
+        ("the lamp", "it was ___.", "[CLS] the lamp [SEP] it was bright. [SEP]"),
+        ("", "it was _ .", "[CLS] it was bright. [SEP]"),
+    ],
+)
+def test_a_gap_is_filled_and_what_is_missing_left_out(
+    tiny_weights: Path, context: str, question: str, expected: str
+) -> None:
+    example = Example("1", Origin("f", 1), (), context, question, ("bright", "dull"))
+    assert decoded(tiny_weights, [example])[0] == expected
+
+
+def test_the_context_is_what_is_cut(tiny_weights: Path) -> None:
+    example = Example("1", Origin("f", 1), (), "the lamp " * 20, "it was", ("very bright", "dull"), 0)
+    sequences = task().encode([example], Tokenizer(tiny_weights), 16, ())
+    texts = [Tokenizer(tiny_weights).hf.decode(s.ids) for s in sequences]
+    assert texts[0].endswith("the [SEP] it was very bright [SEP]")
+    assert [(len(s), s.num_removed) for s in sequences] == [(16, 31), (16, 30)]
+
+
+def test_the_loss_is_pytorchs_over_each_questions_choices(tiny_weights: Path) -> None:
+    examples = [
+        Example("1", Origin("f", 1), (), "the lamp", "", ("bright", "dull", "slow"), 2),
+        Example("2", Origin("f", 2), (), "the phone", "", ("good", "bad"), 0),
+    ]
+    batch = collate(task().encode(examples, Tokenizer(tiny_weights), None, ()))
+    logits = torch.tensor([0.3, -2.0, 1.5, 0.1, 0.9])
+    loss, count = task().loss(logits[:, None], batch)
+    expected = cross_entropy(logits[None, :3], torch.tensor([2])) + cross_entropy(
+        logits[None, 3:], torch.tensor([0])
+    )
+    assert (loss.item(), count.item()) == (pytest.approx(expected.item()), 2)
+
+
+def test_equal_choices_are_right_together_and_said() -> None:
+    made = task()
+    examples = [
+        Example("1", Origin("quiz.json", 4, "question"), ("x",), "x", "", ("five", "six", "five"), 2),
+        Example("2", Origin("quiz.json", 5, "question"), ("x",), "x", "", ("five", "six"), 0),
+    ]
+    assert made.labels(examples) == ()
+    assert "1 training questions have choices that are equal (quiz.json, question 4)" in made.notes()[0]
+    found = made.score(
+        [ChoicePrediction("five", 0, [0.6, 0.1, 0.3]), ChoicePrediction("six", 1, [0.2, 0.8])], examples, ()
+    )
+    assert found.values == {"accuracy": 0.5, "mrr": 0.75}
+    assert found.details["chance"] == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert found.details["by_number_of_choices"]["3"] == {"questions": 1, "accuracy": 1.0}
+
+
+def test_questions_about_one_text_stay_on_one_side() -> None:
+    one, other = parse(asked()), parse(asked(question="wear a"))
+    assert task().unit(one) == task().unit(other) == "it rains"
+    assert task().unit(parse(asked(context=""))) is None
+
+
+def test_one_position_for_every_question_is_said() -> None:
+    same = [ChoicePrediction("x", 2, [0.1, 0.2, 0.7])] * 12
+    assert task().warnings(same, ())[0].startswith("collapsed: choice 2 is predicted for every question")
+    assert not task().warnings([*same, ChoicePrediction("x", 1, [0.1, 0.8, 0.1])], ())
+
+
+def quiz(num: int, seed: int) -> list[dict[str, Any]]:
+    """The right choice says again what the context says."""
+    draw = np.random.default_rng(seed)
+    words = ["great", "dull", "slow", "bright", "weak", "clear"]
+    rows = []
+    for _ in range(num):
+        choices = list(draw.permutation(words)[: draw.integers(2, 5)])
+        gold = int(draw.integers(len(choices)))
+        rows.append(
+            {
+                "context": f"the lamp was {choices[gold]}",
+                "question": "it was",
+                "choices": choices,
+                "label": gold,
+            }
+        )
+    return rows
+
+
+def test_a_file_is_trained_evaluated_and_predicted(tiny_weights: Path, tmp_path: Path) -> None:
+    for name, num in (("train", 24), ("dev", 12)):
+        lines = [json.dumps(row) for row in quiz(num, num)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    train, dev, run = tmp_path / "train.jsonl", tmp_path / "dev.jsonl", tmp_path / "run"
+    settings = ("task.name=choice", f"model.name={tiny_weights}", f"data.validation={dev}", *QUICK)
+    bertune("train", train, *settings, "--out", run).fine()
+    stored = [
+        json.loads(line) for line in (run / "predictions" / "validation.jsonl").read_text().splitlines()
+    ]
+    scores = bertune("evaluate", run, dev, "--json").fine().json["scores"]["dev"]
+    assert scores["accuracy"] == np.mean([line["index"] == line["gold"] for line in stored])
+    assert bertune("report", run).fine()
+    found = bertune("predict", run, dev).fine().lines
+    assert [line["choice"] for line in found] == [line["choice"] for line in stored]
+    assert all(line["choices"][line["index"]] == line["choice"] for line in found)
+    streamed = bertune("predict", run, "-", stdin=dev.read_text()).fine().lines
+    assert [line["index"] for line in streamed] == [line["index"] for line in stored]
+    plain = bertune("predict", run, "-", stdin='the lamp was dull\tit was\t["dull", "great"]\n').fine().lines
+    assert sum(plain[0]["probabilities"]) == pytest.approx(1)

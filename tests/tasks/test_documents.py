@@ -1,0 +1,130 @@
+"""Long texts: cut, cut in the middle, or read in windows; the same in training, evaluation and prediction."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bertune import api
+from bertune.config import TaskConfig
+from bertune.data.rows import Origin
+from bertune.errors import DataError
+from bertune.tasks import make_task
+from bertune.tasks.classification import Example
+from bertune.text.sequences import collate
+from bertune.text.tokenizer import Tokenizer
+
+WORDS = ("great", "broken", "dull", "lovely", "slow", "bright", "phone", "lamp")
+LONG = " ".join(WORDS[i % 8] for i in range(50))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_weights: Path) -> Tokenizer:
+    return Tokenizer(tiny_weights)
+
+
+def words_of(tokenizer: Tokenizer, ids: Any) -> list[str]:
+    return [w for w in tokenizer.hf.convert_ids_to_tokens(ids) if not w.startswith("[")]
+
+
+def test_windows_hold_every_token_in_order_and_share_the_stride(tokenizer: Tokenizer) -> None:
+    found = tokenizer.windows([("it was great",), (LONG,)], 12, 3)
+    assert [s.group for s in found].count(0) == 1
+    windows = [words_of(tokenizer, s.ids) for s in found if s.group == 1]
+    assert all(len(s) <= 12 for s in found)
+    rejoined = list(windows[0])
+    for before, after in pairwise(windows):
+        assert before[-3:] == after[:3]
+        rejoined += after[3:]
+    assert rejoined == LONG.split()
+
+
+def test_of_a_pair_the_whole_first_text_stands_before_each_window_of_the_second(tokenizer: Tokenizer) -> None:
+    found = tokenizer.windows([("it was", LONG)], 14, 2)
+    assert len(found) > 3
+    for s in found:
+        assert words_of(tokenizer, s.ids[s.types == 0]) == ["it", "was"]
+        assert len(s) <= 14
+
+
+def test_windows_without_room_are_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(DataError, match=r"model\.max_length=8 leaves 6 tokens to a window"):
+        tokenizer.windows([(LONG,)], 8, 6)
+
+
+@pytest.mark.parametrize("max_length", [8, 13, 26])
+def test_head_and_tail_keep_a_quarter_from_the_beginning_and_the_rest_from_the_end(
+    tokenizer: Tokenizer, max_length: int
+) -> None:
+    (cut,) = tokenizer.encode([(LONG,)], max_length, keep_end=True)
+    kept = max_length - 2
+    head = kept // 4
+    assert len(cut) == max_length
+    assert words_of(tokenizer, cut.ids) == LONG.split()[:head] + LONG.split()[head - kept :]
+    assert cut.num_removed == 50 - kept
+    (short,) = tokenizer.encode([("it was great",)], max_length, keep_end=True)
+    assert (len(short), short.num_removed) == (5, 0)
+
+
+def test_the_loss_of_a_text_is_that_of_the_mean_of_its_windows(tokenizer: Tokenizer) -> None:
+    task = make_task(TaskConfig(name="classification", long="windows", stride=2))
+    examples = [
+        Example("1", Origin("a.csv", 1), (LONG,), "b"),
+        Example("2", Origin("a.csv", 2), ("it was great",), "a"),
+    ]
+    labels = task.labels(examples)
+    sequences = task.encode(examples, tokenizer, 20, labels)
+    # As a micro-batch has them: by length, so that the windows of a text need not be neighbours.
+    shuffled = sorted(sequences, key=len)
+    outputs = torch.randn(len(shuffled), 2, generator=torch.Generator().manual_seed(4))
+    total, count = task.loss(outputs, collate(shuffled))
+    mean = torch.stack([outputs[i] for i, s in enumerate(shuffled) if s.group == 0]).mean(0)
+    short = next(outputs[i] for i, s in enumerate(shuffled) if s.group == 1)
+    expected = torch.nn.functional.cross_entropy(torch.stack([mean, short]), torch.tensor([1, 0]))
+    assert count == 2
+    assert total / count == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("long", ["truncate", "head_tail", "windows"])
+@pytest.mark.parametrize("name", ["classification", "multilabel", "regression"])
+def test_training_evaluation_and_prediction_read_long_texts_alike(
+    name: str, long: str, tiny_weights: Path, tmp_path: Path
+) -> None:
+    # What decides stands at the very end, where truncation does not see it.
+    rows = [
+        {"text": f"{LONG} {word}", "label": value}
+        for word, value in (
+            ("great", 0),
+            ("broken", 1),
+            ("lovely", 0),
+            ("slow", 1),
+            ("lamp", 1),
+            ("phone", 0),
+        )
+    ]
+    overrides = {
+        "task.name": name,
+        "task.long": long,
+        "task.stride": 4,
+        "data.label": "label",
+        "model.name": str(tiny_weights),
+        "model.max_length": 20,
+        "machine.device": "cpu",
+        "machine.precision": "fp32",
+        "train.epochs": 1,
+        "train.batch_size": 4,
+    }
+    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
+    stored = list(run.predictions("validation"))
+    assert len(stored) == len(rows)
+    model = api.load(run, overrides={"machine.tokens": 40})
+    for line, prediction in zip(stored, model.predict([row["text"] for row in rows]), strict=True):
+        for key, value in model.to_json(prediction).items():
+            assert line[key] == (value if isinstance(value, str | list) else pytest.approx(value, abs=1e-5))
+    truncated = run.manifest["data"]["splits"]["train"]["truncated"]
+    assert truncated == (0 if long == "windows" else len(rows))
+    values = [line.get("value") or next(iter(line["probabilities"].values())) for line in stored]
+    distinct = {round(value, 5) for value in values}
+    assert len(distinct) == (1 if long == "truncate" else len(rows))

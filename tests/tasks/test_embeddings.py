@@ -1,0 +1,305 @@
+"""Embeddings: the losses and scores of sentence-transformers, whose models the saved folders are."""
+
+import json
+from collections.abc import Sequence as SequenceOf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from bertune import api
+from bertune.config import TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError
+from bertune.metrics.retrieval import retrieval
+from bertune.run import Run
+from bertune.tasks import Task, make_task
+from bertune.tasks.embeddings import Example
+from bertune.text.sequences import Batch, collate
+from bertune.text.tokenizer import Tokenizer
+from small_texts import labelled_texts
+from tiny import bertune, write_csv
+
+TEXTS = [text for text, _ in labelled_texts(60, seed=2)]
+
+
+def task(**options: Any) -> Task:
+    return make_task(TaskConfig(name="embeddings", **options))
+
+
+def example(*texts: str, gold: float | None = None) -> Example:
+    return Example("1", Origin("pairs.csv", 2), texts, gold)
+
+
+def pairs(count: int = 12) -> list[Example]:
+    return [example(TEXTS[i], TEXTS[i + 20]) for i in range(count)]
+
+
+def scored(scores: SequenceOf[float]) -> list[Example]:
+    return [example(TEXTS[i], TEXTS[i + 20], gold=score) for i, score in enumerate(scores)]
+
+
+def batch_of(found: list[Example], folder: Path) -> tuple[Batch, Tensor]:
+    """What a step would have of them, and vectors to compare."""
+    sequences = task().encode(found, Tokenizer(folder), None, ())
+    outputs = torch.randn((len(sequences), 36), generator=torch.Generator().manual_seed(3))
+    return collate(sequences), outputs.requires_grad_()
+
+
+def columns_of(outputs: Tensor, num_texts: int) -> list[Tensor]:
+    return [outputs[i::num_texts] for i in range(num_texts)]
+
+
+def parse(values: dict[str, Any], text: tuple[str, ...], label: str | None = None) -> Example:
+    parsed = task().parse(Row(values, Origin("pairs.csv", 7)), Columns(text, label, None))
+    assert isinstance(parsed, Example)
+    return parsed
+
+
+def test_a_score_must_be_a_number() -> None:
+    row = {"a": "x", "b": "y", "score": "high"}
+    with pytest.raises(DataError, match=r'pairs\.csv, line 7: "high" in column "score" is no number'):
+        parse(row, ("a", "b"), "score")
+
+
+def test_three_texts_take_no_score() -> None:
+    row = {"a": "x", "b": "y", "c": "z", "score": "1"}
+    with pytest.raises(DataError, match=r"line 7: a score, as in column \"score\", belongs to two texts"):
+        parse(row, ("a", "b", "c"), "score")
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"), [("cosent", pairs()), ("mse", pairs()), ("in_batch_negatives", scored([1, 2]))]
+)
+def test_a_loss_that_the_columns_do_not_allow_is_refused(loss: str, found: list[Example]) -> None:
+    with pytest.raises(ConfigError, match=f"task.loss={loss}: pairs.csv has 2 texts in a row with"):
+        task(loss=loss).labels(found)
+
+
+def test_scores_that_are_all_alike_are_refused() -> None:
+    with pytest.raises(DataError, match=r"pairs\.csv: every score is 1"):
+        task().labels(scored([1, 1, 1]))
+
+
+@pytest.mark.parametrize("num_texts", [2, 3])
+def test_in_batch_negatives_are_those_of_sentence_transformers(num_texts: int, tiny_weights: Path) -> None:
+    losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    found = [example(*(TEXTS[i + 20 * n] for n in range(num_texts))) for i in range(12)]
+    batch, outputs = batch_of(found, tiny_weights)
+    reference = losses.MultipleNegativesRankingLoss(torch.nn.Identity(), scale=20.0)
+    expected = reference.compute_loss_from_embeddings(columns_of(outputs, num_texts), None)
+    total, count = task().loss(outputs, batch)
+    assert float(count) == 12
+    assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
+    (gradient,) = torch.autograd.grad(total / count, outputs)
+    (expected_gradient,) = torch.autograd.grad(expected, outputs)
+    torch.testing.assert_close(gradient, expected_gradient, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("order", ["given", "longest first"])
+def test_cosent_is_that_of_sentence_transformers(order: str, tiny_weights: Path) -> None:
+    losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    scores = [0.0, 2.5, 5.0, 2.5, 1.0, 4.0, 0.0]
+    batch, outputs = batch_of(scored(scores), tiny_weights)
+    reference = losses.CoSENTLoss(torch.nn.Identity(), scale=20.0)
+    expected = reference.compute_loss_from_embeddings(columns_of(outputs, 2), torch.tensor(scores))
+    if order == "longest first":  # as a step that is cut has them
+        sequences = task().encode(scored(scores), Tokenizer(tiny_weights), None, ())
+        places = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
+        batch, outputs = collate([sequences[i] for i in places]), outputs[places]
+    total, count = task().loss(outputs, batch)
+    assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_squared_error_is_of_the_cosine_and_scores_from_0_to_1(tiny_weights: Path) -> None:
+    found = scored([1, 3, 5, 2])
+    batch, outputs = batch_of(found, tiny_weights)
+    this = task(loss="mse")
+    this.labels(found)
+    first, second = columns_of(outputs, 2)
+    cosines = torch.cosine_similarity(first, second)
+    expected = ((cosines - torch.tensor([0, 0.5, 1, 0.25])) ** 2).mean()
+    total, count = this.loss(outputs, batch)
+    assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_sizes_average_the_loss_over_cut_off_vectors(tiny_weights: Path) -> None:
+    batch, outputs = batch_of(pairs(), tiny_weights)
+    alone = [task().loss(outputs[:, :size], batch)[0].item() for size in (36, 12, 4)]
+    assert task(sizes="36,12,4").loss(outputs, batch)[0].item() == pytest.approx(np.mean(alone), rel=1e-5)
+
+
+def test_a_size_that_no_vector_has_is_refused(tiny_weights: Path) -> None:
+    batch, outputs = batch_of(pairs(), tiny_weights)
+    with pytest.raises(ConfigError, match=r"task\.sizes=37: the vectors of this model have 36 numbers"):
+        task(sizes=(37,)).loss(outputs, batch)
+
+
+def test_equal_positives_are_not_each_others_negatives(tiny_weights: Path) -> None:
+    """With both right answers in the softmax neither could ever have more than half."""
+    same = "the lamp is broken"
+    batch, outputs = batch_of([example("a table", same), example("a box", same)], tiny_weights)
+    total, _ = task().loss(outputs, batch)
+    assert total.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_positives_of_the_same_anchor_are_not_each_others_negatives(tiny_weights: Path) -> None:
+    found = [example("a table", "the lamp"), example("a table", "the box"), example("a key", "the lock")]
+    batch, outputs = batch_of(found, tiny_weights)
+    anchors, positives = columns_of(normalize(outputs, dim=-1), 2)
+    expected = torch.zeros(())
+    for own, against in ((0, [0, 2]), (1, [1, 2]), (2, [0, 1, 2])):
+        logits = 20 * positives[against] @ anchors[own]
+        expected = expected - (20 * positives[own] @ anchors[own] - logits.logsumexp(0))
+    assert task().loss(outputs, batch)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_an_anchor_that_is_another_rows_positive_is_not_its_own_negative(tiny_weights: Path) -> None:
+    found = [example("a table", "the lamp"), example("the box", "a table")]
+    batch, outputs = batch_of(found, tiny_weights)
+    anchors, positives = columns_of(normalize(outputs, dim=-1), 2)
+    logits = 20 * positives @ anchors[1]
+    assert task().loss(outputs, batch)[0].item() == pytest.approx(
+        (logits.logsumexp(0) - logits[1]).item(), rel=1e-5
+    )
+
+
+def test_retrieval_scores_are_those_of_sentence_transformers() -> None:
+    evaluation = pytest.importorskip("sentence_transformers.sentence_transformer.evaluation")
+    random = np.random.default_rng(4)
+    queries, documents = (random.normal(size=(n, 3)).astype(np.float32) for n in (40, 60))
+    relevant = [set(random.choice(60, random.integers(1, 4), replace=False).tolist()) for _ in range(40)]
+    reference = evaluation.InformationRetrievalEvaluator(
+        {str(i): "" for i in range(40)},
+        {str(i): "" for i in range(60)},
+        {str(i): {str(d) for d in own} for i, own in enumerate(relevant)},
+        mrr_at_k=[10], precision_recall_at_k=[1, 10], accuracy_at_k=[1], ndcg_at_k=[10], map_at_k=[100],
+    )  # fmt: skip
+    hits = [
+        [{"corpus_id": str(d), "score": float(score)} for d, score in enumerate(row)]
+        for row in queries @ documents.T
+    ]
+    expected = reference.compute_metrics(hits)
+    found = retrieval(queries, documents, relevant, [()] * 40)
+    assert found["mrr@10"] == pytest.approx(expected["mrr@k"][10])
+    assert found["recall@1"] == pytest.approx(expected["recall@k"][1])
+    assert found["recall@10"] == pytest.approx(expected["recall@k"][10])
+
+
+def test_vectors_all_alike_retrieve_nothing() -> None:
+    alike = np.ones((30, 4), np.float32) / 2
+    found = retrieval(alike, alike, [{i} for i in range(30)], [()] * 30)
+    assert set(found.values()) == {0.0}
+
+
+def test_a_document_that_is_the_query_itself_is_not_compared(tiny_weights: Path) -> None:
+    this = task()
+    found = [example("a table", "the lamp"), example("the box", "a table")]
+    vectors = normalize(torch.tensor([[1.0, 0.2], [1.0, 0.0], [0.9, 0.4], [1.0, 0.2]]), dim=-1)
+    predictions = [
+        this.decode(list(vectors[i : i + 2]), [], e, ()) for i, e in zip((0, 2), found, strict=True)
+    ]
+    assert this.score(predictions, found, ())["recall@1"] == 1.0
+
+
+def test_vectors_all_alike_are_warned_of() -> None:
+    this = task()
+    found = [this.decode([torch.ones(4)] * 2, [], e, ()) for e in pairs(3)]
+    (warning,) = this.warnings(found, ())
+    assert warning.startswith("collapsed: all texts have nearly the same vector (mean cosine 1.000)")
+    fine = [this.decode([torch.randn(36), torch.randn(36)], [], e, ()) for e in pairs(8)]
+    assert this.warnings(fine, ()) == []
+
+
+TRIPLETS = [(TEXTS[i], TEXTS[i], TEXTS[(i + 7) % 20]) for i in range(20)]
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """On triplets whose positive is the anchor, which a random encoder knows at once."""
+    folder = tmp_path_factory.mktemp("embeddings")
+    file = write_csv(folder / "triplets.csv", TRIPLETS, "anchor,positive,negative")
+    overrides = {
+        "task.name": "embeddings", "model.name": str(tiny_weights), "train.epochs": 1, "train.batch_size": 8,
+        "machine.precision": "fp32", "machine.device": "cpu", "machine.tokens": 64,
+        "data.validation": str(file),
+    }  # fmt: skip
+    return api.train(file, overrides=overrides, out=folder / "run")
+
+
+def test_triplets_are_scored_by_retrieval_and_by_the_right_order(trained: Run) -> None:
+    assert trained.scores["triplet_accuracy"] == 1.0
+    assert trained.scores["main_score"] == trained.scores["mrr@10"] == 1.0
+    assert trained.scores["spearman"] is None
+
+
+def test_stored_predictions_of_pairs_say_how_similar_they_are_not_where(trained: Run) -> None:
+    for line in trained.predictions("validation"):
+        assert line["vector"] is None
+        assert line["similarities"][0] == pytest.approx(1, abs=1e-5)
+        assert line["similarities"][1] < 1
+
+
+def test_single_texts_get_their_vector(trained: Run) -> None:
+    found = api.predict(trained, TEXTS[:3])
+    assert all(np.linalg.norm(p.vector) == pytest.approx(1, abs=1e-5) for p in found)
+    triplet = api.predict(trained, [dict(zip(("anchor", "positive", "negative"), TRIPLETS[0], strict=True))])[
+        0
+    ]
+    first, _, negative = (np.array(p.vector) for p in api.predict(trained, list(TRIPLETS[0])))
+    assert triplet.similarities[1] == pytest.approx(float(first @ negative), abs=1e-5)
+
+
+def test_the_folder_is_a_model_of_sentence_transformers_with_the_same_vectors(trained: Run) -> None:
+    library = pytest.importorskip("sentence_transformers")
+    other = library.SentenceTransformer(str(trained.model_path), device="cpu")
+    assert other.max_seq_length == trained.manifest["max_length"]["value"]
+    assert other.similarity_fn_name == "cosine"
+    expected = other.encode(TEXTS[:10])
+    found = np.array([p.vector for p in api.predict(trained, TEXTS[:10])])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_scored_file_can_be_put_to_a_model_trained_without_scores(trained: Run, tmp_path: Path) -> None:
+    rows = [(TEXTS[i], TEXTS[(i * 7) % 20], i % 4) for i in range(20)]
+    file = write_csv(tmp_path / "scored.csv", rows, "sentence1,sentence2,score")
+    with pytest.raises(DataError, match="trained on 3 text column"):
+        api.evaluate(trained, file)
+
+
+def test_the_command_writes_vectors_for_programs(trained: Run, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    texts = [*TEXTS[:2], "", *TEXTS[2:4]]
+    lines = "\n".join(texts) + "\n"
+    bertune("predict", trained.path, "-", "--out", tmp_path / "v.npy", stdin=lines).fine()
+    bertune("predict", trained.path, "-", "--out", tmp_path / "v.parquet", stdin=lines).fine()
+    said = bertune("predict", trained.path, "-", stdin=lines).fine().lines
+    array = np.load(tmp_path / "v.npy", mmap_mode="r")
+    assert array.shape == (5, 36) and array.dtype == np.float32
+    assert np.isnan(array[2]).all()
+    kept = [0, 1, 3, 4]
+    np.testing.assert_array_equal(array[kept], np.array([said[i]["vector"] for i in kept], np.float32))
+    table = pq.read_table(tmp_path / "v.parquet")
+    assert table.column("text").to_pylist() == texts
+    assert table.column("vector").to_pylist()[2] is None
+    assert table.column("vector").to_pylist()[4] == said[4]["vector"]
+
+
+def test_pairs_have_no_vector_to_write(trained: Run, tmp_path: Path) -> None:
+    file = tmp_path / "triplets.jsonl"
+    row = dict(zip(("anchor", "positive", "negative"), TRIPLETS[0], strict=True))
+    file.write_text(json.dumps(row) + "\n")
+    result = bertune("predict", trained.path, file, "--out", tmp_path / "v.npy")
+    assert result.code and "holds a vector for each text" in result.err
+    assert not (tmp_path / "v.npy").exists()
+
+
+def test_pairs_of_one_anchor_stay_on_one_side_of_the_split() -> None:
+    this = task()
+    assert this.unit(example("a", "b")) == this.unit(example("a", "c")) != this.unit(example("b", "c"))

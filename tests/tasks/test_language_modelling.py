@@ -1,0 +1,177 @@
+"""Language modelling: plain transformers' loss and gradients, fresh masks at every step, masks filled in."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from bertune import api
+from bertune.config import DataConfig, ModelConfig, TaskConfig
+from bertune.data.rows import Origin
+from bertune.data.tables import open_table
+from bertune.model_folder import new_model
+from bertune.nn.pretrained import Pretrained
+from bertune.run import Run
+from bertune.tasks import Task, make_task
+from bertune.tasks.language_modelling import Example
+from bertune.text.masking import NOT_ASKED, unmasked
+from bertune.text.sequences import Sequence, collate
+from bertune.text.tokenizer import Tokenizer
+from small_texts import labelled_texts
+from tiny import bertune
+
+TEXTS = [text for text, _ in labelled_texts(40, seed=2)]
+
+
+def task(**options: Any) -> Task:
+    return make_task(TaskConfig(name="language_modelling", **options))
+
+
+def examples(*texts: str) -> list[Example]:
+    return [Example(str(i), Origin("notes.txt", i), (text,)) for i, text in enumerate(texts, 1)]
+
+
+def asked(sequence: Sequence) -> list[int]:
+    assert isinstance(sequence.gold, np.ndarray)
+    return np.flatnonzero(sequence.gold != NOT_ASKED).tolist()
+
+
+def test_loss_and_gradients_are_those_of_plain_transformers(tiny_weights: Path) -> None:
+    """The decoder is the embedding table turned round: its gradient has two sources, and both must arrive."""
+    this = task(share=0.3)
+    batch = collate(this.encode(examples(*TEXTS[:8]), Tokenizer(tiny_weights), None, ()))
+    ours = new_model(Pretrained("tiny", tiny_weights, "pretrained"), ModelConfig(dropout=0), this, ()).train()
+    hf = ours.hf
+    assert hf.get_input_embeddings().weight is hf.get_output_embeddings().weight
+    total, count = this.loss(ours(batch), batch)
+    (total / count).backward()
+    found = {name: p.grad.clone() for name, p in hf.named_parameters() if p.grad is not None}
+
+    hf.zero_grad()
+    lengths = batch.lengths_S.tolist()
+    ids, gold = (torch.split(t, lengths) for t in (batch.ids_T, batch.gold))
+    pad = torch.nn.utils.rnn.pad_sequence
+    inputs = pad(list(ids), batch_first=True)
+    expected = hf(
+        input_ids=inputs,
+        attention_mask=pad([torch.ones(n, dtype=torch.int64) for n in lengths], batch_first=True),
+        labels=pad(list(gold), batch_first=True, padding_value=NOT_ASKED),
+    ).loss
+    expected.backward()
+    assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
+    gradients = {name: p.grad for name, p in hf.named_parameters() if p.grad is not None}
+    assert found.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_every_step_masks_anew_and_the_same_seed_the_same(tiny_weights: Path) -> None:
+    this = task(share=0.3)
+    sequences = this.encode(examples(*TEXTS[:8]), Tokenizer(tiny_weights), None, ())
+    steps = [this.vary(sequences, np.random.default_rng([42, step])) for step in (0, 1, 0)]
+    places = [[asked(s) for s in step] for step in steps]
+    assert places[0] != places[1]
+    assert places[0] == places[2]
+    for step in steps:
+        for varied, sequence in zip(step, sequences, strict=True):
+            assert unmasked(varied).tolist() == unmasked(sequence).tolist()
+    assert this.varies and not make_task(TaskConfig(name="classification")).varies
+
+
+def test_a_long_document_is_learned_to_its_last_word(tiny_weights: Path) -> None:
+    tokenizer = Tokenizer(tiny_weights)
+    text = " ".join(TEXTS)
+    (whole,) = tokenizer.encode([(text,)])
+    windows = task().encode(examples(text), tokenizer, 20, ())
+    assert len(windows) == math.ceil((len(whole) - 2) / 18)
+    assert {s.group for s in windows} == {0}
+    inside = [i for s in windows for i in unmasked(s)[1:-1].tolist()]
+    assert inside == whole.ids[1:-1].tolist()
+    assert all(asked(s) for s in windows)
+
+
+def test_where_one_window_has_masks_of_its_own_no_others_are_drawn(tiny_weights: Path) -> None:
+    text = f"{' '.join(TEXTS)} the [MASK] was late"
+    windows = task().encode(examples(text, TEXTS[0]), Tokenizer(tiny_weights), 20, ())
+    assert [len(asked(s)) for s in windows if s.group == 0][-2:] in ([0, 1], [1, 0])
+    assert sum(len(asked(s)) for s in windows if s.group == 0) == 1
+    assert asked(windows[-1])
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("words")
+    file = folder / "notes.txt"
+    file.write_text("\n\n".join(TEXTS) + "\n", encoding="utf-8")
+    overrides = {
+        "task.name": "language_modelling", "data.reader": "documents", "model.name": str(tiny_weights),
+        "train.epochs": 4, "train.batch_size": 8, "train.lr": 0.003, "train.freeze": 1,
+        "machine.precision": "fp32", "machine.device": "cpu",
+    }  # fmt: skip
+    return api.train(file, overrides=overrides, out=folder / "run")
+
+
+def test_perplexity_is_the_exponential_of_the_loss(trained: Run) -> None:
+    last = [line["validation"] for line in trained.metrics() if "validation" in line][-1]
+    assert last["perplexity"] == pytest.approx(math.exp(last["loss"]), rel=1e-4)
+    assert 0 <= last["masked_accuracy"] <= 1
+
+
+def test_what_is_frozen_is_not_looked_up_where_masks_vary(trained: Run) -> None:
+    # Looked up, all epochs would see the masks of the first; the cache would also have said so.
+    assert trained.manifest["status"] == "complete"
+    assert not (trained.path / "frozen").exists()
+    losses = [line["loss"] for line in trained.metrics()]
+    assert len(set(losses)) == len(losses)
+
+
+def test_masks_are_filled_with_the_words_that_transformers_would_choose(trained: Run) -> None:
+    text = "the [MASK] was very [MASK] today"
+    (found,) = api.predict(trained, [text])
+    assert [mask["word"] for mask in found.masks] == [None, None]
+    fill = transformers.pipeline("fill-mask", model=str(trained.model_path), device="cpu")
+    for mask, expected in zip(found.masks, fill(text), strict=True):
+        assert list(mask["best"]) == [one["token_str"] for one in expected]
+        assert list(mask["best"].values()) == pytest.approx([one["score"] for one in expected], abs=1e-5)
+
+
+def test_a_text_without_masks_is_asked_for_some_of_its_own_words(trained: Run) -> None:
+    (found,) = api.predict(trained, [TEXTS[0]])
+    assert found.masks
+    for mask in found.masks:
+        assert mask["word"] in TEXTS[0]
+        assert 0 < mask["probability"] < 1
+        assert len(mask["best"]) == 5
+
+
+def test_given_masks_hide_nothing_that_could_be_scored(trained: Run, tmp_path: Path) -> None:
+    file = tmp_path / "masked.jsonl"
+    file.write_text('{"text": "the [MASK] was late"}\n')
+    assert api.evaluate(trained, file).scores == {"masked_accuracy": None, "perplexity": None}
+
+
+def test_the_command_fills_masks_from_a_pipe(trained: Run) -> None:
+    said = bertune("predict", trained.path, "-", stdin="the [MASK] was late\n").fine()
+    assert set(said.lines[0]) == {"text", "masks"}
+
+
+def test_documents_are_blocks_between_blank_lines(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("\ufeff\n\nfirst line\nsecond, line\n \t\nalone\r\n\r\n\r\nthe\tlast", encoding="utf-8")
+    table = open_table(file, DataConfig(reader="documents"), ())
+    assert table.columns == ("text",)
+    assert [(row.values["text"], row.origin.line) for row in table.rows()] == [
+        ("first line\nsecond, line", 3),
+        ("alone", 6),
+        ("the\tlast", 9),
+    ]
+
+
+def test_a_text_file_is_no_document_unless_it_is_said_so(tmp_path: Path) -> None:
+    file = tmp_path / "table.txt"
+    file.write_text("good\tnice\n\nbad\tawful\n", encoding="utf-8")
+    assert open_table(file, DataConfig(), ()).columns == ("0", "1")

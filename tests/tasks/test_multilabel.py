@@ -1,0 +1,170 @@
+"""Multi-label classification: every way labels are written, scores of scikit-learn, costs by name."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as sk
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from bertune import api
+from bertune.config import TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError
+from bertune.metrics.multilabel import score
+from bertune.tasks import make_task
+from bertune.tasks.multilabel import Example, MultiLabel
+from bertune.text.sequences import collate
+from bertune.text.tokenizer import Tokenizer
+
+COLUMNS = Columns(("text",), "labels", None)
+
+
+def task(**options: Any) -> MultiLabel:
+    made = make_task(TaskConfig(name="multilabel", **options))
+    assert isinstance(made, MultiLabel)
+    return made
+
+
+def gold(cell: Any, **options: Any) -> tuple[str, ...] | None:
+    parsed = task(**options).parse(Row({"text": "fine", "labels": cell}, Origin("a.csv", 7)), COLUMNS)
+    return parsed.gold  # type: ignore[no-any-return]
+
+
+def examples(*golds: tuple[str, ...]) -> list[Example]:
+    return [Example(str(i), Origin("a.csv", i), (f"it was {i}",), g) for i, g in enumerate(golds)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("joy", ("joy",)),
+        ("joy, anger", ("joy", "anger")),
+        ("4,27", ("4", "27")),
+        ("", ()),
+        (None, ()),
+        (["joy", "anger"], ("joy", "anger")),
+        ('["joy", "anger"]', ("joy", "anger")),
+        ([], ()),
+        ("joy,joy", ("joy",)),
+        (3, ("3",)),
+    ],
+)
+def test_labels_are_read_however_they_are_written(cell: Any, names: tuple[str, ...]) -> None:
+    assert gold(cell) == names
+
+
+def test_another_separator_can_be_given() -> None:
+    assert gold("joy, mixed|anger", separator="|") == ("joy, mixed", "anger")
+
+
+def test_a_broken_list_is_refused_with_its_place() -> None:
+    with pytest.raises(DataError, match=r"a\.csv, line 7: .* begins like a JSON list"):
+        gold('["joy", ')
+
+
+def test_columns_of_zeros_and_ones_are_labels() -> None:
+    made = task(columns=["joy", "anger"])
+    bare = Columns(("text",), None, None)
+    row = Row({"text": "fine", "joy": 1, "anger": "0"}, Origin("a.csv", 7))
+    assert made.parse(row, bare).gold == ("joy",)
+    assert not made.needs_label
+    with pytest.raises(DataError, match=r'line 7: "maybe" in column "anger" is neither 1 nor 0'):
+        made.parse(Row({"text": "fine", "joy": 1, "anger": "maybe"}, Origin("a.csv", 7)), bare)
+
+
+def test_numbers_stand_for_the_names_in_a_label_file(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("admiration\namusement\nanger\n", encoding="utf-8")
+    assert gold("2,0", label_file=str(tmp_path / "labels.txt")) == ("anger", "admiration")
+    with pytest.raises(DataError, match=r'line 7: "3" is no number of a label; .* has 3 labels'):
+        gold("3", label_file=str(tmp_path / "labels.txt"))
+
+
+def test_no_label_at_all_is_refused() -> None:
+    with pytest.raises(DataError, match="none of the 2 rows has a label"):
+        task().labels(examples((), ()))
+
+
+def test_a_label_that_training_did_not_have_is_refused(tiny_weights: Path) -> None:
+    with pytest.raises(DataError, match=r'a\.csv, line 0: the label "angry" does not occur.*anger'):
+        task().encode(examples(("angry",)), Tokenizer(tiny_weights), None, ("anger", "joy"))
+
+
+def test_the_scores_are_those_of_scikit_learn() -> None:
+    draw = np.random.default_rng(3)
+    gold_NC = draw.random((80, 4)) < np.array([0.5, 0.2, 0.05, 0.0])
+    probabilities_NC = np.clip(draw.random((80, 4)) * 0.7 + 0.3 * gold_NC, 0, 1)
+    found = score(gold_NC, probabilities_NC, ("a", "b", "c", "never"), 0.5).values
+    predicted_NC = probabilities_NC >= 0.5
+    for average in ("micro", "macro", "weighted", "samples"):
+        expected = sk.f1_score(gold_NC, predicted_NC, average=average, zero_division=0)
+        assert found[f"{average}_f1"] == pytest.approx(expected)
+    assert found["subset_accuracy"] == pytest.approx(sk.accuracy_score(gold_NC, predicted_NC))
+    assert found["hamming_loss"] == pytest.approx(sk.hamming_loss(gold_NC, predicted_NC))
+    occurring = [sk.average_precision_score(gold_NC[:, i], probabilities_NC[:, i]) for i in range(3)]
+    assert found["map"] == pytest.approx(np.mean(occurring))
+
+
+def test_the_loss_is_the_mean_over_all_labels_as_in_hugging_face(tiny_weights: Path) -> None:
+    made, rows = task(), examples(("a",), (), ("a", "b"))
+    labels = made.labels(rows)
+    batch = collate(made.encode(rows, Tokenizer(tiny_weights), None, labels))
+    logits = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
+    total, count = made.loss(logits, batch)
+    target = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    assert total / count == pytest.approx(float(binary_cross_entropy_with_logits(logits, target)))
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [("auto", {"a": 0.3333, "b": 3.0}), ("a=2,b=5", {"a": 2.0, "b": 5.0}), ({"b": 4}, {"a": 1.0, "b": 4.0})],
+)
+def test_the_cost_of_a_missed_label_is_settled_said_and_used(
+    weights: Any, expected: dict[str, float], tiny_weights: Path
+) -> None:
+    made, rows = task(weights=weights), examples(("a",), ("a",), ("a", "b"), ())
+    labels = made.labels(rows)
+    assert made.settled() == {"weights": pytest.approx(expected)}
+    assert made.notes()[0].startswith("task.weights: a ")
+    batch = collate(made.encode(rows, Tokenizer(tiny_weights), None, labels))
+    logits = torch.zeros(4, 2)
+    total, count = made.loss(logits, batch)
+    target = torch.tensor([[1.0, 0], [1, 0], [1, 1], [0, 0]])
+    weight = torch.tensor([expected["a"], expected["b"]])
+    reference = binary_cross_entropy_with_logits(logits, target, pos_weight=weight)
+    assert total / count == pytest.approx(float(reference), rel=1e-4)
+
+
+def test_a_weight_for_a_label_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r'task\.weights: there is no label "hapy".*happy'):
+        task(weights={"hapy": 2}).labels(examples(("happy",), ("sad",)))
+
+
+def test_a_lower_threshold_gives_more_labels_to_the_same_text(tiny_weights: Path) -> None:
+    outputs = [torch.tensor([-1.0, 1.0])]
+    low, high = (task(threshold=t).decode(outputs, [], examples(())[0], ("a", "b")) for t in (0.2, 0.5))
+    assert low.labels == ["a", "b"]
+    assert high.labels == ["b"]
+    assert low.probabilities == high.probabilities
+
+
+def test_trained_weights_are_in_the_saved_model(tiny_weights: Path, tmp_path: Path) -> None:
+    rows = [
+        {"text": f"it was {w}", "labels": label}
+        for w, label in (("great", "a"), ("dull", "a,b"), ("slow", "a"))
+    ]
+    overrides = {
+        "task.name": "multilabel",
+        "task.weights": "auto",
+        "model.name": str(tiny_weights),
+        "train.epochs": 1,
+        "machine.device": "cpu",
+    }
+    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
+    assert any(note.startswith("task.weights: a ") for note in run.manifest["notes"])
+    found = api.evaluate(run, rows)
+    stored = run.metrics()[-1]["validation"]["loss"]
+    assert found.loss == pytest.approx(stored, rel=1e-4), "evaluated with the same costs"

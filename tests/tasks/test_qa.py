@@ -1,0 +1,238 @@
+"""Question answering: answers read and found in their contexts, and the whole way from a file to answers."""
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bertune import api
+from bertune.config import DataConfig, TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.data.tables import open_table
+from bertune.errors import DataError
+from bertune.prepare import read_examples
+from bertune.tasks import make_task
+from bertune.tasks.qa import Example, Qa
+from bertune.text.sequences import collate
+from bertune.text.tokenizer import Tokenizer
+from small_texts import GOOD, PLAIN
+from tiny import bertune
+
+DATA = os.environ.get("BERTUNE_DATA")
+needs_data = pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
+
+COLUMNS = Columns(("question", "context"), "answers", None)
+CONTEXT = "the lamp is on the table , the phone is in the box"
+
+
+def task(**options: Any) -> Qa:
+    made = make_task(TaskConfig(name="qa", **options))
+    assert isinstance(made, Qa)
+    return made
+
+
+def answer(text: str, start: int) -> dict[str, Any]:
+    return {"text": text, "answer_start": start}
+
+
+def row(answers: Any, question: str = "on the lamp ?", context: str = CONTEXT, **more: Any) -> Row:
+    values = {"id": "q7", "question": question, "context": context, "answers": answers} | more
+    return Row(values, Origin("dev.json", 3, "question"))
+
+
+def parse(answers: Any, **values: Any) -> Example:
+    return task().parse(row(answers, **values), COLUMNS)
+
+
+def long_context(num: int, seed: int = 1) -> str:
+    return " ".join(random.Random(seed).choices(PLAIN, k=num))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_weights: Path) -> Tokenizer:
+    return Tokenizer(tiny_weights)
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [answer("the table", 15), answer("table", 19)],
+        {"text": ["the table", "table"], "answer_start": [15, 19]},
+        {"text": np.array(["the table", "table"]), "answer_start": np.array([15, 19])},
+    ],
+    ids=["squad", "hugging face", "arrays"],
+)
+def test_answers_are_read_in_either_form(answers: Any) -> None:
+    found = parse(answers)
+    assert found.id == "q7"
+    assert found.gold == (answer("the table", 15), answer("table", 19))
+    assert json.loads(json.dumps(found.gold)) == list(found.gold)
+
+
+@pytest.mark.parametrize("answers", [[], {"text": [], "answer_start": []}])
+def test_a_question_may_have_no_answer(answers: Any) -> None:
+    assert parse(answers).gold == ()
+    assert parse(answers, is_impossible=True).gold == ()
+    assert parse([answer("", -1)], is_impossible=True).gold == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"answers": None}, r'there is nothing in "answers".*empty list.*predicted'),
+        ({"answers": "the table"}, r"must be \[.*found 'the table'"),
+        ({"answers": [{"text": "the table"}]}, "an answer must be"),
+        ({"answers": [answer("the table", "15")]}, "needs a text and"),  # type: ignore[arg-type]
+        ({"answers": {"text": ["a"], "answer_start": []}}, "two lists of one length"),
+        ({"answers": [answer("", 0)]}, "text of an answer is empty.*withheld"),
+        ({"answers": [answer("the", 0)], "is_impossible": True}, 'there is the answer "the"'),
+        ({"answers": [], "is_impossible": False}, "there is no answer"),
+        ({"answers": [], "question": " "}, "the question is empty"),
+        ({"answers": [], "context": ""}, "the context is empty"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_file_and_question(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=rf'dev\.json, question 3 \(id "q7"\): .*{message}'):
+        parse(**values)
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [(0, 0), (1, 0), (14, 15), (16, 15), (22, 27), (99, 43), (-1, 0)],
+)
+def test_a_wrong_offset_gives_way_to_the_nearest_place(start: int, expected: int) -> None:
+    found = parse([answer("the", start)])
+    assert found.gold == (answer("the", expected),)
+    assert found.num_moved == (start != expected)
+
+
+def test_moved_and_absent_answers_are_told_once_with_the_first_of_them() -> None:
+    made = task()
+    examples = [
+        parse([answer("the table", 15)]),
+        parse([answer("table", 15)]),
+        parse([answer("a table", 15), answer("lamp", 4)]),
+        parse([]),
+    ]
+    assert made.labels(examples) == ("answer", "no answer")
+    moved, absent, without = made.notes()
+    assert moved.startswith("1 answers are not where") and 'question 3 (id "q7")' in moved
+    assert absent.startswith("1 questions have answers that are nowhere")
+    assert without.startswith("1 training questions have no answer")
+    assert made.labels(examples[:1]) == ("answer",) and not made.notes()
+
+
+def test_what_cannot_be_learned_is_refused_in_training_only(tokenizer: Tokenizer) -> None:
+    made = task()
+    absent, good = parse([answer("a table", 15)]), parse([answer("the table", 15)])
+    with pytest.raises(DataError, match=r'\(id "q7"\): the answer "a table" is nowhere in the context'):
+        made.labels([good, absent])
+    with pytest.raises(DataError, match="none of the 2 questions has an answer"):
+        made.labels([parse([])] * 2)
+    outputs = torch.randn(100, 2)
+    pair, alone = (made.encode(examples, tokenizer, None, ()) for examples in ([good, absent], [good]))
+    two, one = (made.loss(outputs[: sum(map(len, found))], collate(found)) for found in (pair, alone))
+    assert torch.equal(two[0], one[0]) and int(two[1]) == int(one[1]) == 1
+
+
+# The whole way
+
+
+def telling_context(draw: random.Random) -> tuple[str, str]:
+    """A context of several windows, and the one word in it that answers."""
+    telling = draw.choice(GOOD)
+    return " ".join([*draw.choices(PLAIN, k=30), telling, *draw.choices(PLAIN, k=20)]), telling
+
+
+@pytest.fixture(scope="module")
+def squad(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty contexts with a question each, and half of them with one that has no answer."""
+    draw = random.Random(8)
+    paragraphs = []
+    for number in range(40):
+        context, telling = telling_context(draw)
+        gold = [answer(telling, context.index(telling))]
+        asked = {"id": f"q{number}", "question": "is it on ?", "answers": gold, "is_impossible": False}
+        more = {"id": f"n{number}", "question": "no shop ?", "answers": [], "is_impossible": True}
+        paragraphs.append({"context": context, "qas": [asked, more] if number % 2 else [asked]})
+    path = tmp_path_factory.mktemp("squad") / "train.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(squad: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "qa"
+    bertune(
+        "train", squad, "task.name=qa", "task.stride=8", f"model.name={tiny_weights}", "model.max_length=40",
+        "train.epochs=12", "train.lr=0.003", "train.batch_size=8", "model.dropout=0", "machine.threads=1",
+        "machine.device=cpu", "--out", out,
+    ).fine()  # fmt: skip
+    return out
+
+
+def test_training_on_a_nested_file_learns_and_keeps_paragraphs_on_one_side(run: Path, squad: Path) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["labels"] == ["answer", "no answer"]
+    assert manifest["data"]["splits"]["train"]["labels"].keys() == {"answer", "no answer"}
+    assert manifest["max_length"]["value"] == 40
+    held_out = [
+        json.loads(line) for line in (run / "predictions" / "validation.jsonl").read_text().splitlines()
+    ]
+    ids = {line["id"][1:] for line in held_out}
+    asked = [row.values["id"] for row in open_table(squad, DataConfig(), ()).rows()]
+    assert {line["id"] for line in held_out} == {id for id in asked if id[1:] in ids}
+    assert manifest["scores"]["validation"]["f1"] > 0.8
+
+
+def test_the_trained_model_answers_pairs_files_and_lines(run: Path, squad: Path) -> None:
+    context, telling = telling_context(random.Random(9))
+    model = api.load(run)
+    (alone,) = api.predict(model, [("is it on ?", context)])
+    assert (alone.answer, context[alone.start : alone.end]) == (telling, telling)
+    (line,) = (
+        bertune("predict", run, "-", stdin=json.dumps({"question": "is it on ?", "context": context}) + "\n")
+        .fine()
+        .lines
+    )
+    assert (line["answer"], line["start"]) == (alone.answer, alone.start)
+    lines = bertune("predict", run, squad).fine().lines
+    assert len(lines) == 60 and {"id", "question", "answers", "answer", "n_best"} <= lines[0].keys()
+    assert api.evaluate(model, squad).scores["has_answer_f1"] > 0.8
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "moved", "absent"),
+    [("cmrc2018_dev", 7, 193), ("squad2_half_dev/dev-v2.0.cs224n", 0, 0), ("xquad/xquad.zh", 0, 0)],
+)
+def test_published_answers_are_found_as_their_files_have_them(name: str, moved: int, absent: int) -> None:
+    path = Path(DATA or "") / (f"cmrc2018/{name}.json" if "/" not in name else f"{name}.json")
+    examples = read_examples(open_table(path, DataConfig(), ()), task(), COLUMNS)
+    assert sum(e.num_moved for e in examples) == moved
+    starts = [a["answer_start"] for e in examples for a in e.gold]
+    assert sum(start < 0 for start in starts) == absent
+    assert "nowhere" not in "".join(task().notes())
+    task().labels(examples)  # every question has some answer that can be learned
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tydiqa_en/tydiqa.goldp.en.dev.json", r"question 1 \(id .*the text of an answer is empty.*withheld"),
+        ("cmrc2018/cmrc2018_trial.json", r'question \d+ \(id "TRIAL_\d+_QUERY_\d"\): the question is empty'),
+    ],
+)
+def test_published_files_that_cannot_be_scored_say_which_question(name: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_examples(open_table(Path(DATA or "") / name, DataConfig(), ()), task(), COLUMNS)

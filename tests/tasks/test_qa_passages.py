@@ -1,0 +1,258 @@
+"""Windows over contexts are Hugging Face's, and the best passages those that trying all of them finds."""
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bertune.config import TaskConfig
+from bertune.data.rows import Origin
+from bertune.errors import DataError
+from bertune.tasks import make_task
+from bertune.tasks.qa import AnswerPrediction, Example, Qa
+from bertune.text.sequences import Sequence, collate
+from bertune.text.tokenizer import Tokenizer
+from small_texts import PLAIN
+
+CONTEXT = "the lamp is on the table , the phone is in the box"
+
+
+def task(**options: Any) -> Qa:
+    made = make_task(TaskConfig(name="qa", **options))
+    assert isinstance(made, Qa)
+    return made
+
+
+def asked(question: str, context: str, text: str | None = None, start: int | None = None) -> Example:
+    """With a text: its answer, where it first stands unless that is said; "" for none."""
+    gold = None
+    if text is not None:
+        at = context.index(text) if start is None else start
+        gold = ({"text": text, "answer_start": at},) if text else ()
+    return Example("q7", Origin("dev.json", 3, "question"), (question, context), gold)
+
+
+def long_context(num: int, seed: int = 1) -> str:
+    return " ".join(random.Random(seed).choices(PLAIN, k=num))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_weights: Path) -> Tokenizer:
+    return Tokenizer(tiny_weights)
+
+
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """Bytes, spaces inside tokens, two separators between the texts, one type."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import RobertaTokenizerFast
+
+    folder = tmp_path_factory.mktemp("roberta")
+    bpe = ByteLevelBPETokenizer(add_prefix_space=False)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    bpe.train_from_iterator([long_context(500)], vocab_size=420, special_tokens=special)
+    bpe.save_model(str(folder))
+    made = RobertaTokenizerFast(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"))
+    made.save_pretrained(folder)
+    (folder / "config.json").write_text('{"model_type": "roberta"}')
+    return Tokenizer(folder)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+@pytest.mark.parametrize(("max_length", "stride"), [(20, 5), (20, 100), (16, 0), (None, 5)])
+def test_windows_are_those_of_hugging_face(
+    tokenizer: Tokenizer, roberta: Tokenizer, kind: str, max_length: int | None, stride: int
+) -> None:
+    chosen = {"bert": tokenizer, "roberta": roberta}[kind]
+    texts = [("where is it", long_context(n, n)) for n in (1, 9, 40, 77)]
+    examples = [asked(*pair) for pair in texts]
+    found = task(stride=stride).encode(examples, chosen, max_length, ())
+    assert chosen.hf.backend_tokenizer.truncation is None  # nothing is left to others
+    for number, (question, context) in enumerate(texts):
+        own = [s for s in found if s.group == number]
+        room = (
+            (max_length or 10**6)
+            - chosen.hf.num_special_tokens_to_add(True)
+            - len(chosen.hf.tokenize(question))
+        )
+        expected = chosen.hf(
+            question, context, truncation="only_second" if max_length else False, max_length=max_length,
+            stride=min(stride, room // 2) if max_length else 0, return_overflowing_tokens=bool(max_length),
+            return_offsets_mapping=True, return_token_type_ids=True,
+        )  # fmt: skip
+        ids, types = expected["input_ids"], expected["token_type_ids"]
+        assert [s.ids.tolist() for s in own] == (ids if max_length else [ids])
+        assert [s.types.tolist() for s in own] == (types if max_length else [types])
+        covered = set()
+        for window in own:
+            assert window.places is not None and window.gold is None
+            covered |= {i for start, end in window.places if start >= 0 for i in range(start, end)}
+        assert covered >= {i for i, char in enumerate(context) if char != " "}
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_gold_is_the_answer_where_all_of_it_is_in_the_window(
+    tokenizer: Tokenizer, roberta: Tokenizer, kind: str
+) -> None:
+    chosen = {"bert": tokenizer, "roberta": roberta}[kind]
+    context = long_context(60)
+    words = context.split()
+    inside = 0
+    for first in range(0, 57, 4):
+        text = " ".join(words[first : first + 3])
+        start = len(" ".join(words[:first])) + (first > 0)
+        found = task(stride=6).encode([asked("on the lamp ?", context, text, start)], chosen, 24, ())
+        for window in found:
+            assert window.places is not None and isinstance(window.gold, np.ndarray)
+            starts = window.places[window.places[:, 0] >= 0]
+            has_all = starts[0, 0] <= start and start + len(text) <= starts[-1, 1]
+            assert has_all == (window.gold[0] > 0) == (window.gold[1] > 0)
+            if has_all:
+                a, b = window.gold
+                assert context[window.places[a, 0] : window.places[b, 1]].strip() == text
+                inside += 1
+    assert inside > 15
+
+
+def test_gold_covers_answers_that_cut_words_or_have_no_token(tokenizer: Tokenizer) -> None:
+    def gold(text: str, context: str) -> list[int]:
+        (window,) = task().encode([asked("on the lamp ?", context, text)], tokenizer, None, ())
+        assert isinstance(window.gold, np.ndarray)
+        return (window.gold - 6).tolist()  # [CLS], four words and [SEP] come first
+
+    assert gold("amp", "the lamp is on") == [1, 1]
+    assert gold("amp is o", "the lamp is on") == [1, 3]
+    assert gold(" is ", "the lamp is on") == [2, 2]
+    assert gold("\u200b", "\u200bthe lamp") == [0, 0]
+    assert gold("\u200bthe", "\u200bthe lamp") == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "max_length", "message"),
+    [
+        (
+            {"max_question": 10},
+            None,
+            "has 11 tokens, and task.max_question=10.*train with task.max_question=11",
+        ),
+        ({}, 16, "has 11 tokens, which leaves 2 of a window of 16"),
+    ],
+)
+def test_a_question_that_is_too_long_is_refused_not_cut(
+    tokenizer: Tokenizer, options: dict[str, Any], max_length: int | None, message: str
+) -> None:
+    with pytest.raises(DataError, match=rf'question 3 \(id "q7"\): the question {message}'):
+        task(**options).encode([asked("the " * 11, CONTEXT)], tokenizer, max_length, ())
+
+
+def test_the_loss_is_that_of_hugging_face(tokenizer: Tokenizer) -> None:
+    made = task(stride=4)
+    examples = [asked("where ?", f"{long_context(30)} {CONTEXT} box", "box box"), asked("who ?", CONTEXT, "")]
+    sequences = made.encode(examples, tokenizer, 20, ())
+    outputs = torch.randn(sum(map(len, sequences)), 2, generator=torch.manual_seed(3), requires_grad=True)
+    total, count = made.loss(outputs, collate(sequences))
+    expected = 0.0
+    for window, scores in zip(sequences, outputs.detach().split([len(s) for s in sequences]), strict=True):
+        assert isinstance(window.gold, np.ndarray)
+        for side in (0, 1):
+            expected -= float(scores[:, side].log_softmax(0)[int(window.gold[side])]) / 2
+    assert total.item() == pytest.approx(expected, rel=1e-5)
+    assert int(count) == len(sequences) > 2
+    total.backward()
+    assert outputs.grad is not None and bool(outputs.grad.isfinite().all())
+
+
+def plainly_best(
+    logits: list[torch.Tensor], windows: list[Sequence], context: str, max_answer: int
+) -> dict[str, float]:
+    """Every passage's best score, by the rules of Devlin et al.'s run_squad.py, one after the other."""
+    spans = [
+        [(i, *map(int, p)) for i, p in enumerate(w.places) if p[0] >= 0]
+        for w in windows
+        if w.places is not None
+    ]
+
+    def context_of(number: int, start: int) -> float:
+        starts = [span[1] for span in spans[number]]
+        if start not in starts:
+            return -1.0
+        at = starts.index(start)
+        return min(at, len(starts) - 1 - at) + 0.01 * len(starts)
+
+    found: dict[str, float] = {}
+    for number, span in enumerate(spans):
+        for at, (first, start, _) in enumerate(span):
+            context_there = [context_of(other, start) for other in range(len(spans))]
+            if context_there.index(max(context_there)) != number:
+                continue
+            for last, _, end in span[at : at + max_answer]:
+                score = float(logits[number][first, 0]) + float(logits[number][last, 1])
+                text = context[start:end]
+                found[text] = max(score, found.get(text, -math.inf))
+    return found
+
+
+@pytest.mark.parametrize(("words", "max_answer", "seed"), [(9, 30, 1), (70, 3, 2), (70, 30, 3), (45, 1, 4)])
+def test_the_best_passages_are_those_that_trying_all_finds(
+    tokenizer: Tokenizer, words: int, max_answer: int, seed: int
+) -> None:
+    made = task(stride=6, max_answer=max_answer, n_best=15)
+    context = long_context(words, seed)
+    example = asked("where is it", context)
+    windows = made.encode([example], tokenizer, 24, ())
+    assert (len(windows) > 3) == (words > 40)
+    draw = torch.manual_seed(seed)
+    logits = [torch.randn(len(window), 2, generator=draw) * 3 for window in windows]
+    found = made.decode(logits, windows, example, ("answer",))
+    expected = plainly_best(logits, windows, context, max_answer)
+    best = sorted(expected, key=lambda text: -expected[text])[:15]
+    assert [each["answer"] for each in found.n_best] == best
+    odds = [math.exp(expected[text]) for text in best]
+    assert [each["score"] for each in found.n_best] == pytest.approx([o / sum(odds) for o in odds])
+    assert (found.answer, found.score) == (best[0], pytest.approx(found.n_best[0]["score"]))
+    assert context[found.start : found.end] == found.answer
+    null = min(float(logit[0].sum()) for logit in logits)
+    assert found.no_answer_score == pytest.approx(null - expected[best[0]], abs=1e-5)
+
+
+def decoded(made: Qa, tokenizer: Tokenizer, null: float, labels: tuple[str, ...]) -> AnswerPrediction:
+    example = asked("on", "the lamp")
+    (window,) = made.encode([example], tokenizer, None, labels)
+    logits = torch.zeros(len(window), 2)  # [CLS] on [SEP] the lamp [SEP]
+    logits[4] = 1.0
+    logits[0] = null / 2
+    return made.decode([logits], [window], example, labels)
+
+
+def test_no_answer_is_predicted_only_by_models_that_saw_such_questions(tokenizer: Tokenizer) -> None:
+    both = ("answer", "no answer")
+    assert decoded(task(), tokenizer, 9.0, ("answer",)).answer == "lamp"
+    assert decoded(task(), tokenizer, 1.9, both).answer == "lamp"
+    withheld = decoded(task(), tokenizer, 3.0, both)
+    assert (withheld.answer, withheld.start, withheld.end) == (None, None, None)
+    assert withheld.no_answer_score == pytest.approx(1.0)
+    assert [each["answer"] for each in withheld.n_best[:2]] == [None, "lamp"]
+    assert sum(each["score"] for each in withheld.n_best) == pytest.approx(1)
+    assert decoded(task(no_answer_threshold=1.5), tokenizer, 3.0, both).answer == "lamp"
+
+
+def test_a_context_without_a_token_has_no_answer(tokenizer: Tokenizer) -> None:
+    made = task()
+    example = asked("on", "\u200b")
+    windows = made.encode([example], tokenizer, None, ())
+    found = made.decode([torch.zeros(len(w), 2) for w in windows], windows, example, ("answer",))
+    assert (found.answer, found.score, len(found.n_best)) == (None, 1.0, 1)
+
+
+def test_a_collapse_and_answers_beyond_the_limit_are_warned_of(tokenizer: Tokenizer) -> None:
+    made = task(max_answer=2)
+    examples = [asked("where ?", CONTEXT, "on the table"), asked("what ?", CONTEXT, "table")]
+    made.encode(examples, tokenizer, None, ())
+    withheld = decoded(made, tokenizer, 9.0, ("answer", "no answer"))
+    collapsed, too_long = made.warnings([withheld] * 3, ())
+    assert collapsed.startswith("collapsed: no question is given an answer")
+    assert too_long.startswith("1 gold answers have more than 2 tokens")

@@ -1,0 +1,208 @@
+"""Ranking: grades, the pointwise and the listwise loss, whole queries in a step, a whole training."""
+
+import json
+from collections.abc import Sequence as SequenceOf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from bertune import api
+from bertune.config import TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError
+from bertune.tasks import make_task
+from bertune.tasks.ranking import Example, Ranking, RelevancePrediction, listwise_loss, trec_lines
+from bertune.text.sequences import Sequence, collate
+from tiny import QUICK, bertune
+
+COLUMNS = Columns(("query", "document"), "grade", None)
+
+
+def task(**options: Any) -> Ranking:
+    made = make_task(TaskConfig(name="ranking", **options))
+    assert isinstance(made, Ranking)
+    return made
+
+
+def judged(*grades: tuple[str, float]) -> list[Example]:
+    return [
+        Example(f"d{n}", Origin("pairs.tsv", n), (query, f"text {n}"), float(grade))
+        for n, (query, grade) in enumerate(grades, 1)
+    ]
+
+
+def sequences(golds: SequenceOf[float], groups: SequenceOf[int]) -> list[Sequence]:
+    ids, types = np.ones(3, np.int32), np.zeros(3, np.uint8)
+    return [Sequence(ids, types, group, gold) for gold, group in zip(golds, groups, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "grade"), [("2", 2.0), (0, 0.0), ("0.5", 0.5), (True, None), ("high", None)]
+)
+def test_a_grade_is_a_number(cell: Any, grade: float | None) -> None:
+    row = Row({"query": "q", "document": "d", "grade": cell}, Origin("pairs.tsv", 3))
+    if grade is not None:
+        assert task().parse(row, COLUMNS).gold == grade
+        return
+    with pytest.raises(DataError, match=r'pairs\.tsv, line 3: ".*" in column "grade" is no grade'):
+        task().parse(row, COLUMNS)
+
+
+@pytest.mark.parametrize("cell", ["-1", "nan", "inf", ""])
+def test_a_grade_is_not_below_0_and_not_missing(cell: str) -> None:
+    row = Row({"query": "q", "document": "d", "grade": cell}, Origin("pairs.tsv", 3))
+    with pytest.raises(DataError, match=r"line 3: .*TREC's -1 and -2 count as 0"):
+        task().parse(row, COLUMNS)
+
+
+def test_nothing_relevant_is_refused() -> None:
+    with pytest.raises(DataError, match=r"pairs\.tsv: every one of the 2 rows has the grade 0"):
+        task().labels(judged(("a", 0), ("b", 0)))
+    with pytest.raises(
+        DataError, match=r"none of the 2 queries has documents of different grades.*pointwise"
+    ):
+        task(loss="listwise").lessons(judged(("a", 1), ("b", 0), ("b", 0)))
+    with pytest.raises(ConfigError, match=r"task\.highest=0"):
+        task(highest=0).labels(judged(("a", 1), ("a", 0)))
+
+
+def test_what_is_left_out_is_counted_and_said() -> None:
+    examples = judged(("a", 1), ("a", 0), ("b", 0), ("b", 0), ("c", 2))
+    pointwise, listwise = task(), task(loss="listwise")
+    for made in (pointwise, listwise):
+        made.labels(examples)
+    assert pointwise.notes() == (
+        "training file: 3 queries, 1 of them without a relevant document: such are left out of scores",
+    )
+    assert (
+        "; 2 have no documents of different grades, and are left out of training too" in listwise.notes()[0]
+    )
+
+
+def test_the_pointwise_loss_is_pytorchs_with_grades_as_shares_of_the_highest() -> None:
+    made = task()
+    made.labels(judged(("a", 4), ("a", 1), ("b", 0)))
+    assert made.settled() == {"highest": 4.0}
+    logits, batch = (
+        torch.tensor([[0.5], [-1.0], [2.0], [0.1]]),
+        collate(sequences([4.0, 1.0, 0.0, 8.0], range(4))),
+    )
+    loss, count = make_task(TaskConfig(name="ranking", **made.settled())).loss(logits, batch)
+    target = torch.tensor([1.0, 0.25, 0.0, 1.0])  # a grade above the highest counts as that
+    assert loss.item() == pytest.approx(binary_cross_entropy_with_logits(logits[:, 0], target).item() * 4)
+    assert count.item() == 4
+
+
+def test_the_listwise_loss_is_pytorchs_for_each_query() -> None:
+    logits = torch.tensor([0.5, -1.0, 2.0, 0.1, 0.7, 3.0])
+    grades, groups = torch.tensor([2.0, 0.0, 1.0, 0.0, 1.0, 0.0]), torch.tensor([7, 3, 7, 7, 3, 5])
+    loss, count = listwise_loss(logits, grades, groups)
+    expected = sum(
+        cross_entropy(logits[groups == g][None], (grades / grades[groups == g].sum())[groups == g][None])
+        for g in (3, 7)
+    )
+    assert loss.item() == pytest.approx(float(expected))
+    assert count.item() == 2  # the query with nothing relevant gives no term
+
+
+def test_documents_that_stand_alone_have_no_listwise_loss() -> None:
+    loss, count = task(loss="listwise").loss(torch.randn(3, 1), collate(sequences([1.0, 0.0, 1.0], range(3))))
+    assert (loss.item(), count.item()) == (0, 0)
+
+
+def test_lessons_are_whole_queries_with_something_to_rank() -> None:
+    examples = judged(("a", 1), ("b", 0), ("a", 0), ("b", 0), ("c", 1), ("d", 1), ("d", 2))
+    assert task().lessons(examples) is None
+    assert task(loss="listwise").lessons(examples) == [[0, 2], [5, 6]]
+    assert [task().unit(e) for e in examples[:3]] == ["a", "b", "a"]
+
+
+def test_long_lists_are_drawn_anew_and_keep_something_relevant() -> None:
+    made = task(loss="listwise", list_size=4)
+    golds = [0.0] * 19 + [1.0]
+    given = sequences([*golds, 1.0, 0.0], [0] * 20 + [1, 1])
+    draws = [made.vary(given, np.random.default_rng(seed)) for seed in range(30)]
+    for found in draws:
+        assert [s.group for s in found] == [0] * 4 + [1, 1]
+        assert sum(float(s.gold) for s in found if s.group == 0) == 1  # type: ignore[arg-type]
+    assert len({tuple(id(s) for s in found) for found in draws}) > 5 or len(draws[0]) == len(given)
+    assert task(list_size=4).vary(given, np.random.default_rng(0)) is given
+
+
+def test_scores_are_of_queries_wherever_their_rows_stand() -> None:
+    examples = judged(("a", 0), ("b", 0), ("a", 1), ("c", 0), ("b", 1))
+    found = task().score([RelevancePrediction(s) for s in (0.9, 0.1, 0.2, 0.7, 0.8)], examples, ())
+    assert found["mrr@10"] == pytest.approx((1 / 2 + 1) / 2)
+    assert found["p@1"] == 0.5
+    assert found.details == {"queries_scored": 2, "queries_without_relevant": 1}
+
+
+def test_a_run_and_its_qrels_name_queries_by_number_and_documents_by_row() -> None:
+    examples = judged(("what is it ?", 0), ("who ?", 1), ("what is it ?", 2))
+    lines = trec_lines(examples, [RelevancePrediction(s) for s in (0.25, 0.5, 0.75)])
+    assert list(lines["run"]) == [
+        "q1 Q0 d3 1 0.75 bertune", "q1 Q0 d1 2 0.25 bertune", "q2 Q0 d2 1 0.5 bertune",
+    ]  # fmt: skip
+    assert list(lines["qrels"]) == ["q1 0 d1 0", "q2 0 d2 1", "q1 0 d3 2"]
+    bare = [Example("1", Origin("f", 1), ("q", "d"))]
+    assert "qrels" not in trec_lines(bare, [RelevancePrediction(0.5)])
+
+
+def test_a_model_that_says_the_same_of_all_is_told_of() -> None:
+    assert "collapsed" in task().warnings([RelevancePrediction(0.1), RelevancePrediction(0.1001)], ())[0]
+    assert not task().warnings([RelevancePrediction(0.1), RelevancePrediction(0.2)], ())
+
+
+def pairs(num: int, seed: int) -> str:
+    """Of each query's documents, the one with the query's word is relevant; some queries have none."""
+    draw, lines = np.random.default_rng(seed), []
+    words = ["great", "dull", "slow", "bright", "weak", "clear"]
+    for number in range(num):
+        chosen = draw.permutation(words)[:4]
+        asked = chosen[0] if number % 5 else "noisy"
+        lines += [
+            f"the {asked} lamp {number}\tit is {word}\t{int(word == asked)}"
+            for word in draw.permutation(chosen)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("loss", ["pointwise", "listwise"])
+def test_a_file_is_trained_evaluated_and_predicted(loss: str, tiny_weights: Path, tmp_path: Path) -> None:
+    dev, run = tmp_path / "dev.tsv", tmp_path / "run"
+    (tmp_path / "train.tsv").write_text(pairs(30, 1))
+    dev.write_text(pairs(10, 2))
+    columns = ("data.text=0,1", "data.label=2")
+    settings = ("task.name=ranking", f"task.loss={loss}", f"model.name={tiny_weights}", *columns, *QUICK)
+    done = bertune("train", tmp_path / "train.tsv", *settings, "--out", run).fine()
+    assert "30 queries, 6 of them without a relevant document" in " ".join(done.err.split())
+    (*_, last) = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    stored = map(json.loads, (run / "predictions" / "validation.jsonl").read_text().splitlines())
+    queries = {line["text"][0] for line in stored}
+    rows = 4 * (30 - len(queries))
+    # Listwise a step has 16 queries, of which 24 at most have something to rank.
+    assert last["step"] == (2 if loss == "listwise" else -(-rows // 16))
+    assert (last["validation"]["loss"] is None) == (loss == "listwise")
+    scores = bertune("evaluate", run, dev, "--json").fine().json
+    assert scores["details"]["dev"] == {"queries_scored": 8, "queries_without_relevant": 2}
+    assert bertune("report", run).fine()
+    found = bertune("predict", run, dev).fine().lines
+    assert len(found) == 40 and all(0 < line["score"] < 1 for line in found)
+    streamed = bertune("predict", run, "-", stdin="the lamp\tit is dull\n").fine().lines
+    assert len(streamed) == 1
+
+
+def test_a_run_has_its_rankings_as_trec_files(tiny_weights: Path, tmp_path: Path) -> None:
+    rows = [dict(row) for row in Ranking.sample]
+    overrides = {"task.name": "ranking", "model.name": str(tiny_weights), "train.epochs": 1}
+    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
+    ranked = (run.path / "predictions" / "validation.run").read_text(encoding="utf-8").splitlines()
+    judged = (run.path / "predictions" / "validation.qrels").read_text(encoding="utf-8").splitlines()
+    assert len(ranked) == len(judged) == len(rows)
+    assert all(len(line.split()) == 6 for line in ranked)
+    assert all(len(line.split()) == 4 for line in judged)

@@ -1,0 +1,114 @@
+"""Regression: numbers of the user's unit in and out, wrong cells refused with their place."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+from bertune import api
+from bertune.config import TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError
+from bertune.tasks import make_task
+from bertune.tasks.regression import Example, NumberPrediction
+
+COLUMNS = Columns(("text",), "score", None)
+QUICK = {
+    "task.name": "regression",
+    "train.epochs": 2,
+    "train.batch_size": 4,
+    "machine.device": "cpu",
+    "machine.precision": "fp32",
+}
+
+
+def parse(cell: Any) -> Any:
+    task = make_task(TaskConfig(name="regression"))
+    return task.parse(Row({"text": "fine", "score": cell}, Origin("a.csv", 7)), COLUMNS)
+
+
+def examples(*gold: float) -> list[Example]:
+    return [Example(str(i), Origin("a.csv", i), (f"text {i}",), value) for i, value in enumerate(gold)]
+
+
+def rows(scale: float = 1.0, shift: float = 0.0) -> list[dict[str, Any]]:
+    words = ["great", "broken", "dull", "lovely", "slow", "bright", "phone", "lamp"]
+    return [{"text": f"it was {word}", "score": shift + scale * i} for i, word in enumerate(words)]
+
+
+@pytest.mark.parametrize(("cell", "value"), [("4.25", 4.25), (3, 3.0), (" -1e-2 ", -0.01), (0.0, 0.0)])
+def test_numbers_are_read_however_they_are_written(cell: Any, value: float) -> None:
+    assert parse(cell).gold == value
+
+
+@pytest.mark.parametrize("cell", ["four", "", None, "nan", "inf", "1,5"])
+def test_what_is_no_number_is_refused_with_its_place(cell: Any) -> None:
+    with pytest.raises(DataError, match=r'a\.csv, line 7: .* in column "score" is no number'):
+        parse(cell)
+
+
+def test_numbers_that_are_all_alike_are_refused() -> None:
+    with pytest.raises(DataError, match=r"a\.csv: the numbers run from 2 to 2"):
+        make_task(TaskConfig(name="regression")).labels(examples(2, 2, 2))
+
+
+def test_a_range_that_is_upside_down_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match=r"task\.low"):
+        make_task(TaskConfig(name="regression", low=5, high=0)).labels(examples(1, 2))
+
+
+def test_the_scores_are_those_of_scipy_and_scikit_learn() -> None:
+    gold, predicted = [0.0, 1.0, 4.0, 2.5, 2.5], [0.4, 0.9, 3.0, 2.9, 1.0]
+    task = make_task(TaskConfig(name="regression"))
+    found = task.score([NumberPrediction(p) for p in predicted], examples(*gold), ("value",)).values
+    assert found == pytest.approx(
+        {
+            "pearson": pearsonr(gold, predicted)[0],
+            "spearman": spearmanr(gold, predicted)[0],
+            "pearson_spearman": (pearsonr(gold, predicted)[0] + spearmanr(gold, predicted)[0]) / 2,
+            "mse": mean_squared_error(gold, predicted),
+            "rmse": math.sqrt(mean_squared_error(gold, predicted)),
+            "mae": mean_absolute_error(gold, predicted),
+            "r2": r2_score(gold, predicted),
+        }
+    )
+
+
+def test_correlation_with_a_constant_is_undefined_and_not_an_error() -> None:
+    task = make_task(TaskConfig(name="regression"))
+    found = task.score([NumberPrediction(1.0)] * 3, examples(1, 2, 3), ("value",)).values
+    assert found["pearson"] is None
+    assert found["mse"] == pytest.approx(5 / 3)
+
+
+def test_the_unit_of_the_file_changes_nothing_but_the_unit_of_the_predictions(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    """The same texts scored 0 to 7 and 100 to 170: the same training, predictions ten times as far apart."""
+    settings = {**QUICK, "model.name": str(tiny_weights)}
+    runs = [
+        api.train(
+            {"train": rows(scale, shift), "validation": rows(scale, shift)},
+            overrides=settings,
+            out=tmp_path / f"{scale}",
+        )
+        for scale, shift in ((1.0, 0.0), (10.0, 100.0))
+    ]
+    small, large = (
+        [p.value for p in api.predict(run, [{"text": row["text"]} for row in rows()])] for run in runs
+    )
+    assert large == pytest.approx([100 + 10 * value for value in small], abs=1e-3)
+    assert runs[1].scores["pearson"] == pytest.approx(runs[0].scores["pearson"], abs=1e-5)
+    assert runs[1].scores["mae"] == pytest.approx(10 * runs[0].scores["mae"], rel=1e-4)
+
+
+def test_a_text_outside_the_range_of_training_is_scored_in_the_same_unit(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    run = api.train(rows(), overrides={**QUICK, "model.name": str(tiny_weights)}, out=tmp_path / "run")
+    found = api.evaluate(run, [{"text": "it was great", "score": 50.0}])
+    assert found.scores["mae"] > 30

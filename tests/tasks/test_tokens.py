@@ -1,0 +1,302 @@
+"""Tagging words: every form of gold, windows over long texts, scores against the gold as given."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bertune import api
+from bertune.config import TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.errors import DataError
+from bertune.tasks import make_task
+from bertune.tasks._tagged import Example
+from bertune.tasks.tokens import Tokens
+from bertune.text.tokenizer import Tokenizer
+
+WORDS = Columns(("tokens",), "tags", None)
+TEXT = Columns(("text",), "spans", None)
+Outputs = list[torch.Tensor]
+
+
+def task(**options: Any) -> Tokens:
+    made = make_task(TaskConfig(name="tokens", **options))
+    assert isinstance(made, Tokens)
+    return made
+
+
+def parsed(columns: Columns, *values: Any) -> Example:
+    row = Row(dict(zip((*columns.text, columns.label), values, strict=True)), Origin("a.jsonl", 7))
+    return task().parse(row, columns)
+
+
+def tagged(text: str, tags: str) -> Example:
+    return parsed(WORDS, text.split(), tags.split())
+
+
+def spanned(text: str, *spans: Any) -> Example:
+    return parsed(TEXT, text, list(spans))
+
+
+def test_a_sentence_with_spaces_between_its_words_and_between_its_tags() -> None:
+    found = parsed(WORDS, "常 建 良 在", "B-NAME M-NAME E-NAME O")
+    assert found.texts == ("常建良在",)
+    assert found.gold == ("B-NAME", "M-NAME", "E-NAME", "O")
+    assert [found.texts[0][a:b] for a, b in found.words] == list("常建良在")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        [[0, 3, "PER"]],
+        [{"start": 0, "end": 3, "label": "PER"}],
+        [{"id": 4, "start_offset": 0, "end_offset": 3, "label": "PER"}],
+        [{"start": 0, "end": 3, "labels": ["PER"], "text": "Ada"}],
+        {"entities": [(0, 3, "PER")]},
+        '[[0, 3, "PER"]]',
+        [[0, 4, "PER"]],
+    ],
+)
+def test_spans_are_read_however_they_are_written(cell: Any) -> None:
+    assert parsed(TEXT, "Ada sings.", cell).gold == ({"start": 0, "end": 3, "label": "PER"},)
+
+
+def test_lists_that_a_table_holds_as_texts_are_read() -> None:
+    assert parsed(WORDS, "Ada sings", "['B-PER', 'O']").gold == ("B-PER", "O")
+    assert parsed(WORDS, np.array(["Ada", "sings"]), np.array([1, 0])).gold == ("1", "0")
+
+
+@pytest.mark.parametrize(
+    ("text", "cell", "message"),
+    [
+        ("Ada", [[0, 4, "PER"]], r'span "PER" from character 0 to 4 is outside the text; .* 3 characters'),
+        ("Ada", [[2, 2, "PER"]], r"from character 2 to 2 has no length"),
+        ("Ada", [[-1, 2, "PER"]], r"is outside the text"),
+        ("Ada !", [[3, 4, "PER"]], r'there is no word in the span "PER", character 3 to 4'),
+        ("Ada", [[0, 3]], r"a span of an unknown form, \[0, 3\]; write tags"),
+        ("Ada", [{"from": 0, "to": 3, "label": "PER"}], r"a span of an unknown form"),
+        ("Ada", [[0, 3, ""]], r"empty label"),
+        ("Ada sings", [{"start": 0, "end": 3, "label": "PER", "text": "sings"}], r'said to be "sings", but'),
+        ("Ada sings", ["B-PER"], r"2 tokens but 1 tags"),
+        ("Ada", None, r'there is nothing in "spans"'),
+        ("Ada", "", r'there is nothing in "spans"'),
+        ("Ada", {"a": 1}, r'"spans" is an object'),
+        ("Ada", ["O", [0, 3, "X"]], r"mixes tags and other things"),
+        (["Ada"], [[0, 3, "PER"]], r"need the text itself, not a list of tokens"),
+        (["Ada", ""], ["O", "O"], r'token 2 in column "text" is empty'),
+        (["Ada", 3], ["O", "O"], r'a token in column "text" is a number'),
+        (" ", [], r"there is no word"),
+    ],
+)
+def test_bad_gold_is_refused_with_its_place(text: Any, cell: Any, message: str) -> None:
+    with pytest.raises(DataError, match=rf"^a\.jsonl, line 7: .*{message}"):
+        parsed(TEXT, text, cell)
+
+
+def test_the_scheme_is_said_and_kept() -> None:
+    made = task()
+    assert made.labels([tagged("常 建 在", "B-PER E-PER O")]) == ("O", "B-PER", "I-PER")
+    assert made.notes() == ("tags: BIOES",)
+    assert made.settled() == {"scheme": "bioes", "words": "characters"}
+    with pytest.raises(DataError, match=r'line 7: token 2, "b": the tag "PER" is not of the scheme BIOES'):
+        made.names(tagged("a b", "O PER"))
+
+
+@pytest.mark.parametrize(
+    ("example", "words"),
+    [
+        (tagged("EU rejects U.S. call", "B-ORG O B-LOC O"), ["U.S.", "1966", "年"]),
+        (tagged("我 在 北 京", "O O B-LOC E-LOC"), [*"U.S.1966年"]),
+        (spanned("in the U.S.", [7, 11, "LOC"]), ["U", ".", "S", ".", "1966", "年"]),
+    ],
+)
+def test_raw_text_is_cut_as_the_training_data_was(example: Example, words: list[str]) -> None:
+    made = task()
+    made.labels([example])
+    trained = task(**made.settled())
+    found = trained.parse(Row({"text": "U.S. 1966年"}, Origin("b", 1)), Columns(("text",), None, None))
+    assert [found.texts[0][start:end] for start, end in found.words] == words
+
+
+def test_broken_tags_are_counted_or_refused() -> None:
+    rows = [tagged("a b c", "B-X I-X O")] * 9 + [tagged("a b c", "O I-X O"), tagged("a b c", "B-X O B-X")]
+    made = task()
+    made.labels(rows)
+    assert made.notes()[1] == (
+        '1 tags break the scheme BIO (IOB2) and are read as conlleval reads them (first: a.jsonl, line 7: '
+        'token 2, "b": the tag "I-X"); task.repair=refuse refuses them'
+    )  # fmt: skip
+    assert made.names(rows[9]) == ("X",)
+    with pytest.raises(DataError, match=r'the tag "I-X" breaks the scheme BIO \(IOB2\) after "O"'):
+        task(repair="refuse").labels(rows)
+
+
+def test_tags_that_mostly_break_their_scheme_are_no_accident() -> None:
+    rows = [tagged("a b", "O I-X")] * 20 + [tagged("a b", "B-X O")]
+    with pytest.raises(DataError, match=r"19 more break the scheme .*task\.scheme"):
+        task().labels(rows)
+    assert task(scheme="iob1").labels(rows) == ("O", "B-X", "I-X")
+
+
+def test_what_is_odd_about_spans_is_said() -> None:
+    made = task()
+    rows = [
+        spanned("Ada Lovelace sings", [0, 12, "PER"], [4, 12, "NAME"], [13, 17, "ACT"]),
+        spanned("Bo ", [0, 3, "PER"]),
+    ]
+    made.labels(rows)
+    inside, overlapping, trimmed = made.notes()
+    assert inside.startswith(
+        "1 spans begin or end inside a word; all of it is learned (first: a.jsonl, line 7)"
+    )
+    assert overlapping.startswith("1 spans overlap a longer one")
+    assert trimmed.startswith("1 spans begin or end with spaces")
+
+
+def test_nothing_to_learn_is_refused() -> None:
+    with pytest.raises(DataError, match="no entity is in any of the 1 rows"):
+        task().labels([tagged("a b", "O O")])
+    with pytest.raises(DataError, match='every word has the tag "NN"'):
+        task().labels([tagged("a b", "NN NN")])
+
+
+def perfect(made: Tokens, tokenizer: Tokenizer, example: Example, labels: tuple[str, ...], n: int) -> Any:
+    """What is decoded from outputs that say the gold of each sequence, and nothing where it has none."""
+    sequences = made.encode([example], tokenizer, n, labels)
+    outputs: Outputs = []
+    for sequence in sequences:
+        scores = torch.zeros(len(sequence), len(labels))
+        for token, gold in enumerate(np.asarray(sequence.gold)):
+            if gold >= 0:
+                scores[token, gold] = 9.0
+        outputs.append(scores)
+    return made.decode(outputs, sequences, example, labels)
+
+
+@pytest.mark.parametrize("n", [5, 8, 200])
+def test_a_long_text_is_tagged_whole(tiny_weights: Path, n: int) -> None:
+    made, tokenizer = task(stride=3), Tokenizer(tiny_weights)
+    words = ["the", "phones", "is", "great", "boxs", "!"] * 5
+    tags = ["O", "B-X", "I-X", "O", "B-Y", "O"] * 5
+    example = tagged(" ".join(words), " ".join(tags))
+    labels = made.labels([example])
+    sequences = made.encode([example], tokenizer, n, labels)
+    assert (len(sequences) == 1) == (n == 200)
+    assert max(map(len, sequences)) <= n
+    assert sum(int((np.asarray(s.gold) >= 0).sum()) for s in sequences) == len(words)
+    found = perfect(made, tokenizer, example, labels, n)
+    assert found.tags == tags
+    assert [s["text"] for s in found.spans[:2]] == ["phones is", "boxs"]
+    scores = made.score([found], [example], labels)
+    assert scores["f1"] == scores["accuracy"] == scores["macro_f1"] == 1
+    assert scores.details["per_class"][0] == {
+        "label": "X", "precision": 1, "recall": 1, "f1": 1, "support": 5,
+    }  # fmt: skip
+
+
+def test_only_the_first_token_of_a_word_is_learned(tiny_weights: Path) -> None:
+    made, tokenizer = task(), Tokenizer(tiny_weights)
+    example = tagged("phones box", "B-X O")
+    (sequence,) = made.encode([example], tokenizer, None, made.labels([example]))
+    assert tokenizer.hf.convert_ids_to_tokens(sequence.ids) == ["[CLS]", "phone", "##s", "box", "[SEP]"]
+    assert np.asarray(sequence.gold).tolist() == [-100, 1, -100, 0, -100]
+    assert sequence.places is not None
+    assert sequence.places.tolist() == [[-1, -1], [0, 5], [5, 6], [7, 10], [-1, -1]]
+
+
+def test_a_word_without_a_token_goes_on_with_its_entity(tiny_weights: Path) -> None:
+    made = task()
+    example = parsed(WORDS, ["box", "\u3000", "lamp", "\u3000"], ["B-X", "I-X", "I-X", "O"])
+    labels = made.labels([example])
+    found = perfect(made, Tokenizer(tiny_weights), example, labels, 50)
+    assert found.tags == ["B-X", "I-X", "I-X", "O"]
+
+
+def test_tags_come_back_in_the_scheme_they_were_given_in(tiny_weights: Path) -> None:
+    made = task()
+    example = tagged("box lamp the pen", "B-X E-X O S-Y")
+    labels = made.labels([example, tagged("a b c", "B-X M-X E-X")])
+    assert labels == ("O", "B-X", "I-X", "B-Y", "I-Y")
+    assert perfect(made, Tokenizer(tiny_weights), example, labels, 50).tags == ["B-X", "E-X", "O", "S-Y"]
+
+
+def test_no_entity_goes_on_that_was_not_begun(tiny_weights: Path) -> None:
+    made = task()
+    example = tagged("box lamp", "B-X I-X")
+    labels = made.labels([example])
+    sequences = made.encode([example], Tokenizer(tiny_weights), None, labels)
+    outputs = torch.zeros(4, 3)
+    outputs[1] = torch.tensor([2.0, 0.0, 3.0])  # I-X cannot be the first
+    outputs[2] = torch.tensor([0.0, 0.0, 1.0])
+    found = made.decode([outputs], sequences, example, labels)
+    assert found.tags == ["O", "O"]
+
+
+def test_scores_are_against_the_spans_as_given_and_unknown_labels_count_as_missed(tiny_weights: Path) -> None:
+    made, tokenizer = task(), Tokenizer(tiny_weights)
+    train = spanned("the box is great", [4, 7, "X"])
+    labels = made.labels([train])
+    test = spanned("the phones is great", [4, 9, "X"], [0, 3, "NEW"])
+    found = perfect(made, tokenizer, test, labels, 50)
+    assert [s["text"] for s in found.spans] == ["phones"]
+    scores = made.score([found], [test], labels)
+    assert scores["f1"] == 0
+    (warning,) = [w for w in made.warnings([found], labels) if "missed" in w]
+    assert (
+        warning.startswith("1 words have gold labels that the training data does not") and "B-NEW" in warning
+    )
+
+
+def test_plain_tags_are_scored_by_accuracy(tiny_weights: Path) -> None:
+    made, tokenizer = task(), Tokenizer(tiny_weights)
+    example = tagged("the box is great", "DT NN VB JJ")
+    labels = made.labels([example])
+    assert labels == ("DT", "JJ", "NN", "VB")
+    found = perfect(made, tokenizer, example, labels, 50)
+    wrong = [*found.tags[:3], "NN"]
+    scores = made.score([type(found)(found.spans, found.words, wrong)], [example], labels)
+    assert scores["accuracy"] == scores["f1"] == 0.75
+    assert [s["label"] for s in found.spans] == ["DT", "NN", "VB", "JJ"]
+
+
+def test_byte_level_tokens_know_the_space_before_a_word(tmp_path: Path) -> None:
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import RobertaTokenizerFast
+
+    trainer = ByteLevelBPETokenizer()
+    trainer.train_from_iterator(["the box, the box"] * 9, special_tokens=["<s>", "<pad>", "</s>", "<unk>"])
+    fast = RobertaTokenizerFast(tokenizer_object=trainer._tokenizer)
+    fast.save_pretrained(tmp_path)
+    example = spanned("the box, the box", [9, 12, "X"])
+    made = task()
+    (sequence,) = made.encode([example], Tokenizer(tmp_path), None, made.labels([example]))
+    assert list(sequence.ids) == fast("the box, the box")["input_ids"]
+    assert sequence.places is not None
+    decided = np.flatnonzero(np.asarray(sequence.gold) >= 0)
+    assert [sequence.places[i, 0] for i in decided] == [start for start, _ in example.words]
+
+
+def test_a_model_trained_on_tokens_tags_tokens_and_raw_text(tiny_weights: Path, tmp_path: Path) -> None:
+    rows = [
+        {"tokens": ["the", word, "is", "great"], "tags": ["O", "B-X", "O", "O"]}
+        for word in ("box", "lamp", "pen", "phone", "cup", "case", "door", "lock")
+    ]
+    overrides = {
+        "task.name": "tokens", "model.name": str(tiny_weights), "train.epochs": 30, "train.lr": 5e-3,
+        "train.batch_size": 8, "machine.device": "cpu", "machine.precision": "fp32", "model.dropout": 0,
+    }  # fmt: skip
+    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
+    assert run.scores["f1"] == 1
+    model = api.load(run)
+    (of_text,) = api.predict(model, ["the box is great"])
+    (of_tokens,) = api.predict(model, [{"tokens": ["the", "box", "is", "great"]}])
+    assert of_text == of_tokens
+    assert of_text.words == ["the", "box", "is", "great"]
+    (span,) = of_text.spans
+    assert {**span, "score": 1.0} == {"start": 4, "end": 7, "label": "X", "text": "box", "score": 1.0}
+    (long,) = api.predict(model, ["the box is great , " * 20])
+    assert len(long.tags) == 100
+    assert long.tags.count("B-X") >= 15

@@ -1,0 +1,114 @@
+"""A loss over a whole step: cutting the step into micro-batches changes nothing but rounding."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bertune.config import ModelConfig, OptimizerConfig, TaskConfig, TrainConfig
+from bertune.data.rows import Origin
+from bertune.model_folder import new_model
+from bertune.nn.device import Machine
+from bertune.nn.model import TextModel
+from bertune.nn.pretrained import Pretrained
+from bertune.prepare import Part
+from bertune.tasks import Task, make_task
+from bertune.tasks.embeddings import Example
+from bertune.text.batches import micro_batches
+from bertune.text.sequences import Sequence, collate
+from bertune.text.tokenizer import Tokenizer
+from bertune.training import loop
+from bertune.training.optim import Optimizer
+from small_texts import labelled_texts
+
+WHOLE, CUT = 4096, 32  # tokens of a micro-batch: all of the step, or a few sequences
+
+
+def embeddings(**options: object) -> Task:
+    return make_task(TaskConfig(name="embeddings", **options))
+
+
+def examples(scored: bool) -> list[Example]:
+    texts = [text for text, _ in labelled_texts(24)]
+    return [
+        Example(str(i), Origin("pairs.csv", i + 2), (texts[i], texts[i + 12]), i % 5 / 2 if scored else None)
+        for i in range(12)
+    ]
+
+
+def model(folder: Path, task: Task, dropout: float) -> TextModel:
+    return new_model(Pretrained("tiny", folder, "pretrained"), ModelConfig(dropout=dropout), task, ()).train()
+
+
+def trainee(folder: Path, task: Task, found: list[Example], dropout: float, tokens: int) -> loop.Trainee:
+    task.labels(found)
+    sequences = task.encode(found, Tokenizer(folder), None, ())
+    machine = Machine(torch.device("cpu"), "cpu", "fp32", tokens, 1)
+    return loop.Trainee(model(folder, task, dropout), task, Part("pairs.csv", found, sequences), machine)
+
+
+def one_step(who: loop.Trainee) -> tuple[loop.Step, dict[str, Tensor]]:
+    """A step of the loop, and the gradients it left."""
+    config = TrainConfig(batch_size=12, weight_decay=0)
+    optimizer = Optimizer(who.model, config, OptimizerConfig(clip=0))
+    step = next(loop.train_steps(who, optimizer, config, loop.Plan(total=2, warmup=0, per_epoch=1)))
+    return step, gradients(who.model)
+
+
+def gradients(who: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in who.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize(
+    ("options", "scored"),
+    [({}, False), ({"sizes": (36, 8)}, False), ({"loss": "cosent"}, True), ({"loss": "mse"}, True)],
+)
+def test_cutting_the_step_gives_the_same_loss_and_gradients(
+    options: dict[str, object], scored: bool, tiny_weights: Path
+) -> None:
+    found = examples(scored)
+    whole, expected = one_step(trainee(tiny_weights, embeddings(**options), found, 0.0, WHOLE))
+    cut, gradient = one_step(trainee(tiny_weights, embeddings(**options), found, 0.0, CUT))
+    assert cut.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert cut.grad_norm == pytest.approx(whole.grad_norm, rel=1e-4)
+    assert gradient.keys() == expected.keys()
+    largest = max(float(g.abs().max()) for g in expected.values())
+    for name, tensor in expected.items():
+        torch.testing.assert_close(gradient[name], tensor, atol=1e-5 * largest, rtol=0)
+
+
+def test_the_negatives_come_from_the_whole_step_not_from_a_micro_batch(tiny_weights: Path) -> None:
+    found = examples(scored=False)
+    whole, _ = one_step(trainee(tiny_weights, embeddings(), found, 0.0, WHOLE))
+    alone = [
+        one_step(trainee(tiny_weights, embeddings(), found[i : i + 2], 0.0, WHOLE))[0].loss
+        for i in range(0, 12, 2)
+    ]
+    assert whole.loss > max(alone)
+
+
+def test_both_passes_of_a_cut_step_draw_the_same_dropout(tiny_weights: Path) -> None:
+    task, seed = embeddings(), 7
+    who = trainee(tiny_weights, task, examples(scored=False), 0.3, CUT)
+    sequences = who.part.sequences
+    optimizer = Optimizer(who.model, TrainConfig(), OptimizerConfig())
+    cut = partial(micro_batches, [len(s) for s in sequences])
+    loss, _ = loop._as_one(who, optimizer, sequences, cut, seed, CUT)
+    found = gradients(who.model)
+
+    # One graph over all micro-batches, which is what caching the gradients does without.
+    optimizer.zero_gradients()
+    pieces: list[Tensor] = []
+    order: list[Sequence] = []
+    for number, positions in enumerate(cut(CUT)):
+        order += [sequences[i] for i in positions]
+        torch.manual_seed(seed + number)
+        pieces.append(who.model(collate([sequences[i] for i in positions])))
+    assert len(pieces) > 3
+    expected, _ = task.loss(torch.cat(pieces), collate(order))
+    expected.backward()
+    assert loss.item() == expected.item()
+    for name, tensor in gradients(who.model).items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-4)
