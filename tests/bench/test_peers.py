@@ -87,7 +87,7 @@ def test_onnx_runtime_and_pipeline_say_what_bertune_says(job: Job, tmp_path: Pat
     run([f"{peer}.onnx_graph", str(model), str(tmp_path)])
     path = str(tmp_path / "job.json")
     said = {
-        "bertune": run([f"{peer}.bertune_predict", path]),
+        "bertune": run([f"{peer}.bertune_predict", path, "--precision", "fp32"]),
         "pipeline": run([f"{peer}.pipeline", path, "--batch", "1"]),
         "batches": run([f"{peer}.pipeline", path, "--batch", "32"]),
         "fp32": run([f"{peer}.onnx_runtime", path, "--graph", str(tmp_path / "model.onnx")]),
