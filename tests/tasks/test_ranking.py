@@ -206,3 +206,15 @@ def test_a_run_has_its_rankings_as_trec_files(tiny_weights: Path, tmp_path: Path
     assert len(ranked) == len(judged) == len(rows)
     assert all(len(line.split()) == 6 for line in ranked)
     assert all(len(line.split()) == 4 for line in judged)
+
+
+def test_ids_that_trec_files_cannot_hold_do_not_lose_a_training(tiny_weights: Path, tmp_path: Path) -> None:
+    ids = ["doc 1", "", "<script>\t2", "doc%201", *(f"d{n}" for n in range(4, len(Ranking.sample)))]
+    rows = [{**row, "key": key} for row, key in zip(Ranking.sample, ids, strict=False)]
+    overrides = {"task.name": "ranking", "data.id": "key", "model.name": str(tiny_weights), "train.epochs": 1}
+    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
+    ranked = (run.path / "predictions" / "validation.run").read_text(encoding="utf-8").splitlines()
+    assert all(len(line.split()) == 6 for line in ranked)
+    documents = {line.split()[2] for line in ranked}
+    assert {"doc%201", "line-2", "<script>%092", "doc%25201"} <= documents
+    assert len(documents) == len(rows)

@@ -45,7 +45,7 @@ def test_numbers_are_read_however_they_are_written(cell: Any, value: float) -> N
     assert parse(cell).gold == value
 
 
-@pytest.mark.parametrize("cell", ["four", "", None, "nan", "inf", "1,5"])
+@pytest.mark.parametrize("cell", ["four", "", None, "nan", "inf", "1,5", "1_000"])
 def test_what_is_no_number_is_refused_with_its_place(cell: Any) -> None:
     with pytest.raises(DataError, match=r'a\.csv, line 7: .* in column "score" is no number'):
         parse(cell)

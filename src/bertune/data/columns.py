@@ -50,6 +50,20 @@ def choose_columns(
     return Columns(text, label, id_column), tuple(notes)
 
 
+def name_of(row: Row, columns: Columns) -> str:
+    """What a row is called: its cell of the id column, else its line."""
+    return cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+
+
+def number_in(cell: str) -> float | None:
+    """The number a cell's text stands for, or None where it stands for none, or none that is finite."""
+    try:
+        number = math.nan if "_" in cell else float(cell)  # Python alone reads 1_000 as a number
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def cell_text(row: Row, column: str) -> str:
     """A cell as text: whole numbers without a fraction, true and false, nothing for a missing value.
 

@@ -3,6 +3,7 @@
 From `encode` on nothing knows which task it is: models see batches, the loop sees a sum and a count.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
@@ -38,7 +39,7 @@ class Example(Protocol):
     def gold(self) -> Any: ...
 
 
-class Task:
+class Task(ABC):
     """What a task decides. A task of one's own derives from it and leaves out what has a default."""
 
     Options: ClassVar[type[BaseModel]] = Section  # the task's own keys of [task]
@@ -77,9 +78,9 @@ class Task:
         """Whether a model trained on several text columns says something about each text alone."""
         return False
 
+    @abstractmethod
     def parse(self, row: Row, columns: Columns) -> Any:
         """An Example from a row; its gold is None where `columns.label` is. Raises DataError."""
-        raise NotImplementedError
 
     def is_blank(self, row: Row, columns: Columns) -> bool:
         """Whether a row has nothing to predict from. Raises DataError for cells that cannot be texts."""
@@ -120,35 +121,35 @@ class Task:
         """The tokens of a sequence where model.max_length is auto; `limit` is the most the model takes."""
         return limit
 
+    @abstractmethod
     def encode(
         self, examples: SequenceOf[Any], tokenizer: Tokenizer, max_length: int | None, labels: Labels
     ) -> list[Sequence]:
         """The sequences of all examples; `group` is the example's position. None truncates nothing."""
-        raise NotImplementedError
 
     def vary(self, sequences: list[Sequence], random: np.random.Generator) -> list[Sequence]:
         """The sequences of an optimizer step as they are to be learned from this time; as they are."""
         return sequences
 
+    @abstractmethod
     def head(self, labels: Labels) -> StandardHead:
         """What sits on the encoder; a user's model.head takes its place with as many outputs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The summed loss over a batch and the number of terms in it."""
-        raise NotImplementedError
 
     def condense(self, outputs: Tensor, batch: Batch) -> Tensor:
         """What `decode` needs of a batch's outputs, a row for a sequence or a token; all of them."""
         return outputs
 
+    @abstractmethod
     def decode(self, outputs: list[Tensor], sequences: list[Sequence], example: Any, labels: Labels) -> Any:
         """A Prediction from the outputs of an example's sequences, on the CPU: [C] each, or [length, C]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, predictions: SequenceOf[Any], examples: SequenceOf[Any], labels: Labels) -> Scores:
         """Scores of predictions against the gold of their examples."""
-        raise NotImplementedError
 
     def warnings(self, predictions: SequenceOf[Any], labels: Labels) -> list[str]:
         """What looks wrong with predictions made during training, with the usual remedies."""
@@ -162,15 +163,20 @@ class Task:
 
     def also_save(self, folder: Path, max_length: int) -> None:
         """Writes what others want to find in a model folder beside the Hugging Face files: nothing."""
+        return None
 
 
 def make_task(config: TaskConfig) -> Task:
     """The task that a configuration names, with its options checked. Raises ConfigError."""
     module = load("task", config.name)
     task_class: Any = exported(module, "TASK")
-    if not (isinstance(task_class, type) and hasattr(task_class, "Options")):
+    if not (isinstance(task_class, type) and issubclass(task_class, Task)):
         raise ConfigError(
-            f"{module.__file__}: TASK must be a class like bertune.tasks.Task; it is {task_class!r}"
+            f"{module.__file__}: TASK must be a class derived from bertune.tasks.Task; it is {task_class!r}"
         )
+    declared = ("Prediction", "primary", "scores", "text_names", "sample")
+    missing = [*sorted(task_class.__abstractmethods__), *(n for n in declared if not hasattr(task_class, n))]
+    if missing:
+        raise ConfigError(f"{module.__file__}: TASK lacks {', '.join(missing)}; see bertune.tasks.Task")
     task: Task = task_class(validated(task_class.Options, config.options, prefix="task."))
     return task

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bertune.data.columns import Columns, cell_text
+from bertune.data.columns import Columns, cell_text, name_of
 from bertune.data.readers._objects import json_kind
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
@@ -55,7 +55,7 @@ def read(row: Row, columns: Columns, rule: str) -> Example:
     Raises DataError.
     """
     column = columns.text[0]
-    row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+    row_id = name_of(row, columns)
     tokens = _tokens(row, column)
     gold = None if columns.label is None else _gold(row, columns.label)
     if tokens is None and gold and isinstance(gold[0], str):

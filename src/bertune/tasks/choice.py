@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bertune.data.columns import Columns, cell_text
+from bertune.data.columns import Columns, name_of
 from bertune.data.rows import Origin, Row
 from bertune.metrics.ranking import reciprocal_rank
 from bertune.metrics.scores import Scores
@@ -97,7 +97,7 @@ class Choice(Task):
         self._num_columns = asked.num_columns
         context, question = asked.heads if len(asked.heads) == 2 else ("", asked.heads[0])
         gold = None if columns.label is None else read_answer(row, columns.label, asked, self.options)
-        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        row_id = name_of(row, columns)
         texts = (*asked.heads, " | ".join(asked.choices))
         return Example(row_id, row.origin, texts, context, question, asked.choices, gold)
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from bertune.data.columns import Columns, cell_text
+from bertune.data.columns import Columns, cell_text, name_of
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.metrics import classification as metrics
@@ -93,7 +93,7 @@ class Classification(DocumentTask):
                     f'{row.origin}: the label in column "{columns.label}" is missing. Fill it in or remove '
                     "the row"
                 )
-        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        row_id = name_of(row, columns)
         return Example(row_id, row.origin, texts, gold)
 
     def labels(self, examples: SequenceOf[Example]) -> tuple[str, ...]:

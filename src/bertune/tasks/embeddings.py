@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bertune.config import Section
-from bertune.data.columns import Columns, cell_text
+from bertune.data.columns import Columns, cell_text, name_of, number_in
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import correlation
@@ -129,7 +129,7 @@ class Embeddings(Task):
 
     def parse(self, row: Row, columns: Columns) -> Example:
         texts = read_texts(row, columns)
-        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        row_id = name_of(row, columns)
         if columns.label is None:
             return Example(row_id, row.origin, texts)
         if len(texts) != 2:
@@ -138,11 +138,8 @@ class Embeddings(Task):
                 f"{len(texts)}: {', '.join(columns.text)}. Name two with data.text, or take that column out"
             )
         cell = cell_text(row, columns.label).strip()
-        try:
-            gold = float(cell)
-        except ValueError:
-            gold = math.nan
-        if not math.isfinite(gold):
+        gold = number_in(cell)
+        if gold is None:
             raise DataError(
                 f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no number, and should say how '
                 "similar the two texts are. Correct it or remove the row; pairs without scores that belong "

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from bertune.config import Section
-from bertune.data.columns import Columns, cell_text
+from bertune.data.columns import Columns, name_of
 from bertune.data.rows import Origin, Row
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
@@ -84,7 +84,7 @@ class LanguageModelling(Task):
         return False
 
     def parse(self, row: Row, columns: Columns) -> Example:
-        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        row_id = name_of(row, columns)
         return Example(row_id, row.origin, read_texts(row, columns))
 
     def encode(

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from bertune.data.columns import Columns, cell_text
+from bertune.data.columns import Columns, cell_text, name_of
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.metrics import multilabel as metrics
@@ -99,7 +99,7 @@ class MultiLabel(DocumentTask):
 
     def parse(self, row: Row, columns: Columns) -> Example:
         texts = read_texts(row, columns)
-        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        row_id = name_of(row, columns)
         return Example(row_id, row.origin, texts, self._gold(row, columns))
 
     def _gold(self, row: Row, columns: Columns) -> tuple[str, ...] | None:

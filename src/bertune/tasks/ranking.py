@@ -1,6 +1,5 @@
 """Owns ranking: how relevant a document is to a query, judged by the order that follows for each query."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bertune.config import Section
-from bertune.data.columns import Columns, cell_text
+from bertune.data.columns import Columns, cell_text, name_of, number_in
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import ranking as metrics
@@ -22,6 +21,7 @@ from bertune.metrics.scores import Scores
 from bertune.nn.groups import group_log_softmax, numbered
 from bertune.nn.heads import StandardHead
 from bertune.tasks import Task
+from bertune.tasks._trec import trec_lines
 from bertune.tasks.classification import read_texts
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -110,15 +110,12 @@ class Ranking(Task):
 
     def parse(self, row: Row, columns: Columns) -> Example:
         texts = read_texts(row, columns)
-        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        row_id = name_of(row, columns)
         if columns.label is None:
             return Example(row_id, row.origin, texts)
         cell = cell_text(row, columns.label).strip()
-        try:
-            grade = float(cell)
-        except ValueError:
-            grade = math.nan
-        if not (math.isfinite(grade) and grade >= 0):
+        grade = number_in(cell)
+        if grade is None or grade < 0:
             raise DataError(
                 f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no grade. Give a number, 0 for '
                 "what is not relevant and more for what is (TREC's -1 and -2 count as 0), or remove the row"
@@ -272,19 +269,6 @@ def by_query(examples: SequenceOf[Example]) -> dict[str, list[float]]:
         assert example.gold is not None
         found.setdefault(example.query, []).append(example.gold)
     return found
-
-
-def trec_lines(
-    examples: SequenceOf[Example], predictions: SequenceOf[RelevancePrediction]
-) -> dict[str, Iterator[str]]:
-    """The lines of a run and of its qrels, by ending; queries are q1, q2 …, documents their rows' ids."""
-    numbers = {query: f"q{n}" for n, query in enumerate(dict.fromkeys(e.query for e in examples), 1)}
-    queries, ids = [numbers[e.query] for e in examples], [e.id for e in examples]
-    lines = {"run": metrics.run_lines(zip(queries, ids, [p.score for p in predictions], strict=True))}
-    if all(e.gold is not None for e in examples):
-        grades = [e.gold or 0.0 for e in examples]
-        lines["qrels"] = metrics.qrels_lines(zip(queries, ids, grades, strict=True))
-    return lines
 
 
 def _drawn(sequences: list[Sequence], most: int, random: np.random.Generator) -> list[Sequence]:

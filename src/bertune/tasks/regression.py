@@ -1,6 +1,5 @@
 """Owns regression: one number per text or pair, such as how similar two sentences are."""
 
-import math
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -10,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bertune.data.columns import Columns, cell_text
+from bertune.data.columns import Columns, cell_text, name_of, number_in
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import correlation
@@ -86,15 +85,12 @@ class Regression(DocumentTask):
 
     def parse(self, row: Row, columns: Columns) -> Example:
         texts = read_texts(row, columns)
-        row_id = cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
+        row_id = name_of(row, columns)
         if columns.label is None:
             return Example(row_id, row.origin, texts)
         cell = cell_text(row, columns.label).strip()
-        try:
-            gold = float(cell)
-        except ValueError:
-            gold = math.nan
-        if not math.isfinite(gold):
+        gold = number_in(cell)
+        if gold is None:
             raise DataError(
                 f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no number. Correct it or remove '
                 "the row; for names instead of numbers say task.name=classification"
