@@ -38,9 +38,9 @@ types: $(STAMP)
 tests: $(STAMP)
 	$(BIN)/python -m pytest
 
-bench: $(STAMP)  ## speed and memory beside peers, about 40 minutes on two cores; ONLY=cola,mrpc selects
+bench: $(STAMP)  ## speed and memory beside peers, about 40 minutes on two cores; ONLY=cola,mrpc selects, ROUNDS=3 is shorter
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,bench]'
-	$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(subst $(comma), ,$(ONLY)))
+	$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(subst $(comma), ,$(ONLY))) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-quality: $(STAMP)  ## both sides, three seeds unless told; about an hour on two cores
 	$(BIN)/python benchmarks/quality.py

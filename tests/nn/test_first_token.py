@@ -67,6 +67,18 @@ def test_first_tokens_alone_are_those_of_the_whole_layer(family: str, lengths: t
     torch.testing.assert_close(first_BH, first_rows(hidden_TH, batch), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("lengths", [*LENGTHS, (1,), (9,) * 11], ids=str)
+@pytest.mark.parametrize("family", PACKED)
+def test_without_a_gradient_they_are_found_without_keys_and_values(
+    family: str, lengths: tuple[int, ...]
+) -> None:
+    model, batch = twins(family), batch_for(family, lengths)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model.first(batch), first_rows(model.whole(batch), batch), atol=1e-5, rtol=1e-5
+        )
+
+
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize("family", PACKED)
 def test_their_gradients_are_those_of_the_whole_layer(family: str, lengths: tuple[int, ...]) -> None:

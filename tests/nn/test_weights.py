@@ -48,6 +48,20 @@ def test_stacked_layers_give_the_outputs_of_each_side_by_side(dtype: torch.dtype
     torch.testing.assert_close(found, plain(x, layers))
 
 
+@pytest.mark.parametrize("rows", [1, 11, 700, 3000])
+def test_weights_laid_out_for_the_processor_give_the_same_for_any_number_of_rows(rows: int) -> None:
+    torch.manual_seed(4)
+    layers, x, weights = (
+        nn.ModuleList([nn.Linear(384, 96)]),
+        torch.randn(rows, 384).bfloat16(),
+        Weights(Gradients()),
+    )
+    with torch.no_grad():
+        for _ in range(2):
+            torch.testing.assert_close(weights(x, *layers), plain(x, layers))
+            layers[0].weight.mul_(-2)
+
+
 @pytest.mark.parametrize("num", [1, 2, 3])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_all_gradients_are_those_of_plain_autograd(dtype: torch.dtype, num: int) -> None:

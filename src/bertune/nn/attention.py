@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from bertune.nn.dropout import Dropout, Mask
 from bertune.nn.layout import Group, Layout
+from bertune.nn.softmax import softmax, softmax_backward
 
 
 def attention(qkv_TE: Tensor, num_heads: int, layout: Layout, dropout: Dropout, p: float) -> Tensor:
@@ -94,7 +95,7 @@ def _forward(heads_PBALD: Tensor, group: Group, mask: Mask | None) -> tuple[_Sav
     if group.bias is not None:
         num, heads = heads_PBALD.shape[1:3]
         scores_NLL.view(num, heads, group.longest, group.longest).add_(group.bias)
-    weights_NLL = torch.softmax(scores_NLL, -1)
+    weights_NLL = softmax(scores_NLL)
     saved = _Saved(query_NLD, key_NLD, value_NLD, weights_NLL, mask)
     if mask is None:
         return saved, weights_NLL @ value_NLD
@@ -110,7 +111,7 @@ def _backward(gradient_NLD: Tensor, saved: _Saved) -> tuple[Tensor, Tensor, Tens
     for_weights = gradient_NLD @ saved.value_NLD.transpose(1, 2)
     if mask is not None:
         for_weights.mul_(mask.kept)
-    for_scores = torch._softmax_backward_data(for_weights, weights_NLL, -1, weights_NLL.dtype)
+    for_scores = softmax_backward(for_weights, weights_NLL)
     for_query = (for_scores @ saved.key_NLD).mul_(gradient_NLD.shape[-1] ** -0.5)
     for_key = for_scores.transpose(1, 2) @ saved.query_NLD
     return for_query, for_key, for_value

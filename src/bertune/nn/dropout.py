@@ -16,6 +16,7 @@ class Dropout:
     """The masks of one forward pass, or none at all where the model is not in training."""
 
     def __init__(self, is_training: bool) -> None:
+        self.is_training = is_training
         # One draw from torch's generator decides all masks, so that `torch.manual_seed` governs them too.
         self._bits = np.random.SFC64(int(torch.randint(2**62, ()))) if is_training else None
 
@@ -43,7 +44,10 @@ class Dropout:
     def add(self, residual: Tensor, x: Tensor, p: float) -> Tensor:
         """`residual` plus the dropout of `x`, in the dtype of `residual`."""
         mask = self.mask(tuple(x.shape), p, x)
-        return residual + x if mask is None else torch.add(residual, x * mask.kept, alpha=mask.scale)
+        if mask is not None:
+            return torch.add(residual, x * mask.kept, alpha=mask.scale)
+        # A cast and a sum of one dtype are faster than a sum of two.
+        return residual + x if x.dtype == residual.dtype else x.to(residual.dtype).add_(residual)
 
 
 class Mask:

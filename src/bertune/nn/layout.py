@@ -8,11 +8,17 @@ Dimensions: T tokens of all sequences end to end, R the same rounded up, B seque
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice, takewhile
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+IntArray = NDArray[np.int64]
+
 _MAX_SCORES = 2**14  # positions squared that a group may have, for each head: they should stay in the cache
+_ENOUGH_ALIKE = 8  # sequences of one length that are a group of their own, which then has no padding
 _NEVER = -30000.0  # a score whose exponential is 0 beside any real one; -inf would make empty rows NaN
 
 
@@ -57,28 +63,37 @@ class Layout:
 
 def layout(lengths_B: Tensor, device: torch.device, dtype: torch.dtype) -> Layout:
     """The layout of sequences with these lengths; `dtype` is that of the attention scores."""
-    starts_B = torch.cumsum(lengths_B, 0) - lengths_B
-    num_tokens = int(lengths_B.sum())
-    positions_T = torch.arange(num_tokens) - torch.repeat_interleave(starts_B, lengths_B)
+    # NumPy, not torch: a hundred small operations, each of which would wake torch's threads.
+    lengths = lengths_B.numpy()
+    starts = np.cumsum(lengths) - lengths
+    positions = np.arange(lengths.sum()) - np.repeat(starts, lengths)
     groups = tuple(
-        _group(lengths_B, positions_T, starts_B, members).to(device, dtype)
-        for members in _cut(lengths_B.tolist())
+        _group(lengths, positions, starts, members).to(device, dtype) for members in _cut(lengths.tolist())
     )
-    num_rows = _round_up(num_tokens)
-    return Layout(positions_T.to(device), starts_B.to(device), lengths_B, num_rows, groups)
+    positions_T, starts_B = torch.from_numpy(positions), torch.from_numpy(starts)
+    return Layout(positions_T.to(device), starts_B.to(device), lengths_B, _round_up(len(positions)), groups)
 
 
 def _cut(lengths: list[int]) -> Iterator[slice]:
     start = 0
     while start < len(lengths):
-        size = 1
-        while start + size < len(lengths):
-            longest = _round_up(max(lengths[start : start + 2 * size]))
-            if 2 * size * longest**2 > _MAX_SCORES:
-                break
-            size *= 2
+        size = _num_alike(lengths, start)
+        if size < _ENOUGH_ALIKE:
+            size = 1
+            while start + size < len(lengths):
+                longest = _round_up(max(lengths[start : start + 2 * size]))
+                if 2 * size * longest**2 > _MAX_SCORES:
+                    break
+                size *= 2
         yield slice(start, min(start + size, len(lengths)))
         start += size
+
+
+def _num_alike(lengths: list[int], start: int) -> int:
+    """A power of two of sequences from `start` on that are of one length, as many as a group may have."""
+    length, most = lengths[start], max(1, _MAX_SCORES // lengths[start] ** 2)
+    alike = takewhile(lambda other: other == length, islice(lengths, start, start + most))
+    return 1 << (sum(1 for _ in alike).bit_length() - 1)
 
 
 def _round_up(size: int) -> int:
@@ -87,15 +102,17 @@ def _round_up(size: int) -> int:
     return (size + step - 1) // step * step
 
 
-def _group(lengths_B: Tensor, positions_T: Tensor, starts_B: Tensor, members: slice) -> Group:
+def _group(lengths_B: IntArray, positions_T: IntArray, starts_B: IntArray, members: slice) -> Group:
     lengths = lengths_B[members]
-    num = len(lengths)
-    longest, num_rows = _round_up(int(lengths.max())), 1 << (num - 1).bit_length()
+    num, longest = len(lengths), int(lengths.max())
+    num_rows = 1 << (num - 1).bit_length()
+    if num < _ENOUGH_ALIKE or int(lengths.min()) < longest:
+        longest = _round_up(longest)
     first = int(starts_B[members.start])
     tokens = slice(first, first + int(lengths.sum()))
     if int(lengths.min()) == longest and num_rows == num:
         return Group(tokens, members, num, longest, None, None)
-    slots = positions_T[tokens] + torch.repeat_interleave(torch.arange(num) * longest, lengths)
-    bias = torch.zeros((num_rows, 1, 1, longest))
-    bias[:num].masked_fill_(torch.arange(longest) >= lengths[:, None, None, None], _NEVER)
-    return Group(tokens, members, num_rows, longest, slots, bias)
+    slots = positions_T[tokens] + np.repeat(np.arange(num) * longest, lengths)
+    bias = np.zeros((num_rows, 1, 1, longest), np.float32)
+    bias[:num, 0, 0][np.arange(longest) >= lengths[:, None]] = _NEVER
+    return Group(tokens, members, num_rows, longest, torch.from_numpy(slots), torch.from_numpy(bias))

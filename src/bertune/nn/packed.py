@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, layer_norm, one_hot, pad
 
+from bertune.nn.absorbed import absorbed_context
 from bertune.nn.attention import attention
 from bertune.nn.dropout import Dropout
 from bertune.nn.families import POSITIONS_AFTER_PADDING, Layer, layers
@@ -47,7 +48,11 @@ def whole_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
 
 def first_token_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
     """The same at each sequence's first token only, [B, H]."""
-    context_BH = first_token_context(hidden_RH.to(this.dtype), layer, this.layout, this.weights, this.dropout)
+    inputs_RH = hidden_RH.to(this.dtype)
+    if torch.is_grad_enabled() or this.dropout.is_training:
+        context_BH = first_token_context(inputs_RH, layer, this.layout, this.weights, this.dropout)
+    else:
+        context_BH = absorbed_context(inputs_RH, layer, this.layout, this.weights)
     return _after_attention(hidden_RH[this.layout.starts_B], context_BH, layer, this)
 
 

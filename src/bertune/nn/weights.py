@@ -14,13 +14,15 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
 from bertune.nn.gradients import Gradients
+from bertune.nn.prepacked import can_prepack, prepacked, prepacked_linear
 
 
 @dataclass
 class _Copy:
     weight: Tensor
     bias: Tensor
-    made_of: tuple[tuple[int, int], ...]  # address and version of each parameter
+    made_of: tuple[tuple[int, int], ...]  # address and version of each parameter; none: it is the parameter
+    packed: Tensor | None = None  # the weight as repeated forward passes want it
 
 
 class Weights:
@@ -32,17 +34,26 @@ class Weights:
 
     def __call__(self, x: Tensor, *layers: nn.Linear) -> Tensor:
         """The outputs of linear layers over the same `x` [T, in], side by side [T, out], in its dtype."""
-        weight, bias = self._current(x.dtype, layers)
+        copy = self._current(x.dtype, layers)
         if torch.is_grad_enabled():
             anchor = layers[0].weight  # makes the output require a gradient where `x` does not
-            outputs: Tensor = _Linear.apply(x, anchor, weight, bias, layers, self._gradients)  # type: ignore[no-untyped-call]
+            outputs: Tensor = _Linear.apply(x, anchor, copy.weight, copy.bias, layers, self._gradients)  # type: ignore[no-untyped-call]
             return outputs
-        return linear(x, weight, bias)
+        if not copy.made_of or not can_prepack(copy.weight):
+            return linear(x, copy.weight, copy.bias)
+        if copy.packed is None:
+            copy.packed = prepacked(copy.weight)
+        return prepacked_linear(x, copy.packed, copy.bias)
 
-    def _current(self, dtype: torch.dtype, layers: tuple[nn.Linear, ...]) -> tuple[Tensor, Tensor]:
+    def cast(self, dtype: torch.dtype, layer: nn.Linear) -> tuple[Tensor, Tensor]:
+        """The weight [out, in] and bias [out] of a layer in this dtype, without a graph; only to be read."""
+        copy = self._current(dtype, (layer,))
+        return copy.weight, copy.bias
+
+    def _current(self, dtype: torch.dtype, layers: tuple[nn.Linear, ...]) -> _Copy:
         like = layers[0].weight
         if len(layers) == 1 and like.dtype == dtype:
-            return like.detach(), layers[0].bias.detach()
+            return _Copy(like.detach(), layers[0].bias.detach(), ())
         key = tuple(id(layer) for layer in layers)
         made_of = tuple((p.data_ptr(), p._version) for layer in layers for p in (layer.weight, layer.bias))
         copy = self._copies.get(key)
@@ -55,8 +66,8 @@ class Weights:
             if copy.made_of != made_of:
                 _stack([layer.weight for layer in layers], copy.weight)
                 _stack([layer.bias for layer in layers], copy.bias)
-                copy.made_of = made_of
-        return copy.weight, copy.bias
+                copy.made_of, copy.packed = made_of, None
+        return copy
 
 
 def _stack(parts: list[Tensor], into: Tensor) -> None:

@@ -6,6 +6,7 @@ Dimensions: S sequences, G texts among them, C outputs.
 from collections.abc import Sequence as SequenceOf
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -58,7 +59,4 @@ class DocumentTask(Task):
 
 def mean_output(outputs: list[Tensor]) -> Tensor:
     """The output [C] of a text from those of its windows."""
-    total = outputs[0]
-    for output in outputs[1:]:
-        total = total + output
-    return total / len(outputs)
+    return outputs[0] if len(outputs) == 1 else torch.stack(outputs).mean(0)

@@ -137,6 +137,8 @@ class Classification(DocumentTask):
                     "Correct it, remove the row, or add training texts with that label"
                 )
         sequences = self.encode_texts([e.texts for e in examples], tokenizer, max_length)
+        if not any(e.gold is not None for e in examples):
+            return sequences
         gold = [None if e.gold is None else index[e.gold] for e in examples]
         return [replace(s, gold=gold[s.group]) for s in sequences]
 

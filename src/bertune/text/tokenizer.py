@@ -52,9 +52,9 @@ class Tokenizer:
         2019, section 5.3.1).
         """
         return [
-            replace(sequence, group=start + sequence.group)
+            sequence
             for start in range(0, len(texts), _CHUNK)
-            for sequence in self._encode_chunk(texts[start : start + _CHUNK], max_length, keep_end)
+            for sequence in self._encode_chunk(texts[start : start + _CHUNK], start, max_length, keep_end)
         ]
 
     def windows(self, texts: SequenceOf[Texts], max_length: int, stride: int) -> list[Sequence]:
@@ -96,11 +96,11 @@ class Tokenizer:
         return max(len(encoding) for encoding in first)
 
     def _encode_chunk(
-        self, texts: SequenceOf[Texts], max_length: int | None, keep_end: bool
+        self, texts: SequenceOf[Texts], start: int, max_length: int | None, keep_end: bool
     ) -> list[Sequence]:
         rust, inputs = self._rust(), _inputs(texts)
         encoded = rust.encode_batch_fast(inputs)
-        found = [_sequence(encoding, group) for group, encoding in enumerate(encoded)]
+        found = [_sequence(encoding, group) for group, encoding in enumerate(encoded, start)]
         long = [] if max_length is None else [i for i, s in enumerate(found) if len(s) > max_length]
         if max_length is None or not long:
             return found
@@ -110,7 +110,7 @@ class Tokenizer:
             return found
         rust.enable_truncation(max_length, strategy="longest_first", direction=self.hf.truncation_side)
         for i, encoding in zip(long, rust.encode_batch_fast([inputs[i] for i in long]), strict=True):
-            found[i] = replace(_sequence(encoding, i), num_removed=len(found[i]) - len(encoding))
+            found[i] = replace(_sequence(encoding, start + i), num_removed=len(found[i]) - len(encoding))
         rust.no_truncation()
         return found
 
