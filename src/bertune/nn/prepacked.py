@@ -10,11 +10,11 @@ from torch import Tensor
 _ROWS = 2048  # of the input that the layout is made for; others are right too
 
 
-def can_prepack(weight: Tensor) -> bool:
-    """Whether this build of torch can for such a weight: bfloat16 on a CPU."""
+def can_prepack(weight: Tensor, dtype: torch.dtype) -> bool:
+    """Whether this build of torch can for products of a weight in this dtype: bfloat16 on a CPU."""
     return (
         weight.device.type == "cpu"
-        and weight.dtype == torch.bfloat16
+        and dtype == torch.bfloat16
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )

@@ -19,10 +19,10 @@ from bertune.nn.prepacked import can_prepack, prepacked, prepacked_linear
 
 @dataclass
 class _Copy:
-    weight: Tensor
     bias: Tensor
-    made_of: tuple[tuple[int, int], ...]  # address and version of each parameter; none: it is the parameter
-    packed: Tensor | None = None  # the weight as repeated forward passes want it
+    weight: Tensor | None  # one of the two is there: the weight as it is,
+    packed: Tensor | None  # or as forward passes without a graph want it
+    made_of: tuple[tuple[int, int], ...]  # address and version of each parameter
 
 
 class Weights:
@@ -34,39 +34,45 @@ class Weights:
 
     def __call__(self, x: Tensor, *layers: nn.Linear) -> Tensor:
         """The outputs of linear layers over the same `x` [T, in], side by side [T, out], in its dtype."""
-        copy = self._current(x.dtype, layers)
-        if torch.is_grad_enabled():
-            anchor = layers[0].weight  # makes the output require a gradient where `x` does not
-            outputs: Tensor = _Linear.apply(x, anchor, copy.weight, copy.bias, layers, self._gradients)  # type: ignore[no-untyped-call]
-            return outputs
-        if not copy.made_of or not can_prepack(copy.weight):
-            return linear(x, copy.weight, copy.bias)
-        if copy.packed is None:
-            copy.packed = prepacked(copy.weight)
-        return prepacked_linear(x, copy.packed, copy.bias)
+        has_graph = torch.is_grad_enabled()
+        if not has_graph and can_prepack(layers[0].weight, x.dtype):
+            copy = self._copy(x.dtype, layers, is_packed=True)
+            assert copy.packed is not None
+            return prepacked_linear(x, copy.packed, copy.bias)
+        weight, bias = self.cast(x.dtype, *layers)
+        if not has_graph:
+            return linear(x, weight, bias)
+        anchor = layers[0].weight  # makes the output require a gradient where `x` does not
+        outputs: Tensor = _Linear.apply(x, anchor, weight, bias, layers, self._gradients)  # type: ignore[no-untyped-call]
+        return outputs
 
-    def cast(self, dtype: torch.dtype, layer: nn.Linear) -> tuple[Tensor, Tensor]:
-        """The weight [out, in] and bias [out] of a layer in this dtype, without a graph; only to be read."""
-        copy = self._current(dtype, (layer,))
+    def cast(self, dtype: torch.dtype, *layers: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Weights [out, in] and biases [out] of layers, side by side, without a graph; only to be read."""
+        if len(layers) == 1 and layers[0].weight.dtype == dtype:
+            return layers[0].weight.detach(), layers[0].bias.detach()
+        copy = self._copy(dtype, layers, is_packed=False)
+        assert copy.weight is not None
         return copy.weight, copy.bias
 
-    def _current(self, dtype: torch.dtype, layers: tuple[nn.Linear, ...]) -> _Copy:
-        like = layers[0].weight
-        if len(layers) == 1 and like.dtype == dtype:
-            return _Copy(like.detach(), layers[0].bias.detach(), ())
+    def _copy(self, dtype: torch.dtype, layers: tuple[nn.Linear, ...], is_packed: bool) -> _Copy:
         key = tuple(id(layer) for layer in layers)
         made_of = tuple((p.data_ptr(), p._version) for layer in layers for p in (layer.weight, layer.bias))
-        copy = self._copies.get(key)
+        copy, like = self._copies.get(key), layers[0].weight
+        if copy is not None and (copy.bias.dtype, copy.bias.device) != (dtype, like.device):
+            copy = None
+        if copy is not None and copy.made_of == made_of and (copy.packed is not None) == is_packed:
+            return copy
         # A copy made in inference mode could not serve training afterwards.
         with torch.inference_mode(False), torch.no_grad():
-            if copy is None or copy.weight.dtype != dtype or copy.weight.device != like.device:
+            weight = None if copy is None else copy.weight
+            if weight is None:
                 rows = sum(layer.out_features for layer in layers)
                 weight = torch.empty((rows, like.shape[1]), dtype=dtype, device=like.device)
-                copy = self._copies[key] = _Copy(weight, torch.empty_like(weight[:, 0]), ())
-            if copy.made_of != made_of:
-                _stack([layer.weight for layer in layers], copy.weight)
-                _stack([layer.bias for layer in layers], copy.bias)
-                copy.made_of, copy.packed = made_of, None
+            bias = torch.empty_like(weight[:, 0]) if copy is None else copy.bias
+            _stack([layer.weight for layer in layers], weight)
+            _stack([layer.bias for layer in layers], bias)
+            packed = prepacked(weight) if is_packed else None
+        self._copies[key] = copy = _Copy(bias, None if is_packed else weight, packed, made_of)
         return copy
 
 
