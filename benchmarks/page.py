@@ -133,7 +133,16 @@ def profiles(profile: Result | None) -> str:
         cells = [name, f"{found['milliseconds']:,.1f}", *shares, f"{found['operations']:,}"]
         rows.append(f"| {' | '.join(cells)} |")
     on = f"{profile['machine']['cpu']}, {profile['threads']} threads: `{profile['command']}`."
-    return "\n".join(["## profile", "", PROFILE_TEXT, *rows, "", on, ""])
+    return "\n".join(["## profile", "", PROFILE_TEXT, *rows, "", *_stages(profile), on, ""])
+
+
+def _stages(profile: Result) -> list[str]:
+    """Where the seconds of the whole command go; the steps' own ratio bounds what the rest can gain."""
+    command = profile.get("whole command")
+    if command is None:
+        return []
+    rows = [f"| {name} | {found:.1f} |" for name, found in command["stages"].items()]
+    return ["| the whole command | s |", "|---|---|", *rows, f"| in all | {command['seconds']:.1f} |", ""]
 
 
 def section(result: Result) -> str:

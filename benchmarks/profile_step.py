@@ -10,6 +10,7 @@ itself slows a step by a few percent.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,10 +33,10 @@ from bertune.training.fit import fit
 
 RESULT = Path(__file__).parent / "results" / "profile.json"
 KINDS = {
-    "products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
+    "products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise"),
     "optimizer": ("aten::_fused_adamw_", "aten::linalg_vector_norm"),
     "casts and copies": ("aten::copy_", "aten::_to_copy", "aten::cat"),
-    "softmax": ("aten::_softmax", "aten::_softmax_backward_data"),
+    "softmax": ("aten::_softmax", "aten::_softmax_backward_data", "aten::amax", "aten::exp_"),
     "GELU": ("aten::gelu", "aten::gelu_backward"),
     "layer norm": ("aten::native_layer_norm", "aten::native_layer_norm_backward"),
 }
@@ -98,6 +99,26 @@ def of_prediction(folder: Path) -> dict[str, Any]:
     return kinds_of(found, seconds, 1)
 
 
+def of_command(folder: Path) -> dict[str, Any]:
+    """The seconds of a whole command by stage: `bertune train cola` from the shell to the exit."""
+    out = folder / "command"
+    settings = ["cola", "model.name=minilm", "train.epochs=1", "--out", str(out)]
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "bertune", "train", *settings], check=True, capture_output=True)
+    wall = time.perf_counter() - started
+    timings = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["timings"]
+    training, evaluation = timings["train_seconds"], timings["evaluate_seconds"]
+    stages = {
+        "steps": training,
+        "evaluation of the epoch": evaluation,
+        "reading, tokenizing, loading, final scores with intervals, saving": (
+            timings["total_seconds"] - training - evaluation
+        ),
+        "start, imports, report": wall - timings["total_seconds"],
+    }
+    return {"seconds": round(wall, 2), "stages": {name: round(value, 2) for name, value in stages.items()}}
+
+
 def _take(steps: Iterator[Stepped], count: int) -> None:
     for _ in range(count):
         next(steps)
@@ -116,6 +137,7 @@ def main() -> None:
                 "a step of imdb256": of_training("imdb256", Path(folder)),
                 "predicting 1,000 sentences of CoLA": of_prediction(Path(folder)),
             },
+            "whole command": of_command(Path(folder)),
         }
     RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(result["work"], indent=1), file=sys.stderr)

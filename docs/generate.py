@@ -24,7 +24,6 @@ from bertune.data import named
 from bertune.tasks.classification import Classification
 
 DOCS = Path(__file__).parent
-RECIPES = Path(named.__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -67,44 +66,43 @@ def _kinds(annotation: Any) -> list[str]:
 
 def data_sets() -> str:
     """Every named data set with what it is and which files it has."""
-    rows = ["| name | what | files |", "|---|---|---|"]
-    for name, what, dataset in _data_sets():
+    rows = ["| name | what | task | files |", "|---|---|---|---|"]
+    for known, dataset in _data_sets():
         files = ", ".join(f"{file.use}: `{file.name}`" for file in dataset.files)
-        rows.append(f"| `{name}` | {what} | {files} |")
+        rows.append(f"| `{known.name}` | {known.about} | `{known.task}` | {files} |")
     return "\n".join(rows)
 
 
 def sources() -> str:
     """Where each data set is published and where a file of one's own is looked for."""
     parts = []
-    for name, what, dataset in _data_sets():
-        own = [f"- `BERTUNE_DATA/{name}/{file.name}`" for file in dataset.files]
+    for known, dataset in _data_sets():
+        folder = dataset.folder or known.name
+        own = [f"- `BERTUNE_DATA/{folder}/{file.name}`{_only_own(file)}" for file in dataset.files]
         published = [f"- published: <{source.url.partition('?')[0]}>" for source in dataset.sources]
         lines = own + published if dataset.packaged_in is None else ["- comes with bertune"]
-        parts.append("\n".join([f"**{name}**: {what}", "", *lines]))
+        parts.append("\n".join([f"**{known.name}**: {known.about}", "", *lines]))
     return "\n\n".join(parts)
 
 
-def _data_sets() -> list[tuple[str, str, named.Dataset]]:
-    found = []
-    for name in registry.names("dataset"):
-        module = registry.load("dataset", name)
-        what = (module.__doc__ or "").splitlines()[0].removeprefix("Owns ").removesuffix(".")
-        dataset = registry.exported(module, "DATASET")
-        assert isinstance(dataset, named.Dataset)
-        found.append((name, what, dataset))
-    return found
+def _only_own(file: named.File) -> str:
+    return f", which is not published for download: {file.only_own}" if file.only_own else ""
+
+
+def _data_sets() -> list[tuple[named.Known, named.Dataset]]:
+    return [(known, named.dataset(known.name)) for known in named.known() if not known.is_recipe]
 
 
 def recipes() -> str:
     """Every recipe: what it reproduces, and the settings it makes."""
+    rows = ["| recipe | task | what it reproduces |", "|---|---|---|"]
     parts = []
-    for path in sorted(RECIPES.glob("*.toml")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        comment = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
-        tables = "\n".join(line for line in lines if not line.startswith("#"))
-        parts.append("\n".join([f"## {path.stem}", "", *comment, "", "```toml", tables.strip(), "```"]))
-    return "\n\n".join(parts)
+    for known in named.known():
+        if known.is_recipe:
+            comment, tables = named.recipe(known.name)
+            rows.append(f"| [`{known.name}`](#{known.name}) | `{known.task}` | {_cell(known.about)} |")
+            parts.append("\n".join([f"## {known.name}", "", *comment, "", "```toml", tables, "```"]))
+    return "\n\n".join(["\n".join(rows), *parts])
 
 
 def columns() -> str:
@@ -154,6 +152,8 @@ def tasks() -> str:
             f"- text columns taken without asking: {text}",
             *([f"- label columns taken without asking: {label}"] if label else []),
             f"- scores: {scores}; `{found['primary']}` picks the weights",
+            *_by_name("data sets by name", found["data_sets"]),
+            *_by_name("recipes", found["recipes"]),
             "",
             *table,
             "```json",
@@ -162,6 +162,11 @@ def tasks() -> str:
         ]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _by_name(title: str, entries: list[dict[str, str]]) -> list[str]:
+    names = ", ".join(f"`{entry['name']}`" for entry in entries)
+    return [f"- {title}: {names}"] if entries else []
 
 
 def _shown(value: Any) -> str:

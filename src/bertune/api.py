@@ -29,9 +29,10 @@ def train(
     """Fine-tunes a model and returns its run, with scores, predictions and a report in its folder.
 
     `source` is a data file, a named data set, a settings file, a table (pandas, Arrow, Hugging Face
-    dataset, list of dicts), a dict of such tables by split, or a list of texts or pairs beside their
-    `labels`. `overrides` are settings by key, as {"train.epochs": 3}. Raises InputError, RunExistsError,
-    RunBusyError, ResourceError, DivergedError, Interrupted; until training begins nothing is written.
+    dataset, list of dicts), a list of texts or of tuples of texts beside their `labels`, or a dict of such
+    by split, where (texts, labels) is a list with labels. `overrides` are settings by key, as
+    {"train.epochs": 3}. Raises InputError, RunExistsError, RunBusyError, ResourceError, DivergedError,
+    Interrupted; until training begins nothing is written.
     """
     run = None
     for event in training(source, labels, overrides=overrides, out=out, resume=resume):
@@ -69,7 +70,8 @@ def load(source: Run | str | Path, *, overrides: Overrides = None) -> Model:
 
 
 def evaluate(source: Run | Model | str | Path, data: object, *, overrides: Overrides = None) -> Evaluation:
-    """Scores of a trained model on a labelled file or table. Raises InputError."""
+    """Scores of a trained model on a labelled file, named data set or table, or on (texts, labels). Raises
+    InputError."""
     model = _model(source, overrides)
     table, columns, _ = model.open(data, need_label=True)
     return model.evaluate(table, columns)
@@ -78,8 +80,8 @@ def evaluate(source: Run | Model | str | Path, data: object, *, overrides: Overr
 def predict(
     source: Run | Model | str | Path, data: Iterable[Any] | str | Path, *, overrides: Overrides = None
 ) -> list[Any]:
-    """Predictions for a list of texts or pairs, or for every row of a file or table, in order; None for a row
-    without text. Raises InputError."""
+    """Predictions in order for a list of texts, or of tuples of texts, or for every row of a file, named data
+    set or table; None for a row without text. Raises InputError."""
     model = _model(source, overrides)
     source_of_rows: object = data
     if (

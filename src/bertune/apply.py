@@ -1,22 +1,25 @@
 """Owns putting a trained model to work: predicting texts and files, scoring files."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bertune.config import Config, resolve
+from bertune.config import CHANGEABLE, Config, DataConfig, TaskConfig, resolve
+from bertune.data import named
 from bertune.data.columns import Columns, choose_columns
-from bertune.data.memory import table_from_memory
-from bertune.data.rows import Row
-from bertune.data.tables import Table, file_suffix, open_table
-from bertune.errors import ConfigError, DataError, InputError
+from bertune.data.memory import MEMORY, table_from_memory, table_of
+from bertune.data.rows import Origin, Row
+from bertune.data.tables import Table, file_suffix, open_table, refuse_long_name
+from bertune.errors import ConfigError, DataError, InputError, did_you_mean, listed
 from bertune.infer import STREAM_CHUNK, Outcome, Predictor, chunks, plain
 from bertune.metrics.scores import Scores
 from bertune.model_folder import LoadedModel, load
 from bertune.nn.device import make_machine
 from bertune.prepare import Encoder, known_column_names, read_examples
 from bertune.run import Run
+from bertune.source import SPLITS
+from bertune.tasks import make_task
 
 
 def _plain_columns(num_texts: int) -> tuple[str, ...]:
@@ -62,9 +65,11 @@ class Model:
     @property
     def line_columns(self) -> tuple[str, ...]:
         """What to call the texts of plain lines: as in training, unless they had numbers for names."""
+        return _plain_columns(1) if self._task.predicts_single_texts else self._item_columns
+
+    @property
+    def _item_columns(self) -> tuple[str, ...]:
         names = self._contract.columns.text
-        if self._task.predicts_single_texts:
-            return _plain_columns(1)
         return _plain_columns(len(names)) if any(name.isdecimal() for name in names) else names
 
     def to_json(self, prediction: Any) -> dict[str, Any]:
@@ -74,25 +79,46 @@ class Model:
             return {field.name: None for field in fields(sample)}
         return plain(prediction)
 
-    def predict(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Any]:
-        """One prediction per text, or per pair of texts, in order. Raises DataError for what is no text."""
+    def predict(self, texts: Sequence[str] | Sequence[Sequence[Any]]) -> list[Any]:
+        """One prediction per text, or per tuple of texts where the model takes several, in order.
+
+        A list of words is a text where the task tags words. Raises DataError for what is no text.
+        """
         if isinstance(texts, str):
             raise DataError(f'predict takes a list of texts; for one text: predict(["{texts[:30]}"])')
-        wanted = len(self.text_columns)
-        if self._task.predicts_single_texts and isinstance(next(iter(texts), None), str):
-            wanted = 1
-        rows = []
-        for number, item in enumerate(texts):
-            parts = tuple(item) if isinstance(item, list | tuple) else (item,)
-            if len(parts) != wanted or not all(isinstance(part, str | list | tuple) for part in parts):
-                needs = {1: "a text", 2: "a pair of texts"}.get(wanted, f"{wanted} texts in a tuple")
-                raise DataError(f"item {number} of the list is {item!r}; this model takes {needs}")
-            rows.append(dict(zip(_plain_columns(wanted), parts, strict=True)))
+        is_single = self._task.predicts_single_texts and isinstance(next(iter(texts), None), str)
+        columns = Columns(_plain_columns(1) if is_single else self._item_columns, None, None)
+        rows = [
+            dict(zip(columns.text, self._cells(number, item, columns), strict=True))
+            for number, item in enumerate(texts)
+        ]
         if not rows:
             return []
-        table = table_from_memory(rows)
-        columns = Columns(_plain_columns(wanted), None, None)
-        return [prediction for _, prediction in self.stream(table, columns)]
+        return [prediction for _, prediction in self.stream(table_from_memory(rows), columns)]
+
+    def _cells(self, number: int, item: Any, columns: Columns) -> tuple[Any, ...]:
+        """What an item of a list has for each text column. Raises DataError."""
+        value = item.tolist() if hasattr(item, "tolist") else item
+        if len(columns.text) == 1 and isinstance(value, list | tuple) and self._takes(list(value), columns):
+            return (list(value),)
+        parts = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if len(parts) != len(columns.text) or not all(isinstance(part, str | list | tuple) for part in parts):
+            needs = {1: "a text", 2: "a pair of texts"}.get(
+                len(columns.text), f"{len(columns.text)} texts in a tuple: {', '.join(columns.text)}"
+            )
+            words = ", or a list of its words" if self._takes(["a", "word"], columns) else ""
+            raise DataError(f"item {number} of the list is {item!r}; this model takes {needs}{words}")
+        return parts
+
+    def _takes(self, words: list[Any], columns: Columns) -> bool:
+        """Whether a list can stand for a text: then its items are the words."""
+        if len(columns.text) > 1:
+            return False
+        try:
+            self._task.is_blank(Row({columns.text[0]: words}, Origin(MEMORY, 1)), columns)
+        except DataError:
+            return False
+        return True
 
     def stream(self, table: Table, columns: Columns) -> Iterator[tuple[Row, Any]]:
         """Each row with its prediction, in order; None for a row without text. Holds a few thousand rows."""
@@ -119,23 +145,42 @@ class Model:
         return Evaluation(scores.values, scores.details, len(examples), num_truncated, outcome.loss, lines)
 
     def open(self, source: object, need_label: bool) -> tuple[Table, Columns, tuple[str, ...]]:
-        """A table and its columns: the training file's where it has them, else inferred."""
-        data = self.config.data
-        if isinstance(source, str | Path):
-            if file_suffix(source) == self._contract.reading.get("suffix"):
-                data = data.model_copy(update=self._reading)
-            table = open_table(source, data, known_column_names(self._task, self._contract.columns))
-        else:
-            table = table_from_memory(source)
-        return table, *self.columns_of(table, need_label)
+        """A table and its columns: the training file's where it has them, else inferred.
 
-    def columns_of(self, table: Table, need_label: bool) -> tuple[Columns, tuple[str, ...]]:
+        Of a named data set it is the test file, or the validation file where there is none.
+        """
+        data = self.config.data
+        notes: tuple[str, ...] = ()
+        if isinstance(source, str | Path):
+            file, data, notes = self._located(str(source))
+            table = open_table(file, data, known_column_names(self._task, self._contract.columns))
+        else:
+            table = table_of(source)
+        columns, more = self.columns_of(table, need_label, data)
+        return table, columns, (*notes, *more)
+
+    def _located(self, source: str) -> tuple[str, DataConfig, tuple[str, ...]]:
+        """The file that is meant, how to read it, and what must be known of it."""
+        data, path = self.config.data, Path(source)
+        if source in named.names():
+            return _named_file(source, data)
+        refuse_long_name(path)
+        near = did_you_mean(source, named.names())
+        if near and not path.suffix and not path.exists():
+            raise DataError(f'"{source}" is neither a file nor a named data set.{near}')
+        if file_suffix(source) == self._contract.reading.get("suffix"):
+            data = data.model_copy(update=self._reading)
+        return source, data, ()
+
+    def columns_of(
+        self, table: Table, need_label: bool, data: DataConfig | None = None
+    ) -> tuple[Columns, tuple[str, ...]]:
         """The columns of an opened table, and notes on what was inferred."""
-        data, trained = self.config.data, self._contract.columns
+        data, trained = data or self.config.data, self._contract.columns
         given: dict[str, Any] = {}
         numbers = {len(trained.text)}
-        if self._task.predicts_single_texts and not need_label:
-            numbers.add(1)
+        if self._task.predicts_single_texts:
+            numbers |= set(self._task.num_texts) if need_label else {1, *self._task.num_texts}
         if data.text is None and len(table.columns) == 1 and 1 in numbers:
             given["text"] = table.columns
         for names in (self.line_columns, trained.text):
@@ -145,17 +190,21 @@ class Model:
             given["label"] = trained.label
         if data.id is None and trained.id in table.columns:
             given["id"] = trained.id
-        columns, notes = choose_columns(
-            table,
-            data.model_copy(update=given),
-            self._task.text_names,
-            self._task.label_names,
-            need_label and self._task.needs_label,
-        )
+        options, task = data.model_copy(update=given), self._task
+        try:
+            columns, notes = choose_columns(
+                table, options, task.text_names, task.label_names, need_label and task.needs_label
+            )
+        except DataError as error:
+            if options.text is not None:
+                raise
+            label = f' and the label "{trained.label}"' if need_label and trained.label else ""
+            text = " and ".join(f'"{name}"' for name in trained.text)
+            raise DataError(f"{error}\nIn training the text was {text}{label}") from error
         if len(columns.text) not in numbers:
             raise DataError(
-                f"{table.name}: this model was trained on {len(trained.text)} text column(s) and "
-                f"{len(columns.text)} are given: data.text={','.join(columns.text)}"
+                f"{table.name}: this model was trained on {_counted(trained.text)}, and given are "
+                f"{_counted(columns.text)}. Name those meant: data.text={','.join(trained.text)}"
             )
         return columns, (*table.notes, *notes)
 
@@ -191,12 +240,54 @@ def load_model(source: Run | str | Path, overrides: Mapping[str, Any] | None = N
         f"{section}.{key}"
         for section, values in settings.items()
         for key in values
-        if section != "machine" and (section, key) not in _FREE_TO_CHOOSE
+        if section not in ("machine", "task") and (section, key) not in _FREE_TO_CHOOSE
     ]
     resolve(settings)  # an unknown or impossible setting is said first
     if fixed:
         raise ConfigError(f"{fixed[0]} was settled when the model was trained and cannot be changed now")
-    return Model(load(folder, own), resolve(settings))
+    return Model(_with_options(load(folder, own), settings.get("task", {})), resolve(settings))
+
+
+def _with_options(loaded: LoadedModel, options: Mapping[str, Any]) -> LoadedModel:
+    """The model with other options of its task, of those that training does not settle."""
+    if not options:
+        return loaded
+    fields_ = type(loaded.task).Options.model_fields
+    free = [key for key, field in fields_.items() if field.json_schema_extra == CHANGEABLE]
+    unknown = [key for key in options if key not in fields_]
+    if unknown:
+        near = did_you_mean(f"task.{unknown[0]}", [f"task.{key}" for key in fields_])
+        raise ConfigError(f'there is no setting "task.{unknown[0]}" for this model.{near}')
+    fixed = [key for key in options if key not in free]
+    if fixed:
+        can = f"; {listed([f'task.{key}' for key in free])} can" if free else ""
+        raise ConfigError(
+            f"task.{fixed[0]} was settled when the model was trained and cannot be changed now{can}"
+        )
+    name, before = loaded.contract.task.name, loaded.contract.task.options
+    contract = replace(loaded.contract, task=TaskConfig(name=name, **{**before, **options}))
+    return replace(loaded, task=make_task(contract.task), contract=contract)
+
+
+def _named_file(name: str, given: DataConfig) -> tuple[str, DataConfig, tuple[str, ...]]:
+    """The file of a named data set that is for scoring, how it is read, and what must be known of it."""
+    defaults = named.defaults(name, to_score=True)
+    settings = defaults.settings["data"]
+    use = next((use for use in ("test", "validation") if settings.get(use)), None)
+    if use is None:
+        raise DataError(
+            f'the data set "{name}" has neither a test nor a validation file, only one to train on. If you '
+            f"mean that, give it: {settings['train']}"
+        )
+    own = {key: getattr(given, key) for key in given.model_fields_set}
+    reading = {key: value for key, value in settings.items() if key not in SPLITS}
+    notes = (f"{name}: its {use} file, {settings[use]}", *defaults.notes)
+    return settings[use], DataConfig.model_validate({**reading, **own}), notes
+
+
+def _counted(names: tuple[str, ...]) -> str:
+    """So many text columns, and their names."""
+    return f"{len(names)} text column{'s' * (len(names) != 1)} ({', '.join(names)})"
 
 
 _FREE_TO_CHOOSE = {

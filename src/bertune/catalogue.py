@@ -3,16 +3,25 @@
 import inspect
 import json
 import typing
+from collections.abc import Iterable
 from typing import Any
 
 from bertune import registry
 from bertune.config import TaskConfig
+from bertune.data import named
 from bertune.tasks import Task, make_task
 
 
 def tasks() -> list[dict[str, Any]]:
-    """Every task: its name, what it learns, and the score it is known by."""
-    return [_in_short(name, make_task(TaskConfig(name=name))) for name in registry.names("task")]
+    """Every task: its name, what it learns, the score it is known by, and what there is for it by name."""
+    known = named.known()
+    return [
+        {
+            **_in_short(name, make_task(TaskConfig(name=name))),
+            **{kind: [entry["name"] for entry in found] for kind, found in _named(name, known).items()},
+        }
+        for name in registry.names("task")
+    ]
 
 
 def task(name: str) -> dict[str, Any]:
@@ -32,6 +41,7 @@ def task(name: str) -> dict[str, Any]:
             for key, field in type(found).Options.model_fields.items()
         ],
         "scores": list(found.scores),
+        **_named(name, named.known()),
         "example": [json.dumps(row, ensure_ascii=False) for row in found.sample],
     }
 
@@ -39,6 +49,15 @@ def task(name: str) -> dict[str, Any]:
 def _in_short(name: str, found: Task) -> dict[str, Any]:
     about = (inspect.getdoc(type(found)) or "").split("\n\n")[0].replace("\n", " ")
     return {"name": name, "about": about, "primary": found.primary}
+
+
+def _named(task_name: str, known: Iterable[named.Known]) -> dict[str, list[dict[str, str]]]:
+    """The data sets and recipes for a task, each with what it is."""
+    found = [entry for entry in known if entry.task == task_name]
+    return {
+        kind: [{"name": entry.name, "about": entry.about} for entry in found if entry.is_recipe == is_recipe]
+        for kind, is_recipe in (("data_sets", False), ("recipes", True))
+    }
 
 
 def _takes(annotation: Any) -> str:

@@ -15,6 +15,9 @@ from bertune.errors import ConfigError, listed
 Auto = Literal["auto"]
 Settings = dict[str, dict[str, Any]]
 
+# As json_schema_extra of a task's option: only prediction depends on it, so a trained model takes another.
+CHANGEABLE: dict[str, Any] = {"changeable": True}
+
 
 class Section(BaseModel):
     """A closed, frozen group of settings: an unknown key is an error, not an attribute."""

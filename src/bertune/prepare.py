@@ -127,7 +127,8 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
         notes += [note for note in (*table.notes, *new) if note not in notes]
         _refuse_number(columns, task, config, table)
         chosen = chosen or columns
-        if len(columns.text) != len(chosen.text):
+        # Where each text is a sequence by itself, triplets may be learned and pairs with a score validated.
+        if len(columns.text) != len(chosen.text) and not task.predicts_single_texts:
             raise DataError(
                 f"{table.name}: its text is {' and '.join(columns.text)}, but that of the training file is "
                 f"{' and '.join(chosen.text)}: single texts and pairs do not go together. Say data.text=…"

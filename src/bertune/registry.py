@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -32,7 +33,12 @@ def names(kind: str) -> list[str]:
     """Every name of a kind that needs no path: built in, then installed."""
     package = importlib.import_module(KINDS[kind])
     built_in = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
-    return built_in + sorted(importlib.metadata.entry_points(group=KINDS[kind]).names)
+    return built_in + sorted(_installed(kind).names)
+
+
+@cache  # it reads what every installed package says of itself
+def _installed(kind: str) -> importlib.metadata.EntryPoints:
+    return importlib.metadata.entry_points(group=KINDS[kind])
 
 
 def load(kind: str, name: str) -> ModuleType:
@@ -45,7 +51,7 @@ def load(kind: str, name: str) -> ModuleType:
             f'there is no {kind} "{name}".{did_you_mean(name, known)}'
             f" There are: {listed(known)}; or give a file of your own{_SETTINGS[kind]}"
         )
-    for entry in importlib.metadata.entry_points(group=KINDS[kind], name=name):
+    for entry in _installed(kind).select(name=name):
         module = entry.load()
         assert isinstance(module, ModuleType), f"entry point {name} must name a module"
         return module

@@ -8,12 +8,11 @@ from typing import Any
 
 from bertune.config import Config, Settings, nested, read_toml, resolve
 from bertune.data import named
-from bertune.data.memory import table_from_lists, table_from_memory
+from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean
 
 SPLITS = ("train", "validation", "test")
-MEMORY = "<memory>"
 _CODE = (
     ("task", "name"),
     ("model", "head"),
@@ -53,10 +52,9 @@ def _from_name(source: str, user: Settings) -> Source:
     path = Path(source).expanduser()
     refuse_long_name(path)
     if source in named.names():
-        defaults = named.defaults(source)
-        return Source(
-            source, source, _with_absolute_paths(resolve(defaults.settings, user)), {}, defaults.notes
-        )
+        defaults = named.defaults(source, given=user.get("data", {}))
+        config = _with_absolute_paths(resolve(defaults.settings, user), defaults.not_to_train)
+        return Source(source, source, config, {}, defaults.notes)
     if path.suffix == ".toml" and path.is_file():
         return _from_toml(path, user)
     if (path / "config.toml").is_file():
@@ -71,7 +69,7 @@ def _from_name(source: str, user: Settings) -> Source:
     if not path.exists() and not path.suffix:
         raise DataError(
             f'"{source}" is neither a file nor a named data set.{did_you_mean(source, named.names())} '
-            f"Named data sets: {', '.join(named.names())}"
+            "`bertune tasks NAME` lists the data sets that there are for a task"
         )
     settings: Settings = {"data": {"train": source}}
     return Source(path.name.split(".")[0], source, _with_absolute_paths(resolve(settings, user)), {})
@@ -93,10 +91,12 @@ def _from_toml(path: Path, user: Settings) -> Source:
     base = tables.pop("source", None)
     if base is not None and not isinstance(base, str):
         raise ConfigError(
-            f"{path}: source = {base!r} is no name of a data set. There are: {', '.join(named.names())}"
+            f"{path}: source = {base!r} is no name of a data set.{did_you_mean(base, named.names())} "
+            "`bertune tasks NAME` lists those that there are for a task"
         )
-    defaults = named.defaults(base) if base is not None else None
     own = nested(tables)
+    given = {*own.get("data", {}), *user.get("data", {})}
+    defaults = named.defaults(base, given=given) if base is not None else named.Defaults({})
     for split in SPLITS:
         # A path in a settings file is meant from where the file is, not from where the command runs.
         file = own.get("data", {}).get(split)
@@ -108,11 +108,11 @@ def _from_toml(path: Path, user: Settings) -> Source:
         beside = path.parent / str(own.get(section, {}).get(key, ""))
         if own.get(section, {}).get(key) and (beside.is_dir() or beside.suffix == ".py"):
             own[section][key] = str(beside)
-    config = _with_absolute_paths(resolve(defaults.settings if defaults else {}, own, user))
-    return Source(path.stem, str(path), config, {}, defaults.notes if defaults else ())
+    config = _with_absolute_paths(resolve(defaults.settings, own, user), defaults.not_to_train)
+    return Source(path.stem, str(path), config, {}, defaults.notes)
 
 
-def _with_absolute_paths(config: Config) -> Config:
+def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
     """The same settings, readable from any folder: a run may be resumed from elsewhere."""
     data = {
         split: os.path.abspath(Path(file).expanduser())
@@ -120,7 +120,9 @@ def _with_absolute_paths(config: Config) -> Config:
         if (file := getattr(config.data, split)) and file != MEMORY
     }
     if data.get("train") is None:
-        raise ConfigError("there is nothing to train on: give a data file as SOURCE, or data.train=FILE")
+        raise ConfigError(
+            not_to_train or "there is nothing to train on: give a data file as SOURCE, or data.train=FILE"
+        )
     sections: dict[str, Any] = {"data": config.data.model_copy(update=data)}
     for section, key in (*_CODE, ("model", "name")):
         now = sections.get(section, getattr(config, section))
@@ -132,6 +134,7 @@ def _with_absolute_paths(config: Config) -> Config:
 
 def _memory_tables(source: object, labels: Sequence[object] | None) -> dict[str, Table]:
     if labels is not None:
+        source = source.tolist() if hasattr(source, "tolist") else source  # a column of a data frame
         if not isinstance(source, Sequence):
             raise DataError(f"labels go with a list of texts, not with a {type(source).__name__}")
         return {"train": table_from_lists(source, labels)}
@@ -139,5 +142,5 @@ def _memory_tables(source: object, labels: Sequence[object] | None) -> dict[str,
         unknown = sorted(set(source) - set(SPLITS))
         if unknown:
             raise DataError(f'the data has a split "{unknown[0]}"; bertune knows train, validation and test')
-        return {split: table_from_memory(data, f"{MEMORY}/{split}") for split, data in source.items()}
-    return {"train": table_from_memory(source, MEMORY)}
+        return {split: table_of(data, f"{MEMORY}/{split}") for split, data in source.items()}
+    return {"train": table_of(source, MEMORY)}

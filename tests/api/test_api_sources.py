@@ -129,7 +129,7 @@ def test_a_training_on_a_data_set_keeps_class_names_to_the_end(
         (3, None, ["int", "DataFrame"]),
         (None, None, ["NoneType", "DataFrame"]),
         ([], None, ["empty"]),
-        (TEXTS, None, ["list", "str"]),
+        (TEXTS, None, ["plainly the label", "list of labels"]),
         ({"text": TEXTS, "label": LABELS}, None, ["dict"]),
         (TEXTS, LABELS[:-1], ["20 texts", "19 labels"]),
         ("great phone", LABELS, ["labels", "file"]),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bertune import registry
+from bertune.data import named
 from tiny import bertune
 
 
@@ -29,6 +30,30 @@ def test_a_task_says_what_it_reads_and_its_example_is_a_file_it_takes(
     own = (f"task.name={name}", f"model.name={tiny_weights}", "data.validation=more.jsonl", "--json")
     checked = bertune("check", "example.jsonl", *own).fine().json
     assert checked["data"]["splits"]["train"]["rows"] == len([json.loads(x) for x in found["example"]])
+
+
+def test_a_task_names_its_data_sets_and_recipes() -> None:
+    found = bertune("tasks", "qa", "--json").fine().json
+    data_sets = {entry["name"]: entry["about"] for entry in found["data_sets"]}
+    assert data_sets.keys() >= {"squad", "squad_v2", "cmrc2018", "tydiqa_en", "xquad_zh"}
+    assert not data_sets.keys() & {"cola", "dream"}
+    assert [entry["name"] for entry in found["recipes"]] == ["cmrc2018-clue", "squad-bert", "squad_v2-bert"]
+    shown = bertune("tasks", "qa").fine().out
+    for name, about in data_sets.items():
+        assert f"\n{name}" in shown and about[:20] in shown
+    assert all(f"\n{entry['name']}" in shown for entry in found["recipes"])
+
+
+def test_the_list_counts_data_sets_and_recipes_of_each_task() -> None:
+    entries = bertune("tasks", "--json").fine().json
+    by_name = {entry["name"]: entry for entry in entries}
+    assert "imdb-mlm" in by_name["language_modelling"]["recipes"]
+    assert "goemotions" in by_name["multilabel"]["data_sets"]
+    everything = [name for entry in entries for name in (*entry["data_sets"], *entry["recipes"])]
+    assert sorted(everything) == sorted(named.names()), "each belongs to one task"
+    (line,) = [x for x in bertune("tasks").fine().out.splitlines() if x.startswith("qa ")]
+    numbers = [str(len(by_name["qa"][kind])) for kind in ("data_sets", "recipes")]
+    assert line.split()[-2:] == numbers
 
 
 def test_an_unknown_task_is_answered_with_those_there_are() -> None:

@@ -1,8 +1,13 @@
-"""A cache of its own for tests that look for named data sets."""
+"""A cache of its own for tests that look for named data sets, and a publisher of them."""
 
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from published import Publisher, Quiet
 
 
 @pytest.fixture
@@ -14,3 +19,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("BERTUNE_DATA", raising=False)
     monkeypatch.setenv("BERTUNE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "data"
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    """A server on this machine."""
+    publisher = Publisher(tmp_path / "published", monkeypatch)
+    publisher.folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=publisher.folder))
+    publisher.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield publisher
+    server.shutdown()
+    thread.join()
+    server.server_close()

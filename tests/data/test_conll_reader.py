@@ -49,7 +49,7 @@ def test_separators_comments_and_wide_spaces(
     assert len(row.values["tags"]) == len(tokens)
 
 
-def test_a_txt_file_needs_the_reader_named(tmp_path: Path) -> None:
+def test_the_tags_of_a_txt_file_may_need_the_reader_named(tmp_path: Path) -> None:
     (row,) = rows(tmp_path / "a.txt", "Bo B-PER\nran O\n", reader="conll")
     assert row.values == {"tokens": ["Bo", "ran"], "tags": ["B-PER", "O"]}
 

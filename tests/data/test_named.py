@@ -1,43 +1,42 @@
 """Named data sets and recipes: their names, where their files are looked for, their settings."""
 
-import copy
 import csv
 import gzip
 import importlib
-import os
 from pathlib import Path
 
 import pytest
-from published import dataset_of
+from published import dataset_of, paths
 
 from bertune.config import resolve
 from bertune.data import named
 from bertune.data.named import defaults, names
 from bertune.errors import ConfigError, DataError
+from bertune.source import resolve_source
 
-DATA = os.environ.get("BERTUNE_DATA")
-needs_data = pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
-DATA_SETS = [
-    "afqmc", "banking77", "chnsenticorp", "cola", "conll2003", "cord19", "demo", "dream", "imdb", "mnli",
-    "mrpc", "qnli", "qqp", "resume_ner", "rte", "sst2", "stsb", "tnews", "tydiqa_en", "weibo_ner", "wikiqa",
-    "wnli",
-]  # fmt: skip
-RECIPES = [f"{name}-tutorial" for name in ("chnsenticorp", "cola", "cord19", "imdb", "mrpc", "sst2")]
-NOT_HERE = {"mnli", "qnli", "qqp", "wnli"}  # no copy of these is at hand
-
-
-def paths(name: str) -> dict[str, Path]:
-    data = defaults(name).settings["data"]
-    return {use: Path(data[use]) for use in ("train", "validation", "test") if use in data}
+LANGUAGES = ["ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"]
+DATA_SETS = sorted(
+    [
+        "afqmc", "ag_news", "ag_news_10k", "ax", "banking77", "c3", "chnsenticorp", "clinc150", "cmnli",
+        "cmrc2018", "cola", "conll2003", "cord19", "demo", "dream", "goemotions", "imdb", "lcqmc", "mnli",
+        "mrpc", "msra_ner", "newsgroups", "qnli", "qqp", "race", "race_high", "race_middle", "resume_ner",
+        "rte", "squad", "squad1_slice", "squad2_half_dev", "squad_v2", "sst2", "stsb", "swag", "tnews",
+        "tydiqa_en", "weibo_ner", "wikiqa", "wnli", "xquad_en", "xquad_zh",
+        *(f"xnli_{language}" for language in LANGUAGES),
+    ]
+)  # fmt: skip
+NO_TRAINING_FILE = {"ax", "xquad_en", "xquad_zh"}
 
 
 def test_every_data_set_and_recipe_has_a_name() -> None:
-    assert names() == DATA_SETS + RECIPES
+    recipes = sorted(path.stem for path in Path(named.__file__).parent.glob("*.toml"))
+    assert names() == DATA_SETS + recipes
+    assert not set(DATA_SETS) & set(recipes)
 
 
 def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
     with pytest.raises(
-        ConfigError, match=r'no data set or recipe "coal"\. Did you mean "cola"\? .*imdb-tutorial'
+        ConfigError, match=r'no data set or recipe "coal"\. Did you mean "cola"\? There are: afqmc, ag_news'
     ):
         defaults("coal")
 
@@ -155,101 +154,78 @@ def test_a_data_set_of_the_users_own_is_a_file(
         defaults(str(source))
 
 
-@pytest.fixture
-def empty_files(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every file of every data set, empty, so that settings can be read without data."""
-    for name in DATA_SETS:
-        (tmp_path / "own" / name).mkdir(parents=True)
-        for file in dataset_of(name).files:
-            (tmp_path / "own" / name / file.name).touch()
-    monkeypatch.setenv("BERTUNE_DATA", str(tmp_path / "own"))
-
-
-@pytest.mark.usefixtures("empty_files")
-@pytest.mark.parametrize("name", DATA_SETS + RECIPES)
-def test_every_setting_exists_and_may_be_overridden(name: str) -> None:
-    found = defaults(name)
-    config = resolve(found.settings, {"train": {"epochs": 1}})
-    assert config.train.epochs == 1
-    assert config.data.train is not None
-    assert Path(config.data.train).is_file()
-    assert (config.data.text and config.data.label) or "reader" in found.settings["data"]
-
-
-@pytest.mark.usefixtures("empty_files")
-@pytest.mark.parametrize("name", DATA_SETS + RECIPES)
-def test_changing_the_settings_changes_no_later_ones(name: str) -> None:
-    first = defaults(name).settings
-    kept = copy.deepcopy(first)
-    first["data"].setdefault("text", []).append("changed")
-    first["data"]["label"] = "changed"
-    assert defaults(name).settings == kept
-
-
-@pytest.mark.usefixtures("empty_files")
-@pytest.mark.parametrize(
-    ("name", "facts"),
-    [
-        (
-            "cola-tutorial",
-            "model.max_length=64 train.batch_size=32 train.lr=2e-05 optimizer.eps=1e-08 train.epochs=4.0 "
-            "train.warmup=0.0 train.weight_decay=0.0 data.split=0.1 data.validation=None train.seed=42 "
-            "model.name=google-bert/bert-base-uncased",
-        ),
-        (
-            "cord19-tutorial",
-            "model.name=google/bert_uncased_L-4_H-512_A-8 model.max_length=128 train.freeze=encoder "
-            "train.epochs=3.0 train.batch_size=16 train.warmup=500.0 train.weight_decay=0.01 data.split=0.2",
-        ),
-        (
-            "imdb-tutorial",
-            "model.name=google-bert/bert-base-uncased model.max_length=512 train.batch_size=8 "
-            "train.epochs=3.0 train.evaluate_every=500 train.patience=3 train.best_by=loss train.warmup=0.0 "
-            "train.weight_decay=0.0 data.validation=None",
-        ),
-        (
-            "chnsenticorp-tutorial",
-            "model.name=google-bert/bert-base-chinese model.max_length=512 train.lr=1e-05 train.epochs=8.0 "
-            "train.batch_size=8 optimizer.beta1=0.9 optimizer.beta2=0.98 optimizer.eps=1e-08 "
-            "train.warmup=0.1 train.weight_decay=0.01 train.best_by=accuracy",
-        ),
-        ("mrpc-tutorial", "train.batch_size=32 train.lr=2e-05 train.epochs=5.0 train.best_by=f1"),
-        ("sst2-tutorial", "train.batch_size=32 train.lr=2e-05 train.epochs=3.0 train.best_by=accuracy"),
-    ],
-)
-def test_a_recipe_says_what_its_tutorial_says(name: str, facts: str) -> None:
-    config = resolve(defaults(name).settings)
-    seen = {}
-    for fact in facts.split():
-        key = fact.partition("=")[0]
-        section, _, setting = key.partition(".")
-        seen[key] = str(getattr(getattr(config, section), setting))
-    assert " ".join(f"{key}={value}" for key, value in seen.items()) == facts
-
-
-def test_every_recipe_opens_with_what_it_reproduces() -> None:
-    for path in Path(named.__file__).parent.glob("*.toml"):
-        assert path.read_text(encoding="utf-8").startswith("# Reproduces "), path.name
-
-
-@needs_data
-@pytest.mark.parametrize("name", sorted({*DATA_SETS} - {"demo", "cord19"} - NOT_HERE))
-def test_the_real_files_pass_the_checks_of_published_ones(name: str) -> None:
-    assert DATA is not None
-    for file in dataset_of(name).files:
-        assert file.check(Path(DATA) / name / file.name) is None
-
-
-@needs_data
-@pytest.mark.parametrize("name", sorted({*DATA_SETS, *RECIPES} - NOT_HERE))
-def test_the_real_files_are_found_where_bertune_data_says(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", sorted(NO_TRAINING_FILE))
+def test_a_data_set_to_score_on_says_so_where_it_is_to_be_trained_on(
+    name: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert DATA is not None
-    monkeypatch.setenv("BERTUNE_CACHE", str(tmp_path))
-    found = paths(name)
-    assert all(path.is_file() for path in found.values())
-    if not name.startswith("demo"):
-        assert {path.parent for path in found.values()} == {
-            Path(DATA).absolute() / name.removesuffix("-tutorial")
-        }
+    own_files(tmp_path, monkeypatch, name, "test")
+    with pytest.raises(ConfigError, match=rf"{name} has nothing to train on.*bertune evaluate RUN {name}"):
+        resolve_source(name, {})
+    trained_elsewhere = resolve_source(name, {"data.train": str(tmp_path / "mine.tsv")}).config.data
+    assert trained_elsewhere.test == str(paths(name)["test"])
+
+
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *uses: str) -> Path:
+    """BERTUNE_DATA with these files of a data set, a line each."""
+    dataset = dataset_of(name)
+    folder = tmp_path / "own" / (dataset.folder or name)
+    folder.mkdir(parents=True)
+    for file in dataset.files:
+        if file.use in uses:
+            (folder / file.name).write_text("mine\n")
+    monkeypatch.setenv("BERTUNE_DATA", str(tmp_path / "own"))
+    return folder
+
+
+def test_a_training_file_that_is_not_published_may_be_absent(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_files(tmp_path, monkeypatch, "lcqmc", "validation", "test")
+    assert paths("lcqmc") == {"validation": folder / "dev.txt", "test": folder / "test.txt"}
+    with pytest.raises(
+        ConfigError, match=r"not published for download: 238,766 lines.*lcqmc/train\.txt.*data\.train=FILE"
+    ):
+        resolve_source("lcqmc", {})
+    (folder / "train.txt").write_text("mine\n")
+    assert resolve_source("lcqmc", {}).config.data.train == str(folder / "train.txt")
+
+
+def test_to_score_only_one_file_is_looked_for(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_files(tmp_path, monkeypatch, "race_middle", "test")
+    assert defaults("race_middle", to_score=True).settings["data"]["test"] == str(folder / "test.json")
+
+
+def test_to_score_the_validation_file_does_where_only_that_is_at_hand(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_files(tmp_path, monkeypatch, "xnli_zh", "validation")
+    found = defaults("xnli_zh", to_score=True).settings["data"]
+    assert (found.get("test"), found["validation"]) == (None, str(folder / "dev-zh.tsv"))
+    (folder / "test-zh.tsv").write_text("mine\n")
+    found = defaults("xnli_zh", to_score=True).settings["data"]
+    assert (found["test"], found.get("validation")) == (str(folder / "test-zh.tsv"), None)
+
+
+def test_every_name_says_what_it_is_and_for_which_task() -> None:
+    known = {entry.name: entry for entry in named.known()}
+    assert list(known) == names()
+    assert all(entry.about and not entry.about.endswith(".") for entry in known.values())
+    assert known["cola"].about.startswith("CoLA, acceptability of English sentences: Warstadt")
+    assert known["cola"].task == "classification"
+    assert (known["squad-bert"].task, known["squad-bert"].is_recipe) == ("qa", True)
+    assert known["imdb-mlm"].task == "language_modelling", "a recipe may do something else with a data set"
+    assert known["mrpc-glue"].task == "classification", "a recipe may stand on another"
+
+
+def test_a_file_that_the_user_names_is_not_looked_for(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_files(tmp_path, monkeypatch, "cmrc2018", "validation", "test")
+    data = resolve_source("cmrc2018", {"data.train": "mine.json"}).config.data
+    assert (Path(str(data.train)).name, data.validation) == ("mine.json", str(folder / "cmrc2018_dev.json"))
+    settings = tmp_path / "mine.toml"
+    settings.write_text('source = "cmrc2018-clue"\n[data]\ntrain = "other.json"\n')
+    assert resolve_source(str(settings), {}).config.data.train == str(tmp_path / "other.json")
+    assert not cache.exists()

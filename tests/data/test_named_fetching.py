@@ -3,105 +3,24 @@
 import csv
 import errno
 import gzip
-import hashlib
 import io
 import os
 import subprocess
 import sys
-import tarfile
-import threading
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from published import dataset_of
+from published import Publisher, dataset_of, paths, sha256, tarred, zipped
 
-from bertune import registry
 from bertune.data import named
-from bertune.data.named import Dataset, _dataset, defaults
+from bertune.data.named import _dataset, defaults
 from bertune.errors import DataError, ResourceError
 
 DATA = os.environ.get("BERTUNE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
 SOURCE_FOLDER = Path(named.__file__).parents[3]
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-class Publisher:
-    """Serves a folder, and makes a data set point at it."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        self.url = ""
-        self._monkeypatch = monkeypatch
-
-    def publish(self, name: str, files: Mapping[str, bytes], keep_sha256: bool = False) -> None:
-        """Serve `files` where the data set's sources are; checksums follow unless they are to be kept."""
-        for file, content in files.items():
-            (self.folder / file).write_bytes(content)
-        dataset = dataset_of(name)
-        sources = [
-            replace(
-                source,
-                url=f"{self.url}/{source.file}",
-                sha256=source.sha256 if keep_sha256 else source.sha256 and sha256(files[source.file]),
-            )
-            for source in dataset.sources
-        ]
-        self.change(name, replace(dataset, sources=tuple(sources)))
-
-    def check(self, name: str, **checks: _dataset.Check) -> None:
-        """Other checks, by use, for files smaller than the published ones."""
-        dataset = dataset_of(name)
-        files = [replace(file, check=checks.get(file.use, file.check)) for file in dataset.files]
-        self.change(name, replace(dataset, files=tuple(files)))
-
-    def change(self, name: str, dataset: Dataset) -> None:
-        self._monkeypatch.setattr(registry.load("dataset", name), "DATASET", dataset)
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-@pytest.fixture
-def publisher(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
-    publisher = Publisher(tmp_path / "published", monkeypatch)
-    publisher.folder.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=publisher.folder))
-    publisher.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield publisher
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def zipped(members: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in members.items():
-            file.writestr(name, content)
-    return buffer.getvalue()
-
-
-def tarred(members: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as file:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 def lines(count: int, line: str, header: str = "") -> bytes:
@@ -119,11 +38,6 @@ def cola_zip(num_train: int = 8551) -> bytes:
             folder + "out_of_domain_dev.tsv": lines(516, "clc95\t1\t\tSentence {n}.\n").rstrip(b"\n"),
         }
     )
-
-
-def paths(name: str) -> dict[str, Path]:
-    data = defaults(name).settings["data"]
-    return {use: Path(data[use]) for use in ("train", "validation", "test") if use in data}
 
 
 def in_cache(folder: Path) -> set[str]:

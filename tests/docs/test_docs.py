@@ -23,8 +23,11 @@ RUNNABLE = re.compile(r"^```(?:bash|python)$", re.MULTILINE)
 SETTING = re.compile(r"(?<![\w./-])((?:data|model|task|train|optimizer|machine)\.[a-z_]\w*)=")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
-# Keys of tasks and of examples/my_task.py, and the mistakes that are shown with their error.
-OTHER_KEYS = {"task.long", "task.positive", "task.q", "task.weights", "train.epoch"}
+# Keys of tasks and of the tasks in examples/, and the mistakes that are shown with their error.
+OTHER_KEYS = {
+    "task.columns", "task.levels", "task.long", "task.loss", "task.positive", "task.q", "task.weights",
+    "train.epoch",
+}  # fmt: skip
 
 # Behind the settings of a document's own command: later ones win.
 SMALL = (*QUICK, "train.examples=80", "model.max_length=64")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fake_runs
 import pytest
+import task_runs
 from page_reader import Page
 
 from bertune.reporting import write_report
@@ -31,7 +32,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Report]:
 
     @cache
     def write(name: str) -> Report:
-        run: Run = getattr(fake_runs, name)(tmp_path_factory.mktemp("runs") / name)
+        made = getattr(fake_runs, name, None) or getattr(task_runs, name)
+        run: Run = made(tmp_path_factory.mktemp("runs") / name)
         return Report(run, write_report(run))
 
     return write

@@ -3,11 +3,15 @@
 import json
 import math
 import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bertune.config import Config
+from bertune.config import Config, TaskConfig
+from bertune.data.rows import Origin
 from bertune.run import Run
+from bertune.tasks import make_task
+from bertune.tasks.classification import Example, LabelPrediction
 
 PAIRS = [
     ("The sailors rode the breeze clear of the rocks.", "1"),
@@ -175,6 +179,7 @@ def binary_details() -> dict[str, Any]:
     """The details classification gives of two labels."""
     draw = random.Random(3)
     return {
+        "baseline": {"score": "accuracy", "value": 0.686, "how": "always the commonest label, “1”"},
         "labels": ["0", "1"],
         "per_class": [
             {"label": "0", "precision": 0.55, "recall": 0.265, "f1": 0.357, "support": 162},
@@ -262,7 +267,19 @@ def write_run(
         (folder / "predictions").mkdir(exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder / "predictions" / f"{name}.jsonl").write_text(text, encoding="utf-8")
+        (folder / "predictions" / f"{name}.mistakes.json").write_text(json.dumps(mistakes(lines)))
     return Run(folder)
+
+
+def mistakes(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """What classification says of its mistakes among such predictions."""
+    examples, predictions = [], []
+    for line in lines:
+        file, _, number = line["source"].rpartition(", line ")
+        examples.append(Example(line["id"], Origin(file, int(number)), tuple(line["text"]), line["gold"]))
+        predictions.append(LabelPrediction(line["label"], line["probabilities"]))
+    found: Any = make_task(TaskConfig(name="classification")).mistakes(predictions, examples, ())
+    return asdict(found)
 
 
 def binary(folder: Path) -> Run:

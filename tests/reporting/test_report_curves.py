@@ -6,8 +6,9 @@ import pytest
 
 from bertune.reporting.charts import MOST_BARS, Batches, score_by_batch, token_lengths
 from bertune.reporting.curves import read_curves, smoothed, thinned
-from bertune.reporting.mistakes import surest_mistakes
+from bertune.reporting.mistakes import AROUND, worded
 from bertune.reporting.wording import (
+    counted,
     decimal,
     duration,
     interval,
@@ -92,25 +93,62 @@ def test_scores_on_another_scale_are_left_out_of_the_score_panel():
     assert list(read_curves(lines, {"primary": "mcc"}).score_series) == ["mcc"]
 
 
-def prediction(sure: float, gold: str = "a", label: str = "b", **more):
-    """One prediction."""
-    return {
-        "gold": gold,
-        "label": label,
-        "text": ["t"],
-        "probabilities": {label: sure, gold: 1 - sure},
-        **more,
-    }
+def recorded(*texts: str, marks: tuple[dict[str, object], ...] = (), **more):
+    """Mistakes as they are stored: one for each text."""
+    shown = [
+        {"id": "", "source": f"line {i}", "measure": 0.5, "passages": [{"text": t, "marks": list(marks)}]}
+        for i, t in enumerate(texts)
+    ]
+    return {"num": 30, "num_wrong": len(texts), "what": "were wrong", "unit": "query", "shown": shown, **more}
 
 
-def test_equally_sure_mistakes_keep_the_order_of_the_file():
-    found = surest_mistakes("test", [prediction(0.9, source=f"line {i}") for i in range(30)])
-    assert [mistake.place for mistake in found.surest] == [f"line {i}" for i in range(20)]
-    assert (found.num_wrong, found.num_texts) == (30, 30)
+def test_how_many_are_wrong_is_said_in_the_words_of_the_task():
+    sentence = worded("test", recorded("a", "b", order="The longest come first")).sentence
+    assert sentence == (
+        "2 of 30 test queries were wrong. The longest come first; some may be errors of the data."
+    )
+    assert worded("test", recorded()).sentence == "None of the 30 test queries were wrong."
+    assert worded("test", recorded(num=0)) is None
 
 
-def test_predictions_without_gold_or_probabilities_are_no_mistakes():
-    assert surest_mistakes("test", [{"label": "1.5", "gold": "2"}, prediction(0.9) | {"gold": None}]) is None
+def test_of_a_long_text_what_is_marked_is_shown_with_what_is_around_it():
+    text = "word " * 1000 + "HERE" + " word" * 1000
+    mark = {"start": 5000, "end": 5004, "role": "missed", "label": "PER"}
+    (shown,) = worded("test", recorded(text, marks=(mark,))).shown
+    (passage,) = shown.texts
+    opening = "".join(piece.text for piece in passage.opening)
+    assert "HERE" in opening
+    assert len(opening) < 2 * AROUND + 100
+    assert [(piece.text, piece.roles, piece.tags) for piece in passage.opening if piece.roles] == [
+        ("HERE", "missed", (("missed", "gold PER"),))
+    ]
+    assert "".join(piece.text for piece in passage.whole) == text
+
+
+def test_marks_that_overlap_are_both_shown():
+    marks = (
+        {"start": 0, "end": 8, "role": "wrong", "label": "ORG"},
+        {"start": 4, "end": 12, "role": "missed", "label": "PER"},
+    )
+    (shown,) = worded("test", recorded("New York Times here", marks=marks)).shown
+    pieces = [(piece.text, piece.roles) for piece in shown.texts[0].opening]
+    assert pieces == [("New ", "wrong"), ("York", "missed wrong"), (" Tim", "missed"), ("es here", "")]
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "lead"),
+    [
+        (0.987, {"is_probability": True}, "98.7 %"),
+        (3, {"measure": "errors: {}"}, "errors: 3"),
+        (1.25, {"measure": "off by {}"}, "off by 1.250"),
+        (None, {"measure": "F1 {}"}, "F1 –"),
+        (math.nan, {"is_probability": True}, "–"),
+    ],
+)
+def test_what_leads_a_mistake_is_worded_by_its_kind(value, more, lead):
+    stored = recorded("a", **more)
+    stored["shown"][0]["measure"] = value
+    assert worded("test", stored).shown[0].lead == lead
 
 
 def test_very_many_batches_are_drawn_as_a_histogram():
@@ -144,6 +182,10 @@ def test_a_few_enormous_texts_do_not_flatten_the_length_figure():
         (magnitude(4_385), "4,385"),
         (score_name("macro_f1"), "macro F1"),
         (score_name("roc_auc"), "ROC AUC"),
+        (score_name("ndcg@10"), "nDCG@10"),
+        (counted(1, "query"), "1 query"),
+        (counted(2, "query"), "2 queries"),
+        (counted(0, "batch"), "0 batches"),
         (visible(" "), "(empty)"),
         (visible("a\x00\nb"), "a\\x00\nb"),
         (plain("a\u202eb\ud83d  c"), "a b c"),

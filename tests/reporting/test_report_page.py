@@ -4,11 +4,12 @@ import re
 
 import fake_runs
 import pytest
+import task_runs
 from page_reader import Page
 
 from bertune.reporting import write_report
 
-NAMES = [make.__name__ for make in fake_runs.EVERY_RUN]
+NAMES = [make.__name__ for make in (*fake_runs.EVERY_RUN, *task_runs.EVERY_RUN)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -73,7 +74,7 @@ def test_the_headline_is_the_primary_score_with_the_size_of_its_split_and_why_th
     assert "Matthews correlation (MCC) 0.225 interval 0.140 to 0.310 on 516 test texts" in text
     assert "On validation MCC 0.410 on 527 texts" in text
     assert "step 804 of 1,072 (epoch 3.0): the highest validation MCC, 0.410" in text
-    assert "the commonest label, “1”, has 68.6 % of the texts" in text
+    assert "accuracy 0.706; always the commonest label, “1”: 0.686" in text
 
 
 def test_without_a_test_split_the_headline_says_that_validation_also_chose_the_weights(report):
@@ -84,10 +85,10 @@ def test_without_a_test_split_the_headline_says_that_validation_also_chose_the_w
 def test_three_commands_say_how_to_use_the_run(report):
     written = report("binary")
     commands = [element.text for element in written.page.all("pre")]
-    assert commands[0] == f"bertune predict {written.run.path} new.csv"
-    assert commands[1] == f"bertune evaluate {written.run.path} labelled.csv"
+    assert commands[0] == f"bertune predict {written.run.path} new.tsv"
+    assert commands[1] == f"bertune evaluate {written.run.path} labelled.tsv"
     assert f"bt.load({str(written.run.path)!r})" in commands[2]
-    assert '[("a text", "its partner")]' in report("four_labels").page.all("pre")[2].text
+    assert "model.predict([(a, b)])" in report("four_labels").page.all("pre")[2].text
 
 
 def test_an_interrupted_run_shows_the_best_so_far_and_how_to_continue(report):
@@ -148,10 +149,11 @@ def test_the_evaluation_table_marks_the_kept_step(report):
 
 def test_the_twenty_surest_mistakes_are_shown_surest_first_with_their_source(report):
     page = report("binary").page
-    shown = [float(e.text.removesuffix(" %")) for e in page.all("span", "probability")]
+    shown = [float(e.text.removesuffix(" %")) for e in page.all("span", "measure")]
     assert len(shown) == 20
     assert shown == sorted(shown, reverse=True)
     assert page.all("p", "place")[0].text == "out_of_domain_dev.tsv, line 1 · id row-0"
+    assert "of 516 test texts were labelled differently from the data; these are 20 of them." in page.text
 
 
 def test_a_long_text_is_folded_but_whole(report):
@@ -164,7 +166,7 @@ def test_a_run_without_mistakes_says_so(tmp_path):
     right = [line | {"label": line["gold"]} for line in fake_runs.predictions(30)]
     run = fake_runs.write_run(tmp_path / "run", fake_runs.manifest(), [], {"test": right})
     page = Page(write_report(run).read_text(encoding="utf-8"))
-    assert "There is none: all 30 test texts got the label they have in the data." in page.text
+    assert "None of the 30 test texts were labelled differently from the data." in page.text
 
 
 def test_how_much_the_score_varies_by_batch_is_said_in_words(report):

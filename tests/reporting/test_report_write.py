@@ -7,11 +7,12 @@ from pathlib import Path
 import fake_runs
 import matplotlib
 import pytest
+import task_runs
 
 from bertune.errors import ResourceError
 from bertune.reporting import canvas, write, write_report
 
-NAMES = [make.__name__ for make in fake_runs.EVERY_RUN]
+NAMES = [make.__name__ for make in (*fake_runs.EVERY_RUN, *task_runs.EVERY_RUN)]
 
 
 @pytest.mark.parametrize("name", NAMES)

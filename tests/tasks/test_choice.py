@@ -222,8 +222,8 @@ def test_equal_choices_are_right_together_and_said() -> None:
         [ChoicePrediction("five", 0, [0.6, 0.1, 0.3]), ChoicePrediction("six", 1, [0.2, 0.8])], examples, ()
     )
     assert found.values == {"accuracy": 0.5, "mrr": 0.75}
-    assert found.details["chance"] == pytest.approx((1 / 3 + 1 / 2) / 2)
-    assert found.details["by_number_of_choices"]["3"] == {"questions": 1, "accuracy": 1.0}
+    assert found.details["baseline"]["value"] == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert found.details["tables"][0]["rows"][1] == ["3", 1, 1.0, pytest.approx(1 / 3)]
 
 
 def test_questions_about_one_text_stay_on_one_side() -> None:
@@ -234,8 +234,8 @@ def test_questions_about_one_text_stay_on_one_side() -> None:
 
 def test_one_position_for_every_question_is_said() -> None:
     same = [ChoicePrediction("x", 2, [0.1, 0.2, 0.7])] * 12
-    assert task().warnings(same, ())[0].startswith("collapsed: choice 2 is predicted for every question")
-    assert not task().warnings([*same, ChoicePrediction("x", 1, [0.1, 0.8, 0.1])], ())
+    assert task().warnings(same, [], ())[0].startswith("collapsed: choice 2 is predicted for every question")
+    assert not task().warnings([*same, ChoicePrediction("x", 1, [0.1, 0.8, 0.1])], [], ())
 
 
 def quiz(num: int, seed: int) -> list[dict[str, Any]]:

@@ -148,7 +148,7 @@ def predicted(labels: str) -> list[LabelPrediction]:
 
 @pytest.mark.parametrize(("labels", "num"), [("aaaa", 1), ("aaba", 0), ("a", 0), ("", 0)])
 def test_one_label_for_every_text_is_called_collapsed(labels: str, num: int) -> None:
-    warnings = task().warnings(predicted(labels), ("a", "b"))
+    warnings = task().warnings(predicted(labels), examples("ab" * 2), ("a", "b"))
     assert len(warnings) == num
     assert all('collapsed: every text is predicted as "a"' in warning for warning in warnings)
 

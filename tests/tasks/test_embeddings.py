@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -210,10 +211,10 @@ def test_a_document_that_is_the_query_itself_is_not_compared(tiny_weights: Path)
 def test_vectors_all_alike_are_warned_of() -> None:
     this = task()
     found = [this.decode([torch.ones(4)] * 2, [], e, ()) for e in pairs(3)]
-    (warning,) = this.warnings(found, ())
+    (warning,) = this.warnings(found, pairs(3), ())
     assert warning.startswith("collapsed: all texts have nearly the same vector (mean cosine 1.000)")
     fine = [this.decode([torch.randn(36), torch.randn(36)], [], e, ()) for e in pairs(8)]
-    assert this.warnings(fine, ()) == []
+    assert this.warnings(fine, pairs(8), ()) == []
 
 
 TRIPLETS = [(TEXTS[i], TEXTS[i], TEXTS[(i + 7) % 20]) for i in range(20)]
@@ -265,11 +266,47 @@ def test_the_folder_is_a_model_of_sentence_transformers_with_the_same_vectors(tr
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_scored_file_can_be_put_to_a_model_trained_without_scores(trained: Run, tmp_path: Path) -> None:
+def scored_file(folder: Path) -> Path:
     rows = [(TEXTS[i], TEXTS[(i * 7) % 20], i % 4) for i in range(20)]
-    file = write_csv(tmp_path / "scored.csv", rows, "sentence1,sentence2,score")
-    with pytest.raises(DataError, match="trained on 3 text column"):
-        api.evaluate(trained, file)
+    return write_csv(folder / "scored.csv", rows, "sentence1,sentence2,score")
+
+
+def test_a_scored_file_can_be_put_to_a_model_trained_on_triplets(trained: Run, tmp_path: Path) -> None:
+    found = api.evaluate(trained, scored_file(tmp_path))
+    vectors = np.array([p.vector for p in api.predict(trained, TEXTS[:20])])
+    cosines = [float(vectors[i] @ vectors[(i * 7) % 20]) for i in range(20)]
+    assert found.scores["spearman"] == pytest.approx(spearmanr(cosines, [i % 4 for i in range(20)])[0])
+    assert found.scores["main_score"] == found.scores["spearman"] and found.scores["mrr@10"] is None
+
+
+@pytest.mark.parametrize("header", ["anchor,positive,negative", "anchor,positive"])
+def test_triplets_and_pairs_are_validated_on_pairs_with_a_score(
+    header: str, tiny_weights: Path, tmp_path: Path
+) -> None:
+    """As with sentence-transformers: what says most of the vectors is a file of another kind."""
+    triplets = [row[: header.count(",") + 1] for row in TRIPLETS]
+    overrides = {
+        "task.name": "embeddings", "model.name": str(tiny_weights), "train.epochs": 2, "train.batch_size": 8,
+        "machine.device": "cpu", "data.validation": str(scored_file(tmp_path)),
+        "data.test": str(write_csv(tmp_path / "test.csv", TRIPLETS, "anchor,positive,negative")),
+    }  # fmt: skip
+    run = api.train(
+        write_csv(tmp_path / "a.csv", triplets, header), overrides=overrides, out=tmp_path / "run"
+    )
+    scores = run.manifest["scores"]
+    assert scores["validation"]["spearman"] is not None and scores["validation"]["mrr@10"] is None
+    assert scores["test"]["mrr@10"] is not None and scores["test"]["triplet_accuracy"] is not None
+    assert [line["validation"]["main_score"] for line in run.metrics() if "validation" in line]
+    assert {len(line["text"]) for line in run.predictions("validation")} == {2}
+
+
+def test_single_texts_and_pairs_of_other_tasks_still_do_not_go_together(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    pairs_file = write_csv(tmp_path / "b.csv", [("a", "b", "x"), ("c", "d", "y")], "text_a,text_b,label")
+    overrides = {"model.name": str(tiny_weights), "data.validation": str(pairs_file)}
+    with pytest.raises(DataError, match="single texts and pairs do not go together"):
+        api.check(write_csv(tmp_path / "a.csv", [("a", "x"), ("b", "y")]), overrides=overrides)
 
 
 def test_the_command_writes_vectors_for_programs(trained: Run, tmp_path: Path) -> None:

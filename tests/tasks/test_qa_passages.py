@@ -253,6 +253,6 @@ def test_a_collapse_and_answers_beyond_the_limit_are_warned_of(tokenizer: Tokeni
     examples = [asked("where ?", CONTEXT, "on the table"), asked("what ?", CONTEXT, "table")]
     made.encode(examples, tokenizer, None, ())
     withheld = decoded(made, tokenizer, 9.0, ("answer", "no answer"))
-    collapsed, too_long = made.warnings([withheld] * 3, ())
+    collapsed, too_long = made.warnings([withheld] * 3, examples, ())
     assert collapsed.startswith("collapsed: no question is given an answer")
     assert too_long.startswith("1 gold answers have more than 2 tokens")

@@ -244,7 +244,7 @@ def test_scores_are_against_the_spans_as_given_and_unknown_labels_count_as_misse
     assert [s["text"] for s in found.spans] == ["phones"]
     scores = made.score([found], [test], labels)
     assert scores["f1"] == 0
-    (warning,) = [w for w in made.warnings([found], labels) if "missed" in w]
+    (warning,) = [w for w in made.warnings([found], [test], labels) if "missed" in w]
     assert (
         warning.startswith("1 words have gold labels that the training data does not") and "B-NEW" in warning
     )

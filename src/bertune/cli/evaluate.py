@@ -10,11 +10,11 @@ from bertune.cli.arguments import AsJson, RunFolder, Settings, print_json
 
 def evaluate(
     run: RunFolder,
-    data: Annotated[str, typer.Argument(metavar="FILE", help="a labelled data file")],
+    data: Annotated[str, typer.Argument(metavar="FILE", help="a labelled data file, or a named data set")],
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a trained model on a labelled file."""
+    """Score a trained model on a labelled file, or on the test file of a named data set."""
     from bertune import api
     from bertune.cli import show
     from bertune.config import parse_overrides

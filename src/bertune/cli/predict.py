@@ -20,7 +20,9 @@ Line = tuple[dict[str, Any], bool]  # a row with what is said about it, and whet
 
 def predict(
     run: RunFolder,
-    data: Annotated[str, typer.Argument(metavar="FILE|-", help="a data file, or - for lines on stdin")],
+    data: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="a data file, a named data set, or - for lines on stdin")
+    ],
     settings: Settings = None,
     out: Annotated[
         Path | None,
@@ -65,13 +67,16 @@ def predict(
 
 
 def _lines(model: "Model", data: str, counts: Counter[str]) -> Iterator[Line]:
+    from bertune.cli import show
     from bertune.data.tables import open_lines
 
     if data == "-":
         table = open_lines(sys.stdin, "<stdin>", model.line_columns)
         columns, _ = model.columns_of(table, need_label=False)
     else:
-        table, columns, _ = model.open(data, need_label=False)
+        table, columns, notes = model.open(data, need_label=False)
+        for note in notes:
+            show.say(show.messages(), note, "dim")
     for row, prediction in model.stream(table, columns):
         counts["rows"] += 1
         counts["blank"] += prediction is None

@@ -13,7 +13,7 @@ def tasks(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the tasks; of one, its columns, options, scores and an example file."""
+    """List the tasks; of one, its columns, options, scores, named data sets, recipes and an example file."""
     from bertune import catalogue
     from bertune.cli import show
 
@@ -23,9 +23,12 @@ def tasks(
         return
     console = show.results()
     if isinstance(found, list):
-        console.print(
-            show.plain_table(("task", "what is learned", "score"), ("name", "about", "primary"), found)
-        )
+        for entry in found:
+            for kind in ("data_sets", "recipes"):
+                entry[f"num_{kind}"] = len(entry[kind])
+        columns = ("name", "about", "primary", "num_data_sets", "num_recipes")
+        heads = ("task", "what is learned", "score", "data sets", "recipes")
+        console.print(show.plain_table(heads, columns, found))
         show.say(console, "\nbertune train FILE task.name=NAME · bertune tasks NAME says more", "dim")
         return
     show.say(console, f"{found['name']}: {found['about']}\n")
@@ -37,6 +40,10 @@ def tasks(
     keys = ("key", "takes", "default", "meaning")
     console.print(show.plain_table(("option", *keys[1:]), keys, found["options"]))
     show.say(console, f"\nScores: {', '.join(found['scores'])}; {found['primary']} picks the weights kept.\n")
+    for kind, title in (("data_sets", "data set by name"), ("recipes", "recipe")):
+        if found[kind]:
+            console.print(show.plain_table((title, "what it is"), ("name", "about"), found[kind]))
+            show.say(console, "")
     show.say(console, "An example file, as .jsonl:")
     for line in found["example"]:
         show.say(console, line)

@@ -40,10 +40,14 @@ def choose_columns(
     if options.text is not None:
         text = tuple(_given(table, "data.text", name) for name in options.text)
         _refuse_double_use(table, (*text, label) if label else text)
+    elif table.text is not None:
+        text = table.text
     else:
         text = _guessed_text(table, text_names, (label, id_column), need_label)
         notes.append(f"{table.name}: text is {' and '.join(_quoted(text))}")
-    if options.label is None:
+    if options.label is None and table.label is not None:
+        label = table.label
+    elif options.label is None:
         label = _guessed_label(table, label_names, (*text, id_column), need_label)
         if label is not None:
             notes.append(f'{table.name}: label is "{label}"')
@@ -140,6 +144,8 @@ def _given(table: Table, key: str, name: str) -> str:
     if not table.has_header:  # what was meant may stand in a line that was not taken for a header
         known += [str(value) for value in first.values.values()]
     numbers = f"numbers go from 0 to {len(table.columns) - 1}. " if name.isdecimal() else ""
+    if key == "data.label" and "," in name and all(_find(table, part) for part in name.split(",")):
+        numbers = f"For a column of 0 and 1 to each label say task.name=multilabel task.columns={name}. "
     raise DataError(
         f'{table.name}: there is no column "{name}" ({key}={name}).{did_you_mean(name, known)}'
         f" {numbers}{_seen(table, first)}"
@@ -173,10 +179,13 @@ def _guessed_text(
     text = max(table.columns, key=lambda column: len(str(first.values[column])))
     others = [column for column in table.columns if column not in (text, *taken)]
     label = f" data.label={others[-1]}" if need_label and others else ""
-    raise DataError(
-        f"{table.name}: {problem}. {_seen(table, first)}\n"
-        f"Say which to use, for instance: data.text={text}{label}"
-    )
+    remedy = f"Say which to use, for instance: data.text={text}{label}"
+    if not table.has_header and len(table.columns) == 1:
+        remedy = (
+            "Of plain text say data.text=0 for a text on each line, or data.reader=documents for documents "
+            "with blank lines between; of words with a tag each, data.reader=conll"
+        )
+    raise DataError(f"{table.name}: {problem}. {_seen(table, first)}\n{remedy}")
 
 
 def _guessed_label(
@@ -191,7 +200,9 @@ def _guessed_label(
     problem = several if labels else "no column is plainly the label"
     others = labels or [column for column in table.columns if column not in taken]
     remedy = (
-        f"Say which to use, for instance: data.label={others[-1]}" if others else "Give a file with labels"
+        f"Say which to use, for instance: data.label={others[-1]}"
+        if others
+        else "Give a file with labels, or from Python a list of labels beside the texts"
     )
     raise DataError(f"{table.name}: {problem}. {_seen(table, next(table.rows()))}\n{remedy}")
 
@@ -218,7 +229,7 @@ def _seen(table: Table, first: Row) -> str:
 
 
 def _could_be_names(cells: list[str]) -> bool:
-    return len(set(cells)) == len(cells) and all(0 < len(c) <= 30 and not c.isnumeric() for c in cells)
+    return 1 < len(cells) == len(set(cells)) and all(0 < len(c) <= 30 and not c.isnumeric() for c in cells)
 
 
 def _quoted(names: Sequence[str]) -> list[str]:

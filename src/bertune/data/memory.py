@@ -13,11 +13,26 @@ _ACCEPTED = (
     " a list of dicts, or the name of a file"
 )
 _BATCH_ROWS = 1000
+MEMORY = "<memory>"  # what stands in the place of a file's name
 
 Records = Callable[[], Iterable[Mapping[str, Any]]]
 
 
-def table_from_memory(data: object, name: str = "<memory>") -> Table:
+def table_of(data: object, name: str = MEMORY) -> Table:
+    """The table of a list of texts, of texts and labels in a tuple, or of what `table_from_memory` takes."""
+    if isinstance(data, tuple) and len(data) == 2 and _are_texts(data[0]):
+        return table_from_lists(data[0], data[1], name)
+    if isinstance(data, list | tuple) and _are_texts(data):
+        return table_from_lists(data, None, name)
+    return table_from_memory(data, name)
+
+
+def _are_texts(data: object) -> bool:
+    """Whether this is a list of texts, or of tuples of texts."""
+    return isinstance(data, list | tuple) and bool(data) and isinstance(data[0], str | list | tuple)
+
+
+def table_from_memory(data: object, name: str = MEMORY) -> Table:
     """The table that a Python object is; missing values become None, a data set's class numbers names.
 
     Known by what it can do, so none of these libraries is imported. Raises DataError for anything else.
@@ -38,11 +53,12 @@ def table_from_memory(data: object, name: str = "<memory>") -> Table:
     return Table(name, tuple(columns), True, rows)
 
 
-def table_from_lists(
-    texts: Sequence[str] | Sequence[tuple[str, str]], labels: Sequence[object] | None
-) -> Table:
-    """The table of texts, or of pairs, and their labels: columns text (or text_a, text_b) and label."""
-    name = "<memory>"
+def table_from_lists(texts: Sequence[Any], labels: Sequence[object] | None, name: str = MEMORY) -> Table:
+    """The table of texts and their labels: columns text and label.
+
+    Of tuples of texts the columns are text_a, text_b …; lists of words beside lists of tags are texts.
+    Raises DataError.
+    """
     if isinstance(texts, str) or len(texts) == 0:
         seen = "one text" if isinstance(texts, str) else "none"
         raise DataError(
@@ -50,27 +66,47 @@ def table_from_lists(
         )
     if labels is not None and len(labels) != len(texts):
         raise DataError(f"{name}: {len(texts)} texts but {len(labels)} labels; give one label for every text")
-    is_pairs = not isinstance(next(iter(texts)), str)
-    columns = ("text_a", "text_b") if is_pairs else ("text",)
-    listed_texts = [_texts(number, item, len(columns)) for number, item in enumerate(texts, start=1)]
+    listed_texts = [_plain(item) for item in texts]
     listed_labels = [_plain(label) for label in labels] if labels is not None else None
+    columns: tuple[str, ...] = ("text",)
+    cells: list[tuple[Any, ...]] = [(item,) for item in listed_texts]
+    if not _are_words(listed_texts, listed_labels):
+        first = listed_texts[0]
+        columns = _text_columns(len(first) if isinstance(first, list | tuple) else 1)
+        cells = [_texts(name, number, item, len(columns)) for number, item in enumerate(listed_texts, 1)]
 
     def rows() -> Iterator[Row]:
-        for number, row_texts in enumerate(listed_texts):
+        for number, row_texts in enumerate(cells):
             values = dict(zip(columns, row_texts, strict=True))
             if listed_labels is not None:
                 values["label"] = listed_labels[number]
             yield Row(values, Origin(name, number + 1))
 
-    return Table(name, columns if labels is None else (*columns, "label"), True, rows)
+    label = None if labels is None else "label"
+    return Table(name, (*columns, label) if label else columns, True, rows, text=columns, label=label)
 
 
-def _texts(number: int, item: object, num_texts: int) -> tuple[Any, ...]:
+def _text_columns(num_texts: int) -> tuple[str, ...]:
+    return ("text",) if num_texts < 2 else tuple(f"text_{chr(ord('a') + i)}" for i in range(num_texts))
+
+
+def _are_words(texts: Sequence[Any], labels: Sequence[Any] | None) -> bool:
+    """Whether texts are lists of words with a tag each; two in every row may as well be pairs of texts."""
+    if labels is None or not all(isinstance(item, list) for item in texts):
+        return False
+    if not all(isinstance(tags, list | tuple) for tags in labels):
+        return False
+    is_tagged = all(len(words) == len(tags) for words, tags in zip(texts, labels, strict=True))
+    return is_tagged or any(len(words) != 2 for words in texts)
+
+
+def _texts(name: str, number: int, item: object, num_texts: int) -> tuple[Any, ...]:
     texts = (item,) if isinstance(item, str) else tuple(item) if isinstance(item, list | tuple) else ()
-    if len(texts) == num_texts and all(isinstance(text, str) for text in texts):
+    # A list in the place of a text holds the choices of a question.
+    if len(texts) == num_texts and all(isinstance(text, str | list | tuple) for text in texts):
         return texts
-    wanted = "a text" if num_texts == 1 else "a pair of texts"
-    raise DataError(f"<memory>, row {number}: expected {wanted} like the first, found {item!r:.60}")
+    wanted = {1: "a text", 2: "a pair of texts"}.get(num_texts, f"{num_texts} texts")
+    raise DataError(f"{name}, row {number}: expected {wanted} like the first, found {item!r:.60}")
 
 
 def _opened(data: object) -> tuple[list[str], Records]:
@@ -139,11 +175,15 @@ def _class_name(value: Any, classes: Sequence[str]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A value as plain Python: numpy and torch scalars and arrays unwrapped, NaN, NaT and NA as None."""
+    """A value as plain Python, inside lists too: numpy and torch unwrapped, NaN, NaT and NA as None."""
     if value is None or isinstance(value, str | int):
         return value
     if hasattr(value, "tolist"):
         value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     if type(value).__name__ in ("NaTType", "NAType"):
         return None
     return None if isinstance(value, float) and value != value else value

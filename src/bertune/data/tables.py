@@ -24,6 +24,8 @@ class Table:
     has_header: bool  # whether the source itself names the columns
     rows: Callable[[], Iterator[Row]]  # each call reads from the first row on
     notes: tuple[str, ...] = ()  # what was inferred, a short sentence each
+    text: tuple[str, ...] | None = None  # which columns are the text and the label, where the source has no
+    label: str | None = None  # names for them: texts in a list beside labels
 
 
 def open_table(source: str | Path, options: DataConfig, known_names: Collection[str]) -> Table:
@@ -81,7 +83,8 @@ def refuse_long_name(path: Path) -> None:
 def open_lines(stream: TextIO, name: str, text_columns: tuple[str, ...]) -> Table:
     """The table in a stream such as standard input, read once and no further than asked for.
 
-    JSON objects if the first line that is not blank starts with "{", else a text a line, or two.
+    JSON objects if the first line that is not blank starts with "{", else a line has the texts of
+    `text_columns`, tabs between them. Raises DataError.
     """
     lines = _stream_lines(stream, name)
     head: list[tuple[int, str]] = []
@@ -91,16 +94,16 @@ def open_lines(stream: TextIO, name: str, text_columns: tuple[str, ...]) -> Tabl
             break
     else:
         raise DataError(f"{name} is empty; give one text a line, or one JSON object a line")
-    if not head[-1][1].lstrip().startswith("{"):
+    number, start = head[-1][0], head[-1][1].strip()
+    if start == "[" or start.startswith("[{"):
+        raise DataError(
+            f"{name}, line {number}: a list of objects begins here; give one object a line, as jq -c .[]"
+            " writes them, or the file itself, not through a pipe"
+        )
+    if not start.startswith("{"):
         return Table(name, text_columns, False, _once(_plain_rows(chain(head, lines), name, text_columns)))
     rows = jsonl.rows_of_lines((line for line in chain(head, lines) if line[1]), name)
     first = next(rows)
-    for column in text_columns:
-        if column not in first.values:
-            raise DataError(
-                f'{first.origin}: there is no key "{column}".{did_you_mean(column, first.values)}'
-                f" The object has {listed(list(first.values))}; give every object the text as {column}"
-            )
     return Table(name, tuple(first.values), True, _once(chain([first], rows)))
 
 

@@ -8,13 +8,16 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.details import baseline, calibration, curve, table
 from bertune.metrics.scores import Scores
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -46,15 +49,19 @@ def score(
     answers: Sequence[str | None],
     best: Sequence[str | None],
     no_answer_N: FloatArray,
+    probability_N: FloatArray | None = None,
+    threshold: float = 0.0,
 ) -> Scores:
     """Every score of N answers, as SQuAD 2.0 is evaluated (Rajpurkar et al. 2018).
 
     `gold` has no text for a question without an answer, `answers` None where none is given. `best` is the
     best answer even so, and `no_answer_N` by how much "no answer" scores above it: in `best_em` and `best_f1`
     answers are withheld where that exceeds the threshold which is best. `best_null_threshold` is F1's. Scores
-    about questions that are not there are None.
+    about questions that are not there are None. `probability_N` of each answer and the `threshold` that
+    answers were withheld at are for the report alone.
     """
     has_N = np.array([len(texts) > 0 for texts in gold])
+    details: dict[str, Any] = {"unit": "question", "count": len(gold), "figures": []}
     em_N, f1_N = _each(gold, answers)
     values: dict[str, float | None] = {"em": float(em_N.mean()), "f1": float(f1_N.mean())}
     for name, chosen_N in (("has_answer", has_N), ("no_answer", ~has_N)):
@@ -67,7 +74,35 @@ def score(
             gain_N = np.where(has_N, each_N, -1.0 * given_N)
             gain, values["best_null_threshold"] = _best_threshold(gain_N, no_answer_N)
             values[name] = gain + float((~has_N).mean())
-    return Scores(values, {"questions": {"answer": int(has_N.sum()), "no answer": int((~has_N).sum())}})
+        marks = {"as set": threshold, "best": values["best_null_threshold"] or 0.0}
+        details["figures"].append(_by_threshold(gain_N, no_answer_N, float((~has_N).mean()), marks))
+        details["baseline"] = baseline("f1", float((~has_N).mean()), "no question answered")
+    if probability_N is not None:
+        details["figures"].append(calibration(probability_N, em_N, "answers"))
+    return Scores(values, {**details, "tables": [_by_kind(values, has_N)]})
+
+
+def _by_kind(values: dict[str, float | None], has_N: BoolArray) -> dict[str, Any]:
+    """Answerable questions and others apart, as SQuAD 2.0's script does."""
+    counts = {"has_answer": int(has_N.sum()), "no_answer": int((~has_N).sum())}
+    names = {"has_answer": "that have an answer", "no_answer": "that have none"}
+    rows = [
+        [names[kind], count, values[f"{kind}_em"], values[f"{kind}_f1"]]
+        for kind, count in counts.items()
+        if count
+    ]
+    return table("Questions", ["questions", "number", "EM", "F1"], rows)
+
+
+def _by_threshold(
+    gain_N: FloatArray, no_answer_N: FloatArray, none: float, marks: dict[str, float]
+) -> dict[str, Any]:
+    """F1 where answers are withheld above each no-answer score there is."""
+    order_N = np.argsort(no_answer_N, kind="stable")
+    f1_N = none + np.cumsum(gain_N[order_N]) / len(gain_N)
+    nothing = np.nextafter(no_answer_N.min(), -np.inf)  # up to which no question is answered
+    points = (np.append(nothing, no_answer_N[order_N]), np.append(none, f1_N))
+    return curve("F1 by threshold", ("task.no_answer_threshold", "F1"), {"F1": points}, marks)
 
 
 def normalized(text: str) -> str:

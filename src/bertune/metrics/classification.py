@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_score
 
+from bertune.metrics.details import baseline, calibration
 from bertune.metrics.scores import Scores
 
 BATCH = 32  # texts per bar of the score-by-batch figure, as in the CoLA tutorial
@@ -38,7 +39,9 @@ def score(gold_N: IntArray, probabilities_NC: FloatArray, labels: tuple[str, ...
     values["mcc"] = mcc(confusion_CC)
     values["roc_auc"] = _roc_auc(gold_N, probabilities_NC, positive)
     values["log_loss"] = float(log_loss(gold_N, probabilities_NC, labels=classes))
-    return Scores(values, _details(gold_N, predicted_N, labels, per_class, confusion_CC))
+    details = _details(gold_N, predicted_N, labels, per_class, confusion_CC)
+    details["figures"] = [calibration(probabilities_NC.max(axis=1), gold_N == predicted_N, "texts")]
+    return Scores(values, details)
 
 
 def confusion_matrix(gold_N: IntArray, predicted_N: IntArray, num_classes: int) -> IntArray:
@@ -81,7 +84,10 @@ def _details(
         mcc(confusion_matrix(gold_N[i : i + BATCH], predicted_N[i : i + BATCH], len(labels)))
         for i in range(0, len(gold_N), BATCH)
     ]
+    commonest = int(confusion_CC.sum(axis=1).argmax())
+    share = float(confusion_CC[commonest].sum() / max(1, confusion_CC.sum()))
     return {
+        "baseline": baseline("accuracy", share, f"always the commonest label, “{labels[commonest]}”"),
         "labels": list(labels),
         "per_class": rows,
         "confusion_matrix": confusion_CC.tolist(),

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr  # type: ignore[import-untyped]
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
+from bertune.metrics.details import scatter, table
+
 FloatArray = NDArray[np.float64]
 
 
@@ -30,9 +32,19 @@ def errors(gold_N: FloatArray, predicted_N: FloatArray) -> dict[str, float | Non
     }
 
 
-def details(gold_N: FloatArray, predicted_N: FloatArray) -> dict[str, Any]:
-    """What a report shows beside the scores: the ranges of both sides."""
+def details(
+    gold_N: FloatArray, predicted_N: FloatArray, axes: tuple[str, str], is_same: bool
+) -> dict[str, Any]:
+    """What a report shows beside the scores: all points, and the ranges of both sides.
+
+    `axes` names gold and predicted numbers, `is_same` whether they are in one unit.
+    """
+    rows = [
+        [name, *map(float, (v.min(), *np.percentile(v, (25, 50, 75)), v.max(), v.mean(), v.std()))]
+        for name, v in zip(axes, (gold_N, predicted_N), strict=True)
+    ]
+    headings = ["", "least", "25 %", "median", "75 %", "greatest", "mean", "standard deviation"]
     return {
-        side: {"min": float(values.min()), "mean": float(values.mean()), "max": float(values.max())}
-        for side, values in (("gold", gold_N), ("predicted", predicted_N))
+        "tables": [table("Numbers", headings, rows)],
+        "figures": [scatter("Gold and predicted", axes, gold_N, predicted_N, is_diagonal=is_same)],
     }

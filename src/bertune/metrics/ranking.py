@@ -5,11 +5,14 @@ grade above 0 is relevant. Of documents with equal scores the less relevant come
 the same of all gains nothing from their order in the file.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bertune.metrics.details import baseline, histogram, place_table
 
 Numbers = NDArray[np.float64]
 NAMES = ("ndcg@10", "mrr@10", "map", "mrr", "ndcg", "p@1", "p@5", "p@10", "recall@5", "recall@10")
@@ -29,9 +32,35 @@ class Judged:
 
 def mean_scores(queries: Iterable[Judged]) -> dict[str, float | None]:
     """Each score averaged over the queries that have a relevant document; None where none has."""
-    ranked = [judged.ranked() for judged in queries]
-    of_queries = [_scores(grades_D) for grades_D in ranked if (grades_D > 0).any()]
+    of_queries = [_scores(grades_D) for grades_D in _with_relevant(queries)]
     return {name: float(np.mean([s[name] for s in of_queries])) if of_queries else None for name in NAMES}
+
+
+def details(queries: Sequence[Judged]) -> dict[str, Any]:
+    """What a report shows of the queries that are scored."""
+    ranked = _with_relevant(queries)
+    num_left_out = len(queries) - len(ranked)
+    found: dict[str, Any] = {"unit": "query", "count": len(ranked), "queries_without_relevant": num_left_out}
+    if not ranked:
+        return found
+    by_chance = float(np.mean([_expected_ndcg(grades_D, 10) for grades_D in ranked]))
+    ndcg_Q = [_ndcg(grades_D, 10) for grades_D in ranked]
+    axes = ("nDCG@10 of a query", "queries")
+    return found | {
+        "baseline": baseline("ndcg@10", by_chance, "documents in random order"),
+        "tables": [_places(ranked)],
+        "figures": [histogram("Queries by nDCG@10", axes, ndcg_Q, np.linspace(0, 1, 21).tolist())],
+    }
+
+
+def ndcg(judged: Judged, most: int = 10) -> float | None:
+    """nDCG of one query's first documents; None where none is relevant."""
+    return _ndcg(judged.ranked(), most) if (judged.grades_D > 0).any() else None
+
+
+def _with_relevant(queries: Iterable[Judged]) -> list[Numbers]:
+    """The grades of the queries that can be scored, in the order predicted."""
+    return [judged.ranked() for judged in queries if (judged.grades_D > 0).any()]
 
 
 def reciprocal_rank(is_relevant_D: NDArray[np.bool_], scores_D: Numbers) -> float:
@@ -62,10 +91,32 @@ def _reciprocal(grades_D: Numbers) -> float:
 
 def _ndcg(grades_D: Numbers, most: int) -> float:
     """Järvelin and Kekäläinen 2002, with the logarithm of the place + 1."""
-    discounts_D = 1 / np.log2(np.arange(2, len(grades_D) + 2))
+    discounts_D = _discounts(len(grades_D), most)
+    return float((grades_D * discounts_D).sum() / _best(grades_D, discounts_D))
+
+
+def _expected_ndcg(grades_D: Numbers, most: int) -> float:
+    """The mean over all orders of the documents: at each place there is then the mean grade."""
+    discounts_D = _discounts(len(grades_D), most)
+    return float(grades_D.mean() * discounts_D.sum() / _best(grades_D, discounts_D))
+
+
+def _discounts(num: int, most: int) -> Numbers:
+    discounts_D = 1 / np.log2(np.arange(2, num + 2))
     discounts_D[most:] = 0
-    best = (np.sort(grades_D)[::-1] * discounts_D).sum()
-    return float((grades_D * discounts_D).sum() / best)
+    return discounts_D
+
+
+def _best(grades_D: Numbers, discounts_D: Numbers) -> float:
+    return float((np.sort(grades_D)[::-1] * discounts_D).sum())
+
+
+def _places(ranked: Sequence[Numbers]) -> dict[str, Any]:
+    """Where the first relevant document of each query stands."""
+    firsts = [int(np.flatnonzero(grades_D > 0)[0]) + 1 for grades_D in ranked]
+    num_documents = float(np.mean([len(grades_D) for grades_D in ranked]))
+    note = f"A query has {num_documents:.1f} documents on average."
+    return place_table("First relevant document", firsts, "queries", note)
 
 
 def qrels_lines(judged: Iterable[tuple[str, str, float]]) -> Iterator[str]:

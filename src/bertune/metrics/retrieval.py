@@ -4,9 +4,12 @@ Dimensions: Q queries, D documents, H numbers of a vector.
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bertune.metrics.details import place_table
 
 Vectors = NDArray[np.float32]
 
@@ -26,20 +29,40 @@ def retrieval(
     compared with. Of equal scores the relevant document's counts as the lower one, so that vectors all alike
     are worth nothing.
     """
-    recall_at_1, recall_at_10, reciprocal = [], [], []
+    return of_ranks(ranks_of(queries_QH, documents_DH, relevant, hidden))
+
+
+def of_ranks(ranks: Sequence[NDArray[np.int64]]) -> dict[str, float | None]:
+    """The same scores from the ranks of each query's relevant documents."""
+    return {
+        "recall@1": float(np.mean([(own <= 1).mean() for own in ranks])),
+        "recall@10": float(np.mean([(own <= 10).mean() for own in ranks])),
+        "mrr@10": float(np.mean([1.0 / own[0] if own[0] <= 10 else 0.0 for own in ranks])),
+    }
+
+
+def ranks_of(
+    queries_QH: Vectors,
+    documents_DH: Vectors,
+    relevant: Sequence[Collection[int]],
+    hidden: Sequence[Collection[int]],
+) -> list[NDArray[np.int64]]:
+    """The ranks of each query's relevant documents from 1 on, ascending, as `retrieval` counts them."""
+    found = []
     block = max(1, _BLOCK // len(documents_DH))
     for start in range(0, len(queries_QH), block):
         scores_BD = queries_QH[start : start + block] @ documents_DH.T
         for number, scores_D in enumerate(scores_BD, start):
-            ranks = _ranks(scores_D, sorted(relevant[number]), list(hidden[number]))
-            recall_at_1.append(float((ranks <= 1).mean()))
-            recall_at_10.append(float((ranks <= 10).mean()))
-            reciprocal.append(1.0 / ranks[0] if ranks[0] <= 10 else 0.0)
-    return {
-        "recall@1": float(np.mean(recall_at_1)),
-        "recall@10": float(np.mean(recall_at_10)),
-        "mrr@10": float(np.mean(reciprocal)),
-    }
+            found.append(_ranks(scores_D, sorted(relevant[number]), list(hidden[number])))
+    return found
+
+
+def details(ranks: Sequence[NDArray[np.int64]], num_documents: int) -> dict[str, Any]:
+    """What a report shows of retrieval."""
+    note = f"A query is compared with {num_documents:,} texts."
+    places = [int(own[0]) for own in ranks]
+    found = place_table("Place of the text that belongs to a query", places, "queries", note)
+    return {"unit": "query", "count": len(ranks), "tables": [found]}
 
 
 def _ranks(scores_D: Vectors, relevant: list[int], hidden: list[int]) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-LOWER_IS_BETTER = {"loss", "log_loss", "mse", "rmse", "mae", "perplexity"}
+LOWER_IS_BETTER = {"loss", "log_loss", "hamming_loss", "mse", "rmse", "mae", "perplexity"}
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,7 @@ class Scores:
     """Scores by name, with what a report shows beside them."""
 
     values: dict[str, float | None]  # None where a score is undefined, as ROC-AUC on texts of one class
-    details: dict[str, Any] = field(default_factory=dict)  # plain JSON: per class, confusion matrix, by batch
+    details: dict[str, Any] = field(default_factory=dict)  # plain JSON: see bertune.metrics.details
 
     def __getitem__(self, name: str) -> float | None:
         return self.values[name]

@@ -4,16 +4,18 @@ Dimensions: C labels.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
+from bertune.metrics.details import table
 from bertune.metrics.scores import Scores
 
 Tags = Sequence[Sequence[str]]
-Spans = Sequence[Iterable[tuple[int, int, str]]]  # of each text: start, end, label
+Span = tuple[int, int, str]  # start, end, label
+Spans = Sequence[Iterable[Span]]  # of each text
 
 
 def score_spans(gold: Spans, predicted: Spans) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
@@ -65,18 +67,64 @@ def assemble(
     gold: Tags,
     predicted: Tags,
     labels: Sequence[str],
+    named: Callable[[str], str] = str,
 ) -> Scores:
-    """Scores and rows per label, with the accuracy and the confusion matrix of tags [C, C] beside them."""
+    """Scores and rows per label, with the accuracy of tags and the confusion matrix of their names [C, C]."""
     values, per_class = found
-    index = {label: number for number, label in enumerate(labels)}
-    confusion_CC = np.zeros((len(labels), len(labels)), np.int64)
+    names = list(dict.fromkeys(map(named, labels)))
+    index = {label: names.index(named(label)) for label in labels}
+    confusion_CC = np.zeros((len(names), len(names)), np.int64)
     for one, other in zip(_flat(gold), _flat(predicted), strict=True):
         if one in index and other in index:
             confusion_CC[index[one], index[other]] += 1
     return Scores(
         {**values, "accuracy": accuracy(gold, predicted)},
-        {"per_class": per_class, "labels": list(labels), "confusion_matrix": confusion_CC.tolist()},
+        {
+            "per_class": per_class,
+            "labels": names,
+            "confusion_matrix": confusion_CC.tolist(),
+            "counted": "word",
+        },
     )
+
+
+def error_table(gold: Spans, predicted: Spans) -> dict[str, Any]:
+    """How spans of each label were found, and how not (as in MUC-5: Chinchor & Sundheim 1993)."""
+    counts: dict[str, Counter[str]] = {}
+    for ours, theirs in zip(map(set, predicted), map(set, gold), strict=True):
+        for span in theirs:
+            counts.setdefault(span[2], Counter())[_outcome(span, ours)] += 1
+        for span in ours:
+            if not any(_overlap(span, other) for other in theirs):
+                counts.setdefault(span[2], Counter())["spurious"] += 1
+    kinds = ("right", "label", "bounds", "both", "missed", "spurious")
+    rows = [[label, *(counts[label][kind] for kind in kinds)] for label in sorted(counts)]
+    headings = [
+        "label",
+        "right",
+        "other label",
+        "other bounds",
+        "both other",
+        "missed",
+        "where there is none",
+    ]
+    return table("How entities were found", headings, rows, "The last column counts what was predicted.")
+
+
+def _outcome(span: Span, found: set[Span]) -> str:
+    """What became of a gold span."""
+    if span in found:
+        return "right"
+    touching = [other for other in found if _overlap(span, other)]
+    if any(other[:2] == span[:2] for other in touching):
+        return "label"
+    if any(other[2] == span[2] for other in touching):
+        return "bounds"
+    return "both" if touching else "missed"
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _flat(tags: Tags) -> list[str]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, can_draw, draw, upright
-from bertune.reporting.wording import count, decimal, plain, real, score_name
+from bertune.reporting.wording import count, counted, decimal, plain, plural, real, score_name
 from bertune.run import JsonObject
 
 MOST_BARS = 110  # more batches than that are drawn as a histogram of their scores
@@ -26,6 +26,7 @@ class Batches:
     batch_size: int
     values: list[float | None]
     total: float | None
+    noun: str = "text"
 
     @property
     def defined(self) -> list[float]:
@@ -33,12 +34,12 @@ class Batches:
         return sorted(value for value in self.values if value is not None)
 
 
-def read_batches(details: JsonObject) -> Batches | None:
+def read_batches(details: JsonObject, noun: str) -> Batches | None:
     """The recorded scores by batch; None where fewer than two batches have one."""
     recorded = details.get("by_batch") or {}
     values = [real(value) for value in recorded.get("values") or []]
     batches = Batches(
-        str(recorded.get("score")), recorded.get("batch_size") or 0, values, real(recorded.get("total"))
+        str(recorded.get("score")), recorded.get("batch_size") or 0, values, real(recorded.get("total")), noun
     )
     return batches if len(batches.defined) > 1 else None
 
@@ -55,9 +56,8 @@ def score_by_batch(batches: Batches, split: str) -> Drawing:
         else:
             _bars(axes, batches, name)
 
-    description = (
-        f"{name} of each batch of {batches.batch_size} {split} texts; total {decimal(batches.total)}"
-    )
+    size = counted(batches.batch_size, f"{split} {batches.noun}")
+    description = f"{name} of each batch of {size}; total {decimal(batches.total)}"
     return draw("score_by_batch", description, paint, height=2.7)
 
 
@@ -66,7 +66,7 @@ def _bars(axes: Axes, batches: Batches, name: str) -> None:
     axes.bar(range(1, len(heights) + 1), heights, color=BLUE, alpha=0.75, width=0.72)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.set_xlim(0.4, len(heights) + 0.6)
-    axes.set_xlabel(f"batch of {batches.batch_size} texts")
+    axes.set_xlabel(f"batch of {counted(batches.batch_size, batches.noun)}")
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
     axes.margins(y=0.1)
@@ -77,7 +77,7 @@ def _bars(axes: Axes, batches: Batches, name: str) -> None:
 
 def _spread(axes: Axes, batches: Batches, name: str) -> None:
     axes.hist(batches.defined, bins=30, color=BLUE, alpha=0.75)
-    axes.set_xlabel(f"{name} of a batch of {batches.batch_size} texts")
+    axes.set_xlabel(f"{name} of a batch of {counted(batches.batch_size, batches.noun)}")
     axes.set_ylabel("batches")
     if batches.total is not None:
         axes.axvline(batches.total, color=ORANGE, linewidth=1.5)
@@ -95,8 +95,10 @@ def _above(axes: Axes, text: str, x: float, y: float) -> None:
     )  # fmt: skip
 
 
-def token_lengths(splits: dict[str, JsonObject], max_length: float | None) -> Drawing | None:
-    """The share of texts by number of tokens, one outline per split, and the longest a text may be."""
+def token_lengths(
+    splits: dict[str, JsonObject], max_length: float | None, noun: str = "text"
+) -> Drawing | None:
+    """The share of texts by number of tokens, one outline per split, and the most tokens there may be."""
     shown = {name: h for name, split in splits.items() if (h := _histogram(split.get("histogram")))}
     if not shown:
         return None
@@ -110,8 +112,8 @@ def token_lengths(splits: dict[str, JsonObject], max_length: float | None) -> Dr
             axes.stairs(
                 shares, edges, color=colour, fill=index == 0, alpha=0.35 if index == 0 else 1, label=name
             )
-        axes.set_xlabel("tokens in a text, [CLS] and [SEP] included" if not is_narrow else "tokens in a text")
-        axes.set_ylabel("share of texts")
+        axes.set_xlabel(f"tokens in a {noun}" + ("" if is_narrow else ", [CLS] and [SEP] included"))
+        axes.set_ylabel(f"share of {plural(noun)}")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
         axes.set_xlim(0, right)
@@ -119,7 +121,7 @@ def token_lengths(splits: dict[str, JsonObject], max_length: float | None) -> Dr
         if max_length is not None:
             _limit(axes, max_length, right)
 
-    return draw("token_lengths", "Histogram of the number of tokens in a text", paint, height=2.7)
+    return draw("token_lengths", f"Histogram of the number of tokens in a {noun}", paint, height=2.7)
 
 
 def _histogram(recorded: Any) -> tuple[list[float], list[float]] | None:
@@ -154,7 +156,9 @@ def _limit(axes: Axes, max_length: float, right: float) -> None:
     )  # fmt: skip
 
 
-def confusion_matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], split: str) -> Drawing:
+def confusion_matrix(
+    labels: Sequence[str], counts: Sequence[Sequence[int]], split: str, noun: str = "text"
+) -> Drawing:
     """Shares of each gold label that were predicted as each label; right ones blue, wrong ones orange."""
     names = tick_names(labels)
     side = min(8.0, 2.4 + 0.3 * len(labels))
@@ -186,7 +190,7 @@ def confusion_matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], spl
 
     return draw(
         f"confusion_matrix_{split}",
-        f"Confusion matrix of the {split} texts",
+        f"Confusion matrix of the {split} {plural(noun)}",
         paint,
         side,
         min(side, 4.6),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bertune.reporting.canvas import can_draw
 from bertune.reporting.table import Cell, Table, users
-from bertune.reporting.wording import count, percent, plain, visible
+from bertune.reporting.wording import count, percent, plain, plural, visible
 from bertune.run import JsonObject
 
 MOST_IN_TABLE = 20  # classes; beyond that the page shows the figure
@@ -15,7 +15,7 @@ MOST_CONFUSIONS = 20
 
 @dataclass(frozen=True)
 class Square:
-    """One cell: how many, and which share of the gold label's texts (0 to 100)."""
+    """One cell: how many, and which share of the gold label (0 to 100)."""
 
     text: str
     share: int
@@ -62,7 +62,7 @@ def _squares(row: Sequence[int], index: int) -> list[Square]:
     ]
 
 
-def confusions(matrix: Matrix) -> Table | None:
+def confusions(matrix: Matrix, unit: str) -> Table | None:
     """The most frequent wrong predictions; None where a glance at the matrix shows them."""
     if len(matrix.labels) <= MOST_NAMED:
         return None
@@ -83,7 +83,7 @@ def confusions(matrix: Matrix) -> Table | None:
         ]
         for number, i, j in wrong
     ]
-    return Table("confusions", ["gold", "predicted as", "texts", "of the gold label"], rows, num_text=2)
+    return Table("confusions", ["gold", "predicted as", plural(unit), "of the gold label"], rows, num_text=2)
 
 
 def only_prediction(matrix: Matrix) -> str | None:

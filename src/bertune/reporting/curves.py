@@ -162,7 +162,8 @@ def evaluation_table(curves: Curves) -> Table | None:
     """One row per evaluation with everything that was measured."""
     if not curves.evaluations:
         return None
-    keys = list(dict.fromkeys(key for e in curves.evaluations for key in e.scores))
+    recorded = dict.fromkeys(key for e in curves.evaluations for key in e.scores)
+    keys = [key for key in recorded if any(real(e.scores.get(key)) is not None for e in curves.evaluations)]
     headings = ["", "step", "epoch", "training loss", "validation loss", *map(score_name, keys), "seconds"]
     rows = [
         [

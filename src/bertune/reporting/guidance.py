@@ -3,11 +3,12 @@
 import re
 import shlex
 from dataclasses import dataclass
+from keyword import iskeyword
 
 from bertune.reporting.confusion import Matrix, only_prediction
 from bertune.reporting.curves import Curves
-from bertune.reporting.recorded import splits_of
-from bertune.reporting.wording import count, counted, percent, visible
+from bertune.reporting.recorded import is_row_a_sequence, num_sequences, row_noun, splits_of
+from bertune.reporting.wording import count, counted, percent, plural, visible
 from bertune.run import JsonObject, Run
 
 
@@ -32,22 +33,37 @@ def usage(run: Run, manifest: JsonObject) -> list[Command]:
     folder = shlex.quote(str(run.path))
     if manifest.get("status") != "complete":
         return [Command("Continue the training", f"bertune train {folder} --resume")]
-    is_pair = len(((manifest.get("data") or {}).get("columns") or {}).get("text") or []) > 1
-    example = '[("a text", "its partner")]' if is_pair else '["a text", "another"]'
-    python = f"import bertune as bt\nmodel = bt.load({str(run.path)!r})\nmodel.predict({example})"
+    python = f"import bertune as bt\nmodel = bt.load({str(run.path)!r})\nmodel.predict({_example(manifest)})"
+    suffix = _suffix(manifest)
     return [
-        Command("Label new texts", f"bertune predict {folder} new.csv"),
-        Command("Score it on labelled texts", f"bertune evaluate {folder} labelled.csv"),
+        Command("Predict new data", f"bertune predict {folder} new{suffix}"),
+        Command("Score it on other data", f"bertune evaluate {folder} labelled{suffix}"),
         Command("Use it from Python", python),
     ]
 
 
-def callouts(manifest: JsonObject, curves: Curves | None, matrix: Matrix | None) -> list[Callout]:
+def _suffix(manifest: JsonObject) -> str:
+    """That of the training file: files like it are read in the same way."""
+    source = str((splits_of(manifest).get("train") or {}).get("source") or "")
+    found = re.search(r"\.[a-z]{2,7}(\.(gz|bz2|xz|zst|zip))?$", source)
+    return found[0] if found else ".csv"
+
+
+def _example(manifest: JsonObject) -> str:
+    """What to give to the model: named like the columns it was trained on, where they have names."""
+    names = ((manifest.get("data") or {}).get("columns") or {}).get("text") or []
+    if len(names) < 2:
+        return '["a text", "another"]'
+    are_names = all(str(name).isidentifier() and not iskeyword(str(name)) for name in names)
+    return f"[({', '.join(names if are_names else [f'text_{i}' for i in range(1, len(names) + 1)])})]"
+
+
+def callouts(manifest: JsonObject, curves: Curves | None, matrix: Matrix | None, noun: str) -> list[Callout]:
     """Recorded warnings, and what the recorded numbers show where no warning speaks of it."""
     recorded = [visible(warning) for warning in manifest.get("warnings") or []]
     found = [Callout("Warning", warning.removesuffix(".") + ".") for warning in recorded]
     shown = [
-        ("collapse|same label|one label|single (class|label)", _collapse(matrix)),
+        ("collapse|same label|one label|single (class|label)", _collapse(matrix, noun)),
         (r"\bnan\b|not a number|not finite|non-finite|diverge", _not_finite(curves)),
         ("truncat", _truncation(manifest)),
         (r"are in \w+ too|shared|leak", _leakage(manifest)),
@@ -58,9 +74,9 @@ def callouts(manifest: JsonObject, curves: Curves | None, matrix: Matrix | None)
     return found
 
 
-def _collapse(matrix: Matrix | None) -> Callout | None:
+def _collapse(matrix: Matrix | None, noun: str) -> Callout | None:
     label = only_prediction(matrix) if matrix else None
-    text = f"every text was given the label “{visible(label)}”. Try a lower learning rate or another seed."
+    text = f"every {noun} was given the label “{visible(label)}”. Try a lower learning rate or another seed."
     return Callout("The model has collapsed", text) if label is not None else None
 
 
@@ -72,14 +88,16 @@ def _not_finite(curves: Curves | None) -> Callout | None:
 
 
 def _truncation(manifest: JsonObject) -> Callout | None:
+    noun = row_noun(manifest) if is_row_a_sequence(manifest) else "sequence"
     parts = [
-        f"{count(cut)} of {counted(split['rows'], f'{name} text')} ({percent(cut, split['rows'])})"
+        f"{count(cut)} of {counted(total, f'{name} {noun}')} ({percent(cut, total)})"
         for name, split in splits_of(manifest).items()
-        if (cut := split.get("truncated")) and split.get("rows")
+        if (cut := split.get("truncated")) and (total := num_sequences(split))
     ]
     limit = (manifest.get("max_length") or {}).get("value")
     after = f" after {count(limit)} tokens" if limit else ""
-    return Callout("Texts were truncated", f"{', '.join(parts)} are cut{after}.") if parts else None
+    title = f"{plural(noun).capitalize()} were truncated"
+    return Callout(title, f"{', '.join(parts)} are cut{after}.") if parts else None
 
 
 def _leakage(manifest: JsonObject) -> Callout | None:
@@ -88,4 +106,4 @@ def _leakage(manifest: JsonObject) -> Callout | None:
         f"{count(number)} in both {pair.replace('/', ' and ')}" for pair, number in shared.items() if number
     ]
     text = f"{'; '.join(parts)}. Scores on them are too good."
-    return Callout("Splits share texts", text) if parts else None
+    return Callout(f"Splits share {plural(row_noun(manifest))}", text) if parts else None

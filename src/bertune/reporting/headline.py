@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from bertune.reporting.curves import Curves
-from bertune.reporting.recorded import final_split, num_rows, splits_of
+from bertune.reporting.recorded import final_details, final_split, row_noun, scored, splits_of
 from bertune.reporting.wording import (
     count,
     counted,
@@ -13,7 +13,6 @@ from bertune.reporting.wording import (
     duration,
     interval,
     magnitude,
-    percent,
     real,
     score_name,
     score_title,
@@ -46,7 +45,7 @@ def subtitle(manifest: JsonObject) -> str:
     size = f"{magnitude(model['parameters'])} parameters" if model.get("parameters") else ""
     known = ", ".join(part for part in (weights, size) if part)
     encoder = str(model.get("name") or "an encoder") + (f" ({known})" if known else "")
-    texts = f" on {counted(train['rows'], 'text')}" if train.get("rows") else ""
+    texts = f" on {counted(train['rows'], row_noun(manifest))}" if train.get("rows") else ""
     source = f" from {manifest['source']}" if manifest.get("source") else ""
     task = f" for {manifest['task']}" if manifest.get("task") else ""
     return visible(f"{encoder}, fine-tuned{task}{texts}{source}")
@@ -92,26 +91,25 @@ def _value(value: Any) -> str:
 
 
 def _on(manifest: JsonObject, split: str) -> str:
-    rows = num_rows(manifest, split)
-    return f"on {counted(rows, f'{split} text')}" if rows else f"on the {split} texts"
+    found = scored(manifest, split)
+    return f"on {counted(found[0], f'{split} {found[1]}')}" if found else f"on the {split} data"
 
 
 def _beside(manifest: JsonObject, split: str, primary: str) -> list[tuple[str, str]]:
-    """What puts the number in proportion: validation beside test, and the share of the commonest label."""
+    """What puts the number in proportion: validation beside test, and what needs no learning."""
     facts = []
     validation = (manifest["scores"].get("validation") or {}).get(primary)
     if split != "validation" and real(validation) is not None:
-        rows = num_rows(manifest, "validation")
-        texts = f" on {counted(rows, 'text')}" if rows else ""
-        facts.append(("On validation", f"{score_name(primary)} {decimal(validation)}{texts}"))
-    accuracy = manifest["scores"][split].get("accuracy")
-    labels = (splits_of(manifest).get(split) or {}).get("labels") or {}
-    if real(accuracy) is not None and labels:
-        commonest = max(labels, key=lambda label: labels[label])
-        share = percent(labels[commonest], sum(labels.values()))
-        label = f"“{visible(commonest)}”"
-        text = f"accuracy {decimal(accuracy)}; the commonest label, {label}, has {share} of the texts"
-        facts.append(("For comparison", text))
+        found = scored(manifest, "validation")
+        on = f" on {counted(*found)}" if found else ""
+        text = f"{score_name(primary)} {decimal(validation)}{on}"
+        facts.append(("On validation", text))
+    baseline = final_details(manifest)[1].get("baseline") or {}
+    score = str(baseline.get("score"))
+    reached = manifest["scores"][split].get(score)
+    if real(reached) is not None and real(baseline.get("value")) is not None:
+        text = f"{score_name(score)} {decimal(reached)}; {baseline.get('how')}: {decimal(baseline['value'])}"
+        facts.append(("For comparison", visible(text)))
     return facts
 
 

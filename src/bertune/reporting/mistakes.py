@@ -1,107 +1,201 @@
-"""Owns the texts the model was surest about and wrong."""
+"""Owns what a model got most wrong, as it was recorded: worded, its texts cut and marked for the page."""
 
-import heapq
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from bertune.reporting.wording import percent, real, visible
+from bertune.reporting.wording import count, counted, decimal, escaped, percent, visible
 from bertune.run import JsonObject, Run
 
-MOST = 20
 FOLDED = 320  # characters of a text shown before the rest is folded away
+AROUND = 110  # characters shown on either side of what is marked
+MOST_EXCERPT = 900
 LONGEST = 60_000  # characters of a text that the page carries at all
+SAID = {"right": "", "wrong": "predicted", "missed": "gold"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text; what is said about it stands behind it."""
+
+    text: str
+    roles: str = ""  # CSS classes
+    tags: tuple[tuple[str, str], ...] = ()  # role and wording of each mark that ends here
 
 
 @dataclass(frozen=True)
 class Text:
-    """One text of an example: its beginning, and the whole where that is longer."""
+    """One text of an example: its beginning or what is marked, and the whole where that is longer."""
 
-    opening: str
-    whole: str  # empty where the opening is all
+    name: str
+    opening: list[Piece]
+    whole: list[Piece]  # empty where the opening is all
     length: str
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """One wrong prediction, worded for the page."""
+class Fact:
+    """What is said about an example."""
 
-    gold: str
-    predicted: str
-    confidence: float
-    probability: str  # of the predicted label
-    gold_probability: str
+    name: str
+    text: str
+    role: str
+    probability: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One of several that were chosen from or put in order."""
+
+    rank: str
+    text: Text
+    role: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One example, worded for the page."""
+
+    lead: str
+    facts: list[Fact]
     texts: list[Text]
+    items: list[Item]
     place: str
 
 
 @dataclass(frozen=True)
 class Mistakes:
-    """The surest mistakes of a split, and how many there are in all."""
+    """The worst of a split, and a sentence on how many there are."""
 
-    split: str
-    num_texts: int
-    num_wrong: int
-    surest: list[Mistake]
+    title: str
+    sentence: str
+    shown: list[Mistake]
 
 
 def read_mistakes(run: Run) -> Mistakes | None:
-    """From the test predictions, else those on validation; None where none with probabilities are stored."""
+    """Those on the test data, else on validation; None where none were recorded."""
     for split in ("test", "validation"):
-        if (run.path / "predictions" / f"{split}.jsonl").is_file():
-            return surest_mistakes(split, run.predictions(split))
+        file = run.path / "predictions" / f"{split}.mistakes.json"
+        if file.is_file():
+            return worded(split, json.loads(file.read_text(encoding="utf-8")))
     return None
 
 
-def surest_mistakes(split: str, predictions: Iterable[JsonObject]) -> Mistakes | None:
-    """Reads predictions once and keeps no more than it shows."""
-    num_texts = num_wrong = 0
-    kept: list[tuple[float, int, JsonObject]] = []
-    for line in predictions:
-        if not isinstance(line.get("probabilities"), dict) or line.get("gold") is None:
-            continue
-        num_texts += 1
-        if line["gold"] == line.get("label"):
-            continue
-        num_wrong += 1
-        # The position breaks ties, earlier first, and keeps dictionaries from being compared.
-        entry = (_confidence(line, "label"), -num_texts, line)
-        if len(kept) < MOST:
-            heapq.heappush(kept, entry)
-        else:
-            heapq.heappushpop(kept, entry)
-    if not num_texts:
+def worded(split: str, recorded: JsonObject) -> Mistakes | None:
+    """What `bertune.metrics.mistakes.Mistakes` holds, as the page says it; None where there was nothing."""
+    if not recorded.get("num"):
         return None
-    return Mistakes(split, num_texts, num_wrong, [_mistake(line) for *_, line in sorted(kept, reverse=True)])
+    shown = [_mistake(recorded, one) for one in recorded.get("shown") or []]
+    title = visible(recorded.get("title") or "Mistakes")
+    return Mistakes(title, _sentence(split, recorded, len(shown)), shown)
 
 
-def _confidence(line: JsonObject, which: str) -> float:
-    probability = real(line["probabilities"].get(str(line.get(which))))
-    return 0.0 if probability is None else probability
+def _sentence(split: str, recorded: JsonObject, num_shown: int) -> str:
+    number, wrong = recorded["num"], recorded.get("num_wrong")
+    units = counted(number, f"{split} {recorded.get('unit') or 'text'}")
+    if wrong == 0:
+        return f"None of the {units} {recorded.get('what')}."
+    order = str(recorded.get("order") or "The worst come first")
+    if wrong is None:
+        return f"{order}, {num_shown} of {units}; some may be errors of the data."
+    cut = f"; these are {num_shown} of them" if wrong > num_shown else ""
+    return f"{count(wrong)} of {units} {recorded.get('what')}{cut}. {order}; some may be errors of the data."
 
 
-def _mistake(line: JsonObject) -> Mistake:
-    texts = line.get("text") or []
-    name = f"id {visible(line['id'])}" if line.get("id") not in (None, "") else ""
-    confidence = _confidence(line, "label")
+def _mistake(recorded: JsonObject, one: JsonObject) -> Mistake:
+    name = f"id {visible(one['id'])}" if one.get("id") else ""
+    source = visible(one["source"]) if one.get("source") else ""
     return Mistake(
-        gold=visible(line["gold"]),
-        predicted=visible(line.get("label")),
-        confidence=confidence,
-        probability=percent(line["probabilities"].get(str(line.get("label"))), 1),
-        gold_probability=percent(line["probabilities"].get(str(line["gold"])), 1),
-        texts=[_text(text) for text in ([texts] if isinstance(texts, str) else texts)],
-        place=" · ".join(
-            part for part in (visible(line["source"]) if line.get("source") else "", name) if part
-        ),
+        lead=_lead(recorded, one.get("measure")),
+        facts=[
+            Fact(visible(f.get("name")), visible(f.get("text")), _role(f), _probability(f))
+            for f in one.get("facts") or []
+        ],
+        texts=[_text(passage) for passage in one.get("passages") or []],
+        items=[_item(item) for item in one.get("items") or []],
+        place=" · ".join(part for part in (source, name) if part),
     )
 
 
-def _text(text: Any) -> Text:
-    shown = visible(text)
-    if len(shown) <= FOLDED:
-        return Text(shown, "", "")
-    cut = shown.rfind(" ", FOLDED - 60, FOLDED)
-    rest = len(shown) - LONGEST
-    whole = shown[:LONGEST] + (f" … ({rest:,} characters more)" if rest > 0 else "")
-    return Text(shown[: cut if cut > 0 else FOLDED] + " …", whole, f"{len(shown):,} characters")
+def _lead(recorded: JsonObject, value: Any) -> str:
+    if recorded.get("is_probability"):
+        return percent(value, 1)
+    number = count(value) if isinstance(value, int) else decimal(value)
+    return str(recorded.get("measure") or "{}").replace("{}", number)
+
+
+def _role(recorded: JsonObject) -> str:
+    role = str(recorded.get("role") or "")
+    return role if role in SAID else ""
+
+
+def _probability(recorded: JsonObject) -> str:
+    return "" if recorded.get("probability") is None else percent(recorded["probability"], 1)
+
+
+def _item(recorded: JsonObject) -> Item:
+    notes = (visible(recorded["note"]) if recorded.get("note") else "", _probability(recorded))
+    return Item(
+        rank=f"{count(recorded['rank'])}." if recorded.get("rank") else "",
+        text=_text(recorded),
+        role=_role(recorded),
+        note=" · ".join(note for note in notes if note),
+    )
+
+
+def _text(recorded: JsonObject) -> Text:
+    text, marks = str(recorded.get("text") or ""), list(recorded.get("marks") or [])
+    name = visible(recorded["name"]) if recorded.get("name") else ""
+    if not text.strip():
+        return Text(name, [Piece(visible(text))], [], "")
+    if len(text) <= FOLDED:
+        return Text(name, _pieces(text, marks, 0, len(text)), [], "")
+    whole = _pieces(text, marks, 0, min(len(text), LONGEST))
+    if len(text) > LONGEST:
+        whole.append(Piece(f" … ({len(text) - LONGEST:,} characters more)"))
+    opening = _excerpt(text, marks) if marks else [Piece(escaped(text[: _cut(text, FOLDED)]) + " …")]
+    return Text(name, opening, whole, f"{len(text):,} characters")
+
+
+def _excerpt(text: str, marks: list[JsonObject]) -> list[Piece]:
+    """What is marked as wrong, or as anything, with a little around it."""
+    chosen = [mark for mark in marks if mark.get("role") != "right"] or marks
+    stretches: list[tuple[int, int]] = []
+    for mark in sorted(chosen, key=lambda mark: int(mark["start"])):
+        start, end = _cut(text, max(0, mark["start"] - AROUND)), _cut(text, mark["end"] + AROUND)
+        if stretches and start <= stretches[-1][1]:
+            stretches[-1] = (stretches[-1][0], max(end, stretches[-1][1]))
+        elif sum(b - a for a, b in stretches) < MOST_EXCERPT:
+            stretches.append((start, end))
+    pieces: list[Piece] = [Piece("… ")] if stretches[0][0] else []
+    for number, (start, end) in enumerate(stretches):
+        pieces += [Piece(" … ")] if number else []
+        pieces += _pieces(text, marks, start, min(end, start + MOST_EXCERPT))
+    return [*pieces, Piece(" …")] if stretches[-1][1] < len(text) else pieces
+
+
+def _cut(text: str, at: int) -> int:
+    """A place near `at`, before it, where a word ends; `at` itself in writing without spaces."""
+    if at >= len(text) or at == 0:
+        return min(at, len(text))
+    space = text.rfind(" ", max(0, at - 40), at)
+    return space if space > 0 else at
+
+
+def _pieces(text: str, marks: list[JsonObject], start: int, end: int) -> list[Piece]:
+    """The text from start to end, cut wherever a mark begins or ends."""
+    inside = [mark for mark in marks if mark["start"] < end and mark["end"] > start]
+    edges = {edge for mark in inside for edge in (mark["start"], mark["end"]) if start < edge < end}
+    pieces = []
+    for first, last in pairwise(sorted({start, end, *edges})):
+        covering = [mark for mark in inside if mark["start"] <= first and mark["end"] >= last]
+        roles = " ".join(sorted({_role(mark) for mark in covering}))
+        tags = tuple((_role(mark), _tag(mark)) for mark in covering if mark["end"] == last and _tag(mark))
+        pieces.append(Piece(escaped(text[first:last]), roles, tags))
+    return pieces
+
+
+def _tag(mark: JsonObject) -> str:
+    return f"{SAID[_role(mark) or 'right']} {escaped(mark.get('label') or '')}".strip()

@@ -7,12 +7,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bertune.reporting import charts, confusion, curves, figures, guidance, sections
+from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
 from bertune.reporting.headline import created, headline, subtitle
 from bertune.reporting.mistakes import read_mistakes
-from bertune.reporting.recorded import final_details, splits_of
-from bertune.reporting.wording import count, counted, visible
+from bertune.reporting.recorded import final_details, is_row_a_sequence, row_noun, splits_of
+from bertune.reporting.wording import count, plural, visible
 from bertune.run import JsonObject, Run
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,7 +38,7 @@ def render(run: Run) -> Rendered:
         "subtitle": subtitle(manifest),
         "headline": headline(manifest, course),
         "usage": guidance.usage(run, manifest),
-        "callouts": guidance.callouts(manifest, course, results["matrix"]),
+        "callouts": guidance.callouts(manifest, course, results["matrix"], results["counted"]),
         "learning": figures.learning_curves(course) if course else None,
         "overfitting": course.overfitting if course else None,
         "evaluations": curves.evaluation_table(course) if course else None,
@@ -50,28 +50,35 @@ def render(run: Run) -> Rendered:
         **_data(manifest),
         **_model(manifest),
     }
-    drawings = [
-        page[key] for key in ("learning", "by_batch", "matrix_drawing", "lengths_drawing") if page[key]
-    ]
+    named = ("learning", "by_batch", "matrix_drawing", "lengths_drawing")
+    drawings = [page[key] for key in named if page[key]] + [plot.drawing for plot in page["plots"]]
     return Rendered(_environment().get_template("index.html").render(page=page), drawings)
 
 
 def _results(manifest: JsonObject) -> dict[str, Any]:
     split, details = final_details(manifest)
     matrix = confusion.read_matrix(details)
-    batches = charts.read_batches(details)
+    noun = row_noun(manifest)
+    counted = visible(details.get("counted") or noun)
+    batches = charts.read_batches(details, noun)
+    drawing = charts.confusion_matrix(matrix.labels, matrix.counts, split, counted) if matrix else None
     return {
         "split": split,
+        "rows": plural(noun),
+        "counted": counted,
         "classes": sections.class_table(details),
         "matrix": matrix,
-        "confusions": confusion.confusions(matrix) if matrix else None,
-        "matrix_drawing": charts.confusion_matrix(matrix.labels, matrix.counts, split) if matrix else None,
+        "confusions": confusion.confusions(matrix, counted) if matrix else None,
+        "matrix_drawing": drawing,
         "by_batch": charts.score_by_batch(batches, split) if batches else None,
         "batch_sentence": sections.batch_sentence(batches, split) if batches else "",
+        "tables": sections.detail_tables(details),
+        "plots": plots.plots(details, split),
     }
 
 
 def _data(manifest: JsonObject) -> dict[str, Any]:
+    unit = row_noun(manifest) if is_row_a_sequence(manifest) else "sequence"
     limit = manifest.get("max_length") or {}
     length = f"max_length is {count(limit['value'])}" if limit.get("value") else ""
     why = f": {limit['why']}" if limit.get("why") else ""
@@ -82,7 +89,8 @@ def _data(manifest: JsonObject) -> dict[str, Any]:
         "shared": sections.shared_table(manifest),
         "balance": sections.balance_table(manifest),
         "lengths": sections.length_table(manifest),
-        "lengths_drawing": charts.token_lengths(splits_of(manifest), limit.get("value")),
+        "lengths_drawing": charts.token_lengths(splits_of(manifest), limit.get("value"), unit),
+        "length_unit": unit,
         "length_sentence": visible(f"{length}{why}{most}.") if length else "",
     }
 
@@ -91,6 +99,7 @@ def _model(manifest: JsonObject) -> dict[str, Any]:
     model = manifest.get("model") or {}
     return {
         "parameters": sections.parameter_table(manifest),
+        "outputs": sections.label_list(manifest),
         "model_class": visible(model.get("class") or ""),
     }
 
@@ -109,7 +118,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["counted"] = counted
+    environment.filters["plural"] = plural
     environment.filters["count"] = count
     environment.filters["visible"] = visible
     return environment

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bertune.reporting.charts import Batches
-from bertune.reporting.recorded import num_rows, splits_of
+from bertune.reporting.recorded import num_sequences, row_noun, scored, splits_of
 from bertune.reporting.table import Cell, Table, head, users
 from bertune.reporting.wording import (
     MISSING,
@@ -14,6 +14,7 @@ from bertune.reporting.wording import (
     in_order,
     interval,
     percent,
+    plural,
     real,
     score_name,
     visible,
@@ -28,7 +29,9 @@ def score_table(manifest: JsonObject) -> Table | None:
     if not splits:
         return None
     recorded = dict.fromkeys(key for split in splits for key in scores[split])
-    keys = sorted(recorded, key=lambda key: key != manifest.get("primary"))
+    # Some scores are for other data than this.
+    defined = [key for key in recorded if any(real(scores[split].get(key)) is not None for split in splits)]
+    keys = sorted(defined or recorded, key=lambda key: key != manifest.get("primary"))
     rows = [
         [
             head(score_name(key)),
@@ -36,11 +39,8 @@ def score_table(manifest: JsonObject) -> Table | None:
         ]
         for key in keys
     ]
-    sizes = [num_rows(manifest, split) for split in splits]
-    heads = [
-        f"{split} ({counted(rows_, 'text')})" if rows_ else split
-        for split, rows_ in zip(splits, sizes, strict=True)
-    ]
+    sizes = [scored(manifest, split) for split in splits]
+    heads = [f"{s} ({counted(*size)})" if size else s for s, size in zip(splits, sizes, strict=True)]
     marked = 0 if keys and keys[0] == manifest.get("primary") else None
     return Table("scores", ["score", *heads], rows, marked=marked)
 
@@ -57,7 +57,11 @@ def class_table(details: JsonObject) -> Table | None:
         [
             users(item.get("label")),
             *[
-                Cell(decimal(item.get(key)), share=real(item.get(key)) if key == "f1" else None)
+                Cell(
+                    decimal(item.get(key)),
+                    note=interval(item.get(key)),
+                    share=real(item.get(key)) if key == "f1" else None,
+                )
                 for key in keys
             ],
             Cell(count(item.get("support"))),
@@ -67,19 +71,43 @@ def class_table(details: JsonObject) -> Table | None:
     return Table("classes", ["label", "precision", "recall", "F1", "support"], rows)
 
 
+def detail_tables(details: JsonObject) -> list[tuple[str, Table, str]]:
+    """The tables that scores bring along: heading, table, and a note below it."""
+    found = []
+    for recorded in details.get("tables") or []:
+        rows = [[users(row[0]), *map(_valued, row[1:])] for row in recorded.get("rows") or [] if row]
+        if rows:
+            headings = [visible(heading) if heading else "" for heading in recorded.get("headings") or []]
+            body = Table("detail", headings, rows)
+            title, note = (str(recorded.get(key) or "") for key in ("title", "note"))
+            found.append((visible(title), body, visible(note) if note else ""))
+    return found
+
+
+def _valued(value: Any) -> Cell:
+    """Whole numbers are counts, others have three decimals; texts are the user's."""
+    if isinstance(value, str):
+        return Cell(visible(value), is_users=True)
+    return Cell(count(value) if isinstance(value, int) else decimal(value))
+
+
+def label_list(manifest: JsonObject) -> list[str]:
+    """The names of the model's outputs, in their order."""
+    return [visible(label) for label in manifest.get("labels") or []]
+
+
 def batch_sentence(batches: Batches, split: str) -> str:
     """How much the score varies from batch to batch, in words."""
     values = batches.defined
     low, high = values[len(values) // 4], values[(3 * len(values)) // 4]
     missing = len(batches.values) - len(values)
-    undefined = (
-        f" It has no value on {counted(missing, 'batch').replace('batchs', 'batches')}." if missing else ""
-    )
+    undefined = f" It has no value on {counted(missing, 'batch')}." if missing else ""
+    size, all_rows = counted(batches.batch_size, f"{split} {batches.noun}"), plural(batches.noun)
     return (
-        f"Scored {batches.batch_size} {split} texts at a time, the {score_name(batches.score)} runs from "
+        f"Scored {size} at a time, the {score_name(batches.score)} runs from "
         f"{decimal(values[0], 2)} to {decimal(values[-1], 2)}, and half of the {len(values):,} batches lie "
-        f"between {decimal(low, 2)} and {decimal(high, 2)}: so unsure is a score on so few texts. "
-        f"On all texts together it is {decimal(batches.total)}.{undefined}"
+        f"between {decimal(low, 2)} and {decimal(high, 2)}: so unsure is a score on so few {all_rows}. "
+        f"On all {all_rows} together it is {decimal(batches.total)}.{undefined}"
     )
 
 
@@ -107,16 +135,16 @@ def _fingerprint(split: JsonObject) -> str:
 
 
 def shared_table(manifest: JsonObject) -> Table | None:
-    """How many texts two splits have in common."""
+    """How much two splits have in common."""
     shared = (manifest.get("data") or {}).get("shared_texts") or {}
     rows = [
         [head(visible(pair.replace("/", " and "))), Cell(count(number))] for pair, number in shared.items()
     ]
-    return Table("shared", ["splits", "texts in both"], rows) if rows else None
+    return Table("shared", ["splits", f"{plural(row_noun(manifest))} in both"], rows) if rows else None
 
 
 def balance_table(manifest: JsonObject) -> Table | None:
-    """How many texts of each split have each label."""
+    """How often each split has each label."""
     splits = {name: split["labels"] for name, split in splits_of(manifest).items() if split.get("labels")}
     if not splits:
         return None
@@ -142,7 +170,7 @@ def balance_table(manifest: JsonObject) -> Table | None:
 
 
 def length_table(manifest: JsonObject) -> Table | None:
-    """Percentiles of the tokens in a text, and how many texts were cut."""
+    """Percentiles of the tokens in a sequence, and how many sequences were cut."""
     splits = {name: split for name, split in splits_of(manifest).items() if split.get("tokens")}
     if not splits:
         return None
@@ -151,7 +179,7 @@ def length_table(manifest: JsonObject) -> Table | None:
         [
             head(visible(name)),
             *[Cell(_tokens(split["tokens"].get(key), key)) for key in keys],
-            Cell(count(split.get("truncated")), note=percent(split.get("truncated"), split.get("rows"))),
+            Cell(count(split.get("truncated")), note=percent(split.get("truncated"), num_sequences(split))),
         ]
         for name, split in splits.items()
     ]

@@ -6,8 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 MISSING = "–"
-ACRONYMS = {"mcc", "f1", "auc", "roc", "ece", "map", "mrr", "ndcg", "em"}
-TITLES = {"mcc": "Matthews correlation (MCC)", "roc_auc": "area under the ROC curve"}
+ACRONYMS = {"mcc", "f1", "auc", "roc", "ece", "map", "mrr", "em", "mse", "rmse", "mae", "r2", "p"}
+SPELLED = {"ndcg": "nDCG"} | {word: word.upper() for word in ACRONYMS}
+TITLES = {
+    "mcc": "Matthews correlation (MCC)",
+    "roc_auc": "area under the ROC curve",
+    "em": "exact match (EM)",
+    "map": "mean average precision (MAP)",
+    "pearson_spearman": "mean of Pearson and Spearman correlation",
+    "r2": "variance explained (R2)",
+}
 
 
 def real(value: Any) -> float | None:
@@ -39,8 +47,15 @@ def count(value: Any) -> str:
 
 
 def counted(value: int, noun: str) -> str:
-    """`1 text`, `8,551 texts`."""
-    return f"{count(value)} {noun}" + ("" if value == 1 else "s")
+    """`1 text`, `8,551 texts`, `243 queries`."""
+    return f"{count(value)} {noun if value == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """`texts`, `queries`, `batches`."""
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
 
 
 def percent(part: Any, whole: Any) -> str:
@@ -82,8 +97,9 @@ def duration(value: Any) -> str:
 
 
 def score_name(key: str) -> str:
-    """`macro_f1` as a reader would write it: `macro F1`."""
-    return " ".join(word.upper() if word in ACRONYMS else word for word in key.split("_"))
+    """`macro_f1` as a reader would write it: `macro F1`; `ndcg@10`: `nDCG@10`."""
+    words = (word.partition("@") for word in key.split("_"))
+    return " ".join(f"{SPELLED.get(word, word)}{at}{rest}" for word, at, rest in words)
 
 
 def score_title(key: str) -> str:
@@ -93,8 +109,13 @@ def score_title(key: str) -> str:
 
 def visible(text: Any) -> str:
     """The text with control characters written out, as `\\x00`, and an empty one as `(empty)`."""
-    shown = "".join(f"\\x{ord(c):02x}" if ord(c) < 32 and c not in "\n\t" else c for c in str(text))
+    shown = escaped(text)
     return shown if shown.strip() else "(empty)"
+
+
+def escaped(text: Any) -> str:
+    """The same, where an empty one is a part of something."""
+    return "".join(f"\\x{ord(c):02x}" if ord(c) < 32 and c not in "\n\t" else c for c in str(text))
 
 
 def plain(text: Any, most: int = 18) -> str:

@@ -17,6 +17,7 @@ from bertune.config import Section, TaskConfig, validated
 from bertune.data.columns import Columns, cell_text
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError
+from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
 from bertune.registry import exported, load
@@ -50,6 +51,7 @@ class Task(ABC):
     label_names: ClassVar[tuple[str, ...]] = ()
     num_texts: ClassVar[tuple[int, ...]] = (1, 2)  # how many text columns it can do with
     sample: ClassVar[tuple[dict[str, Any], ...]]  # a small file of its kind, row by row: shown, and tested on
+    row_noun: ClassVar[str] = "text"  # what a row is called in a report: "question", say
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -151,9 +153,15 @@ class Task(ABC):
     def score(self, predictions: SequenceOf[Any], examples: SequenceOf[Any], labels: Labels) -> Scores:
         """Scores of predictions against the gold of their examples."""
 
-    def warnings(self, predictions: SequenceOf[Any], labels: Labels) -> list[str]:
+    def warnings(self, predictions: SequenceOf[Any], examples: SequenceOf[Any], labels: Labels) -> list[str]:
         """What looks wrong with predictions made during training, with the usual remedies."""
         return []
+
+    def mistakes(
+        self, predictions: SequenceOf[Any], examples: SequenceOf[Any], labels: Labels
+    ) -> Mistakes | None:
+        """What a report shows of examples that went wrong, the worst first; None shows nothing."""
+        return None
 
     def also_write(
         self, examples: SequenceOf[Any], predictions: SequenceOf[Any]

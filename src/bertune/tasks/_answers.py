@@ -1,11 +1,12 @@
 """Owns the gold answers of a question as files have them: read, checked, found in their context."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from typing import Any
 
 from bertune.data.rows import Row
-from bertune.errors import DataError
+from bertune.errors import DataError, listed
 
 Answer = dict[str, Any]  # {"text", "answer_start"}; -1 where the text is nowhere in the context
 _FORMS = '[{"text": "…", "answer_start": 0}, …] or {"text": ["…"], "answer_start": [0]}'
@@ -17,6 +18,17 @@ class Gold:
 
     answers: tuple[Answer, ...]
     num_moved: int  # those whose offset was wrong and that stand elsewhere in the context
+
+
+def refuse_blank(
+    columns: SequenceOf[str], texts: SequenceOf[str], place: str, may_have_no_question: bool
+) -> None:
+    """Raises DataError for a question or a context (in this order) without a character."""
+    for number, (column, text) in enumerate(zip(columns, texts, strict=True)):
+        if text.strip() or (number == 0 and may_have_no_question):
+            continue
+        go_on = "" if number else ", or say task.faults=count"
+        raise DataError(f"{place}: the {column} is empty. Fill it in or remove the question{go_on}")
 
 
 def read_gold(row: Row, column: str, context: str, place: str) -> Gold:
@@ -41,6 +53,41 @@ def read_gold(row: Row, column: str, context: str, place: str) -> Gold:
     starts = [_nearest(context, text, start) for text, start in pairs]
     found = tuple({"text": text, "answer_start": at} for (text, _), at in zip(pairs, starts, strict=True))
     return Gold(found, sum(at not in (-1, start) for (_, start), at in zip(pairs, starts, strict=True)))
+
+
+def learned(answers: SequenceOf[Answer] | None) -> Answer | None:
+    """The answer to learn: the first that stands in the context."""
+    return next((answer for answer in answers or () if answer["answer_start"] >= 0), None)
+
+
+def notes_on(examples: SequenceOf[Any], faulty: SequenceOf[Any]) -> Iterator[str]:
+    """What training examples have that one would not expect, with the first of each kind.
+
+    Nothing is learned from `faulty` ones.
+    """
+    if faulty:
+        places = listed([example.id for example in faulty], 20)
+        yield (
+            f"{len(faulty):,} of {len(examples):,} training questions are blank, or have no answer in the "
+            f"context; nothing is learned from them (task.faults=count): {places}"
+        )
+    moved = [e for e in examples if e.num_moved]
+    if moved:
+        yield (
+            f"{sum(e.num_moved for e in moved):,} answers are not where their answer_start says; the nearest "
+            f"place with the same text is taken (first: {moved[0].place})"
+        )
+    absent = [
+        e for e in examples if e.gold and learned(e.gold) and any(a["answer_start"] < 0 for a in e.gold)
+    ]
+    if absent:
+        yield (
+            f"{len(absent):,} questions have answers that are nowhere in the context; another one "
+            f"of theirs is learned (first: {absent[0].place})"
+        )
+    num_unanswerable = sum(not e.gold for e in examples)
+    if num_unanswerable:
+        yield f'{num_unanswerable:,} training questions have no answer, so "no answer" may be predicted'
 
 
 def _pairs(value: Any, column: str, place: str) -> list[tuple[str, int]]:

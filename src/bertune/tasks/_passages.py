@@ -166,3 +166,20 @@ def _owned(found: SequenceOf[Sequence], how: Windows) -> list[NDArray[np.bool_]]
         owner[part] = np.where(context > most[part], number, owner[part])
         most[part] = np.maximum(context, most[part])
     return [owner[i * step : i * step + size] == i for i, size in enumerate(sizes)]
+
+
+def candidate(answer: str | None, start: int | None, end: int | None, score: float) -> dict[str, Any]:
+    """An answer as predictions list it; None is no answer."""
+    return {"answer": answer, "start": start, "end": end, "score": score}
+
+
+def distinct(found: SequenceOf[tuple[float, int, int]], context: str) -> list[dict[str, Any]]:
+    """Passages as answers without spaces around them, each text once, at its best place."""
+    by_text: dict[str, dict[str, Any]] = {}
+    for score, start, end in found:
+        passage = context[start:end]
+        answer = passage.strip()
+        first = start + len(passage) - len(passage.lstrip())
+        if answer and answer not in by_text:
+            by_text[answer] = candidate(answer, first, first + len(answer), score)
+    return list(by_text.values())

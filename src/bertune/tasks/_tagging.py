@@ -1,5 +1,6 @@
 """Owns what the gold of examples means: spans of words, labels to learn, and what is odd about them."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.data.rows import Origin
 from bertune.errors import DataError, listed
+from bertune.metrics.details import table
 from bertune.tasks._tagged import Example
 from bertune.text.spans import OUTSIDE, PLAIN, Scheme, Span, detect, read_tags, to_words, write_tags
 
@@ -137,7 +140,7 @@ def settle(examples: Sequence[Example], wanted: str, refuses: bool) -> Tagging:
         found = detect(tags)
     except DataError as error:
         if wanted == "auto":
-            raise DataError(f"{examples[0].origin.file}: {error}") from error
+            raise DataError(f"{_first_odd(examples)}: {error}") from error
         found = Scheme(PLAIN)
     if len(tags) < len(examples) and PLAIN in (found.name, wanted):
         raise DataError(
@@ -145,6 +148,21 @@ def settle(examples: Sequence[Example], wanted: str, refuses: bool) -> Tagging:
             f"one cannot be learned with the other. Tags are {listed(sorted(set(tags[0])))}"
         )
     return Tagging(found if wanted == "auto" else Scheme(wanted, found.typed), refuses)
+
+
+def _first_odd(examples: Sequence[Example]) -> Origin:
+    """The row at which the tags read so far are of no one scheme any more."""
+    tagged = [e for e in examples if e.tags]
+    numbers = range(1, len(tagged) + 1)
+    return tagged[bisect_left(numbers, True, key=lambda n: _is_odd(tagged[:n]))].origin
+
+
+def _is_odd(examples: Sequence[Example]) -> bool:
+    try:
+        detect([e.tags for e in examples])
+    except DataError:
+        return True
+    return False
 
 
 def likely_words(examples: Sequence[Example]) -> str:
@@ -190,6 +208,30 @@ def repeated(label_W: NDArray[np.int64]) -> NDArray[np.int64]:
     for at, label in enumerate(label_W):
         before = label_W[at] = int(label) if label >= 0 else before
     return label_W
+
+
+def without_role(label: str) -> str:
+    """What a label of the model is about: PER for B-PER; bare ones, and O, as they are."""
+    return label[2:] or label
+
+
+def alignment(examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """A table of how spans of characters fit words, where examples have such."""
+    resolved = [(e, to_words(e.spans, e.words)) for e in examples if e.spans]
+    if not resolved:
+        return []
+    num_spans = sum(len(e.spans) for e, _ in resolved)
+    odd = {
+        "begin or end inside a word": sum(found.num_inside for _, found in resolved),
+        "overlap another one": sum(found.num_overlapping for _, found in resolved),
+        "began or ended with spaces": sum(e.num_trimmed for e, _ in resolved),
+    }
+    rows = [["spans", num_spans, 1.0], *([name, count, count / num_spans] for name, count in odd.items())]
+    reachable = sum(len(set(in_text(found.spans, e)) & set(e.spans)) for e, found in resolved) / num_spans
+    note = (
+        f"Words decide where predicted spans begin and end, so at most {reachable:.1%} of these can be found."
+    )
+    return [table("Spans and words", ["gold spans", "number", "share"], rows, note)]
 
 
 def _before(tags: Sequence[Any], at: int) -> str:

@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.correlation import correlations
+from bertune.metrics.details import table
+from bertune.metrics.retrieval import retrieval
 from bertune.nn.model import HEAD_FILE
 
 Vectors = NDArray[np.float32]
+
+_BY_SIZE = "Vectors cut off"
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,40 @@ def collection(
         {number[query]} if query in number and query not in positives[query] else set() for query in queries
     ]
     return np.stack(list(queries.values())), np.stack(list(documents.values())), relevant, itself
+
+
+def likeness_by_size(
+    predictions: SequenceOf[VectorPrediction], gold_N: NDArray[np.float64], sizes: SequenceOf[int]
+) -> list[dict[str, Any]]:
+    """A table of the correlation with gold scores where vectors are cut off at each size."""
+    rows = []
+    for size in sizes:
+        pairs = [_cut(vectors_of(p), size) for p in predictions]
+        found = correlations(gold_N, np.array([float(pair[0] @ pair[1]) for pair in pairs]))
+        rows.append([str(size), found["spearman"], found["pearson"]])
+    return [table(_BY_SIZE, ["numbers", "spearman", "pearson"], rows)] if rows else []
+
+
+def retrieval_by_size(
+    queries_QH: Vectors,
+    documents_DH: Vectors,
+    relevant: list[set[int]],
+    itself: list[set[int]],
+    sizes: SequenceOf[int],
+) -> list[dict[str, Any]]:
+    """A table of retrieval's scores where vectors are cut off at each size."""
+    rows = []
+    for size in sizes:
+        found = retrieval(_cut(queries_QH, size), _cut(documents_DH, size), relevant, itself)
+        rows.append([str(size), *found.values()])
+    return [table(_BY_SIZE, ["numbers", "recall@1", "recall@10", "MRR@10"], rows)] if rows else []
+
+
+def _cut(vectors_RH: Vectors, size: int) -> Vectors:
+    cut = vectors_RH[:, :size]
+    lengths = np.linalg.norm(cut, axis=1, keepdims=True)
+    found: Vectors = cut / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return found
 
 
 def save_as_sentence_transformer(folder: Path, max_length: int) -> None:

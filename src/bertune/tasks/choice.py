@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bertune.data.columns import Columns, name_of
+from bertune.data.columns import Columns, cell_text
 from bertune.data.rows import Origin, Row
+from bertune.metrics.details import baseline, calibration
+from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.ranking import reciprocal_rank
 from bertune.metrics.scores import Scores
 from bertune.nn.groups import group_log_softmax, numbered
 from bertune.nn.heads import StandardHead
 from bertune.tasks import Task
 from bertune.tasks._choices import ChoiceOptions, read_answer, read_question, refuse_incomplete
+from bertune.tasks._wrong_choices import by_number, by_position, wrong_choices
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
 
@@ -70,6 +73,7 @@ class Choice(Task):
     )  # fmt: skip
     label_names: ClassVar[tuple[str, ...]] = ("label", "answer", "answerKey", "gold", "correct", "target")
     num_texts: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
+    row_noun: ClassVar[str] = "question"
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
         {"context": "tom is ill", "question": "where is he ?", "choices": ["at home", "at work"], "label": 0},
         {"context": "it rains", "question": "we need", "choices": ["sun", "an umbrella", "milk"], "label": 1},
@@ -97,7 +101,9 @@ class Choice(Task):
         self._num_columns = asked.num_columns
         context, question = asked.heads if len(asked.heads) == 2 else ("", asked.heads[0])
         gold = None if columns.label is None else read_answer(row, columns.label, asked, self.options)
-        row_id = name_of(row, columns)
+        # Files of questions name them; DREAM, C3 and RACE are read with these names.
+        named = columns.id or ("id" if "id" in row.values else None)
+        row_id = (cell_text(row, named) if named else "") or str(row.origin.line)
         texts = (*asked.heads, " | ".join(asked.choices))
         return Example(row_id, row.origin, texts, context, question, asked.choices, gold)
 
@@ -165,32 +171,50 @@ class Choice(Task):
         labels: tuple[str, ...],
     ) -> Scores:
         right: dict[int, list[bool]] = {}
+        is_right: list[bool] = []
         reciprocals = []
         for prediction, example in zip(predictions, examples, strict=True):
             assert example.gold is not None
             gold = example.choices[example.gold]
-            right.setdefault(len(example.choices), []).append(prediction.choice == gold)
+            is_right.append(prediction.choice == gold)
+            right.setdefault(len(example.choices), []).append(is_right[-1])
             is_gold = np.array([choice == gold for choice in example.choices])
             reciprocals.append(reciprocal_rank(is_gold, np.array(prediction.probabilities)))
         values: dict[str, float | None] = {
             "accuracy": sum(map(sum, right.values())) / len(examples),
             "mrr": float(np.mean(reciprocals)),
         }
-        by_number = {
-            str(number): {"questions": len(found), "accuracy": sum(found) / len(found)}
-            for number, found in sorted(right.items())
-        }
         chance = float(np.mean([1 / len(e.choices) for e in examples]))
-        return Scores(values, {"chance": chance, "by_number_of_choices": by_number})
+        details = {
+            "unit": "question",
+            "count": len(examples),
+            "baseline": baseline("accuracy", chance, "choosing at random"),
+            "tables": [by_number(right), by_position(predictions, examples)],
+            "figures": [calibration([max(p.probabilities) for p in predictions], is_right, "choices")],
+        }
+        return Scores(values, details)
 
-    def warnings(self, predictions: SequenceOf[ChoicePrediction], labels: tuple[str, ...]) -> list[str]:
+    def warnings(
+        self,
+        predictions: SequenceOf[ChoicePrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> list[str]:
         seen = Counter(p.index for p in predictions)
-        if len(seen) > 1 or len(predictions) < 10:
+        if len(seen) > 1 or len(predictions) < 10 or seen.keys() == {e.gold for e in examples}:
             return []
         return [
             f"collapsed: choice {next(iter(seen))} is predicted for every question. Usual remedies: a lower "
             "train.lr (2e-5), more train.warmup, another train.seed, more epochs"
         ]
+
+    def mistakes(
+        self,
+        predictions: SequenceOf[ChoicePrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Mistakes:
+        return wrong_choices(predictions, examples)
 
 
 def _pair(example: Example, choice: str) -> tuple[str, ...]:

@@ -14,11 +14,13 @@ from bertune.data.columns import Columns, cell_text, name_of
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.metrics import classification as metrics
+from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
 from bertune.nn.losses import weighted_cross_entropy
 from bertune.tasks._documents import DocumentOptions, DocumentTask, mean_output
 from bertune.tasks._imbalance import ImbalanceOptions, Weights
+from bertune.tasks._wrong_labels import wrong_label
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
 
@@ -168,14 +170,21 @@ class Classification(DocumentTask):
         probabilities_NC = np.array([list(p.probabilities.values()) for p in predictions])
         return metrics.score(gold_N, probabilities_NC, labels, self._positive(labels))
 
-    def warnings(self, predictions: SequenceOf[LabelPrediction], labels: tuple[str, ...]) -> list[str]:
+    def warnings(
+        self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example], labels: tuple[str, ...]
+    ) -> list[str]:
         seen = {p.label for p in predictions}
-        if len(seen) > 1 or len(predictions) < 2:
+        if len(seen) > 1 or len(predictions) < 2 or seen == {e.gold for e in examples}:
             return []
         return [
             f'collapsed: every text is predicted as "{seen.pop()}". Usual remedies: a lower train.lr (2e-5), '
             "more train.warmup, another train.seed, more epochs, or more balanced labels"
         ]
+
+    def mistakes(
+        self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example], labels: tuple[str, ...]
+    ) -> Mistakes:
+        return wrong_label(predictions, examples)
 
     def _positive(self, labels: tuple[str, ...]) -> int:
         """Index of the label that binary precision, recall and F1 are about."""

@@ -20,8 +20,9 @@ from bertune.config import Section
 from bertune.data.columns import Columns, cell_text, name_of, number_in
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
-from bertune.metrics import correlation
-from bertune.metrics.retrieval import retrieval, triplet_accuracy
+from bertune.metrics import correlation, retrieval
+from bertune.metrics.mistakes import Mistakes
+from bertune.metrics.retrieval import triplet_accuracy
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
 from bertune.tasks import Task
@@ -30,9 +31,12 @@ from bertune.tasks._vectors import (
     VectorPrediction,
     WithVectors,
     collection,
+    likeness_by_size,
+    retrieval_by_size,
     save_as_sentence_transformer,
     vectors_of,
 )
+from bertune.tasks._wrong_order import wrong_likeness, wrong_neighbours
 from bertune.tasks.classification import read_texts
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -103,6 +107,7 @@ class Embeddings(Task):
         "score", "similarity", "similarity_score", "relatedness_score", "label", "分数",
     )  # fmt: skip
     num_texts: ClassVar[tuple[int, ...]] = (2, 3)
+    row_noun: ClassVar[str] = "example"
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
         {"anchor": "how do i reset my password", "positive": "forgot my login"},
         {"anchor": "where is my parcel", "positive": "track an order"},
@@ -242,14 +247,25 @@ class Embeddings(Task):
             found = correlation.correlations(gold_N, similar_NR[:, 0])
             values |= {"spearman": found["spearman"], "pearson": found["pearson"]}
             values["main_score"] = values["spearman"]
-            return Scores(values, correlation.details(gold_N, similar_NR[:, 0]))
-        values |= retrieval(*collection(predictions, [e.texts for e in examples]))
+            details = correlation.details(gold_N, similar_NR[:, 0], ("gold score", "cosine"), False)
+            details["tables"] += likeness_by_size(predictions, gold_N, self.options.sizes)
+            return Scores(values, details)
+        texts = collection(predictions, [e.texts for e in examples])
+        ranks = retrieval.ranks_of(*texts)
+        values |= retrieval.of_ranks(ranks)
         values["main_score"] = values["mrr@10"]
         if similar_NR.shape[1] == 2:
             values["triplet_accuracy"] = triplet_accuracy(similar_NR[:, 0], similar_NR[:, 1])
-        return Scores(values)
+        details = retrieval.details(ranks, len(texts[1]))
+        details["tables"] += retrieval_by_size(*texts, self.options.sizes)
+        return Scores(values, details)
 
-    def warnings(self, predictions: SequenceOf[VectorPrediction], labels: tuple[str, ...]) -> list[str]:
+    def warnings(
+        self,
+        predictions: SequenceOf[VectorPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> list[str]:
         vectors_NH = np.stack([vectors_of(p)[0] for p in predictions])
         # The mean cosine between all vectors is the square of their mean's length.
         likeness = float(np.square(vectors_NH.mean(0)).sum())
@@ -259,6 +275,15 @@ class Embeddings(Task):
             f"collapsed: all texts have nearly the same vector (mean cosine {likeness:.3f}). Usual remedies: "
             "a lower train.lr (2e-5), more train.warmup, a larger train.batch_size"
         ]
+
+    def mistakes(
+        self,
+        predictions: SequenceOf[VectorPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Mistakes:
+        found = wrong_neighbours if examples[0].gold is None else wrong_likeness
+        return found(predictions, examples)
 
     def also_save(self, folder: Path, max_length: int) -> None:
         save_as_sentence_transformer(folder, max_length)

@@ -16,10 +16,13 @@ from torch.nn.functional import cross_entropy
 from bertune.config import Section
 from bertune.data.columns import Columns, name_of
 from bertune.data.rows import Origin, Row
+from bertune.metrics.details import calibration
+from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
 from bertune.nn.standard_heads import asked_tokens
 from bertune.tasks import Task
+from bertune.tasks._wrong_words import wrong_words
 from bertune.tasks.classification import Classification, read_texts
 from bertune.text.masking import NOT_ASKED, Masking, readable, vocabulary_of
 from bertune.text.sequences import Batch, Sequence
@@ -146,9 +149,21 @@ class LanguageModelling(Task):
         right = [next(iter(mask["best"])) == mask["word"] for mask in known]
         logs = [math.log(max(mask["probability"], 1e-300)) for mask in known]
         perplexity = math.exp(-float(np.mean(logs)))
-        return Scores(
-            {"masked_accuracy": float(np.mean(right)), "perplexity": perplexity}, {"num_masks": len(known)}
-        )
+        sure = [next(iter(mask["best"].values())) for mask in known]
+        details = {
+            "unit": "masked word",
+            "count": len(known),
+            "figures": [calibration(sure, right, "words")],
+        }
+        return Scores({"masked_accuracy": float(np.mean(right)), "perplexity": perplexity}, details)
+
+    def mistakes(
+        self,
+        predictions: SequenceOf[MasksPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Mistakes:
+        return wrong_words(predictions, examples)
 
     def _settle(self, tokenizer: Tokenizer) -> Masking:
         """What masking and decoding need of the tokenizer, which later calls are not given."""

@@ -1,30 +1,30 @@
 """Owns multi-label classification: any number of labels per text or pair, none included."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
-from bertune.data.columns import Columns, cell_text, name_of
+from bertune.config import CHANGEABLE
+from bertune.data.columns import Columns, name_of
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.metrics import multilabel as metrics
+from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
 from bertune.nn.losses import weighted_binary_cross_entropy
 from bertune.tasks._documents import DocumentOptions, DocumentTask, mean_output
 from bertune.tasks._imbalance import ImbalanceOptions, Weights
+from bertune.tasks._label_cells import is_yes, labels_in, names_in
+from bertune.tasks._wrong_labels import wrong_labels
 from bertune.tasks.classification import Classification, natural, read_texts
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
-
-_YES, _NO = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n", ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,21 @@ class MultiLabelOptions(ImbalanceOptions, DocumentOptions):
     label_file: str | None = Field(
         None, description="file with the name of a label a line; cells then hold their numbers, from 0"
     )
-    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label is predicted")
+    names: tuple[str, ...] | None = Field(
+        None, min_length=2, description="the same names, in the order of their numbers, without a file"
+    )
+    threshold: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="probability from which a label is predicted",
+        json_schema_extra=CHANGEABLE,
+    )
+
+    @field_validator("columns", "names", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 class MultiLabel(DocumentTask):
@@ -91,7 +105,9 @@ class MultiLabel(DocumentTask):
     def __init__(self, options: MultiLabelOptions) -> None:
         super().__init__(options)
         self._weights = Weights(options)
-        self._names = _names_in(options.label_file) if options.label_file else None
+        if options.names and options.label_file:
+            raise ConfigError("task.names and task.label_file both name the labels; give one of them")
+        self._names = names_in(options.label_file) if options.label_file else options.names
 
     @property
     def needs_label(self) -> bool:
@@ -108,40 +124,21 @@ class MultiLabel(DocumentTask):
             there = [column for column in own if column in row.values]
             if not there:
                 return None
-            return tuple(column for column in own if _is_yes(row, column))
+            return tuple(column for column in own if is_yes(row, column))
         if columns.label is None:
             return None
-        value = row.values.get(columns.label)
-        cells = (
-            list(value) if isinstance(value, list | tuple | np.ndarray) else self._split(row, columns.label)
-        )
-        if not all(isinstance(cell, str | int) for cell in cells):
-            raise DataError(
-                f'{row.origin}: column "{columns.label}" holds more than a list of names: {value!r:.60}'
-            )
-        named = [self._named(str(cell).strip(), row) for cell in cells]
-        return tuple(dict.fromkeys(named))
-
-    def _split(self, row: Row, column: str) -> list[Any]:
-        cell = cell_text(row, column).strip()
-        if cell.startswith("["):
-            try:
-                found = json.loads(cell)
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f'{row.origin}: "{cell[:60]}" in column "{column}" begins like a JSON list and is none '
-                    f"({error.msg})"
-                ) from error
-            return list(found)
-        return [part for part in (piece.strip() for piece in cell.split(self.options.separator)) if part]
+        cells = labels_in(row, columns.label, self.options.separator)
+        return tuple(dict.fromkeys(self._named(cell, row) for cell in cells))
 
     def _named(self, cell: str, row: Row) -> str:
         if self._names is None:
             return cell
+        if cell in self._names and not cell.isdecimal():
+            return cell
         if not cell.isdecimal() or int(cell) >= len(self._names):
             raise DataError(
-                f'{row.origin}: "{cell}" is no number of a label; {self.options.label_file} has '
-                f"{len(self._names)} labels, numbered from 0"
+                f'{row.origin}: "{cell}" is no number of a label; '
+                f"{self.options.label_file or 'task.names'} has {len(self._names)} labels, numbered from 0"
             )
         return self._names[int(cell)]
 
@@ -149,9 +146,10 @@ class MultiLabel(DocumentTask):
         counts = Counter(label for e in examples for label in e.gold or ())
         known = self._names or self.options.columns or tuple(sorted(counts, key=natural))
         if not counts:
+            own = self.options.columns
+            doubt = f"Are these columns of it: {listed(own)}?" if own else "Is data.label the right column?"
             raise DataError(
-                f"{examples[0].origin.file}: none of the {len(examples)} rows has a label. Is data.label the "
-                "right column?"
+                f"{examples[0].origin.file}: none of the {len(examples)} rows has a label. {doubt}"
             )
         if max(counts.values()) == 1 and len(counts) > 20:
             raise DataError(
@@ -167,7 +165,9 @@ class MultiLabel(DocumentTask):
         return self._weights.note()
 
     def settled(self) -> dict[str, Any]:
-        return {"weights": self._weights.by_name or "none"}
+        # The file of labels may be elsewhere, or nowhere, when the model is used.
+        names: dict[str, Any] = {"label_file": None, "names": list(self._names)} if self._names else {}
+        return {"weights": self._weights.by_name or "none", **names}
 
     def names(self, example: Example) -> tuple[str, ...]:
         return () if example.gold is None else example.gold or ("(none)",)
@@ -207,24 +207,36 @@ class MultiLabel(DocumentTask):
         examples: SequenceOf[Example],
         labels: tuple[str, ...],
     ) -> Scores:
+        without = next((e for e in examples if e.gold is None), None)
+        if without is not None:
+            raise DataError(
+                f"{without.origin}: there is none of the columns {listed(labels)}, so there is nothing to "
+                "score against. Give a file that has them"
+            )
         gold_NC = np.array([[label in (e.gold or ()) for label in labels] for e in examples])
         probabilities_NC = np.array([list(p.probabilities.values()) for p in predictions])
         return metrics.score(gold_NC, probabilities_NC, labels, self.options.threshold)
 
-    def warnings(self, predictions: SequenceOf[LabelsPrediction], labels: tuple[str, ...]) -> list[str]:
-        if len(predictions) < 2 or any(p.labels for p in predictions):
+    def warnings(
+        self,
+        predictions: SequenceOf[LabelsPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> list[str]:
+        if len(predictions) < 2 or any(p.labels for p in predictions) or not any(e.gold for e in examples):
             return []
         return [
             "collapsed: no text is given any label. Usual remedies: more epochs, a higher train.lr, "
             "task.weights=auto, or a lower task.threshold"
         ]
 
-
-def _is_yes(row: Row, column: str) -> bool:
-    cell = cell_text(row, column).strip().casefold()
-    if cell not in _YES | _NO:
-        raise DataError(f'{row.origin}: "{cell[:60]}" in column "{column}" is neither 1 nor 0')
-    return cell in _YES
+    def mistakes(
+        self,
+        predictions: SequenceOf[LabelsPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Mistakes:
+        return wrong_labels(predictions, examples)
 
 
 def _hot(example: Example, index: dict[str, int]) -> Any:
@@ -238,17 +250,6 @@ def _hot(example: Example, index: dict[str, int]) -> Any:
             )
         hot_C[index[label]] = 1
     return hot_C
-
-
-def _names_in(file: str) -> tuple[str, ...]:
-    try:
-        names = tuple(Path(file).read_text(encoding="utf-8-sig").split("\n"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"task.label_file={file}: it cannot be read ({error})") from error
-    stripped = tuple(name.strip() for name in names if name.strip())
-    if len(set(stripped)) != len(stripped):
-        raise ConfigError(f"task.label_file={file}: a name stands there twice")
-    return stripped
 
 
 TASK = MultiLabel

@@ -3,10 +3,9 @@
 Dimensions: S sequences (windows over contexts), T tokens of all end to end, L longest.
 """
 
-from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,16 +15,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from bertune.config import Section
+from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import Columns, cell_text
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 from bertune.metrics import answers as metrics
+from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
 from bertune.tasks import Labels, Task
-from bertune.tasks._answers import Answer, read_gold
-from bertune.tasks._passages import Asked, Windows, answer_tokens, passages, windows
+from bertune.tasks._answers import Answer, learned, notes_on, read_gold, refuse_blank
+from bertune.tasks._passages import Asked, Windows, answer_tokens, candidate, distinct, passages, windows
+from bertune.tasks._wrong_answers import wrong_answers
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
 
@@ -75,6 +76,13 @@ class QaOptions(Section):
         0.0,
         description="where some questions have no answer: by how much that must score above the best answer "
         "before none is given; the score best_null_threshold says what would have been best",
+        json_schema_extra=CHANGEABLE,
+    )
+    faults: Literal["refuse", "count"] = Field(
+        "refuse",
+        description="blank questions, and training questions whose answers are all nowhere in their context: "
+        "refused; or counted, scored as they are, and nothing is learned from them",
+        json_schema_extra=CHANGEABLE,
     )
 
 
@@ -98,6 +106,7 @@ class Qa(Task):
     )  # fmt: skip
     label_names: ClassVar[tuple[str, ...]] = ("answers", "answer", "答案")
     num_texts: ClassVar[tuple[int, ...]] = (2,)
+    row_noun: ClassVar[str] = "question"
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
         {
             "question": "who sings?",
@@ -127,9 +136,7 @@ class Qa(Task):
         row_id = (cell_text(row, column) if column is not None else "") or str(row.origin.line)
         place = _place(row.origin, row_id)
         question, context = (cell_text(row, column) for column in columns.text)
-        for name, text in zip(columns.text, (question, context), strict=True):
-            if not text.strip():
-                raise DataError(f"{place}: the {name} is empty. Fill it in or remove the question")
+        refuse_blank(columns.text, (question, context), place, self.options.faults == "count")
         if columns.label is None:
             return Example(row_id, row.origin, (question, context))
         gold = read_gold(row, columns.label, context, place)
@@ -138,18 +145,18 @@ class Qa(Task):
     def labels(self, examples: SequenceOf[Example]) -> Labels:
         answerable = [e for e in examples if e.gold]
         for example in answerable:
-            if _learned(example) is None:
+            if self.options.faults == "refuse" and learned(example.gold) is None:
                 assert example.gold is not None
                 raise DataError(
                     f'{example.place}: the answer "{example.gold[0]["text"]}" is nowhere in the context, so '
-                    "it cannot be learned. Correct one of them, or remove the question"
+                    "it cannot be learned. Correct one of them, remove the question, or say task.faults=count"
                 )
-        if not answerable:
+        if not any(learned(e.gold) for e in answerable if _is_sound(e)):
             raise DataError(
                 f"{examples[0].origin.file}: none of the {len(examples):,} questions has an answer; there is "
                 "nothing to learn"
             )
-        self._notes = tuple(_notes(answerable, len(examples) - len(answerable)))
+        self._notes = tuple(notes_on(examples, [e for e in examples if not _is_sound(e)]))
         return (ANSWER,) if len(answerable) == len(examples) else (ANSWER, NO_ANSWER)
 
     def notes(self) -> tuple[str, ...]:
@@ -160,6 +167,10 @@ class Qa(Task):
 
     def unit(self, example: Example) -> str:
         return example.texts[1]
+
+    def lessons(self, examples: SequenceOf[Example]) -> list[list[int]] | None:
+        sound = [[position] for position, example in enumerate(examples) if _is_sound(example)]
+        return None if len(sound) == len(examples) else sound
 
     def auto_length(self, limit: int) -> int:
         return min(limit, _WINDOW)
@@ -200,18 +211,18 @@ class Qa(Task):
         """The best passage over all windows; outputs are [length, 2] each."""
         logits = [output.double().numpy() for output in outputs]
         found = passages(logits, sequences, self._how(None), self.options.max_answer, self.options.n_best)
-        n_best = _distinct(found, example.texts[1])[: self.options.n_best]
-        none = _candidate(None, None, None, min(float(logit[0].sum()) for logit in logits))
+        n_best = distinct(found, example.texts[1])[: self.options.n_best]
+        none = candidate(None, None, None, min(float(logit[0].sum()) for logit in logits))
         margin = none["score"] - n_best[0]["score"] if n_best else 0.0
         may_withhold = len(labels) > 1 or not n_best
         withheld = may_withhold and (not n_best or margin > self.options.no_answer_threshold)
         chosen = none if withheld else n_best[0]
         if may_withhold:
-            n_best = sorted([*n_best, none], key=lambda candidate: -candidate["score"])
-        scores = np.array([candidate["score"] for candidate in n_best])
+            n_best = sorted([*n_best, none], key=lambda one: -one["score"])
+        scores = np.array([one["score"] for one in n_best])
         odds = np.exp(scores - scores.max())
-        for candidate, probability in zip(n_best, (odds / odds.sum()).tolist(), strict=True):
-            candidate["score"] = probability
+        for one, probability in zip(n_best, (odds / odds.sum()).tolist(), strict=True):
+            one["score"] = probability
         return AnswerPrediction(**chosen, no_answer_score=margin, n_best=n_best)
 
     def score(
@@ -222,11 +233,19 @@ class Qa(Task):
             [p.answer for p in predictions],
             [next((c["answer"] for c in p.n_best if c["answer"]), None) for p in predictions],
             np.array([p.no_answer_score for p in predictions]),
+            np.array([p.score for p in predictions]),
+            self.options.no_answer_threshold,
         )
 
-    def warnings(self, predictions: SequenceOf[AnswerPrediction], labels: Labels) -> list[str]:
+    def warnings(
+        self, predictions: SequenceOf[AnswerPrediction], examples: SequenceOf[Example], labels: Labels
+    ) -> list[str]:
         found = []
-        if len(predictions) > 1 and all(p.answer is None for p in predictions):
+        if (
+            len(predictions) > 1
+            and all(p.answer is None for p in predictions)
+            and any(e.gold for e in examples)
+        ):
             found.append(
                 "collapsed: no question is given an answer. Usual remedies: a lower train.lr (3e-5), more "
                 "train.warmup, another train.seed, more epochs, or a greater task.no_answer_threshold"
@@ -238,6 +257,11 @@ class Qa(Task):
             )
         return found
 
+    def mistakes(
+        self, predictions: SequenceOf[AnswerPrediction], examples: SequenceOf[Example], labels: Labels
+    ) -> Mistakes:
+        return wrong_answers(predictions, examples, len(labels) > 1)
+
     def _how(self, max_length: int | None) -> Windows:
         return Windows(max_length, self.options.stride, self.options.max_question)
 
@@ -246,51 +270,17 @@ def _place(origin: Origin, row_id: str) -> str:
     return str(origin) if row_id == str(origin.line) else f'{origin} (id "{row_id}")'
 
 
-def _learned(example: Example) -> Answer | None:
-    """The answer to learn: the first that stands in the context."""
-    return next((answer for answer in example.gold or () if answer["answer_start"] >= 0), None)
+def _is_sound(example: Example) -> bool:
+    """Whether there is something to learn: a question, and its answer in the context, or none."""
+    return bool(example.texts[0].strip()) and (not example.gold or learned(example.gold) is not None)
 
 
 def _gold(example: Example, found: list[Sequence]) -> list[NDArray[np.int64]]:
-    answer = _learned(example)
+    answer = learned(example.gold)
     if answer is not None:
         start = answer["answer_start"]
         return answer_tokens(found, start, start + len(answer["text"]))
     return [np.full(2, _UNKNOWN if example.gold else 0)] * len(found)
-
-
-def _notes(answerable: SequenceOf[Example], num_unanswerable: int) -> Iterator[str]:
-    """What training examples have that one would not expect, with the first of each kind."""
-    moved = [e for e in answerable if e.num_moved]
-    if moved:
-        yield (
-            f"{sum(e.num_moved for e in moved):,} answers are not where their answer_start says; the nearest "
-            f"place with the same text is taken (first: {moved[0].place})"
-        )
-    absent = [e for e in answerable if any(answer["answer_start"] < 0 for answer in e.gold or ())]
-    if absent:
-        yield (
-            f"{len(absent):,} questions have answers that are nowhere in the context; another one "
-            f"of theirs is learned (first: {absent[0].place})"
-        )
-    if num_unanswerable:
-        yield f'{num_unanswerable:,} training questions have no answer, so "no answer" may be predicted'
-
-
-def _candidate(answer: str | None, start: int | None, end: int | None, score: float) -> dict[str, Any]:
-    return {"answer": answer, "start": start, "end": end, "score": score}
-
-
-def _distinct(found: SequenceOf[tuple[float, int, int]], context: str) -> list[dict[str, Any]]:
-    """Passages as answers without spaces around them, each text once, at its best place."""
-    by_text: dict[str, dict[str, Any]] = {}
-    for score, start, end in found:
-        passage = context[start:end]
-        answer = passage.strip()
-        first = start + len(passage) - len(passage.lstrip())
-        if answer and answer not in by_text:
-            by_text[answer] = _candidate(answer, first, first + len(answer), score)
-    return list(by_text.values())
 
 
 TASK = Qa

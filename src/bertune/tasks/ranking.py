@@ -17,11 +17,13 @@ from bertune.data.columns import Columns, cell_text, name_of, number_in
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import ranking as metrics
+from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.nn.groups import group_log_softmax, numbered
 from bertune.nn.heads import StandardHead
-from bertune.tasks import Task
+from bertune.tasks import Labels, Task
 from bertune.tasks._trec import trec_lines
+from bertune.tasks._wrong_order import wrong_rankings
 from bertune.tasks.classification import read_texts
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -88,6 +90,7 @@ class Ranking(Task):
         "grade", "relevance", "relevancy", "label", "score", "rel", "relevant", "target",
     )  # fmt: skip
     num_texts: ClassVar[tuple[int, ...]] = (2,)
+    row_noun: ClassVar[str] = "pair"
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
         {"query": "how do caves form ?", "document": "water eats the rock away", "grade": 1},
         {"query": "how do caves form ?", "document": "bats live in caves", "grade": 0},
@@ -129,6 +132,12 @@ class Ranking(Task):
             raise DataError(
                 f"{examples[0].origin.file}: every one of the {len(examples):,} rows has the grade 0, so "
                 "there is nothing to learn. Is data.label the right column?"
+            )
+        if max(map(len, grades.values())) == 1:
+            raise DataError(
+                f"{examples[0].origin}: this query has one document, as have all {len(grades):,} to train "
+                "on, so there is nothing to rank. Rows of one query must have it in the same words; single "
+                "pairs are for task.name=classification or regression"
             )
         self._highest = highest if self.options.highest == "auto" else self.options.highest
         if self._highest <= 0:
@@ -185,7 +194,7 @@ class Ranking(Task):
         examples: SequenceOf[Example],
         tokenizer: Tokenizer,
         max_length: int | None,
-        labels: tuple[str, ...],
+        labels: Labels,
     ) -> list[Sequence]:
         sequences = tokenizer.encode([e.texts for e in examples], max_length)
         return [replace(s, gold=e.gold) for s, e in zip(sequences, examples, strict=True)]
@@ -202,7 +211,7 @@ class Ranking(Task):
             by_group.setdefault(sequence.group, []).append(sequence)
         return [s for found in by_group.values() for s in _drawn(found, self.options.list_size, random)]
 
-    def head(self, labels: tuple[str, ...]) -> StandardHead:
+    def head(self, labels: Labels) -> StandardHead:
         return StandardHead("AutoModelForSequenceClassification", 1)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -216,15 +225,12 @@ class Ranking(Task):
         return total, torch.tensor(len(target_S), device=total.device)
 
     def decode(
-        self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: tuple[str, ...]
+        self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: Labels
     ) -> RelevancePrediction:
         return RelevancePrediction(float(outputs[0][0].double().sigmoid()))
 
     def score(
-        self,
-        predictions: SequenceOf[RelevancePrediction],
-        examples: SequenceOf[Example],
-        labels: tuple[str, ...],
+        self, predictions: SequenceOf[RelevancePrediction], examples: SequenceOf[Example], labels: Labels
     ) -> Scores:
         scores: dict[str, list[float]] = {}
         for prediction, example in zip(predictions, examples, strict=True):
@@ -233,14 +239,14 @@ class Ranking(Task):
             metrics.Judged(np.array(grades, np.float64), np.array(scores[query]))
             for query, grades in by_query(examples).items()
         ]
-        scored = sum((query.grades_D > 0).any() for query in judged)
-        details = {"queries_scored": int(scored), "queries_without_relevant": len(judged) - int(scored)}
-        return Scores(metrics.mean_scores(judged), details)
+        return Scores(metrics.mean_scores(judged), metrics.details(judged))
 
     def also_write(self, examples: Any, predictions: Any) -> dict[str, Iterator[str]]:
         return trec_lines(examples, predictions)
 
-    def warnings(self, predictions: SequenceOf[RelevancePrediction], labels: tuple[str, ...]) -> list[str]:
+    def warnings(
+        self, predictions: SequenceOf[RelevancePrediction], examples: SequenceOf[Example], labels: Labels
+    ) -> list[str]:
         scores = [p.score for p in predictions]
         if len(scores) < 2 or max(scores) - min(scores) > 1e-3:
             return []
@@ -248,6 +254,11 @@ class Ranking(Task):
             f"collapsed: every document has a relevance of about {scores[0]:.3g}. Usual remedies: a lower "
             "train.lr (2e-5), more train.warmup, another train.seed, more epochs"
         ]
+
+    def mistakes(
+        self, predictions: SequenceOf[RelevancePrediction], examples: SequenceOf[Example], labels: Labels
+    ) -> Mistakes:
+        return wrong_rankings(predictions, examples)
 
 
 def listwise_loss(logits_S: Tensor, grades_S: Tensor, groups_S: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,9 +13,12 @@ from bertune.data.columns import Columns, cell_text, name_of, number_in
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import correlation
+from bertune.metrics.details import baseline
+from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
 from bertune.tasks._documents import DocumentOptions, DocumentTask, mean_output
+from bertune.tasks._wrong_labels import wrong_numbers
 from bertune.tasks.classification import Classification, read_texts
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -153,17 +156,32 @@ class Regression(DocumentTask):
         gold_N = np.array([e.gold for e in examples], np.float64)
         predicted_N = np.array([p.value for p in predictions])
         values = correlation.correlations(gold_N, predicted_N) | correlation.errors(gold_N, predicted_N)
-        return Scores(values, correlation.details(gold_N, predicted_N))
+        details = correlation.details(gold_N, predicted_N, ("gold", "predicted"), True)
+        details["baseline"] = baseline("rmse", float(gold_N.std()), "always the mean of these numbers")
+        return Scores(values, details)
 
-    def warnings(self, predictions: SequenceOf[NumberPrediction], labels: tuple[str, ...]) -> list[str]:
+    def warnings(
+        self,
+        predictions: SequenceOf[NumberPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> list[str]:
         values = [p.value for p in predictions]
         _, width = self._scale()
-        if len(values) < 2 or max(values) - min(values) > 0.01 * width:
+        if len({e.gold for e in examples}) < 2 or max(values) - min(values) > 0.01 * width:
             return []
         return [
             f"collapsed: every text is predicted as about {values[0]:.3g}. Usual remedies: a lower train.lr "
             "(2e-5), more train.warmup, another train.seed, more epochs"
         ]
+
+    def mistakes(
+        self,
+        predictions: SequenceOf[NumberPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Mistakes:
+        return wrong_numbers(predictions, examples)
 
     def _scale(self) -> tuple[float, float]:
         assert not isinstance(self._low, str) and not isinstance(self._high, str), (

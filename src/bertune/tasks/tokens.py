@@ -20,12 +20,24 @@ from bertune.data.columns import Columns
 from bertune.data.rows import Row
 from bertune.errors import listed
 from bertune.metrics import spans as metrics
+from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.nn.heads import StandardHead
 from bertune.tasks import Labels, Task
 from bertune.tasks._tagged import Example, is_blank, read
-from bertune.tasks._tagging import Tagging, begins, filled, in_text, likely_words, repeated, settle
+from bertune.tasks._tagging import (
+    Tagging,
+    alignment,
+    begins,
+    filled,
+    in_text,
+    likely_words,
+    repeated,
+    settle,
+    without_role,
+)
 from bertune.tasks._word_windows import word_windows
+from bertune.tasks._wrong_spans import wrong_spans
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.spans import Scheme, Span, best_path, deciding_tokens, read_tags, write_tags
 from bertune.text.tokenizer import Tokenizer
@@ -207,10 +219,14 @@ class Tokens(Task):
             write_tags(read_tags(p.tags, tagging.scheme).spans, len(p.tags), tagging.bio) for p in predictions
         ]
         found = [[(s["start"], s["end"], s["label"]) for s in p.spans] for p in predictions]
-        scores = metrics.score_spans([tagging.gold(e) for e in examples], found)
-        return metrics.assemble(scores, gold_tags, tags, labels)
+        gold = [tagging.gold(e) for e in examples]
+        scores = metrics.assemble(metrics.score_spans(gold, found), gold_tags, tags, labels, without_role)
+        scores.details["tables"] = [metrics.error_table(gold, found), *alignment(examples)]
+        return scores
 
-    def warnings(self, predictions: SequenceOf[TokensPrediction], labels: Labels) -> list[str]:
+    def warnings(
+        self, predictions: SequenceOf[TokensPrediction], examples: SequenceOf[Example], labels: Labels
+    ) -> list[str]:
         seen = {tag for p in predictions for tag in p.tags}
         if len(seen) > 1 or len(predictions) < 2:
             return self._oddities
@@ -219,6 +235,11 @@ class Tokens(Task):
             f'collapsed: every word is tagged "{seen.pop()}". Usual remedies: more epochs, a higher train.lr '
             "(5e-5), less train.warmup, another train.seed",
         ]
+
+    def mistakes(
+        self, predictions: SequenceOf[TokensPrediction], examples: SequenceOf[Example], labels: Labels
+    ) -> Mistakes:
+        return wrong_spans(predictions, examples, self._tagging(labels))
 
     def _tagging(self, labels: Labels) -> Tagging:
         """That of the training data, with types or bare as the labels are."""

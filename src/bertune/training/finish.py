@@ -1,10 +1,12 @@
 """Owns the end of a training: the best weights are scored, saved and recorded."""
 
+import json
 import resource
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from bertune.config import TaskConfig
@@ -54,13 +56,17 @@ def finish(
         outcome = predictor(part.examples, part.sequences)
         found = trainee.task.score(outcome.predictions, part.examples, prepared.encoder.labels)
         scores[name], details[name] = found.values, found.details
-        new = [f"{name}: {w}" for w in trainee.task.warnings(outcome.predictions, prepared.encoder.labels)]
+        said = trainee.task.warnings(outcome.predictions, part.examples, prepared.encoder.labels)
+        new = [f"{name}: {warning}" for warning in said]
         if name != "validation":  # of the validation texts it was said when they were last evaluated
             yield from (Warned(text) for text in new)
         warnings += new
         writer.write_predictions(name, prediction_lines(part.examples, outcome))
         for ending, lines in trainee.task.also_write(part.examples, outcome.predictions).items():
             writer.write_lines(f"{name}.{ending}", lines)
+        wrong = trainee.task.mistakes(outcome.predictions, part.examples, prepared.encoder.labels)
+        if wrong is not None:
+            writer.write_lines(f"{name}.mistakes.json", [json.dumps(asdict(wrong))])
     use_all(trainee.model.encoder)
     save(writer.run.model_path, loaded_model(prepared, trainee.model))
     manifest = writer.run.manifest

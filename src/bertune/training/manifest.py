@@ -28,6 +28,7 @@ def first_manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "source": source.given,
         "task": config.task.name,
+        "row_noun": prepared.encoder.task.row_noun,
         "primary": best_by(config.train.best_by, prepared.encoder.task),
         "labels": list(prepared.encoder.labels),
         "notes": list(prepared.notes),

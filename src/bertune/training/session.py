@@ -157,7 +157,8 @@ class Session:
             "seconds": round(seconds, 3),
             "is_best": is_best,
         }
-        return found, self.trainee.task.warnings(outcome.predictions, self._labels)
+        examples = self._validation.examples
+        return found, self.trainee.task.warnings(outcome.predictions, examples, self._labels)
 
     def _note_score(self, value: float | None) -> bool:
         """Counts the evaluation; stores the weights and says True when they score better than any before."""

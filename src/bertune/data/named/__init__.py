@@ -1,17 +1,32 @@
 """Owns the data sets and recipes that are known by name: one file each, found by its name."""
 
 import copy
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bertune import registry
-from bertune.config import Settings, read_toml
+from bertune.config import Settings, TaskConfig, read_toml
 from bertune.data.named._dataset import Dataset, File, Source
 from bertune.data.named._files import located
 from bertune.errors import ConfigError, did_you_mean, listed
 
-__all__ = ["Dataset", "Defaults", "File", "Source", "defaults", "names"]
+__all__ = [
+    "Dataset",
+    "Defaults",
+    "File",
+    "Known",
+    "Source",
+    "dataset",
+    "defaults",
+    "known",
+    "names",
+    "recipe",
+]
+
+_SENTENCE = re.compile(r"(.+?)\.( [A-Z(]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +35,17 @@ class Defaults:
 
     settings: Settings
     notes: tuple[str, ...] = ()
+    not_to_train: str = ""  # why there is nothing to train on, and what to do; empty where there is
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is by a name."""
+
+    name: str
+    about: str
+    task: str  # what it is for, by task.name
+    is_recipe: bool
 
 
 def names() -> list[str]:
@@ -27,43 +53,100 @@ def names() -> list[str]:
     return registry.names("dataset") + sorted(_recipes())
 
 
-def defaults(name: str) -> Defaults:
+def known() -> list[Known]:
+    """Every data set, then every recipe, with what its file says of itself. Needs no data."""
+    sets = [
+        Known(name, _about(registry.load("dataset", name).__doc__, "Owns "), _task_of(name), False)
+        for name in registry.names("dataset")
+    ]
+    recipes = [
+        Known(name, _about("\n".join(recipe(name)[0]), "Reproduces "), _task_of(name), True)
+        for name in sorted(_recipes())
+    ]
+    return sets + recipes
+
+
+def dataset(name: str) -> Dataset:
+    """The data set of a name, or in a file of the user's own. Raises ConfigError."""
+    module = registry.load("dataset", name)
+    found = registry.exported(module, "DATASET")
+    if not isinstance(found, Dataset):
+        raise ConfigError(f"{module.__file__}: DATASET must be a bertune.data.named.Dataset")
+    return found
+
+
+def recipe(name: str) -> tuple[list[str], str]:
+    """A recipe as it stands in its file: the lines that say what it is, and the settings as TOML."""
+    lines = _recipes()[name].read_text(encoding="utf-8").splitlines()
+    comment = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
+    return comment, "\n".join(line for line in lines if not line.startswith("#")).strip()
+
+
+def defaults(name: str, to_score: bool = False, given: Collection[str] = ()) -> Defaults:
     """The settings of a data set, with absolute paths to its files, or of a recipe for one.
 
-    Downloads files that are neither under BERTUNE_DATA nor in the cache. Raises ConfigError for an
-    unknown name, DataError or ResourceError when the files cannot be had.
+    With `to_score` there is one file only: the test file, or that for validation where there is no other or
+    only that is at hand. Files for the uses that are `given` are not looked for. Downloads those that are
+    neither under BERTUNE_DATA nor in the cache. Raises ConfigError for an unknown name,
+    DataError or ResourceError when the files cannot be had.
     """
-    recipe = _recipes().get(name)
-    if recipe is not None:
-        return _recipe_defaults(recipe)
+    if name in _recipes():
+        return _recipe_defaults(name, to_score, given)
     if not name.endswith(".py") and name not in names():
         raise ConfigError(
             f'there is no data set or recipe "{name}".{did_you_mean(name, names())}'
             f" There are: {listed(names(), 60)}"
         )
-    module = registry.load("dataset", name)
-    dataset = registry.exported(module, "DATASET")
-    if not isinstance(dataset, Dataset):
-        raise ConfigError(f"{module.__file__}: DATASET must be a bertune.data.named.Dataset")
-    files = located(Path(name).stem if name.endswith(".py") else name, dataset)
-    settings = copy.deepcopy(dataset.settings)
+    found = dataset(name)
+    stem = Path(name).stem if name.endswith(".py") else name
+    files = located(stem, found, to_score, given)
+    settings = copy.deepcopy(found.settings)
     settings.setdefault("data", {}).update({use: str(path) for use, path in files.paths.items()})
-    return Defaults(settings, files.notes)
+    return Defaults(settings, files.notes, "" if "train" in files.paths else _not_to_train(stem, found))
+
+
+def _not_to_train(name: str, found: Dataset) -> str:
+    train = next((file for file in found.files if file.use == "train"), None)
+    if train is None:
+        return (
+            f"{name} has nothing to train on, it is there to score a model: bertune evaluate RUN {name}; or "
+            f"bertune predict RUN {name}, where it comes without labels"
+        )
+    folder = found.folder or name
+    return (
+        f"{name}: its training file is not published for download: {train.only_own}. Put it at "
+        f"{folder}/{train.name} in the folder that BERTUNE_DATA names, or give another with data.train=FILE. "
+        f"Without it, bertune evaluate RUN {name} scores a model"
+    )
 
 
 def _recipes() -> dict[str, Path]:
     return {path.stem: path for path in Path(__file__).parent.glob("*.toml")}
 
 
-def _recipe_defaults(path: Path) -> Defaults:
+def _recipe_defaults(name: str, to_score: bool, given: Collection[str]) -> Defaults:
     """The recipe's tables over its source's, less the settings of the source that `unset` lists."""
-    tables: dict[str, Any] = read_toml(path)
+    tables: dict[str, Any] = read_toml(_recipes()[name])
     source, unset = tables.pop("source"), tables.pop("unset", [])
-    below = defaults(source)
+    below = defaults(source, to_score, given)
     settings = below.settings
     for section, values in tables.items():
         settings.setdefault(section, {}).update(values)
     for key in unset:
         section, _, setting = key.partition(".")
-        del settings[section][setting]
-    return Defaults(settings, below.notes)
+        settings[section].pop(setting, None)
+    return Defaults(settings, below.notes, below.not_to_train)
+
+
+def _task_of(name: str) -> str:
+    if name in _recipes():
+        tables = read_toml(_recipes()[name])
+        return str(tables.get("task", {}).get("name") or _task_of(tables["source"]))
+    return str(dataset(name).settings.get("task", {}).get("name", TaskConfig().name))
+
+
+def _about(text: str | None, start: str) -> str:
+    """The first sentence of a docstring or a comment, without what all begin with."""
+    joined = " ".join((text or "").split())
+    sentence = _SENTENCE.match(joined)
+    return (sentence[1] if sentence else joined).removeprefix(start)

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
-from bertune.config import Settings
+from bertune.config import DataConfig, Settings
 from bertune.data.archives import extract
 from bertune.data.download import sha256_of
+from bertune.data.tables import open_table
 
 Check = Callable[[Path], str | None]  # what is wrong with a file that was downloaded, if anything
+Use = Literal["train", "validation", "test"]
 Build = Callable[
     [Mapping[str, Path], Path], None
 ]  # from the sources, by file name, makes the files in a folder
@@ -31,10 +33,11 @@ class Sample:
 class File:
     """One file as training reads it."""
 
-    use: Literal["train", "validation", "test"]
+    use: Use
     name: str
     check: Check
     sample: Sample | None = None
+    only_own: str | None = None  # where users get a file that is published nowhere to download from
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Source:
     file: str  # the name it is kept under while the data set is built
     sha256: str | None
     at_most: int  # bytes
+    uses: tuple[Use, ...] = ()  # what it is needed for; default: every file
 
 
 def place(sources: Mapping[str, Path], folder: Path) -> None:
@@ -62,6 +66,7 @@ class Dataset:
     sources: tuple[Source, ...] = ()
     build: Build = place
     packaged_in: Path | None = None  # a folder that comes with bertune: nothing is searched or fetched
+    folder: str | None = None  # where its files are looked for; default: its name
 
 
 def unpack(members: Mapping[str, str]) -> Build:
@@ -84,8 +89,8 @@ def has_sha256(expected: str) -> Check:
     return check
 
 
-def has_lines(count: int, columns: int) -> Check:
-    """A Check for tab-separated files without quotes: so many lines, the header included."""
+def has_lines(count: int | None, columns: int) -> Check:
+    """A Check for tab-separated files without quotes: so many lines, if known, the header included."""
 
     def check(path: Path) -> str | None:
         with path.open(encoding="utf-8", newline="\n") as file:
@@ -93,7 +98,7 @@ def has_lines(count: int, columns: int) -> Check:
             for lines, line in enumerate(file, start=1):
                 if (seen := line.count("\t") + 1) != columns:
                     return f"line {lines} has {seen} columns, the published file has {columns}"
-        return None if lines == count else f"it has {lines} lines, the published file has {count}"
+        return None if count in (None, lines) else f"it has {lines} lines, the published file has {count}"
 
     return check
 
@@ -118,6 +123,16 @@ def has_records(count: int, columns: list[str]) -> Check:
             if (header := next(records, [])) != columns:
                 return other_columns(header, columns)
             seen = sum(1 for _ in records)
+        return None if seen == count else f"it has {seen} rows, the published file has {count}"
+
+    return check
+
+
+def has_rows(count: int, **reading: Any) -> Check:
+    """A Check for files of any format: so many rows, read with these settings of [data]."""
+
+    def check(path: Path) -> str | None:
+        seen = sum(1 for _ in open_table(path, DataConfig(**reading), ()).rows())
         return None if seen == count else f"it has {seen} rows, the published file has {count}"
 
     return check

@@ -5,11 +5,12 @@ import gzip
 import os
 import shutil
 import zlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bertune.data.download import download, storage_error
-from bertune.data.named._dataset import Dataset, File
+from bertune.data.named._dataset import Dataset, File, Source, place
 from bertune.errors import ConfigError, DataError
 
 
@@ -21,25 +22,70 @@ class Located:
     notes: tuple[str, ...]
 
 
-def located(name: str, dataset: Dataset) -> Located:
-    """Every file of the data set: under BERTUNE_DATA, else in the cache, else downloaded into it."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the files of one data set may be."""
+
+    name: str
+    folder: str
+    own: Path | None  # under BERTUNE_DATA
+    cache: Path
+
+    def at_hand(self, file: File, dataset: Dataset) -> Path | None:
+        """The user's file, else the cached one, unless the user has sources that are newer."""
+        if self.own is not None and (self.own / file.name).is_file():
+            return self.own / file.name
+        cached = self.cache / file.name
+        if not cached.is_file():
+            return None
+        of_user = [
+            path for source in _needed(dataset, [file]) if (path := self.own_source(source)) is not None
+        ]
+        is_current = all(path.stat().st_mtime <= cached.stat().st_mtime for path in of_user)
+        return cached if is_current else None
+
+    def own_source(self, source: Source) -> Path | None:
+        """The published file, where the user has it under BERTUNE_DATA."""
+        path = None if self.own is None else self.own / source.file
+        return path if path is not None and path.is_file() else None
+
+
+def located(name: str, dataset: Dataset, to_score: bool = False, given: Collection[str] = ()) -> Located:
+    """Every file of the data set: under BERTUNE_DATA, else in the cache, else downloaded into it.
+
+    A file that is published nowhere and not under BERTUNE_DATA is left out. With `to_score` there is only
+    one, the test file, or that for validation where there is no other or only that is at hand. Files for the
+    uses that are `given` are not looked for.
+    """
     if dataset.packaged_in is not None:
         return Located({file.use: dataset.packaged_in / file.name for file in dataset.files}, ())
-    own, cache = _own_folder(name), cache_folder() / "data" / name
+    folder = dataset.folder or name
+    where = _Place(name, folder, _own_folder(folder), cache_folder() / "data" / folder)
     paths: dict[str, Path] = {}
     notes: list[str] = []
-    for file in dataset.files:
-        if own is not None and (own / file.name).is_file():
-            paths[file.use] = own / file.name
-        elif (cache / file.name).is_file():
-            paths[file.use] = _checked(name, file, cache)
-        elif own is not None and file.sample and (own / file.sample.name).is_file():
-            paths[file.use] = own / file.sample.name
+    wanted = _to_score(dataset, where) if to_score else [f for f in dataset.files if f.use not in given]
+    for file in wanted:
+        path = where.at_hand(file, dataset)
+        if path is not None and path.parent == where.cache:
+            _check(name, file, where.cache)
+        own_sample = where.own / file.sample.name if where.own is not None and file.sample else None
+        if path is None and file.sample and own_sample is not None and own_sample.is_file():
+            path = own_sample
             notes.append(f"{name}: {file.sample.note}")
-        else:
-            _fetch(name, dataset, cache)
-            paths[file.use] = cache / file.name
+        if path is not None:
+            paths[file.use] = path
+    missing = [file for file in wanted if file.use not in paths and file.only_own is None]
+    if missing:
+        _fetch(where, dataset, missing)
+    paths |= {file.use: where.cache / file.name for file in missing}
     return Located(paths, tuple(notes))
+
+
+def _to_score(dataset: Dataset, where: _Place) -> list[File]:
+    files = {file.use: file for file in dataset.files}
+    scored = [files[use] for use in ("test", "validation") if use in files] or [*files.values()]
+    at_hand = [file for file in scored if where.at_hand(file, dataset) is not None]
+    return (at_hand or scored)[:1]
 
 
 def cache_folder() -> Path:
@@ -64,42 +110,52 @@ def _own_folder(name: str) -> Path | None:
     return folder / name
 
 
-def _checked(name: str, file: File, cache: Path) -> Path:
+def _check(name: str, file: File, cache: Path) -> None:
     if problem := _problem(file, cache):
         raise DataError(
             f"{cache / file.name} is not the published file of {name}: {problem}. Delete it and it is"
             f" downloaded again; a version of your own belongs under BERTUNE_DATA, as {name}/{file.name}"
         )
-    return cache / file.name
 
 
 def _problem(file: File, folder: Path) -> str | None:
     try:
         return file.check(folder / file.name)
-    except (csv.Error, UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except (csv.Error, UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError, DataError) as error:
         return f"it cannot be read ({error})"
 
 
-def _fetch(name: str, dataset: Dataset, cache: Path) -> None:
-    """Download, build and check every file; the cache gets all of them or, on any failure, none."""
+def _fetch(where: _Place, dataset: Dataset, missing: Sequence[File]) -> None:
+    """Download, build and check what is missing; the cache gets all of it or, on any failure, none."""
     from filelock import FileLock
 
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / "fetch.lock"):
-            if any(not (cache / file.name).is_file() for file in dataset.files):
-                _fetch_alone(name, dataset, cache)
+        where.cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(where.cache / "fetch.lock"):
+            # Another process may have fetched them meanwhile.
+            if any(where.at_hand(file, dataset) is None for file in missing):
+                _fetch_alone(where, dataset, missing)
     except OSError as error:
-        raise storage_error(cache, error) from error
+        raise storage_error(where.cache, error) from error
 
 
-def _fetch_alone(name: str, dataset: Dataset, cache: Path) -> None:
-    downloads, build = cache / "downloads", cache / "build"
-    needed = " and ".join(f"{name}/{file.name}" for file in dataset.files)
+def _fetch_alone(where: _Place, dataset: Dataset, missing: Sequence[File]) -> None:
+    downloads, build = where.cache / "downloads", where.cache / "build"
+    needed = " and ".join(f"{where.folder}/{file.name}" for file in missing)
     offline = f"or set BERTUNE_DATA to a folder that holds {needed}"
-    sources = {}
-    for source in dataset.sources:
+    sources: dict[str, Path] = {}
+    came_from: list[str] = []
+    how = "downloaded from"
+    for source in _needed(dataset, missing):
         target = downloads / source.file
+        own = where.own_source(source)
+        came_from.append(str(own or source.url))
+        if own is not None:
+            how = "found at"
+            downloads.mkdir(exist_ok=True)
+            shutil.copyfile(own, target)  # what builds a data set may move it
+            sources[source.file] = target
+            continue
         instead = f"Without a network: get that file elsewhere and put it at {target}, {offline}"
         sources[source.file] = download(
             source.url, target, sha256=source.sha256, at_most=source.at_most, instead=instead
@@ -108,19 +164,27 @@ def _fetch_alone(name: str, dataset: Dataset, cache: Path) -> None:
     build.mkdir()
     try:
         dataset.build(sources, build)
-        for file in dataset.files:
+        for file in missing:
             if problem := _problem(file, build):
                 raise DataError(f"in {file.name}, {problem}")
-        for file in dataset.files:
-            os.replace(build / file.name, cache / file.name)
+        for file in missing:
+            os.replace(build / file.name, where.cache / file.name)
     except DataError as error:
         # A login page kept as the archive would be taken for it next time.
         shutil.rmtree(downloads, ignore_errors=True)
-        addresses = " and ".join(source.url for source in dataset.sources)
         raise DataError(
-            f"what was downloaded from {addresses} is not the published {name}: {error}."
+            f"what was {how} {' and '.join(came_from)} is not the published {where.name}: {error}."
             f" Try again later, {offline}"
         ) from error
     finally:
         shutil.rmtree(build, ignore_errors=True)
     shutil.rmtree(downloads, ignore_errors=True)
+
+
+def _needed(dataset: Dataset, missing: Sequence[File]) -> list[Source]:
+    """The sources of these files: those of the same name, or all that they are built from."""
+    if dataset.build is place:
+        names = {file.name for file in missing}
+        return [source for source in dataset.sources if source.file in names]
+    uses = {file.use for file in missing}
+    return [source for source in dataset.sources if not source.uses or uses & set(source.uses)]

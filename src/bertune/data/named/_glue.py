@@ -1,10 +1,9 @@
 """Owns what the data sets of GLUE have in common: a zip of tab-separated files with a header."""
 
-from typing import Any, Literal
+from typing import Any
 
-from bertune.data.named._dataset import Dataset, File, Source, has_columns, unpack
+from bertune.data.named._dataset import Dataset, File, Source, Use, has_columns, unpack
 
-Use = Literal["train", "validation", "test"]
 _USUAL: dict[Use, str] = {"train": "train.tsv", "validation": "dev.tsv"}
 
 

@@ -1,26 +1,15 @@
 """Owns Banking77, 77 intents of questions to a bank: Casanueva et al. 2020."""
 
-from bertune.data.named._dataset import Dataset, File, Source, has_sha256
+from bertune.data.named._raw import github, raw
 
-_PUBLISHED = (
-    "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/"
-    "57ec275d8078af65b7731c2a98be812d844a6d6b/banking_data/"
-)
-_SHA256 = {
-    "train.csv": "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b",
-    "test.csv": "d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d",
-}
-
-DATASET = Dataset(
-    settings={
+DATASET = raw(
+    github("PolyAI-LDN/task-specific-datasets", "57ec275d8078af65b7731c2a98be812d844a6d6b", "banking_data"),
+    {
+        "train": ("train.csv", "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b"),
+        "test": ("test.csv", "d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d"),
+    },
+    {
         "data": {"text": ["text"], "label": "category", "header": True, "quoting": True, "delimiter": ","},
         "train": {"best_by": "accuracy"},
     },
-    files=(
-        File("train", "train.csv", has_sha256(_SHA256["train.csv"])),
-        File("test", "test.csv", has_sha256(_SHA256["test.csv"])),
-    ),
-    sources=tuple(
-        Source(_PUBLISHED + name, name, sha256, at_most=16 << 20) for name, sha256 in _SHA256.items()
-    ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from bertune.config import DataConfig
 from bertune.data.encodings import text_lines
-from bertune.data.readers._cells import shortened
+from bertune.data.readers._no_json import no_json
 from bertune.data.readers._objects import json_kind
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
@@ -51,16 +51,12 @@ def head(path: Path, options: DataConfig) -> str:
 
 
 def parsed(path: Path, options: DataConfig) -> object:
-    """The JSON value that a file holds. Raises DataError with the line."""
+    """The JSON value that a file holds. Raises DataError with the place."""
     text = "".join(text_lines(path, options.encoding))
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        line = text.split("\n")[error.lineno - 1]
-        raise DataError(
-            f"{path}, line {error.lineno}: this is no JSON ({error.msg}, column {error.colno}): "
-            f"{shortened(line)}; correct the file"
-        ) from error
+        raise DataError(no_json(path, text, error)) from error
 
 
 def taken(item: object, key: str, kind: type, place: str) -> Any:

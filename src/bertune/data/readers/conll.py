@@ -9,16 +9,36 @@ from itertools import islice
 from pathlib import Path
 
 from bertune.config import DataConfig
-from bertune.data.encodings import text_lines
+from bertune.data.encodings import is_gzip, text_lines
 from bertune.data.readers._cells import shortened
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 
-SUFFIXES = (".conll", ".bio", ".bmes", ".ner", ".iob", ".iob2", ".conll2003")
+SUFFIXES = (".txt", ".conll", ".bio", ".bmes", ".ner", ".iob", ".iob2", ".conll2003")
 
 _DOCUMENT = "-DOCSTART-"
+_HEAD = 200  # lines within which a .txt file shows that it is one
+_LIKELY_TAG = re.compile(r"O|[BIESMLU](-\S+)?")
 # As in "# sent_id = 1", never "# O": a number sign can be a word.
 _COMMENT = re.compile(r"#\s*\S.*=")
+
+
+def recognises(path: Path, options: DataConfig) -> bool:
+    """Whether a file is one by its ending, or, as .txt, has a tag on every line and blank lines between."""
+    name = Path(path.stem if is_gzip(path) else path.name)
+    if name.suffix.casefold() != ".txt":
+        return True
+    num_columns, has_blank, has_outside = 0, False, False
+    for line in islice(text_lines(path, options.encoding), _HEAD):
+        if not line.strip() or line.startswith(_DOCUMENT):
+            has_blank = has_blank or num_columns > 0
+            continue
+        cells = _cells(line)
+        num_columns = num_columns or len(cells)
+        if len(cells) != num_columns or num_columns < 2 or not _LIKELY_TAG.fullmatch(cells[-1]):
+            return False
+        has_outside = has_outside or cells[-1] == "O"
+    return has_blank and has_outside
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
@@ -51,6 +71,8 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
         if not cells[0].strip(" ") or not cells[-1].strip():
             what = "word" if not cells[0].strip(" ") else "tag"
             raise DataError(f"{place}: the {what} is missing: {shortened(line)}. Write it or drop the line")
+        if " " in cells[-1].strip(" ") and len(cells) > 1:
+            raise DataError(_several_tags(place, cells))
         first_line = first_line if words else number
         words.append(cells)
     if words:
@@ -69,6 +91,14 @@ def _row(path: Path, line: int, words: list[list[str]]) -> Row:
     if len(words[0]) > 1:
         values["tags"] = [cells[-1] for cells in words]
     return Row(values, Origin(str(path), line))
+
+
+def _several_tags(place: str, cells: list[str]) -> str:
+    num_words, num_tags = len(_split(cells[0])), len(_split(cells[-1]))
+    return (
+        f"{place}: {num_words} words with {num_tags} tags, {shortened(cells[-1])}; write a word and its tag "
+        "a line, or, with a sentence a line, a tag for each of its words from the first line on"
+    )
 
 
 def _cells(line: str) -> list[str]:

@@ -113,6 +113,8 @@ def _header_doubt(path: Path, sample: Sequence[Sequence[str]], label: str | None
 
 def _header(file: str, line: int, cells: Sequence[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
+    if len(names) > 1 and not names[0]:
+        names[0] = "0"  # the number of the row, as pandas writes it, and SWAG is published
     for number, name in enumerate(names):
         if not name:
             raise DataError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bertune.config import DataConfig
 from bertune.data.encodings import text_lines
-from bertune.data.readers._cells import shortened
+from bertune.data.readers._no_json import no_json
 from bertune.data.readers._objects import json_kind, object_rows
 from bertune.data.rows import Row
 from bertune.errors import DataError, listed
@@ -24,17 +24,12 @@ def _parsed(path: Path, text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        place = f"{path}, line {error.lineno}"
         if error.msg == "Extra data":
             raise DataError(
-                f"{place}: after a first JSON value there is another; if every line is an object of its"
-                " own, say data.reader=jsonl"
+                f"{path}, line {error.lineno}: after a first JSON value there is another; if every line is an"
+                " object of its own, say data.reader=jsonl"
             ) from error
-        line = text.split("\n")[error.lineno - 1]
-        raise DataError(
-            f"{place}: this is no JSON ({error.msg}, column {error.colno}): {shortened(line)};"
-            " correct the file"
-        ) from error
+        raise DataError(no_json(path, text, error)) from error
 
 
 def _the_list(path: Path, content: object) -> list[object]:

@@ -1,7 +1,7 @@
-"""Owns reading Label Studio's JSON export of labelled spans, a row for each of its tasks."""
+"""Owns reading Label Studio's exports of labelled spans, JSON and JSON-MIN, a row for each of its tasks."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from bertune.errors import DataError, listed
 SUFFIXES = (".json",)
 
 _HEAD = 1 << 16  # bytes within which a task with a span is expected
-_TASK = re.compile(rb'^\s*\[\s*\{.*"annotations"\s*:\s*\[', re.DOTALL)
+_TASK = re.compile(rb'^\s*\[\s*\{.*("annotations"\s*:\s*\[|"annotation_id"\s*:)', re.DOTALL)
 _SPAN = re.compile(rb'"labels"\s*:\s*\[')
+_OF_THE_TOOL = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}  # in JSON-MIN
+
+Span = dict[str, Any]
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
@@ -32,19 +35,40 @@ def recognises(path: Path, options: DataConfig) -> bool:
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
     """A row for each task: id, text, spans; None for the spans of a task that nobody has annotated.
 
-    The file is held in memory; a row's line is the number of its task, from 1. Skipped annotations do not
-    count. Raises DataError for a task with several annotations none of which is the ground truth.
+    The file is held in memory; a row's line is the number of its task, from 1. Skipped annotations,
+    predictions and relations do not count. Raises DataError for a task whose annotations differ, where none
+    of them is the ground truth.
     """
     content = parsed(path, options)
     if not isinstance(content, list):
         raise DataError(f"{path}: expected a list of tasks, found {json_kind(content)}; export it as JSON")
+    seen: dict[str, tuple[Origin, list[Span]]] = {}  # of JSON-MIN, by task
     for number, task in enumerate(content, start=1):
         origin = Origin(str(path), number, "task")
+        if isinstance(task, Mapping) and "annotation_id" in task:
+            yield from _flat_row(task, origin, seen)
+            continue
         if not isinstance(task, Mapping) or not isinstance(task.get("data"), Mapping):
             raise DataError(f'{origin}: expected an object with "data" and "annotations"; export it as JSON')
         text = _text(task["data"], origin)
         spans = _spans(task.get("annotations") or [], text, origin)
         yield Row({"id": str(task.get("id", number)), "text": text, "spans": spans}, origin)
+
+
+def _flat_row(
+    task: Mapping[str, Any], origin: Origin, seen: dict[str, tuple[Origin, list[Span]]]
+) -> Iterator[Row]:
+    """The row of an annotation as JSON-MIN has it; none where another one of the same task says the same."""
+    data = {key: value for key, value in task.items() if key not in _OF_THE_TOOL}
+    text, name = _text(data, origin), str(task.get("id", origin.line))
+    marked = [item for value in data.values() if isinstance(value, list) for item in value]
+    spans = _labelled(marked, text, origin)
+    first = seen.setdefault(name, (origin, spans))
+    if first[1] != spans:
+        place = f"{first[0].unit} {first[0].line}"
+        raise _differ(origin, f"{place} has other spans in the same text (id {name})")
+    if first[0] is origin:
+        yield Row({"id": name, "text": text, "spans": spans}, origin)
 
 
 def _text(data: Mapping[str, Any], origin: Origin) -> str:
@@ -58,39 +82,72 @@ def _text(data: Mapping[str, Any], origin: Origin) -> str:
     return str(next(iter(texts.values())))
 
 
-def _spans(annotations: list[Any], text: str, origin: Origin) -> list[dict[str, Any]] | None:
+def _spans(annotations: list[Any], text: str, origin: Origin) -> list[Span] | None:
     done = [a for a in annotations if isinstance(a, Mapping) and not a.get("was_cancelled")]
     chosen = [a for a in done if a.get("ground_truth")] or done
     if not chosen:
         return None
-    if len(chosen) > 1:
-        raise DataError(
-            f"{origin}: there are {len(chosen)} annotations, of which no single one is the ground truth; "
-            "mark the one to learn, or export one only"
+    results = [[r.get("value") for r in a.get("result") or [] if isinstance(r, Mapping)] for a in chosen]
+    first, *others = (_labelled(values, text, origin) for values in results)
+    if any(spans != first for spans in others):
+        raise _differ(
+            origin, f"there are {len(chosen)} annotations, of which no single one is the ground truth"
         )
+    return first
+
+
+def _differ(origin: Origin, what: str) -> DataError:
+    return DataError(f"{origin}: {what}; mark the one to learn, or export one only")
+
+
+def _labelled(values: Sequence[Any], text: str, origin: Origin) -> list[Span]:
+    """The spans among results, in the order of the text: relations, ratings and choices are none of them."""
     spans = []
-    for result in chosen[0].get("result") or []:
-        value = result.get("value") if isinstance(result, Mapping) else None
+    for value in values:
         if not isinstance(value, Mapping) or "labels" not in value:
-            continue  # relations, ratings and choices are none of this task's
+            continue
         labels = value["labels"]
         if not isinstance(labels, list) or len(labels) != 1:
             raise DataError(f"{origin}: a span has the labels {labels!r}; give each span one label")
-        start, end = _places(value, text)
-        spans.append({"start": start, "end": end, "label": labels[0], "text": value.get("text")})
-    return spans
+        spans.append({**_places(value, text), "label": labels[0]})
+    return sorted(spans, key=lambda span: tuple(str(span[key]).zfill(9) for key in ("start", "end", "label")))
 
 
-def _places(value: Mapping[str, Any], text: str) -> tuple[Any, Any]:
-    """The characters of a span; a browser counts those beyond 16 bits twice."""
+def _places(value: Mapping[str, Any], text: str) -> Span:
+    """Start, end and text of a span, as they are stated, or where the text that is stated is found to stand.
+
+    A browser counts a character beyond 16 bits twice, and may count the two signs of a line's end once.
+    """
     start, end, stated = value.get("start"), value.get("end"), value.get("text")
-    if not (isinstance(start, int) and isinstance(end, int) and isinstance(stated, str)):
-        return start, end
-    if text[start:end].strip() == stated.strip():
-        return start, end
-    wide = text.encode("utf-16-le")
-    try:
-        before, inside = wide[: 2 * start].decode("utf-16-le"), wide[2 * start : 2 * end].decode("utf-16-le")
-    except UnicodeDecodeError:
-        return start, end
-    return (len(before), len(before) + len(inside)) if inside.strip() == stated.strip() else (start, end)
+    if isinstance(start, int) and isinstance(end, int) and isinstance(stated, str):
+        for counted in (_characters, _units, _lines, _lines_and_units):
+            places = counted(text)
+            if 0 <= start < end < len(places):
+                inside = text[places[start] : places[end]]
+                if _plain(inside) == _plain(stated):
+                    return {"start": places[start], "end": places[end], "text": inside}
+    return {"start": start, "end": end, "text": stated}
+
+
+def _plain(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\\n", "\n").strip()
+
+
+def _characters(text: str) -> Sequence[int]:
+    return range(len(text) + 1)
+
+
+def _units(text: str) -> list[int]:
+    """For each 16-bit unit of a text the character it belongs to, and the text's length."""
+    return [at for at, char in enumerate(text) for _ in range(1 + (ord(char) > 0xFFFF))] + [len(text)]
+
+
+def _lines(text: str) -> list[int]:
+    """For each character the place it has where a line's end is two signs, and the text's length."""
+    is_first = [text.startswith("\r\n", at) for at in range(len(text))]
+    return [at for at in range(len(text)) if not is_first[at]] + [len(text)]
+
+
+def _lines_and_units(text: str) -> list[int]:
+    kept = set(_lines(text))
+    return [at for at in _units(text)[:-1] if at in kept] + [len(text)]

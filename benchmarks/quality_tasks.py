@@ -1,0 +1,187 @@
+"""Owns what the quality comparison compares: tasks, their data, both sides' recipe, the scores shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from slices import Part
+
+# Both sides score the last weights, as the examples do: nothing but the end is evaluated or saved.
+LAST_ONLY = ("train.evaluate_every=1000000", "train.checkpoint_every=1000000")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What both sides do alike; `more` is what this task has besides, as its peer reads it."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        """As the peers take it."""
+        return json.dumps({"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr, **self.more})
+
+    def overrides(self) -> tuple[str, ...]:
+        """As bertune takes it."""
+        return (
+            f"train.epochs={self.epochs}",
+            f"train.batch_size={self.batch_size}",
+            f"train.lr={self.lr:g}",
+            *LAST_ONLY,
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """One comparison: bertune's overrides, the scores the table shows, and a line on the data.
+
+    With `parts` both sides read the same files and `recipe` says what they do; without, a named data set is
+    trained on and the peer knows the recipe by the task's name.
+    """
+
+    kind: str
+    overrides: tuple[str, ...]
+    scores: tuple[str, ...]
+    about: str
+    peer: str = "hf_trainer"  # the script in peers/
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    recipe: Recipe | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A section of the page: its title, its peer's name, and the recipe of both sides in words."""
+
+    title: str
+    peer: str
+    recipe: str
+
+
+_ALIKE = (
+    "all-MiniLM-L6-v2 with a fresh head, warm-up over the first 10 % of the steps, then linear decay, weight "
+    "decay 0.01 except on biases and LayerNorm, gradients clipped at 1.0, the dropout of the model's config"
+)
+_LAST = (
+    "The last weights are scored, as in the example. The peer trains with bfloat16 autocast and fused AdamW "
+    "on random batches padded to their longest row; its model is loaded anew from what it saved and predicts "
+    "in fp32."
+)
+
+KINDS = {
+    "classification": Kind(
+        "Classification",
+        "HF Trainer",
+        f"{_ALIKE}, learning rate 5e-5, batches of 32, evaluation after each epoch, and the weights of the "
+        "epoch with the best validation MCC kept. The Trainer runs with bfloat16 autocast, batches grouped "
+        "by length, padding to the longest row of a batch and fused AdamW.",
+    ),
+    "tokens": Kind(
+        "Tokens",
+        "HF Trainer",
+        f"{_ALIKE}, no text cut. The peer follows run_ner: a class for every tag, learned at a word's first "
+        "piece, the most probable one predicted; entities are read from tags and scored as seqeval does. "
+        f"bertune predicts the most probable tags among those that are in order. {_LAST}",
+    ),
+    "qa": Kind(
+        "Extractive questions",
+        "HF Trainer",
+        f"{_ALIKE}, windows that share tokens, answers of at most 30 tokens from the 20 best starts and "
+        f"ends. The peer follows run_qa and its utils_qa, with SQuAD's scores computed by itself. A batch "
+        f"counts questions in bertune and windows there; here every question to learn has one. {_LAST}",
+    ),
+    "choice": Kind(
+        "Multiple choice",
+        "HF Trainer",
+        f"{_ALIKE}, no text cut. The peer follows run_swag: the dialogue first, the question and a choice "
+        f"second. {_LAST}",
+    ),
+    "embeddings": Kind(
+        "Embeddings",
+        "sentence-transformers",
+        f"{_ALIKE.replace(' with a fresh head', ', the mean over its tokens')}, no text cut. The peer is "
+        f"SentenceTransformerTrainer. {_LAST}",
+    ),
+}
+
+TASKS = {
+    "cola": Task(
+        "classification",
+        ("model.name=minilm", "train.epochs=4"),
+        ("test.mcc", "validation.mcc", "test.accuracy"),
+        "8,551 sentences, 4 epochs; validation: in-domain dev (527); test: out-of-domain dev (516)",
+    ),
+    "mrpc": Task(
+        "classification",
+        ("model.name=minilm", "train.epochs=3", "model.max_length=128", "train.best_by=mcc"),
+        ("validation.accuracy", "validation.f1", "test.accuracy", "test.f1", "test.mcc"),
+        "3,668 sentence pairs, 3 epochs; validation: dev (408); test: the published test set "
+        "(1,725); f1 is that of class 1",
+    ),
+    "sst2": Task(
+        "classification",
+        ("model.name=minilm", "train.epochs=1", "train.examples=20000"),
+        ("validation.accuracy", "validation.f1"),
+        "the first 20,000 rows, 1 epoch; validation: dev (872); f1 is that of class 1",
+    ),
+    "conll2003": Task(
+        "tokens",
+        ("model.name=minilm", "model.max_length=512", "task.name=tokens", "data.reader=conll"),
+        ("validation.f1", "validation.precision", "validation.recall", "validation.accuracy"),
+        "the first 700 sentences of train.txt, 3 epochs, batches of 16, learning rate 1e-4; validation: "
+        "the first 700 sentences of valid.txt; precision, recall and f1 of entities found exactly",
+        peer="hf_tokens",
+        parts={
+            "train": Part("conll2003/train.txt", "conll", stop=700),
+            "validation": Part("conll2003/valid.txt", "conll", stop=700),
+        },
+        recipe=Recipe(3, 16, 1e-4, {"max_length": 512}),
+    ),
+    "tydiqa_en": Task(
+        "qa",
+        ("model.name=minilm", "model.max_length=384", "task.name=qa", "task.stride=128"),
+        ("validation.f1", "validation.em"),
+        "TyDi QA, English: of the questions on passages of at most 600 characters the first 300, 2 epochs, "
+        "batches of 8, learning rate 1e-4, windows of 384 tokens that share 128; validation: the last 200 "
+        "questions of the file, on passages of any length",
+        peer="hf_qa",
+        parts={
+            "train": Part("tydiqa_en/tydiqa.goldp.en.train.json", "squad", stop=300, most_characters=600),
+            "validation": Part("tydiqa_en/tydiqa.goldp.en.train.json", "squad", start=-200),
+        },
+        recipe=Recipe(2, 8, 1e-4, {"max_length": 384, "stride": 128}),
+    ),
+    "dream": Task(
+        "choice",
+        ("model.name=minilm", "model.max_length=256", "task.name=choice", "data.reader=dream"),
+        ("validation.accuracy",),
+        "DREAM: the questions on the first 300 dialogues of at most 150 characters, 2 epochs, batches of 8, "
+        "learning rate 1e-4; validation: those on the first 300 such dialogues of dev.json; chance: 0.33",
+        peer="hf_choice",
+        parts={
+            "train": Part("dream/train.json", "dream", stop=300, most_characters=150),
+            "validation": Part("dream/dev.json", "dream", stop=300, most_characters=150),
+        },
+        recipe=Recipe(2, 8, 1e-4, {"max_length": 256}),
+    ),
+    "stsb": Task(
+        "embeddings",
+        (
+            "model.name=minilm", "task.name=embeddings", "task.loss=mse", "data.text=sentence1,sentence2",
+            "data.label=score", "data.quoting=false", "data.delimiter=tab",
+        ),
+        ("validation.spearman", "validation.pearson"),
+        "STS-B: the first 1,500 pairs of train.tsv, 1 epoch, batches of 16, learning rate 5e-5, squared "
+        "error of the cosine (CosineSimilarityLoss there); validation: every second pair of dev.tsv (750)",
+        peer="st_embeddings",
+        parts={
+            "train": Part("stsb/train.tsv", "headed", stop=1500),
+            "validation": Part("stsb/dev.tsv", "headed", step=2),
+        },
+        recipe=Recipe(1, 16, 5e-5, {"loss": "mse"}),
+    ),
+}  # fmt: skip

@@ -1,0 +1,5 @@
+"""Owns RACE-M, the part of RACE for middle schools: Lai et al. 2017."""
+
+from bertune.data.named._race import race
+
+DATASET = race(("middle",), {"train": 25_421, "dev": 1_436, "test": 1_436})

@@ -1,0 +1,5 @@
+"""Owns the German part of XNLI, whether a sentence follows from another: Conneau et al. 2018."""
+
+from bertune.data.named._xnli import xnli
+
+DATASET = xnli("de", "5a5ad525225418a96a82c595a83a93e2e3a852af01e92de92f925a61f82d8cbd")

@@ -1,0 +1,5 @@
+"""Owns the Swahili part of XNLI, whether a sentence follows from another: Conneau et al. 2018."""
+
+from bertune.data.named._xnli import xnli
+
+DATASET = xnli("sw", "58f277e88898ff8ef9e0bf1b1518ed80d466b8797b042ea50dccebdbc2561b60")

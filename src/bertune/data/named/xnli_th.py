@@ -1,0 +1,5 @@
+"""Owns the Thai part of XNLI, whether a sentence follows from another: Conneau et al. 2018."""
+
+from bertune.data.named._xnli import xnli
+
+DATASET = xnli("th", "032ecbb4efeecd5d0ce3f06e96ecd73bfda51c0cccbe032b6f184699c2ff49bb")

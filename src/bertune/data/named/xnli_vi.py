@@ -1,0 +1,5 @@
+"""Owns the Vietnamese part of XNLI, whether a sentence follows from another: Conneau et al. 2018."""
+
+from bertune.data.named._xnli import xnli
+
+DATASET = xnli("vi", "566a16e1fcdebd2fa1a97563c3b1a8e86d21b3fd5863742b2b287bb000fa9198")

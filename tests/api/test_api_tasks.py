@@ -1,0 +1,147 @@
+"""Every task takes its data from Python: lists, data frames, Parquet, and the words of a text as a list."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bertune as bt
+from bertune import registry
+from bertune.config import TaskConfig
+from bertune.errors import DataError
+from bertune.tasks import make_task
+
+Settings = Callable[..., dict[str, Any]]
+WORDS = [["EU", "rejects", "German", "call"], ["Ada", "sings"], ["in", "Oslo", "it", "snows"]] * 4
+TAGS = [["B-ORG", "O", "B-MISC", "O"], ["B-PER", "O"], ["O", "B-LOC", "O", "O"]] * 4
+
+
+@pytest.fixture(params=registry.names("task"))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def rows(name: str) -> list[dict[str, Any]]:
+    """The sample of the task as it is shown."""
+    return [dict(row) for row in make_task(TaskConfig(name=name)).sample]
+
+
+def prepared(source: object, labels: Any, overrides: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """What is learned from, whatever form it came in, and the labels."""
+    found = bt.check(source, labels, overrides=overrides)
+    return found.audit["data"]["splits"]["train"]["sha256"], found.encoder.labels
+
+
+def test_the_sample_is_the_same_as_dicts_lists_a_data_frame_and_parquet(
+    name: str, rows: list[dict[str, Any]], settings: Settings, tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    overrides = settings(**{"task.name": name})
+    expected = prepared({"train": rows, "validation": rows}, None, overrides)
+    columns = bt.check(rows, overrides=overrides).columns
+    texts = [row[columns.text[0]] if len(columns.text) == 1 else _tuple(row, columns.text) for row in rows]
+    labels = None if columns.label is None else [row[columns.label] for row in rows]
+    split = texts if labels is None else (texts, labels)
+    frame = pd.DataFrame(rows)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    read_again = pd.read_parquet(tmp_path / "rows.parquet")  # lists are arrays now
+    for data in (split, frame, read_again):
+        assert prepared({"train": data, "validation": data}, None, overrides) == expected
+    of_file = {**overrides, "data.validation": str(tmp_path / "rows.parquet")}
+    assert prepared(tmp_path / "rows.parquet", None, of_file) == expected
+    bt.check(texts, labels, overrides=overrides)
+
+
+def _tuple(row: dict[str, Any], columns: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(row[column] for column in columns)
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
+    """A model of tokens trained on lists of words."""
+    overrides = {"task.name": "tokens", "model.name": str(tiny_weights), "train.epochs": 1}
+    return bt.train(WORDS, TAGS, overrides=overrides, out=tmp_path_factory.mktemp("runs") / "words")
+
+
+def test_a_list_of_words_is_one_text(tagger: bt.Run) -> None:
+    import numpy as np
+
+    model = bt.load(tagger)
+    (found,) = model.predict([["EU", "rejects", "U.S. lamb"]])
+    assert found.words == ["EU", "rejects", "U.S. lamb"], "taken as they are, not cut again"
+    assert len(found.tags) == 3
+    joined = "EU rejects U.S. lamb"
+    assert all(joined[span["start"] : span["end"]] == span["text"] for span in found.spans)
+    for other in (("EU", "rejects", "U.S. lamb"), np.array(["EU", "rejects", "U.S. lamb"])):
+        assert model.predict([other]) == [found]
+    assert [len(p.words) for p in model.predict(["EU rejects", "it"])] == [2, 1]
+    assert model.predict([["EU"], [], " "])[1:] == [None, None]
+
+
+@pytest.mark.parametrize("item", [["EU", 3], 3, [["EU"], ["rejects"]], None])
+def test_what_is_neither_a_text_nor_words_is_refused(tagger: bt.Run, item: Any) -> None:
+    with pytest.raises(DataError, match="this model takes a text, or a list of its words") as caught:
+        bt.load(tagger).predict([item])
+    assert repr(item) in str(caught.value)
+
+
+def test_a_list_of_words_is_no_text_for_a_model_of_texts(run: bt.Run) -> None:
+    with pytest.raises(DataError, match=r"item 0 of the list is \['great', 'phone'\]; .* takes a text$"):
+        bt.load(run).predict([["great", "phone"]])
+
+
+def test_words_without_a_tag_each_are_refused_with_their_row(settings: Settings) -> None:
+    with pytest.raises(DataError, match=r"row 2|line 2"):
+        bt.check(WORDS, [TAGS[0], ["O"], *TAGS[2:]], overrides=settings(**{"task.name": "tokens"}))
+
+
+def test_columns_of_a_data_frame_are_texts_and_labels(settings: Settings) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"said": ["great phone", "dull lamp"] * 10, "mood": ["good", "bad"] * 10})
+    found = bt.check(frame["said"], frame["mood"], overrides=settings())
+    assert found.encoder.labels == ("bad", "good")
+    assert bt.check(list(frame["said"]), list(frame["mood"]), overrides=settings()).audit == found.audit
+
+
+def test_texts_without_labels_are_refused_where_labels_are_needed(settings: Settings) -> None:
+    with pytest.raises(DataError, match=r"(?s)no column is plainly the label.*list of labels") as caught:
+        bt.check(["great phone", "dull lamp"], overrides=settings())
+    assert 'text = "great phone"' in str(caught.value)
+
+
+def test_columns_that_are_named_win_over_those_of_lists(settings: Settings) -> None:
+    with pytest.raises(DataError, match='no column "review"'):
+        bt.check(["great phone"], ["good"], overrides=settings(**{"data.text": "review"}))
+
+
+def test_choices_of_a_data_frame_may_be_arrays_inside_an_object(settings: Settings) -> None:
+    """As pandas reads the Parquet files of ARC and CommonsenseQA."""
+    import numpy as np
+    import pandas as pd
+
+    choices = {"label": np.array(["A", "B"], object), "text": np.array(["at home", "at work"], object)}
+    rows = [{"question": f"where ? {i}", "choices": choices, "answerKey": "AB"[i % 2]} for i in range(6)]
+    found = bt.check(pd.DataFrame(rows), overrides=settings(**{"task.name": "choice", "data.split": 0.3}))
+    assert found.parts["train"].examples[0].choices == ("at home", "at work")
+    assert {e.gold for part in found.parts.values() for e in part.examples} == {0, 1}
+
+
+def test_splits_in_lists_may_be_triplets_and_pairs_with_a_score(settings: Settings) -> None:
+    triplets = [(f"great phone {i}", f"lovely phone {i}", f"dull lamp {i}") for i in range(6)]
+    scored = [(f"great {i}", f"dull {i}") for i in range(6)], [float(i % 3) for i in range(6)]
+    overrides = settings(**{"task.name": "embeddings"})
+    found = bt.check({"train": triplets, "validation": scored}, overrides=overrides)
+    assert {len(e.texts) for e in found.parts["train"].examples} == {3}
+    assert [e.gold for e in found.parts["validation"].examples] == scored[1]
+
+
+def test_a_model_is_scored_on_lists_like_on_a_table(run: bt.Run) -> None:
+    texts, labels = ["great phone", "dull lamp", "broken table"], ["good", "bad", "bad"]
+    of_table = bt.evaluate(run, [{"text": t, "label": g} for t, g in zip(texts, labels, strict=True)])
+    assert bt.evaluate(run, (texts, labels)).scores == of_table.scores
+    with pytest.raises(DataError, match="no column is plainly the label"):
+        bt.evaluate(run, texts)

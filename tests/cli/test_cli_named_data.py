@@ -1,0 +1,83 @@
+"""A named data set where a file is expected: `evaluate` and `predict` take its file for scoring."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiny import bertune, reviews, write_csv
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """BERTUNE_DATA with CoLA's three files, in its form; nothing is fetched."""
+    folder = tmp_path / "data"
+    for name, count, seed in (
+        ("in_domain_train", 40, 1),
+        ("in_domain_dev", 10, 2),
+        ("out_of_domain_dev", 8, 3),
+    ):
+        lines = [f"gj\t{int(label == 'good')}\t\t{text}" for text, label in reviews(count, seed)]
+        (folder / "cola").mkdir(parents=True, exist_ok=True)
+        (folder / "cola" / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    monkeypatch.setenv("BERTUNE_DATA", str(folder))
+    monkeypatch.setenv("BERTUNE_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+def test_a_named_set_is_scored_on_its_test_file(
+    data: Path, here: Path, quick: tuple[str, ...], trained: Any
+) -> None:
+    run = bertune("train", "cola", *quick, "--out", "run", "--json").fine().json
+    said = bertune("evaluate", "run", "cola", "--json").fine().json
+    assert said["examples"] == 8
+    assert said["scores"]["cola"] == pytest.approx(run["scores"]["test"])
+    told = bertune("evaluate", "run", "cola").fine()
+    assert f"cola: its test file, {data / 'cola' / 'out_of_domain_dev.tsv'}" in told.err
+    predicted = bertune("predict", "run", "cola").fine()
+    assert len(predicted.lines) == 8 and "cola: its test file" in predicted.err
+
+
+def test_a_model_of_another_file_is_put_to_it_with_the_settings_of_the_set(
+    data: Path, here: Path, trained: Any
+) -> None:
+    """The names of labels differ, which evaluation says; prediction needs none."""
+    predicted = bertune("predict", trained.run, "cola").fine().lines
+    assert [line["3"] for line in predicted] == [text for text, _ in reviews(8, 3)]
+    refused = bertune("evaluate", trained.run, "cola")
+    assert refused.code == 3
+    assert 'out_of_domain_dev.tsv, line 1: the label "1" does not occur in the training texts' in refused.err
+
+
+def test_the_validation_file_is_taken_where_there_is_no_test_file(
+    data: Path, here: Path, quick: tuple[str, ...]
+) -> None:
+    (data / "sst2").mkdir()
+    for name, seed in (("train", 1), ("dev", 2)):
+        rows = [(text, int(label == "good")) for text, label in reviews(20, seed)]
+        lines = ["sentence\tlabel", *(f"{text}\t{label}" for text, label in rows)]
+        (data / "sst2" / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    bertune("train", "cola", *quick, "--out", "run").fine()
+    told = bertune("evaluate", "run", "sst2").fine()
+    assert f"sst2: its validation file, {data / 'sst2' / 'dev.tsv'}" in told.err
+    assert "20 texts" in told.err
+
+
+def test_a_set_with_nothing_but_training_texts_is_refused_with_its_file(here: Path, trained: Any) -> None:
+    refused = bertune("evaluate", trained.run, "demo")
+    assert refused.code == 3
+    assert 'the data set "demo" has neither a test nor a validation file' in refused.err
+    assert "demo.csv" in refused.err
+
+
+def test_settings_of_ones_own_win_over_those_of_the_set(data: Path, here: Path, trained: Any) -> None:
+    refused = bertune("predict", trained.run, "cola", "data.text=9")
+    assert refused.code == 3 and 'no column "9"' in refused.err
+
+
+def test_a_name_that_is_nearly_one_is_answered_with_it(here: Path, trained: Any) -> None:
+    refused = bertune("evaluate", trained.run, "colaa")
+    assert refused.code == 3
+    assert '"colaa" is neither a file nor a named data set. Did you mean "cola"?' in refused.err
+    write_csv(here / "colaa", reviews(4))
+    assert "has no suffix to tell its format" in bertune("evaluate", trained.run, "colaa").err

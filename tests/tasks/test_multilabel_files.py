@@ -1,0 +1,192 @@
+"""The three shapes in which files say several labels, in every format; what a trained model keeps of them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bertune import api
+from bertune.config import TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError
+from bertune.tasks import make_task
+from tiny import bertune
+
+NAMES = ("anger", "joy", "fear")
+GOLD = [("joy",), ("anger", "fear"), (), ("joy", "fear"), ("anger",), ()]
+TEXTS = [f"it was {word} {i}" for i, word in enumerate(("great", "dull", "table", "quick", "slow", "box"))]
+
+Table = list[dict[str, Any]]
+
+
+def with_separator() -> Table:
+    return [{"text": t, "labels": ", ".join(g)} for t, g in zip(TEXTS, GOLD, strict=True)]
+
+
+def as_lists() -> Table:
+    return [{"text": t, "labels": list(g)} for t, g in zip(TEXTS, GOLD, strict=True)]
+
+
+def as_json() -> Table:
+    return [{"text": t, "labels": json.dumps(g)} for t, g in zip(TEXTS, GOLD, strict=True)]
+
+
+def as_python() -> Table:
+    """What pandas writes of lists in a CSV file."""
+    return [{"text": t, "labels": str(list(g))} for t, g in zip(TEXTS, GOLD, strict=True)]
+
+
+def as_columns() -> Table:
+    return [{"text": t, **{name: int(name in g) for name in NAMES}} for t, g in zip(TEXTS, GOLD, strict=True)]
+
+
+def as_numbers() -> Table:
+    return [{"text": t, "labels": [NAMES.index(n) for n in g]} for t, g in zip(TEXTS, GOLD, strict=True)]
+
+
+def write(folder: Path, rows: Table, suffix: str) -> Path:
+    path, frame = folder / f"rows{suffix}", pd.DataFrame(rows)
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        frame.to_parquet(path)
+    return path
+
+
+@pytest.fixture
+def learned(tiny_weights: Path) -> Callable[..., tuple[list[tuple[str, ...]], tuple[str, ...]]]:
+    """The gold of each training row of a file, its labels sorted, and the labels of the model."""
+
+    def read(file: Path, **options: Any) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+        own = {f"task.{key}": value for key, value in options.items()}
+        overrides = {"task.name": "multilabel", "model.name": str(tiny_weights), "data.validation": str(file)}
+        found = api.check(file, overrides={**overrides, **own})
+        return [tuple(sorted(e.gold)) for e in found.parts["train"].examples], found.encoder.labels
+
+    return read
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (with_separator, {}),
+        (as_lists, {}),
+        (as_json, {}),
+        (as_python, {}),
+        (as_columns, {"columns": "anger,joy,fear"}),
+        (as_numbers, {"names": "anger,joy,fear"}),
+    ],
+)
+def test_every_shape_says_the_same_in_every_format(
+    make: Callable[[], Table], options: dict[str, Any], suffix: str, learned: Any, tmp_path: Path
+) -> None:
+    gold, labels = learned(write(tmp_path, make(), suffix), **options)
+    assert gold == [tuple(sorted(g)) for g in GOLD]
+    assert set(labels) == set(NAMES)
+    assert labels == (NAMES if options else tuple(sorted(NAMES)))
+
+
+def gold_of(value: Any) -> Any:
+    columns = Columns(("text",), "labels", None)
+    task = make_task(TaskConfig(name="multilabel"))
+    return task.parse(Row({"text": "x", "labels": value}, Origin("a.csv", 7)), columns).gold
+
+
+@pytest.mark.parametrize("value", ["['joy' 'fear']", "[joy, fear]", "['joy'", "['joy'] and more", "[1 2]"])
+def test_a_list_that_can_be_read_in_two_ways_or_none_is_refused(value: str) -> None:
+    with pytest.raises(DataError, match=r"a\.csv, line 7: .* begins like a JSON list and is none"):
+        gold_of(value)
+
+
+@pytest.mark.parametrize("value", [[["joy"]], [{"name": "joy"}], [None], "[null]", [1.5]])
+def test_a_list_of_anything_but_names_is_refused(value: Any) -> None:
+    with pytest.raises(DataError, match=r"a\.csv, line 7: .* holds more than a list of names"):
+        gold_of(value)
+
+
+def test_columns_that_are_not_there_are_named(learned: Any, tmp_path: Path) -> None:
+    file = write(tmp_path, as_columns(), ".csv")
+    with pytest.raises(DataError, match=r"none of the 6 rows has a label. Are these columns of it: a, b\?"):
+        learned(file, columns="a,b")
+    with pytest.raises(DataError, match=r'there is no column "feer"\. Did you mean "fear"'):
+        learned(file, columns="joy,feer")
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs: of numbers with a file of names, which is gone by now, and of columns."""
+    folder = tmp_path_factory.mktemp("multilabel")
+    numbers, columns = write(folder, as_numbers(), ".jsonl"), write(folder, as_columns(), ".csv")
+    (folder / "names.txt").write_text("\n".join(NAMES) + "\n")
+    base = {"task.name": "multilabel", "model.name": str(tiny_weights), "train.epochs": 1}
+    by_file = {**base, "task.label_file": str(folder / "names.txt"), "data.validation": str(numbers)}
+    by_column = {**base, "task.columns": list(NAMES), "data.validation": str(columns)}
+    api.train(numbers, overrides=by_file, out=folder / "numbers")
+    api.train(columns, overrides=by_column, out=folder / "columns")
+    (folder / "names.txt").unlink()
+    return folder
+
+
+def test_a_model_knows_its_names_where_their_file_is_gone(folder: Path) -> None:
+    found = bertune("predict", folder / "numbers", "-", stdin="great phone\n").fine().lines[0]
+    assert tuple(found["probabilities"]) == NAMES
+    scores = bertune("evaluate", folder / "numbers", folder / "rows.jsonl", "--json").fine().json["scores"]
+    stored = json.loads((folder / "numbers" / "manifest.json").read_text())["scores"]["validation"]
+    assert scores["rows"]["map"] == pytest.approx(stored["map"])
+
+
+def test_names_may_stand_where_numbers_do(folder: Path) -> None:
+    named = api.evaluate(folder / "numbers", as_lists())
+    assert named.scores == api.evaluate(folder / "numbers", as_numbers()).scores
+
+
+def test_columns_that_a_file_lacks_cannot_be_scored_against(folder: Path) -> None:
+    with pytest.raises(DataError, match="there is none of the columns anger, joy, fear, so there is nothing"):
+        api.evaluate(folder / "columns", [{"text": text} for text in TEXTS])
+    assert len(api.predict(folder / "columns", TEXTS)) == 6
+
+
+def test_the_threshold_of_a_trained_model_can_be_another(folder: Path) -> None:
+    text = ["great phone"]
+    (every,) = api.predict(folder / "columns", text, overrides={"task.threshold": 0.01})
+    (none,) = api.predict(folder / "columns", text, overrides={"task.threshold": 0.99})
+    assert every.labels == list(NAMES) and none.labels == []
+    assert every.probabilities == none.probabilities
+    found = api.evaluate(folder / "columns", as_columns(), overrides={"task.threshold": 0.01})
+    assert found.scores["micro_recall"] == 1.0
+    told = bertune("predict", folder / "columns", "-", "task.threshold=0.01", stdin="great\n").fine().lines
+    assert told[0]["labels"] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "part"),
+    [
+        ("task.threshold", 2, "task.threshold: 2"),
+        ("task.separator", ";", "task.separator was settled .*; task.threshold can"),
+        ("task.treshold", 0.3, 'no setting "task.treshold" for this model. Did you mean "task.threshold"'),
+    ],
+)
+def test_other_options_of_a_trained_model_stay_as_they_were(
+    folder: Path, option: str, value: Any, part: str
+) -> None:
+    with pytest.raises(ConfigError, match=part):
+        api.load(folder / "columns", overrides={option: value})
+
+
+def test_names_in_two_places_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    with pytest.raises(ConfigError, match="give one of them"):
+        make_task(TaskConfig(name="multilabel", names="a,b", label_file=str(tmp_path / "names.txt")))
+
+
+def test_several_label_columns_are_answered_with_the_task_that_takes_them(tmp_path: Path) -> None:
+    file = write(tmp_path, as_columns(), ".csv")
+    with pytest.raises(DataError, match=r"say task\.name=multilabel task\.columns=joy,fear\."):
+        api.check(file, overrides={"data.label": "joy,fear"})

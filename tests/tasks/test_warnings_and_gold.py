@@ -1,0 +1,55 @@
+"""A model that says the same of everything is no cause for alarm where the gold is all the same too."""
+
+from typing import Any
+
+import pytest
+
+from bertune.config import TaskConfig
+from bertune.data.rows import Origin
+from bertune.tasks import Task, choice, classification, make_task, multilabel, qa, regression
+
+WHERE = Origin("dev.csv", 1)
+
+
+def made(name: str, **options: Any) -> Task:
+    return make_task(TaskConfig(name=name, **options))
+
+
+def asked(gold: int) -> choice.Example:
+    return choice.Example("1", WHERE, ("q", "a | b"), "", "q", ("a", "b"), gold)
+
+
+CASES = {
+    "classification": (
+        classification.LabelPrediction("a", {"a": 0.9, "b": 0.1}),
+        classification.Example("1", WHERE, ("t",), "a"),
+        classification.Example("2", WHERE, ("t",), "b"),
+    ),
+    "multilabel": (
+        multilabel.LabelsPrediction([], {"a": 0.1}),
+        multilabel.Example("1", WHERE, ("t",), ()),
+        multilabel.Example("2", WHERE, ("t",), ("a",)),
+    ),
+    "qa": (
+        qa.AnswerPrediction(None, None, None, 0.9, 3.0, []),
+        qa.Example("1", WHERE, ("q", "c"), ()),
+        qa.Example("2", WHERE, ("q", "c"), ({"text": "c", "answer_start": 0},)),
+    ),
+    "choice": (choice.ChoicePrediction("a", 0, [0.9, 0.1]), asked(0), asked(1)),
+    "regression": (
+        regression.NumberPrediction(2.0),
+        regression.Example("1", WHERE, ("t",), 2.0),
+        regression.Example("2", WHERE, ("t",), 3.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_of_everything_is_a_collapse_only_where_the_gold_differs(name: str) -> None:
+    prediction, usual, other = CASES[name]
+    options = {"low": 0, "high": 5} if name == "regression" else {}
+    task = made(name, **options)
+    predictions, labels = [prediction] * 12, ("a", "b")
+    assert task.warnings(predictions, [usual] * 12, labels) == []
+    (warning,) = task.warnings(predictions, [usual] * 11 + [other], labels)
+    assert warning.startswith("collapsed: ")
