@@ -91,7 +91,7 @@ def _from_toml(path: Path, user: Settings) -> Source:
     base = tables.pop("source", None)
     if base is not None and not isinstance(base, str):
         raise ConfigError(
-            f"{path}: source = {base!r} is no name of a data set.{did_you_mean(base, named.names())} "
+            f"{path}: source = {base!r} is no name of a data set.{did_you_mean(str(base), named.names())} "
             "`bertune tasks NAME` lists those that there are for a task"
         )
     own = nested(tables)

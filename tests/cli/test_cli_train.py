@@ -41,7 +41,9 @@ def test_a_run_folder_holds_what_is_promised_and_nothing_else(trained: Any) -> N
     } <= model
     assert {path.name for path in (trained.run / "predictions").iterdir()} == {
         "validation.jsonl",
+        "validation.mistakes.json",
         "test.jsonl",
+        "test.mistakes.json",
     }
     assert (trained.run / "report" / "index.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert not [

@@ -17,6 +17,7 @@ from families import (
 )
 from torch import Tensor
 
+from bertune.nn.absorbed import absorbed_context
 from bertune.nn.dropout import Dropout
 from bertune.nn.families import Layer, layers
 from bertune.nn.first_token import first_token_context
@@ -68,15 +69,13 @@ def test_first_tokens_alone_are_those_of_the_whole_layer(family: str, lengths: t
 
 
 @pytest.mark.parametrize("lengths", [*LENGTHS, (1,), (9,) * 11], ids=str)
-@pytest.mark.parametrize("family", PACKED)
-def test_without_a_gradient_they_are_found_without_keys_and_values(
-    family: str, lengths: tuple[int, ...]
-) -> None:
-    model, batch = twins(family), batch_for(family, lengths)
+def test_the_same_is_found_without_keys_and_values(lengths: tuple[int, ...]) -> None:
+    layer, there, hidden_TH = one_layer(lengths)
+    weights = Weights(Gradients())
     with torch.no_grad():
-        torch.testing.assert_close(
-            model.first(batch), first_rows(model.whole(batch), batch), atol=1e-5, rtol=1e-5
-        )
+        expected = first_token_context(hidden_TH, layer, there, weights, Dropout(is_training=False))
+        found = absorbed_context(hidden_TH, layer, there, weights)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)

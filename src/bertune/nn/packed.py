@@ -49,7 +49,9 @@ def whole_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
 def first_token_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
     """The same at each sequence's first token only, [B, H]."""
     inputs_RH = hidden_RH.to(this.dtype)
-    if torch.is_grad_enabled() or this.dropout.is_training:
+    # In fp32 the bits of such small products depend on where in memory their parts lie, and a loaded model
+    # is to say what the trained one said.
+    if torch.is_grad_enabled() or this.dropout.is_training or this.dtype == torch.float32:
         context_BH = first_token_context(inputs_RH, layer, this.layout, this.weights, this.dropout)
     else:
         context_BH = absorbed_context(inputs_RH, layer, this.layout, this.weights)

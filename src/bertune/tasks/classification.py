@@ -104,7 +104,8 @@ class Classification(DocumentTask):
             only = next(iter(counts), None)
             raise DataError(
                 f'{examples[0].origin.file}: every one of the {len(examples)} rows has the label "{only}"; '
-                "a classifier needs at least two. Is data.label the right column?"
+                "a classifier needs at least two. Is data.label the right column? If the file is sorted by "
+                "label and train.examples takes its first rows, shuffle it"
             )
         if len(counts) > 0.5 * len(examples) and len(examples) > 20:
             raise DataError(
