@@ -192,6 +192,17 @@ def test_bytes_that_are_not_utf8_are_recognised(
         (b"PK\x03\x04rest", ["Excel", "CSV UTF-8"]),
         (b"PAR1rest", ["Parquet", "data.reader=parquet"]),
     ],
+    ids=[
+        "utf-16-bom",
+        "utf-32-bom",
+        "utf-16-le",
+        "utf-16-be",
+        "chinese-le",
+        "chinese-be",
+        "gzip",
+        "zip",
+        "parquet",
+    ],
 )
 def test_other_formats_are_recognised_by_their_first_bytes(
     tmp_path: Path, raw: bytes, parts: list[str]
