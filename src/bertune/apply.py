@@ -63,6 +63,11 @@ class Model:
         return self._contract.columns.text
 
     @property
+    def row_noun(self) -> str:
+        """What an example is called: "text", or "question", say."""
+        return self._task.row_noun
+
+    @property
     def line_columns(self) -> tuple[str, ...]:
         """What to call the texts of plain lines: as in training, unless they had numbers for names."""
         return _plain_columns(1) if self._task.predicts_single_texts else self._item_columns

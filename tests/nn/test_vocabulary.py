@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import bertune
-from bertune.nn.vocabulary import CompactEmbedding, tables, use_all, use_only
+from bertune.nn.vocabulary import CompactEmbedding, rest_on, tables, use_all, use_only
 from bertune.run import Run
 from bertune.source import resolve_source
 from bertune.training.events import Stepped
@@ -316,6 +316,25 @@ def test_rows_spread_over_a_whole_table_take_the_memory_of_the_rows_alone() -> N
     whole = compact.spread(torch.ones(9, 64))
     assert float(whole.sum()) == 9 * 64  # read, as it is when it is saved
     assert resident_bytes() - before < whole.nbytes / 4
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_table_saved_rests_on_its_file_and_decays_on_from_there(tmp_path: Path) -> None:
+    num_words = 300_000
+    start = torch.randn(num_words, 64)
+    compact = CompactEmbedding(nn.Embedding(num_words, 64, _weight=start.clone()), torch.arange(9))
+    model = nn.ModuleDict({"words": compact})
+    compact.note_step(0.1, 0.5)
+    save_file({"words.weight": compact.whole()}, tmp_path / "best.safetensors")
+    before = resident_bytes()
+    rest_on(model, load_file(tmp_path / "best.safetensors"))
+    assert before - resident_bytes() > 0.9 * start.nbytes
+    with torch.no_grad():
+        compact.weight += 1
+    compact.note_step(0.2, 0.5)
+    whole = compact.whole()
+    assert torch.equal(whole[9:], start[9:] * 0.95 * 0.9)
+    assert torch.equal(whole[:9], start[:9] + 1)
 
 
 def resident_bytes() -> int:

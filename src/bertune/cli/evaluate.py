@@ -18,6 +18,7 @@ def evaluate(
     from bertune import api
     from bertune.cli import show
     from bertune.config import parse_overrides
+    from bertune.reporting.wording import counted
 
     model = api.load(run, overrides=parse_overrides(settings or []))
     table, columns, notes = model.open(data, need_label=True)
@@ -34,15 +35,15 @@ def evaluate(
             }
         )
         return
-    console = show.messages()
+    console, noun = show.messages(), model.row_noun
     for note in notes:
         show.say(console, note, "dim")
     if found.num_truncated:
         show.warn(
             console,
-            f"{found.num_truncated:,} of {found.num_examples:,} texts are truncated, as in training",
+            f"{found.num_truncated:,} of {counted(found.num_examples, noun)} are truncated, as in training",
         )
-    show.say(console, f"{found.num_examples:,} texts")
+    show.say(console, counted(found.num_examples, noun))
     show.results().print(show.score_table({name: found.scores}))
     if found.details.get("per_class"):
         show.results().print(show.class_table(found.details))

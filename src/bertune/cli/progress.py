@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from bertune.cli import show
 from bertune.training.events import DataReady, Evaluated, Event, Finished, Noted, Started, Stepped, Warned
 
-_RECENT_STEPS = 50  # over which texts/s and the shown loss are averaged
+_RECENT_STEPS = 50  # over which examples/s and the shown loss are averaged
 _COLUMNS = ("step", "epoch", "train loss", "val loss", "seconds")
 _SHOWN_SCORES = 3
 _QUIET_SECONDS = 30  # without a terminal a line this often says that training goes on
@@ -93,7 +93,7 @@ class TrainingView:
         seconds = sum(s for s, _, _ in self._recent)
         rate = sum(n for _, n, _ in self._recent) / max(seconds, 1e-9)
         loss = sum(loss for _, _, loss in self._recent) / len(self._recent)
-        state = f"loss {loss:.4f}  lr {lr:.1e}  {rate:,.0f} texts/s"
+        state = f"loss {loss:.4f}  lr {lr:.1e}  {rate:,.0f} examples/s"
         self._progress.update(self._bar, completed=number, state=state)
         if not self._console.is_terminal and time.monotonic() - self._last_line > _QUIET_SECONDS:
             left = seconds / len(self._recent) * (total - number)

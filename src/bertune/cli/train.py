@@ -59,7 +59,7 @@ def train(
         console,
         f"\nkept step {best['step']:,} of {manifest['training']['total_steps']:,} "
         f"(best validation {best['score']}, {value}{early}); "
-        f"{timings['train_examples_per_second']:,.0f} texts/s, {timings['total_seconds']:,.0f} s in all\n",
+        f"{timings['train_examples_per_second']:,.0f} examples/s, {timings['total_seconds']:,.0f} s in all\n",
     )
     show.results().print(show.score_table(manifest["scores"]))
     folder = show.short(run.path)

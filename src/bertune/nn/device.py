@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import mmap
 import os
 import platform
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import psutil
 import torch
+from torch import Tensor
 
 from bertune.config import MachineConfig
 from bertune.errors import ConfigError
@@ -76,11 +78,25 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 def give_back_freed_memory() -> None:
     """Hands memory that no tensor uses any more back to the system."""
-    gc.collect()
+    # Young cycles alone: a walk over all that torch and transformers hold takes a quarter of a second.
+    gc.collect(1)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if _has_glibc():
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def give_back_pages(tensor: Tensor) -> None:
+    """Hands the memory of a tensor that nobody reads any more back to the system, where its storage lives on.
+
+    What it holds is lost. The storage lives on where tensors of one file share a mapping.
+    """
+    if tensor.device.type != "cpu" or not _has_glibc():
+        return
+    first = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+    last = (tensor.data_ptr() + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if last > first:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
 
 
 def _keep_freed_memory() -> None:

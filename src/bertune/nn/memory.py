@@ -1,6 +1,7 @@
 """Owns what happens when memory runs out: the work is done again in smaller pieces."""
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -39,6 +40,7 @@ def with_fewer_tokens(compute: Callable[[int], Result], tokens: int, longest: in
                 f"{_REMEDIES}"
             )
         tokens = max(longest, tokens // 2)
+        gc.collect()  # tensors that failed may hang in cycles of any age
         give_back_freed_memory()
 
 

@@ -4,6 +4,8 @@ oneDNN rearranges a plain weight at every product; 5 to 15 % of the time at an e
 `torch.nn.functional.linear`.
 """
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -12,12 +14,13 @@ _ROWS = 2048  # of the input that the layout is made for; others are right too
 
 def can_prepack(weight: Tensor, dtype: torch.dtype) -> bool:
     """Whether this build of torch can for products of a weight in this dtype: bfloat16 on a CPU."""
-    return (
-        weight.device.type == "cpu"
-        and dtype == torch.bfloat16
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
+    return weight.device.type == "cpu" and dtype == torch.bfloat16 and _has_operations()
+
+
+@cache
+def _has_operations() -> bool:
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def prepacked(weight: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ Dimensions: V words of the vocabulary, U of them in use, H hidden size.
 """
 
 import mmap
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding
+
+from bertune.nn.device import give_back_pages
 
 _BLOCK = 2**19  # elements replayed at a time: all factors pass over them while they are in the cache
 
@@ -70,6 +73,12 @@ class CompactEmbedding(nn.Module):
         """The rows of words in use, from what `spread` gave."""
         return whole_VH[self._ids_U.to(whole_VH.device)]
 
+    def rest_on(self, stored_VH: Tensor) -> None:
+        """Keeps what `whole` gave as a file has it: a mapped page takes memory only once it is touched."""
+        if self._whole_VH.device.type == "cpu":
+            give_back_pages(self._whole_VH)
+            self._whole_VH = stored_VH
+
     def plain(self) -> nn.Embedding:
         """The whole table as an ordinary embedding."""
         table = nn.Embedding(
@@ -118,6 +127,13 @@ def use_all(encoder: Any) -> None:
     table = encoder.get_input_embeddings()
     if isinstance(table, CompactEmbedding):
         encoder.set_input_embeddings(table.plain())
+
+
+def rest_on(model: nn.Module, stored: Mapping[str, Tensor]) -> None:
+    """Lets the compact tables of a model rest on the file it was just saved to, read without a copy."""
+    for name, module in model.named_modules():
+        if isinstance(module, CompactEmbedding):
+            module.rest_on(stored[f"{name}.weight"])
 
 
 def tables(model: nn.Module) -> list[CompactEmbedding]:

@@ -66,7 +66,12 @@ class AnswerPrediction:
 class QaOptions(Section):
     """Settings under [task] when task.name is qa."""
 
-    stride: int = Field(128, ge=0, description="tokens that neighbouring windows of a long context share")
+    stride: int = Field(
+        128,
+        ge=0,
+        description="tokens that neighbouring windows of a long context share; train.batch_size counts "
+        "questions, each with all its windows",
+    )
     max_question: int = Field(
         64, ge=1, description="most tokens of a question; longer ones are refused, since none is ever cut"
     )

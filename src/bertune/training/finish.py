@@ -53,7 +53,7 @@ def finish(
     for name, part in prepared.parts.items():
         if name == "train":
             continue
-        outcome = predictor(part.examples, part.sequences)
+        outcome = session.outcome_on(part) or predictor(part.examples, part.sequences)
         found = trainee.task.score(outcome.predictions, part.examples, prepared.encoder.labels)
         scores[name], details[name] = found.values, found.details
         said = trainee.task.warnings(outcome.predictions, part.examples, prepared.encoder.labels)
@@ -67,6 +67,7 @@ def finish(
         wrong = trainee.task.mistakes(outcome.predictions, part.examples, prepared.encoder.labels)
         if wrong is not None:
             writer.write_lines(f"{name}.mistakes.json", [json.dumps(asdict(wrong))])
+    session.make_room()
     use_all(trainee.model.encoder)
     save(writer.run.model_path, loaded_model(prepared, trainee.model))
     manifest = writer.run.manifest

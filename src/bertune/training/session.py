@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from bertune.errors import BertuneError, ConfigError, DivergedError, Interrupted
-from bertune.infer import Predictor
+from bertune.infer import Outcome, Predictor
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.device import give_back_freed_memory
+from bertune.nn.vocabulary import rest_on
 from bertune.prepare import Part, Prepared
 from bertune.run import RunWriter
 from bertune.tasks import Task
@@ -60,6 +61,7 @@ class Session:
         self._labels = prepared.encoder.labels
         self._writer = writer
         self._plan = plan
+        self._outcome: Outcome | None = None  # of the last evaluation, where it was the best
         self._score = best_by(self._config.best_by, trainee.task)
         self._optimizer = Optimizer(trainee.model, self._config, prepared.config.optimizer)
         self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
@@ -68,6 +70,10 @@ class Session:
     def holds_best(self) -> bool:
         """Whether the model in memory is the one that scored best, as it is when that was the last step."""
         return self._has_trained and self.progress.best_step == self.progress.step
+
+    def outcome_on(self, part: Part) -> Outcome | None:
+        """What the kept weights said about a part, where they were evaluated on it last."""
+        return self._outcome if part is self._validation and self.holds_best else None
 
     @property
     def is_done(self) -> bool:
@@ -115,7 +121,7 @@ class Session:
         # Only the best weights are needed from here on: this checkpoint marks that no step is left.
         self.checkpoints.save(self.progress, {}, {})
         self._optimizer.forget()
-        self._make_room()
+        self.make_room()
 
     def _complete(self, line: dict[str, Any], losses: list[float], stop: StopFlag) -> Iterator[Event]:
         """What follows a step: evaluation, its line in metrics.jsonl, a checkpoint, or the stop asked for."""
@@ -140,6 +146,7 @@ class Session:
                 raise _StopEvaluation
 
         started = time.perf_counter()
+        self.make_room()
         machine = self.trainee.machine
         predictor = Predictor(self.trainee.model, self.trainee.task, self._labels, machine, poll)
         try:
@@ -149,6 +156,7 @@ class Session:
         scores = self.trainee.task.score(outcome.predictions, self._validation.examples, self._labels)
         values = {"loss": outcome.loss, **scores.values}
         is_best = self._note_score(values[self._score])
+        self._outcome = outcome if is_best else None
         seconds = time.perf_counter() - started
         self.progress = replace(self.progress, evaluate_seconds=self.progress.evaluate_seconds + seconds)
         found = {
@@ -168,8 +176,11 @@ class Session:
             value is not None and (best is None or sign * value > sign * best)
         )
         if is_best:
-            self._make_room()  # the whole of a compact vocabulary is about to be written
+            if step == self._plan.total:
+                self._optimizer.forget()  # no step is left that would need its moments
+            self.make_room()  # the whole of a compact vocabulary is about to be written
             self.checkpoints.save_best(step, model_tensors(self.trainee.model))
+            rest_on(self.trainee.model, self.checkpoints.load_best(step))
             self.progress = replace(
                 self.progress, best_step=step, best_value=value, evaluations_without_gain=0
             )
@@ -179,8 +190,8 @@ class Session:
         self.progress = replace(self.progress, evaluated_step=step)
         return is_best
 
-    def _make_room(self) -> None:
-        """Gives back what the next step can make again."""
+    def make_room(self) -> None:
+        """Gives back what the next step or prediction can make again."""
         self._optimizer.zero_gradients()
         if self.trainee.model.packed is not None:
             self.trainee.model.packed.forget()
