@@ -8,6 +8,7 @@ Dimensions: T tokens of all sequences end to end, R the same rounded up, B seque
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice, takewhile
 
 import numpy as np
@@ -53,25 +54,47 @@ class Layout:
     starts_B: Tensor  # the first token of each sequence
     lengths_B: Tensor  # on the CPU
     num_rows: int  # R
-    groups: tuple[Group, ...]
+    dtype: torch.dtype  # of the attention scores
 
     @property
     def num_tokens(self) -> int:
         """T."""
         return len(self.positions_T)
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return int(self.lengths_B.max())
+
+    @cached_property
+    def edges(self) -> Tensor:
+        """Where each sequence begins and, last, where all end: [B + 1], int32, as CUDA kernels want it."""
+        ends_B = torch.cumsum(self.lengths_B, 0)
+        return torch.cat([ends_B.new_zeros(1), ends_B]).to(self.starts_B.device, torch.int32)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """All sequences, cut into what attention computes together."""
+        lengths = self.lengths_B.numpy()
+        starts, positions = _places(lengths)
+        return tuple(
+            _group(lengths, positions, starts, members).to(self.starts_B.device, self.dtype)
+            for members in _cut(lengths.tolist())
+        )
+
 
 def layout(lengths_B: Tensor, device: torch.device, dtype: torch.dtype) -> Layout:
     """The layout of sequences with these lengths; `dtype` is that of the attention scores."""
-    # NumPy, not torch: a hundred small operations, each of which would wake torch's threads.
-    lengths = lengths_B.numpy()
-    starts = np.cumsum(lengths) - lengths
-    positions = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-    groups = tuple(
-        _group(lengths, positions, starts, members).to(device, dtype) for members in _cut(lengths.tolist())
-    )
+    starts, positions = _places(lengths_B.numpy())
     positions_T, starts_B = torch.from_numpy(positions), torch.from_numpy(starts)
-    return Layout(positions_T.to(device), starts_B.to(device), lengths_B, _round_up(len(positions)), groups)
+    return Layout(positions_T.to(device), starts_B.to(device), lengths_B, _round_up(len(positions)), dtype)
+
+
+def _places(lengths_B: IntArray) -> tuple[IntArray, IntArray]:
+    """Where each sequence starts, and the place of each token in its own."""
+    # NumPy, not torch: a hundred small operations, each of which would wake torch's threads.
+    starts = np.cumsum(lengths_B) - lengths_B
+    return starts, np.arange(lengths_B.sum()) - np.repeat(starts, lengths_B)
 
 
 def _cut(lengths: list[int]) -> Iterator[slice]:

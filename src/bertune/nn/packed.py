@@ -19,6 +19,7 @@ from bertune.nn.attention import attention
 from bertune.nn.dropout import Dropout
 from bertune.nn.families import POSITIONS_AFTER_PADDING, Layer, layers
 from bertune.nn.first_token import first_token_context
+from bertune.nn.flash import can_flash, flash_attention, flash_first_token
 from bertune.nn.gradients import Gradients, lookup
 from bertune.nn.layout import Layout, layout
 from bertune.nn.vocabulary import rows
@@ -41,17 +42,21 @@ LastLayer = Callable[[Tensor, Layer, Pass], Tensor]
 
 def whole_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
     """One Transformer layer over all tokens, [R, H]."""
-    qkv_RE = this.weights(hidden_RH.to(this.dtype), layer.query, layer.key, layer.value)
-    context_RH = attention(qkv_RE, layer.num_heads, this.layout, this.dropout, layer.attention_dropout)
+    inputs_RH = hidden_RH.to(this.dtype)
+    qkv_RE = this.weights(inputs_RH, layer.query, layer.key, layer.value)
+    attend = flash_attention if can_flash(inputs_RH, layer.num_heads) else attention
+    context_RH = attend(qkv_RE, layer.num_heads, this.layout, this.dropout, layer.attention_dropout)
     return _after_attention(hidden_RH, context_RH, layer, this)
 
 
 def first_token_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
     """The same at each sequence's first token only, [B, H]."""
     inputs_RH = hidden_RH.to(this.dtype)
+    if can_flash(inputs_RH, layer.num_heads):
+        context_BH = flash_first_token(inputs_RH, layer, this.layout, this.weights, this.dropout)
     # In fp32 the bits of such small products depend on where in memory their parts lie, and a loaded model
     # is to say what the trained one said.
-    if torch.is_grad_enabled() or this.dropout.is_training or this.dtype == torch.float32:
+    elif torch.is_grad_enabled() or this.dropout.is_training or this.dtype == torch.float32:
         context_BH = first_token_context(inputs_RH, layer, this.layout, this.weights, this.dropout)
     else:
         context_BH = absorbed_context(inputs_RH, layer, this.layout, this.weights)

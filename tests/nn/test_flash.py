@@ -1,0 +1,136 @@
+"""Variable-length attention gives what attention group by group gives.
+
+On a CUDA device the kernel itself runs. Elsewhere its operator is given a plain body that follows its
+documentation, so that what is handed to it is tested: which rows, which edges, which dropout.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from families import EQUAL_LENGTHS, NO_DROPOUT, SEVERAL_GROUPS, UNEQUAL_LENGTHS, batch_for, standard
+from torch import Tensor
+from torch.nn.functional import dropout, scaled_dot_product_attention
+
+from bertune.nn import packed
+from bertune.nn.attention import attention
+from bertune.nn.dropout import Dropout
+from bertune.nn.flash import can_flash, flash_attention
+from bertune.nn.layout import layout
+from bertune.nn.packed import PackedEncoder, first_token_layer, whole_layer
+
+HAS_KERNEL = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if HAS_KERNEL else "cpu")
+DTYPE = torch.bfloat16 if HAS_KERNEL else torch.float32
+CLOSE: dict[str, Any] = {"atol": 2e-2, "rtol": 2e-2} if HAS_KERNEL else {"atol": 1e-5, "rtol": 1e-4}
+HEADS, SIZE = 4, 8
+LENGTHS = [EQUAL_LENGTHS, UNEQUAL_LENGTHS, SEVERAL_GROUPS, (203, 7), (1,)]
+NONE = Dropout(is_training=False)
+
+
+def documented(query: Tensor, key: Tensor, value: Tensor, *more: Any, **_: Any) -> tuple[Tensor, ...]:
+    """Each sequence's queries attend to its own keys; edges are where sequences begin and end."""
+    edges_q, edges_k, longest_q, longest_k, p, is_causal, _ = more
+    assert edges_q.dtype == edges_k.dtype == torch.int32 and not is_causal
+    contexts = []
+    for q, k, v in zip(*(_cut(x, e) for x, e in ((query, edges_q), (key, edges_k), (value, edges_k)))):  # noqa: B905
+        assert len(q) <= longest_q and len(k) <= longest_k
+        found = scaled_dot_product_attention(q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1))
+        contexts.append(dropout(found, p).transpose(0, 1))
+    empty = query.new_empty(0)
+    return torch.cat(contexts), empty, empty, empty, empty
+
+
+def _cut(rows: Tensor, edges: Tensor) -> tuple[Tensor, ...]:
+    assert edges[0] == 0 and edges[-1] == len(rows)
+    return rows.split(edges.diff().tolist())
+
+
+@pytest.fixture(autouse=True)
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if HAS_KERNEL:
+        yield
+        return
+    with torch.library._scoped_library("aten", "IMPL") as library:
+        library.impl("_flash_attention_forward", documented, "AutogradCPU", allow_override=True)
+        library.impl("_flash_attention_forward", documented, "CPU", allow_override=True)
+        monkeypatch.setattr(packed, "can_flash", lambda *_: True)
+        yield
+
+
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_flash_attention_and_its_gradient_are_those_of_the_groups(lengths: tuple[int, ...]) -> None:
+    places = layout(torch.tensor(lengths), DEVICE, DTYPE)
+    torch.manual_seed(4)
+    qkv_RE = torch.randn(places.num_rows, 3 * HEADS * SIZE, device=DEVICE, dtype=DTYPE).requires_grad_()
+    weights_RH = torch.randn(places.num_rows, HEADS * SIZE, device=DEVICE, dtype=DTYPE)
+    found = flash_attention(qkv_RE, HEADS, places, NONE, 0.1)
+    expected = attention(qkv_RE, HEADS, places, NONE, 0.1)
+    torch.testing.assert_close(found, expected, **CLOSE)
+    gradients = [torch.autograd.grad((out * weights_RH).sum(), qkv_RE)[0] for out in (found, expected)]
+    torch.testing.assert_close(gradients[0][: sum(lengths)], gradients[1][: sum(lengths)], **CLOSE)
+
+
+@pytest.mark.parametrize("last_layer", [whole_layer, first_token_layer])
+@pytest.mark.parametrize("is_training", [True, False])
+def test_an_encoder_with_it_is_the_encoder_without(
+    last_layer: Any, is_training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = standard("bert", **NO_DROPOUT["bert"]).encoder.train(is_training).to(DEVICE)
+    batch = batch_for("bert", UNEQUAL_LENGTHS).to(DEVICE)
+    outputs, gradients = [], []
+    for with_it in (True, False):
+        monkeypatch.setattr(packed, "can_flash", lambda *_, answer=with_it: answer)
+        encoder.zero_grad()
+        with torch.set_grad_enabled(is_training), torch.autocast(DEVICE.type, DTYPE, enabled=HAS_KERNEL):
+            hidden = PackedEncoder(encoder, last_layer)(batch).float()
+        outputs.append(hidden.detach())
+        if is_training:
+            hidden.square().sum().backward()
+            gradients.append({n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None})
+    torch.testing.assert_close(*outputs, **CLOSE)
+    if is_training:
+        assert gradients[0].keys() == gradients[1].keys()
+        largest = max(float(gradient.abs().max()) for gradient in gradients[1].values())
+        for name, gradient in gradients[1].items():
+            assert float((gradients[0][name] - gradient).abs().max()) <= CLOSE["rtol"] * largest, name
+
+
+def test_it_drops_in_training_alone_and_the_same_after_the_same_seed() -> None:
+    places = layout(torch.tensor(UNEQUAL_LENGTHS), DEVICE, DTYPE)
+    qkv_RE = torch.randn(places.num_rows, 3 * HEADS * SIZE, device=DEVICE, dtype=DTYPE)
+
+    def drawn(seed: int, is_training: bool = True) -> Tensor:
+        torch.manual_seed(seed)
+        return flash_attention(qkv_RE, HEADS, places, Dropout(is_training), 0.5)
+
+    assert torch.equal(drawn(1), drawn(1))
+    assert not torch.equal(drawn(1), drawn(2))
+    assert torch.equal(drawn(1, is_training=False), drawn(2, is_training=False))
+
+
+def test_it_is_for_cuda_devices_in_half_precision_alone() -> None:
+    assert not can_flash(torch.zeros(3, 64, dtype=torch.bfloat16), 4)
+    if HAS_KERNEL:
+        assert can_flash(torch.zeros(3, 64, dtype=torch.bfloat16, device=DEVICE), 4)
+        assert not can_flash(torch.zeros(3, 64, device=DEVICE), 4), "fp32"
+        assert not can_flash(torch.zeros(3, 20, dtype=torch.bfloat16, device=DEVICE), 4), "heads of 5"
+
+
+def test_the_operator_takes_these_arguments_and_has_a_gradient() -> None:
+    """As torch itself declares it: shapes alone, on tensors without data."""
+    lengths = torch.tensor(UNEQUAL_LENGTHS)
+    places = layout(lengths, torch.device("meta"), torch.bfloat16)
+    qkv_RE = torch.empty(places.num_rows, 3 * HEADS * SIZE, device="meta", dtype=torch.bfloat16)
+    qkv_RE.requires_grad_()
+    context_RH = flash_attention(qkv_RE, HEADS, places, Dropout(is_training=True), 0.1)
+    assert context_RH.shape == (places.num_rows, HEADS * SIZE)
+    assert "FlashAttentionBackward" in _names(context_RH.grad_fn)
+    context_RH.sum().backward()
+    assert qkv_RE.grad is not None and qkv_RE.grad.shape == qkv_RE.shape
+
+
+def _names(function: Any) -> str:
+    more = "".join(_names(parent) for parent, _ in function.next_functions if parent is not None)
+    return type(function).__name__ + " " + more
