@@ -24,9 +24,10 @@ another question, answered with the same weights and data on both sides in
 Scores are times 100, but for perplexity.
 """
 _BOUNDS = (
-    "All but those marked *full* are of runs of a minute or a few on one thread of a processor, on the "
-    "share of the data that this allows. "
+    "All but those marked *full* are of runs of minutes on a processor, on the share of the data that this "
+    "allows. "
 )
+_SECONDS = "Seconds are by the clock, beside other work of the machine; some runs were halted for a while."
 
 
 def shown_score(row: Set, result: Mapping[str, Any]) -> str:
@@ -82,7 +83,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     lines += [f"| {' | '.join(_cells(row, results.get(name)))} |" for name, row in SETS.items()]
     lines += ["", "## How they differ", ""]
     lines += [_note(row, results.get(name)) for name, row in SETS.items()]
-    lines += ["", "## Where and how", "", *_places(results), "", "```"]
+    lines += ["", "## Where and how", "", _SECONDS, "", *_places(results), "", "```"]
     lines += [
         "BERTUNE_DATA=DATA OMP_NUM_THREADS=1 python benchmarks/results_by_task.py",
         "BERTUNE_DATA=DATA python benchmarks/results_by_task.py --full",
