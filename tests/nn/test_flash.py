@@ -34,7 +34,8 @@ def documented(query: Tensor, key: Tensor, value: Tensor, *more: Any, **_: Any) 
     edges_q, edges_k, longest_q, longest_k, p, is_causal, _ = more
     assert edges_q.dtype == edges_k.dtype == torch.int32 and not is_causal
     contexts = []
-    for q, k, v in zip(*(_cut(x, e) for x, e in ((query, edges_q), (key, edges_k), (value, edges_k)))):  # noqa: B905
+    of_each = _cut(query, edges_q), _cut(key, edges_k), _cut(value, edges_k)
+    for q, k, v in zip(*of_each, strict=True):
         assert len(q) <= longest_q and len(k) <= longest_k
         found = scaled_dot_product_attention(q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1))
         contexts.append(dropout(found, p).transpose(0, 1))

@@ -326,6 +326,7 @@ def test_a_table_saved_rests_on_its_file_and_decays_on_from_there(tmp_path: Path
     model = nn.ModuleDict({"words": compact})
     compact.note_step(0.1, 0.5)
     save_file({"words.weight": compact.whole()}, tmp_path / "best.safetensors")
+    written = (tmp_path / "best.safetensors").read_bytes()
     before = resident_bytes()
     rest_on(model, load_file(tmp_path / "best.safetensors"))
     assert before - resident_bytes() > 0.9 * start.nbytes
@@ -335,6 +336,7 @@ def test_a_table_saved_rests_on_its_file_and_decays_on_from_there(tmp_path: Path
     whole = compact.whole()
     assert torch.equal(whole[9:], start[9:] * 0.95 * 0.9)
     assert torch.equal(whole[:9], start[:9] + 1)
+    assert (tmp_path / "best.safetensors").read_bytes() == written, "training goes on in memory alone"
 
 
 def resident_bytes() -> int:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 import torch
 
 from bertune import api
-from bertune.errors import ConfigError, DivergedError
+from bertune.errors import ConfigError, DivergedError, Interrupted
 from bertune.run import Run, open_run
+from bertune.source import resolve_source
 from bertune.training.events import Evaluated, Stepped, Warned
+from bertune.training.fit import fit
 from small_texts import PLAIN, write_csv
-from trainings import train
+from trainings import assert_same_work, train
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +200,22 @@ def test_a_run_that_learns_is_not_warned_about(reviews_csv: Path, tmp_path: Path
     run, _ = train(reviews_csv, tmp_path / "run", settings(**{"train.lr": 5e-3, "train.epochs": 12}))
     assert run.manifest["scores"]["validation"]["accuracy"] >= 0.8
     assert run.manifest["warnings"] == []
+
+
+def test_stopped_right_after_the_last_evaluation_it_ends_as_if_never_stopped(
+    reviews_csv: Path, tmp_path: Path, settings: Any
+) -> None:
+    """Where the last weights are the best, the optimizer has let go of its moments by then."""
+    changes = settings(**{"train.best_by": "loss", "train.epochs": 2})
+    whole, _ = train(reviews_csv, tmp_path / "whole", changes)
+    last = whole.manifest["training"]["total_steps"]
+    assert whole.manifest["training"]["best"]["step"] == last
+    with pytest.raises(Interrupted):
+        for event in fit(resolve_source(str(reviews_csv), changes), tmp_path / "stopped"):
+            if isinstance(event, Evaluated) and event.line["step"] == last:
+                signal.raise_signal(signal.SIGTERM)
+    resumed, _ = train(reviews_csv, tmp_path / "stopped", changes, resume=True)
+    assert_same_work(resumed, whole)
 
 
 def test_test_texts_are_scored_once_at_the_end(noisy: Any, noise: tuple[Path, Path]) -> None:
