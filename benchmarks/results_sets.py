@@ -197,7 +197,7 @@ SETS = {
         "its last 419 held out. Reading cannot be learned from so little; this shows that the task runs.",
         encoder=SMALL,
         epochs=2,
-        full_epochs=10,
+        full_epochs=4,
     ),
     "dream": Set(
         "DREAM",

@@ -108,8 +108,16 @@ def _from_toml(path: Path, user: Settings) -> Source:
         beside = path.parent / str(own.get(section, {}).get(key, ""))
         if own.get(section, {}).get(key) and (beside.is_dir() or beside.suffix == ".py"):
             own[section][key] = str(beside)
+    for key, file in own.get("task", {}).items():
+        if _names_a_file(key, file):
+            own["task"][key] = str(path.parent / Path(file).expanduser())
     config = _with_absolute_paths(resolve(defaults.settings, own, user), defaults.not_to_train)
     return Source(path.stem, str(path), config, {}, defaults.notes)
+
+
+def _names_a_file(option: str, value: object) -> bool:
+    """Whether a task's option is a path: by its name, so that no task's code runs to find out."""
+    return option.endswith("_file") and isinstance(value, str)
 
 
 def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
@@ -129,6 +137,13 @@ def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
         path = Path(getattr(now, key)).expanduser()
         if path.suffix == ".py" or path.is_dir():
             sections[section] = now.model_copy(update={key: os.path.abspath(path)})
+    sections["task"] = sections.get("task", config.task).model_copy(
+        update={
+            key: os.path.abspath(Path(file).expanduser())
+            for key, file in config.task.options.items()
+            if _names_a_file(key, file)
+        }
+    )
     return config.model_copy(update=sections)
 
 

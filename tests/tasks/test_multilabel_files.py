@@ -14,7 +14,7 @@ from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.tasks import make_task
-from tiny import bertune
+from tiny import QUICK, bertune
 
 NAMES = ("anger", "joy", "fear")
 GOLD = [("joy",), ("anger", "fear"), (), ("joy", "fear"), ("anger",), ()]
@@ -140,6 +140,25 @@ def test_a_model_knows_its_names_where_their_file_is_gone(folder: Path) -> None:
     scores = bertune("evaluate", folder / "numbers", folder / "rows.jsonl", "--json").fine().json["scores"]
     stored = json.loads((folder / "numbers" / "manifest.json").read_text())["scores"]["validation"]
     assert scores["rows"]["map"] == pytest.approx(stored["map"])
+
+
+def test_a_label_file_is_meant_from_the_settings_file_and_found_again_on_resuming(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    project.mkdir()
+    elsewhere.mkdir()
+    write(project, as_numbers(), ".jsonl")
+    (project / "names.txt").write_text("\n".join(NAMES) + "\n")
+    (project / "mine.toml").write_text(
+        '[data]\ntrain = "rows.jsonl"\n[task]\nname = "multilabel"\nlabel_file = "names.txt"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    bertune("train", "project/mine.toml", f"model.name={tiny_weights}", *QUICK, "--out", "run").fine()
+    monkeypatch.chdir(elsewhere)
+    bertune("train", "../run", "--resume").fine()
+    found = bertune("predict", "../run", "-", stdin="great phone\n").fine().lines[0]
+    assert tuple(found["probabilities"]) == NAMES
 
 
 def test_names_may_stand_where_numbers_do(folder: Path) -> None:
