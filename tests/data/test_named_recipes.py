@@ -166,3 +166,9 @@ def test_every_recipe_opens_with_what_it_reproduces() -> None:
 
 def test_every_task_has_a_recipe() -> None:
     assert {entry.task for entry in named.known() if entry.is_recipe} == set(registry.names("task"))
+
+
+def test_what_is_said_of_a_name_ends_where_a_sentence_does() -> None:
+    for entry in named.known():
+        assert entry.about.count("(") == entry.about.count(")"), entry.name
+        assert entry.about.count('"') % 2 == 0, entry.name

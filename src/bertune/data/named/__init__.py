@@ -26,7 +26,7 @@ __all__ = [
     "recipe",
 ]
 
-_SENTENCE = re.compile(r"(.+?)\.( [A-Z(]|$)")
+_SENTENCE = re.compile(r"(.+?)(?<!\b[A-Z])\.( [A-Z(]|$)")  # an initial's full stop ends no sentence
 
 
 @dataclass(frozen=True, slots=True)
