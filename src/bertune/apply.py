@@ -130,7 +130,7 @@ class Model:
         for rows in chunks(table.rows(), STREAM_CHUNK):
             has_text = [not self._task.is_blank(row, columns) for row in rows]
             examples = [
-                self._task.parse(row, Columns(columns.text, None, columns.id))
+                self._task.parse(row, Columns(columns.text, None, columns.id, has_gold=False))
                 for row, has in zip(rows, has_text, strict=True)
                 if has
             ]
@@ -141,6 +141,7 @@ class Model:
     def evaluate(self, table: Table, columns: Columns) -> Evaluation:
         """Scores on a table with labels. Raises DataError for rows that cannot be scored."""
         examples = read_examples(table, self._task, columns)
+        self._task.check(examples, self.labels)
         outcome, num_truncated = self._run(examples)
         scores: Scores = self._task.score(outcome.predictions, examples, self.labels)
         lines = [

@@ -69,6 +69,13 @@ BROKEN = {
         "a.json", squad({"text": "Bergen", "answer_start": 13}), "qa",
         ['question 2 (id "q2")', '"Bergen"', "nowhere in the context", "Correct"],
     ),
+    "squad: beyond the context": (
+        "a.json", squad({"text": "Oslo", "answer_start": 99}), "qa",
+        ['question 2 (id "q2")', '"Oslo" at 99', "ends after the context"],
+    ),
+    "squad: neither answer nor impossible": (
+        "a.json", squad(answers=[]), "qa", ['question 2 (id "q2")', '"is_impossible": true'],
+    ),
     "squad: no place": ("a.json", squad({"text": "Oslo"}), "qa", ['(id "q2")', "answer_start"]),
     "squad: place is no number": (
         "a.json", squad({"text": "Oslo", "answer_start": "13"}), "qa", ['(id "q2")', "'13'", "answer_start"],
@@ -118,12 +125,12 @@ BROKEN = {
         ["a.conll, line 6", "L-PER", "task.scheme"],
     ),
     "conll: starts inside": (
-        "a.conll", "EU B-ORG\nran O\n\nran O\nBo I-PER\n", "tokens task.repair=refuse",
+        "a.conll", "EU B-ORG\nran O\n\nran O\nBo I-PER\n", "tokens",
         ["a.conll, line 4", "token 2", '"Bo"', "I-PER"],
     ),
-    "conll: starts inside everywhere": (
-        "a.conll", "EU B-ORG\nran O\n" + "\nBo I-PER\nran O\n" * 12, "tokens",
-        ["a.conll, line 4", "I-PER", "11 more"],
+    "bmes: does not end anywhere": (
+        "a.bmes", "高 B-NAME\n勇 E-NAME\n" + "\n高 B-NAME\n， O\n" * 12, "tokens",
+        ["a.bmes, line 4", "B-NAME", "11 more"],
     ),
     "bmes: does not end": (
         "a.bmes", "高 B-NAME\n勇 E-NAME\n\n高 B-NAME\n， O\n", "tokens task.repair=refuse",

@@ -67,19 +67,34 @@ def test_no_answer_is_right_where_there_is_none_and_only_there() -> None:
     assert (exact_match(["Denver"], ""), f1(["Denver"], "")) == (0, 0)
 
 
+def by_characters(gold: str, answer: str) -> float:
+    return f1([gold], answer, by_characters=True)
+
+
 def test_chinese_is_compared_by_characters() -> None:
-    assert exact_match(["《鹰嘴豆》。"], "鹰嘴豆") == 1
+    assert exact_match(["《鹰嘴豆》。"], "鹰嘴豆", by_characters=True) == 1
     # 那须盐原 of five characters: precision 4/4, recall 4/5
-    assert f1(["那须盐原市"], "那须盐原") == pytest.approx(2 * 1 * 0.8 / 1.8)
+    assert by_characters("那须盐原市", "那须盐原") == pytest.approx(2 * 1 * 0.8 / 1.8)
     # the longest run in common counts, not all characters in common: 北京 2 of 4 and of 4
-    assert f1(["北京大学"], "学大北京") == pytest.approx(0.5)
+    assert by_characters("北京大学", "学大北京") == pytest.approx(0.5)
     # numbers and words between characters are one piece: 1999, 年
-    assert f1(["1999年"], "1999") == pytest.approx(2 / 3)
-    assert f1(["1999"], "1999年") == pytest.approx(2 / 3)
-    assert f1(["3.5万人"], "3.5万") == pytest.approx(0.8)
-    assert f1(["北京"], "") == 0
-    assert f1(["ひらがな"], "ひら") == pytest.approx(2 / 3)
-    assert f1(["서울 대학교"], "대학교") == pytest.approx(2 / 3)  # Korean has words
+    assert by_characters("1999年", "1999") == pytest.approx(2 / 3)
+    assert by_characters("1999", "1999年") == pytest.approx(2 / 3)
+    assert by_characters("3.5万人", "3.5万") == pytest.approx(0.8)
+    assert by_characters("北京", "") == 0
+    assert by_characters("ひらがな", "ひら") == pytest.approx(2 / 3)
+
+
+def test_a_data_set_has_one_rule() -> None:
+    english = [["Tokyo (東京)"], *[["in London"]] * 9]
+    answers = ["Tokyo", *["London"] * 9]
+    found = score(english, answers, answers, np.zeros(10))
+    assert found.values["f1"] == pytest.approx(2 / 3)  # words everywhere: tokyo, 東京
+    chinese = [["1999"], *[["北京大学"]] * 3]
+    answers = ["1999年", *["北京"] * 3]
+    assert score(chinese, answers, answers, np.zeros(4)).values["f1"] == pytest.approx(2 / 3)  # 1999 and 年
+    korean = [["서울 대학교"]]
+    assert score(korean, ["대학교"], ["대학교"], np.zeros(1)).values["f1"] == pytest.approx(2 / 3)
 
 
 def questions(count: int) -> tuple[list[list[str]], list[str], list[float]]:

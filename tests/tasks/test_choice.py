@@ -226,6 +226,23 @@ def test_equal_choices_are_right_together_and_said() -> None:
     assert found.details["tables"][0]["rows"][1] == ["3", 1, 1.0, pytest.approx(1 / 3)]
 
 
+def numbered(count: int) -> list[Any]:
+    rows = [{"context": "c", "question": "q", "choices": ["a", "b"], "label": 1}] * count
+    return [task().parse(Row(row, Origin("a.jsonl", 1)), COLUMNS) for row in rows]
+
+
+def test_labels_that_seem_to_count_from_one_are_said_or_refused() -> None:
+    made = task()
+    made.labels(numbered(10))
+    assert made.notes() == (
+        "the first choice is right in no training question; if labels count from 1, say "
+        "task.answers=number_from_1",
+    )
+    with pytest.raises(DataError, match=r"in none of the 60 .*task\.answers=number_from_1; if not, .*number"):
+        made.labels(numbered(60))
+    task(answers="number").labels(numbered(60))
+
+
 def test_questions_about_one_text_stay_on_one_side() -> None:
     one, other = parse(asked()), parse(asked(question="wear a"))
     assert task().unit(one) == task().unit(other) == "it rains"

@@ -45,7 +45,6 @@ def examples(*golds: tuple[str, ...]) -> list[Example]:
         ("joy, anger", ("joy", "anger")),
         ("4,27", ("4", "27")),
         ("", ()),
-        (None, ()),
         (["joy", "anger"], ("joy", "anger")),
         ('["joy", "anger"]', ("joy", "anger")),
         ([], ()),
@@ -55,6 +54,46 @@ def examples(*golds: tuple[str, ...]) -> list[Example]:
 )
 def test_labels_are_read_however_they_are_written(cell: Any, names: tuple[str, ...]) -> None:
     assert gold(cell) == names
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (None, 'what is missing in column "labels" says nothing'),
+        (float("nan"), 'what is missing in column "labels" says nothing'),
+        (["joy", ""], "a name in the list .* is empty"),
+        ([True], 'column "labels" holds more than a list of names'),
+    ],
+)
+def test_what_says_no_labels_is_not_taken_for_none(cell: Any, message: str) -> None:
+    with pytest.raises(DataError, match=rf"a\.csv, line 7: {message}"):
+        gold(cell)
+
+
+def test_one_label_is_not_several() -> None:
+    with pytest.raises(DataError, match=r'there is one label only, "spam".*task\.name=classification'):
+        task().labels(examples(("spam",), ()))
+
+
+@pytest.mark.parametrize("key", ["columns", "names"])
+def test_a_label_is_named_once(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf'task\.{key}: .* "b" stands there twice'):
+        task(**{key: "a,b,b"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a\n\nb\n", "line 2: there is no name"), ("a\nb\na", 'line 3: "a"')]
+)
+def test_a_label_file_has_a_name_on_every_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "names.txt").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        task(label_file=str(tmp_path / "names.txt"))
+
+
+@pytest.mark.parametrize("weights", ["battery", "balanced", "battery=2,battery=3", "=2"])
+def test_weights_are_none_auto_or_one_for_each_name(weights: str) -> None:
+    with pytest.raises(ConfigError, match=r"task\.weights: .*a weight for each name once: spam=3,ham=1"):
+        task(weights=weights)
 
 
 def test_another_separator_can_be_given() -> None:
@@ -74,6 +113,8 @@ def test_columns_of_zeros_and_ones_are_labels() -> None:
     assert not made.needs_label
     with pytest.raises(DataError, match=r'line 7: "maybe" in column "anger" is neither 1 nor 0'):
         made.parse(Row({"text": "fine", "joy": 1, "anger": "maybe"}, Origin("a.csv", 7)), bare)
+    with pytest.raises(DataError, match=r'line 7: there is nothing in column "anger"; write 1 or 0'):
+        made.parse(Row({"text": "fine", "joy": 1, "anger": ""}, Origin("a.csv", 7)), bare)
 
 
 def test_numbers_stand_for_the_names_in_a_label_file(tmp_path: Path) -> None:

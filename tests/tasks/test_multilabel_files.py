@@ -161,6 +161,27 @@ def test_a_label_file_is_meant_from_the_settings_file_and_found_again_on_resumin
     assert tuple(found["probabilities"]) == NAMES
 
 
+def test_columns_of_labels_are_not_read_to_predict(folder: Path, tmp_path: Path) -> None:
+    rows = [{**row, "joy": -1} for row in as_columns()]
+    for number, columns in enumerate((["text", *NAMES], ["text", "joy"])):
+        file = tmp_path / f"{number}.csv"
+        pd.DataFrame(rows)[columns].to_csv(file, index=False)
+        assert len(bertune("predict", folder / "columns", file).fine().lines) == len(TEXTS)
+
+
+def test_a_test_file_that_cannot_be_scored_is_refused_before_anything_is_learned(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    good, bare = write(tmp_path, as_columns(), ".csv"), tmp_path / "bare.csv"
+    pd.DataFrame(as_columns())[["text"]].to_csv(bare, index=False)
+    said = bertune(
+        "train", good, "task.name=multilabel", f"task.columns={','.join(NAMES)}", f"data.validation={good}",
+        f"data.test={bare}", f"model.name={tiny_weights}", *QUICK, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert said.code == 3 and "bare.csv, line 2: there is none of the columns" in " ".join(said.err.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_names_may_stand_where_numbers_do(folder: Path) -> None:
     named = api.evaluate(folder / "numbers", as_lists())
     assert named.scores == api.evaluate(folder / "numbers", as_numbers()).scores

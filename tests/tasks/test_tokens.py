@@ -11,7 +11,7 @@ from bertune import api
 from bertune.config import TaskConfig
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
-from bertune.errors import DataError
+from bertune.errors import ConfigError, DataError
 from bertune.tasks import make_task
 from bertune.tasks._tagged import Example
 from bertune.tasks.tokens import Tokens
@@ -121,24 +121,63 @@ def test_raw_text_is_cut_as_the_training_data_was(example: Example, words: list[
     assert [found.texts[0][start:end] for start, end in found.words] == words
 
 
-def test_broken_tags_are_counted_or_refused() -> None:
-    rows = [tagged("a b c", "B-X I-X O")] * 9 + [tagged("a b c", "O I-X O"), tagged("a b c", "B-X O B-X")]
+BROKEN_BIO = [*[tagged("a b c", "B-X I-X O")] * 9, tagged("a b c", "O I-X O"), tagged("a b c", "B-X O B-X")]
+BROKEN_BMES = [*[tagged("a b c", "B-X E-X O")] * 9, tagged("a b c", "O B-X O"), tagged("a b c", "S-X O S-X")]
+
+
+def test_a_stray_inside_of_bio_is_refused_unless_conlleval_is_asked_for() -> None:
+    with pytest.raises(DataError, match=r'line 7: token 2, "b": the tag "I-X" breaks .* after "O"'):
+        task().labels(BROKEN_BIO)
+    made = task(repair="conlleval")
+    made.labels(BROKEN_BIO)
+    assert made.notes()[1].startswith("1 tags break the scheme BIO (IOB2) and are read as conlleval reads")
+    assert made.names(BROKEN_BIO[9]) == ("X",)
+
+
+def test_a_slip_in_a_scheme_with_ends_is_counted_or_refused() -> None:
     made = task()
-    made.labels(rows)
+    made.labels(BROKEN_BMES)
     assert made.notes()[1] == (
-        '1 tags break the scheme BIO (IOB2) and are read as conlleval reads them (first: a.jsonl, line 7: '
-        'token 2, "b": the tag "I-X"); task.repair=refuse refuses them'
+        '1 tags break the scheme BIOES and are read as conlleval reads them (first: a.jsonl, line 7: '
+        'token 2, "b": the tag "B-X"); task.repair=refuse refuses them'
     )  # fmt: skip
-    assert made.names(rows[9]) == ("X",)
-    with pytest.raises(DataError, match=r'the tag "I-X" breaks the scheme BIO \(IOB2\) after "O"'):
-        task(repair="refuse").labels(rows)
+    with pytest.raises(DataError, match=r'the tag "B-X" breaks the scheme BIOES after "O"'):
+        task(repair="refuse").labels(BROKEN_BMES)
 
 
 def test_tags_that_mostly_break_their_scheme_are_no_accident() -> None:
-    rows = [tagged("a b", "O I-X")] * 20 + [tagged("a b", "B-X O")]
+    rows = [tagged("a b", "O B-X")] * 20 + [tagged("a b", "S-X O")]
     with pytest.raises(DataError, match=r"19 more break the scheme .*task\.scheme"):
         task().labels(rows)
-    assert task(scheme="iob1").labels(rows) == ("O", "B-X", "I-X")
+    assert task(repair="conlleval").labels(rows) == ("O", "B-X", "I-X")
+    strayed = [tagged("a b", "O I-X")] * 20 + [tagged("a b", "B-X O")]
+    assert task(scheme="iob1").labels(strayed) == ("O", "B-X", "I-X")
+
+
+def test_what_was_taken_for_bioes_may_go_on_as_bmes() -> None:
+    made = task()
+    labels = made.labels([tagged("a b c", "B-X E-X S-X")])
+    assert made.names(tagged("a b c d", "B-X M-X E-X O")) == ("X",)
+    made.check([tagged("a b c d", "B-X M-X E-X O")], labels)
+
+
+def test_files_that_cannot_be_scored_are_refused_before_anything_is_learned() -> None:
+    plain = task()
+    labels = plain.labels([tagged("a b", "NN VB")])
+    with pytest.raises(DataError, match="spans of characters, but the training data has a tag for each word"):
+        plain.check([spanned("Ada sings", [0, 3, "PER"])], labels)
+    made = task()
+    labels = made.labels([tagged("a b", "S-X O"), tagged("a b", "B-X E-X")])
+    with pytest.raises(DataError, match="19 more break the scheme BIOES"):
+        made.check([tagged("a b", "O B-X")] * 20, labels)
+
+
+def test_a_model_scores_a_file_in_another_scheme_when_told() -> None:
+    labels = task().labels([tagged("a b c", "B-X I-X O")])
+    trained = task(scheme="iob1")
+    trained.check([tagged("a b c", "I-X I-X O")], labels)
+    with pytest.raises(ConfigError, match=r"task\.scheme=bio: the labels of this model, NN, VB"):
+        task(scheme="bio").check([tagged("a b", "NN VB")], ("NN", "VB"))
 
 
 def test_what_is_odd_about_spans_is_said() -> None:

@@ -21,6 +21,7 @@ class Columns:
     text: tuple[str, ...]
     label: str | None
     id: str | None
+    has_gold: bool = True  # False where rows are predicted: what they say of the answer is not read
 
 
 def choose_columns(

@@ -6,7 +6,7 @@ Dimensions: N questions.
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -19,6 +19,7 @@ from bertune.metrics.scores import Scores
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+_FEW = 0.2  # of gold texts: what Chinese names an English data set may have
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")  # kana and ideographs; Hangul has spaces
@@ -27,21 +28,32 @@ _CJK_PUNCTUATION = str.maketrans("", "", "-:_*^/\\~`+=，。：？！“”；�
 _SEGMENTS = re.compile(rf"{_CJK.pattern}|(?:(?!{_CJK.pattern})\w)+(?:[.,]\d+)*|[^\w\s]")
 
 
-def exact_match(gold: Sequence[str], answer: str) -> float:
+def has_no_spaces(gold: Iterable[Sequence[str]]) -> bool:
+    """Whether a data set's answers are Chinese or Japanese, and compared by characters as CMRC's script does.
+
+    A whole data set has one script: a Chinese name in brackets changes nothing for an English answer, nor
+    does a year for a Chinese data set.
+    """
+    is_cjk = [bool(_CJK.search(text)) for texts in gold for text in texts]
+    return sum(is_cjk) > _FEW * len(is_cjk)
+
+
+def exact_match(gold: Sequence[str], answer: str, by_characters: bool = False) -> float:
     """1 where an answer equals one of the gold texts but for case, punctuation and articles, else 0.
 
     No gold text means that the question has no answer; "" is the answer that says so.
     """
-    return max(float(_same(text, answer)) for text in _comparable(gold))
+    same = _same_characters if by_characters else _same_words
+    return max(float(same(text, answer)) for text in _comparable(gold))
 
 
-def f1(gold: Sequence[str], answer: str) -> float:
+def f1(gold: Sequence[str], answer: str, by_characters: bool = False) -> float:
     """The best F1 with one of the gold texts: of words in common (Rajpurkar et al. 2016, section 6.1).
 
-    Where either text is Chinese or Japanese: of the longest run of characters in common (Cui et al. 2019,
-    section 4.1).
+    Or by characters: of the longest run of them in common (Cui et al. 2019, section 4.1).
     """
-    return max(_f1(text, answer) for text in _comparable(gold))
+    pairs = ((_parts(answer, by_characters), _parts(text, by_characters)) for text in _comparable(gold))
+    return max(_f1(ours, theirs, by_characters) for ours, theirs in pairs)
 
 
 def score(
@@ -111,7 +123,8 @@ def normalized(text: str) -> str:
 
 
 def _each(gold: Sequence[Sequence[str]], answers: Sequence[str | None]) -> tuple[FloatArray, FloatArray]:
-    pairs = [(texts, answer or "") for texts, answer in zip(gold, answers, strict=True)]
+    rule = has_no_spaces(gold)
+    pairs = [(texts, answer or "", rule) for texts, answer in zip(gold, answers, strict=True)]
     return np.array([exact_match(*pair) for pair in pairs]), np.array([f1(*pair) for pair in pairs])
 
 
@@ -119,26 +132,26 @@ def _comparable(gold: Sequence[str]) -> Sequence[str]:
     return [text for text in gold if normalized(text)] or [""]
 
 
-def _same(gold: str, answer: str) -> bool:
-    if _by_characters(gold, answer):
-        return _without_punctuation(gold) == _without_punctuation(answer)
+def _same_words(gold: str, answer: str) -> bool:
     return normalized(gold) == normalized(answer)
 
 
-def _f1(gold: str, answer: str) -> float:
-    if _by_characters(gold, answer):
-        ours, theirs = (_SEGMENTS.findall(_without_punctuation(text)) for text in (answer, gold))
-        shared = SequenceMatcher(None, ours, theirs, autojunk=False).find_longest_match().size
-    else:
-        ours, theirs = normalized(answer).split(), normalized(gold).split()
-        shared = (Counter(ours) & Counter(theirs)).total()
+def _same_characters(gold: str, answer: str) -> bool:
+    return _without_punctuation(gold) == _without_punctuation(answer)
+
+
+def _parts(text: str, by_characters: bool) -> list[str]:
+    return _SEGMENTS.findall(_without_punctuation(text)) if by_characters else normalized(text).split()
+
+
+def _f1(ours: list[str], theirs: list[str], in_a_run: bool) -> float:
     if not ours or not theirs:
         return float(ours == theirs)
+    if in_a_run:
+        shared = SequenceMatcher(None, ours, theirs, autojunk=False).find_longest_match().size
+    else:
+        shared = (Counter(ours) & Counter(theirs)).total()
     return 2 * shared / (len(ours) + len(theirs))
-
-
-def _by_characters(gold: str, answer: str) -> bool:
-    return bool(_CJK.search(gold) or _CJK.search(answer))
 
 
 def _without_punctuation(text: str) -> str:

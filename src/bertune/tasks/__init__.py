@@ -149,6 +149,10 @@ class Task(ABC):
     def decode(self, outputs: list[Tensor], sequences: list[Sequence], example: Any, labels: Labels) -> Any:
         """A Prediction from the outputs of an example's sequences, on the CPU: [C] each, or [length, C]."""
 
+    def check(self, examples: SequenceOf[Any], labels: Labels) -> None:
+        """Raises DataError where examples cannot be scored; asked before anything is learned or predicted."""
+        return None
+
     @abstractmethod
     def score(self, predictions: SequenceOf[Any], examples: SequenceOf[Any], labels: Labels) -> Scores:
         """Scores of predictions against the gold of their examples."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from bertune.data.rows import Row
 from bertune.errors import DataError, listed
 
@@ -38,6 +40,13 @@ def read_gold(row: Row, column: str, context: str, place: str) -> Gold:
     """
     pairs = _pairs(row.values.get(column), column, place)
     impossible = row.values.get("is_impossible")
+    if not isinstance(impossible, bool | np.bool_ | None):
+        raise DataError(f"{place}: is_impossible must be true or false; it is {impossible!r:.40}")
+    if impossible is None and "is_impossible" in row.values and not pairs:
+        raise DataError(
+            f'{place}: there is no answer, and not "is_impossible": true, which says that the question has '
+            "none. Add either; if the answers of this file are withheld, it can be predicted but not scored"
+        )
     if impossible is True and any(text.strip() for text, _ in pairs):
         raise DataError(f'{place}: is_impossible is true, yet there is the answer "{pairs[0][0]}"; drop one')
     if impossible is False and not pairs:
@@ -51,6 +60,12 @@ def read_gold(row: Row, column: str, context: str, place: str) -> Gold:
                 "answers; if the answers of this file are withheld, it can be predicted but not scored"
             )
     starts = [_nearest(context, text, start) for text, start in pairs]
+    for (text, start), at in zip(pairs, starts, strict=True):
+        if at >= 0 and start + len(text) > len(context):
+            raise DataError(
+                f'{place}: the answer "{text[:60]}" at {start} ends after the context, which has '
+                f"{len(context)} characters. Correct answer_start; it counts characters from 0"
+            )
     found = tuple({"text": text, "answer_start": at} for (text, _), at in zip(pairs, starts, strict=True))
     return Gold(found, sum(at not in (-1, start) for (_, start), at in zip(pairs, starts, strict=True)))
 

@@ -26,10 +26,13 @@ class ImbalanceOptions(Section):
     @classmethod
     def _by_name(cls, value: object) -> object:
         """`spam=3,ham=1` as the command line has it."""
-        if not isinstance(value, str) or "=" not in value:
+        if not isinstance(value, str) or value in ("none", "auto"):
             return value
         pairs = [part.rpartition("=") for part in value.split(",")]
-        return {name.strip(): weight.strip() for name, _, weight in pairs}
+        weights = {name.strip(): weight.strip() for name, _, weight in pairs}
+        if len(weights) < len(pairs) or not all(weights):
+            raise ValueError("it must be none, auto, or a weight for each name once: spam=3,ham=1")
+        return weights
 
 
 class Weights:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from bertune.data.columns import cell_text
 from bertune.data.rows import Row
 from bertune.errors import ConfigError, DataError
 
-_YES, _NO = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n", ""}
+_YES, _NO = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n"}
 _SIDE_BY_SIDE = re.compile(r"['\"]\s+['\"]")
 
 
@@ -23,19 +24,29 @@ def labels_in(row: Row, column: str, separator: str) -> list[str]:
     """
     value = row.values.get(column)
     value = value.tolist() if isinstance(value, np.ndarray) else value
+    if column in row.values and (value is None or (isinstance(value, float) and math.isnan(value))):
+        raise DataError(
+            f'{row.origin}: what is missing in column "{column}" says nothing; write [] or an empty text for '
+            "no label, or remove the row"
+        )
     if not isinstance(value, list | tuple):
         cell = cell_text(row, column).strip()
         if not cell.startswith("["):
             return [part for part in (piece.strip() for piece in cell.split(separator)) if part]
         value = _listed(cell, f'{row.origin}: "{cell[:60]}" in column "{column}"')
-    if not all(isinstance(item, str | int) for item in value):
+    if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in value):
         raise DataError(f'{row.origin}: column "{column}" holds more than a list of names: {value!r:.60}')
-    return [str(item).strip() for item in value]
+    names = [str(item).strip() for item in value]
+    if "" in names:
+        raise DataError(f'{row.origin}: a name in the list of column "{column}" is empty; [] is no label')
+    return names
 
 
 def is_yes(row: Row, column: str) -> bool:
     """Whether a cell says that the label its column is named for holds. Raises DataError."""
     cell = cell_text(row, column).strip().casefold()
+    if not cell:
+        raise DataError(f'{row.origin}: there is nothing in column "{column}"; write 1 or 0')
     if cell not in _YES | _NO:
         raise DataError(f'{row.origin}: "{cell[:60]}" in column "{column}" is neither 1 nor 0')
     return cell in _YES
@@ -47,10 +58,14 @@ def names_in(file: str) -> tuple[str, ...]:
         lines = Path(file).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"task.label_file={file}: it cannot be read ({error})") from error
-    names = tuple(line.strip() for line in lines if line.strip())
-    if len(set(names)) != len(names):
-        raise ConfigError(f"task.label_file={file}: a name stands there twice")
-    return names
+    names = [line.strip() for line in lines]
+    while names and not names[-1]:
+        names.pop()
+    for number, name in enumerate(names, start=1):
+        if not name or name in names[: number - 1]:
+            what = f'"{name}" stands there twice' if name else "there is no name, and lines count"
+            raise ConfigError(f"task.label_file={file}, line {number}: {what}")
+    return tuple(names)
 
 
 def _listed(cell: str, place: str) -> list[Any]:

@@ -21,10 +21,19 @@ _TITLES = {"bio": "BIO (IOB2)", "iob1": "IOB1", "bioes": "BIOES", "bmes": "BMES"
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
-    """The scheme that tags are written in, and whether those that break it are refused."""
+    """The scheme that tags are written in, and what becomes of those that break it."""
 
     scheme: Scheme
-    refuses: bool
+    repair: str  # auto, conlleval or refuse: the option
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the first tag that breaks the scheme is an error.
+
+        In BIO a stray inside may as well be the tag of another scheme as a slip. Published BMES data have
+        slips, and there they cannot be taken for anything else.
+        """
+        return self.repair == "refuse" or (self.repair == "auto" and not self.scheme.is_closed)
 
     @property
     def has_spans(self) -> bool:
@@ -44,12 +53,14 @@ class Tagging:
         if found.unknown:
             raise DataError(
                 f"{token_of(example, found.unknown[0])} is not of the scheme {_TITLES[self.scheme.name]}, "
-                "in which the training data is. Correct it, or convert the file"
+                "in which the training data is. Correct it; or, to score a file in another scheme, say "
+                "task.scheme=…"
             )
         if found.broken and self.refuses:
             raise DataError(
                 f"{token_of(example, found.broken[0])} breaks the scheme {_TITLES[self.scheme.name]} after "
-                f"{_before(example.tags, found.broken[0])}. Correct it, or say task.repair=conlleval"
+                f"{_before(example.tags, found.broken[0])}. Correct it, or say task.repair=conlleval to "
+                "begin an entity there, or task.scheme=… where all of the file is of another scheme"
             )
         return found.spans
 
@@ -60,6 +71,11 @@ class Tagging:
     def learned(self, example: Example) -> list[str]:
         """A label for each word."""
         if not self.has_spans:
+            if example.spans:
+                raise DataError(
+                    f"{example.origin}: here are spans of characters, but the training data has a tag for "
+                    "each word that says nothing of where an entity begins. Give tags here, too"
+                )
             return list(example.tags)
         return write_tags(self.spans(example), len(example.words), self.bio)
 
@@ -114,16 +130,20 @@ class Tagging:
 
     def broken(self, examples: Sequence[Example]) -> str | None:
         """A sentence on tags that break the scheme. Raises DataError where that is no accident."""
+        if not self.has_spans:
+            return None
         found = [(e, read_tags(e.tags, self.scheme)) for e in examples if e.tags]
         odd = [(e, reading.broken) for e, reading in found if reading.broken]
         if not odd:
             return None
         count = sum(len(positions) for _, positions in odd)
         first = token_of(odd[0][0], odd[0][1][0])
-        if count > max(10, _MOST_BROKEN * sum(len(reading.spans) for _, reading in found)):
+        num_spans = sum(len(reading.spans) for _, reading in found)
+        if self.repair == "auto" and count > max(10, _MOST_BROKEN * num_spans):
             raise DataError(
                 f"{first} and {count - 1:,} more break the scheme {_TITLES[self.scheme.name]}, too many "
-                "for an accident. Correct the tags, or say which scheme they have: task.scheme=…"
+                "for an accident. Correct the tags; or say which scheme they have, task.scheme=…, or that "
+                "they are to be read as they are, task.repair=conlleval"
             )
         return (
             f"{count:,} tags break the scheme {_TITLES[self.scheme.name]} and are read as conlleval reads "
@@ -131,11 +151,11 @@ class Tagging:
         )
 
 
-def settle(examples: Sequence[Example], wanted: str, refuses: bool) -> Tagging:
+def settle(examples: Sequence[Example], wanted: str, repair: str) -> Tagging:
     """The tagging of training examples. Raises DataError for tags of no one scheme."""
     tags = [e.tags for e in examples if e.tags]
     if not tags:
-        return Tagging(Scheme("bio"), refuses)
+        return Tagging(Scheme("bio"), repair)
     try:
         found = detect(tags)
     except DataError as error:
@@ -147,7 +167,7 @@ def settle(examples: Sequence[Example], wanted: str, refuses: bool) -> Tagging:
             f"{examples[0].origin.file}: some rows have tags without B- and I-, others spans of characters; "
             f"one cannot be learned with the other. Tags are {listed(sorted(set(tags[0])))}"
         )
-    return Tagging(found if wanted == "auto" else Scheme(wanted, found.typed), refuses)
+    return Tagging(found if wanted == "auto" else Scheme(wanted, found.typed), repair)
 
 
 def _first_odd(examples: Sequence[Example]) -> Origin:
@@ -183,6 +203,11 @@ def in_text(spans: Sequence[Span], example: Example) -> list[Span]:
     """Spans of words as spans of characters."""
     words = example.words
     return [Span(words[s.start][0], words[s.end - 1][1], s.label) for s in spans]
+
+
+def is_of_spans(labels: Sequence[str]) -> bool:
+    """Whether labels of a model are those of BIO, not each a label of its own."""
+    return labels[0] == OUTSIDE and all(label[0] in "BI" for label in labels[1:])
 
 
 def begins(labels: Sequence[str]) -> NDArray[np.int64]:

@@ -11,10 +11,9 @@ _NONE = "no answer"
 
 def wrong_answers(predictions: Sequence[Any], examples: Sequence[Any], may_withhold: bool) -> Mistakes:
     """Questions not answered as in any gold answer; `may_withhold` where a model may give none."""
-    pairs = [
-        ([answer["text"] for answer in example.gold or ()], prediction.answer or "")
-        for example, prediction in zip(examples, predictions, strict=True)
-    ]
+    gold = [[answer["text"] for answer in example.gold or ()] for example in examples]
+    rule = answers.has_no_spaces(gold)
+    pairs = [(own, p.answer or "", rule) for own, p in zip(gold, predictions, strict=True)]
     f1 = [answers.f1(*pair) for pair in pairs]
     badness = [
         None if answers.exact_match(*pair) else (-own, prediction.score)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bertune.data.columns import Columns, cell_text
 from bertune.data.rows import Origin, Row
+from bertune.errors import DataError
 from bertune.metrics.details import baseline, calibration
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.ranking import reciprocal_rank
@@ -25,6 +26,7 @@ from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
 
 _GAP = re.compile(r"(?<![^\W_])_+(?![^\W_])")  # underscores that are no part of a word
+_MANY = 50  # questions among which the first choice is right somewhere, but for a chance of 1 in 70,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Choice(Task):
     def __init__(self, options: ChoiceOptions) -> None:
         super().__init__(options)
         self._twins: list[Example] = []
+        self._no_first = False  # of the training questions' choices the first is right in none
         self._num_columns = 0
 
     @property
@@ -112,15 +115,28 @@ class Choice(Task):
 
     def labels(self, examples: SequenceOf[Example]) -> tuple[str, ...]:
         self._twins = [e for e in examples if len(set(e.choices)) < len(e.choices)]
+        self._no_first = self.options.answers == "auto" and all(e.gold != 0 for e in examples)
+        if self._no_first and len(examples) >= _MANY:
+            raise DataError(
+                f"{examples[0].origin.file}: the first choice is right in none of the {len(examples):,} "
+                "training questions. If labels count from 1, say task.answers=number_from_1; if not, say how "
+                "they name a choice: task.answers=number, letter or text"
+            )
         return ()
 
     def notes(self) -> tuple[str, ...]:
-        if not self._twins:
-            return ()
-        return (
-            f"{len(self._twins):,} training questions have choices that are equal ({self._twins[0].origin}); "
-            "where one of them is right, so is the other",
-        )
+        found = []
+        if self._twins:
+            found.append(
+                f"{len(self._twins):,} training questions have choices that are equal "
+                f"({self._twins[0].origin}); where one of them is right, so is the other"
+            )
+        if self._no_first:
+            found.append(
+                "the first choice is right in no training question; if labels count from 1, say "
+                "task.answers=number_from_1"
+            )
+        return tuple(found)
 
     def settled(self) -> dict[str, Any]:
         # Texts that come without names, as on standard input, are told apart by their number alone.

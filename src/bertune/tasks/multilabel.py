@@ -73,6 +73,14 @@ class MultiLabelOptions(ImbalanceOptions, DocumentOptions):
     def _listed(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
+    @field_validator("columns", "names")
+    @classmethod
+    def _different(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        double = [name for name, number in Counter(value or ()).items() if number > 1]
+        if double:
+            raise ValueError(f'"{double[0]}" stands there twice')
+        return value
+
 
 class MultiLabel(DocumentTask):
     """Any number of labels per text or pair, by a sigmoid for each."""
@@ -120,12 +128,12 @@ class MultiLabel(DocumentTask):
 
     def _gold(self, row: Row, columns: Columns) -> tuple[str, ...] | None:
         own = self.options.columns
-        if own is not None:
+        if own is not None and columns.has_gold:
             there = [column for column in own if column in row.values]
             if not there:
                 return None
             return tuple(column for column in own if is_yes(row, column))
-        if columns.label is None:
+        if columns.label is None or own is not None:
             return None
         cells = labels_in(row, columns.label, self.options.separator)
         return tuple(dict.fromkeys(self._named(cell, row) for cell in cells))
@@ -150,6 +158,11 @@ class MultiLabel(DocumentTask):
             doubt = f"Are these columns of it: {listed(own)}?" if own else "Is data.label the right column?"
             raise DataError(
                 f"{examples[0].origin.file}: none of the {len(examples)} rows has a label. {doubt}"
+            )
+        if len(known) < 2:
+            raise DataError(
+                f'{examples[0].origin.file}: there is one label only, "{known[0]}", where any of several may '
+                "hold. For yes or no about each text there is task.name=classification"
             )
         if max(counts.values()) == 1 and len(counts) > 20:
             raise DataError(
@@ -201,18 +214,20 @@ class MultiLabel(DocumentTask):
         chosen = [label for label, p in probabilities.items() if p >= self.options.threshold]
         return LabelsPrediction(chosen, probabilities)
 
-    def score(
-        self,
-        predictions: SequenceOf[LabelsPrediction],
-        examples: SequenceOf[Example],
-        labels: tuple[str, ...],
-    ) -> Scores:
+    def check(self, examples: SequenceOf[Example], labels: tuple[str, ...]) -> None:
         without = next((e for e in examples if e.gold is None), None)
         if without is not None:
             raise DataError(
                 f"{without.origin}: there is none of the columns {listed(labels)}, so there is nothing to "
                 "score against. Give a file that has them"
             )
+
+    def score(
+        self,
+        predictions: SequenceOf[LabelsPrediction],
+        examples: SequenceOf[Example],
+        labels: tuple[str, ...],
+    ) -> Scores:
         gold_NC = np.array([[label in (e.gold or ()) for label in labels] for e in examples])
         probabilities_NC = np.array([list(p.probabilities.values()) for p in predictions])
         return metrics.score(gold_NC, probabilities_NC, labels, self.options.threshold)

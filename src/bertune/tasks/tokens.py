@@ -15,10 +15,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bertune.config import Section
+from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import Columns
 from bertune.data.rows import Row
-from bertune.errors import listed
+from bertune.errors import ConfigError, listed
 from bertune.metrics import spans as metrics
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
@@ -31,6 +31,7 @@ from bertune.tasks._tagging import (
     begins,
     filled,
     in_text,
+    is_of_spans,
     likely_words,
     repeated,
     settle,
@@ -39,7 +40,7 @@ from bertune.tasks._tagging import (
 from bertune.tasks._word_windows import word_windows
 from bertune.tasks._wrong_spans import wrong_spans
 from bertune.text.sequences import Batch, Sequence
-from bertune.text.spans import Scheme, Span, best_path, deciding_tokens, read_tags, write_tags
+from bertune.text.spans import PLAIN, Scheme, Span, best_path, deciding_tokens, read_tags, write_tags
 from bertune.text.tokenizer import Tokenizer
 
 _IGNORED = -100  # gold of tokens that decide nothing
@@ -62,12 +63,15 @@ class TokensOptions(Section):
     scheme: Literal["auto", "bio", "iob1", "bioes", "bmes", "bilou", "plain"] = Field(
         "auto",
         description="how tags say where an entity begins and ends; plain: each tag is a label of its own; "
-        "auto: as the training data has it",
+        "auto: as the training data has it; a file to evaluate on may have another",
+        json_schema_extra=CHANGEABLE,
     )
-    repair: Literal["conlleval", "refuse"] = Field(
-        "conlleval",
-        description="tags that break their scheme: read as the conlleval script reads them (a stray inside "
-        "begins an entity) and counted, or refused",
+    repair: Literal["auto", "conlleval", "refuse"] = Field(
+        "auto",
+        description="tags that break their scheme: refused, or read as the conlleval script reads them (a "
+        "stray inside begins an entity) and counted; auto: refused in BIO, read in the schemes that mark "
+        "ends, unless they are many",
+        json_schema_extra=CHANGEABLE,
     )
     words: Literal["auto", "signs", "whole", "characters"] = Field(
         "auto",
@@ -117,7 +121,7 @@ class Tokens(Task):
         return read(row, columns, self._words)
 
     def labels(self, examples: SequenceOf[Example]) -> Labels:
-        tagging = settle(examples, self.options.scheme, self.options.repair == "refuse")
+        tagging = settle(examples, self.options.scheme, self.options.repair)
         self._name, self._settled = tagging.scheme.name, tagging
         if self.options.words == "auto":
             self._words = likely_words(examples)
@@ -198,6 +202,12 @@ class Tokens(Task):
         ]
         return TokensPrediction(found, [text[start:end] for start, end in example.words], tags)
 
+    def check(self, examples: SequenceOf[Example], labels: Labels) -> None:
+        tagging = self._tagging(labels)
+        for example in examples:
+            tagging.learned(example)
+        tagging.broken(examples)
+
     def score(
         self, predictions: SequenceOf[TokensPrediction], examples: SequenceOf[Example], labels: Labels
     ) -> Scores:
@@ -205,7 +215,7 @@ class Tokens(Task):
         tagging = self._tagging(labels)
         gold_tags = [tagging.learned(e) for e in examples]
         unknown = Counter(tag for tags in gold_tags for tag in tags if tag not in labels)
-        broken = tagging.broken(examples) if tagging.has_spans else None
+        broken = tagging.broken(examples)
         self._oddities = [broken] if broken else []
         if unknown:
             self._oddities.append(
@@ -242,8 +252,13 @@ class Tokens(Task):
         return wrong_spans(predictions, examples, self._tagging(labels))
 
     def _tagging(self, labels: Labels) -> Tagging:
-        """That of the training data, with types or bare as the labels are."""
-        return Tagging(Scheme(self._name, "B" not in labels), self.options.repair == "refuse")
+        """That of the training data, with types or bare as the labels are. Raises ConfigError."""
+        if self._name != PLAIN and not is_of_spans(labels):
+            raise ConfigError(
+                f"task.scheme={self._name}: the labels of this model, {listed(labels)}, do not say where an "
+                "entity begins"
+            )
+        return Tagging(Scheme(self._name, "B" not in labels), self.options.repair)
 
 
 def _scores(spans: SequenceOf[Span], chance_W: NDArray[np.float64]) -> list[float]:

@@ -25,6 +25,11 @@ PLAIN = "plain"
 # The letters of each scheme for the roles begin, inside, end, single.
 _LETTERS = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bmes": "BMES", "bilou": "BILU"}
 _ROLES = "BIES"
+# Where no span has three words BIOES and BMES look alike, so what is taken for one may go on as the other.
+_ROLE_OF = {
+    name: dict(zip(letters, _ROLES, strict=False)) | ({"I": "I", "M": "I"} if "S" in letters else {})
+    for name, letters in _LETTERS.items()
+}
 _TAG = re.compile(r"([BIMESLU])(?:-(.+))?")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -56,10 +61,10 @@ class Scheme:
         if tag == OUTSIDE:
             return OUTSIDE, ""
         match = _TAG.fullmatch(tag)
-        letters = _LETTERS[self.name]
-        if match is None or match[1] not in letters or (match[2] is not None) != self.typed:
+        if match is None or (match[2] is not None) != self.typed:
             return None
-        return _ROLES[letters.index(match[1])], match[2] or UNTYPED
+        role = _ROLE_OF[self.name].get(match[1])
+        return None if role is None else (role, match[2] or UNTYPED)
 
     def tag(self, role: str, label: str) -> str:
         """The tag of a role and a type."""
