@@ -12,7 +12,7 @@ from bertune.errors import DataError
 
 
 def values(path: Path, content: Any) -> list[Any]:
-    path.write_text(json.dumps(content), encoding="utf-8")
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return [row.values for row in open_table(path, DataConfig(), ()).rows()]
 
 
@@ -56,6 +56,25 @@ def test_spacy_pairs_are_told_by_their_content(tmp_path: Path) -> None:
     assert values(tmp_path / "b.json", {"classes": ["PER"], "annotations": [*pairs, None]}) == expected
     with pytest.raises(DataError, match=r'a\.json, text 2: expected \["text", .* found \[\'no\'\]'):
         values(tmp_path / "a.json", [pairs[0], ["no"]])
+
+
+def test_documents_of_spacy_are_read_from_json_and_from_lines(tmp_path: Path) -> None:
+    spans = [{"start": 0, "end": 3, "label": "PER"}]
+    tokens = [{"id": 0, "start": 0, "end": 3}, {"id": 1, "start": 4, "end": 9}]
+    documents = [
+        {"text": "Ada sings", "ents": spans, "sents": [{"start": 0, "end": 9}], "tokens": tokens},
+        {"text": "nobody", "ents": [], "tokens": [{"id": 0, "start": 0, "end": 6}]},
+    ]
+    expected = [{"text": "Ada sings", "spans": spans}, {"text": "nobody", "spans": []}]
+    assert values(tmp_path / "a.json", documents) == expected
+    assert values(tmp_path / "b.json", documents[0]) == expected[:1]
+    lines = "\n".join(json.dumps(document) for document in documents)
+    assert values(tmp_path / "c.jsonl", lines) == expected
+    pairs = [["Ada sings", {"entities": [[0, 3, "PER"]]}], ["nobody", {"entities": []}]]
+    lines = "\n".join(json.dumps(pair) for pair in pairs)
+    assert [row["text"] for row in values(tmp_path / "d.jsonl", lines)] == ["Ada sings", "nobody"]
+    with pytest.raises(DataError, match=r'e\.jsonl, line 2: expected \["text", .* found \{\'text\': \'x\'\}'):
+        values(tmp_path / "e.jsonl", json.dumps(documents[0]) + '\n{"text": "x"}')
 
 
 def test_other_json_is_left_to_its_readers(tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
 
 def rows_of_lines(lines: Iterable[tuple[int, str]], file: str) -> Iterator[Row]:
     """The rows of numbered lines of JSON."""
-    return object_rows(_objects(lines, file), file, "line")
+    return object_rows(parsed_lines(lines, file), file, "line")
 
 
-def _objects(lines: Iterable[tuple[int, str]], file: str) -> Iterator[tuple[int, object]]:
+def parsed_lines(lines: Iterable[tuple[int, str]], file: str) -> Iterator[tuple[int, object]]:
+    """The JSON values of numbered lines; blank lines are skipped. Raises DataError."""
     for number, line in lines:
         if line.isspace() or not line:
             continue

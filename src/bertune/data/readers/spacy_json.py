@@ -1,47 +1,68 @@
-"""Owns reading spaCy's training pairs as JSON: [["text", {"entities": [[0, 5, "PER"]]}], …]."""
+"""Owns reading what spaCy writes as JSON: training pairs and documents.
+
+A pair is ["text", {"entities": [[0, 5, "PER"]]}]; documents are those of Doc.to_json, an object with the text
+as "text" and {"start": 0, "end": 5, "label": "PER"} in the list "ents".
+"""
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from bertune.config import DataConfig
-from bertune.data.encodings import DAMAGED_GZIP, open_bytes
+from bertune.data.encodings import DAMAGED_GZIP, open_bytes, text_lines
 from bertune.data.readers._cells import shortened
 from bertune.data.readers._questions import parsed
+from bertune.data.readers.jsonl import parsed_lines
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 
-SUFFIXES = (".json",)
+SUFFIXES = (".json", ".jsonl")
 
-_HEAD = 1 << 16  # bytes within which the first pair ends
-# Bare pairs, or those of the NER annotator: {"classes": […], "annotations": [[…], …]}.
-_PAIR = re.compile(rb'^\s*(?:\{.*"annotations"\s*:\s*)?\[\s*\[\s*".*"\s*,\s*\{\s*"entities"\s*:', re.DOTALL)
+_HEAD = 1 << 16  # bytes within which the first text ends
+# Bare pairs, or those of the NER annotator: {"classes": […], "annotations": [[…], …]}; or a pair a line.
+_PAIR = rb'(?:\{.*"annotations"\s*:\s*)?(?:\[\s*)?\[\s*".*"\s*,\s*\{\s*"entities"\s*:'
+_DOCUMENT = rb'(?:\[\s*)?\{\s*"text"\s*:\s*".*"\s*,\s*"ents"\s*:\s*\['
+_START = re.compile(rb"^\s*(?:" + _PAIR + rb"|" + _DOCUMENT + rb")", re.DOTALL)
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether a JSON file begins with a pair of a text and its entities."""
+    """Whether a file begins with a pair of a text and its entities, or with a document."""
     with open_bytes(path) as file:
         try:
             head = file.read(_HEAD).replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf")
         except DAMAGED_GZIP:
             return False
-    return bool(_PAIR.search(head))
+    return bool(_START.search(head))
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """A row for each pair: text, spans. The file is held in memory; a row's line is its number, from 1.
+    """A row for each text: text, spans. A JSON file is held in memory; its rows are numbered from 1.
 
     Raises DataError for another shape.
     """
+    if ".jsonl" in path.suffixes:
+        lines = enumerate(text_lines(path, options.encoding), start=1)
+        for number, item in parsed_lines(lines, str(path)):
+            yield _row(item, Origin(str(path), number))
+        return
     content = parsed(path, options)
-    pairs = content.get("annotations") if isinstance(content, Mapping) else content
-    for number, pair in enumerate(pairs if isinstance(pairs, list) else [], start=1):
-        origin = Origin(str(path), number, "text")
-        if pair is None:
-            continue  # the annotator's mark for an empty line
-        is_pair = isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
-        if not is_pair or not isinstance(pair[1], Mapping) or not isinstance(pair[1].get("entities"), list):
-            raise DataError(
-                f'{origin}: expected ["text", {{"entities": [[0, 5, "PER"]]}}], found {shortened(str(pair))}'
-            )
-        yield Row({"text": pair[0], "spans": pair[1]["entities"]}, origin)
+    if isinstance(content, Mapping):
+        content = content.get("annotations", [content])
+    for number, item in enumerate(content if isinstance(content, list) else [], start=1):
+        if item is not None:  # the annotator's mark for an empty line
+            yield _row(item, Origin(str(path), number, "text"))
+
+
+def _row(item: Any, origin: Origin) -> Row:
+    text, spans = None, None
+    if isinstance(item, Mapping):
+        text, spans = item.get("text"), item.get("ents")
+    elif isinstance(item, list) and len(item) == 2 and isinstance(item[1], Mapping):
+        text, spans = item[0], item[1].get("entities")
+    if not isinstance(text, str) or not isinstance(spans, list):
+        raise DataError(
+            f'{origin}: expected ["text", {{"entities": [[0, 5, "PER"]]}}], or a document of spaCy with '
+            f'"text" and "ents"; found {shortened(str(item))}'
+        )
+    return Row({"text": text, "spans": spans}, origin)
