@@ -49,6 +49,15 @@ def test_of_several_annotations_the_ground_truth_counts(tmp_path: Path) -> None:
         values(tmp_path / "a.json", [task("Ada sings", mine, other)])
 
 
+def test_spans_of_pages_are_refused(tmp_path: Path) -> None:
+    value = {"start": "/p[1]/text()[1]", "end": "/p[1]/text()[1]", "hypertextlabels": ["PER"]}
+    content = [task("<p>Ada</p>", {"result": [{"value": value, "type": "hypertextlabels"}]})]
+    with pytest.raises(
+        DataError, match=r'a\.json, task 1: its spans are "hypertextlabels", places in a page'
+    ):
+        values(tmp_path / "a.json", content)
+
+
 def test_spacy_pairs_are_told_by_their_content(tmp_path: Path) -> None:
     pairs = [["Ada sings", {"entities": [[0, 3, "PER"]]}], ["nobody", {"entities": []}]]
     expected = [{"text": "Ada sings", "spans": [[0, 3, "PER"]]}, {"text": "nobody", "spans": []}]

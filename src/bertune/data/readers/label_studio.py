@@ -16,7 +16,8 @@ SUFFIXES = (".json",)
 
 _HEAD = 1 << 16  # bytes within which a task with a span is expected
 _TASK = re.compile(rb'^\s*\[\s*\{.*("annotations"\s*:\s*\[|"annotation_id"\s*:)', re.DOTALL)
-_SPAN = re.compile(rb'"labels"\s*:\s*\[')
+_SPAN = re.compile(rb'"(?:hypertext|paragraph)?labels"\s*:\s*\[')
+_RICH = ("hypertextlabels", "paragraphlabels")  # spans of pages and of dialogues, not of a plain text
 _OF_THE_TOOL = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}  # in JSON-MIN
 
 Span = dict[str, Any]
@@ -104,6 +105,12 @@ def _labelled(values: Sequence[Any], text: str, origin: Origin) -> list[Span]:
     """The spans among results, in the order of the text: relations, ratings and choices are none of them."""
     spans = []
     for value in values:
+        rich = next((key for key in _RICH if isinstance(value, Mapping) and key in value), None)
+        if rich is not None:
+            raise DataError(
+                f'{origin}: its spans are "{rich}", places in a page and not in a plain text, and cannot be '
+                "read. Label the plain text, or leave these tasks out"
+            )
         if not isinstance(value, Mapping) or "labels" not in value:
             continue
         labels = value["labels"]
