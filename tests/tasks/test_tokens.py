@@ -184,13 +184,15 @@ def test_what_is_odd_about_spans_is_said() -> None:
     made = task()
     rows = [
         spanned("Ada Lovelace sings", [0, 12, "PER"], [4, 12, "NAME"], [13, 17, "ACT"]),
+        spanned("Ada Lovelace sings", [0, 12, "PER"], [4, 18, "ODD"]),
         spanned("Bo ", [0, 3, "PER"]),
     ]
     made.labels(rows)
-    inside, overlapping, trimmed = made.notes()
+    inside, nested, overlapping, trimmed = made.notes()
     assert inside.startswith(
         "1 spans begin or end inside a word; all of it is learned (first: a.jsonl, line 7)"
     )
+    assert nested.startswith("1 spans are nested in another one and are not learned")
     assert overlapping.startswith("1 spans overlap a longer one")
     assert trimmed.startswith("1 spans begin or end with spaces")
 

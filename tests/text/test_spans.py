@@ -156,10 +156,10 @@ def test_tags_of_another_scheme_are_named() -> None:
 
 def test_spans_are_widened_to_words_and_the_longest_of_overlapping_ones_stays() -> None:
     words = words_of("Anna lives in New York City")
-    spans = [Span(0, 4, "PER"), Span(14, 22, "LOC"), Span(14, 27, "LOC"), Span(6, 8, "V")]
+    spans = [Span(0, 4, "PER"), Span(14, 22, "LOC"), Span(14, 27, "LOC"), Span(6, 8, "V"), Span(11, 17, "IN")]
     found = to_words(spans, words)
     assert found.spans == ((0, 1, "PER"), (1, 2, "V"), (3, 6, "LOC"))
-    assert (found.num_inside, found.num_overlapping) == (1, 1)
+    assert (found.num_inside, found.num_nested, found.num_overlapping) == (1, 1, 1)
 
 
 def test_a_word_is_decided_where_it_has_the_most_context() -> None:

@@ -113,6 +113,7 @@ class Tagging:
         resolved = [(e, to_words(e.spans, e.words)) for e in examples if e.spans]
         for kind, count in (
             ("begin or end inside a word; all of it is learned", "num_inside"),
+            ("are nested in another one and are not learned", "num_nested"),
             ("overlap a longer one, or an earlier one as long, and are not learned", "num_overlapping"),
         ):
             odd = [(e, getattr(found, count)) for e, found in resolved if getattr(found, count)]
@@ -248,6 +249,7 @@ def alignment(examples: Sequence[Example]) -> list[dict[str, Any]]:
     num_spans = sum(len(e.spans) for e, _ in resolved)
     odd = {
         "begin or end inside a word": sum(found.num_inside for _, found in resolved),
+        "are nested in another one": sum(found.num_nested for _, found in resolved),
         "overlap another one": sum(found.num_overlapping for _, found in resolved),
         "began or ended with spaces": sum(e.num_trimmed for e, _ in resolved),
     }

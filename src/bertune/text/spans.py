@@ -87,7 +87,8 @@ class Resolved:
 
     spans: tuple[Span, ...]
     num_inside: int = 0  # began or ended inside a word: widened to all of it
-    num_overlapping: int = 0  # lay over a longer span, or an earlier one as long: left out
+    num_nested: int = 0  # lay inside a longer span, or where another one is: left out
+    num_overlapping: int = 0  # lay partly over a longer span, or an earlier one as long: left out
 
 
 def words_of(text: str, rule: str = "signs") -> tuple[Place, ...]:
@@ -259,19 +260,21 @@ def write_tags(spans: Iterable[Span], num_words: int, scheme: Scheme) -> list[st
 def to_words(spans: Iterable[Span], words: Sequence[Place]) -> Resolved:
     """Spans of characters as spans of the words they touch; of those that overlap the longest stays."""
     starts, ends = np.array(words).T
-    num_inside = num_overlapping = 0
+    num_inside = num_nested = num_overlapping = 0
     taken = np.zeros(len(words), bool)
     kept: list[Span] = []
     for span in sorted(spans, key=lambda s: (s.start - s.end, s.start)):
         first = int(np.searchsorted(ends, span.start, "right"))
         last = int(np.searchsorted(starts, span.end, "left"))
         if first >= last or taken[first:last].any():
-            num_overlapping += 1
+            is_nested = any(one.start <= first and last <= one.end for one in kept)
+            num_nested += is_nested
+            num_overlapping += not is_nested
             continue
         num_inside += (int(starts[first]), int(ends[last - 1])) != span[:2]
         taken[first:last] = True
         kept.append(Span(first, last, span.label))
-    return Resolved(tuple(sorted(kept)), num_inside, num_overlapping)
+    return Resolved(tuple(sorted(kept)), num_inside, num_nested, num_overlapping)
 
 
 def deciding_tokens(windows: Sequence[Window], words: Sequence[Place]) -> NDArray[np.int64]:
