@@ -268,3 +268,17 @@ def test_two_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
         (tmp_path / folder / "mine.py").write_text(f"HERE = {folder!r}\n")
     loaded = [registry.load("head", str(tmp_path / folder / "mine.py")) for folder in ("a", "b")]
     assert [registry.exported(module, "HERE") for module in loaded] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x = 1\ndef broken(:\n", "line 2: the task file fails: SyntaxError"),
+        ("x = 1\nimport there_is_no_such_module\n", "line 2: the task file fails: ModuleNotFoundError"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_named_with_its_line(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(content)
+    said = bertune("tasks", tmp_path / "mine.py")
+    assert said.code == 3 and "Traceback" not in said.err
+    assert f"mine.py, {message}" in " ".join(said.err.split())

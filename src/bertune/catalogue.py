@@ -68,7 +68,8 @@ def _takes(annotation: Any) -> str:
         return ", ".join(str(value) for value in typing.get_args(annotation))
     inner = typing.get_args(annotation)
     if inner and typing.get_origin(annotation) in (tuple, list, dict):
-        return {"tuple": "names", "list": "numbers or names", "dict": "names and numbers"}[
+        kinds = "whole numbers" if int in inner else "names"
+        return {"tuple": kinds, "list": "numbers or names", "dict": "names and numbers"}[
             typing.get_origin(annotation).__name__
         ]
     if inner:

@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
+import traceback
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -74,5 +75,13 @@ def _load_file(kind: str, path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up while the file is executed
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        if isinstance(error, SyntaxError) and error.filename == str(path):
+            lines.append(error.lineno)
+        place = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise ConfigError(f"{place}: the {kind} file fails: {type(error).__name__}: {error}") from error
     return module

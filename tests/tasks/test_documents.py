@@ -15,6 +15,7 @@ from bertune.tasks import make_task
 from bertune.tasks.classification import Example
 from bertune.text.sequences import collate
 from bertune.text.tokenizer import Tokenizer
+from tiny import QUICK, bertune
 
 WORDS = ("great", "broken", "dull", "lovely", "slow", "bright", "phone", "lamp")
 LONG = " ".join(WORDS[i % 8] for i in range(50))
@@ -50,8 +51,15 @@ def test_of_a_pair_the_whole_first_text_stands_before_each_window_of_the_second(
 
 
 def test_windows_without_room_are_refused(tokenizer: Tokenizer) -> None:
-    with pytest.raises(DataError, match=r"model\.max_length=8 leaves 6 tokens to a window"):
-        tokenizer.windows([(LONG,)], 8, 6)
+    with pytest.raises(DataError, match=r"model\.max_length=2 leaves no token to a window of the text; give"):
+        tokenizer.windows([(LONG,)], 2, 6)
+    with pytest.raises(DataError, match="no token to a window of the text behind the whole first one"):
+        tokenizer.windows([(LONG, "it was")], 12, 6)
+
+
+def test_neighbours_share_half_of_windows_shorter_than_the_stride(tokenizer: Tokenizer) -> None:
+    windows = [words_of(tokenizer, s.ids) for s in tokenizer.windows([(LONG,)], 8, 64)]
+    assert all(before[-3:] == after[:3] for before, after in pairwise(windows))
 
 
 @pytest.mark.parametrize("max_length", [8, 13, 26])
@@ -128,3 +136,14 @@ def test_training_evaluation_and_prediction_read_long_texts_alike(
     values = [line.get("value") or next(iter(line["probabilities"].values())) for line in stored]
     distinct = {round(value, 5) for value in values}
     assert len(distinct) == (1 if long == "truncate" else len(rows))
+
+
+def test_a_model_of_windows_trained_on_short_texts_predicts_long_ones(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "short.csv"
+    data.write_text("text,label\n" + "".join(f"it was {w},{i % 2}\n" for i, w in enumerate(WORDS * 3)))
+    out = tmp_path / "run"
+    bertune("train", data, "task.long=windows", f"model.name={tiny_weights}", *QUICK, "--out", out).fine()
+    short, long = bertune("predict", out, "-", stdin=f"it was great\n{LONG}\n").fine().lines
+    assert short["label"] and long["label"]

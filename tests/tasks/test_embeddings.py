@@ -87,6 +87,12 @@ def test_scores_that_are_all_alike_are_refused() -> None:
         task().labels(scored([1, 1, 1]))
 
 
+def test_pairs_to_score_have_different_scores() -> None:
+    with pytest.raises(DataError, match="this pair has the score 3, as have all 2 to score"):
+        task().check([example("a", "b", gold=3), example("c", "d", gold=3)], ())
+    task().check([example("a", "b", gold=3), example("c", "d", gold=2)], ())
+
+
 @pytest.mark.parametrize("num_texts", [2, 3])
 def test_in_batch_negatives_are_those_of_sentence_transformers(num_texts: int, tiny_weights: Path) -> None:
     losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")

@@ -18,6 +18,7 @@ from bertune.errors import ConfigError, DataError
 from bertune.tasks import make_task
 from bertune.tasks.ranking import Example, Ranking, RelevancePrediction, listwise_loss, trec_lines
 from bertune.text.sequences import Sequence, collate
+from bertune.training.session import best_by
 from tiny import QUICK, bertune
 
 COLUMNS = Columns(("query", "document"), "grade", None)
@@ -71,13 +72,42 @@ def test_nothing_relevant_is_refused() -> None:
         task(highest=0).labels(judged(("a", 1), ("a", 0)))
 
 
+@pytest.mark.parametrize(
+    ("grades", "message"),
+    [
+        ([("a", 1), ("b", 0)], "this query has one document, as have all 2 to score"),
+        ([("a", 0), ("a", 0), ("b", 0)], "nor any other of the 2 to score has a relevant document"),
+    ],
+)
+def test_what_has_no_order_to_score_is_refused_with_its_place(
+    grades: list[tuple[str, float]], message: str
+) -> None:
+    with pytest.raises(DataError, match=rf"pairs\.tsv, line 1: .*{message}"):
+        task().check(judged(*grades), ())
+
+
+def test_queries_with_one_document_are_counted() -> None:
+    made = task()
+    made.labels(judged(("a", 1), ("a", 0), ("b", 1)))
+    assert made.notes() == (
+        "training file: 2 queries; 1 have one document, whose order is right whatever is predicted",
+    )
+
+
+def test_a_listwise_loss_picks_no_weights() -> None:
+    with pytest.raises(ConfigError, match=r"train\.best_by=loss: this loss depends on which examples are"):
+        best_by("loss", task(loss="listwise"))
+    assert best_by("loss", task()) == "loss"
+
+
 def test_what_is_left_out_is_counted_and_said() -> None:
     examples = judged(("a", 1), ("a", 0), ("b", 0), ("b", 0), ("c", 2))
     pointwise, listwise = task(), task(loss="listwise")
     for made in (pointwise, listwise):
         made.labels(examples)
     assert pointwise.notes() == (
-        "training file: 3 queries, 1 of them without a relevant document: such are left out of scores",
+        "training file: 3 queries, 1 of them without a relevant document: such are left out of scores; 1 "
+        "have one document, whose order is right whatever is predicted",
     )
     assert (
         "; 2 have no documents of different grades, and are left out of training too" in listwise.notes()[0]

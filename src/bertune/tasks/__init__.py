@@ -71,6 +71,11 @@ class Task(ABC):
         return "sequence"
 
     @property
+    def has_validation_loss(self) -> bool:
+        """Whether the loss can be told of examples that are only predicted."""
+        return self.keep_together != "step"
+
+    @property
     def varies(self) -> bool:
         """Whether `vary` changes sequences, so that nothing can be computed or left out ahead of a step."""
         return type(self).vary is not Task.vary

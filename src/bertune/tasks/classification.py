@@ -134,10 +134,11 @@ class Classification(DocumentTask):
         index = {label: number for number, label in enumerate(labels)}
         for example in examples:
             if example.gold is not None and example.gold not in index:
+                near = did_you_mean(example.gold, index)
+                hint = f".{near}" if near else f" (there: {listed(labels)})."
                 raise DataError(
                     f'{example.origin}: the label "{example.gold}" does not occur in the training texts'
-                    f"{did_you_mean(example.gold, index) or f' (there: {listed(labels)})'}. "
-                    "Correct it, remove the row, or add training texts with that label"
+                    f"{hint} Correct it, remove the row, or add training texts with that label"
                 )
         sequences = self.encode_texts([e.texts for e in examples], tokenizer, max_length)
         if not any(e.gold is not None for e in examples):

@@ -234,6 +234,14 @@ class Embeddings(Task):
     ) -> VectorPrediction:
         return WithVectors(normalize(torch.stack(outputs).float(), dim=-1).numpy())
 
+    def check(self, examples: SequenceOf[Example], labels: tuple[str, ...]) -> None:
+        scores = {e.gold for e in examples}
+        if len(scores) == 1 and None not in scores:
+            raise DataError(
+                f"{examples[0].origin}: this pair has the score {scores.pop():g}, as have all "
+                f"{len(examples):,} to score, so no correlation is defined. Give pairs of different scores"
+            )
+
     def score(
         self,
         predictions: SequenceOf[VectorPrediction],

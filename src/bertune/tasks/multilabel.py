@@ -258,9 +258,10 @@ def _hot(example: Example, index: dict[str, int]) -> Any:
     hot_C = np.zeros(len(index), np.float32)
     for label in example.gold or ():
         if label not in index:
-            hint = did_you_mean(label, index) or f" (there: {listed(list(index))})"
+            near = did_you_mean(label, index)
+            hint = f".{near}" if near else f" (there: {listed(list(index))})."
             raise DataError(
-                f'{example.origin}: the label "{label}" does not occur in the training texts{hint}. '
+                f'{example.origin}: the label "{label}" does not occur in the training texts{hint} '
                 "Correct it, remove it, or add training texts with that label"
             )
         hot_C[index[label]] = 1

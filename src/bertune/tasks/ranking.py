@@ -22,6 +22,7 @@ from bertune.metrics.scores import Scores
 from bertune.nn.groups import group_log_softmax, numbered
 from bertune.nn.heads import StandardHead
 from bertune.tasks import Labels, Task
+from bertune.tasks._queries import by_query, refuse_unranked
 from bertune.tasks._trec import trec_lines
 from bertune.tasks._wrong_order import wrong_rankings
 from bertune.tasks.classification import read_texts
@@ -108,6 +109,10 @@ class Ranking(Task):
         return "group" if self._is_listwise else "sequence"
 
     @property
+    def has_validation_loss(self) -> bool:
+        return not self._is_listwise  # each document is predicted by itself
+
+    @property
     def _is_listwise(self) -> bool:
         return bool(self.options.loss == "listwise")
 
@@ -145,6 +150,7 @@ class Ranking(Task):
         self._counts = Counter(
             queries=len(grades),
             irrelevant=sum(max(found) == 0 for found in grades.values()),
+            single=sum(len(found) == 1 for found in grades.values()),
             equal=sum(min(found) == max(found) for found in grades.values()),
         )
         return ()
@@ -158,6 +164,8 @@ class Ranking(Task):
             note += (
                 f", {counts['irrelevant']:,} of them without a relevant document: such are left out of scores"
             )
+        if counts["single"]:
+            note += f"; {counts['single']:,} have one document, whose order is right whatever is predicted"
         if self._is_listwise and counts["equal"]:
             note += (
                 f"; {counts['equal']:,} have no documents of different grades, and are left out of training "
@@ -229,6 +237,9 @@ class Ranking(Task):
     ) -> RelevancePrediction:
         return RelevancePrediction(float(outputs[0][0].double().sigmoid()))
 
+    def check(self, examples: SequenceOf[Example], labels: Labels) -> None:
+        refuse_unranked(examples)
+
     def score(
         self, predictions: SequenceOf[RelevancePrediction], examples: SequenceOf[Example], labels: Labels
     ) -> Scores:
@@ -271,15 +282,6 @@ def listwise_loss(logits_S: Tensor, grades_S: Tensor, groups_S: Tensor) -> tuple
     target_S = grades_S / sums_G[index_S].clamp(min=torch.finfo(torch.float32).tiny)
     total = -(target_S * group_log_softmax(logits_S, groups_S)).sum()
     return total, ((sums_G > 0) & (torch.bincount(index_S, minlength=num_queries) > 1)).sum()
-
-
-def by_query(examples: SequenceOf[Example]) -> dict[str, list[float]]:
-    """The grades of each query's documents."""
-    found: dict[str, list[float]] = {}
-    for example in examples:
-        assert example.gold is not None
-        found.setdefault(example.query, []).append(example.gold)
-    return found
 
 
 def _drawn(sequences: list[Sequence], most: int, random: np.random.Generator) -> list[Sequence]:

@@ -58,10 +58,10 @@ class Tokenizer:
         ]
 
     def windows(self, texts: SequenceOf[Texts], max_length: int, stride: int) -> list[Sequence]:
-        """All of each item in sequences of at most `max_length` tokens, `stride` of which neighbours share.
+        """All of each item in sequences of at most `max_length` tokens.
 
-        Of a pair the second text is cut into windows, each behind the whole first. Raises DataError where the
-        first leaves no room.
+        Neighbours share `stride` tokens, or half of them where that is less. Of a pair the second text is
+        cut into windows, each behind the whole first. Raises DataError where the first leaves no room.
         """
         found: list[Sequence] = []
         for start in range(0, len(texts), _CHUNK):
@@ -72,12 +72,12 @@ class Tokenizer:
             room = max_length - rust.num_special_tokens_to_add(is_pair)
             if is_pair:
                 room -= self._longest_first_text(inputs)
-            if room <= stride:
+            if room < 1:
                 raise DataError(
-                    f"model.max_length={max_length} leaves {max(0, room)} tokens to a window, of which "
-                    f"task.stride={stride} are its neighbour's; give more tokens, or a smaller stride"
+                    f"model.max_length={max_length} leaves no token to a window of the text"
+                    f"{' behind the whole first one' if is_pair else ''}; give more tokens"
                 )
-            rust.enable_truncation(max_length, stride=stride, strategy=side)
+            rust.enable_truncation(max_length, stride=min(stride, room // 2), strategy=side)
             # Not the fast form: it gives overflowing windows of pairs wrong types.
             for group, encoding in enumerate(rust.encode_batch(inputs)):
                 found += [_sequence(piece, start + group) for piece in (encoding, *encoding.overflowing)]

@@ -40,9 +40,9 @@ def best_by(wanted: str, task: Task) -> str:
         raise ConfigError(
             f"train.best_by={wanted}: there is no such score. There are: loss, {', '.join(task.scores)}"
         )
-    if name == "loss" and task.keep_together == "step":
+    if name == "loss" and not task.has_validation_loss:
         raise ConfigError(
-            "train.best_by=loss: the loss of this task depends on which examples share a step, so there is "
+            "train.best_by=loss: this loss depends on which examples are learned from together, so there is "
             f"none on the validation data. There are: {', '.join(task.scores)}"
         )
     return name
