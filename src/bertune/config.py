@@ -161,7 +161,7 @@ class OptimizerConfig(Section):
 
 
 class MachineConfig(Section):
-    """How it is computed. Nothing here changes a result beyond rounding, but for precision, which says so."""
+    """How it is computed: nothing changes a result beyond rounding but precision and the draws of dropout."""
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     precision: Literal["auto", "fp32", "bf16"] = Field(
