@@ -13,6 +13,7 @@ from bertune import api
 from bertune.config import DataConfig, ModelConfig, TaskConfig
 from bertune.data.rows import Origin
 from bertune.data.tables import open_table
+from bertune.errors import ConfigError
 from bertune.model_folder import new_model
 from bertune.nn.pretrained import Pretrained
 from bertune.run import Run
@@ -151,7 +152,34 @@ def test_a_text_without_masks_is_asked_for_some_of_its_own_words(trained: Run) -
 def test_given_masks_hide_nothing_that_could_be_scored(trained: Run, tmp_path: Path) -> None:
     file = tmp_path / "masked.jsonl"
     file.write_text('{"text": "the [MASK] was late"}\n')
-    assert api.evaluate(trained, file).scores == {"masked_accuracy": None, "perplexity": None}
+    assert set(api.evaluate(trained, file).scores.values()) == {None}
+
+
+def test_pseudo_perplexity_is_of_each_token_masked_alone(trained: Run, tmp_path: Path) -> None:
+    file = tmp_path / "some.txt"
+    file.write_text("\n\n".join(TEXTS[:3]))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(trained.model_path)
+    model = transformers.AutoModelForMaskedLM.from_pretrained(trained.model_path).eval()
+    logs: list[float] = []
+    for text in TEXTS[:3]:
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        for place in range(1, ids.shape[1] - 1):
+            hidden = ids.clone()
+            hidden[0, place] = tokenizer.mask_token_id
+            with torch.no_grad():
+                log_V = model(hidden).logits[0, place].log_softmax(-1)
+            logs.append(float(log_V[ids[0, place]]))
+    said = bertune(
+        "evaluate", trained.path, file, "task.in_turn=true", "machine.precision=fp32", "--json"
+    ).fine()  # fmt: skip
+    scores = said.json["scores"]["some"]
+    assert scores["pseudo_perplexity"] == pytest.approx(math.exp(-sum(logs) / len(logs)), rel=1e-4)
+    assert scores["perplexity"] is None
+
+
+def test_training_masks_no_token_in_turn() -> None:
+    with pytest.raises(ConfigError, match=r"task\.in_turn=true is for `bertune evaluate`"):
+        task(in_turn=True).labels(examples(*TEXTS))
 
 
 def test_the_command_fills_masks_from_a_pipe(trained: Run) -> None:

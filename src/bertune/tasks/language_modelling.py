@@ -13,9 +13,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bertune.config import Section
+from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import Columns, name_of
 from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError
 from bertune.metrics.details import calibration
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
@@ -56,16 +57,26 @@ class LanguageModellingOptions(Section):
 
     share: float = Field(0.15, gt=0, lt=1, description="share of each text's tokens that are masked")
     whole_words: bool = Field(False, description="mask all pieces of a word or none")
+    in_turn: bool = Field(
+        False,
+        description="to evaluate: each token is masked alone, a pass for every token, as the score "
+        "pseudo_perplexity wants it; else a share of them at once",
+        json_schema_extra=CHANGEABLE,
+    )
 
 
 class LanguageModelling(Task):
     """Masked language modelling (Devlin et al. 2019, section 3.1) with masks drawn anew at every step (Liu et
-    al. 2019), to go on pretraining on texts of a field (Gururangan et al. 2020)."""
+    al. 2019), to go on pretraining on texts of a field (Gururangan et al. 2020).
+
+    The pseudo-perplexity is that of each token given all others (Salazar et al. 2020, section 2.2); the
+    perplexity, the exponential of the loss, that of tokens masked together.
+    """
 
     Options = LanguageModellingOptions
     Prediction = MasksPrediction
     primary: ClassVar[str] = "masked_accuracy"
-    scores: ClassVar[tuple[str, ...]] = ("masked_accuracy", "perplexity")
+    scores: ClassVar[tuple[str, ...]] = ("masked_accuracy", "perplexity", "pseudo_perplexity")
     text_names: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
         group for group in Classification.text_names if len(group) == 1
     )
@@ -90,6 +101,14 @@ class LanguageModelling(Task):
         row_id = name_of(row, columns)
         return Example(row_id, row.origin, read_texts(row, columns))
 
+    def labels(self, examples: SequenceOf[Example]) -> tuple[str, ...]:
+        if self.options.in_turn:
+            raise ConfigError(
+                "task.in_turn=true is for `bertune evaluate`: training masks a share of the tokens, drawn "
+                "anew at every step"
+            )
+        return ()
+
     def encode(
         self,
         examples: SequenceOf[Example],
@@ -101,7 +120,15 @@ class LanguageModelling(Task):
         texts = [e.texts for e in examples]
         whole = tokenizer.encode(texts) if max_length is None else tokenizer.windows(texts, max_length, 0)
         asking = {s.group for s in whole if masking.vocabulary.mask in s.ids}
-        return [masking.as_given(s) if s.group in asking else masking.settled(s) for s in whole]
+        found: list[Sequence] = []
+        for sequence in whole:
+            if sequence.group in asking:
+                found.append(masking.as_given(sequence))
+            elif self.options.in_turn:
+                found += list(masking.in_turn(sequence)) or [masking.settled(sequence)]
+            else:
+                found.append(masking.settled(sequence))
+        return found
 
     def vary(self, sequences: list[Sequence], random: np.random.Generator) -> list[Sequence]:
         assert self._masking is not None, "encode settles the masking"
@@ -145,17 +172,20 @@ class LanguageModelling(Task):
     ) -> Scores:
         known = [mask for p in predictions for mask in p.masks if mask["word"] is not None]
         if not known:
-            return Scores({"masked_accuracy": None, "perplexity": None})
+            return Scores(dict.fromkeys(self.scores))
         right = [next(iter(mask["best"])) == mask["word"] for mask in known]
         logs = [math.log(max(mask["probability"], 1e-300)) for mask in known]
-        perplexity = math.exp(-float(np.mean(logs)))
+        values = dict.fromkeys(self.scores) | {"masked_accuracy": float(np.mean(right))}
+        values["pseudo_perplexity" if self.options.in_turn else "perplexity"] = math.exp(
+            -float(np.mean(logs))
+        )
         sure = [next(iter(mask["best"].values())) for mask in known]
         details = {
             "unit": "masked word",
             "count": len(known),
             "figures": [calibration(sure, right, "words")],
         }
-        return Scores({"masked_accuracy": float(np.mean(right)), "perplexity": perplexity}, details)
+        return Scores(values, details)
 
     def mistakes(
         self,

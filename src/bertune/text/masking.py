@@ -1,6 +1,7 @@
 """Owns masking: which tokens of a sequence a language model is asked for, and what stands in their place."""
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +53,13 @@ class Masking:
     def settled(self, sequence: Sequence) -> Sequence:
         """The same drawn once and for all, whatever else is in the batch: for evaluation and prediction."""
         return self.drawn(sequence, np.random.default_rng(zlib.crc32(sequence.ids.tobytes())))
+
+    def in_turn(self, sequence: Sequence) -> Iterator[Sequence]:
+        """Copies of a sequence, in each another token masked and no other: each is asked for once."""
+        for place in np.flatnonzero(~self.vocabulary.kept[sequence.ids]):
+            ids, gold = sequence.ids.copy(), np.full(len(sequence.ids), NOT_ASKED, np.int64)
+            gold[place], ids[place] = ids[place], self.vocabulary.mask
+            yield replace(sequence, ids=ids, gold=gold)
 
     def as_given(self, sequence: Sequence) -> Sequence:
         """A sequence asked for the masks that its text brings along, and for no others.
