@@ -81,8 +81,9 @@ def prepare(source: Source) -> Prepared:
         notes.append(note)
     encode = Encoder(task, tokenizer, _most_tokens(config, task, limit), labels)
     parts = {name: Part(part[0].origin.file, part, encode(part)) for name, part in examples.items()}
-    for name in set(parts) - {"train"}:
-        task.check(parts[name].examples, labels)
+    for name, part in parts.items():
+        if name != "train":
+            task.check(part.examples, labels)
     max_length, why = _choose_length(config, encode, limit, parts)
     data = _audit(parts, task, max_length)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}

@@ -81,7 +81,7 @@ def test_documents_of_spacy_are_read_from_json_and_from_lines(tmp_path: Path) ->
     assert values(tmp_path / "c.jsonl", lines) == expected
     pairs = [["Ada sings", {"entities": [[0, 3, "PER"]]}], ["nobody", {"entities": []}]]
     lines = "\n".join(json.dumps(pair) for pair in pairs)
-    assert [row["text"] for row in values(tmp_path / "d.jsonl", lines)] == ["Ada sings", "nobody"]
+    assert [row["text"] for row in values(tmp_path / "d.JSONL", lines)] == ["Ada sings", "nobody"]
     with pytest.raises(DataError, match=r'e\.jsonl, line 2: expected \["text", .* found \{\'text\': \'x\'\}'):
         values(tmp_path / "e.jsonl", json.dumps(documents[0]) + '\n{"text": "x"}')
 

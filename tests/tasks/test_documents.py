@@ -51,10 +51,19 @@ def test_of_a_pair_the_whole_first_text_stands_before_each_window_of_the_second(
 
 
 def test_windows_without_room_are_refused(tokenizer: Tokenizer) -> None:
-    with pytest.raises(DataError, match=r"model\.max_length=2 leaves no token to a window of the text; give"):
+    with pytest.raises(DataError, match=r"model\.max_length=2 leaves 0 tokens to a window"):
         tokenizer.windows([(LONG,)], 2, 6)
-    with pytest.raises(DataError, match="no token to a window of the text behind the whole first one"):
+    with pytest.raises(DataError, match="leaves 0 tokens to a window, of which 4 are its neighbour's"):
         tokenizer.windows([(LONG, "it was")], 12, 6)
+
+
+def test_a_pair_is_cut_the_same_whatever_pairs_are_beside_it(tokenizer: Tokenizer) -> None:
+    alone = tokenizer.windows([("it was", LONG)], 16, 64)
+    beside = tokenizer.windows(
+        [("it was", LONG), ("it was great and lovely", LONG), (LONG[:40], "it")], 16, 64
+    )
+    assert [s.ids.tolist() for s in beside if s.group == 0] == [s.ids.tolist() for s in alone]
+    assert [s.group for s in beside] == sorted(s.group for s in beside)
 
 
 def test_neighbours_share_half_of_windows_shorter_than_the_stride(tokenizer: Tokenizer) -> None:

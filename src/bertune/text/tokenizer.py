@@ -60,8 +60,9 @@ class Tokenizer:
     def windows(self, texts: SequenceOf[Texts], max_length: int, stride: int) -> list[Sequence]:
         """All of each item in sequences of at most `max_length` tokens.
 
-        Neighbours share `stride` tokens, or half of them where that is less. Of a pair the second text is
-        cut into windows, each behind the whole first. Raises DataError where the first leaves no room.
+        Neighbours share `stride` tokens, or half of `max_length` where that is less. Of a pair the second
+        text is cut into windows, each behind the whole first. Raises DataError where the first of a pair that
+        is too long leaves no room for that.
         """
         found: list[Sequence] = []
         for start in range(0, len(texts), _CHUNK):
@@ -70,18 +71,25 @@ class Tokenizer:
             is_pair = bool(inputs) and isinstance(inputs[0], tuple)
             side = "only_second" if is_pair else "only_first"
             room = max_length - rust.num_special_tokens_to_add(is_pair)
-            if is_pair:
-                room -= self._longest_first_text(inputs)
-            if room < 1:
+            # The same for every text, so that none is cut otherwise for what else is in its chunk.
+            shared = min(stride, max(0, room // 2))
+            pieces = [[encoding] for encoding in rust.encode_batch_fast(inputs)]
+            long = [number for number, (whole,) in enumerate(pieces) if len(whole) > max_length]
+            if long and is_pair:
+                room -= self._longest_first_text([inputs[number] for number in long])
+            if long and room <= shared:
                 raise DataError(
-                    f"model.max_length={max_length} leaves no token to a window of the text"
-                    f"{' behind the whole first one' if is_pair else ''}; give more tokens"
+                    f"model.max_length={max_length} leaves {max(0, room)} tokens to a window, of which "
+                    f"{shared} are its neighbour's; give more tokens, or a smaller task.stride"
                 )
-            rust.enable_truncation(max_length, stride=min(stride, room // 2), strategy=side)
-            # Not the fast form: it gives overflowing windows of pairs wrong types.
-            for group, encoding in enumerate(rust.encode_batch(inputs)):
-                found += [_sequence(piece, start + group) for piece in (encoding, *encoding.overflowing)]
-            rust.no_truncation()
+            if long:
+                rust.enable_truncation(max_length, stride=shared, strategy=side)
+                # Not the fast form: it gives overflowing windows of pairs wrong types.
+                for number, first in zip(long, rust.encode_batch([inputs[i] for i in long]), strict=True):
+                    pieces[number] = [first, *first.overflowing]
+                rust.no_truncation()
+            for group, windows in enumerate(pieces, start):
+                found += [_sequence(window, group) for window in windows]
         return found
 
     def _rust(self) -> Any:

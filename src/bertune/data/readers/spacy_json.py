@@ -41,7 +41,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
 
     Raises DataError for another shape.
     """
-    if ".jsonl" in path.suffixes:
+    if ".jsonl" in [suffix.casefold() for suffix in path.suffixes]:
         lines = enumerate(text_lines(path, options.encoding), start=1)
         for number, item in parsed_lines(lines, str(path)):
             yield _row(item, Origin(str(path), number))
