@@ -63,6 +63,11 @@ def new_model(pretrained: Pretrained, config: ModelConfig, task: Task, labels: L
     if config.dropout is not None:
         nn_model.set_dropout(hf_config, config.dropout)
     head = task.head(labels)
+    if head.least_width > hf_config.hidden_size:
+        raise ConfigError(
+            f"the settings under [task] ask for vectors of {head.least_width:,} numbers, and those of "
+            f"model.name={pretrained.name} have {hf_config.hidden_size:,}"
+        )
     if config.head != "auto":
         return nn_model.build(pretrained, hf_config, own_head(config.head, head, hf_config))
     hf_config.num_labels = head.num_outputs  # first: it resets the names

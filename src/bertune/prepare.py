@@ -73,6 +73,11 @@ def prepare(source: Source) -> Prepared:
     examples, columns, notes = _read_all(source, task)
     labels = task.labels(examples["train"])
     notes += task.notes()
+    if config.train.batch_size < task.least_batch_size:
+        raise ConfigError(
+            f"train.batch_size={config.train.batch_size}: here an example is learned by comparing it with "
+            f"others of its step, so that needs at least {task.least_batch_size}, and better many"
+        )
     pretrained = find_pretrained(config.model.name)
     tokenizer = Tokenizer(pretrained.folder)
     limit = _limit(pretrained, tokenizer)
@@ -232,6 +237,9 @@ def _choose_length(config: Config, encode: Encoder, limit: int, parts: Mapping[s
 
 def _as_learned(part: Part, task: Task) -> Part:
     """The training part with an example, its first, for each of the task's lessons."""
+    if task.learns_windows_apart:
+        owners = [part.examples[s.group] for s in part.sequences]
+        return Part(part.source, owners, [replace(s, group=i) for i, s in enumerate(part.sequences)])
     lessons = task.lessons(part.examples)
     if lessons is None:
         return part

@@ -141,10 +141,40 @@ def test_sizes_average_the_loss_over_cut_off_vectors(tiny_weights: Path) -> None
     assert task(sizes="36,12,4").loss(outputs, batch)[0].item() == pytest.approx(np.mean(alone), rel=1e-5)
 
 
-def test_a_size_that_no_vector_has_is_refused(tiny_weights: Path) -> None:
-    batch, outputs = batch_of(pairs(), tiny_weights)
-    with pytest.raises(ConfigError, match=r"task\.sizes=37: the vectors of this model have 36 numbers"):
-        task(sizes=(37,)).loss(outputs, batch)
+def test_a_size_that_no_vector_has_is_refused_before_anything_is_written(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    file = write_csv(tmp_path / "triplets.csv", TRIPLETS, "anchor,positive,negative")
+    overrides = {"task.name": "embeddings", "model.name": str(tiny_weights), "task.sizes": "37,12"}
+    with pytest.raises(ConfigError, match=r"ask for vectors of 37 numbers, and those of .* have 36"):
+        api.train(file, overrides=overrides, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "loss", "is_fine"),
+    [(2, "auto", False), (3, "auto", True), (0, "cosent", False), (0, "mse", True)],
+)
+def test_a_step_of_one_example_must_have_something_to_compare(
+    columns: int, loss: str, is_fine: bool, tiny_weights: Path, tmp_path: Path
+) -> None:
+    names = ",".join(("anchor", "positive", "negative")[:columns])
+    file = (
+        write_csv(tmp_path / "texts.csv", [row[:columns] for row in TRIPLETS[:6]], names)
+        if columns
+        else scored_file(tmp_path)
+    )
+    overrides = {
+        "task.name": "embeddings", "task.loss": loss, "model.name": str(tiny_weights),
+        "machine.device": "cpu", "train.batch_size": 1, "train.epochs": 1, "data.validation": str(file),
+    }  # fmt: skip
+    if is_fine:
+        assert api.train(file, overrides=overrides, out=tmp_path / "run").manifest["status"] == "complete"
+    else:
+        with pytest.raises(
+            ConfigError, match=r"train\.batch_size=1: here an example is learned by comparing"
+        ):
+            api.train(file, overrides=overrides, out=tmp_path / "run")
 
 
 def test_equal_positives_are_not_each_others_negatives(tiny_weights: Path) -> None:

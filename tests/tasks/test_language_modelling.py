@@ -13,7 +13,7 @@ from bertune import api
 from bertune.config import DataConfig, ModelConfig, TaskConfig
 from bertune.data.rows import Origin
 from bertune.data.tables import open_table
-from bertune.errors import ConfigError
+from bertune.errors import ConfigError, DataError
 from bertune.model_folder import new_model
 from bertune.nn.pretrained import Pretrained
 from bertune.run import Run
@@ -120,6 +120,31 @@ def test_perplexity_is_the_exponential_of_the_loss(trained: Run) -> None:
     last = [line["validation"] for line in trained.metrics() if "validation" in line][-1]
     assert last["perplexity"] == pytest.approx(math.exp(last["loss"]), rel=1e-4)
     assert 0 <= last["masked_accuracy"] <= 1
+
+
+def test_a_step_has_as_many_windows_however_the_texts_are_cut_into_documents(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "long.txt").write_text(" ".join(TEXTS) + "\n\n" + " ".join(TEXTS[:20]))
+    (tmp_path / "other.txt").write_text(TEXTS[0])
+    overrides = {
+        "task.name": "language_modelling", "data.reader": "documents", "model.name": str(tiny_weights),
+        "train.epochs": 1, "train.batch_size": 4, "machine.device": "cpu", "model.max_length": 16,
+        "data.validation": str(tmp_path / "other.txt"),
+    }  # fmt: skip
+    run = api.train(tmp_path / "long.txt", overrides=overrides, out=tmp_path / "run")
+    whole = Tokenizer(tiny_weights).windows([(" ".join(TEXTS),), (" ".join(TEXTS[:20]),)], 16, 0)
+    assert len(whole) > 20
+    assert run.manifest["training"]["steps_done"] == math.ceil(len(whole) / 4)
+
+
+def test_a_file_of_one_document_says_what_to_do(tiny_weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text(" ".join(TEXTS))
+    overrides = {
+        "task.name": "language_modelling", "data.reader": "documents", "model.name": str(tiny_weights),
+    }  # fmt: skip
+    with pytest.raises(DataError, match=r"one\.txt, line 1: .* is one piece, .* data\.validation"):
+        api.train(tmp_path / "one.txt", overrides=overrides, out=tmp_path / "run")
 
 
 def test_what_is_frozen_is_not_looked_up_where_masks_vary(trained: Run) -> None:

@@ -43,8 +43,8 @@ def split_rows(
 def _too_few(stratum: Hashable, origin: Origin) -> str:
     if stratum is None:
         return (
-            f"{origin}: the rows of the training file all belong together, so none can be held out. "
-            "Add rows, or give a file as data.validation"
+            f"{origin}: all that there is to train on is one piece, whether one row or rows that belong "
+            "together, so nothing can be held out. Add rows, or give a file as data.validation"
         )
     return (
         f'{origin}: "{stratum}" is the label of this row alone, so it cannot be both trained and validated. '

@@ -124,6 +124,19 @@ class Task(ABC):
         """
         return None
 
+    @property
+    def learns_windows_apart(self) -> bool:
+        """Whether the sequences of a training example are learned from each for itself.
+
+        train.batch_size then counts sequences, and a batch's groups are single ones.
+        """
+        return False
+
+    @property
+    def least_batch_size(self) -> int:
+        """The fewest examples of a step from which anything can be learned; known after `labels`."""
+        return 1
+
     def auto_length(self, limit: int) -> int:
         """The tokens of a sequence where model.max_length is auto; `limit` is the most the model takes."""
         return limit

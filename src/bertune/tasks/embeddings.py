@@ -118,11 +118,15 @@ class Embeddings(Task):
     def __init__(self, options: EmbeddingsOptions) -> None:
         super().__init__(options)
         self._low, self._width = 0.0, 1.0  # of the scores, for the loss that needs them from 0 to 1
-        self._notes: tuple[str, ...] = ()
+        self._least_batch_size, self._notes = 1, tuple[str, ...]()
 
     @property
     def needs_label(self) -> bool:
         return False
+
+    @property
+    def least_batch_size(self) -> int:
+        return self._least_batch_size
 
     @property
     def predicts_single_texts(self) -> bool:
@@ -166,14 +170,14 @@ class Embeddings(Task):
                 f"{examples[0].origin.file}: every score is {gold[0]:g}, so there is nothing to tell apart. "
                 "Is data.label the right column? Pairs that all belong together need no scores"
             )
+        self._least_batch_size = 1 if wanted == "mse" or len(examples[0].texts) == 3 else 2
         if gold:
             self._low, self._width = min(gold), max(gold) - min(gold)
-            learned = (
-                f"scores from {min(gold):g} to {max(gold):g} ({'cosent' if wanted == 'auto' else wanted})"
-            )
+            loss = "cosent" if wanted == "auto" else wanted
+            learned = f"scores from {min(gold):g} to {max(gold):g} ({loss})"
         else:
-            kind = "triplets" if len(examples[0].texts) == 3 else "pairs"
-            learned = f"{kind}, against all other texts of a step (in_batch_negatives)"
+            kinds = "triplets" if len(examples[0].texts) == 3 else "pairs"
+            learned = f"{kinds}, against all other texts of a step (in_batch_negatives)"
         main = "spearman where there are scores, else mrr@10"
         self._notes = (f"learned from {learned}", f"main_score is {main}")
         return ()
@@ -207,7 +211,7 @@ class Embeddings(Task):
         return found
 
     def head(self, labels: tuple[str, ...]) -> StandardHead:
-        return StandardHead("AutoModel", 0)
+        return StandardHead("AutoModel", 0, least_width=max(self.options.sizes, default=1))
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """With cosent one term for a whole step, else one for each example; the mean over `sizes`."""
@@ -215,10 +219,6 @@ class Embeddings(Task):
         step = Step.of(batch.groups_S, *batch.gold.view(-1, 3).unbind(1))
         losses = []
         for size in self.options.sizes or (outputs.shape[1],):
-            if size > outputs.shape[1]:
-                raise ConfigError(
-                    f"task.sizes={size}: the vectors of this model have {outputs.shape[1]} numbers, no more"
-                )
             vectors_SH = normalize(outputs[:, :size].float(), dim=-1)
             if not step.is_scored:
                 losses.append(in_batch_negatives(vectors_SH, step, self.options.scale))

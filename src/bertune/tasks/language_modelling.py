@@ -67,7 +67,8 @@ class LanguageModellingOptions(Section):
 
 class LanguageModelling(Task):
     """Masked language modelling (Devlin et al. 2019, section 3.1) with masks drawn anew at every step (Liu et
-    al. 2019), to go on pretraining on texts of a field (Gururangan et al. 2020).
+    al. 2019), to go on pretraining on texts of a field (Gururangan et al. 2020). Texts longer than
+    model.max_length are learned in windows, which train.batch_size counts.
 
     The pseudo-perplexity is that of each token given all others (Salazar et al. 2020, section 2.2); the
     perplexity, the exponential of the loss, that of tokens masked together.
@@ -96,6 +97,10 @@ class LanguageModelling(Task):
     @property
     def needs_label(self) -> bool:
         return False
+
+    @property
+    def learns_windows_apart(self) -> bool:
+        return True  # else a step over long documents would be a hundred times one over short ones
 
     def parse(self, row: Row, columns: Columns) -> Example:
         row_id = name_of(row, columns)
