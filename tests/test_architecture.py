@@ -25,7 +25,7 @@ MOST_LINES = 400
 FLAGS = {
     "train": {"--out", "--resume", "--json"},
     "check": {"--json"},
-    "evaluate": {"--json"},
+    "evaluate": {"--json", "--out"},
     "predict": {"--out", "--csv"},
     "report": set(),
     "tasks": {"--json"},

@@ -37,6 +37,7 @@ class Evaluation:
     num_truncated: int
     loss: float | None
     lines: list[dict[str, Any]]  # one per example, as in the predictions folder of a run
+    files: dict[str, list[str]]  # lines of further files there, by ending
 
 
 class Model:
@@ -66,6 +67,11 @@ class Model:
     def row_noun(self) -> str:
         """What an example is called: "text", or "question", say."""
         return self._task.row_noun
+
+    @property
+    def file_endings(self) -> tuple[str, ...]:
+        """Of the further files that the task may write."""
+        return self._task.file_endings
 
     @property
     def line_columns(self) -> tuple[str, ...]:
@@ -148,7 +154,31 @@ class Model:
             {"id": e.id, "source": str(e.origin), "text": list(e.texts), "gold": e.gold, **plain(p)}
             for e, p in zip(examples, outcome.predictions, strict=True)
         ]
-        return Evaluation(scores.values, scores.details, len(examples), num_truncated, outcome.loss, lines)
+        files = self._task.also_write(examples, outcome.predictions)
+        return Evaluation(
+            scores=scores.values,
+            details=scores.details,
+            num_examples=len(examples),
+            num_truncated=num_truncated,
+            loss=outcome.loss,
+            lines=lines,
+            files={ending: list(found) for ending, found in files.items()},
+        )
+
+    def predicted_file(self, table: Table, columns: Columns, ending: str) -> tuple[list[str], int]:
+        """The lines of a further file of the task, one of `file_endings`, and how many rows they tell of.
+
+        Raises DataError where it needs what rows to predict do not have.
+        """
+        said = [(row, p) for row, p in self.stream(table, columns) if p is not None]
+        columns = replace(columns, label=None, has_gold=False)
+        examples = [self._task.parse(row, columns) for row, _ in said]
+        found = self._task.also_write(examples, [p for _, p in said])
+        if ending not in found:
+            raise DataError(
+                f".{ending} is for rows with labels: bertune evaluate RUN FILE --out FOLDER writes it"
+            )
+        return list(found[ending]), len(examples)
 
     def open(self, source: object, need_label: bool) -> tuple[Table, Columns, tuple[str, ...]]:
         """A table and its columns: the training file's where it has them, else inferred.

@@ -19,13 +19,14 @@ DATA_SETS = sorted(
     [
         "afqmc", "ag_news", "ag_news_10k", "ax", "banking77", "c3", "chnsenticorp", "clinc150", "cmnli",
         "cmrc2018", "cola", "conll2003", "cord19", "demo", "dream", "goemotions", "imdb", "lcqmc", "mnli",
-        "mrpc", "msra_ner", "newsgroups", "qnli", "qqp", "race", "race_high", "race_middle", "resume_ner",
-        "rte", "squad", "squad1_slice", "squad2_half_dev", "squad_v2", "sst2", "stsb", "swag", "tnews",
-        "tydiqa_en", "weibo_ner", "wikiqa", "wnli", "xquad_en", "xquad_zh",
+        "mnli_matched", "mnli_mismatched", "mrpc", "msra_ner", "newsgroups", "qnli", "qqp", "race",
+        "race_high", "race_middle", "resume_ner", "rte", "squad", "squad1_slice", "squad2_half_dev",
+        "squad_v2", "sst2", "stsb", "swag", "tnews", "tydiqa_en", "weibo_ner", "wikiqa", "wnli", "xquad_en",
+        "xquad_zh",
         *(f"xnli_{language}" for language in LANGUAGES),
     ]
 )  # fmt: skip
-NO_TRAINING_FILE = {"ax", "xquad_en", "xquad_zh"}
+NO_TRAINING_FILE = {"ax", "mnli_matched", "mnli_mismatched", "xquad_en", "xquad_zh"}
 
 
 def test_every_data_set_and_recipe_has_a_name() -> None:

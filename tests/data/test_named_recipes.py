@@ -81,6 +81,17 @@ def test_mnli_has_both_its_dev_files() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["matched", "mismatched"])
+def test_each_dev_file_of_mnli_has_a_name_to_score_a_model_by(kind: str) -> None:
+    data = defaults(f"mnli_{kind}", to_score=True).settings["data"]
+    whole = defaults("mnli").settings["data"]
+    assert data["test"] in (whole["validation"], whole["test"])
+    assert Path(data["test"]).name == f"dev_{kind}.tsv"
+    assert {key: data[key] for key in ("text", "label", "header", "delimiter")} == {
+        key: whole[key] for key in ("text", "label", "header", "delimiter")
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "facts"),
     [

@@ -85,7 +85,7 @@ def test_a_run_lists_each_query_by_score_and_qrels_by_row() -> None:
         "q1 Q0 d1 2 0.25 mine",
         "q2 Q0 d9 1 0.5 mine",
     ]
-    assert list(qrels_lines([("q1", "d1", 0.0), ("q1", "d2", 2.0)])) == ["q1 0 d1 0", "q1 0 d2 2"]
+    assert list(qrels_lines([("q1", "d1", 0), ("q1", "d2", 2)])) == ["q1 0 d1 0", "q1 0 d2 2"]
 
 
 @pytest.mark.parametrize("name", ["", "two words", " d1", "a\tb"])

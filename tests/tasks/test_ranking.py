@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytrec_eval  # type: ignore[import-not-found, import-untyped, unused-ignore]
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -15,12 +16,16 @@ from bertune.config import TaskConfig
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
+from bertune.run import Run
 from bertune.tasks import make_task
-from bertune.tasks.ranking import Example, Ranking, RelevancePrediction, listwise_loss, trec_lines
+from bertune.tasks._listwise import listwise_loss
+from bertune.tasks._trec import trec_lines
+from bertune.tasks.ranking import Example, Ranking, RelevancePrediction
 from bertune.text.sequences import Sequence, collate
 from bertune.training.session import best_by
-from tiny import QUICK, bertune
+from tiny import QUICK, bertune, write_csv
 
+WORDS = ["great", "dull", "slow", "bright", "weak", "clear", "late", "new"]
 COLUMNS = Columns(("query", "document"), "grade", None)
 
 
@@ -183,6 +188,50 @@ def test_a_run_and_its_qrels_name_queries_by_number_and_documents_by_row() -> No
     assert "qrels" not in trec_lines(bare, [RelevancePrediction(0.5)])
 
 
+def test_a_query_has_the_id_of_its_column_and_no_document_twice() -> None:
+    made = task(query_id="qid")
+    cells = [("t7", "d 1", 1), ("t7", "d 1", 0), ("t8", "d 1", 0)]
+    examples = [
+        made.parse(
+            Row(
+                {"query": f"about {q}", "document": "x", "grade": grade, "qid": q, "id": name},
+                Origin("pairs.csv", line),
+            ),
+            Columns(("query", "document"), "grade", "id"),
+        )
+        for line, (q, name, grade) in enumerate(cells, 2)
+    ]
+    made.check(examples, ())
+    lines = trec_lines(examples, [RelevancePrediction(s) for s in (0.25, 0.5, 0.75)])
+    assert list(lines["qrels"]) == ["t7 0 d%201-line-2 1", "t7 0 d%201-line-3 0", "t8 0 d%201 0"]
+    assert next(lines["run"]) == "t7 Q0 d%201-line-3 1 0.5 bertune"
+
+
+def test_ids_of_queries_may_be_missing_only_where_rows_are_predicted() -> None:
+    made, row = task(query_id="qid"), Row({"query": "a", "document": "b", "grade": 1}, Origin("a.csv", 2))
+    assert made.parse(row, Columns(("query", "document"), None, None, has_gold=False)).query == "a"
+    with pytest.raises(DataError, match=r'a\.csv, line 2: there is no column "qid"'):
+        made.parse(row, COLUMNS)
+    with pytest.raises(DataError, match=r'a\.csv, line 2: column "qid" .* is blank'):
+        made.parse(Row({**row.values, "qid": " "}, row.origin), COLUMNS)
+
+
+def test_an_id_that_stands_for_two_queries_is_refused_with_both_lines() -> None:
+    examples = [Example("", Origin("a.csv", n), (f"query {n}", "x"), n % 2, "q7") for n in (2, 3)]
+    for refuse in (task().labels, lambda found: task().check(found, ())):
+        with pytest.raises(DataError, match=r'a\.csv, line 3: .*"q7" stands for "query 3", and in line 2'):
+            refuse(examples)
+
+
+@pytest.mark.parametrize(
+    ("grades", "written"), [([0.5, 2, 1], "5 20 10"), ([0.25, 1, 0], "25 100 0"), ([3, 0, 1], "3 0 1")]
+)
+def test_trec_grades_are_whole_numbers_in_the_same_proportions(grades: list[float], written: str) -> None:
+    examples = judged(*(("who ?", grade) for grade in grades))
+    lines = trec_lines(examples, [RelevancePrediction(0.5)] * 3)["qrels"]
+    assert " ".join(line.split()[3] for line in lines) == written
+
+
 def test_a_model_that_says_the_same_of_all_is_told_of() -> None:
     assert "collapsed" in task().warnings([RelevancePrediction(0.1), RelevancePrediction(0.1001)], [], ())[0]
     assert not task().warnings([RelevancePrediction(0.1), RelevancePrediction(0.2)], [], ())
@@ -228,15 +277,55 @@ def test_a_file_is_trained_evaluated_and_predicted(loss: str, tiny_weights: Path
     assert len(streamed) == 1
 
 
-def test_a_run_has_its_rankings_as_trec_files(tiny_weights: Path, tmp_path: Path) -> None:
-    rows = [dict(row) for row in Ranking.sample]
-    overrides = {"task.name": "ranking", "model.name": str(tiny_weights), "train.epochs": 1}
-    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
-    ranked = (run.path / "predictions" / "validation.run").read_text(encoding="utf-8").splitlines()
-    judged = (run.path / "predictions" / "validation.qrels").read_text(encoding="utf-8").splitlines()
-    assert len(ranked) == len(judged) == len(rows)
-    assert all(len(line.split()) == 6 for line in ranked)
-    assert all(len(line.split()) == 4 for line in judged)
+TREC_NAMES = {
+    "ndcg": "ndcg", "ndcg@10": "ndcg_cut_10", "map": "map", "mrr": "recip_rank", "p@1": "P_1", "p@5": "P_5",
+    "p@10": "P_10", "recall@5": "recall_5", "recall@10": "recall_10",
+}  # fmt: skip
+
+
+def trec_scores(ranked: Path, judged: Path) -> dict[str, float]:
+    """What trec_eval says of the files, on average over the queries with something relevant."""
+    with judged.open() as file:
+        grades = pytrec_eval.parse_qrel(file)
+    with ranked.open() as file:
+        found = pytrec_eval.RelevanceEvaluator(
+            grades, {"ndcg", "ndcg_cut.10", "map", "recip_rank", "P.1,5,10", "recall.5,10"}
+        ).evaluate(pytrec_eval.parse_run(file))
+    scored = [query for query in grades if any(grade > 0 for grade in grades[query].values())]
+    return {
+        ours: float(np.mean([found[query][theirs] for query in scored]))
+        for ours, theirs in TREC_NAMES.items()
+    }
+
+
+def test_trec_eval_reads_the_files_and_finds_the_same_scores(tiny_weights: Path, tmp_path: Path) -> None:
+    draw = np.random.default_rng(3)
+    header = "qid,query,document,grade,id"
+    rows = [
+        (f"t{q}", f"query {q}", f"{WORDS[d]} lamp {q}", draw.choice([0, 0, 0.5, 1, 2]), f"d{d}")
+        for q in range(20)
+        for d in draw.permutation(len(WORDS))
+    ]
+    train, test = (
+        write_csv(tmp_path / "a.csv", rows, header),
+        write_csv(tmp_path / "b.csv", rows[:96], header),
+    )
+    settings = ("task.name=ranking", "task.query_id=qid", "data.id=id", f"model.name={tiny_weights}", *QUICK)
+    run, out = tmp_path / "run", tmp_path / "out"
+    bertune("train", train, f"data.test={test}", *settings, "--out", run).fine()
+    predictions, stored = run / "predictions", Run(run).manifest["scores"]["test"]
+    found = trec_scores(predictions / "test.run", predictions / "test.qrels")
+    assert found == pytest.approx({name: stored[name] for name in TREC_NAMES})
+    assert 0 < stored["ndcg@10"] < 1
+    bertune("evaluate", run, test, "--out", out).fine()
+    assert (out / "b.qrels").read_text() == (predictions / "test.qrels").read_text()
+    assert trec_scores(out / "b.run", out / "b.qrels") == pytest.approx(found)
+    assert len((out / "b.jsonl").read_text().splitlines()) == 96
+    bertune("predict", run, test, "--out", tmp_path / "new.run").fine()
+    assert (tmp_path / "new.run").read_text() == (out / "b.run").read_text()
+    refused = bertune("predict", run, test, "--out", tmp_path / "new.qrels")
+    assert refused.code == 3 and "bertune evaluate RUN FILE --out FOLDER" in " ".join(refused.err.split())
+    assert not (tmp_path / "new.qrels").exists()
 
 
 def test_ids_that_trec_files_cannot_hold_do_not_lose_a_training(tiny_weights: Path, tmp_path: Path) -> None:

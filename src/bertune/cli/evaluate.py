@@ -1,17 +1,24 @@
 """`bertune evaluate`: how a trained model scores on a labelled file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bertune.cli.arguments import AsJson, RunFolder, Settings, print_json
+
+if TYPE_CHECKING:
+    from bertune.apply import Evaluation
 
 
 def evaluate(
     run: RunFolder,
     data: Annotated[str, typer.Argument(metavar="FILE", help="a labelled data file, or a named data set")],
     settings: Settings = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="write what is predicted of each row there", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a trained model on a labelled file, or on the test file of a named data set."""
@@ -24,6 +31,8 @@ def evaluate(
     table, columns, notes = model.open(data, need_label=True)
     found = model.evaluate(table, columns)
     name = Path(data).name.split(".")[0]
+    if out is not None:
+        _write(out, name, found)
     if as_json:
         print_json(
             {
@@ -36,6 +45,8 @@ def evaluate(
         )
         return
     console, noun = show.messages(), model.row_noun
+    if out is not None:
+        show.say(console, f"predictions in {out}", "dim")
     for note in notes:
         show.say(console, note, "dim")
     if found.num_truncated:
@@ -47,3 +58,14 @@ def evaluate(
     show.results().print(show.score_table({name: found.scores}))
     if found.details.get("per_class"):
         show.results().print(show.class_table(found.details))
+
+
+def _write(folder: Path, name: str, found: "Evaluation") -> None:
+    """The files of a run's predictions folder, under the name of what was scored."""
+    from bertune.run import disk_errors, write_atomically, write_jsonl
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_jsonl(folder / f"{name}.jsonl", found.lines)
+    for ending, lines in found.files.items():
+        write_atomically(folder / f"{name}.{ending}", "".join(f"{line}\n" for line in lines))

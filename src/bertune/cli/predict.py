@@ -14,6 +14,8 @@ from bertune.cli.arguments import RunFolder, Settings
 
 if TYPE_CHECKING:
     from bertune.apply import Model
+    from bertune.data.columns import Columns
+    from bertune.data.tables import Table
 
 Line = tuple[dict[str, Any], bool]  # a row with what is said about it, and whether anything is
 
@@ -27,7 +29,8 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="write to this file: .jsonl, .csv, .parquet or .npy; default stdout", show_default=False
+            help="write to this file: .jsonl, .csv, .parquet, .npy, or .run of rankings; default stdout",
+            show_default=False,
         ),
     ] = None,
     csv_format: Annotated[bool, typer.Option("--csv", help="write CSV; default JSON lines")] = False,
@@ -39,13 +42,17 @@ def predict(
     from bertune import api
     from bertune.cli import show, vectors
     from bertune.config import parse_overrides
-    from bertune.run import replacing
+    from bertune.run import replacing, write_atomically
 
     model = api.load(run, overrides=parse_overrides(settings or []))
     as_csv = csv_format or (out is not None and out.suffix.lower() == ".csv")
     counts = Counter({"rows": 0, "blank": 0})
-    lines = _lines(model, data, counts)
-    if out is None:
+    table, columns = _opened(model, data)
+    lines = _lines(model, table, columns, counts)
+    if out is not None and out.suffix.lower().removeprefix(".") in model.file_endings:
+        of_task, counts["rows"] = model.predicted_file(table, columns, out.suffix.lower().removeprefix("."))
+        write_atomically(out, "".join(f"{line}\n" for line in of_task))
+    elif out is None:
         _write(lines, sys.stdout, as_csv)
     elif out.suffix.lower() in vectors.SUFFIXES:
         with replacing(out) as staging:
@@ -66,17 +73,20 @@ def predict(
     show.say(console, f"{rows}{where}", "dim")
 
 
-def _lines(model: "Model", data: str, counts: Counter[str]) -> Iterator[Line]:
+def _opened(model: "Model", data: str) -> "tuple[Table, Columns]":
     from bertune.cli import show
     from bertune.data.tables import open_lines
 
     if data == "-":
         table = open_lines(sys.stdin, "<stdin>", model.line_columns)
-        columns, _ = model.columns_of(table, need_label=False)
-    else:
-        table, columns, notes = model.open(data, need_label=False)
-        for note in notes:
-            show.say(show.messages(), note, "dim")
+        return table, model.columns_of(table, need_label=False)[0]
+    table, columns, notes = model.open(data, need_label=False)
+    for note in notes:
+        show.say(show.messages(), note, "dim")
+    return table, columns
+
+
+def _lines(model: "Model", table: "Table", columns: "Columns", counts: Counter[str]) -> Iterator[Line]:
     for row, prediction in model.stream(table, columns):
         counts["rows"] += 1
         counts["blank"] += prediction is None

@@ -119,10 +119,10 @@ def _places(ranked: Sequence[Numbers]) -> dict[str, Any]:
     return place_table("First relevant document", firsts, "queries", note)
 
 
-def qrels_lines(judged: Iterable[tuple[str, str, float]]) -> Iterator[str]:
+def qrels_lines(judged: Iterable[tuple[str, str, int]]) -> Iterator[str]:
     """A line for each (query, document, grade): `query 0 document grade`. Raises ValueError for blanks."""
     for query, document, grade in judged:
-        yield f"{_name(query)} 0 {_name(document)} {grade:g}"
+        yield f"{_name(query)} 0 {_name(document)} {grade}"
 
 
 def run_lines(scored: Iterable[tuple[str, str, float]], tag: str = "bertune") -> Iterator[str]:

@@ -52,6 +52,7 @@ class Task(ABC):
     num_texts: ClassVar[tuple[int, ...]] = (1, 2)  # how many text columns it can do with
     sample: ClassVar[tuple[dict[str, Any], ...]]  # a small file of its kind, row by row: shown, and tested on
     row_noun: ClassVar[str] = "text"  # what a row is called in a report: "question", say
+    file_endings: ClassVar[tuple[str, ...]] = ()  # of the further files that `also_write` may give
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -188,7 +189,7 @@ class Task(ABC):
     def also_write(
         self, examples: SequenceOf[Any], predictions: SequenceOf[Any]
     ) -> Mapping[str, Iterable[str]]:
-        """Lines of further files beside the predictions of a split, by their ending: none."""
+        """Lines of further files beside predictions, by their ending, of those in `file_endings`: none."""
         return {}
 
     def also_save(self, folder: Path, max_length: int) -> None:

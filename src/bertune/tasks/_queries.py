@@ -1,9 +1,38 @@
-"""Owns the queries of ranked documents: their grades, and whether there is an order to score."""
+"""Owns the queries of ranked documents: their ids and grades, and whether there is an order to score."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from bertune.data.columns import Columns, cell_text
+from bertune.data.rows import Row
 from bertune.errors import DataError
+
+
+def query_id(row: Row, column: str, columns: Columns) -> str:
+    """The id of a row's query from the column that has them, if there is one; rows to predict may lack it.
+
+    Raises DataError for a blank one.
+    """
+    if not column or (not columns.has_gold and column not in row.values):
+        return ""
+    found = cell_text(row, column).strip()
+    if not found:
+        raise DataError(
+            f'{row.origin}: column "{column}" (task.query_id) is blank; give every row its query\'s'
+        )
+    return found
+
+
+def refuse_unsure_ids(examples: Sequence[Any]) -> None:
+    """Raises DataError where one id stands for two queries."""
+    first: dict[str, Any] = {}
+    for example in examples:
+        before = first.setdefault(example.query, example)
+        if before.texts[0] != example.texts[0]:
+            raise DataError(
+                f'{example.origin}: the query id "{example.query_id}" stands for "{example.texts[0][:60]}", '
+                f'and in line {before.origin.line} for "{before.texts[0][:60]}". Give each query its own id'
+            )
 
 
 def by_query(examples: Sequence[Any]) -> dict[str, list[float]]:

@@ -34,7 +34,7 @@ def wrong_rankings(predictions: Sequence[Any], examples: Sequence[Any]) -> Mista
         first = examples[groups[at][0]]
         ranked = [groups[at][i] for i in np.lexsort((judged[at].grades_D, -judged[at].scores_D))]
         items = _ranked([examples[i] for i in ranked], [predictions[i].score for i in ranked])
-        shown.append(mistake(first, scores[at], passages=[Passage(first.query, "query")], items=items))
+        shown.append(mistake(first, scores[at], passages=[Passage(first.texts[0], "query")], items=items))
     return Mistakes(
         title="Worst queries",
         unit="query",

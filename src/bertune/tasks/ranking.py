@@ -12,17 +12,17 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from bertune.config import Section
+from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import Columns, cell_text, name_of, number_in
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import ranking as metrics
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
-from bertune.nn.groups import group_log_softmax, numbered
 from bertune.nn.heads import StandardHead
 from bertune.tasks import Labels, Task
-from bertune.tasks._queries import by_query, refuse_unranked
+from bertune.tasks._listwise import drawn, listwise_loss
+from bertune.tasks._queries import by_query, query_id, refuse_unranked, refuse_unsure_ids
 from bertune.tasks._trec import trec_lines
 from bertune.tasks._wrong_order import wrong_rankings
 from bertune.tasks.classification import read_texts
@@ -38,10 +38,12 @@ class Example:
     origin: Origin
     texts: tuple[str, ...]
     gold: float | None = None
+    query_id: str = ""
 
     @property
     def query(self) -> str:
-        return self.texts[0]
+        """What rows of one query have in common."""
+        return self.query_id or self.texts[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,12 @@ class RankingOptions(Section):
     )
     highest: float | Literal["auto"] = Field(
         "auto", description="the grade that stands for full relevance; auto: the highest of the training file"
+    )
+    query_id: str = Field(
+        "",
+        description="column with the ids of queries, which TREC files then have and by which rows belong "
+        "together; default: the query's words, and q1, q2 … there",
+        json_schema_extra=CHANGEABLE,
     )
     list_size: int = Field(
         32,
@@ -92,6 +100,7 @@ class Ranking(Task):
     )  # fmt: skip
     num_texts: ClassVar[tuple[int, ...]] = (2,)
     row_noun: ClassVar[str] = "pair"
+    file_endings: ClassVar[tuple[str, ...]] = ("run", "qrels")
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
         {"query": "how do caves form ?", "document": "water eats the rock away", "grade": 1},
         {"query": "how do caves form ?", "document": "bats live in caves", "grade": 0},
@@ -119,8 +128,9 @@ class Ranking(Task):
     def parse(self, row: Row, columns: Columns) -> Example:
         texts = read_texts(row, columns)
         row_id = name_of(row, columns)
+        of_query = query_id(row, self.options.query_id, columns)
         if columns.label is None:
-            return Example(row_id, row.origin, texts)
+            return Example(row_id, row.origin, texts, None, of_query)
         cell = cell_text(row, columns.label).strip()
         grade = number_in(cell)
         if grade is None or grade < 0:
@@ -128,9 +138,10 @@ class Ranking(Task):
                 f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no grade. Give a number, 0 for '
                 "what is not relevant and more for what is (TREC's -1 and -2 count as 0), or remove the row"
             )
-        return Example(row_id, row.origin, texts, grade)
+        return Example(row_id, row.origin, texts, grade, of_query)
 
     def labels(self, examples: SequenceOf[Example]) -> tuple[str, ...]:
+        refuse_unsure_ids(examples)
         grades = by_query(examples)
         highest = max(max(found) for found in grades.values())
         if highest == 0:
@@ -180,7 +191,7 @@ class Ranking(Task):
         return () if example.gold is None else (f"grade {example.gold:g}",)
 
     def unit(self, example: Example) -> str:
-        return example.query
+        return example.texts[0]
 
     def lessons(self, examples: SequenceOf[Example]) -> list[list[int]] | None:
         """Positions of the examples of each query that has different grades; None where rows stand alone."""
@@ -217,7 +228,7 @@ class Ranking(Task):
         by_group: dict[int, list[Sequence]] = {}
         for sequence in sequences:
             by_group.setdefault(sequence.group, []).append(sequence)
-        return [s for found in by_group.values() for s in _drawn(found, self.options.list_size, random)]
+        return [s for found in by_group.values() for s in drawn(found, self.options.list_size, random)]
 
     def head(self, labels: Labels) -> StandardHead:
         return StandardHead("AutoModelForSequenceClassification", 1)
@@ -238,6 +249,7 @@ class Ranking(Task):
         return RelevancePrediction(float(outputs[0][0].double().sigmoid()))
 
     def check(self, examples: SequenceOf[Example], labels: Labels) -> None:
+        refuse_unsure_ids(examples)
         refuse_unranked(examples)
 
     def score(
@@ -270,28 +282,6 @@ class Ranking(Task):
         self, predictions: SequenceOf[RelevancePrediction], examples: SequenceOf[Example], labels: Labels
     ) -> Mistakes:
         return wrong_rankings(predictions, examples)
-
-
-def listwise_loss(logits_S: Tensor, grades_S: Tensor, groups_S: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax cross-entropy summed over the queries with something to rank, and their number.
-
-    That is a relevant document and another; with predictions each document stands alone, so there is none.
-    """
-    index_S, num_queries = numbered(groups_S)
-    sums_G = grades_S.new_zeros(num_queries).index_add(0, index_S, grades_S)
-    target_S = grades_S / sums_G[index_S].clamp(min=torch.finfo(torch.float32).tiny)
-    total = -(target_S * group_log_softmax(logits_S, groups_S)).sum()
-    return total, ((sums_G > 0) & (torch.bincount(index_S, minlength=num_queries) > 1)).sum()
-
-
-def _drawn(sequences: list[Sequence], most: int, random: np.random.Generator) -> list[Sequence]:
-    """At most so many sequences of a query, at random, one of them relevant, in their order."""
-    if len(sequences) <= most:
-        return sequences
-    relevant = [i for i, s in enumerate(sequences) if isinstance(s.gold, float) and s.gold > 0]
-    sure = int(random.choice(relevant))
-    others = random.permutation([i for i in range(len(sequences)) if i != sure])[: most - 1]
-    return [sequences[i] for i in sorted([sure, *others.tolist()])]
 
 
 TASK = Ranking

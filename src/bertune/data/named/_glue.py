@@ -13,6 +13,7 @@ def glue(
     best_by: str,
     files: dict[Use, str] = _USUAL,
     task: dict[str, Any] | None = None,
+    folder: str | None = None,
 ) -> Dataset:
     """A data set of GLUE. `columns` are the first of its header, a plus before those of texts and a star
     after the label; without a star the label is `gold_label`, the last of a line."""
@@ -40,4 +41,5 @@ def glue(
             ),
         ),
         build=unpack({f"{inside}/{name}": name for name in files.values()}),
+        folder=folder,
     )
