@@ -1,4 +1,4 @@
-"""Owns the dev file of MNLI whose genres are in no training file, to score on: Williams et al. 2018."""
+"""Owns the dev file of MNLI with genres of no training file, to score on: Williams et al. 2018."""
 
 from bertune.data.named._mnli import mnli
 
