@@ -106,10 +106,10 @@ class Ordinal(Task):
     def labels(self, examples: SequenceOf[Example]) -> Labels:
         counts = Counter(e.gold for e in examples if e.gold is not None)
         levels = self.options.levels or tuple(sorted(counts, key=lambda level: number_in(level) or 0.0))
-        names = [level for level in levels if number_in(level) is None]
-        if self.options.levels is None and names:
+        named = next((e for e in examples if e.gold is not None and number_in(e.gold) is None), None)
+        if self.options.levels is None and named is not None:
             raise DataError(
-                f'{examples[0].origin.file}: the level "{names[0]}" is no number, so its place is not known. '
+                f'{named.origin}: the level "{named.gold}" is no number, so its place is not known. '
                 f"Say task.levels=LOWEST,…,HIGHEST; there are {listed(sorted(counts))}"
             )
         if len(levels) < 2:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertune.config import Config, Settings, nested, read_toml, resolve
+from bertune.config import Config, Settings, TaskConfig, nested, read_toml, resolve
 from bertune.data import named
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
@@ -53,7 +53,8 @@ def _from_name(source: str, user: Settings) -> Source:
     refuse_long_name(path)
     if source in named.names():
         defaults = named.defaults(source, given=user.get("data", {}))
-        config = _with_absolute_paths(resolve(defaults.settings, user), defaults.not_to_train)
+        below = _for_task(defaults.settings, user)
+        config = _with_absolute_paths(resolve(below, user), defaults.not_to_train)
         return Source(source, source, config, {}, defaults.notes)
     if path.suffix == ".toml" and path.is_file():
         return _from_toml(path, user)
@@ -111,8 +112,19 @@ def _from_toml(path: Path, user: Settings) -> Source:
     for key, file in own.get("task", {}).items():
         if _names_a_file(key, file):
             own["task"][key] = str(path.parent / Path(file).expanduser())
-    config = _with_absolute_paths(resolve(defaults.settings, own, user), defaults.not_to_train)
+    below = _for_task(defaults.settings, own, user)
+    config = _with_absolute_paths(resolve(below, own, user), defaults.not_to_train)
     return Source(path.stem, str(path), config, {}, defaults.notes)
+
+
+def _for_task(settings: Settings, *layers: Settings) -> Settings:
+    """The settings of a data set, less those for its usual task where the layers over it choose another."""
+    usual = settings.get("task", {}).get("name", TaskConfig().name)
+    chosen = [layer["task"]["name"] for layer in layers if "name" in layer.get("task", {})]
+    if chosen[-1:] in ([], [usual]):
+        return settings
+    train = {key: value for key, value in settings.get("train", {}).items() if key != "best_by"}
+    return {section: values for section, values in settings.items() if section != "task"} | {"train": train}
 
 
 def _names_a_file(option: str, value: object) -> bool:

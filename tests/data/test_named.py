@@ -166,6 +166,22 @@ def test_a_data_set_to_score_on_says_so_where_it_is_to_be_trained_on(
     assert trained_elsewhere.test == str(paths(name)["test"])
 
 
+def test_another_task_than_a_data_sets_own_leaves_its_settings_behind(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_files(tmp_path, monkeypatch, "stsb", "train", "validation")
+    usual, other = (
+        resolve_source("stsb", {"task.name": name}).config for name in ("regression", "embeddings")
+    )
+    assert usual.task.options == {"low": 0, "high": 5}
+    assert (other.task.options, other.train.best_by) == ({}, "auto")
+    assert (other.data.text, other.data.label) == (usual.data.text, usual.data.label)
+    (tmp_path / "mine.toml").write_text('source = "stsb"\n[task]\nname = "embeddings"\n')
+    assert resolve_source(str(tmp_path / "mine.toml"), {}).config.task.options == {}
+    again = resolve_source(str(tmp_path / "mine.toml"), {"task.name": "regression"})
+    assert again.config.task.options == usual.task.options
+
+
 def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *uses: str) -> Path:
     """BERTUNE_DATA with these files of a data set, a line each."""
     dataset = dataset_of(name)

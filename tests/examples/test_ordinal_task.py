@@ -102,7 +102,9 @@ def labels_of(example: Any, *gold: str, **options: Any) -> tuple[str, ...]:
 def test_numbers_are_put_in_their_order_and_names_need_it_said(example: Any) -> None:
     assert labels_of(example, "10", "9", "-1", "2.5") == ("-1", "2.5", "9", "10")
     assert labels_of(example, "fair", "poor", levels="poor, fair,good") == ("poor", "fair", "good")
-    with pytest.raises(DataError, match=r'a\.csv: the level "fair" is no number.*task\.levels=.*fair, poor'):
+    with pytest.raises(
+        DataError, match=r'a\.csv, line \d+: the level "fair" is no number.*task\.levels=.*fair, poor'
+    ):
         labels_of(example, "fair", "poor")
     with pytest.raises(DataError, match=r'every one of the 2 rows has the level "3"'):
         labels_of(example, "3", "3")

@@ -10,7 +10,7 @@ import torch
 from bertune import api
 from bertune.config import TaskConfig
 from bertune.data.rows import Origin
-from bertune.errors import DataError
+from bertune.errors import ConfigError, DataError
 from bertune.tasks import make_task
 from bertune.tasks.classification import Example
 from bertune.text.sequences import collate
@@ -102,6 +102,14 @@ def test_the_loss_of_a_text_is_that_of_the_mean_of_its_windows(tokenizer: Tokeni
     expected = torch.nn.functional.cross_entropy(torch.stack([mean, short]), torch.tensor([1, 0]))
     assert count == 2
     assert total / count == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_pairs_have_no_head_and_tail(tiny_weights: Path, tmp_path: Path) -> None:
+    rows = [{"text_a": text, "text_b": LONG, "label": n % 2} for n, text in enumerate(("a", "b", "c", "d"))]
+    overrides = {"task.long": "head_tail", "model.name": str(tiny_weights)}
+    with pytest.raises(ConfigError, match=r"task\.long=head_tail is for single texts"):
+        api.train(rows, overrides=overrides, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("long", ["truncate", "head_tail", "windows"])

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bertune.config import Section
+from bertune.errors import ConfigError
 from bertune.nn.groups import group_mean, numbered
 from bertune.tasks import Task
 from bertune.text.sequences import Batch, Sequence
@@ -38,10 +39,15 @@ class DocumentTask(Task):
     def encode_texts(
         self, texts: SequenceOf[tuple[str, ...]], tokenizer: Tokenizer, max_length: int | None
     ) -> list[Sequence]:
-        """The sequences of texts or pairs; `group` is the item's position. Raises DataError."""
+        """The sequences of texts or pairs; `group` is the item's position. Raises DataError, ConfigError."""
         if self.options.long == "windows" and max_length is not None:
             return tokenizer.windows(texts, max_length, self.options.stride)
         if self.options.long == "head_tail":
+            if any(len(parts) > 1 for parts in texts):
+                raise ConfigError(
+                    "task.long=head_tail is for single texts, whose middle it leaves out. Of pairs, "
+                    "task.long=truncate cuts the longer text and windows reads all of the second"
+                )
             return tokenizer.encode(texts, max_length, keep_end=True)
         return tokenizer.encode(texts, max_length)
 
