@@ -14,7 +14,7 @@ from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.tasks import make_task
 from bertune.tasks._tagged import Example
-from bertune.tasks.tokens import Tokens
+from bertune.tasks.tokens import Tokens, TokensPrediction
 from bertune.text.tokenizer import Tokenizer
 
 WORDS = Columns(("tokens",), "tags", None)
@@ -176,6 +176,12 @@ def test_a_model_scores_a_file_in_another_scheme_when_told() -> None:
     labels = task().labels([tagged("a b c", "B-X I-X O")])
     trained = task(scheme="iob1")
     trained.check([tagged("a b c", "I-X I-X O")], labels)
+    rows = [tagged("a b c d", "B-X M-X E-X O"), tagged("a b", "S-X O")]
+    told = task(scheme="auto")
+    told.check(rows, labels)
+    said = TokensPrediction([{"start": 0, "end": 5, "label": "X"}], [], ["B-X", "M-X", "E-X", "O"])
+    other = TokensPrediction([{"start": 0, "end": 1, "label": "X"}], [], ["S-X", "O"])
+    assert told.score([said, other], rows, labels)["f1"] == 1
     with pytest.raises(ConfigError, match=r"task\.scheme=bio: the labels of this model, NN, VB"):
         task(scheme="bio").check([tagged("a b", "NN VB")], ("NN", "VB"))
 

@@ -203,6 +203,8 @@ class Tokens(Task):
         return TokensPrediction(found, [text[start:end] for start, end in example.words], tags)
 
     def check(self, examples: SequenceOf[Example], labels: Labels) -> None:
+        if self.options.scheme == "auto" and self._settled is None:  # put to a trained model: as this file
+            self._name = settle(examples, "auto", self.options.repair).scheme.name
         tagging = self._tagging(labels)
         for example in examples:
             tagging.learned(example)
