@@ -60,7 +60,7 @@ def _kinds(annotation: Any) -> list[str]:
     if get_origin(annotation) in (Union, types.UnionType):
         return [kind for member in get_args(annotation) for kind in _kinds(member)]
     plain = {int: "whole number", float: "number", str: "text", bool: "`true`, `false`", type(None): ""}
-    kind = plain.get(annotation, "one or two texts")
+    kind = plain.get(annotation, "texts with commas between")
     return [kind] if kind else []
 
 

@@ -45,7 +45,7 @@ class DataConfig(Section):
     quoting: bool | Auto = Field("auto", description='whether cells may be wrapped in "…"')
     encoding: str = Field("auto", description="the text encoding; auto is UTF-8 with or without BOM")
     split: float = Field(
-        0.1, gt=0, lt=1, description="share of train used for validation, stratified by label"
+        0.1, gt=0, lt=1, description="share of train used for validation, spread evenly over classes"
     )
     reader: str = Field("auto", description="a reader by name, or your own reader.py")
 

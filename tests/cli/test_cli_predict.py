@@ -203,6 +203,23 @@ def test_out_writes_a_file_and_nothing_else(trained: Any, here: Path, name: str)
     assert all(row["label"] in ("good", "bad") for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--out", "new.xlsx"), "files of predictions end in .jsonl, .csv, .parquet, .npy"),
+        (("--out", "new.run"), "files of predictions end in .jsonl, .csv, .parquet, .npy"),
+        (("--out", "new.parquet", "--csv"), "ends in .parquet, and --csv says CSV"),
+    ],
+)
+def test_a_name_that_says_another_format_is_refused(
+    trained: Any, here: Path, flags: tuple[str, ...], message: str
+) -> None:
+    write_csv(here / "new.csv", [(text,) for text, _ in reviews(2)], "text")
+    said = bertune("predict", trained.run, "new.csv", *flags)
+    assert said.code == 3 and message in " ".join(said.err.split())
+    assert not (here / flags[1]).exists()
+
+
 def test_out_is_written_whole_or_not_at_all(trained: Any, here: Path) -> None:
     """A bad row after more rows than are held at once: what was there before stays."""
     from bertune.infer import STREAM_CHUNK

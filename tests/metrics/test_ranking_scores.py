@@ -92,3 +92,10 @@ def test_a_run_lists_each_query_by_score_and_qrels_by_row() -> None:
 def test_names_that_would_break_the_columns_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot stand in a TREC file"):
         list(run_lines([("q1", name, 1.0)]))
+
+
+def test_scores_that_differ_still_differ_where_readers_hold_them_in_fp32() -> None:
+    scores = [1 - 1e-9, 1 - 2e-9, 1 - 2e-9, 0.5]
+    lines = list(run_lines([("q1", f"d{n}", score) for n, score in enumerate(scores)]))
+    found = [np.float32(line.split()[4]) for line in lines]
+    assert found[0] > found[1] == found[2] > found[3]

@@ -294,3 +294,14 @@ def test_a_file_is_trained_evaluated_and_predicted(tiny_weights: Path, tmp_path:
     assert [line["index"] for line in streamed] == [line["index"] for line in stored]
     plain = bertune("predict", run, "-", stdin='the lamp was dull\tit was\t["dull", "great"]\n').fine().lines
     assert sum(plain[0]["probabilities"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("label", [["1", "2", "3"], ["1"], 5, None])
+def test_names_of_choices_are_as_many_as_the_choices(label: Any) -> None:
+    with pytest.raises(DataError, match=r'"label" for each of the 2 choices'):
+        parse(asked(choices={"text": ["hat", "coat"], "label": label}, label="1"))
+
+
+def test_a_letter_is_one_of_the_alphabet() -> None:
+    with pytest.raises(DataError, match='the answer "ß" is neither'):
+        parse(asked(choices=["hat", "coat"], label="ß"))

@@ -209,3 +209,12 @@ def test_trained_weights_are_in_the_saved_model(tiny_weights: Path, tmp_path: Pa
     found = api.evaluate(run, rows)
     stored = run.metrics()[-1]["validation"]["loss"]
     assert found.loss == pytest.approx(stored, rel=1e-4), "evaluated with the same costs"
+
+
+def test_a_label_that_every_text_has_is_still_learned() -> None:
+    made = task(weights="auto")
+    made.labels(examples(*[("always", "often")] * 40_000, ("always",), ("always", "b")))
+    weights = made.settled()["weights"]
+    assert weights["always"] == 1.0
+    assert weights["often"] > 0
+    assert task(weights=weights).labels(examples(("always", "often"), ("b",)))

@@ -56,6 +56,9 @@ def test_what_refuses_says_how_to_go_on() -> None:
     made = task()
     with pytest.raises(DataError, match=r'\(id "absent1"\): the answer "the sky".*task\.faults=count'):
         made.labels([parsed(made, SOUND), parsed(made, ABSENT)])
+    with pytest.raises(DataError, match=r'\(id "absent1"\): the answer "the sky".*task\.faults=count'):
+        made.check([parsed(made, SOUND), parsed(made, ABSENT)], ())
+    task(faults="count").check([parsed(made, SOUND), parsed(made, ABSENT)], ())
 
 
 def test_an_empty_context_is_refused_either_way() -> None:

@@ -95,7 +95,8 @@ def test_queries_with_one_document_are_counted() -> None:
     made = task()
     made.labels(judged(("a", 1), ("a", 0), ("b", 1)))
     assert made.notes() == (
-        "training file: 2 queries; 1 have one document, whose order is right whatever is predicted",
+        "training file: 2 queries; 1 have one document, whose order is right whatever is predicted "
+        "(first: pairs.tsv, line 3)",
     )
 
 
@@ -112,7 +113,7 @@ def test_what_is_left_out_is_counted_and_said() -> None:
         made.labels(examples)
     assert pointwise.notes() == (
         "training file: 3 queries, 1 of them without a relevant document: such are left out of scores; 1 "
-        "have one document, whose order is right whatever is predicted",
+        "have one document, whose order is right whatever is predicted (first: pairs.tsv, line 5)",
     )
     assert (
         "; 2 have no documents of different grades, and are left out of training too" in listwise.notes()[0]

@@ -182,6 +182,8 @@ def test_a_model_scores_a_file_in_another_scheme_when_told() -> None:
     said = TokensPrediction([{"start": 0, "end": 5, "label": "X"}], [], ["B-X", "M-X", "E-X", "O"])
     other = TokensPrediction([{"start": 0, "end": 1, "label": "X"}], [], ["S-X", "O"])
     assert told.score([said, other], rows, labels)["f1"] == 1
+    with pytest.raises(DataError, match=r"its tags do not say where an entity begins, .* O, B-X, I-X, do"):
+        told.check([tagged("a b", "X O")], labels)
     with pytest.raises(ConfigError, match=r"task\.scheme=bio: the labels of this model, NN, VB"):
         task(scheme="bio").check([tagged("a b", "NN VB")], ("NN", "VB"))
 
@@ -347,3 +349,9 @@ def test_a_model_trained_on_tokens_tags_tokens_and_raw_text(tiny_weights: Path, 
     (long,) = api.predict(model, ["the box is great , " * 20])
     assert len(long.tags) == 100
     assert long.tags.count("B-X") >= 15
+
+
+def test_a_cell_may_hold_spans_as_json_or_as_python_prints_them() -> None:
+    for cell in ('[{"start": 0, "end": 3, "label": "PER", "note": null}]', "[(0, 3, 'PER')]"):
+        row = Row({"text": "Ada sings", "spans": cell}, Origin("a.csv", 2))
+        assert [(s.start, s.end, s.label) for s in task().parse(row, TEXT).spans] == [(0, 3, "PER")]

@@ -45,6 +45,8 @@ def predict(
     from bertune.run import replacing, write_atomically
 
     model = api.load(run, overrides=parse_overrides(settings or []))
+    if out is not None:
+        _refuse_other_endings(out, csv_format, model.file_endings)
     as_csv = csv_format or (out is not None and out.suffix.lower() == ".csv")
     counts = Counter({"rows": 0, "blank": 0})
     table, columns = _opened(model, data)
@@ -71,6 +73,21 @@ def predict(
     where = "" if out is None else f" into {out}"
     rows = "1 row" if counts["rows"] == 1 else f"{counts['rows']:,} rows"
     show.say(console, f"{rows}{where}", "dim")
+
+
+def _refuse_other_endings(out: Path, csv_format: bool, of_task: tuple[str, ...]) -> None:
+    """Raises ConfigError for a name that says another format than there is, or than --csv does."""
+    from bertune.errors import ConfigError, listed
+
+    ending = out.suffix.lower().removeprefix(".")
+    known = ("jsonl", "csv", "parquet", "npy", *of_task)
+    if csv_format and ending in known and ending != "csv":
+        raise ConfigError(f"--out {out}: its name ends in .{ending}, and --csv says CSV. Drop one")
+    if not csv_format and ending not in known:
+        raise ConfigError(
+            f"--out {out}: files of predictions end in {listed([f'.{name}' for name in known])}, which "
+            "says how it is written"
+        )
 
 
 def _opened(model: "Model", data: str) -> "tuple[Table, Columns]":

@@ -127,14 +127,31 @@ def qrels_lines(judged: Iterable[tuple[str, str, int]]) -> Iterator[str]:
 
 def run_lines(scored: Iterable[tuple[str, str, float]], tag: str = "bertune") -> Iterator[str]:
     """A line for each (query, document, score), queries as they first come, highest score first:
-    `query Q0 document rank score tag`. Raises ValueError for blanks."""
+    `query Q0 document rank score tag`. Raises ValueError for blanks.
+
+    Readers sort by the score, which trec_eval holds in fp32: there, different ones stay different.
+    """
     by_query: dict[str, list[tuple[float, str]]] = {}
     for query, document, score in scored:
         by_query.setdefault(_name(query), []).append((score, _name(document)))
     for query, found in by_query.items():
         ordered = sorted(found, key=lambda pair: -pair[0])
-        for rank, (score, document) in enumerate(ordered, start=1):
+        scores = _distinct_in_fp32([score for score, _ in ordered])
+        for rank, (score, (_, document)) in enumerate(zip(scores, ordered, strict=True), start=1):
             yield f"{query} Q0 {document} {rank} {score:.9g} {_name(tag)}"
+
+
+def _distinct_in_fp32(falling: Sequence[float]) -> list[float]:
+    """Falling numbers as the nearest in fp32 that are different where they are."""
+    found: list[np.float32] = []
+    for place, number in enumerate(falling):
+        new = np.float32(number)
+        if found and number == falling[place - 1]:
+            new = found[-1]
+        elif found and new >= found[-1]:
+            new = np.nextafter(found[-1], np.float32(-np.inf))
+        found.append(new)
+    return [float(number) for number in found]
 
 
 def _name(name: str) -> str:

@@ -144,14 +144,18 @@ def _held_together(value: object) -> Any:
 
 def _listed_choices(row: Row, column: str, held: Any) -> tuple[list[str], list[str]]:
     """Choices given as a list or as {"text": […], "label": […]}, and their names."""
-    names: list[str] = []
+    names: Any = []
     if isinstance(held, Mapping):
-        names = [str(name) for name in held.get("label", ())]
-        held = held.get("text")
+        names, held = held.get("label", []), held.get("text")
     if not isinstance(held, list | tuple) or not all(isinstance(item, str | int | float) for item in held):
         seen = repr(row.values[column])[:60]
         raise DataError(f'{row.origin}: column "{column}" must hold a list of texts; it holds {seen}')
-    return [str(item).strip() for item in held], names
+    if not isinstance(names, list | tuple) or len(names) not in (0, len(held)):
+        raise DataError(
+            f'{row.origin}: column "{column}" must have a "label" for each of the {len(held)} choices in '
+            f'"text", or no "label"; it has {names!r:.60}'
+        )
+    return [str(item).strip() for item in held], [str(name) for name in names]
 
 
 def _readings(cell: str, choices: tuple[str, ...], is_text: bool) -> dict[str, int]:
@@ -159,7 +163,7 @@ def _readings(cell: str, choices: tuple[str, ...], is_text: bool) -> dict[str, i
     found: dict[str, int] = {}
     if cell.isdecimal():
         found = {"number": int(cell), "number_from_1": int(cell) - 1}
-    elif len(cell) == 1 and "A" <= cell.upper() <= "Z":
+    elif len(cell) == 1 and cell.isascii() and cell.isalpha():
         found = {"letter": ord(cell.upper()) - ord("A")}
     found = {how: position for how, position in found.items() if 0 <= position < len(choices)}
     if is_text and cell in choices:

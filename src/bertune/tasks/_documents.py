@@ -4,7 +4,7 @@ Dimensions: S sequences, G texts among them, C outputs.
 """
 
 from collections.abc import Sequence as SequenceOf
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -37,11 +37,13 @@ class DocumentTask(Task):
         return "group" if self.options.long == "windows" else "sequence"
 
     def encode_texts(
-        self, texts: SequenceOf[tuple[str, ...]], tokenizer: Tokenizer, max_length: int | None
+        self, examples: SequenceOf[Any], tokenizer: Tokenizer, max_length: int | None
     ) -> list[Sequence]:
-        """The sequences of texts or pairs; `group` is the item's position. Raises DataError, ConfigError."""
+        """The sequences of examples of a text or a pair. Raises DataError, ConfigError."""
+        texts = [e.texts for e in examples]
         if self.options.long == "windows" and max_length is not None:
-            return tokenizer.windows(texts, max_length, self.options.stride)
+            places = [e.origin for e in examples]
+            return tokenizer.windows(texts, max_length, self.options.stride, places)
         if self.options.long == "head_tail":
             if any(len(parts) > 1 for parts in texts):
                 raise ConfigError(

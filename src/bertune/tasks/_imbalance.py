@@ -10,6 +10,8 @@ from torch import Tensor
 from bertune.config import Section
 from bertune.errors import ConfigError, did_you_mean, listed
 
+_LEAST = 1e-4  # of a weight: nothing is learned of what weighs nothing
+
 
 class ImbalanceOptions(Section):
     """Keys of [task] that change what a mistake costs."""
@@ -48,7 +50,7 @@ class Weights:
         if self._wanted == "none":
             return
         if self._wanted == "auto":
-            self.by_name = {label: round(weight, 4) for label, weight in automatic.items()}
+            self.by_name = {label: max(round(weight, 4), _LEAST) for label, weight in automatic.items()}
             return
         unknown = [label for label in self._wanted if label not in automatic]
         if unknown:

@@ -1,6 +1,8 @@
 """Owns the words of a row and what it says about them, tags or spans, in the forms that files have them."""
 
 import ast
+import contextlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -137,6 +139,8 @@ def _gold(row: Row, column: str) -> list[Any]:
 
 def _listed(cell: str, origin: Origin) -> Any:
     """A list that is written out in a cell of a table, as JSON or as Python prints it."""
+    with contextlib.suppress(json.JSONDecodeError):
+        return json.loads(cell)
     try:
         return ast.literal_eval(cell.strip())
     except (ValueError, SyntaxError) as error:

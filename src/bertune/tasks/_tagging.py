@@ -171,6 +171,19 @@ def settle(examples: Sequence[Example], wanted: str, repair: str) -> Tagging:
     return Tagging(found if wanted == "auto" else Scheme(wanted, found.typed), repair)
 
 
+def scheme_of(examples: Sequence[Example], labels: Sequence[str], repair: str) -> str:
+    """The scheme of examples put to a model with these labels. Raises DataError where they cannot go
+    together."""
+    found = settle(examples, "auto", repair).scheme.name
+    if (found == PLAIN) == is_of_spans(labels):
+        says, does = ("do not say", "do") if found == PLAIN else ("say", "do not")
+        raise DataError(
+            f"{examples[0].origin.file}: its tags {says} where an entity begins, and the labels of this "
+            f"model, {listed(list(labels))}, {does}"
+        )
+    return found
+
+
 def _first_odd(examples: Sequence[Example]) -> Origin:
     """The row at which the tags read so far are of no one scheme any more."""
     tagged = [e for e in examples if e.tags]

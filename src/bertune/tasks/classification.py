@@ -140,7 +140,7 @@ class Classification(DocumentTask):
                     f'{example.origin}: the label "{example.gold}" does not occur in the training texts'
                     f"{hint} Correct it, remove the row, or add training texts with that label"
                 )
-        sequences = self.encode_texts([e.texts for e in examples], tokenizer, max_length)
+        sequences = self.encode_texts(examples, tokenizer, max_length)
         if not any(e.gold is not None for e in examples):
             return sequences
         gold = [None if e.gold is None else index[e.gold] for e in examples]

@@ -171,7 +171,10 @@ class MultiLabel(DocumentTask):
                 f'task.separator="{self.options.separator}" what stands between labels?'
             )
         number = len(examples)
-        self._weights.settle({x: (number - counts[x]) / counts[x] if counts[x] else 1.0 for x in known})
+        # A label that no text has, or every one, is not rarer than what it is told apart from.
+        self._weights.settle(
+            {x: (number - counts[x]) / counts[x] if 0 < counts[x] < number else 1.0 for x in known}
+        )
         return tuple(known)
 
     def notes(self) -> tuple[str, ...]:
@@ -193,7 +196,7 @@ class MultiLabel(DocumentTask):
         labels: tuple[str, ...],
     ) -> list[Sequence]:
         index = {label: number for number, label in enumerate(labels)}
-        sequences = self.encode_texts([e.texts for e in examples], tokenizer, max_length)
+        sequences = self.encode_texts(examples, tokenizer, max_length)
         gold = [None if e.gold is None else _hot(e, index) for e in examples]
         return [replace(s, gold=gold[s.group]) for s in sequences]
 

@@ -85,8 +85,8 @@ class QaOptions(Section):
     )
     faults: Literal["refuse", "count"] = Field(
         "refuse",
-        description="blank questions, and training questions whose answers are all nowhere in their context: "
-        "refused; or counted, scored as they are, and nothing is learned from them",
+        description="blank questions, and those whose answers are all nowhere in their context: refused; or "
+        "counted, scored as they are, and nothing is learned from them",
         json_schema_extra=CHANGEABLE,
     )
 
@@ -149,13 +149,7 @@ class Qa(Task):
 
     def labels(self, examples: SequenceOf[Example]) -> Labels:
         answerable = [e for e in examples if e.gold]
-        for example in answerable:
-            if self.options.faults == "refuse" and learned(example.gold) is None:
-                assert example.gold is not None
-                raise DataError(
-                    f'{example.place}: the answer "{example.gold[0]["text"]}" is nowhere in the context, so '
-                    "it cannot be learned. Correct one of them, remove the question, or say task.faults=count"
-                )
+        self._refuse_absent(answerable)
         if not any(learned(e.gold) for e in answerable if _is_sound(e)):
             raise DataError(
                 f"{examples[0].origin.file}: none of the {len(examples):,} questions has an answer; there is "
@@ -163,6 +157,19 @@ class Qa(Task):
             )
         self._notes = tuple(notes_on(examples, [e for e in examples if not _is_sound(e)]))
         return (ANSWER,) if len(answerable) == len(examples) else (ANSWER, NO_ANSWER)
+
+    def check(self, examples: SequenceOf[Example], labels: Labels) -> None:
+        self._refuse_absent(examples)
+
+    def _refuse_absent(self, examples: SequenceOf[Example]) -> None:
+        """Raises DataError for answers that are nowhere in their context, unless they are to be counted."""
+        absent = next((e for e in examples if e.gold and learned(e.gold) is None), None)
+        if absent is not None and self.options.faults == "refuse":
+            assert absent.gold is not None
+            raise DataError(
+                f'{absent.place}: the answer "{absent.gold[0]["text"]}" is nowhere in the context. Correct '
+                "one of them, remove the question, or say task.faults=count"
+            )
 
     def notes(self) -> tuple[str, ...]:
         return self._notes

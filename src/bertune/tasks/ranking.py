@@ -112,6 +112,7 @@ class Ranking(Task):
         super().__init__(options)
         self._highest = options.highest
         self._counts = Counter[str]()
+        self._lone: Origin | None = None  # the first query with one document
 
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
@@ -158,10 +159,12 @@ class Ranking(Task):
         self._highest = highest if self.options.highest == "auto" else self.options.highest
         if self._highest <= 0:
             raise ConfigError(f"task.highest={self._highest:g}: the grade of full relevance is above 0")
+        lone = {query for query, found in grades.items() if len(found) == 1}
+        self._lone = next((e.origin for e in examples if e.query in lone), None)
         self._counts = Counter(
             queries=len(grades),
             irrelevant=sum(max(found) == 0 for found in grades.values()),
-            single=sum(len(found) == 1 for found in grades.values()),
+            single=len(lone),
             equal=sum(min(found) == max(found) for found in grades.values()),
         )
         return ()
@@ -176,7 +179,10 @@ class Ranking(Task):
                 f", {counts['irrelevant']:,} of them without a relevant document: such are left out of scores"
             )
         if counts["single"]:
-            note += f"; {counts['single']:,} have one document, whose order is right whatever is predicted"
+            note += (
+                f"; {counts['single']:,} have one document, whose order is right whatever is predicted "
+                f"(first: {self._lone})"
+            )
         if self._is_listwise and counts["equal"]:
             note += (
                 f"; {counts['equal']:,} have no documents of different grades, and are left out of training "

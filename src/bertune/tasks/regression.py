@@ -129,7 +129,7 @@ class Regression(DocumentTask):
         labels: tuple[str, ...],
     ) -> list[Sequence]:
         low, width = self._scale()
-        sequences = self.encode_texts([e.texts for e in examples], tokenizer, max_length)
+        sequences = self.encode_texts(examples, tokenizer, max_length)
         gold = [None if e.gold is None else (e.gold - low) / width for e in examples]
         return [replace(s, gold=gold[s.group]) for s in sequences]
 

@@ -34,6 +34,7 @@ from bertune.tasks._tagging import (
     is_of_spans,
     likely_words,
     repeated,
+    scheme_of,
     settle,
     without_role,
 )
@@ -204,7 +205,7 @@ class Tokens(Task):
 
     def check(self, examples: SequenceOf[Example], labels: Labels) -> None:
         if self.options.scheme == "auto" and self._settled is None:  # put to a trained model: as this file
-            self._name = settle(examples, "auto", self.options.repair).scheme.name
+            self._name = scheme_of(examples, labels, self.options.repair)
         tagging = self._tagging(labels)
         for example in examples:
             tagging.learned(example)

@@ -57,12 +57,14 @@ class Tokenizer:
             for sequence in self._encode_chunk(texts[start : start + _CHUNK], start, max_length, keep_end)
         ]
 
-    def windows(self, texts: SequenceOf[Texts], max_length: int, stride: int) -> list[Sequence]:
+    def windows(
+        self, texts: SequenceOf[Texts], max_length: int, stride: int, places: SequenceOf[object] = ()
+    ) -> list[Sequence]:
         """All of each item in sequences of at most `max_length` tokens.
 
         Neighbours share `stride` tokens, or half of `max_length` where that is less. Of a pair the second
-        text is cut into windows, each behind the whole first. Raises DataError where the first of a pair that
-        is too long leaves no room for that.
+        text is cut into windows, each behind the whole first. Raises DataError, with the item's of `places`,
+        where the first of a pair that is too long leaves no room for that.
         """
         found: list[Sequence] = []
         for start in range(0, len(texts), _CHUNK):
@@ -76,11 +78,18 @@ class Tokenizer:
             pieces = [[encoding] for encoding in rust.encode_batch_fast(inputs)]
             long = [number for number, (whole,) in enumerate(pieces) if len(whole) > max_length]
             if long and is_pair:
-                room -= self._longest_first_text([inputs[number] for number in long])
-            if long and room <= shared:
+                worst, taken = self._longest_first_text([inputs[number] for number in long])
+                if room - taken <= shared:
+                    place = f"{places[start + long[worst]]}: " if places else ""
+                    raise DataError(
+                        f"{place}the first text of this pair has {taken} tokens, which leaves "
+                        f"{max(0, room - taken)} of model.max_length={max_length} to a window of the second, "
+                        f"and {shared} of them are its neighbour's. Shorten that text; or train with more "
+                        "tokens, a smaller task.stride, or the columns the other way round"
+                    )
+            elif long and room <= shared:
                 raise DataError(
-                    f"model.max_length={max_length} leaves {max(0, room)} tokens to a window, of which "
-                    f"{shared} are its neighbour's; give more tokens, or a smaller task.stride"
+                    f"model.max_length={max_length} leaves {max(0, room)} tokens to a window; give more"
                 )
             if long:
                 rust.enable_truncation(max_length, stride=shared, strategy=side)
@@ -99,9 +108,11 @@ class Tokenizer:
         rust.no_truncation()
         return rust
 
-    def _longest_first_text(self, pairs: list[Any]) -> int:
+    def _longest_first_text(self, pairs: list[Any]) -> tuple[int, int]:
+        """Its position, and the number of its tokens."""
         first = self.hf.backend_tokenizer.encode_batch_fast([a for a, _ in pairs], add_special_tokens=False)
-        return max(len(encoding) for encoding in first)
+        lengths = [len(encoding) for encoding in first]
+        return max(enumerate(lengths), key=lambda pair: pair[1])
 
     def _encode_chunk(
         self, texts: SequenceOf[Texts], start: int, max_length: int | None, keep_end: bool
