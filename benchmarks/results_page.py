@@ -24,8 +24,8 @@ another question, answered with the same weights and data on both sides in
 Scores are times 100, but for perplexity.
 """
 _BOUNDS = (
-    "Rows that are not marked *full* are of a share of the data or of the epochs, minutes to about an hour "
-    "of one core. "
+    "Rows that are not marked *full* are of a part of the data or of the epochs, as said below: minutes to "
+    "an hour and a half of one core. "
 )
 _SECONDS = "Seconds are by the clock, beside other work of the machine; some runs were halted for a while."
 
