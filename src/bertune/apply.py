@@ -165,12 +165,12 @@ class Model:
             files={ending: list(found) for ending, found in files.items()},
         )
 
-    def predicted_file(self, table: Table, columns: Columns, ending: str) -> tuple[list[str], int]:
-        """The lines of a further file of the task, one of `file_endings`, and how many rows they tell of.
-
-        Raises DataError where it needs what rows to predict do not have.
+    def predicted_file(self, table: Table, columns: Columns, ending: str) -> tuple[list[str], int, int]:
+        """The lines of a further file of the task, one of `file_endings`; the rows read, and those without
+        text, of which nothing is said. Raises DataError where it needs what rows to predict do not have.
         """
-        said = [(row, p) for row, p in self.stream(table, columns) if p is not None]
+        streamed = list(self.stream(table, columns))
+        said = [(row, p) for row, p in streamed if p is not None]
         columns = replace(columns, label=None, has_gold=False)
         examples = [self._task.parse(row, columns) for row, _ in said]
         found = self._task.also_write(examples, [p for _, p in said])
@@ -178,7 +178,7 @@ class Model:
             raise DataError(
                 f".{ending} is for rows with labels: bertune evaluate RUN FILE --out FOLDER writes it"
             )
-        return list(found[ending]), len(examples)
+        return list(found[ending]), len(streamed), len(streamed) - len(said)
 
     def open(self, source: object, need_label: bool) -> tuple[Table, Columns, tuple[str, ...]]:
         """A table and its columns: the training file's where it has them, else inferred.

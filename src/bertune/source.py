@@ -10,7 +10,7 @@ from bertune.config import Config, Settings, TaskConfig, nested, read_toml, reso
 from bertune.data import named
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
-from bertune.errors import ConfigError, DataError, did_you_mean
+from bertune.errors import ConfigError, DataError, did_you_mean, listed
 
 SPLITS = ("train", "validation", "test")
 _CODE = (
@@ -53,9 +53,9 @@ def _from_name(source: str, user: Settings) -> Source:
     refuse_long_name(path)
     if source in named.names():
         defaults = named.defaults(source, given=user.get("data", {}))
-        below = _for_task(defaults.settings, user)
+        below, left_out = _for_task(defaults.settings, user)
         config = _with_absolute_paths(resolve(below, user), defaults.not_to_train)
-        return Source(source, source, config, {}, defaults.notes)
+        return Source(source, source, config, {}, (*defaults.notes, *left_out))
     if path.suffix == ".toml" and path.is_file():
         return _from_toml(path, user)
     if (path / "config.toml").is_file():
@@ -112,19 +112,24 @@ def _from_toml(path: Path, user: Settings) -> Source:
     for key, file in own.get("task", {}).items():
         if _names_a_file(key, file):
             own["task"][key] = str(path.parent / Path(file).expanduser())
-    below = _for_task(defaults.settings, own, user)
+    below, left_out = _for_task(defaults.settings, own, user)
     config = _with_absolute_paths(resolve(below, own, user), defaults.not_to_train)
-    return Source(path.stem, str(path), config, {}, defaults.notes)
+    return Source(path.stem, str(path), config, {}, (*defaults.notes, *left_out))
 
 
-def _for_task(settings: Settings, *layers: Settings) -> Settings:
-    """The settings of a data set, less those for its usual task where the layers over it choose another."""
+def _for_task(settings: Settings, *layers: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """The settings of a data set, less those for its usual task where the layers over it choose another, and
+    a note on what was left out."""
     usual = settings.get("task", {}).get("name", TaskConfig().name)
     chosen = [layer["task"]["name"] for layer in layers if "name" in layer.get("task", {})]
     if chosen[-1:] in ([], [usual]):
-        return settings
-    train = {key: value for key, value in settings.get("train", {}).items() if key != "best_by"}
-    return {section: values for section, values in settings.items() if section != "task"} | {"train": train}
+        return settings, ()
+    kept = {section: dict(values) for section, values in settings.items() if section != "task"}
+    left_out = [f"task.{key}" for key in settings.get("task", {}) if key != "name"]
+    if kept.get("train", {}).pop("best_by", None) is not None:
+        left_out.append("train.best_by")
+    note = f"task.name={chosen[-1]}: without {listed(left_out)}, which are set for {usual} here"
+    return kept, (note,) if left_out else ()
 
 
 def _names_a_file(option: str, value: object) -> bool:

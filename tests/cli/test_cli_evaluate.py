@@ -1,5 +1,6 @@
 """`bertune evaluate`: the scores of a trained model on a labelled file."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,19 @@ def test_texts_cut_to_the_trained_length_are_counted(trained: Any, here: Path) -
     found = bertune("evaluate", trained.run, "new.csv", "--json").fine().json
     assert found["truncated"] == 1
     assert "1 of 5 texts are truncated" in bertune("evaluate", trained.run, "new.csv").err
+
+
+def test_the_data_file_is_never_replaced_by_what_is_said_of_it(trained: Any, here: Path) -> None:
+    lines = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in reviews(4))
+    (here / "new.jsonl").write_text(lines)
+    (here / "taken").write_text("mine")
+    for arguments, message in (
+        (("evaluate", trained.run, "new.jsonl", "--out", "."), "is the data file itself"),
+        (("evaluate", trained.run, "new.jsonl", "--out", "taken"), "taken is a file; give a folder"),
+    ):
+        said = bertune(*arguments)
+        assert said.code == 3 and message in " ".join(said.err.split())
+    assert (here / "new.jsonl").read_text() == lines
+    assert (here / "taken").read_text() == "mine"
+    bertune("evaluate", trained.run, "new.jsonl", "--out", "said").fine()
+    assert len((here / "said" / "new.jsonl").read_text().splitlines()) == 4

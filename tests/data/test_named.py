@@ -170,9 +170,12 @@ def test_another_task_than_a_data_sets_own_leaves_its_settings_behind(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_files(tmp_path, monkeypatch, "stsb", "train", "validation")
-    usual, other = (
-        resolve_source("stsb", {"task.name": name}).config for name in ("regression", "embeddings")
-    )
+    sources = [resolve_source("stsb", {"task.name": name}) for name in ("regression", "embeddings")]
+    assert [" ".join(source.notes) for source in sources] == [
+        "",
+        "task.name=embeddings: without task.low, task.high, train.best_by, which are set for regression here",
+    ]
+    usual, other = (source.config for source in sources)
     assert usual.task.options == {"low": 0, "high": 5}
     assert (other.task.options, other.train.best_by) == ({}, "auto")
     assert (other.data.text, other.data.label) == (usual.data.text, usual.data.label)

@@ -339,3 +339,9 @@ def test_ids_that_trec_files_cannot_hold_do_not_lose_a_training(tiny_weights: Pa
     documents = {line.split()[2] for line in ranked}
     assert {"doc%201", "line-2", "<script>%092", "doc%25201"} <= documents
     assert len(documents) == len(rows)
+
+
+def test_a_run_of_rows_to_predict_has_no_query_twice_under_one_id() -> None:
+    examples = [Example("", Origin("a.csv", n), (f"query {n}", "x"), None, "q7") for n in (2, 3)]
+    with pytest.raises(DataError, match=r'a\.csv, line 3: the query id "q7" stands for'):
+        task().also_write(examples, [RelevancePrediction(0.5)] * 2)

@@ -355,3 +355,9 @@ def test_a_cell_may_hold_spans_as_json_or_as_python_prints_them() -> None:
     for cell in ('[{"start": 0, "end": 3, "label": "PER", "note": null}]', "[(0, 3, 'PER')]"):
         row = Row({"text": "Ada sings", "spans": cell}, Origin("a.csv", 2))
         assert [(s.start, s.end, s.label) for s in task().parse(row, TEXT).spans] == [(0, 3, "PER")]
+
+
+def test_a_cell_nested_without_end_is_refused_with_its_place() -> None:
+    row = Row({"text": "Ada sings", "spans": "[" * 100_000}, Origin("a.csv", 2))
+    with pytest.raises(DataError, match=r"^a\.csv, line 2: a label begins like a list but cannot be read"):
+        task().parse(row, TEXT)

@@ -29,8 +29,10 @@ def evaluate(
 
     model = api.load(run, overrides=parse_overrides(settings or []))
     table, columns, notes = model.open(data, need_label=True)
-    found = model.evaluate(table, columns)
     name = Path(data).name.split(".")[0]
+    if out is not None:
+        _refuse_folder(out, name, model.file_endings, table.name)
+    found = model.evaluate(table, columns)
     if out is not None:
         _write(out, name, found)
     if as_json:
@@ -58,6 +60,18 @@ def evaluate(
     show.results().print(show.score_table({name: found.scores}))
     if found.details.get("per_class"):
         show.results().print(show.class_table(found.details))
+
+
+def _refuse_folder(folder: Path, name: str, endings: tuple[str, ...], source: str) -> None:
+    """Raises ConfigError, before anything is computed, for a folder that cannot be written to."""
+    from bertune.errors import ConfigError
+
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {folder} is a file; give a folder, where {name}.jsonl is put")
+    for ending in ("jsonl", *endings):
+        path = folder / f"{name}.{ending}"
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            raise ConfigError(f"--out {folder}: {path} is the data file itself. Give another folder")
 
 
 def _write(folder: Path, name: str, found: "Evaluation") -> None:

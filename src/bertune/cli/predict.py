@@ -51,8 +51,8 @@ def predict(
     counts = Counter({"rows": 0, "blank": 0})
     table, columns = _opened(model, data)
     lines = _lines(model, table, columns, counts)
-    if out is not None and out.suffix.lower().removeprefix(".") in model.file_endings:
-        of_task, counts["rows"] = model.predicted_file(table, columns, out.suffix.lower().removeprefix("."))
+    if out is not None and (ending := out.suffix.lower().removeprefix(".")) in model.file_endings:
+        of_task, counts["rows"], counts["blank"] = model.predicted_file(table, columns, ending)
         write_atomically(out, "".join(f"{line}\n" for line in of_task))
     elif out is None:
         _write(lines, sys.stdout, as_csv)

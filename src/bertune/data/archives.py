@@ -29,7 +29,7 @@ _DAMAGE = (
     EOFError,
     OSError,
     ValueError,
-    NotImplementedError,
+    NotImplementedError,  # how zipfile says that a zip is of a version it cannot read
 )
 _Kind = Literal["file", "folder", "link", "device"]
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from bertune.config import Section
 from bertune.data.columns import Columns, cell_text
+from bertune.data.readers._objects import loads
 from bertune.data.rows import Row
 from bertune.errors import DataError, did_you_mean, listed
 
@@ -136,7 +137,7 @@ def _held_together(value: object) -> Any:
     """The list or object of choices that one cell holds, as JSON where it is a text; None of other cells."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = loads(value)
         except json.JSONDecodeError:
             return None
     return value if isinstance(value, list | tuple | Mapping) else None

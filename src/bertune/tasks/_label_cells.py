@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bertune.data.columns import cell_text
+from bertune.data.readers._objects import loads
 from bertune.data.rows import Row
 from bertune.errors import ConfigError, DataError
 
@@ -71,7 +72,7 @@ def names_in(file: str) -> tuple[str, ...]:
 def _listed(cell: str, place: str) -> list[Any]:
     """The list that is written out in a cell, as JSON or as Python prints it. Raises DataError."""
     try:
-        return list(json.loads(cell))
+        return list(loads(cell))
     except json.JSONDecodeError as error:
         reason = error.msg
     try:

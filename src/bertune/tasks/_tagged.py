@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bertune.data.columns import Columns, cell_text, name_of
-from bertune.data.readers._objects import json_kind
+from bertune.data.readers._objects import json_kind, loads
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 from bertune.text.spans import Place, Span, joined, words_of
@@ -140,7 +140,7 @@ def _gold(row: Row, column: str) -> list[Any]:
 def _listed(cell: str, origin: Origin) -> Any:
     """A list that is written out in a cell of a table, as JSON or as Python prints it."""
     with contextlib.suppress(json.JSONDecodeError):
-        return json.loads(cell)
+        return loads(cell)
     try:
         return ast.literal_eval(cell.strip())
     except (ValueError, SyntaxError) as error:

@@ -271,6 +271,7 @@ class Ranking(Task):
         return Scores(metrics.mean_scores(judged), metrics.details(judged))
 
     def also_write(self, examples: Any, predictions: Any) -> dict[str, Iterator[str]]:
+        refuse_unsure_ids(examples)
         return trec_lines(examples, predictions)
 
     def warnings(

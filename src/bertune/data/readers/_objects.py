@@ -1,6 +1,8 @@
 """Owns how a sequence of objects becomes rows: each an object, all with the same keys."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError, did_you_mean, listed
@@ -54,3 +56,11 @@ def json_kind(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return "a number" if isinstance(value, int | float) else f"a {type(value).__name__}"
+
+
+def loads(text: str) -> Any:
+    """What a JSON text holds. Raises JSONDecodeError, also where it is nested deeper than Python goes."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise json.JSONDecodeError("it is nested too deeply", text, 0) from error

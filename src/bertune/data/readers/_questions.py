@@ -9,7 +9,7 @@ from typing import Any
 from bertune.config import DataConfig
 from bertune.data.encodings import text_lines
 from bertune.data.readers._no_json import no_json
-from bertune.data.readers._objects import json_kind
+from bertune.data.readers._objects import json_kind, loads
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 
@@ -54,7 +54,7 @@ def parsed(path: Path, options: DataConfig) -> object:
     """The JSON value that a file holds. Raises DataError with the place."""
     text = "".join(text_lines(path, options.encoding))
     try:
-        return json.loads(text)
+        return loads(text)
     except json.JSONDecodeError as error:
         raise DataError(no_json(path, text, error)) from error
 

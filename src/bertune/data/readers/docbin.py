@@ -35,7 +35,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             ents = [{"start": e.start_char, "end": e.end_char, "label": e.label_} for e in doc.ents]
             spans = ents if doc.has_annotation("ENT_IOB") else None
             yield Row({"text": doc.text, "spans": spans}, Origin(str(path), number, "document"))
-    except (ValueError, KeyError, EOFError, OSError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
         raise DataError(
             f"{path}: this is no file of spaCy's, or a damaged one: {type(error).__name__} "
             f"{str(error)[:60]}. Write it again with DocBin.to_disk or `spacy convert`"

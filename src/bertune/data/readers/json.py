@@ -7,7 +7,7 @@ from pathlib import Path
 from bertune.config import DataConfig
 from bertune.data.encodings import text_lines
 from bertune.data.readers._no_json import no_json
-from bertune.data.readers._objects import json_kind, object_rows
+from bertune.data.readers._objects import json_kind, loads, object_rows
 from bertune.data.rows import Row
 from bertune.errors import DataError, listed
 
@@ -22,7 +22,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
 
 def _parsed(path: Path, text: str) -> object:
     try:
-        return json.loads(text)
+        return loads(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             raise DataError(

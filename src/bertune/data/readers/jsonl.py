@@ -7,7 +7,7 @@ from pathlib import Path
 from bertune.config import DataConfig
 from bertune.data.encodings import text_lines
 from bertune.data.readers._cells import shortened
-from bertune.data.readers._objects import object_rows
+from bertune.data.readers._objects import loads, object_rows
 from bertune.data.rows import Row
 from bertune.errors import DataError
 
@@ -30,7 +30,7 @@ def parsed_lines(lines: Iterable[tuple[int, str]], file: str) -> Iterator[tuple[
         if line.isspace() or not line:
             continue
         try:
-            yield number, json.loads(line)
+            yield number, loads(line)
         except json.JSONDecodeError as error:
             raise DataError(_no_json(f"{file}, line {number}", line, error)) from error
 
