@@ -8,12 +8,14 @@ from typing import Any
 from bertune.apply import Evaluation, Model, load_model
 from bertune.config import nested
 from bertune.errors import ConfigError
+from bertune.metadata import verify_model
 from bertune.prepare import Prepared, prepare
 from bertune.reporting import write_report
-from bertune.run import Run, open_run
+from bertune.run import Run, is_run, open_run, verify
 from bertune.source import resolve_source
-from bertune.training.events import Event, Finished
+from bertune.training.events import Event, Finished, Warned
 from bertune.training.fit import fit
+from bertune.training.recovery import recover
 
 Overrides = Mapping[str, Any] | None
 
@@ -51,8 +53,13 @@ def training(
     resume: bool = False,
 ) -> Iterator[Event]:
     """What `train` does, as a generator of events for a caller that shows them."""
+    given = _run_folder(source, out, resume)
+    restored = recover(given) if resume and given is not None else []
     resolved = resolve_source(source, overrides, labels)
-    folder = Path(os.path.abspath(_run_folder(source, out, resume) or Path("runs") / resolved.name))
+    folder = Path(os.path.abspath(given or Path("runs") / resolved.name))
+    if resume and given is None:
+        restored = recover(folder)
+    yield from (Warned(text) for text in restored)
     for event in fit(resolved, folder, resume):
         if isinstance(event, Finished):
             write_report(event.run)
@@ -97,8 +104,15 @@ def predict(
 
 
 def report(run: Run | str | Path) -> Path:
-    """Writes the report of a run again and returns the path of its page. Raises InputError."""
-    return write_report(run if isinstance(run, Run) else open_run(run))
+    """Writes the report of a run again and returns the path of its page.
+
+    Raises InputError, also where a finished run is not as training left it.
+    """
+    found = open_run(run.path if isinstance(run, Run) else run)
+    if found.manifest.get("status") == "complete":
+        verify(found)
+        verify_model(found.model_path)
+    return write_report(found)
 
 
 def bench(
@@ -122,10 +136,8 @@ def bench(
 
 def _run_folder(source: object, out: str | Path | None, resume: bool) -> Path | None:
     """The folder asked for: `out`, or the run folder that is itself given as the source of a resumed run."""
-    is_run = isinstance(source, str | Path) and (Path(source) / "manifest.json").is_file()
-    if not is_run:
+    if not (isinstance(source, str | Path) and is_run(Path(source))):
         return None if out is None else Path(out)
-    assert isinstance(source, str | Path)
     if not resume and out is None:
         raise ConfigError(
             f"{source} is a run: continue it with --resume, or repeat it in another folder with --out"

@@ -12,6 +12,7 @@ from bertune.data.memory import MEMORY, table_from_memory, table_of
 from bertune.data.rows import Origin, Row
 from bertune.data.tables import Table, file_suffix, open_table, refuse_long_name
 from bertune.errors import ConfigError, DataError, InputError, did_you_mean, listed
+from bertune.files import refuse_unusable
 from bertune.infer import STREAM_CHUNK, Outcome, Predictor, chunks, plain
 from bertune.metrics.scores import Scores
 from bertune.model_folder import LoadedModel, load
@@ -47,21 +48,21 @@ class Model:
         self.labels = loaded.labels
         self.config = config
         self._task = loaded.task
-        self._contract = loaded.contract
+        self._metadata = loaded.metadata
         given = config.data.model_fields_set
-        self._reading = {k: v for k, v in loaded.contract.reading.items() if k != "suffix" and k not in given}
+        self._reading = {k: v for k, v in loaded.metadata.reading.items() if k != "suffix" and k not in given}
         wanted = config.machine
         if "precision" not in wanted.model_fields_set:
-            wanted = wanted.model_copy(update={"precision": loaded.contract.precision})
+            wanted = wanted.model_copy(update={"precision": loaded.metadata.precision})
         machine = make_machine(wanted)
         model = loaded.model.to(machine.device)
         self._predictor = Predictor(model, loaded.task, loaded.labels, machine)
-        self._encoder = Encoder(loaded.task, loaded.tokenizer, loaded.contract.max_length, loaded.labels)
+        self._encoder = Encoder(loaded.task, loaded.tokenizer, loaded.metadata.max_length, loaded.labels)
 
     @property
     def text_columns(self) -> tuple[str, ...]:
         """The columns the model was trained on: one, or two for pairs."""
-        return self._contract.columns.text
+        return self._metadata.columns.text
 
     @property
     def row_noun(self) -> str:
@@ -80,7 +81,7 @@ class Model:
 
     @property
     def _item_columns(self) -> tuple[str, ...]:
-        names = self._contract.columns.text
+        names = self._metadata.columns.text
         return _plain_columns(len(names)) if any(name.isdecimal() for name in names) else names
 
     def to_json(self, prediction: Any) -> dict[str, Any]:
@@ -189,7 +190,7 @@ class Model:
         notes: tuple[str, ...] = ()
         if isinstance(source, str | Path):
             file, data, notes = self._located(str(source))
-            table = open_table(file, data, known_column_names(self._task, self._contract.columns))
+            table = open_table(file, data, known_column_names(self._task, self._metadata.columns))
         else:
             table = table_of(source)
         columns, more = self.columns_of(table, need_label, data)
@@ -204,7 +205,7 @@ class Model:
         near = did_you_mean(source, named.names())
         if near and not path.suffix and not path.exists():
             raise DataError(f'"{source}" is neither a file nor a named data set.{near}')
-        if file_suffix(source) == self._contract.reading.get("suffix"):
+        if file_suffix(source) == self._metadata.reading.get("suffix"):
             data = data.model_copy(update=self._reading)
         return source, data, ()
 
@@ -212,7 +213,7 @@ class Model:
         self, table: Table, need_label: bool, data: DataConfig | None = None
     ) -> tuple[Columns, tuple[str, ...]]:
         """The columns of an opened table, and notes on what was inferred."""
-        data, trained = data or self.config.data, self._contract.columns
+        data, trained = data or self.config.data, self._metadata.columns
         given: dict[str, Any] = {}
         numbers = {len(trained.text)}
         if self._task.predicts_single_texts:
@@ -258,6 +259,7 @@ class Model:
 def load_model(source: Run | str | Path, overrides: Mapping[str, Any] | None = None) -> Model:
     """The model of a run, or of a model folder. Raises ModelError, InputError."""
     folder = source.path if isinstance(source, Run) else Path(source)
+    refuse_unusable(folder, "the model")
     if not folder.is_dir():
         raise InputError(
             f"{folder} does not exist or is no folder: give a run folder, or a model folder in one"
@@ -300,9 +302,9 @@ def _with_options(loaded: LoadedModel, options: Mapping[str, Any]) -> LoadedMode
         raise ConfigError(
             f"task.{fixed[0]} was settled when the model was trained and cannot be changed now{can}"
         )
-    name, before = loaded.contract.task.name, loaded.contract.task.options
-    contract = replace(loaded.contract, task=TaskConfig(name=name, **{**before, **options}))
-    return replace(loaded, task=make_task(contract.task), contract=contract)
+    name, before = loaded.metadata.task.name, loaded.metadata.task.options
+    metadata = replace(loaded.metadata, task=TaskConfig(name=name, **{**before, **options}))
+    return replace(loaded, task=make_task(metadata.task), metadata=metadata)
 
 
 def _named_file(name: str, given: DataConfig) -> tuple[str, DataConfig, tuple[str, ...]]:

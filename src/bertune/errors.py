@@ -4,7 +4,9 @@
     ├── InputError               3  what was given cannot be used: it says what was seen, where, what to do
     │   ├── DataError            3  a data file, a row, a label
     │   ├── ConfigError          3  a setting that does not exist or cannot be
-    │   └── ModelError           3  a model that cannot be found or read
+    │   ├── ModelError           3  a model that cannot be found or read
+    │   ├── NonFiniteError       3  a model's outputs are NaN or infinite
+    │   └── DamagedError         3  a file of a run is not as bertune wrote it
     ├── RunExistsError           1  the run folder is there already
     ├── RunBusyError             3  another process is writing the run folder
     ├── DivergedError            1  the loss is no longer a number
@@ -40,6 +42,14 @@ class ConfigError(InputError):
 
 class ModelError(InputError):
     """A pretrained model or a run's model cannot be found or read."""
+
+
+class NonFiniteError(InputError):
+    """The outputs of a model are NaN or infinite."""
+
+
+class DamagedError(InputError):
+    """A file that bertune wrote has other content now."""
 
 
 class RunExistsError(BertuneError):

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from bertune.errors import NonFiniteError
 from bertune.nn.device import Machine
 from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
@@ -44,6 +45,7 @@ class Predictor:
         """Predictions in the order of `examples`; `sequences` are theirs, as `task.encode` gave them."""
         outputs: list[Tensor] = [torch.empty(0)] * len(sequences)
         loss_sum, num_terms, tokens = 0.0, 0.0, self.machine.tokens
+        not_finite: list[int] = []
         was_training = self.model.training
         self.model.eval()
         for positions in self._cut(sequences, tokens):
@@ -54,7 +56,15 @@ class Predictor:
             loss_sum, num_terms = loss_sum + loss, num_terms + count
             for position, output in zip(positions, found, strict=True):
                 outputs[position] = output
+            if not _is_finite(torch.cat([output.flatten() for output in found])):
+                not_finite += [s.group for s, o in zip(chosen, found, strict=True) if not _is_finite(o)]
         self.model.train(was_training)
+        if not_finite:
+            raise NonFiniteError(
+                f"{examples[min(not_finite)].origin}: the outputs of the model are NaN or infinite, so there "
+                "is no prediction. The weights are damaged, or training diverged; train again with a lower "
+                "train.lr"
+            )
         if tokens < self.machine.tokens:
             _LOG.warning("memory ran out: predicted in batches of at most %s tokens", f"{tokens:,}")
         by_group: list[list[int]] = [[] for _ in examples]
@@ -89,6 +99,10 @@ class Predictor:
             for position, output in zip(positions, rows, strict=True):
                 outputs[position] = output
         return outputs, loss_sum, num_terms
+
+
+def _is_finite(output: Tensor) -> bool:
+    return bool(torch.isfinite(output).all())
 
 
 def plain(prediction: Any) -> dict[str, Any]:

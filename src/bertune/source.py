@@ -65,7 +65,7 @@ def _from_name(source: str, user: Settings) -> Source:
                 f"{path} was trained on data given from Python, which is not in the run; "
                 "go on with bertune.train(data, out=…, resume=True)"
             )
-        _ask_for_code_again(path, config, user)
+        _refuse_unasked_code(path, config.to_settings(), user)
         return Source(path.name, source, config, {})
     if not path.exists() and not path.suffix:
         raise DataError(
@@ -76,14 +76,17 @@ def _from_name(source: str, user: Settings) -> Source:
     return Source(path.name.split(".")[0], source, _with_absolute_paths(resolve(settings, user)), {})
 
 
-def _ask_for_code_again(run: Path, config: Config, user: Settings) -> None:
-    """Code that a run folder mentions is not executed until the user names it; raises ConfigError."""
+def _refuse_unasked_code(path: Path, own: Settings, user: Settings) -> None:
+    """Code that a settings file or a run names is not executed until the user names it; raises ConfigError.
+
+    Such files are sent from person to person, and reading settings must not run anything.
+    """
     for section, key in _CODE:
-        name = str(getattr(getattr(config, section), key))
+        name = str(own.get(section, {}).get(key, ""))
         if name.endswith(".py") and key not in user.get(section, {}):
             raise ConfigError(
-                f"{run} was made with your own file {name}; name it again: {section}.{key}={name}, "
-                "if it is the file you mean"
+                f"{path}: {section}.{key} names a file of code, {name}, which is not run unasked. Read it; "
+                f"if you trust it, name it yourself: {section}.{key}={name}"
             )
 
 
@@ -109,6 +112,7 @@ def _from_toml(path: Path, user: Settings) -> Source:
         beside = path.parent / str(own.get(section, {}).get(key, ""))
         if own.get(section, {}).get(key) and (beside.is_dir() or beside.suffix == ".py"):
             own[section][key] = str(beside)
+    _refuse_unasked_code(path, own, user)
     for key, file in own.get("task", {}).items():
         if _names_a_file(key, file):
             own["task"][key] = str(path.parent / Path(file).expanduser())

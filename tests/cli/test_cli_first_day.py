@@ -11,7 +11,7 @@ import pytest
 
 from bertune import api, registry
 from bertune.infer import plain
-from bertune.model_folder import read_contract
+from bertune.metadata import read_metadata
 from tiny import QUICK, Result, bertune
 
 
@@ -47,7 +47,7 @@ def day(
         rows = [json.loads(line) for line in lines]
         splits = checked["data"]["splits"].values()
         assert sum(split["rows"] for split in splits) == len(rows) > 2
-        yield Day(name, trained, rows, read_contract(Path("runs/example/model")).columns.text)
+        yield Day(name, trained, rows, read_metadata(Path("runs/example/model")).columns.text)
 
 
 def test_the_example_trains_and_is_scored(day: Day) -> None:

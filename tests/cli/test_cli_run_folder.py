@@ -138,7 +138,7 @@ def test_a_damaged_run_is_refused_by_name(run: Path, change: Any, seen: str) -> 
         (lambda model: (model / "bertune.json").write_text("{"), "bertune.json"),
         (lambda model: (model / "bertune.json").unlink(), "bertune.json"),
         (lambda model: (model / "model.safetensors").unlink(), "model.safetensors"),
-        (lambda model: (model / "model.safetensors").write_bytes(b"\x08" + bytes(30)), "weights"),
+        (lambda model: (model / "model.safetensors").write_bytes(b"\x08" + bytes(30)), "model.safetensors"),
         (lambda model: (model / "config.json").write_text("{"), "config.json"),
         (lambda model: (model / "tokenizer.json").write_text("{"), "tokenizer"),
     ],

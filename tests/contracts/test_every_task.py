@@ -21,7 +21,8 @@ from bertune.data.columns import Columns, choose_columns
 from bertune.data.memory import table_from_memory
 from bertune.data.rows import Origin, Row
 from bertune.infer import plain
-from bertune.model_folder import new_model, read_contract
+from bertune.metadata import read_metadata
+from bertune.model_folder import new_model
 from bertune.nn.model import StandardModel
 from bertune.nn.pretrained import Pretrained
 from bertune.reporting import write_report
@@ -238,8 +239,8 @@ def test_plain_transformers_computes_the_same_from_the_saved_folder(
     labels = tuple(run.manifest["labels"])
     auto = getattr(transformers, task.head(labels).auto_class)
     hf = auto.from_pretrained(run.model_path, dtype=torch.float32).eval()
-    contract = read_contract(run.model_path)
-    sequences = task.encode(examples, Tokenizer(run.model_path), contract.max_length, labels)
+    metadata = read_metadata(run.model_path)
+    sequences = task.encode(examples, Tokenizer(run.model_path), metadata.max_length, labels)
     with torch.no_grad():
         outputs = StandardModel(hf).eval().padded_forward(collate(sequences))
     expected = _decoded(task, outputs, sequences, examples, labels)

@@ -194,7 +194,7 @@ def test_a_saved_folder_without_weights_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", '{"hidden_size": 36}', '{"model_type": "no-such-family"}'])
 def test_a_config_that_names_no_family_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ModelError, match=r"config\.json cannot be read"):
+    with pytest.raises(ModelError, match=r"config\.json"):
         read_config(Pretrained("mine", tmp_path, "random"))
 
 

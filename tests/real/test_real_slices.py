@@ -16,8 +16,9 @@ from page_reader import Page
 from real_slices import SLICES, Slice
 
 from bertune.config import TaskConfig
+from bertune.files import read_jsonl
 from bertune.reporting.wording import decimal
-from bertune.run import Run, open_run, read_jsonl
+from bertune.run import Run, open_run
 from bertune.tasks import make_task
 from tiny import bertune
 from trainings import Command, assert_nothing_half_written, assert_same_work, train

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bertune.errors import ModelError, ResourceError
-from bertune.run import disk_errors
+from bertune.files import disk_errors
 from bertune.text.tokenizer import Tokenizer
 
 SINGLES = [

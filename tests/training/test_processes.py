@@ -123,7 +123,7 @@ def test_asked_twice_it_stops_at_once_and_can_still_be_resumed(
 ) -> None:
     ended = start(before=AskedTwice()).end()
     assert ended.code == 130, ended
-    assert "stopped at once" in ended.stderr
+    assert "stopped immediately" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert start("--resume").end().code == 0
     assert_same_work(open_run(tmp_path / "run"), whole)
@@ -196,7 +196,7 @@ def test_an_existing_run_is_left_alone(start: Start, whole: Run, tmp_path: Path)
     before = {path: path.read_bytes() for path in whole.path.rglob("*") if path.is_file()}
     ended = start(out=whole.path).end()
     assert ended.code == 1
-    assert "exists already and is left as it is" in unwrapped(ended.stderr)
+    assert "exists already; nothing in it was changed" in unwrapped(ended.stderr)
     assert {path: path.read_bytes() for path in whole.path.rglob("*") if path.is_file()} == before
 
 

@@ -277,7 +277,7 @@ class TestDamage:
     def test_leftovers_of_an_unfinished_checkpoint_do_no_harm(
         self, stopped: Path, whole: Run, resume: Any
     ) -> None:
-        staging = stopped / "checkpoints" / ".step-00000010.tmp"
+        staging = stopped / "checkpoints" / ".step-00000010.4711.bertune-tmp"
         shutil.copytree(stopped / "checkpoints" / "step-00000008", staging)
         (staging / "state.json").unlink()
         assert_same_work(resume()[0], whole)
@@ -291,8 +291,10 @@ def test_every_checkpoint_has_the_best_weights_it_counts_on(
     for event in fit(resolve_source(str(reviews_csv), changes), tmp_path / "run"):
         if isinstance(event, Stepped):
             for state in folder.glob("step-*/state.json"):
-                for name, digest in json.loads(state.read_text(encoding="utf-8"))["best"].items():
-                    assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+                stored = json.loads(state.read_text(encoding="utf-8"))
+                if step := stored["progress"]["best_step"]:
+                    best = folder / f"best-{step:08d}.safetensors"
+                    assert hashlib.sha256(best.read_bytes()).hexdigest() == stored["best_sha256"]
                     seen += 1
             assert len(list(folder.glob("step-*"))) <= 2
             assert len(list(folder.glob("best-*"))) <= 3, "weights nobody counts on are forgotten"

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bertune.cli import bench, check, evaluate, predict, report, tasks, train
+from bertune.cli.stdin import kept_from_libraries
 from bertune.errors import BertuneError
 
 HELP = """Fine-tune a BERT-family encoder on your own texts, trust the result, and put it to work.
@@ -58,7 +59,7 @@ app.command("bench")(bench.bench)
 
 def main() -> None:
     """Entry point of `bertune`."""
-    with errors_said():
+    with errors_said(), kept_from_libraries():
         app()
 
 
@@ -73,8 +74,7 @@ def errors_said() -> Iterator[None]:
             print(f"{_kind(error)}: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
     except MemoryError:
-        print("error: memory is used up; try a lower machine.tokens, or a smaller model", file=sys.stderr)
-        sys.exit(4)
+        _say_memory_ran_out()
     except BrokenPipeError:
         # The reader of our output, such as head, has gone; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,6 +82,22 @@ def errors_said() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except (ImportError, OSError) as error:
+        # How the loader of shared libraries says that memory is limited too tightly to map them.
+        if not any(sign in str(error) for sign in ("failed to map segment", "annot allocate memory")):
+            raise
+        _say_memory_ran_out()
+
+
+def _say_memory_ran_out() -> None:
+    with contextlib.suppress(OSError):
+        print(
+            "error: out of memory. Free some, raise the limit (ulimit -v), or give a smaller file, a smaller "
+            "model or, in training, a lower machine.tokens",
+            file=sys.stderr,
+            flush=True,
+        )
+    sys.exit(4)
 
 
 def _kind(error: BertuneError) -> str:

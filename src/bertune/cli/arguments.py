@@ -1,7 +1,5 @@
 """Owns the arguments that several verbs share, so that they read alike everywhere."""
 
-import json
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -18,5 +16,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="print the result as one JS
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    print()
+    from bertune.files import to_json
+
+    print(to_json(value))

@@ -1,5 +1,6 @@
 """`bertune evaluate`: how a trained model scores on a labelled file."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,18 +66,25 @@ def evaluate(
 def _refuse_folder(folder: Path, name: str, endings: tuple[str, ...], source: str) -> None:
     """Raises ConfigError, before anything is computed, for a folder that cannot be written to."""
     from bertune.errors import ConfigError
+    from bertune.files import refuse_unusable
 
+    refuse_unusable(folder, "--out")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder} is a file; give a folder, where {name}.jsonl is put")
     for ending in ("jsonl", *endings):
         path = folder / f"{name}.{ending}"
-        if path.exists() and Path(source).exists() and path.samefile(source):
-            raise ConfigError(f"--out {folder}: {path} is the data file itself. Give another folder")
+        if os.path.lexists(path):
+            what = "the data file itself" if _is_same(path, source) else "there already"
+            raise ConfigError(f"--out {folder}: {path} is {what} and is not overwritten; give another")
+
+
+def _is_same(path: Path, source: str) -> bool:
+    return path.exists() and Path(source).exists() and path.samefile(source)
 
 
 def _write(folder: Path, name: str, found: "Evaluation") -> None:
     """The files of a run's predictions folder, under the name of what was scored."""
-    from bertune.run import disk_errors, write_atomically, write_jsonl
+    from bertune.files import disk_errors, write_atomically, write_jsonl
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -42,11 +42,15 @@ def predict(
     from bertune import api
     from bertune.cli import show, vectors
     from bertune.config import parse_overrides
-    from bertune.run import replacing, write_atomically
+    from bertune.errors import ConfigError
+    from bertune.files import refuse_unusable, replacing, write_atomically
 
     model = api.load(run, overrides=parse_overrides(settings or []))
     if out is not None:
+        refuse_unusable(out, "--out")
         _refuse_other_endings(out, csv_format, model.file_endings)
+        if data != "-" and out.exists() and Path(data).exists() and out.samefile(data):
+            raise ConfigError(f"--out {out} is the file of texts itself. Give another name")
     as_csv = csv_format or (out is not None and out.suffix.lower() == ".csv")
     counts = Counter({"rows": 0, "blank": 0})
     table, columns = _opened(model, data)
@@ -92,10 +96,11 @@ def _refuse_other_endings(out: Path, csv_format: bool, of_task: tuple[str, ...])
 
 def _opened(model: "Model", data: str) -> "tuple[Table, Columns]":
     from bertune.cli import show
+    from bertune.cli.stdin import given
     from bertune.data.tables import open_lines
 
     if data == "-":
-        table = open_lines(sys.stdin, "<stdin>", model.line_columns)
+        table = open_lines(given(), "<stdin>", model.line_columns)
         return table, model.columns_of(table, need_label=False)[0]
     table, columns, notes = model.open(data, need_label=False)
     for note in notes:
@@ -114,9 +119,11 @@ def _lines(model: "Model", table: "Table", columns: "Columns", counts: Counter[s
 
 
 def _write(lines: Iterator[Line], file: TextIO, as_csv: bool) -> None:
+    from bertune.files import to_json
+
     if not as_csv:
         for line, _ in lines:
-            file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+            file.write(to_json(line, indent=None, default=str) + "\n")
         return
     waiting: list[dict[str, Any]] = []
     writer = None

@@ -1,5 +1,6 @@
 """Owns what is seen while training: a progress bar, and a line per evaluation."""
 
+import contextlib
 import time
 from collections import deque
 from types import TracebackType
@@ -45,10 +46,17 @@ class TrainingView:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        with contextlib.suppress(OSError):
+            self._progress.stop()
 
     def show(self, event: Event) -> None:
-        """Draws one event."""
+        """Draws one event; where the terminal or the reader of a pipe is gone, training goes on unseen."""
+        try:
+            self._show(event)
+        except OSError:
+            return
+
+    def _show(self, event: Event) -> None:
         match event:
             case DataReady(prepared):
                 self._scores = prepared.encoder.task.scores[:_SHOWN_SCORES]

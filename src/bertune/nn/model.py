@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bertune.errors import ConfigError, ModelError
+from bertune.hugging_face import check_weight_files, library_errors, load_config
 from bertune.nn.families import why_not_packed
 from bertune.nn.heads import StandardHead
 from bertune.nn.packed import PackedEncoder, whole_layer
@@ -143,16 +144,8 @@ def _padded(batch: Batch, config: Any) -> dict[str, Tensor]:
 
 
 def read_config(pretrained: Pretrained) -> Any:
-    """The encoder's Hugging Face configuration. Raises ModelError when there is none that can be read."""
-    from transformers import AutoConfig
-
-    try:
-        return AutoConfig.from_pretrained(str(pretrained.folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"model.name={pretrained.name}: config.json cannot be read ({str(error).splitlines()[0]}). "
-            'It must name its family, as in "model_type": "bert"'
-        ) from error
+    """The encoder's Hugging Face configuration. Raises ModelError."""
+    return load_config(pretrained.folder)
 
 
 def length_limit(config: Any) -> int | None:
@@ -211,7 +204,8 @@ def build(
     )
     with _quiet_transformers():
         if pretrained.weights == "random":
-            hf = auto.from_config(config, **options)
+            with library_errors(f"no model can be built from {pretrained.folder / 'config.json'}"):
+                hf = auto.from_config(config, trust_remote_code=False, **options)
         else:
             hf = _load_weights(auto, pretrained.folder, config, options, is_trained)
     hf = hf.float()
@@ -227,13 +221,15 @@ def load(folder: Path, head: StandardHead | nn.Module) -> TextModel:
     if isinstance(model, OwnHeadModel):
         try:
             model.head.load_state_dict(load_file(str(folder / HEAD_FILE)))
+            _refuse_non_finite(model.head, folder)
         except (OSError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder / HEAD_FILE} does not fit the head: {error}") from error
     return model.eval()
 
 
 def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any], is_trained: bool) -> Any:
-    try:
+    check_weight_files(folder)
+    with library_errors(f"the weights in {folder} cannot be loaded"):
         hf, info = auto.from_pretrained(
             str(folder),
             config=config,
@@ -244,8 +240,6 @@ def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any],
             output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"the weights in {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
     mismatched = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
     absent = {*info["missing_keys"], *mismatched}
     lost = sorted(absent if is_trained else {key for key in absent if _is_in_encoder(key, hf)})
@@ -254,7 +248,17 @@ def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any],
             f"the weights in {folder} do not fit {len(lost)} parameters of the model, such as {lost[0]}: "
             "they are damaged, or belong to another architecture than config.json describes"
         )
+    _refuse_non_finite(hf, folder)
     return hf
+
+
+def _refuse_non_finite(module: nn.Module, folder: Path) -> None:
+    """Raises ModelError where a weight is NaN or infinite: every output would be, too."""
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelError(
+                f"the weights in {folder} are damaged: {name} holds values that are NaN or infinite"
+            )
 
 
 def _is_in_encoder(key: str, hf: Any) -> bool:

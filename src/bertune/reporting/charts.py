@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bertune.files import JsonObject
 from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, can_draw, draw, upright
 from bertune.reporting.wording import count, counted, decimal, plain, plural, real, score_name
-from bertune.run import JsonObject
 
 MOST_BARS = 110  # more batches than that are drawn as a histogram of their scores
 MOST_NAMED = 30  # classes whose names still fit beside a matrix

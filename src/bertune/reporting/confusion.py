@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bertune.files import JsonObject
 from bertune.reporting.canvas import can_draw
 from bertune.reporting.table import Cell, Table, users
 from bertune.reporting.wording import count, percent, plain, plural, visible
-from bertune.run import JsonObject
 
 MOST_IN_TABLE = 20  # classes; beyond that the page shows the figure
 MOST_NAMED = 6  # classes whose names head the columns; beyond that their numbers do

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Any
 
+from bertune.files import JsonObject
 from bertune.reporting.table import Cell, Table
 from bertune.reporting.wording import count, decimal, duration, real, score_name
-from bertune.run import JsonObject
 
 NOT_SCORES = {"loss", "seconds", "train_loss", "is_best"}
 RISE = 1.01  # a validation loss less than 1 % above its lowest may be noise

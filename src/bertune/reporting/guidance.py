@@ -5,11 +5,12 @@ import shlex
 from dataclasses import dataclass
 from keyword import iskeyword
 
+from bertune.files import JsonObject
 from bertune.reporting.confusion import Matrix, only_prediction
 from bertune.reporting.curves import Curves
 from bertune.reporting.recorded import is_row_a_sequence, num_sequences, row_noun, splits_of
 from bertune.reporting.wording import count, counted, percent, plural, visible
-from bertune.run import JsonObject, Run
+from bertune.run import Run
 
 
 @dataclass(frozen=True)

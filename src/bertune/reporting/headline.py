@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bertune.files import JsonObject
 from bertune.reporting.curves import Curves
 from bertune.reporting.recorded import final_details, final_split, row_noun, scored, splits_of
 from bertune.reporting.wording import (
@@ -18,7 +19,6 @@ from bertune.reporting.wording import (
     score_title,
     visible,
 )
-from bertune.run import JsonObject
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Owns what a model got most wrong, as it was recorded: worded, its texts cut and marked for the page."""
 
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from bertune.files import JsonObject, read_object
+from bertune.manifest import MistakesRecord, checked
 from bertune.reporting.wording import count, counted, decimal, escaped, percent, visible
-from bertune.run import JsonObject, Run
+from bertune.run import Run
 
 FOLDED = 320  # characters of a text shown before the rest is folded away
 AROUND = 110  # characters shown on either side of what is marked
@@ -79,7 +80,9 @@ def read_mistakes(run: Run) -> Mistakes | None:
     for split in ("test", "validation"):
         file = run.path / "predictions" / f"{split}.mistakes.json"
         if file.is_file():
-            return worded(split, json.loads(file.read_text(encoding="utf-8")))
+            recorded = read_object(file)
+            checked(MistakesRecord, recorded, file)
+            return worded(split, recorded)
     return None
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bertune.files import JsonObject
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
 from bertune.reporting.headline import created, headline, subtitle
 from bertune.reporting.mistakes import read_mistakes
 from bertune.reporting.recorded import final_details, is_row_a_sequence, row_noun, splits_of
 from bertune.reporting.wording import count, plural, visible
-from bertune.run import JsonObject, Run
+from bertune.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bertune.files import JsonObject
 from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, VIOLET, Drawing, draw, upright
 from bertune.reporting.wording import count, counted, decimal, plain, real, visible
-from bertune.run import JsonObject
 
 COLOURS = (BLUE, GREEN, VIOLET, MUTED)
 

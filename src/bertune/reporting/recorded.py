@@ -1,7 +1,7 @@
 """Owns the look-ups in a manifest: which splits there are, whose scores count, and what rows are called."""
 
+from bertune.files import JsonObject
 from bertune.reporting.wording import in_order
-from bertune.run import JsonObject
 
 
 def splits_of(manifest: JsonObject) -> dict[str, JsonObject]:

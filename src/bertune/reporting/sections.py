@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bertune.files import JsonObject
 from bertune.reporting.charts import Batches
 from bertune.reporting.recorded import num_sequences, row_noun, scored, splits_of
 from bertune.reporting.table import Cell, Table, head, users
@@ -19,7 +20,6 @@ from bertune.reporting.wording import (
     score_name,
     visible,
 )
-from bertune.run import JsonObject
 
 
 def score_table(manifest: JsonObject) -> Table | None:

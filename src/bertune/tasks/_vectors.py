@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.hugging_face import load_config
 from bertune.metrics.correlation import correlations
 from bertune.metrics.details import table
 from bertune.metrics.retrieval import retrieval
@@ -107,8 +108,6 @@ def _cut(vectors_RH: Vectors, size: int) -> Vectors:
 
 def save_as_sentence_transformer(folder: Path, max_length: int) -> None:
     """Writes what makes the folder a model of sentence-transformers; not under a head of one's own."""
-    from transformers import AutoConfig
-
     if (folder / HEAD_FILE).exists():
         return
     modules = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
@@ -120,7 +119,7 @@ def save_as_sentence_transformer(folder: Path, max_length: int) -> None:
         "sentence_bert_config.json": {"max_seq_length": max_length, "do_lower_case": False},
         "config_sentence_transformers.json": {"similarity_fn_name": "cosine"},
         "1_Pooling/config.json": {
-            "word_embedding_dimension": AutoConfig.from_pretrained(str(folder)).hidden_size,
+            "word_embedding_dimension": load_config(folder).hidden_size,
             "pooling_mode_mean_tokens": True,
             "pooling_mode_cls_token": False,
             "pooling_mode_max_tokens": False,

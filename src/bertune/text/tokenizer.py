@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bertune.errors import DataError, ModelError
+from bertune.errors import DataError
+from bertune.hugging_face import load_tokenizer
 from bertune.text.sequences import Sequence
-
-# Without any of these transformers makes up a vocabulary in which every word is unknown.
-_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
-
 
 # Texts given to Rust at once: enough for all cores; its own form of a long text takes a hundred times ours.
 _CHUNK = 1000
@@ -23,24 +20,7 @@ class Tokenizer:
     """A Hugging Face tokenizer, from a model folder."""
 
     def __init__(self, folder: Path) -> None:
-        from transformers import AutoTokenizer
-
-        if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
-            raise ModelError(
-                f"{folder} has no vocabulary, so no text could be read: it needs tokenizer.json, or "
-                "vocab.txt beside a config.json that names the model_type"
-            )
-        try:
-            self.hf: Any = AutoTokenizer.from_pretrained(str(folder))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"{folder} holds no tokenizer that can be read ({str(error).splitlines()[0]}). It needs "
-                f"tokenizer.json, or vocab.txt beside a config.json that names the model_type"
-            ) from error
-        if not self.hf.is_fast:
-            raise ModelError(
-                f"the tokenizer in {folder} has no fast (Rust) form; save it as tokenizer.json first"
-            )
+        self.hf: Any = load_tokenizer(folder)
 
     def encode(
         self, texts: SequenceOf[Texts], max_length: int | None = None, keep_end: bool = False

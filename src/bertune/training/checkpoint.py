@@ -1,21 +1,40 @@
-"""Owns resumable state: written whole or not at all, checksummed, the last whole one found again."""
+"""Checkpoints: written whole or not at all, checksummed, the newest intact one found again.
 
-import hashlib
-import json
+No single file is the only way back. Two checkpoints are kept, each with a copy of the run's records, and
+where both need the same best weights there are two copies of those.
+"""
+
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bertune.run import disk_errors, replacing, sync, write_json
+from bertune.errors import DamagedError
+from bertune.files import (
+    JsonObject,
+    changed_files,
+    disk_errors,
+    is_intact,
+    read_object,
+    remove,
+    remove_if_empty,
+    replacing,
+    sealed,
+    sha256_of,
+    sync,
+    temporary_name,
+    write_json,
+)
+from bertune.run import CONFIG, MANIFEST, METRICS
 
 KEPT = 2  # the newest, and one to fall back to should its bytes be lost
-_STATE = "state.json"
+_STATE, _MODEL, _OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
+_RECORDS = (CONFIG, MANIFEST, METRICS)  # of the run folder; each checkpoint has them as they were then
 
 
 @dataclass(frozen=True)
@@ -46,11 +65,24 @@ class Checkpoint:
 
     def model(self) -> dict[str, Tensor]:
         """The model's tensors by name."""
-        return load_file(str(self.folder / "model.safetensors"))
+        return load_file(str(self.folder / _MODEL))
 
     def optimizer(self) -> dict[str, Tensor]:
         """The optimizer's tensors, as `Optimizer.state` named them."""
-        return load_file(str(self.folder / "optimizer.safetensors"))
+        return load_file(str(self.folder / _OPTIMIZER))
+
+    def metrics(self) -> bytes:
+        """`metrics.jsonl` as it was when the checkpoint was written."""
+        path = self.folder / METRICS
+        return path.read_bytes() if path.exists() else b""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest intact checkpoint, if any, and a sentence on each damaged file that was set aside."""
+
+    checkpoint: Checkpoint | None
+    damage: list[str] = field(default_factory=list)
 
 
 class Checkpoints:
@@ -58,32 +90,35 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._best_sha256: dict[int, str] = {}  # by step, of weights that this process wrote or verified
 
     def save(self, progress: Progress, model: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
         """Adds a checkpoint and forgets old ones. After a crash it is there whole or not at all."""
-        staging = self.folder / f".step-{progress.step:08d}.tmp"
         target = self.folder / f"step-{progress.step:08d}"
+        staging = self.folder / temporary_name(target.name)
         with disk_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
-            shutil.rmtree(staging, ignore_errors=True)
+            remove(staging)
             staging.mkdir()
             try:
-                files = {"model.safetensors": model, "optimizer.safetensors": optimizer}
-                for name, tensors in files.items():
-                    _save_tensors(staging / name, tensors)
-                best = self.best_path(progress.best_step)
-                state: dict[str, Any] = {
+                _save_tensors(staging / _MODEL, model)
+                _save_tensors(staging / _OPTIMIZER, optimizer)
+                for name in _RECORDS:
+                    if (self.folder.parent / name).exists():
+                        shutil.copyfile(self.folder.parent / name, staging / name)
+                        sync(staging / name)
+                state: JsonObject = {
                     "progress": vars(progress),
-                    "sha256": {name: _sha256(staging / name) for name in files},
-                    "best": {best.name: _sha256(best)} if progress.best_step else {},
+                    "sha256": {path.name: sha256_of(path) for path in sorted(staging.iterdir())},
+                    "best_sha256": self._sha256_of_best(progress.best_step),
                 }
-                write_json(staging / _STATE, state)
-                shutil.rmtree(target, ignore_errors=True)
+                write_json(staging / _STATE, sealed(state))
+                remove(target)
                 staging.rename(target)
                 sync(self.folder)
             finally:
-                shutil.rmtree(staging, ignore_errors=True)
-        self._forget_old()
+                remove(staging)
+            self._forget_old()
 
     def save_best(self, step: int, model: dict[str, Tensor]) -> None:
         """Stores the weights that score best so far; older ones stay until no checkpoint needs them."""
@@ -91,6 +126,7 @@ class Checkpoints:
             self.folder.mkdir(exist_ok=True)
             with replacing(self.best_path(step)) as staging:
                 _save_tensors(staging, model)
+            self._best_sha256.pop(step, None)
 
     def load_best(self, step: int) -> dict[str, Tensor]:
         """The weights stored for a step."""
@@ -99,41 +135,99 @@ class Checkpoints:
     def best_path(self, step: int) -> Path:
         return self.folder / f"best-{step:08d}.safetensors"
 
-    def last_whole(self) -> Checkpoint | None:
-        """The newest checkpoint whose every byte is as it was written, or None."""
+    def _spare_path(self, step: int) -> Path:
+        return self.folder / f"best-{step:08d}.spare.safetensors"
+
+    def latest_valid(self) -> Found:
+        """The newest checkpoint whose every byte is as it was written; damaged ones are renamed."""
+        damage: list[str] = []
         for folder in sorted(self.folder.glob("step-*"), reverse=True):
-            checkpoint = self._verified(folder)
+            checkpoint = self._verified(folder, damage)
             if checkpoint is not None:
-                return checkpoint
-        return None
+                return Found(checkpoint, damage)
+            self._set_aside(folder)
+        return Found(None, damage)
 
-    def remove_all(self) -> None:
-        """Frees the disk once training is complete and the kept weights are in the model folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def records(self) -> dict[str, bytes]:
+        """The run's records in the newest checkpoint that has them intact; empty where none has."""
+        for folder in sorted(self.folder.glob("step-*"), reverse=True):
+            state = _state(folder)
+            if state is None:
+                continue
+            digests = {name: digest for name, digest in state["sha256"].items() if name in _RECORDS}
+            if not changed_files(folder, digests):
+                return {name: (folder / name).read_bytes() for name in digests}
+        return {}
 
-    def _verified(self, folder: Path) -> Checkpoint | None:
-        try:
-            state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-            expected = {folder / name: digest for name, digest in state["sha256"].items()}
-            expected |= {self.folder / name: digest for name, digest in state["best"].items()}
-            if any(_sha256(path) != digest for path, digest in expected.items()):
-                return None
-            return Checkpoint(folder, Progress(**state["progress"]))
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
-            return None  # damaged: the next older one is tried
+    def _verified(self, folder: Path, damage: list[str]) -> Checkpoint | None:
+        """The checkpoint in a folder; None where it cannot be used, with the reason added to `damage`."""
+        state = _state(folder)
+        if state is None:
+            damage.append(f"{folder / _STATE} is damaged, or of an earlier version of bertune")
+            return None
+        problems = changed_files(folder, state["sha256"])
+        if problems:
+            damage.append("; ".join(problems))
+            return None
+        progress = Progress(**state["progress"])
+        if progress.best_step and not self._has_best(progress.best_step, state["best_sha256"], damage):
+            return None
+        return Checkpoint(folder, progress)
+
+    def _has_best(self, step: int, digest: str, damage: list[str]) -> bool:
+        """Whether the best weights are intact, or could be put back from their second copy."""
+        path = self.best_path(step)
+        problems = changed_files(self.folder, {path.name: digest})
+        if problems:
+            copies = (self._spare_path(step), self.folder / f"step-{step:08d}" / _MODEL)
+            copy = next((c for c in copies if not changed_files(c.parent, {c.name: digest})), None)
+            damage.append(problems[0] + ("" if copy is None else "; restored from its second copy"))
+            if copy is None:
+                return False
+            if path.exists():
+                self._set_aside(path)
+            _copy(copy, path)
+        self._best_sha256[step] = digest
+        return True
+
+    def _set_aside(self, path: Path) -> None:
+        """Renames what is damaged, so that nothing takes it for whole and nobody loses it."""
+        names = (f"damaged-{path.name}{ending}" for ending in ("", *(f".{n}" for n in range(1, 1000))))
+        target = next(self.folder / name for name in names if not (self.folder / name).exists())
+        with disk_errors(self.folder):
+            path.rename(target)
+
+    def _sha256_of_best(self, step: int) -> str:
+        if step and step not in self._best_sha256:
+            self._best_sha256[step] = sha256_of(self.best_path(step))
+        return self._best_sha256.get(step, "")
 
     def _forget_old(self) -> None:
         folders = sorted(self.folder.glob("step-*"), reverse=True)
-        for folder in folders[KEPT:]:
-            shutil.rmtree(folder, ignore_errors=True)
-        needed = {
-            name
-            for folder in folders[:KEPT]
-            for name in json.loads((folder / _STATE).read_text(encoding="utf-8"))["best"]
-        }
+        kept, old = folders[:KEPT], folders[KEPT:]
+        states = [state for state in map(_state, kept) if state is not None]
+        needed = {state["progress"]["best_step"] for state in states} - {0}
+        if len(kept) == KEPT and len(needed) == 1:
+            self._copy_best(next(iter(needed)), kept, old)
+        for folder in old:
+            remove(folder)
         for path in self.folder.glob("best-*.safetensors"):
-            if path.name not in needed:
+            if int(path.name.split("-")[1][:8]) not in needed:
                 path.unlink()
+        remove_if_empty(self.folder)
+
+    def _copy_best(self, step: int, kept: Iterable[Path], old: Iterable[Path]) -> None:
+        """Sees to a second copy of weights that every kept checkpoint needs."""
+        spare, own = self._spare_path(step), f"step-{step:08d}"
+        if spare.exists() or any(folder.name == own for folder in kept):
+            return
+        # A checkpoint of the best step, about to be removed, has the same weights: nothing is written.
+        source = next((folder / _MODEL for folder in old if folder.name == own), None)
+        if source is not None and sha256_of(source) == self._sha256_of_best(step):
+            source.rename(spare)
+            sync(self.folder)
+        else:
+            _copy(self.best_path(step), spare)
 
 
 def model_tensors(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -152,11 +246,20 @@ def load_model_tensors(model: torch.nn.Module, tensors: dict[str, Tensor]) -> No
     assert not unexpected and not untied, f"checkpoint of another model: {unexpected + untied}"
 
 
+def _state(folder: Path) -> dict[str, Any] | None:
+    """What a checkpoint says of itself; None where it is not as it was written."""
+    try:
+        state = read_object(folder / _STATE)
+    except DamagedError:
+        return None
+    return state if is_intact(state) else None
+
+
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     save_file(tensors, str(path))
     sync(path)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as staging:
+        shutil.copyfile(source, staging)

@@ -1,8 +1,6 @@
 """Owns the end of a training: the best weights are scored, saved and recorded."""
 
-import json
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -12,15 +10,16 @@ from typing import Any
 from bertune.config import TaskConfig
 from bertune.data.tables import file_suffix
 from bertune.errors import Interrupted
+from bertune.files import to_json
 from bertune.infer import Outcome, Predictor, plain
+from bertune.metadata import ModelMetadata, own_files
 from bertune.metrics.scores import LOWER_IS_BETTER
-from bertune.model_folder import Contract, LoadedModel, own_files, save
+from bertune.model_folder import LoadedModel, save
 from bertune.nn.vocabulary import use_all
 from bertune.prepare import Prepared
-from bertune.run import RunWriter
+from bertune.run_writer import RunWriter
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.events import Event, Finished, Warned
-from bertune.training.frozen import FROZEN_FOLDER
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag
 
@@ -66,13 +65,12 @@ def finish(
             writer.write_lines(f"{name}.{ending}", lines)
         wrong = trainee.task.mistakes(outcome.predictions, part.examples, prepared.encoder.labels)
         if wrong is not None:
-            writer.write_lines(f"{name}.mistakes.json", [json.dumps(asdict(wrong))])
+            writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
     session.make_room()
     use_all(trainee.model.encoder)
     save(writer.run.model_path, loaded_model(prepared, trainee.model))
     manifest = writer.run.manifest
-    writer.update_manifest(
-        status="complete",
+    writer.complete(
         warnings=warnings,
         scores=scores,
         details=details,
@@ -96,8 +94,7 @@ def finish(
         },
         peak_memory_mb=peak_memory_mb(),
     )
-    session.checkpoints.remove_all()
-    shutil.rmtree(writer.run.path / FROZEN_FOLDER, ignore_errors=True)
+    writer.clear_working_files()
     yield Finished(writer.run)
 
 
@@ -119,7 +116,7 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
     reading = config.data.model_dump(
         include={"delimiter", "quoting", "encoding", "reader"}, exclude_defaults=True
     )
-    contract = Contract(
+    metadata = ModelMetadata(
         task=TaskConfig(name=config.task.name, **{**config.task.options, **prepared.encoder.task.settled()}),
         labels=prepared.encoder.labels,
         max_length=prepared.encoder.max_length,
@@ -129,7 +126,7 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
         precision=config.machine.precision,
         own_files=own_files(config.task.name, config.model.head, config.data.reader),
     )
-    return LoadedModel(model, prepared.encoder.tokenizer, prepared.encoder.task, contract)
+    return LoadedModel(model, prepared.encoder.tokenizer, prepared.encoder.task, metadata)
 
 
 def peak_memory_mb() -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bertune.config import Config
 from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
+from bertune.metadata import verify_model
 from bertune.model_folder import new_model
 from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine, deterministic, make_machine
@@ -19,13 +20,14 @@ from bertune.nn.memory import memory_errors
 from bertune.nn.model import TextModel
 from bertune.nn.vocabulary import use_only
 from bertune.prepare import Prepared, prepare
-from bertune.run import Run, RunWriter, open_run, refuse_existing
+from bertune.run import METRICS, Run, open_run, verify
+from bertune.run_writer import FROZEN, RunWriter, refuse_existing
 from bertune.source import Source
 from bertune.tasks import make_task
 from bertune.text.batches import steps_per_epoch
 from bertune.training.events import DataReady, Event, Finished, Noted, Started, Warned
 from bertune.training.finish import finish
-from bertune.training.frozen import FROZEN_FOLDER, compute_once
+from bertune.training.frozen import compute_once
 from bertune.training.loop import Plan, Trainee
 from bertune.training.manifest import first_manifest
 from bertune.training.optim import total_steps, warmup_steps
@@ -45,8 +47,11 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
         refuse_existing(out)
     elif open_run(out).manifest["status"] == "complete":
         _refuse_changes(Run(out), _changed_settings(Run(out), source.config))
-        with RunWriter(out):  # clears what a process that was killed over its report left behind
-            yield Finished(Run(out))
+        with RunWriter(out) as writer:
+            verify(writer.run)
+            verify_model(writer.run.model_path)
+            writer.clear_working_files()  # of a process that was killed while it removed them
+            yield Finished(writer.run)
         return
     best_by(source.config.train.best_by, make_task(source.config.task))
     prepared = prepare(source)
@@ -70,7 +75,7 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
         trainee = Trainee(model, prepared.encoder.task, prepared.parts["train"], machine)
         session = Session(prepared, trainee, writer, plan)
         try:
-            _restore(session, writer)
+            yield from _restore(session, writer)
             yield Started(writer.run, manifest, session.progress.step)
             with memory_errors():
                 if plan.total >= plan.per_epoch and not session.is_done:
@@ -131,12 +136,19 @@ def _refuse_changes(run: Run, changed: list[str]) -> None:
         )
 
 
-def _restore(session: Session, writer: RunWriter) -> None:
-    checkpoint = session.checkpoints.last_whole()
-    if checkpoint is not None:
-        session.restore(checkpoint)
-    else:
-        writer.drop_metrics_after(0)
+def _restore(session: Session, writer: RunWriter) -> Iterator[Event]:
+    """Goes back to the newest intact checkpoint, and says what was lost where files are damaged."""
+    found = session.checkpoints.latest_valid()
+    yield from (Warned(problem) for problem in found.damage)
+    if found.checkpoint is None:
+        writer.restore_metrics(b"")
+        if found.damage:
+            yield Warned("no intact checkpoint is left: training starts again from the first step")
+        return
+    if session.restore(found.checkpoint):
+        yield Warned(f"{METRICS} had lost or damaged lines: restored from the checkpoint")
+    if found.damage:
+        yield Warned(f"training continues from the checkpoint of step {session.progress.step:,}")
 
 
 def _look_up_what_is_frozen(
@@ -155,7 +167,7 @@ def _look_up_what_is_frozen(
     if trainee.task.varies:
         return
     parts = {name: prepared.parts[name] for name in ("train", "validation")}
-    found = compute_once(trainee.model, parts, trainee.machine, writer.run.path / FROZEN_FOLDER, poll)
+    found = compute_once(trainee.model, parts, trainee.machine, writer.run.path / FROZEN, poll)
     if found is None:
         return
     megabytes = found.num_bytes / 2**20
@@ -172,7 +184,7 @@ def _look_up_what_is_frozen(
 def _leave_in_order(error: BertuneError, session: Session, writer: RunWriter) -> None:
     """A run that can go on says so in its manifest; one with nothing in it is removed."""
     if isinstance(error, ResourceError):
-        if session.checkpoints.last_whole() is None:
+        if session.checkpoints.latest_valid().checkpoint is None:
             writer.discard()
     else:
         writer.update_manifest(status="interrupted" if isinstance(error, Interrupted) else "failed")

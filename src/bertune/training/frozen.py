@@ -17,16 +17,15 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
+from bertune.files import disk_errors, replacing, sha256_of, write_atomically
 from bertune.nn.device import Machine
 from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.nn.packed import PackedEncoder
 from bertune.prepare import Part
-from bertune.run import disk_errors, replacing
 from bertune.text.batches import micro_batches
 from bertune.text.sequences import Sequence, collate
 
-FROZEN_FOLDER = "frozen"  # in the run folder
 _SHARE_OF_MEMORY, _SHARE_OF_DISK = 0.25, 0.5  # of what is free, that may be taken
 
 
@@ -110,7 +109,8 @@ def compute_once(
 def _in_file(folder: Path, shape: tuple[int, int], filling: _Filling) -> NDArray[np.float32]:
     """The rows memory-mapped from a file, which a run that is resumed finds again under its key."""
     path = folder / f"{_key(filling)}.npy"
-    if not path.exists():
+    seal = path.with_suffix(".sha256")
+    if not (path.exists() and seal.exists() and sha256_of(path) == seal.read_text(encoding="ascii")):
         with disk_errors(folder):
             folder.mkdir(exist_ok=True)
             with replacing(path) as staging:
@@ -118,6 +118,7 @@ def _in_file(folder: Path, shape: tuple[int, int], filling: _Filling) -> NDArray
                 _reserve(staging)
                 filling.into(mapped)
                 mapped.flush()
+            write_atomically(seal, sha256_of(path))
     found: NDArray[np.float32] = np.load(path, mmap_mode="r")
     return found
 

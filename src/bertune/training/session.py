@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from bertune.errors import BertuneError, ConfigError, DivergedError, Interrupted
+from bertune.errors import BertuneError, ConfigError, DivergedError, Interrupted, NonFiniteError
 from bertune.infer import Outcome, Predictor
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.device import give_back_freed_memory
 from bertune.nn.vocabulary import rest_on
 from bertune.prepare import Part, Prepared
-from bertune.run import RunWriter
+from bertune.run_writer import RunWriter
 from bertune.tasks import Task
 from bertune.training.checkpoint import (
     Checkpoint,
@@ -84,13 +84,17 @@ class Session:
         """Goes on with the same texts, in a form that is faster to compute."""
         self.trainee, self._validation = replace(self.trainee, part=train), validation
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes back to a checkpoint: weights, moments, counters, and the lines of metrics.jsonl."""
+    def restore(self, checkpoint: Checkpoint) -> bool:
+        """Goes back to a checkpoint: weights, moments, counters, and the lines of metrics.jsonl.
+
+        Returns whether lines of metrics.jsonl had been lost or changed since.
+        """
         self.progress = checkpoint.progress
-        self._writer.drop_metrics_after(self.progress.step)
+        was_damaged = self._writer.restore_metrics(checkpoint.metrics())
         if checkpoint.has_weights:
             load_model_tensors(self.trainee.model, checkpoint.model())
             self._optimizer.load_state(checkpoint.optimizer())
+        return was_damaged
 
     def run(self, stop: StopFlag) -> Iterator[Event]:
         """Trains to the end, yielding events. Raises Interrupted, DivergedError, ResourceError."""
@@ -153,6 +157,9 @@ class Session:
             outcome = predictor(self._validation.examples, self._validation.sequences)
         except _StopEvaluation:
             return None
+        except NonFiniteError as error:
+            what = f"the model's outputs became NaN or infinite at step {self.progress.step:,}"
+            raise _diverged(what) from error
         scores = self.trainee.task.score(outcome.predictions, self._validation.examples, self._labels)
         values = {"loss": outcome.loss, **scores.values}
         is_best = self._note_score(values[self._score])
@@ -233,11 +240,15 @@ class Session:
 
 def _refuse_divergence(step: Step) -> None:
     if not (math.isfinite(step.loss) and math.isfinite(step.grad_norm)):
-        raise DivergedError(
-            f"the training loss became {step.loss} (gradient norm {step.grad_norm}) at step "
-            f"{step.number:,}; going on would only spread it. Usual remedies: a lower train.lr (2e-5), "
-            "more train.warmup, machine.precision=fp32, optimizer.clip=1.0. What was saved before is whole"
-        )
+        norm = f"gradient norm {step.grad_norm}"
+        raise _diverged(f"the training loss became {step.loss} ({norm}) at step {step.number:,}")
+
+
+def _diverged(what: str) -> DivergedError:
+    return DivergedError(
+        f"{what}. Usual remedies: a lower train.lr (2e-5), more train.warmup, machine.precision=fp32, "
+        "optimizer.clip=1.0. The last checkpoint is intact"
+    )
 
 
 def _metrics_line(step: Step) -> dict[str, Any]:

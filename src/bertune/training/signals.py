@@ -1,4 +1,4 @@
-"""Owns stopping politely: Ctrl-C and SIGTERM set a flag that training looks at between steps."""
+"""Stops training in order: Ctrl-C and its like set a flag that training looks at between steps."""
 
 import contextlib
 import signal
@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from types import FrameType
 
 from bertune.errors import Interrupted
+
+# SIGHUP comes when a terminal is closed, SIGUSR1 from job schedulers ahead of the time limit.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 
 
 class StopFlag:
@@ -18,19 +21,25 @@ class StopFlag:
     def handle(self, number: int, frame: FrameType | None) -> None:
         if self.is_set:
             raise Interrupted(
-                "stopped at once, as asked twice; what was saved before is whole: go on with --resume"
+                "stopped immediately on the second signal; the last checkpoint is intact: continue with "
+                "--resume"
             )
         self.is_set = True
 
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """Catches SIGINT and SIGTERM for the time of the block; does nothing outside the main thread."""
+    """Catches the signals that end a process for the time of the block; none outside the main thread.
+
+    A signal that is ignored stays ignored: `nohup` asks for that.
+    """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = {number: signal.signal(number, flag.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    caught = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, flag.handle) for number in caught}
     try:
         yield flag
     finally:

@@ -1,0 +1,230 @@
+"""Reads configurations and tokenizers of model folders, which may come from strangers.
+
+The only place that does: nothing in a folder is executed, no pickle is opened, nothing outside is read, and
+whatever is wrong with a file is a ModelError that names it.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import Field
+
+from bertune.errors import BertuneError, DamagedError, ModelError, listed
+from bertune.files import read_object
+from bertune.manifest import Record, checked
+
+INDEX = "model.safetensors.index.json"
+# Without any of these transformers makes up a vocabulary in which every word is unknown.
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")
+_SIZES = re.compile(r"(^|_)(size|dim|layers?|heads?|positions?|embeddings|labels)(_|$)|^(num|n|d)_")
+_MOST = 10**8  # of any size in a configuration: a vocabulary of 10**6 tokens and 10**6 positions exist
+_MOST_LAYERS = 10_000  # of layers and heads; building more would take longer than anybody waits
+_UNUSED = ("dtype", "torch_dtype", "attn_implementation", "_attn_implementation")  # bertune decides on these
+
+
+class _ConfigFile(Record):
+    """The keys of `config.json` that must be right for anything to work, whatever the family."""
+
+    model_type: str
+    hidden_act: str | None = None
+    id2label: dict[str, str] | None = None
+    label2id: dict[str, int] | None = None
+    pad_token_id: int | None = Field(None, ge=0)
+    problem_type: str | None = None
+
+
+class _IndexFile(Record):
+    """Which file holds which tensor, where weights are in several files."""
+
+    weight_map: dict[str, str]
+
+
+@contextlib.contextmanager
+def library_errors(what: str) -> Iterator[None]:
+    """Turns whatever transformers and tokenizers raise about a stranger's files into a ModelError."""
+    try:
+        yield
+    except (BertuneError, MemoryError):
+        raise
+    except Exception as error:  # Rust raises nothing more specific, and transformers anything there is
+        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
+            raise
+        said = str(error).strip().splitlines()
+        reason = said[0][:200] if said else type(error).__name__
+        raise ModelError(f"{what} ({reason})") from error
+
+
+def load_config(folder: Path) -> Any:
+    """The Hugging Face configuration of a model folder, its values checked. Raises ModelError."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelError(f"{folder} has no config.json, so it is not a model")
+    content = _read(path)
+    family = content.get("model_type")
+    if not isinstance(family, str):
+        raise ModelError(f'{path} must name the model family, as in "model_type": "bert"; it has {family!r}')
+    if family not in CONFIG_MAPPING:
+        if "auto_map" in content:
+            raise _needs_code(path, content["auto_map"])
+        raise ModelError(f'{path}: transformers has no model family "{family}"')
+    if "quantization_config" in content:
+        raise ModelError(
+            f"{path}: the weights are quantized (quantization_config), and bertune reads plain weights only. "
+            "Use the model that they were quantized from"
+        )
+    with _damage_named():
+        checked(_ConfigFile, content, path)
+    _check_sizes(content, path)
+    plain = {key: value for key, value in content.items() if key not in (*_UNUSED, "auto_map")}
+    with library_errors(f"{path} cannot be used"):
+        config = CONFIG_MAPPING[family].from_dict(plain)
+        config._name_or_path = str(folder)
+    _check_config(config, path)
+    return config
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The fast tokenizer of a model folder. Raises ModelError, also where the model has fewer tokens."""
+    from transformers import AutoTokenizer
+
+    if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+        raise ModelError(
+            f"{folder} has no vocabulary: it needs tokenizer.json, or vocab.txt beside a config.json that "
+            "names the model_type"
+        )
+    config = load_config(folder)
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file():
+        _check_tokenizer_settings(settings)
+    needs = "It needs tokenizer.json, or vocab.txt beside a config.json that names the model_type"
+    with library_errors(f"the tokenizer in {folder} cannot be read. {needs}"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(folder), config=config, trust_remote_code=False, local_files_only=True
+        )
+        is_fast = tokenizer.is_fast
+        highest = max(tokenizer.get_vocab().values(), default=0)
+    if not is_fast:
+        raise ModelError(
+            f"the tokenizer in {folder} has no fast (Rust) form; save it as tokenizer.json first"
+        )
+    if highest >= config.vocab_size:
+        raise ModelError(
+            f"{folder}: the tokenizer has a token number {highest:,}, but config.json says vocab_size "
+            f"{config.vocab_size:,}; they belong to different models"
+        )
+    return tokenizer
+
+
+def check_weight_files(folder: Path) -> None:
+    """Raises ModelError where weights would be read from a pickle, or from outside the folder."""
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        raise ModelError(
+            f"{adapter}: this folder holds an adapter, which needs a base model from elsewhere. Merge it "
+            "into its base model first (peft: merge_and_unload) and save that"
+        )
+    index = folder / INDEX
+    if not index.is_file():
+        return
+    with _damage_named():
+        names = checked(_IndexFile, read_object(index), index).weight_map.values()
+    unsafe = sorted({name for name in names if not _PLAIN_NAME.fullmatch(name)})
+    if unsafe:
+        raise ModelError(
+            f"{index} names {listed([repr(name) for name in unsafe])}; bertune reads only *.safetensors "
+            "files inside the folder, because other formats can run code"
+        )
+    missing = sorted({name for name in names if not (folder / name).is_file()})
+    if missing:
+        raise ModelError(f"{index} names {listed(missing)}, which are not there: get the folder again, whole")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with _damage_named():
+        return read_object(path)
+
+
+@contextlib.contextmanager
+def _damage_named() -> Iterator[None]:
+    try:
+        yield
+    except DamagedError as error:
+        raise ModelError(str(error)) from error
+
+
+def _needs_code(path: Path, named: object) -> ModelError:
+    code = ", ".join(map(str, named.values())) if isinstance(named, dict) else str(named)
+    return ModelError(
+        f"{path} asks for code of its own (auto_map: {code[:80]}), and bertune never runs code from a model "
+        "folder. Use a model whose family transformers has built in"
+    )
+
+
+def _check_tokenizer_settings(path: Path) -> None:
+    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+
+    content = _read(path)
+    auto_map = content.get("auto_map")
+    if not auto_map:
+        return
+    name = content.get("tokenizer_class")
+    if isinstance(auto_map, dict) and "AutoTokenizer" not in auto_map:
+        return
+    with library_errors(f"{path} cannot be used"):
+        known = isinstance(name, str) and tokenizer_class_from_name(name) is not None
+    if not known:
+        raise _needs_code(path, auto_map)
+
+
+def _check_sizes(content: dict[str, Any], path: Path) -> None:
+    for key, value in content.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _SIZES.search(key):
+            continue
+        most = _MOST_LAYERS if "layers" in key or "heads" in key else _MOST
+        if not -1 <= value <= most:  # -1: not used, as in DeBERTa's max_relative_positions
+            raise ModelError(f"{path}: {key} is {value!r}; expected a number up to {most:,}")
+
+
+def _check_config(config: Any, path: Path) -> None:
+    """Raises ModelError for values that no encoder can have, or that no memory could hold."""
+    from transformers.activations import ACT2FN
+
+    for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"):
+        value = getattr(config, key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ModelError(f"{path}: {key} is {value!r}; expected a whole number from 1")
+    for key in ("intermediate_size", "max_position_embeddings", "embedding_size"):
+        value = getattr(config, key, None)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ModelError(f"{path}: {key} is {value!r}; expected a whole number from 1")
+    if config.is_encoder_decoder:
+        raise ModelError(f"{path}: {config.model_type} is an encoder-decoder; bertune trains encoders")
+    pad, vocabulary = getattr(config, "pad_token_id", None), getattr(config, "vocab_size", None)
+    if pad is not None and vocabulary is not None and pad >= vocabulary:
+        raise ModelError(f"{path}: pad_token_id is {pad:,}, but vocab_size is {vocabulary:,}")
+    activation = getattr(config, "hidden_act", None)
+    if activation is not None and activation not in ACT2FN:
+        raise ModelError(f'{path}: hidden_act is "{activation}", which transformers does not have')
+    num_bytes = 4 * _num_parameters(config)
+    if num_bytes > psutil.virtual_memory().total:
+        raise ModelError(
+            f"{path} describes a model of {num_bytes / 2**30:,.0f} GiB, more than this machine's memory: "
+            "damaged, or too large for this machine"
+        )
+
+
+def _num_parameters(config: Any) -> int:
+    """About how many parameters a Transformer of these sizes has."""
+    hidden = getattr(config, "hidden_size", 1)
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    embedding = getattr(config, "embedding_size", None) or hidden
+    rows = getattr(config, "vocab_size", 1) + (getattr(config, "max_position_embeddings", None) or 0)
+    layer = 4 * hidden * hidden + 2 * hidden * inner
+    return int(rows * embedding + getattr(config, "num_hidden_layers", 1) * layer)

@@ -1,0 +1,284 @@
+"""The types of what a run records: `manifest.json` and the error analysis beside the predictions.
+
+A record that is absent is a section that a report leaves out; one of another type is an error with its key,
+so that whoever reads a run may rely on what is there.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bertune.errors import DamagedError
+
+
+class Record(BaseModel):
+    """A group of recorded values: each may be absent or null, none may be of another type."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+class Interval(Record):
+    """A score with its confidence interval."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+Score = float | Interval | None
+Cell = str | int | float | None
+
+
+class SplitRecord(Record):
+    """Rows, labels and token counts of one split."""
+
+    source: str | None = None
+    sha256: str | None = None
+    rows: int | None = None
+    sequences: int | None = None
+    labels: dict[str, int] | None = None
+    duplicates: int | None = None
+    conflicting_duplicates: int | None = None
+    truncated: int | None = None
+    tokens: dict[str, float] | None = None
+    truncated_at: dict[str, float] | None = None
+    histogram: dict[str, list[float]] | None = None
+
+
+class DataRecord(Record):
+    """All splits, and what two of them have in common."""
+
+    splits: dict[str, SplitRecord] | None = None
+    shared_texts: dict[str, int] | None = None
+    columns: dict[str, str | list[str] | None] | None = None
+
+
+class MaxLengthRecord(Record):
+    """The most tokens of a sequence, and why."""
+
+    value: int | None = None
+    why: str | None = None
+    model_limit: int | None = None
+
+
+class BlockRecord(Record):
+    """A block of the model and its number of parameters."""
+
+    name: str | None = None
+    parameters: int | None = None
+    trained: bool | None = None
+
+
+class ModelRecord(Record):
+    """Which encoder, and how large it is."""
+
+    name: str | None = None
+    weights: str | None = None
+    parameters: int | None = None
+    blocks: list[BlockRecord] | None = None
+
+
+class BestRecord(Record):
+    """The step whose weights were kept."""
+
+    step: int | None = None
+    epoch: float | None = None
+    score: str | None = None
+    value: float | None = None
+    lower_is_better: bool | None = None
+
+
+class TrainingRecord(Record):
+    """The plan of the steps, and how far training came."""
+
+    total_steps: int | None = None
+    steps_per_epoch: int | None = None
+    warmup_steps: int | None = None
+    steps_done: int | None = None
+    stopped_early: bool | None = None
+    best: BestRecord | None = None
+
+
+class ClassRecord(Record):
+    """Precision, recall and F1 of one label."""
+
+    label: str | None = None
+    precision: Score = None
+    recall: Score = None
+    f1: Score = None
+    support: int | None = None
+
+
+class BatchRecord(Record):
+    """The score of every batch of texts."""
+
+    score: str | None = None
+    batch_size: int | None = None
+    values: list[float | None] | None = None
+    total: float | None = None
+
+
+class BaselineRecord(Record):
+    """What a model that has learned nothing would score."""
+
+    score: str | None = None
+    value: float | None = None
+    how: str | None = None
+
+
+class TableRecord(Record):
+    """A table that scores bring along."""
+
+    title: str | None = None
+    headings: list[str] | None = None
+    rows: list[list[Cell]] | None = None
+    note: str | None = None
+
+
+class BinRecord(Record):
+    """One bin of a calibration curve."""
+
+    confidence: float
+    right: float
+    count: int
+
+
+class Points(Record):
+    """The coordinates of points."""
+
+    x: list[float | None] | None = None
+    y: list[float | None] | None = None
+
+
+class FigureRecord(Points):
+    """A figure of any kind that `metrics.details` makes."""
+
+    kind: str | None = None
+    title: str | None = None
+    axes: list[str] | None = None
+    edges: list[float] | None = None
+    counts: list[int] | None = None
+    series: dict[str, Points] | None = None
+    marks: dict[str, float | None] | None = None
+    bins: list[BinRecord] | None = None
+    error: float | None = None
+    num: int | None = None
+
+
+class DetailsRecord(Record):
+    """What stands behind the scores of one split."""
+
+    unit: str | None = None
+    count: int | None = None
+    counted: str | None = None
+    labels: list[str] | None = None
+    per_class: list[ClassRecord] | None = None
+    confusion_matrix: list[list[int]] | None = None
+    by_batch: BatchRecord | None = None
+    baseline: BaselineRecord | None = None
+    tables: list[TableRecord] | None = None
+    figures: list[FigureRecord] | None = None
+
+
+class ManifestRecord(Record):
+    """The whole of `manifest.json`."""
+
+    format: int
+    name: str | None = None
+    status: str | None = None
+    created: str | None = None
+    source: str | None = None
+    task: str | None = None
+    row_noun: str | None = None
+    primary: str | None = None
+    labels: list[str] | None = None
+    notes: list[str] | None = None
+    warnings: list[str] | None = None
+    data: DataRecord | None = None
+    max_length: MaxLengthRecord | None = None
+    model: ModelRecord | None = None
+    training: TrainingRecord | None = None
+    machine: dict[str, str | int | float | None] | None = None
+    versions: dict[str, str] | None = None
+    scores: dict[str, dict[str, Score] | None] | None = None
+    details: dict[str, DetailsRecord | None] | None = None
+    timings: dict[str, float] | None = None
+    peak_memory_mb: float | None = None
+    files: dict[str, str] | None = None
+
+
+class MarkRecord(Record):
+    """A marked part of a text."""
+
+    start: int
+    end: int
+    role: str | None = None
+    label: str | None = None
+
+
+class PassageRecord(Record):
+    """A text of an example, or an item that was chosen from or ranked."""
+
+    text: str | None = None
+    name: str | None = None
+    role: str | None = None
+    note: str | None = None
+    rank: int | None = None
+    probability: float | None = None
+    marks: list[MarkRecord] | None = None
+
+
+class MistakeRecord(Record):
+    """One example that went wrong."""
+
+    id: str | None = None
+    source: str | None = None
+    measure: float | None = None
+    facts: list[PassageRecord] | None = None
+    passages: list[PassageRecord] | None = None
+    items: list[PassageRecord] | None = None
+
+
+class MistakesRecord(Record):
+    """The worst errors of a split, as `metrics.mistakes.Mistakes` holds them."""
+
+    title: str | None = None
+    unit: str | None = None
+    num: int | None = None
+    num_wrong: int | None = None
+    what: str | None = None
+    order: str | None = None
+    measure: str | None = None
+    is_probability: bool | None = None
+    shown: list[MistakeRecord] | None = None
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def check_manifest(manifest: dict[str, Any], path: Path) -> None:
+    """Raises DamagedError naming file and key where a manifest holds a value of another type."""
+    checked(ManifestRecord, manifest, path)
+
+
+def checked(kind: type[Kind], value: object, path: Path) -> Kind:
+    """The value as a record. Raises DamagedError naming file and key of everything that is wrong with it."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        problems: dict[str, str] = {}
+        for one in error.errors():
+            # The last parts of a place in a union name its members, in words that mean nothing to a reader.
+            place = ".".join(str(part) for part in one["loc"] if not str(part)[:1].isupper()) or "(top level)"
+            for member in (".float", ".int", ".str", ".list[str]"):
+                place = place.removesuffix(member)
+            problems.setdefault(place, f"{place} is {_shown(one['input'])} ({one['msg'].lower()})")
+        listed = "; ".join(list(problems.values())[:5])
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise DamagedError(f"{path} is damaged: {listed}{more}") from error
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,0 +1,155 @@
+"""What a saved model takes and means, as `bertune.json` beside its weights records it.
+
+The file also holds the sha256 of every other file of the model, and a checksum of itself.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from bertune.config import DataConfig, TaskConfig, validated
+from bertune.data.columns import Columns
+from bertune.errors import ConfigError, DamagedError, ModelError
+from bertune.files import (
+    CHECKSUM,
+    changed_files,
+    is_intact,
+    read_object,
+    sealed,
+    sha256_of,
+    sha256_of_all,
+    to_json,
+)
+from bertune.manifest import Record, checked
+
+FORMAT = 2  # raised when the layout changes; readers accept every earlier number
+FILE = "bertune.json"
+_LEAST_LENGTH = 3  # [CLS], a token, [SEP]
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What texts a model takes and what its outputs mean."""
+
+    task: TaskConfig
+    labels: tuple[str, ...]
+    max_length: int
+    columns: Columns  # as in the training file; used again where a file has the same
+    reading: dict[str, Any]  # how the training file was read, and its suffix: used again for files like it
+    head: str = "auto"
+    precision: str = "auto"  # what machine.precision was, and is where it is not given again
+    own_files: dict[str, str] | None = None  # sha256 by path of the user's own task, head and reader
+
+
+class _Strict(Record):
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+class _Columns(_Strict):
+    text: Annotated[list[str], Field(min_length=1)]
+    label: str | None
+    id: str | None
+
+
+class _Stored(_Strict):
+    format: Annotated[int, Field(ge=1)]
+    task: dict[str, Any]
+    labels: list[str]
+    max_length: Annotated[int, Field(ge=_LEAST_LENGTH, le=10**7)]
+    columns: _Columns
+    reading: dict[str, Any]
+    head: Annotated[str, Field(min_length=1)]
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    own_files: dict[str, str] | None = None
+    files: dict[str, str] | None = None
+
+
+def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
+    """Writes `bertune.json` into a folder that holds all other files of the model."""
+    columns = metadata.columns
+    stored = {
+        "format": FORMAT,
+        "task": {"name": metadata.task.name, **metadata.task.options},
+        "labels": list(metadata.labels),
+        "max_length": metadata.max_length,
+        "columns": {"text": list(columns.text), "label": columns.label, "id": columns.id},
+        "reading": metadata.reading,
+        "head": metadata.head,
+        "precision": metadata.precision,
+        "own_files": metadata.own_files or {},
+        "files": sha256_of_all(folder),
+    }
+    (folder / FILE).write_text(to_json(sealed(stored)) + "\n", encoding="utf-8")
+
+
+def read_metadata(folder: Path) -> ModelMetadata:
+    """The metadata of a saved model, and proof that its files are as they were saved.
+
+    Folders of format 1 have no checksums and are taken as they are. Raises ModelError.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise ModelError(f"{folder} has no {FILE}: give a run folder, or a model folder that bertune saved")
+    try:
+        found = _read(path)
+    except DamagedError as error:
+        raise ModelError(f"{error}. {_ADVICE}") from error
+    problems = changed_files(folder, found.files or {})
+    if problems:
+        raise ModelError(f"{'; '.join(problems)} in {FILE}: damaged, or changed after saving. {_ADVICE}")
+    return ModelMetadata(
+        task=TaskConfig(**found.task),
+        labels=tuple(found.labels),
+        max_length=found.max_length,
+        columns=Columns(tuple(found.columns.text), found.columns.label, found.columns.id),
+        reading=found.reading,
+        head=found.head,
+        precision=found.precision,
+        own_files=found.own_files,
+    )
+
+
+_ADVICE = "Put back a copy of the folder, or train again"
+
+
+def verify_model(folder: Path) -> None:
+    """Raises ModelError when files of a folder that bertune saved are not as they were saved.
+
+    A plain Hugging Face folder, which has no `bertune.json`, has nothing to compare with.
+    """
+    if (folder / FILE).is_file():
+        read_metadata(folder)
+
+
+def _read(path: Path) -> _Stored:
+    content = read_object(path)
+    if CHECKSUM in content and not is_intact(content):
+        raise DamagedError(f"{path} does not match its checksum: damaged, or changed after saving")
+    made_with = content.get("format")
+    if isinstance(made_with, int) and made_with > FORMAT:
+        raise ModelError(
+            f"{path.parent} has model format {made_with}; this bertune reads up to {FORMAT}: upgrade bertune"
+        )
+    found = checked(_Stored, content, path)
+    if found.format >= 2 and (CHECKSUM not in content or found.files is None):
+        raise DamagedError(f"{path} is damaged: it has no checksums")
+    if len(set(found.labels)) < len(found.labels):
+        twice = next(label for label in found.labels if found.labels.count(label) > 1)
+        raise DamagedError(f'{path} is damaged: labels has "{twice}" twice')
+    if not isinstance(found.task.get("name"), str):
+        raise DamagedError(f"{path} is damaged: task.name is {found.task.get('name')!r}, not a name")
+    reading = {key: value for key, value in found.reading.items() if key != "suffix"}
+    try:
+        validated(DataConfig, reading, prefix="reading.")
+    except ConfigError as error:
+        raise DamagedError(f"{path} is damaged: {error}") from error
+    if not isinstance(found.reading.get("suffix", ""), str):
+        raise DamagedError(f"{path} is damaged: reading.suffix is {found.reading['suffix']!r}, not text")
+    return found
+
+
+def own_files(*names: str) -> dict[str, str]:
+    """The sha256 of the user's own code files among `names`, so that another version is noticed."""
+    return {name: sha256_of(Path(name)) for name in names if name.endswith(".py") and Path(name).is_file()}

@@ -1,0 +1,46 @@
+"""Restores the records of an unfinished run from its checkpoints."""
+
+from pathlib import Path
+
+from bertune.errors import DamagedError
+from bertune.files import changed_files, write_atomically
+from bertune.run import CONFIG, MANIFEST, is_run, read_manifest
+from bertune.run_writer import RunWriter
+from bertune.training.checkpoint import Checkpoints
+
+
+def recover(folder: Path) -> list[str]:
+    """Puts back a damaged manifest.json or config.toml, with a sentence on each; nothing where all is well.
+
+    Raises DamagedError where no intact checkpoint has a copy, RunBusyError, and InputError for a run of a
+    newer format.
+    """
+    if not is_run(folder) or not _damaged(folder):
+        return []
+    with RunWriter(folder):
+        records = Checkpoints(folder / "checkpoints").records()
+        damaged = _damaged(folder)
+        if not set(damaged) <= set(records):
+            raise DamagedError(f"{'; '.join(damaged.values())}, and no intact checkpoint has a copy")
+        for name in damaged:
+            write_atomically(folder / name, records[name])
+    return [f"{problem}: restored from the last checkpoint" for problem in damaged.values()]
+
+
+def _damaged(folder: Path) -> dict[str, str]:
+    """What is wrong with the records of a run, by file."""
+    try:
+        manifest = read_manifest(folder / MANIFEST)
+    except DamagedError as error:
+        records = Checkpoints(folder / "checkpoints").records()
+        if MANIFEST not in records:
+            raise
+        problem = str(error).partition(". `")[0] if (folder / MANIFEST).exists() else f"{MANIFEST} is missing"
+        found = {MANIFEST: problem}
+        # The damaged manifest cannot vouch for the settings; the checkpoint's copy of them can.
+        if not (folder / CONFIG).exists() or (folder / CONFIG).read_bytes() != records.get(CONFIG):
+            found[CONFIG] = f"{folder / CONFIG} is not as training began with it"
+        return found
+    expected = {name: digest for name, digest in (manifest.get("files") or {}).items() if name == CONFIG}
+    problems = changed_files(folder, expected)
+    return {CONFIG: problems[0]} if problems else {}
