@@ -109,6 +109,8 @@ def load_tokenizer(folder: Path) -> Any:
             str(folder), config=config, trust_remote_code=False, local_files_only=True
         )
         is_fast = tokenizer.is_fast
+        if is_fast:  # a vocabulary without the token for unknown words fails only when one comes
+            tokenizer.backend_tokenizer.encode("\U0010ffff")
         highest = max(tokenizer.get_vocab().values(), default=0)
     if not is_fast:
         raise ModelError(

@@ -215,6 +215,7 @@ def build(
 def load(folder: Path, head: StandardHead | nn.Module) -> TextModel:
     """A saved model. Raises ModelError when the weights are absent, damaged or of another shape."""
     config = read_config(Pretrained(str(folder), folder, "pretrained"))
+    check_weight_files(folder)
     if not (folder / "model.safetensors").is_file() and not any(folder.glob("model-*.safetensors")):
         raise ModelError(f"{folder} has no model.safetensors; training may not have finished")
     model = build(Pretrained(str(folder), folder, "pretrained"), config, head, is_trained=True)
