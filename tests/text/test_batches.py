@@ -120,5 +120,5 @@ def test_the_sequences_of_an_example_share_a_micro_batch(
 def test_slices_hold_all_in_order_and_no_more_tokens_than_asked(lengths: list[int], max_tokens: int) -> None:
     lengths = sorted(lengths, reverse=True)
     pieces = [lengths[piece] for piece in slices(lengths, max_tokens)]
-    assert sum(pieces, []) == lengths
+    assert [length for piece in pieces for length in piece] == lengths
     assert all(len(piece) * piece[0] <= max_tokens or len(piece) == 1 for piece in pieces)
