@@ -169,7 +169,7 @@ def _refuse_number(columns: Columns, task: Task, config: Config, table: Table) -
 def _split_off(
     examples: dict[str, list[Any]], task: Task, config: Config
 ) -> tuple[dict[str, list[Any]], str, str | None]:
-    """The splits with rows of training as validation, a note on how they were chosen, and a warning where they
+    """The splits with training rows as validation, a note on how they were chosen, and a warning where they
     are many more than asked for."""
     rows = examples["train"]
     units, strata = [task.unit(e) for e in rows], [task.stratum(e) for e in rows]

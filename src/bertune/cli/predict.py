@@ -144,8 +144,8 @@ def _csv_writer(file: TextIO, row: dict[str, Any]) -> "csv.DictWriter[str]":
 
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:
-    """Nested objects as columns of their own, as in probabilities.good; lists as JSON in one cell, and what is
-    said about some of the labels too, which are others in the next row."""
+    """Nested objects as columns of their own, as in probabilities.good. Lists are JSON in one cell, and so is
+    what is said about some of the labels: the next row may have others."""
     from bertune.cli.vectors import SomeLabels
 
     flat: dict[str, Any] = {}

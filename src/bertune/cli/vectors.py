@@ -13,7 +13,7 @@ _ROOM = 10**12  # rows that the first, preliminary header of an array makes room
 
 
 class SomeLabels(dict[str, float]):
-    """What is said about some of a model's labels, such as the most probable: the next row may have others."""
+    """What is said about some of a model's labels, such as the most probable; they differ from row to row."""
 
 
 Lines = Iterable[tuple[dict[str, Any], bool]]  # a row with what is said about it, and whether anything is

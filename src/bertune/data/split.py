@@ -9,9 +9,7 @@ from bertune.data.rows import Origin
 from bertune.errors import DataError
 
 _MUCH_MORE = 1.5  # times what was asked for
-_FEW_ROWS = (
-    10  # more than asked for are no reason to warn: in a small file a row of each label is a large share
-)
+_FEW_ROWS = 10  # fewer surplus rows are no reason to warn: in a small file one row is a large share
 
 
 def split_rows(
@@ -48,7 +46,7 @@ def split_rows(
 def larger_than_asked(
     num_rows: int, num_held_out: int, share: float, strata: Sequence[Hashable]
 ) -> str | None:
-    """A sentence where much more of the training rows was held out than `share`, with the reason and a remedy."""
+    """A warning with reason and remedy where many more training rows were held out than `share` asks for."""
     asked = max(1, round(share * num_rows))
     if num_held_out <= _MUCH_MORE * asked or num_held_out - asked < _FEW_ROWS:
         return None

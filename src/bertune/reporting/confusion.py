@@ -107,8 +107,8 @@ def listed_confusions(details: JsonObject, unit: str) -> Table | None:
     shown, pairs, labels = (count(n) for n in (len(rows), recorded.get("num_pairs"), len(details["labels"])))
     which = f"the {shown} most frequent of {pairs}" if shown != pairs else "all of them"
     note = (
-        f"These are {which}. A confusion matrix is stored for up to {count(recorded.get('most_labels'))} labels; "
-        f"here it would have {labels} rows and columns."
+        f"These are {which}. A confusion matrix is stored for up to {count(recorded.get('most_labels'))} "
+        f"labels; here it would have {labels} rows and columns."
     )
     return Table("confusions", _headings(unit), rows, num_text=2, note=note)
 
