@@ -20,7 +20,7 @@ from bertune.text.sequences import Batch, Sequence, collate
 
 _LOG = logging.getLogger(__name__)
 STREAM_CHUNK = 2048  # rows held at once: enough to sort by length, little enough for any memory
-_MOST_OUTPUTS = 2**26  # numbers of a row for each token that are held at once: 256 MB
+_MOST_OUTPUTS = 2**25  # numbers of a row for each token that are held at once: 128 MB
 
 
 @dataclass(frozen=True)
