@@ -4,12 +4,13 @@ with the rows, not with their product."""
 import csv
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bertune import infer
 from small_texts import PLAIN
 from tiny import QUICK, bertune
 
@@ -159,7 +160,7 @@ def test_several_of_many_labels(tiny_folder: Path, tmp_path: Path) -> None:
     assert all(isinstance(value, float) for value in scores.values())
 
 
-def test_many_entity_types(tiny_folder: Path, tmp_path: Path) -> None:
+def test_many_entity_types(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(3)
     rows = (
         {"tokens": words(draw, 6), "tags": ["O", f"B-T{i % 300}", f"I-T{i % 300}", "O", f"B-T{i % 299}", "O"]}
@@ -173,7 +174,19 @@ def test_many_entity_types(tiny_folder: Path, tmp_path: Path) -> None:
     assert "confusion_matrix" not in details
     assert details["counted"] == "word"
     assert len(page_of(run)) < MEGABYTE
-    bertune("evaluate", run, source).fine()
+    whole = bertune("evaluate", run, source, "--json").fine().json
+    monkeypatch.setattr(infer, "_MOST_OUTPUTS", 601 * 800)
+    portions = list[int]()
+    found = infer.Predictor._portions
+
+    def counted(*arguments: Any) -> Iterator[Any]:
+        for own, part in found(*arguments):
+            portions.append(601 * sum(map(len, part)))
+            yield own, part
+
+    monkeypatch.setattr(infer.Predictor, "_portions", counted)
+    assert bertune("evaluate", run, source, "--json").fine().json["scores"] == whole["scores"]
+    assert max(portions) <= 601 * 800, "outputs held at once"
 
 
 def test_many_choices_of_one_question(tiny_folder: Path, tmp_path: Path) -> None:

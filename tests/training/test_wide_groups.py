@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from bertune import infer
+from bertune.text.batches import slices
 from bertune.training import loop
 from small_texts import PLAIN
 from trainings import train
@@ -32,14 +34,20 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_question_is_learned_in_pieces_as_it_is_in_one(
     questions: Path, tmp_path: Path, settings: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    widths: list[int] = []
+    widths, predicted = list[int](), list[int]()
     in_pieces = loop._in_pieces
 
     def counted(trainee: Any, pieces: list[Any], seed: int) -> Any:
         widths.extend(len(piece) for piece in pieces)
         return in_pieces(trainee, pieces, seed)
 
+    def cut(lengths: list[int], most: int) -> list[slice]:
+        found = list(slices(lengths, most))
+        predicted.extend(len(lengths[piece]) for piece in found)
+        return found
+
     monkeypatch.setattr(loop, "_in_pieces", counted)
+    monkeypatch.setattr(infer, "slices", cut)
     changes = {
         "task.name": "choice",
         "model.dropout": 0,
@@ -49,9 +57,11 @@ def test_a_question_is_learned_in_pieces_as_it_is_in_one(
     }
     one, _ = train(questions, tmp_path / "one", settings(**changes))
     assert not widths
+    assert min(predicted) >= NUM_CHOICES
+    predicted.clear()
     many, _ = train(questions, tmp_path / "many", settings(**changes, **{"machine.tokens": 64}))
     assert widths
-    assert max(widths) < NUM_CHOICES / 4
+    assert max(widths + predicted) < NUM_CHOICES / 4
     for first, second in zip(one.metrics(), many.metrics(), strict=True):
         assert second["loss"] == pytest.approx(first["loss"], rel=1e-5)
         assert second["grad_norm"] == pytest.approx(first["grad_norm"], rel=1e-3)
