@@ -88,6 +88,7 @@ def test_listed_confusions_are_the_largest_cells_of_the_matrix(monkeypatch: pyte
 
 def test_of_very_many_batches_some_are_scored_evenly_from_all(monkeypatch: pytest.MonkeyPatch) -> None:
     gold_N, probabilities_NC, labels = drawn(2, 20 * classification.BATCH)
+    gold_N = np.roll(gold_N, 1)  # so that batches score differently
     whole = classification.score(gold_N, probabilities_NC, labels, 1).details["by_batch"]
     assert "num_batches" not in whole
     monkeypatch.setattr(classification, "MOST_BATCHES", 5)
@@ -104,6 +105,9 @@ def test_multilabel_scores_in_blocks_are_those_of_scikit_learn(
     gold_NC = draw.random((90, 12)) < 0.2
     gold_NC[:, 3] = False  # never there: not in the mean of areas
     probabilities_NC = np.clip(0.4 * gold_NC + 0.6 * draw.random((90, 12)), 0, 0.999).round(2)  # with ties
+    by_threshold = multilabel.score(gold_NC, probabilities_NC, tuple("abcdefghijkl"), 0.5).details["figures"][
+        0
+    ]
     monkeypatch.setattr(multilabel, "_CELLS", cells)
     found = multilabel.score(gold_NC, probabilities_NC, tuple("abcdefghijkl"), 0.5)
     predicted_NC = probabilities_NC >= 0.5
@@ -116,6 +120,7 @@ def test_multilabel_scores_in_blocks_are_those_of_scikit_learn(
         triple = sk.precision_recall_fscore_support(gold_NC, predicted_NC, average=average, zero_division=0)
         wanted |= dict(zip((f"{average}_{n}" for n in ("precision", "recall", "f1")), triple, strict=False))
     assert found.values == pytest.approx(wanted, abs=1e-12)
+    assert found.details["figures"][0] == by_threshold
     assert sum(b["count"] for b in found.details["figures"][1]["bins"]) == gold_NC.size
 
 

@@ -75,7 +75,8 @@ def _balance(splits: Mapping[str, Any]) -> Table:
         ]
         table.add_row(Text(label), *(f"{count:,} ({count / rows:.1%})" for count, rows in counts))
     if len(labels) > MOST_LABELS:
-        table.add_row(Text(f"… {len(labels)} labels in all"))
+        number = len(labels) + splits["train"].get("labels_left_out", 0)
+        table.add_row(Text(f"… {number} labels in all"))
     return table
 
 

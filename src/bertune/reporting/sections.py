@@ -163,7 +163,8 @@ def balance_table(manifest: JsonObject) -> Table | None:
     if len(labels) > MOST_ROWS:
         first = next(iter(splits.values()))
         shown = sorted(labels, key=lambda label: first.get(label, 0), reverse=True)[:MOST_ROWS]
-    note = cut_note(len(shown), len(labels), "with most rows")
+    left_out = max(split.get("labels_left_out", 0) for split in splits_of(manifest).values())
+    note = cut_note(len(shown), len(labels) + left_out, "with most rows", len(labels))
     rows = [
         [
             users(label),

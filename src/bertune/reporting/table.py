@@ -48,8 +48,9 @@ def users(text: Any, note: str = "") -> Cell:
     return Cell(visible(text), note, is_users=True, is_header=True)
 
 
-def cut_note(shown: int, total: int, which: str) -> str:
-    """Which labels a table has, where it does not have all."""
+def cut_note(shown: int, total: int, which: str, recorded: int | None = None) -> str:
+    """Which labels a table has, where it does not have all; `recorded` where the manifest has not all either."""
     if shown == total:
         return ""
-    return f"These are the {count(shown)} of {count(total)} labels {which}. manifest.json has all of them."
+    elsewhere = "all of them" if recorded in (None, total) else count(recorded)
+    return f"These are the {count(shown)} of {count(total)} labels {which}. manifest.json has {elsewhere}."
