@@ -49,7 +49,7 @@ def users(text: Any, note: str = "") -> Cell:
 
 
 def cut_note(shown: int, total: int, which: str, recorded: int | None = None) -> str:
-    """Which labels a table has, where it does not have all; `recorded` where the manifest has not all either."""
+    """Which labels a table has, where not all; `recorded` is how many the manifest has, by default all."""
     if shown == total:
         return ""
     elsewhere = "all of them" if recorded in (None, total) else count(recorded)
