@@ -280,7 +280,7 @@ def test_a_damaged_gzip_file_is_recognised(tmp_path: Path, name: str) -> None:
     path.write_bytes(packed[:2000] + bytes(500) + packed[2500:])
     says(refusal(path), name, "damaged or cut short")
     path.write_bytes(content.encode())
-    says(refusal(path), name, "no gzip file", "take .gz off")
+    says(refusal(path), name, "not a gzip file", "take .gz off")
 
 
 def test_a_damaged_parquet_file_is_recognised(tmp_path: Path) -> None:
