@@ -131,7 +131,7 @@ def _find(table: Table, name: str) -> str | None:
     folded = [column for column in table.columns if column.strip().casefold() == wanted.casefold()]
     if len(folded) == 1:
         return folded[0]
-    if wanted.isdecimal() and int(wanted) < len(table.columns):
+    if wanted.isdecimal() and len(wanted) < 10 and int(wanted) < len(table.columns):
         return table.columns[int(wanted)]
     return None
 

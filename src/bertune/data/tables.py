@@ -9,7 +9,8 @@ from typing import TextIO
 
 from bertune import registry
 from bertune.config import DataConfig
-from bertune.data.encodings import nul_found
+from bertune.data.byte_streams import LONGEST_LINE
+from bertune.data.encodings import endless_line, nul_found
 from bertune.data.readers import jsonl
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError, did_you_mean, listed
@@ -167,10 +168,13 @@ def _once(rows: Iterator[Row]) -> Callable[[], Iterator[Row]]:
 def _stream_lines(stream: TextIO, name: str) -> Iterator[tuple[int, str]]:
     number = 0
     try:
-        for number, raw in enumerate(stream, start=1):
+        # Iterating would collect a line without an end.
+        for number, raw in enumerate(iter(lambda: stream.readline(LONGEST_LINE), ""), start=1):
             line = raw.removeprefix("\ufeff") if number == 1 else raw
             if "\0" in line:
                 raise DataError(nul_found(name, number, line))
+            if len(raw) == LONGEST_LINE and not raw.endswith("\n"):
+                raise DataError(endless_line(f"{name}, line {number}"))
             yield number, line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         byte = f"byte 0x{error.object[error.start]:02X}"

@@ -11,8 +11,8 @@ from typing import Any
 
 from bertune.config import DataConfig
 from bertune.data.encodings import first_bytes, text_lines
-from bertune.data.readers._cells import shortened
 from bertune.data.readers._questions import parsed
+from bertune.data.readers._shown import shortened
 from bertune.data.readers.jsonl import parsed_lines
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
