@@ -3,7 +3,7 @@
     python benchmarks/fuzz.py --rows 100000 --seed 1
     python benchmarks/fuzz.py --seconds 600 --save findings
 
-A finding is an exception that is not bertune's own, a file that takes over 10 s, and a file that nobody damaged
+A finding is an exception that is not bertune's own, a file that takes over 10 s, and an undamaged file
 whose rows do not come back as they were written. The exit status is 1 where there are findings.
 """
 
@@ -119,7 +119,7 @@ class Reader:
         }
 
     def read(self, name: str, content: bytes, options: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
-        """The rows of a file, and whether bertune refused it, or a row or cell of it. Raises what is found."""
+        """The rows of a file, and whether bertune refused it or a part of it. Raises what is found."""
         path = self._folder / name
         path.write_bytes(content)
         settings = DataConfig.model_validate(options)
@@ -226,7 +226,9 @@ class Fuzzer:
             name, content = f"{name}.gz", gzip.compress(content, 1)
             if not is_whole and draw.random() < 0.3:
                 at = draw.randrange(len(content))
-                content = content[:at] + (b"" if draw.random() < 0.5 else bytes([draw.randrange(256)]) + content[at + 1 :])
+                content = content[:at] + (
+                    b"" if draw.random() < 0.5 else bytes([draw.randrange(256)]) + content[at + 1 :]
+                )
         is_stream = file.options == {} and not name.endswith(".gz") and draw.random() < 0.2
         read = self._stream_reader() if is_stream else self._file_reader(name, file.options)
         self.counts.files += 1
@@ -262,7 +264,8 @@ class Fuzzer:
             return
         self.counts.changed += 1
         at = next(
-            (i for i, (one, other) in enumerate(zip(file.rows, found, strict=False)) if not same(one, other)), -1
+            (i for i, (one, other) in enumerate(zip(file.rows, found, strict=False)) if not same(one, other)),
+            -1,
         )
         seen = f"row {at}: {file.rows[at]!r:.200} became {found[at]!r:.200}" if at >= 0 else ""
         what = f"{len(file.rows)} rows written, {len(found)} read. {seen}"

@@ -9,18 +9,24 @@ from typing import Any
 from fuzz_files import DataFile
 
 _ODD_BYTES = [
-    b"\0", b"\0" * 20, b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\n", b"\n\n", b"\x85", b"\x1a",
-    b"\xed\xa0\x80", b"\xc3", b"\xf0\x9f", b"\x1f\x8b", b"PAR1", b"\t", b'"', b'""', b"'", b",", b";", b":", b"\\",
-    b'"\t"', b"{", b"}", b"[", b"]", b"[]", b"null", b"NaN", b"-Infinity", b"1e999", b"\\ud800", b"\\u0000",
+    b"\0", b"\0" * 20, b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\n", b"\n\n", b"\x85",
+    b"\x1a", b"\xed\xa0\x80", b"\xc3", b"\xf0\x9f", b"\x1f\x8b", b"PAR1", b"\t", b'"', b'""', b"'", b",",
+    b";", b":", b"\\", b'"\t"', b"{", b"}", b"[", b"]", b"[]", b"null", b"NaN", b"-Infinity", b"1e999", b"\\ud800",
+    b"\\u0000",
     b"9" * 4301, b"-" + b"8" * 6000, b"[" * 150, b"[" * 990, b"[" * 20_000, b'{"a":' * 300, b'{"a":1,"a":2}',
-    b"\xe2\x80\xa8", b"\x0b", b"\x0c", b"\x1c", b"#", b"-DOCSTART-", b"\xd9\xa3\xd9\xa4", b"\xc2\xb2", b"1_000", b"=1+1",
+    b"\xe2\x80\xa8", b"\x0b", b"\x0c", b"\x1c", b"#", b"-DOCSTART-", b"\xd9\xa3\xd9\xa4", b"\xc2\xb2",
+    b"1_000", b"=1+1",
 ]  # fmt: skip
 _ODD_VALUES: list[Any] = [
-    5, -1, 0, 2**63, 10**400, 1.5, 1e308, True, False, None, "", "x", " ", "0", "A", "\ud800", "\0", "9" * 5000,
-    "[" * 300, "['a', 'b'", "['a', 'b']", '["a", "a"]', "[-" + "-" * 3000 + "1]", "[{[]: 1}]", "['\\d']", '{"a":1,"a":2}',
+    5, -1, 0, 2**63, 10**400, 1.5, 1e308, True, False, None, "", "x", " ", "0", "A", "\ud800",
+    "\0", "9" * 5000, "[" * 300, "['a', 'b'", "['a', 'b']", '["a", "a"]', "[-" + "-" * 3000 + "1]",
+    "[{[]: 1}]",
+    "['\\d']", '{"a":1,"a":2}',
     "[" + "9" * 5000 + "]", "[\ud800]", [], {}, [[]], [None], [5], ["x", 5], [{}], [{"text": 5}], {"text": 5},
-    {"text": ["a"], "label": 5}, {"entities": 5}, {"text": ["a"], "answer_start": [0]}, [[0, 1]], [[0, 10**30, "X"]],
-    [{"start": 0, "end": 1, "label": "\ud800"}], [{"start": True, "end": "1", "label": []}], float("inf"), float("nan"),
+    {"text": ["a"], "label": 5}, {"entities": 5}, {"text": ["a"], "answer_start": [0]}, [[0, 1]],
+    [[0, 10**30, "X"]],
+    [{"start": 0, "end": 1, "label": "\ud800"}], [{"start": True, "end": "1", "label": []}],
+    float("inf"), float("nan"),
 ]  # fmt: skip
 
 
@@ -97,8 +103,8 @@ def _reencode(content: bytes, draw: random.Random) -> bytes:
 
 
 _CHANGES = [
-    _flip, _flip, _cut, _remove, _repeat, _insert, _insert, _insert, _insert_often, _swap_ends, _shuffle_lines,
-    _replace_cell, _replace_cell, _reencode,
+    _flip, _flip, _cut, _remove, _repeat, _insert, _insert, _insert, _insert_often, _swap_ends,
+    _shuffle_lines, _replace_cell, _replace_cell, _reencode,
 ]  # fmt: skip
 
 
@@ -147,7 +153,9 @@ def _odd_parquet(draw: random.Random) -> bytes:
     columns = [
         lambda: pa.array([1, 10**9], pa.int32()).cast(pa.date32()),
         lambda: big.cast(pa.timestamp(draw.choice(["ms", "us", "ns"]))),
-        lambda: big.cast(pa.timestamp("us", tz=draw.choice(["Mars/Olympus", "+99:99", "UTC", "Europe/Paris"]))),
+        lambda: big.cast(
+            pa.timestamp("us", tz=draw.choice(["Mars/Olympus", "+99:99", "UTC", "Europe/Paris"]))
+        ),
         lambda: big.cast(pa.duration(draw.choice(["s", "ms", "us", "ns"]))),
         lambda: bad,
         lambda: pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), bad),

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _WORDS = (
-    "good", "bad", "film", "宾馆", "naïve", "Ωmega", "it's", "12:30", "e.g.", "😀", "x=1", "a/b", "«oui»", "[1]",
-    "{}", "null", "#tag", "-", "ﬁne", "\u200d", "e\u0301", "\\n", "\\u0041", "C:\\dir", "100%", "O", "B-PER",
+    "good", "bad", "film", "宾馆", "naïve", "Ωmega", "it's", "12:30", "e.g.", "😀", "x=1", "a/b", "«oui»",
+    "[1]", "{}", "null", "#tag", "-", "ﬁne", "\u200d", "e\u0301", "\\n", "\\u0041", "C:\\dir", "100%",
+    "O", "B-PER",
 )  # fmt: skip
 _BETWEEN = (" ", " ", " ", "  ", "\u00a0", "\u3000")
 Rows = list[dict[str, Any]]
@@ -54,7 +55,15 @@ def value(draw: random.Random, depth: int = 0) -> Any:
     if depth < 3 and kind < 0.2:
         return {f"k{i}": value(draw, depth + 1) for i in range(draw.randint(0, 3))}
     return draw.choice(
-        [words(draw, 8, '"\\\n\t/'), draw.randint(-(10**12), 10**12), draw.uniform(-1e6, 1e6), True, None, 0, ""]
+        [
+            words(draw, 8, '"\\\n\t/'),
+            draw.randint(-(10**12), 10**12),
+            draw.uniform(-1e6, 1e6),
+            True,
+            None,
+            0,
+            "",
+        ]
     )
 
 
@@ -75,7 +84,9 @@ def _delimited(draw: random.Random, count: int, name: str, delimiter: str, may_g
     for cells in table:
         cells[-1] = draw.choice("ab01")
     written = io.StringIO()
-    writer = csv.writer(written, delimiter=delimiter, quoting=quoting, lineterminator=draw.choice(["\n", "\r\n"]))
+    writer = csv.writer(
+        written, delimiter=delimiter, quoting=quoting, lineterminator=draw.choice(["\n", "\r\n"])
+    )
     writer.writerows([columns, *table])
     rows = [dict(zip(columns, cells, strict=True)) for cells in table]
     given = {} if may_guess else {"delimiter": delimiter, "quoting": True, "header": True}
@@ -109,9 +120,7 @@ def _semicolon(draw: random.Random, count: int) -> DataFile:
 
 def _objects(draw: random.Random, count: int) -> Rows:
     other = draw.sample(["label", "id", "note", "标签", "a:b", 'q"q'], 3)
-    return [
-        {"text": words(draw, 10, '"\n:{'), **{key: value(draw) for key in other}} for _ in range(count)
-    ]
+    return [{"text": words(draw, 10, '"\n:{'), **{key: value(draw) for key in other}} for _ in range(count)]
 
 
 def _jsonl(draw: random.Random, count: int) -> DataFile:
@@ -221,7 +230,13 @@ def _race(draw: random.Random, count: int) -> DataFile:
             {"article": article, "questions": [question], "options": [choices], "answers": ["ABCD"[answer]]}
         )
         rows.append(
-            {"id": f"{number}-1", "context": article, "question": question, "choices": choices, "label": answer}
+            {
+                "id": f"{number}-1",
+                "context": article,
+                "question": question,
+                "choices": choices,
+                "label": answer,
+            }
         )
     return _json_file(draw, "race", passages, rows)
 
@@ -233,7 +248,9 @@ def _dream(draw: random.Random, count: int) -> DataFile:
         lines = [words(draw, 8) for _ in range(draw.randint(1, 4))]
         choices = [f"{i} {words(draw, 4)}" for i in range(3)]
         question, answer = words(draw), draw.randrange(3)
-        items.append([lines, [{"question": question, "choice": choices, "answer": choices[answer]}], f"d{number}"])
+        items.append(
+            [lines, [{"question": question, "choice": choices, "answer": choices[answer]}], f"d{number}"]
+        )
         rows.append(
             {
                 "id": f"d{number}-1", "context": "\n".join(lines), "question": question, "choices": choices,

@@ -21,6 +21,8 @@ RATIO_FROM = 8 * MEBIBYTE
 # Characters of a line, a quoted record or a document. text8, a corpus on one line, has 95 MiB; the csv
 # module takes 4 bytes for a character, so that a longer record would cost over a gigabyte.
 LONGEST_LINE = 128 * MEBIBYTE
+# What Python adds to each line of a record that is held.
+LINE_COST = 64
 # Bytes of a file that must be in memory as a whole, such as JSON. What is parsed takes several times that.
 LARGEST_WHOLE = 2048 * MEBIBYTE
 # Packed bytes from which a file is unpacked once to count before it is kept: 4 MiB can make 400.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bertune.data.columns import refuse_half_characters
 from bertune.data.rows import Row
 from bertune.errors import DataError, listed
 
@@ -39,6 +40,8 @@ def read_gold(row: Row, column: str, context: str, place: str) -> Gold:
     An offset that does not fit gives way to the nearest place with that very text.
     """
     pairs = _pairs(row.values.get(column), column, place)
+    for text, _ in pairs:
+        refuse_half_characters(row, column, text)
     impossible = row.values.get("is_impossible")
     if not isinstance(impossible, bool | np.bool_ | None):
         raise DataError(f"{place}: is_impossible must be true or false; it is {impossible!r:.40}")

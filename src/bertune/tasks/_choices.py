@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bertune.config import Section
-from bertune.data.columns import Columns, cell_text
+from bertune.data.columns import Columns, cell_text, refuse_half_characters
 from bertune.data.readers._objects import JsonFault, loads
 from bertune.data.rows import Row
 from bertune.errors import DataError, did_you_mean, listed
@@ -162,7 +162,10 @@ def _listed_choices(row: Row, column: str, held: Any) -> tuple[list[str], list[s
             f'{row.origin}: column "{column}" must have a "label" for each of the {len(held)} choices in '
             f'"text", or no "label"; it has {names!r:.60}'
         )
-    return [str(item).strip() for item in held], [str(name) for name in names]
+    choices, names = [str(item).strip() for item in held], [str(name) for name in names]
+    for text in (*choices, *names):
+        refuse_half_characters(row, column, text)
+    return choices, names
 
 
 def _readings(cell: str, choices: tuple[str, ...], is_text: bool) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bertune.data.columns import cell_text
+from bertune.data.columns import cell_text, refuse_half_characters
 from bertune.data.readers._objects import JsonFault, loads, python_literal
 from bertune.data.rows import Row
 from bertune.errors import ConfigError, DataError
@@ -37,6 +37,8 @@ def labels_in(row: Row, column: str, separator: str) -> list[str]:
     if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in value):
         raise DataError(f'{row.origin}: column "{column}" holds more than a list of names: {value!r:.60}')
     names = [str(item).strip() for item in value]
+    for name in names:
+        refuse_half_characters(row, column, name)
     if "" in names:
         raise DataError(f'{row.origin}: a name in the list of column "{column}" is empty; [] is no label')
     return names

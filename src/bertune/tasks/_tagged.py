@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bertune.data.columns import Columns, cell_text, name_of
+from bertune.data.columns import Columns, cell_text, name_of, refuse_half_characters
 from bertune.data.readers._objects import JsonFault, json_kind, loads, python_literal
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
@@ -71,6 +71,8 @@ def read(row: Row, columns: Columns, rule: str) -> Example:
     if gold is None:
         return Example(row_id, row.origin, (text,), words)
     spans = [_span(item, text, row.origin) for item in gold]
+    for span in spans:
+        refuse_half_characters(row, str(columns.label), span.label)
     trimmed = tuple(_trimmed(span, text, row.origin) for span in spans)
     num_trimmed = sum(one != other for one, other in zip(spans, trimmed, strict=True))
     as_dicts = tuple(span._asdict() for span in trimmed)
@@ -130,6 +132,8 @@ def _gold(row: Row, column: str) -> list[Any]:
     if kinds != {True}:
         return cell
     tags = [str(item).strip() for item in cell]
+    for tag in tags:
+        refuse_half_characters(row, column, tag)
     if "" in tags:
         raise DataError(f'{row.origin}: tag {tags.index("") + 1} in "{column}" is empty; O is for no entity')
     return tags

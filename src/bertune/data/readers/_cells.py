@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertune.data.byte_streams import LONGEST_LINE, MEBIBYTE
+from bertune.data.byte_streams import LINE_COST, LONGEST_LINE, MEBIBYTE
 from bertune.data.encodings import text_lines
 from bertune.data.readers._quotes import watched
 from bertune.data.readers._shown import shortened
@@ -84,7 +84,7 @@ def _remembered(lines: Iterable[str], pending: list[str]) -> Iterator[str]:
     num_held = 0
     for line in lines:
         if pending:
-            num_held += len(line)
+            num_held += len(line) + LINE_COST
             if num_held > LONGEST_LINE:
                 raise csv.Error("a quoted cell is longer than the limit")
         else:
@@ -127,7 +127,7 @@ def _broken_quotes(path: Path, first_line: int, lines: list[str], delimiter: str
     remedy = "if quotes belong to the texts, say data.quoting=false"
     if following is None:
         closing = f"close it, or {remedy}"
-        is_long = sum(map(len, lines)) > LONGEST_LINE // 2
+        is_long = sum(len(line) + LINE_COST for line in lines) > LONGEST_LINE
         when = f"not closed within {LONGEST_LINE // MEBIBYTE} MiB" if is_long else "never closed"
         return f"{place}: the quote that opens here is {when}: {shortened(rest)}; {closing}"
     line, text = first_line + following[0], shortened(following[1], 30)

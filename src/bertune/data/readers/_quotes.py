@@ -105,8 +105,8 @@ class QuoteReading:
 
 
 def watched(lines: Iterable[str], path: Path, delimiter: str) -> Iterator[str]:
-    """Lines whose quotes are read as text. Raises DataError where quotes may wrap cells after all: one opens on
-    one line and closes on another, and the record has as many cells as the first line.
+    """Lines whose quotes are read as text. Raises DataError where quotes may wrap cells: one opens on one
+    line and closes on another, and the record has as many cells as the first line.
 
     Where more quotes cannot wrap cells than do, they belong to the texts.
     """
@@ -124,7 +124,7 @@ def watched(lines: Iterable[str], path: Path, delimiter: str) -> Iterator[str]:
 def _in_doubt(path: Path, cell: tuple[int, str, int]) -> str:
     opened, start, closed = cell
     return (
-        f"{path}, line {opened}: the quote that opens here, {shortened(start)}, closes on line {closed}. It may"
-        " wrap a cell of several lines, or belong to the text. Set data.quoting=true if quotes wrap cells, or"
-        " data.quoting=false if they belong to the texts"
+        f"{path}, line {opened}: the quote that opens here, {shortened(start)}, closes on line {closed}."
+        " It may wrap a cell of several lines, or belong to the text. Set data.quoting=true if quotes wrap"
+        " cells, or data.quoting=false if they belong to the texts"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bertune.config import DataConfig
-from bertune.data.byte_streams import LONGEST_LINE, MEBIBYTE
+from bertune.data.byte_streams import LINE_COST, LONGEST_LINE, MEBIBYTE
 from bertune.data.encodings import text_lines
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
@@ -22,12 +22,13 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     for number, raw in enumerate(text_lines(path, options.encoding), start=1):
         line = raw.rstrip("\r\n")
         if line.strip():
-            first, size = (first, size + len(line)) if lines else (number, len(line))
+            first, size = (first, size) if lines else (number, 0)
+            size += len(line) + LINE_COST
             lines.append(line)
             if size > LONGEST_LINE:
                 raise DataError(
-                    f"{path}, line {first}: the document that begins here is longer than"
-                    f" {LONGEST_LINE // MEBIBYTE} MiB. Expected blank lines between documents. Add them, or"
+                    f"{path}, line {first}: the document that begins here takes more than"
+                    f" {LONGEST_LINE // MEBIBYTE} MiB of memory. Expected blank lines between documents. Add them, or"
                     " set data.reader=delimited data.text=0 for a text on each line"
                 )
         elif lines:
