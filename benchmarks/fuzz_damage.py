@@ -11,8 +11,8 @@ from fuzz_files import DataFile
 _ODD_BYTES = [
     b"\0", b"\0" * 20, b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\n", b"\n\n", b"\x85",
     b"\x1a", b"\xed\xa0\x80", b"\xc3", b"\xf0\x9f", b"\x1f\x8b", b"PAR1", b"\t", b'"', b'""', b"'", b",",
-    b";", b":", b"\\", b'"\t"', b"{", b"}", b"[", b"]", b"[]", b"null", b"NaN", b"-Infinity", b"1e999", b"\\ud800",
-    b"\\u0000",
+    b";", b":", b"\\", b'"\t"', b"{", b"}", b"[", b"]", b"[]", b"null", b"NaN", b"-Infinity", b"1e999",
+    b"\\ud800", b"\\u0000",
     b"9" * 4301, b"-" + b"8" * 6000, b"[" * 150, b"[" * 990, b"[" * 20_000, b'{"a":' * 300, b'{"a":1,"a":2}',
     b"\xe2\x80\xa8", b"\x0b", b"\x0c", b"\x1c", b"#", b"-DOCSTART-", b"\xd9\xa3\xd9\xa4", b"\xc2\xb2",
     b"1_000", b"=1+1",

@@ -28,8 +28,8 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             if size > LONGEST_LINE:
                 raise DataError(
                     f"{path}, line {first}: the document that begins here takes more than"
-                    f" {LONGEST_LINE // MEBIBYTE} MiB of memory. Expected blank lines between documents. Add them, or"
-                    " set data.reader=delimited data.text=0 for a text on each line"
+                    f" {LONGEST_LINE // MEBIBYTE} MiB of memory. Expected blank lines between documents. Add"
+                    " them, or set data.reader=delimited data.text=0 for a text on each line"
                 )
         elif lines:
             yield Row({"text": "\n".join(lines)}, Origin(str(path), first))
