@@ -20,7 +20,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -126,10 +126,12 @@ class Reader:
         rows: list[dict[str, Any]] = []
         try:
             table = open_table(path, settings, self._names)
-            rows = [dict(row.values) for row in table.rows()]
+            read = list(table.rows())
+            rows = [dict(row.values) for row in read]
         except BertuneError:
             return rows, True
-        return rows, self._parse(table, settings)
+        # Tasks read the file again; here that would be the same rows for most of the time.
+        return rows, self._parse(replace(table, rows=lambda: iter(read)), settings)
 
     def read_stream(self, content: bytes) -> tuple[list[dict[str, Any]], bool]:
         """The same of standard input."""

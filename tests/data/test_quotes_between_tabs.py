@@ -33,6 +33,7 @@ def test_a_cell_that_only_quotes_can_hold_shows_that_they_wrap(tmp_path: Path, n
 def test_a_column_of_quoted_cells_shows_that_they_wrap(tmp_path: Path) -> None:
     content = HEAD + '"good"\ta\n"bad"\tb\n'
     assert table(tmp_path / "a.tsv", content) == [("good", "a"), ("bad", "b")]
+    assert table(tmp_path / "a.tsv", '"text"\t"label"\n"good"\t"a"\n') == [("good", "a")]
     assert table(tmp_path / "a.tsv", '"text"\t"label"\n"good"\t"a"\n"bad"\t"b"\n') == [
         ("good", "a"),
         ("bad", "b"),

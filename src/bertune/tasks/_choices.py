@@ -15,7 +15,8 @@ from bertune.data.rows import Row
 from bertune.errors import DataError, did_you_mean, listed
 
 _DIGITS = 20  # of the number of a choice; Python does not convert thousands of them
-_NUMBERED = re.compile(r"(\d+|(?<![A-Za-z])[A-Za-z])$")
+# (?<!\d) lets only the first digit of a run begin a match: names may have thousands of them.
+_NUMBERED = re.compile(r"((?<!\d)\d+|(?<![A-Za-z])[A-Za-z])$")
 
 
 class ChoiceOptions(Section):

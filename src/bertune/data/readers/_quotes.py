@@ -27,7 +27,8 @@ class QuoteReading:
         self._opened = (0, "")  # the line on which the last quoted cell opened, and its start
         self._has_reason = False  # of the record being read: a tab, a line end or "" inside quotes
         self._num_records = 0
-        self._num_quoted: Counter[int] = Counter()  # by column, without the first record
+        self._num_quoted: Counter[int] = Counter()  # by column
+        self._quoted_first: set[int] = set()  # columns that are quoted in the first record, perhaps a header
         self.num_broken = 0  # cells whose quotes cannot wrap them
         self.num_wrapped = 0  # records with a quoted cell that holds what only a quoted one can hold
         self.over_lines: tuple[int, str, int] | None = None  # the first cell of several lines: where it
@@ -89,18 +90,23 @@ class QuoteReading:
         self.num_wrapped += self._has_reason
         if self._opened[0] >= self._first_line and self._opened[0] < number and self.over_lines is None:
             self.over_lines = (*self._opened, number)
-        if self._num_records:
-            self._num_quoted.update(column for column, is_quoted in enumerate(self._cells) if is_quoted)
+        quoted = {column for column, is_quoted in enumerate(self._cells) if is_quoted}
+        if not self._num_records:
+            self._quoted_first = quoted
+        self._num_quoted.update(quoted)
         self._num_records += 1
 
     @property
     def is_confirmed(self) -> bool:
         """Whether the quotes wrap cells: one has to be quoted, or a column has nothing else.
 
-        A single quoted cell below a header is not taken for a column of them.
+        A single quoted cell below a header without quotes is not taken for a column of them.
         """
-        num_below = self._num_records - 1
-        is_column = num_below > 1 and num_below in self._num_quoted.values()
+        num_below = {n: count - (n in self._quoted_first) for n, count in self._num_quoted.items()}
+        is_column = any(
+            count == self._num_records - 1 and (count > 1 or (count == 1 and column in self._quoted_first))
+            for column, count in num_below.items()
+        )
         return not self.num_broken and (self.num_wrapped > 0 or is_column)
 
 
