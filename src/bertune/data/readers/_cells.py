@@ -38,9 +38,8 @@ def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
     _allow_long_cells()
     pending: list[str] = []  # the lines of the record being read
     physical = text_lines(path, form.encoding)
-    if form.is_guess:
-        physical = watched(physical, path, form.delimiter)
-    lines = _remembered(physical, pending)
+    is_watched = form.is_guess and not form.quoted
+    lines = watched(physical, path, form.delimiter, pending) if is_watched else _remembered(physical, pending)
     # Without strict, csv takes what follows a closing quote for text and joins rows without a word.
     reader = csv.reader(
         lines,
