@@ -166,7 +166,7 @@ class MultiLabel(DocumentTask):
             return cell
         if cell in self._names and not cell.isdecimal():
             return cell
-        if not cell.isdecimal() or int(cell) >= len(self._names):
+        if not cell.isdecimal() or len(cell) > 9 or int(cell) >= len(self._names):
             raise DataError(
                 f'{row.origin}: "{cell}" is no number of a label; '
                 f"{self.options.label_file or 'task.names'} has {len(self._names)} labels, numbered from 0"
