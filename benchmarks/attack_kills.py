@@ -47,7 +47,9 @@ class Kills:
         for kind in ("lost", "different", "left over", "wrong end"):
             self.counts[kind] += any(problem.startswith(kind) for problem in problems)
         if problems:
-            self.failures.append(f"trial {number} ({workload.name}, {moments}): {'; '.join(sorted(problems))}")
+            self.failures.append(
+                f"trial {number} ({workload.name}, {moments}): {'; '.join(sorted(problems))}"
+            )
         else:
             shutil.rmtree(folder)
         self.counts["trainings"] += 1

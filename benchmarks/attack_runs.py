@@ -242,7 +242,10 @@ def _make_encoder(folder: Path) -> None:
 
 
 def _with_files(
-    folder: Path, task: str, settings: dict[str, Any], make: Callable[[random.Random, int], list[dict[str, Any]]]
+    folder: Path,
+    task: str,
+    settings: dict[str, Any],
+    make: Callable[[random.Random, int], list[dict[str, Any]]],
 ) -> Workload:
     paths = []
     for name, count, seed in (("train", 40, 1), ("test", 12, 2)):

@@ -11,6 +11,7 @@ from bertune.data import named
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
+from bertune.run import verify_config
 
 SPLITS = ("train", "validation", "test")
 _CODE = (
@@ -59,6 +60,7 @@ def _from_name(source: str, user: Settings) -> Source:
     if path.suffix == ".toml" and path.is_file():
         return _from_toml(path, user)
     if (path / "config.toml").is_file():
+        verify_config(path)
         config = resolve(nested(read_toml(path / "config.toml")), user)
         if config.data.train == MEMORY:
             raise ConfigError(

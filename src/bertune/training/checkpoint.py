@@ -94,7 +94,7 @@ class Checkpoints:
 
     def save(self, progress: Progress, model: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
         """Adds a checkpoint and forgets old ones. After a crash it is there whole or not at all."""
-        target = self.folder / f"step-{progress.step:08d}"
+        target = self.folder / _name(progress.step)
         staging = self.folder / temporary_name(target.name)
         with disk_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
@@ -165,6 +165,9 @@ class Checkpoints:
         if state is None:
             damage.append(f"{folder / _STATE} is damaged, or of an earlier version of bertune")
             return None
+        if folder.name != _name(state["progress"]["step"]):
+            damage.append(f"{folder / _STATE} is that of step {state['progress']['step']:,}")
+            return None
         problems = changed_files(folder, state["sha256"])
         if problems:
             damage.append("; ".join(problems))
@@ -179,7 +182,7 @@ class Checkpoints:
         path = self.best_path(step)
         problems = changed_files(self.folder, {path.name: digest})
         if problems:
-            copies = (self._spare_path(step), self.folder / f"step-{step:08d}" / _MODEL)
+            copies = (self._spare_path(step), self.folder / _name(step) / _MODEL)
             copy = next((c for c in copies if not changed_files(c.parent, {c.name: digest})), None)
             damage.append(problems[0] + ("" if copy is None else "; restored from its second copy"))
             if copy is None:
@@ -218,7 +221,7 @@ class Checkpoints:
 
     def _copy_best(self, step: int, kept: Iterable[Path], old: Iterable[Path]) -> None:
         """Sees to a second copy of weights that every kept checkpoint needs."""
-        spare, own = self._spare_path(step), f"step-{step:08d}"
+        spare, own = self._spare_path(step), _name(step)
         if spare.exists() or any(folder.name == own for folder in kept):
             return
         # A checkpoint of the best step, about to be removed, has the same weights: nothing is written.
@@ -244,6 +247,10 @@ def load_model_tensors(model: torch.nn.Module, tensors: dict[str, Tensor]) -> No
     stored = {model.state_dict()[name].data_ptr() for name in tensors if name not in unexpected}
     untied = [name for name in missing if model.state_dict()[name].data_ptr() not in stored]
     assert not unexpected and not untied, f"checkpoint of another model: {unexpected + untied}"
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def _state(folder: Path) -> dict[str, Any] | None:
