@@ -28,6 +28,7 @@ from attack_runs import (
 )
 
 _WAYS_FORWARD = ("--out", "--resume", "Put back", "train again", "move it away")
+_NEVER = Moment(0)
 _COMMANDS = ("predict", "evaluate", "report", "train")
 
 
@@ -64,7 +65,7 @@ class Damage:
         hits = [self._hit(run)]
         newest = _checkpoints(run)
         had_lines = _has_lines_of_newest(run, newest)
-        again = draw_later_moment(self._draw, known, moment.number) if number % 4 == 3 else Moment(0)
+        again = draw_later_moment(self._draw, known, moment.number) if number % 4 == 3 else _NEVER
         ended = self._resume(workload, run, again)
         if ended.code == -signal.SIGKILL and _is_unfinished(run):
             hits.append(self._hit(run))
@@ -116,12 +117,12 @@ class Damage:
             if ended.code == -signal.SIGKILL and _is_unfinished(run):
                 return run, moment
 
-    def _start(self, workload: Workload, words: list[object], run: Path, moment: Moment = Moment(0)) -> Ended:
+    def _start(self, workload: Workload, words: list[object], run: Path, moment: Moment = _NEVER) -> Ended:
         folder = run.parent.parent
         watch = Watch(run, folder / "events", moment, workload.frozen_on_disk)
         return self._attack.start(words, watch, folder / "output")
 
-    def _resume(self, workload: Workload, run: Path, moment: Moment = Moment(0)) -> Ended:
+    def _resume(self, workload: Workload, run: Path, moment: Moment = _NEVER) -> Ended:
         return self._start(workload, ["train", run, "--resume"], run, moment)
 
     def _command(self, name: str, workload: Workload, run: Path) -> Ended:

@@ -38,10 +38,9 @@ def damage(draw: random.Random, path: Path, way: str, older: bytes | None) -> bo
     if not before or (way == "an older version" and older is None):
         return False
     place = draw.randrange(len(before))
+    flipped = before[place] ^ 1 << draw.randrange(8)
     after = {
-        "a flipped bit": before[:place]
-        + bytes([before[place] ^ 1 << draw.randrange(8)])
-        + before[place + 1 :],
+        "a flipped bit": before[:place] + bytes([flipped]) + before[place + 1 :],
         "a zeroed tail": before[:place] + bytes(len(before) - place),
         "truncated": before[:place],
         "emptied": b"",

@@ -1,4 +1,4 @@
-"""The trainings that the attacks disturb: their data and settings, how they are killed, how two are compared."""
+"""The trainings that the attacks disturb: data, settings, how they are killed, how two are compared."""
 
 import json
 import os
@@ -17,6 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The server that forks the processes finds bertune by this, and not by the `sys.path` of this one.
+os.environ["PYTHONPATH"] = os.pathsep.join([*sys.path[:2], os.environ.get("PYTHONPATH", "")]).rstrip(
+    os.pathsep
+)
 
 from small_texts import BAD, GOOD, PLAIN, TINY_BERT, labelled_texts, write_csv, write_vocabulary  # noqa: E402
 from trainings import Command, Ended, as_arguments  # noqa: E402
@@ -309,7 +313,7 @@ def entries(folder: Path) -> dict[str, Path]:
 
 
 def differences(run: Path, whole: Path) -> Counter[str]:
-    """How a finished run and what is beside it differ from the undisturbed one: `lost|different|left over: NAME`."""
+    """How a finished run, and what is beside it, differ from the undisturbed one, as `left over: NAME`."""
     found, expected = entries(run.parent), entries(whole.parent)
     problems = Counter(f"lost: {name}" for name in expected.keys() - found.keys())
     problems.update(f"left over: {name}" for name in found.keys() - expected.keys())

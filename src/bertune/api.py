@@ -149,7 +149,7 @@ def _run_folder(source: object, out: str | Path | None, resume: bool) -> Path | 
 
 
 def _refuse_remains(folder: Path) -> None:
-    """Raises DamagedError for a run without manifest and checkpoints, which is not to be taken for settings."""
+    """Raises DamagedError for a run without manifest and checkpoints: it is not a settings file."""
     if os.path.isfile(folder / CONFIG):
         raise DamagedError(
             f"{folder / MANIFEST} is missing, and no checkpoint has a copy. {start_again(folder)}"
