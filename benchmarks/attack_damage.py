@@ -152,7 +152,7 @@ class Damage:
 
     def _earlier(self, workload: Workload) -> Path:
         """A run of the same files with other content: another seed's, with the manifest of a stopped run."""
-        folder = self._attack.folder / "earlier" / workload.name
+        folder = self._attack.folder / "earlier" / workload.name.replace(" ", "-")
         run = folder / "alone" / "run"
         if not run.exists():
             _, known = self._attack.whole(workload)
@@ -166,7 +166,7 @@ class Damage:
     def _outputs(self, workload: Workload, whole: Path) -> dict[str, str]:
         """What each command prints about the undisturbed run."""
         if workload.name not in self._known:
-            run = self._attack.folder / "known" / workload.name / "alone" / "run"
+            run = self._attack.folder / "known" / workload.name.replace(" ", "-") / "alone" / "run"
             shutil.copytree(whole, run)
             ended = {name: self._command(name, workload, run) for name in _COMMANDS}
             self._known[workload.name] = {name: _plain(one.stdout, run) for name, one in ended.items()}

@@ -201,7 +201,7 @@ class Attack:
     def whole(self, workload: Workload) -> tuple[Path, list[str]]:
         """The run that nothing disturbed, and the phases of its events."""
         if workload.name not in self._whole:
-            folder = self.folder / "whole" / workload.name
+            folder = self.folder / "whole" / workload.name.replace(" ", "-")
             folder.mkdir(parents=True)
             watch = Watch(folder / "run", folder / "events", frozen_on_disk=workload.frozen_on_disk)
             ended = self.start(workload.train(folder / "run"), watch, folder / "output")

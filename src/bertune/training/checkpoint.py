@@ -139,14 +139,22 @@ class Checkpoints:
         return self.folder / f"best-{step:08d}.spare.safetensors"
 
     def latest_valid(self) -> Found:
-        """The newest checkpoint whose every byte is as it was written; damaged ones are renamed."""
+        """The newest checkpoint whose every byte is as it was written; damaged ones are renamed.
+
+        What is kept to fall back to is verified as well, so that its damage is known before it is needed.
+        """
         damage: list[str] = []
-        for folder in sorted(self.folder.glob("step-*"), reverse=True):
+        found: Checkpoint | None = None
+        for number, folder in enumerate(sorted(self.folder.glob("step-*"), reverse=True)):
+            if found is not None and number >= KEPT:
+                break  # a killed process may have been removing this one
             checkpoint = self._verified(folder, damage)
-            if checkpoint is not None:
-                return Found(checkpoint, damage)
-            self._set_aside(folder)
-        return Found(None, damage)
+            if checkpoint is None:
+                self._set_aside(folder)
+            found = found or checkpoint
+        if found is not None and found.progress.best_step:
+            self._verify_spare(found.progress.best_step, damage)
+        return Found(found, damage)
 
     def records(self) -> dict[str, bytes]:
         """The run's records in the newest checkpoint that has them intact; empty where none has."""
@@ -192,6 +200,14 @@ class Checkpoints:
             _copy(copy, path)
         self._best_sha256[step] = digest
         return True
+
+    def _verify_spare(self, step: int, damage: list[str]) -> None:
+        """Sets a damaged second copy aside; the next checkpoint brings another."""
+        spare = self._spare_path(step)
+        problems = changed_files(self.folder, {spare.name: self._best_sha256[step]}) if spare.exists() else []
+        damage += problems
+        if problems:
+            self._set_aside(spare)
 
     def _set_aside(self, path: Path) -> None:
         """Renames what is damaged, so that nothing takes it for whole and nobody loses it."""
