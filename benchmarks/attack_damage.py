@@ -48,8 +48,8 @@ class Hit:
 class Damage:
     """Verdicts on many damaged files."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self._attack = Attack(folder)
+    def __init__(self, folder: Path, seed: int, workloads: tuple[str, ...] = ()) -> None:
+        self._attack = Attack(folder, workloads)
         self._draw = random.Random(seed)
         self._known: dict[str, dict[str, str]] = {}  # stdout of each command on an undisturbed run
         self.used: Counter[str] = Counter()  # by kind, and by kind and way
@@ -66,16 +66,17 @@ class Damage:
         newest = _checkpoints(run)
         had_lines = _has_lines_of_newest(run, newest)
         again = draw_later_moment(self._draw, known, moment.number) if number % 4 == 3 else _NEVER
-        ended = self._resume(workload, run, again)
-        if ended.code == -signal.SIGKILL and _is_unfinished(run):
-            hits.append(self._hit(run))
-            newest, had_lines = [], True
-        if ended.code == -signal.SIGKILL:
+        first = ended = self._resume(workload, run, again)
+        if first.code == -signal.SIGKILL:
+            if _is_unfinished(run):
+                hits.append(self._hit(run))
             ended = self._resume(workload, run)
         verdict, problems = self._verdict(ended, hits)
         if ended.code == 0:
             problems += differences(run, whole).keys()
-            problems += _loss(ended, hits, newest, had_lines)
+            # A resume that was killed before it began to train may have had no time to say anything.
+            if first.code == 0 or " steps into " in first.stderr:
+                problems += _loss(first, hits[0], newest, had_lines)
         elif not problems:
             problems += self._ways_forward(ended, workload, run, hits, whole)
         self._note(f"unfinished {number} ({workload.name}, {moment})", hits, verdict, problems, folder)
@@ -237,7 +238,7 @@ def _has_lines_of_newest(run: Path, steps: list[int]) -> bool:
     return not kept.exists() or found.startswith(kept.read_bytes())
 
 
-def _loss(ended: Ended, hits: list[Hit], steps: list[int], had_lines: bool) -> list[str]:
+def _loss(ended: Ended, hit: Hit, steps: list[int], had_lines: bool) -> list[str]:
     """What is wrong with where a resumed training went on, and with what it said about that."""
     found = re.search(r"going on after step ([\d,]+) of", ended.stderr)
     begun = int(found.group(1).replace(",", "")) if found else 0
@@ -246,11 +247,11 @@ def _loss(ended: Ended, hits: list[Hit], steps: list[int], had_lines: bool) -> l
         problems.append(f"more than one checkpoint interval was lost: {steps}, continued from {begun}")
     if steps and begun < steps[0]:
         where = f"continues from the checkpoint of step {begun:,}" if begun else "starts again from the first"
-        if where not in ended.stderr or hits[0].path.name not in ended.stderr:
+        if where not in ended.stderr or hit.path.name not in ended.stderr:
             problems.append(f"continued from {begun} of {steps} without a word: {ended.stderr[:600]}")
-    is_record = hits[0].kind in ("manifest.json", "config.toml")
-    if (is_record or not had_lines) and hits[0].path.name not in ended.stderr:
-        problems.append(f"{hits[0].path.name} was restored without a word")
+    is_record = hit.kind in ("manifest.json", "config.toml")
+    if (is_record or not had_lines) and hit.path.name not in ended.stderr:
+        problems.append(f"{hit.path.name} was restored without a word")
     return problems
 
 

@@ -25,8 +25,8 @@ _MOST_RESUMES = 4
 class Kills:
     """Counts over many killed trainings."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self._attack = Attack(folder)
+    def __init__(self, folder: Path, seed: int, workloads: tuple[str, ...] = ()) -> None:
+        self._attack = Attack(folder, workloads)
         self._draw = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.phases: Counter[str] = Counter()  # in which a process died

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,11 +187,16 @@ def draw_later_moment(draw: random.Random, known: list[str], taken: int) -> Mome
 
 
 class Attack:
-    """A folder for one attack: its data, the undisturbed runs, and commands in processes of their own."""
+    """A folder for one attack: its data, the undisturbed runs, and commands in processes of their own.
 
-    def __init__(self, folder: Path) -> None:
+    `only` names the workloads to use; without it, all are used.
+    """
+
+    def __init__(self, folder: Path, only: tuple[str, ...] = ()) -> None:
         self.folder = folder
-        self.workloads = _workloads(folder)
+        self.workloads = [one for one in _workloads(folder) if not only or one.name in only]
+        if not only or "retrained" in only:
+            self.workloads.append(_retrained(folder, self.workloads[0]))
         self._whole: dict[str, tuple[Path, list[str]]] = {}
 
     def start(self, words: list[object], watch: Watch, output: Path) -> Ended:
@@ -230,7 +235,6 @@ def _workloads(folder: Path) -> list[Workload]:
         Workload("frozen part on disk", train, apart | {"train.freeze": 1}, frozen_on_disk=True),
         _with_files(folder, "tokens", apart, _tagged),
         _with_files(folder, "ranking", coincide, _ranked),
-        Workload("retrained", train, coincide | {"model.name": _retrained(folder, train, coincide)}),
     ]
 
 
@@ -279,13 +283,14 @@ def _ranked(draw: random.Random, count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _retrained(folder: Path, train: Path, settings: dict[str, Any]) -> Path:
-    """A model that bertune has already trained once."""
-    words = ["train", train, *as_arguments(settings | {"train.epochs": 1}), "--out", folder / "earlier"]
-    ended = Command(folder / "output", *words).end()
+def _retrained(folder: Path, first: Workload) -> Workload:
+    """A workload that begins with a model that bertune has already trained once."""
+    earlier = folder / "earlier"
+    shorter = replace(first, settings=first.settings | {"train.epochs": 1})
+    ended = Command(folder / "output", *shorter.train(earlier)).end()
     if ended.code:
         raise RuntimeError(ended.stderr)
-    return folder / "earlier" / "model"
+    return replace(first, name="retrained", settings=first.settings | {"model.name": earlier / "model"})
 
 
 _TIMED = ("created", "timings", "peak_memory_mb", "checksum", "name", "source")
