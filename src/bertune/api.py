@@ -7,11 +7,11 @@ from typing import Any
 
 from bertune.apply import Evaluation, Model, load_model
 from bertune.config import nested
-from bertune.errors import ConfigError
-from bertune.metadata import verify_model
+from bertune.errors import ConfigError, DamagedError
+from bertune.metadata import read_metadata
 from bertune.prepare import Prepared, prepare
 from bertune.reporting import write_report
-from bertune.run import Run, is_run, open_run, verify
+from bertune.run import CONFIG, MANIFEST, Run, is_run, open_run, start_again, verify
 from bertune.source import resolve_source
 from bertune.training.events import Event, Finished, Warned
 from bertune.training.fit import fit
@@ -111,7 +111,8 @@ def report(run: Run | str | Path) -> Path:
     found = open_run(run.path if isinstance(run, Run) else run)
     if found.manifest.get("status") == "complete":
         verify(found)
-        verify_model(found.model_path)
+        if found.model_path.is_dir():  # a report does not need it
+            read_metadata(found.model_path)
     return write_report(found)
 
 
@@ -137,12 +138,22 @@ def bench(
 def _run_folder(source: object, out: str | Path | None, resume: bool) -> Path | None:
     """The folder asked for: `out`, or the run folder that is itself given as the source of a resumed run."""
     if not (isinstance(source, str | Path) and is_run(Path(source))):
+        if out is None and resume and isinstance(source, str | Path):
+            _refuse_remains(Path(source))
         return None if out is None else Path(out)
     if not resume and out is None:
         raise ConfigError(
             f"{source} is a run: continue it with --resume, or repeat it in another folder with --out"
         )
     return Path(source) if out is None else Path(out)
+
+
+def _refuse_remains(folder: Path) -> None:
+    """Raises DamagedError for a run without manifest and checkpoints: it is not a settings file."""
+    if os.path.isfile(folder / CONFIG):
+        raise DamagedError(
+            f"{folder / MANIFEST} is missing, and no checkpoint has a copy. {start_again(folder)}"
+        )
 
 
 def _model(source: Run | Model | str | Path, overrides: Overrides) -> Model:

@@ -14,11 +14,12 @@ from bertune.data.tables import Table, file_suffix, open_table, refuse_long_name
 from bertune.errors import ConfigError, DataError, InputError, did_you_mean, listed
 from bertune.files import refuse_unusable
 from bertune.infer import STREAM_CHUNK, Outcome, Predictor, chunks, plain
+from bertune.metadata import FILE as METADATA
 from bertune.metrics.scores import Scores
 from bertune.model_folder import LoadedModel, load
 from bertune.nn.device import make_machine
 from bertune.prepare import Encoder, known_column_names, read_examples
-from bertune.run import Run
+from bertune.run import MANIFEST, Run
 from bertune.source import SPLITS
 from bertune.tasks import make_task
 
@@ -264,7 +265,8 @@ def load_model(source: Run | str | Path, overrides: Mapping[str, Any] | None = N
         raise InputError(
             f"{folder} does not exist or is no folder: give a run folder, or a model folder in one"
         )
-    if (folder / "manifest.json").is_file():
+    is_model = (folder / METADATA).is_file()
+    if (folder / MANIFEST).is_file() or (not is_model and (folder / "model" / METADATA).is_file()):
         folder = folder / "model"
     settings = {key: dict(values) for key, values in (overrides or {}).items()}
     own = {

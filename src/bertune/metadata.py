@@ -91,7 +91,10 @@ def read_metadata(folder: Path) -> ModelMetadata:
     """
     path = folder / FILE
     if not path.is_file():
-        raise ModelError(f"{folder} has no {FILE}: give a run folder, or a model folder that bertune saved")
+        raise ModelError(
+            f"{folder} has no {FILE}: give a run folder, or a model folder that bertune saved. If it is one, "
+            f"it is damaged. {_ADVICE}"
+        )
     try:
         found = _read(path)
     except DamagedError as error:

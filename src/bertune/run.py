@@ -88,39 +88,49 @@ def open_run(path: str | Path) -> Run:
 
 
 def read_manifest(path: Path) -> JsonObject:
-    """The manifest in a file, its checksum and types verified. Raises InputError."""
-    advice = _advice(path.parent)
+    """The manifest in a file, its checksum and types verified. Raises InputError with advice."""
     try:
-        manifest = read_object(path)
+        return intact_manifest(path)
     except DamagedError as error:
-        raise DamagedError(f"{error}. {advice}") from error
+        raise DamagedError(f"{error}. {_advice(path.parent)}") from error
+
+
+def intact_manifest(path: Path) -> JsonObject:
+    """As `read_manifest`, for a caller that knows what to advise."""
+    manifest = read_object(path)
     made_with = manifest.get("format")
     if CHECKSUM in manifest and not is_intact(manifest):
         raise DamagedError(
-            f"{path} does not match its checksum: it is damaged, or was changed after bertune wrote it. "
-            f"{advice}"
+            f"{path} does not match its checksum: it is damaged, or was changed after bertune wrote it"
         )
     if isinstance(made_with, bool) or not isinstance(made_with, int) or made_with < 1:
-        raise DamagedError(f"{path} is not the manifest of a run: its format is {made_with!r}. {advice}")
+        raise DamagedError(f"{path} is not the manifest of a run: its format is {made_with!r}")
     if made_with > FORMAT:
         raise InputError(
             f"{path.parent} has run format {made_with}; this bertune reads up to {FORMAT}: upgrade bertune"
         )
     if made_with >= 2 and CHECKSUM not in manifest:
-        raise DamagedError(f"{path} is damaged: it has no checksum. {advice}")
+        raise DamagedError(f"{path} is damaged: it has no checksum")
     check_manifest(manifest, path)
     return manifest
 
 
 def _advice(folder: Path) -> str:
     """What can still be done with a run whose manifest is lost."""
-    if (folder / "checkpoints").is_dir():
+    if _has_checkpoint(folder):
         return f"`bertune train {folder} --resume` restores it from the last checkpoint"
     if (folder / "model" / "bertune.json").is_file():
         return (
             f"The model has checksums of its own and can still be used: `bertune predict {folder} FILE`. For "
             f"a report, train again: `bertune train {folder} --out NEW`"
         )
+    return start_again(folder)
+
+
+def start_again(folder: Path) -> str:
+    """What to do with a run that cannot be continued."""
+    if (folder / CONFIG).is_file():
+        return f"Start again with the same settings: `bertune train {folder} --out NEW`"
     return "Start a new run with another --out"
 
 
@@ -134,15 +144,18 @@ def read_config(folder: Path) -> Config:
         raise ConfigError(text if str(path) in text else f"{path}: {text}") from error
 
 
-def refuse_changed_config(folder: Path) -> None:
-    """Raises DamagedError where the settings of a run are not those that its manifest has the checksum of."""
+def verify_config(folder: Path) -> None:
+    """Raises DamagedError where config.toml is not the one that an intact manifest beside it records."""
     try:
-        files = read_manifest(folder / MANIFEST).get("files") or {}
-    except DamagedError:
-        return  # then there is nothing to compare with, and whoever needs the manifest says so
-    problems = changed_files(folder, {name: files[name] for name in files if name == CONFIG})
+        recorded = read_manifest(folder / MANIFEST).get("files") or {}
+    except InputError:
+        return
+    problems = changed_files(folder, {name: recorded[name] for name in (CONFIG,) if name in recorded})
     if problems:
-        raise DamagedError(f"{problems[0]}: damaged, or changed after training began. Put back a copy")
+        raise DamagedError(
+            f"{problems[0]}: damaged, or changed after training began. Put back a copy. To train with other "
+            "settings, give them as key=value, or copy the file out of the run and train from the copy"
+        )
 
 
 def verify(run: Run) -> None:
@@ -158,7 +171,9 @@ def verify(run: Run) -> None:
 
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run: it has a manifest, or checkpoints to restore one from."""
-    if os.path.isfile(path / MANIFEST):
-        return True
-    checkpoints = path / "checkpoints"
+    return os.path.isfile(path / MANIFEST) or _has_checkpoint(path)
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    checkpoints = folder / "checkpoints"
     return os.path.isdir(checkpoints) and any(checkpoints.glob("step-*/state.json"))

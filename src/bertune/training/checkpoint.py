@@ -94,7 +94,7 @@ class Checkpoints:
 
     def save(self, progress: Progress, model: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
         """Adds a checkpoint and forgets old ones. After a crash it is there whole or not at all."""
-        target = self.folder / f"step-{progress.step:08d}"
+        target = self.folder / _name(progress.step)
         staging = self.folder / temporary_name(target.name)
         with disk_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
@@ -139,14 +139,22 @@ class Checkpoints:
         return self.folder / f"best-{step:08d}.spare.safetensors"
 
     def latest_valid(self) -> Found:
-        """The newest checkpoint whose every byte is as it was written; damaged ones are renamed."""
+        """The newest checkpoint whose every byte is as it was written; damaged ones are renamed.
+
+        What is kept to fall back to is verified as well, so that its damage is known before it is needed.
+        """
         damage: list[str] = []
-        for folder in sorted(self.folder.glob("step-*"), reverse=True):
+        found: Checkpoint | None = None
+        for number, folder in enumerate(sorted(self.folder.glob("step-*"), reverse=True)):
+            if found is not None and number >= KEPT:
+                break  # a killed process may have been removing this one
             checkpoint = self._verified(folder, damage)
-            if checkpoint is not None:
-                return Found(checkpoint, damage)
-            self._set_aside(folder)
-        return Found(None, damage)
+            if checkpoint is None:
+                self._set_aside(folder)
+            found = found or checkpoint
+        if found is not None and found.progress.best_step:
+            self._verify_spare(found.progress.best_step, damage)
+        return Found(found, damage)
 
     def records(self) -> dict[str, bytes]:
         """The run's records in the newest checkpoint that has them intact; empty where none has."""
@@ -165,6 +173,9 @@ class Checkpoints:
         if state is None:
             damage.append(f"{folder / _STATE} is damaged, or of an earlier version of bertune")
             return None
+        if folder.name != _name(state["progress"]["step"]):
+            damage.append(f"{folder / _STATE} is that of step {state['progress']['step']:,}")
+            return None
         problems = changed_files(folder, state["sha256"])
         if problems:
             damage.append("; ".join(problems))
@@ -179,7 +190,7 @@ class Checkpoints:
         path = self.best_path(step)
         problems = changed_files(self.folder, {path.name: digest})
         if problems:
-            copies = (self._spare_path(step), self.folder / f"step-{step:08d}" / _MODEL)
+            copies = (self._spare_path(step), self.folder / _name(step) / _MODEL)
             copy = next((c for c in copies if not changed_files(c.parent, {c.name: digest})), None)
             damage.append(problems[0] + ("" if copy is None else "; restored from its second copy"))
             if copy is None:
@@ -189,6 +200,14 @@ class Checkpoints:
             _copy(copy, path)
         self._best_sha256[step] = digest
         return True
+
+    def _verify_spare(self, step: int, damage: list[str]) -> None:
+        """Sets a damaged second copy aside; the next checkpoint brings another."""
+        spare = self._spare_path(step)
+        problems = changed_files(self.folder, {spare.name: self._best_sha256[step]}) if spare.exists() else []
+        damage += problems
+        if problems:
+            self._set_aside(spare)
 
     def _set_aside(self, path: Path) -> None:
         """Renames what is damaged, so that nothing takes it for whole and nobody loses it."""
@@ -218,7 +237,7 @@ class Checkpoints:
 
     def _copy_best(self, step: int, kept: Iterable[Path], old: Iterable[Path]) -> None:
         """Sees to a second copy of weights that every kept checkpoint needs."""
-        spare, own = self._spare_path(step), f"step-{step:08d}"
+        spare, own = self._spare_path(step), _name(step)
         if spare.exists() or any(folder.name == own for folder in kept):
             return
         # A checkpoint of the best step, about to be removed, has the same weights: nothing is written.
@@ -244,6 +263,10 @@ def load_model_tensors(model: torch.nn.Module, tensors: dict[str, Tensor]) -> No
     stored = {model.state_dict()[name].data_ptr() for name in tensors if name not in unexpected}
     untied = [name for name in missing if model.state_dict()[name].data_ptr() not in stored]
     assert not unexpected and not untied, f"checkpoint of another model: {unexpected + untied}"
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def _state(folder: Path) -> dict[str, Any] | None:

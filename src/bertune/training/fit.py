@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bertune.config import Config
 from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
-from bertune.metadata import verify_model
+from bertune.metadata import read_metadata
 from bertune.model_folder import new_model
 from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine, deterministic, make_machine
@@ -49,7 +49,7 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
         _refuse_changes(Run(out), _changed_settings(Run(out), source.config))
         with RunWriter(out) as writer:
             verify(writer.run)
-            verify_model(writer.run.model_path)
+            read_metadata(writer.run.model_path)
             writer.clear_working_files()  # of a process that was killed while it removed them
             yield Finished(writer.run)
         return

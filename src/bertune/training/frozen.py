@@ -110,7 +110,7 @@ def _in_file(folder: Path, shape: tuple[int, int], filling: _Filling) -> NDArray
     """The rows memory-mapped from a file, which a run that is resumed finds again under its key."""
     path = folder / f"{_key(filling)}.npy"
     seal = path.with_suffix(".sha256")
-    if not (path.exists() and seal.exists() and sha256_of(path) == seal.read_text(encoding="ascii")):
+    if not (path.exists() and seal.exists() and sha256_of(path).encode() == seal.read_bytes()):
         with disk_errors(folder):
             folder.mkdir(exist_ok=True)
             with replacing(path) as staging:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bertune.errors import DamagedError
 from bertune.files import changed_files, write_atomically
-from bertune.run import CONFIG, MANIFEST, is_run, read_manifest
+from bertune.run import CONFIG, MANIFEST, intact_manifest, is_run, read_manifest, start_again
 from bertune.run_writer import RunWriter
 from bertune.training.checkpoint import Checkpoints
 
@@ -21,7 +21,10 @@ def recover(folder: Path) -> list[str]:
         records = Checkpoints(folder / "checkpoints").records()
         damaged = _damaged(folder)
         if not set(damaged) <= set(records):
-            raise DamagedError(f"{'; '.join(damaged.values())}, and no intact checkpoint has a copy")
+            raise DamagedError(
+                f"{'; '.join(damaged.values())}, and no intact checkpoint has a copy. Put back a copy, or "
+                "start again: give the command that began this training, with another --out"
+            )
         for name in damaged:
             write_atomically(folder / name, records[name])
     return [f"{problem}: restored from the last checkpoint" for problem in damaged.values()]
@@ -30,12 +33,15 @@ def recover(folder: Path) -> list[str]:
 def _damaged(folder: Path) -> dict[str, str]:
     """What is wrong with the records of a run, by file."""
     try:
-        manifest = read_manifest(folder / MANIFEST)
+        manifest = intact_manifest(folder / MANIFEST)
     except DamagedError as error:
         records = Checkpoints(folder / "checkpoints").records()
+        problem = str(error) if (folder / MANIFEST).exists() else f"{folder / MANIFEST} is missing"
         if MANIFEST not in records:
-            raise
-        problem = str(error).partition(". `")[0] if (folder / MANIFEST).exists() else f"{MANIFEST} is missing"
+            if not any((folder / "checkpoints").glob("step-*")):
+                read_manifest(folder / MANIFEST)  # raises the same error with advice that holds
+            advice = start_again(folder)
+            raise DamagedError(f"{problem}, and no intact checkpoint has a copy. {advice}") from error
         found = {MANIFEST: problem}
         # The damaged manifest cannot vouch for the settings; the checkpoint's copy of them can.
         if not (folder / CONFIG).exists() or (folder / CONFIG).read_bytes() != records.get(CONFIG):

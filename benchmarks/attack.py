@@ -1,0 +1,59 @@
+"""Attacks bertune: kills trainings, damages the files of runs, reads malformed data. Needs no network.
+
+    python benchmarks/attack.py                                all three
+    python benchmarks/attack.py kills --number 200 --seed 1
+    python benchmarks/attack.py damage --number 100 --seed 1
+    python benchmarks/attack.py fuzz --number 100000 --seed 1
+
+Prints counts as it goes and exits with 1 if anything failed. A seed decides what is attacked and where; the
+moment of a kill that comes some milliseconds after an event also depends on the machine.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+_NUMBERS = {"kills": 200, "damage": 100, "fuzz": 100_000}
+
+
+def main() -> int:
+    """Runs the attacks asked for and returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("attack", nargs="?", choices=list(_NUMBERS), help="default: all of them, one by one")
+    parser.add_argument("--number", type=int, help="trainings to kill, files to damage, or rows to generate")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="keep the runs here; default: a temporary folder")
+    given = parser.parse_args()
+    failures: list[str] = []
+    for name in [given.attack] if given.attack else _NUMBERS:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = (given.folder or Path(temporary)).resolve() / name
+            failures += _attack(name, given.number or _NUMBERS[name], given.seed, folder)
+    print(f"{len(failures)} failed")
+    return 1 if failures else 0
+
+
+def _attack(name: str, number: int, seed: int, folder: Path) -> list[str]:
+    """What failed, a line for each."""
+    if name == "kills":
+        import attack_kills
+
+        return attack_kills.run(number, seed, folder)
+    if name == "damage":
+        import attack_damage
+
+        return attack_damage.run(number, seed, folder)
+    try:
+        import fuzz
+    except ModuleNotFoundError as error:
+        if error.name != "fuzz":
+            raise
+        message = "benchmarks/fuzz.py is missing: it must define run(rows, seed), which returns what failed"
+        print(message, file=sys.stderr)
+        return [message]
+    return list(fuzz.run(number, seed) or [])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""What becomes of a run with a damaged file: it goes on with the same result, or the file is named."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bertune import api
+from bertune.errors import BertuneError, DamagedError, InputError, ModelError
+from bertune.files import changed_files
+from bertune.run import Run, open_run
+from bertune.training.checkpoint import Checkpoints
+from bertune.training.events import Warned
+from trainings import assert_same_work, stopped_after, train
+
+Settings = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def changes(tiny_weights: Path) -> Settings:
+    """Fourteen steps, with an evaluation after every third and a checkpoint after every second."""
+    return {
+        "model.name": str(tiny_weights),
+        "machine.precision": "fp32",
+        "machine.device": "cpu",
+        "train.epochs": 2,
+        "train.batch_size": 8,
+        "train.lr": 2e-3,
+        "train.evaluate_every": 3,
+        "train.checkpoint_every": 2,
+        "train.best_by": "loss",
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(reviews_csv: Path, changes: Settings, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of a training that nothing disturbed. Read only."""
+    return train(reviews_csv, tmp_path_factory.mktemp("whole") / "run", changes)[0]
+
+
+@pytest.fixture
+def finished(whole: Run, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(whole.path, tmp_path / "finished"))
+
+
+@pytest.fixture
+def stopped(reviews_csv: Path, changes: Settings, tmp_path: Path) -> Path:
+    """A training that was stopped after step 10, with checkpoints of steps 8 and 10."""
+    stopped_after(reviews_csv, tmp_path / "run", changes, steps=10)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def bare(stopped: Path) -> Path:
+    """An unfinished run in which nothing was checkpointed."""
+    shutil.rmtree(stopped / "checkpoints")
+    return stopped
+
+
+def resumed(run: Path) -> tuple[Run, list[str]]:
+    """The run once it is done, and the warnings on the way."""
+    events = list(api.training(run, resume=True))
+    return open_run(run), [event.text for event in events if isinstance(event, Warned)]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[train]\nlr = 1.0\n"])
+def test_lost_settings_without_a_copy_are_refused_with_a_way_forward(
+    content: bytes | None, bare: Path
+) -> None:
+    replace(bare / "config.toml", content)
+    with pytest.raises(DamagedError, match=r"config\.toml .* start again: .* another --out"):
+        list(api.training(bare, resume=True))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_a_lost_manifest_without_a_copy_is_refused_with_a_command_that_works(
+    content: bytes | None,
+    with_weights: bool,
+    bare: Path,
+    whole: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Weights of an evaluation alone are no checkpoint: nothing can be continued with them."""
+    monkeypatch.chdir(tmp_path)
+    if with_weights:
+        (bare / "checkpoints").mkdir()
+        (bare / "checkpoints" / "best-00000003.safetensors").write_bytes(b"")
+    replace(bare / "manifest.json", content)
+    with pytest.raises(DamagedError, match=rf"manifest\.json .*`bertune train {bare} --out NEW`"):
+        list(api.training(bare, resume=True))
+    assert not (tmp_path / "runs").exists(), "no other run may be begun instead"
+    assert_same_work(api.train(bare, out=tmp_path / "new"), whole)
+
+
+def test_a_manifest_is_not_promised_back_when_every_checkpoint_is_damaged(stopped: Path) -> None:
+    replace(stopped / "manifest.json", b"")
+    for state in stopped.glob("checkpoints/step-*/state.json"):
+        state.write_bytes(b"")
+    with pytest.raises(DamagedError, match=r"no intact checkpoint has a copy\. Start again") as caught:
+        list(api.training(stopped, resume=True))
+    assert "--resume" not in str(caught.value)
+
+
+def test_a_state_of_another_checkpoint_is_named(stopped: Path, whole: Run) -> None:
+    older, newer = sorted(stopped.glob("checkpoints/step-*"))
+    shutil.copyfile(older / "state.json", newer / "state.json")
+    run, warnings = resumed(stopped)
+    assert f"{newer / 'state.json'} is that of step 8" in warnings
+    assert "training continues from the checkpoint of step 8" in warnings
+    assert_same_work(run, whole)
+
+
+def test_damage_of_the_checkpoint_to_fall_back_to_is_noticed(stopped: Path, whole: Run) -> None:
+    older, _ = sorted(stopped.glob("checkpoints/step-*"))
+    flip(older / "model.safetensors")
+    run, warnings = resumed(stopped)
+    assert f"{older / 'model.safetensors'} does not match its checksum" in warnings
+    assert "training continues from the checkpoint of step 10" in warnings
+    assert_same_work(run, whole)
+
+
+def test_a_damaged_second_copy_of_the_best_weights_is_set_aside(stopped: Path) -> None:
+    checkpoints = Checkpoints(stopped / "checkpoints")
+    found = checkpoints.latest_valid().checkpoint
+    assert found is not None
+    best = checkpoints.best_path(found.progress.best_step)
+    spare = best.with_name(best.name.replace(".safetensors", ".spare.safetensors"))
+    spare.write_bytes(best.read_bytes())
+    flip(spare)
+    damage = Checkpoints(stopped / "checkpoints").latest_valid().damage
+    assert damage == [f"{spare} does not match its checksum"]
+    assert not spare.exists()
+
+
+def test_a_damaged_checksum_of_the_frozen_part_is_computed_again(
+    reviews_csv: Path, changes: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bertune.training.frozen._SHARE_OF_MEMORY", 0.0)
+    settings = changes | {"train.freeze": 1}
+    expected, _ = train(reviews_csv, tmp_path / "expected", settings)
+    stopped_after(reviews_csv, tmp_path / "run", settings, steps=5)
+    (seal,) = (tmp_path / "run" / "frozen").glob("*.sha256")
+    seal.write_bytes(bytes([seal.read_bytes()[0] | 0x80]) + seal.read_bytes()[1:])  # not ASCII
+    run, _ = resumed(tmp_path / "run")
+    assert_same_work(run, expected)
+
+
+@pytest.mark.parametrize("verb", ["resume", "report", "predict"])
+def test_a_finished_run_without_the_description_of_its_model_is_refused(verb: str, finished: Path) -> None:
+    (finished / "model" / "bertune.json").unlink()
+    with pytest.raises(ModelError, match=r"model has no bertune\.json: .* Put back a copy"):
+        {"resume": resumed, "report": api.report, "predict": api.load}[verb](finished)
+
+
+def test_the_report_of_a_run_does_not_need_its_model(finished: Path) -> None:
+    shutil.rmtree(finished / "model")
+    assert api.report(finished).is_file()
+
+
+def test_a_run_without_manifest_still_predicts(finished: Path, whole: Run) -> None:
+    (finished / "manifest.json").unlink()
+    texts = ["a great lamp", "a broken lamp"]
+    found, expected = (
+        [prediction.probabilities for prediction in api.predict(run, texts)] for run in (finished, whole.path)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_changed_settings_of_a_run_are_not_trained_again(finished: Path, tmp_path: Path) -> None:
+    config = finished / "config.toml"
+    config.write_text(
+        config.read_text(encoding="utf-8").replace("lr = 0.002", "lr = 0.003"), encoding="utf-8"
+    )
+    with pytest.raises(InputError, match=r"config\.toml does not match its checksum") as caught:
+        api.train(finished, out=tmp_path / "new")
+    assert isinstance(caught.value, BertuneError) and "copy the file out of the run" in str(caught.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_file_that_is_named_is_the_one_that_changed(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_bytes(b"")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert changed_files(tmp_path, {"kept": empty, "gone": empty}) == [f"{tmp_path / 'gone'} is missing"]
+
+
+def replace(path: Path, content: bytes | None) -> None:
+    """Other content for a file, or none at all."""
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+
+
+def flip(path: Path) -> None:
+    """Flips a bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
