@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+import zlib
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,20 @@ def test_utf16_without_a_byte_order_mark_is_refused_with_a_remedy(tmp_path: Path
     (tmp_path / "a.csv").write_bytes("text,label\n".encode("utf-16-le"))
     with pytest.raises(DataError, match=r"a\.csv, line 1: the file is not utf-16 .*data\.encoding"):
         lines_of(tmp_path / "a.csv", "utf-16")
+
+
+def test_damage_that_is_met_while_a_wrong_byte_is_looked_for_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"fine\ncaf\xe9\n"))
+
+    def damaged(path: Path, codec: str) -> object:
+        raise zlib.error("invalid distance too far back")
+
+    monkeypatch.setattr(encodings, "_find_bad_byte", damaged)
+    with pytest.raises(DataError, match=r"a\.txt\.gz .*damaged or cut short after line 0 \(invalid distance"):
+        lines_of(path)
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(

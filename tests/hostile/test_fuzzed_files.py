@@ -15,7 +15,7 @@ def test_random_and_damaged_files_are_read_or_refused(
     monkeypatch.syspath_prepend(BENCHMARKS)
     from fuzz import Fuzzer
 
-    counts = Fuzzer(seed, tmp_path).run(rows=None, seconds=7)
+    counts = Fuzzer(seed, tmp_path).run(rows=None, seconds=5)
     assert counts.files > 50
     assert not counts.num_findings, "\n".join(counts.findings)
 
@@ -28,7 +28,7 @@ def test_the_fuzzer_sees_a_row_that_is_dropped_and_a_reader_that_crashes(
 
     whole = Reader.read
     monkeypatch.setattr(Reader, "read", lambda *given: (whole(*given)[0][1:], False))
-    assert Fuzzer(3, tmp_path).run(rows=2000, seconds=10).changed
+    assert Fuzzer(3, tmp_path).run(rows=500, seconds=5).changed
 
     def crash(*given: object) -> None:
         raise IndexError("a bug")

@@ -34,8 +34,8 @@ def refused(path: Path, tiny_folder: Path, *settings: str) -> str:
     return only_error(bertune("train", path, f"model.name={tiny_folder}", *settings))
 
 
-def bomb(path: Path, head: bytes, unit: bytes, size: int = 300 * MEBIBYTE) -> Path:
-    """A gzip file of a few hundred KiB that unpacks to `size` bytes."""
+def bomb(path: Path, head: bytes, unit: bytes, size: int = 40 * MEBIBYTE) -> Path:
+    """A gzip file of some KiB that unpacks to `size` bytes."""
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     block = unit * (MEBIBYTE // len(unit))
     pieces = [

@@ -80,7 +80,7 @@ def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterat
     except EndlessLine:
         raise DataError(endless_line(f"{path}, line {number + 1}", longest)) from None
     except UnicodeDecodeError:
-        raise DataError(_wrong_bytes(path, encoding)) from None
+        raise DataError(_wrong_or_damaged(path, encoding, number)) from None
     except UnicodeError as error:  # of UTF-16 and UTF-32, where no byte order mark tells the order
         raise DataError(
             f"{path}, line {number + 1}: the file is not {encoding} ({error}). Set data.encoding to the"
@@ -196,6 +196,17 @@ class _BadByte:
     num_wide: int  # characters beyond ASCII that were decoded before it
     at_end: bool
     sample: bytes  # from the start of its line on
+
+
+def _wrong_or_damaged(path: Path, encoding: str, number: int) -> str:
+    """What is wrong with bytes that do not decode.
+
+    In a packed file damage may stand close behind them. Unpacking in other blocks then fails before them.
+    """
+    try:
+        return _wrong_bytes(path, encoding)
+    except DAMAGED_GZIP as error:
+        return damaged_gzip(path, f"after line {number}", error)
 
 
 def _wrong_bytes(path: Path, encoding: str) -> str:
