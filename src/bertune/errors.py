@@ -10,8 +10,8 @@
     ├── RunExistsError           1  the run folder is there already
     ├── RunBusyError             3  another process is writing the run folder
     ├── DivergedError            1  the loss is no longer a number
-    ├── ResourceError            4  disk or memory is used up
-    └── Interrupted            130  stopped by Ctrl-C or SIGTERM after the state was saved
+    ├── ResourceError            4  out of disk space or memory
+    └── Interrupted            130  stopped by a signal after the state was saved
 
 Usage errors of the command line (an unknown verb or flag) exit with 2.
 """

@@ -90,8 +90,11 @@ def load_config(folder: Path) -> Any:
     return config
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer of a model folder. Raises ModelError, also where the model has fewer tokens."""
+def load_tokenizer(folder: Path, config: Any) -> Any:
+    """The fast tokenizer of a model folder; its configuration is None where the folder has none.
+
+    Raises ModelError, also where the model has fewer tokens than the tokenizer.
+    """
     from transformers import AutoTokenizer
 
     if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
@@ -99,7 +102,6 @@ def load_tokenizer(folder: Path) -> Any:
             f"{folder} has no vocabulary: it needs tokenizer.json, or vocab.txt beside a config.json that "
             "names the model_type"
         )
-    config = load_config(folder)
     settings = folder / "tokenizer_config.json"
     if settings.is_file():
         _check_tokenizer_settings(settings)
@@ -109,14 +111,16 @@ def load_tokenizer(folder: Path) -> Any:
             str(folder), config=config, trust_remote_code=False, local_files_only=True
         )
         is_fast = tokenizer.is_fast
-        highest = max(tokenizer.get_vocab().values(), default=0)
+        if is_fast:  # a vocabulary without the token for unknown words fails only when one comes
+            tokenizer.backend_tokenizer.encode("\U0010ffff")
+        num_tokens = len(tokenizer)
     if not is_fast:
         raise ModelError(
             f"the tokenizer in {folder} has no fast (Rust) form; save it as tokenizer.json first"
         )
-    if highest >= config.vocab_size:
+    if config is not None and num_tokens > config.vocab_size:
         raise ModelError(
-            f"{folder}: the tokenizer has a token number {highest:,}, but config.json says vocab_size "
+            f"{folder}: the tokenizer has {num_tokens:,} tokens, but config.json says vocab_size "
             f"{config.vocab_size:,}; they belong to different models"
         )
     return tokenizer

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from bertune.config import Config
 from bertune.data import audit
 from bertune.data.columns import Columns, choose_columns
@@ -48,8 +50,21 @@ class Encoder:
     labels: Labels
 
     def __call__(self, examples: list[Any]) -> list[Sequence]:
-        """The sequences of examples, cut to the maximum length."""
-        return self.task.encode(examples, self.tokenizer, self.max_length, self.labels)
+        """The sequences of examples, cut to the maximum length.
+
+        Raises ModelError for token ids that the model has no embedding of.
+        """
+        too_high = (
+            f"the tokenizer in {self.tokenizer.folder} gives token ids beyond the {self.tokenizer.num_ids:,} "
+            "of config.json (vocab_size): damaged, or of another model"
+        )
+        try:
+            sequences = self.task.encode(examples, self.tokenizer, self.max_length, self.labels)
+        except OverflowError as error:  # an id beyond 32 bits
+            raise ModelError(too_high) from error
+        if sequences and np.concatenate([s.ids for s in sequences]).max() >= self.tokenizer.num_ids:
+            raise ModelError(too_high)
+        return sequences
 
 
 @dataclass(frozen=True)
@@ -185,11 +200,6 @@ def _split_off(
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
     hf_config = read_config(pretrained)
-    if len(tokenizer.hf) > hf_config.vocab_size:
-        raise ModelError(
-            f"model.name={pretrained.name}: the tokenizer knows {len(tokenizer.hf):,} tokens but config.json "
-            f"says vocab_size {hf_config.vocab_size:,}; they belong to different models"
-        )
     return min(length_limit(hf_config) or _NO_LIMIT, int(tokenizer.hf.model_max_length))
 
 

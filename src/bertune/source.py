@@ -11,7 +11,7 @@ from bertune.data import named
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
-from bertune.run import verify_config
+from bertune.run import CONFIG, refuse_changed_config
 
 SPLITS = ("train", "validation", "test")
 _CODE = (
@@ -59,9 +59,11 @@ def _from_name(source: str, user: Settings) -> Source:
         return Source(source, source, config, {}, (*defaults.notes, *left_out))
     if path.suffix == ".toml" and path.is_file():
         return _from_toml(path, user)
-    if (path / "config.toml").is_file():
-        verify_config(path)
-        config = resolve(nested(read_toml(path / "config.toml")), user)
+    if (path / CONFIG).is_file():
+        refuse_changed_config(path)
+        config = resolve(nested(read_toml(path / CONFIG)), user)
+        if config.data.train is None:
+            raise ConfigError(f"{path / CONFIG} does not say what to train on: the file is damaged")
         if config.data.train == MEMORY:
             raise ConfigError(
                 f"{path} was trained on data given from Python, which is not in the run; "
@@ -112,7 +114,7 @@ def _from_toml(path: Path, user: Settings) -> Source:
             own["data"][split] = str(path.parent / file)
     for section, key in (*_CODE, ("model", "name")):
         beside = path.parent / str(own.get(section, {}).get(key, ""))
-        if own.get(section, {}).get(key) and (beside.is_dir() or beside.suffix == ".py"):
+        if own.get(section, {}).get(key) and (os.path.isdir(beside) or beside.suffix == ".py"):
             own[section][key] = str(beside)
     _refuse_unasked_code(path, own, user)
     for key, file in own.get("task", {}).items():
@@ -158,7 +160,7 @@ def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
     for section, key in (*_CODE, ("model", "name")):
         now = sections.get(section, getattr(config, section))
         path = Path(getattr(now, key)).expanduser()
-        if path.suffix == ".py" or path.is_dir():
+        if path.suffix == ".py" or os.path.isdir(path):
             sections[section] = now.model_copy(update={key: os.path.abspath(path)})
     sections["task"] = sections.get("task", config.task).model_copy(
         update={

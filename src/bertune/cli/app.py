@@ -1,6 +1,7 @@
 """Owns the command line as a whole: its verbs, its exit codes, and how an error is said."""
 
 import contextlib
+import errno
 import importlib.metadata
 import os
 import sys
@@ -83,6 +84,11 @@ def errors_said() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except (ImportError, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            print(
+                f"error: {str(error.filename)[:60]!r}… is too long for a path; give another", file=sys.stderr
+            )
+            sys.exit(3)
         # How the loader of shared libraries says that memory is limited too tightly to map them.
         if not any(sign in str(error) for sign in ("failed to map segment", "annot allocate memory")):
             raise

@@ -15,20 +15,27 @@ from rich.text import Text
 MOST_LABELS = 12
 
 
+class _Messages(Console):
+    """A console that falls silent when nobody reads it: work that has begun goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 def messages() -> Console:
     """Where human text goes: stderr."""
-    return _console(stderr=True)
+    return _console(_Messages, stderr=True)
 
 
 def results() -> Console:
     """Where results go: stdout."""
-    return _console(stderr=False)
+    return _console(Console, stderr=False)
 
 
-def _console(stderr: bool) -> Console:
+def _console(kind: type[Console], stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # In a file or a pipe nothing is cut to the width of a screen that is not there.
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else 200)
+    return kind(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else 200)
 
 
 def say(console: Console, text: str, style: str = "") -> None:

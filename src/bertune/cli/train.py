@@ -25,7 +25,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="the run folder; default runs/NAME", show_default=False)
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on from the last whole checkpoint")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue from the newest intact checkpoint")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune an encoder on labelled texts.

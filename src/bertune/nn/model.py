@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -215,6 +216,7 @@ def build(
 def load(folder: Path, head: StandardHead | nn.Module) -> TextModel:
     """A saved model. Raises ModelError when the weights are absent, damaged or of another shape."""
     config = read_config(Pretrained(str(folder), folder, "pretrained"))
+    check_weight_files(folder)
     if not (folder / "model.safetensors").is_file() and not any(folder.glob("model-*.safetensors")):
         raise ModelError(f"{folder} has no model.safetensors; training may not have finished")
     model = build(Pretrained(str(folder), folder, "pretrained"), config, head, is_trained=True)
@@ -253,9 +255,15 @@ def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any],
 
 
 def _refuse_non_finite(module: nn.Module, folder: Path) -> None:
-    """Raises ModelError where a weight is NaN or infinite: every output would be, too."""
+    """Raises ModelError where a weight is NaN or infinite: outputs would be, too."""
     for name, tensor in module.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if not tensor.is_floating_point():
+            continue
+        values = tensor.detach().numpy()
+        # One pass and no second tensor: a sum is finite unless a value is not, or finite values overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_finite = np.isfinite(values.sum()) or np.isfinite(values).all()
+        if not is_finite:
             raise ModelError(
                 f"the weights in {folder} are damaged: {name} holds values that are NaN or infinite"
             )

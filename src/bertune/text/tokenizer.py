@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bertune.errors import DataError
-from bertune.hugging_face import load_tokenizer
+from bertune.hugging_face import load_config, load_tokenizer
 from bertune.text.sequences import Sequence
 
 # Texts given to Rust at once: enough for all cores; its own form of a long text takes a hundred times ours.
@@ -20,7 +20,10 @@ class Tokenizer:
     """A Hugging Face tokenizer, from a model folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.hf: Any = load_tokenizer(folder)
+        self.folder = folder
+        config = load_config(folder) if (folder / "config.json").is_file() else None
+        self.hf: Any = load_tokenizer(folder, config)
+        self.num_ids: int = len(self.hf) if config is None else config.vocab_size  # that the model takes
 
     def encode(
         self, texts: SequenceOf[Texts], max_length: int | None = None, keep_end: bool = False

@@ -4,14 +4,14 @@ import argparse
 from pathlib import Path
 
 from bertune.bench.job import Job
+from bertune.hugging_face import load_config
 
 
 def import_model_class(folder: str) -> None:
     """Imports the module of a model's class, which transformers does late, before a clock runs."""
-    from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
-    assert MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(AutoConfig.from_pretrained(folder))]
+    assert MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(load_config(Path(folder)))]
 
 
 def parser(about: str | None) -> argparse.ArgumentParser:

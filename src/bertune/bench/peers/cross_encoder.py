@@ -33,7 +33,13 @@ def train(job: Job, precision: str, seed: int) -> dict[str, Any]:
     items, number = job.items(), {label: i for i, label in enumerate(job.labels)}
     columns = zip(*(texts for texts, _ in items), strict=True)
     rows = {f"text_{position}": list(column) for position, column in enumerate(columns)}
-    model = CrossEncoder(job.model, num_labels=len(job.labels), max_length=job.max_length, device=job.device)
+    model = CrossEncoder(
+        job.model,
+        trust_remote_code=False,
+        num_labels=len(job.labels),
+        max_length=job.max_length,
+        device=job.device,
+    )
     loads: list[tuple[Load, Load]] = []
     clock = StepClock(job, period=min(10, job.period))
     fastest = {k: v for k, v in fastest_settings(precision).items() if k not in _UNKNOWN_TO_IT}

@@ -1,21 +1,21 @@
 """Owns the machine's own peaks as a contestant, so that they are measured beside the trainings."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 from bertune.bench.floor import shape_of
 from bertune.bench.peaks import measure_peaks
 from bertune.bench.peers import arguments
 from bertune.bench.result import say
+from bertune.hugging_face import load_config
 
 
 def main() -> None:
     """Measures and prints the peaks."""
-    from transformers import AutoConfig
-
     parser = arguments.parser(__doc__)
     parser.add_argument("--tokens", type=int, required=True, help="tokens of an average step")
     options = parser.parse_args()
-    shape = shape_of(AutoConfig.from_pretrained(options.job.model), len(options.job.labels))
+    shape = shape_of(load_config(Path(options.job.model)), len(options.job.labels))
     peaks = measure_peaks(shape, options.tokens, options.job.precision, options.job.device)
     say(asdict(peaks))
 

@@ -18,8 +18,8 @@ def export(folder: Path, out: Path) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model = AutoModelForSequenceClassification.from_pretrained(str(folder)).eval()
-    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    model = AutoModelForSequenceClassification.from_pretrained(str(folder), trust_remote_code=False).eval()
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     encoded = tokenizer(["a text", "a longer text, with a comma"], padding=True, return_tensors="pt")
     inputs = {name: encoded[name] for name in _NAMES if name in encoded}
     free = torch.export.Dim.DYNAMIC

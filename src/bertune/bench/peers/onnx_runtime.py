@@ -27,7 +27,7 @@ def predict(job: Job, graph: Path) -> dict[str, Any]:
     options.intra_op_num_threads = int(threads) if threads else len(os.sched_getaffinity(0))
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
-    tokenizer = AutoTokenizer.from_pretrained(job.model)
+    tokenizer = AutoTokenizer.from_pretrained(job.model, trust_remote_code=False)
 
     def probabilities(texts: Texts) -> list[float]:
         columns = [list(column) for column in zip(*texts, strict=True)]

@@ -15,7 +15,9 @@ def predict(job: Job, batch_size: int) -> dict[str, Any]:
     """Predicts the texts of a job, whose model is a trained one; its numbers."""
     from transformers import pipeline
 
-    classify: Any = pipeline("text-classification", model=job.model, device=job.device)
+    classify: Any = pipeline(
+        "text-classification", model=job.model, device=job.device, trust_remote_code=False
+    )
 
     def probabilities(texts: Texts) -> list[float]:
         inputs: list[Any] = [

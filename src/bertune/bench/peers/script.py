@@ -36,7 +36,7 @@ def fine_tune(job: Job, test: Path | None, out: Path, seed: int) -> dict[str, An
         }
 
     set_seed(seed)
-    tokenizer = AutoTokenizer.from_pretrained(job.model)
+    tokenizer = AutoTokenizer.from_pretrained(job.model, trust_remote_code=False)
     held_out = encode(job, read_items(Path(job.held_out), job.num_columns), tokenizer)
     settings = plain_settings(job, seed, str(out)) | fastest_settings(job.precision)
     trainer = Trainer(

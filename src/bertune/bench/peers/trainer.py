@@ -65,16 +65,16 @@ def load_model(job: Job) -> Any:
     """The job's encoder with a fresh head and what is to be frozen frozen."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    config = AutoConfig.from_pretrained(job.model, num_labels=len(job.labels))
+    config = AutoConfig.from_pretrained(job.model, num_labels=len(job.labels), trust_remote_code=False)
     dropout = job.settings.get("model", {}).get("dropout")
     if dropout is not None:
         set_dropout(config, dropout)
     if any(Path(job.model).glob("*.safetensors")):
         model = AutoModelForSequenceClassification.from_pretrained(
-            job.model, config=config, ignore_mismatched_sizes=True
+            job.model, config=config, ignore_mismatched_sizes=True, trust_remote_code=False
         )
     else:
-        model = AutoModelForSequenceClassification.from_config(config)
+        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
     for parameter in _frozen(model.base_model, job.freeze):
         parameter.requires_grad_(False)
     return model
@@ -140,7 +140,7 @@ def train(job: Job, way: str, seed: int) -> dict[str, Any]:
     )
 
     is_fast = way in ("best", "compile")
-    tokenizer = AutoTokenizer.from_pretrained(job.model)
+    tokenizer = AutoTokenizer.from_pretrained(job.model, trust_remote_code=False)
     features = encode(job, job.items(), tokenizer, way == "tutorial")
     loads: list[tuple[Load, Load]] = []
     arguments.import_model_class(job.model)

@@ -1,0 +1,135 @@
+"""Times loading and saving with this source tree and an earlier one, in turn, a process each.
+
+    git worktree add ../before COMMIT
+    python benchmarks/loading.py --before ../before --rounds 10
+
+Prints the median of each, the ratio of paired rounds, and what verifying and writing checksums takes alone.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parents[1]
+REPEATS = 5  # in a process, of which the median counts
+TEXTS = [f"the lamp in street {i} is {'broken' if i % 2 else 'bright'}" for i in range(40)]
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """The median seconds of a piece of work."""
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def prepare(run: Path) -> None:
+    """A run of the packaged encoder, of which loading and saving are timed."""
+    import bertune as bt
+
+    overrides = {"model.name": "minilm", "train.epochs": 1}
+    bt.train(TEXTS, ["bad" if i % 2 else "good" for i in range(40)], overrides=overrides, out=run)
+
+
+def measure(run: Path) -> dict[str, float]:
+    """Seconds of each operation with the tree that this process imports."""
+    import torch
+
+    from bertune import model_folder
+    from bertune.training.checkpoint import Checkpoints, Progress, model_tensors
+
+    loaded = model_folder.load(run / "model")
+    tensors = model_tensors(loaded.model)
+    moments = {f"{i}.{kind}": torch.zeros_like(t) for i, t in enumerate(tensors.values()) for kind in "mv"}
+    with tempfile.TemporaryDirectory(dir=run.parent) as folder:
+        checkpoints = Checkpoints(Path(folder) / "checkpoints")
+        checkpoints.save_best(1, tensors)
+        progress = Progress(1, 1, 1, 0.5, 0, 1.0, 1.0, 1)
+        found = {
+            "load": timed(lambda: model_folder.load(run / "model")),
+            "save": timed(lambda: model_folder.save(Path(folder) / "model", loaded)),
+            "checkpoint": timed(lambda: checkpoints.save(progress, tensors, moments)),
+        }
+        try:
+            from bertune import files, metadata
+        except ImportError:  # the earlier tree
+            return found
+        sums = files.sha256_of_all(Path(folder) / "model")
+        found["verifying checksums"] = timed(lambda: files.changed_files(Path(folder) / "model", sums))
+        found["writing checksums"] = timed(
+            lambda: metadata.write_metadata(Path(folder) / "model", loaded.metadata)
+        )
+        found["syncing the model"] = timed(lambda: unsynced(Path(folder) / "model", files.sync_tree))
+    return found
+
+
+def unsynced(folder: Path, sync_tree: Callable[[Path], None]) -> None:
+    """Writes the weights again, and waits until they are on disk."""
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes())
+    sync_tree(folder)
+
+
+def in_process(tree: Path, run: Path) -> dict[str, float]:
+    """`measure` in a fresh process that imports another source tree; also the whole of a short command."""
+    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, __file__, "--measure", str(run)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "bertune", "predict", str(run), "-"],
+        env=environment, input="a text\n", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return found | {"predict one text, whole command": time.perf_counter() - started}
+
+
+def main() -> None:
+    """Compares the trees and prints a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--before", type=Path, help="a checkout of the earlier tree")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        runs = {}
+        for name, tree in (("before", options.before), ("now", HERE)):
+            runs[name] = Path(folder) / name
+            code = (
+                f"from loading import prepare; from pathlib import Path; prepare(Path({str(runs[name])!r}))"
+            )
+            paths = f"{tree / 'src'}{os.pathsep}{HERE / 'benchmarks'}"
+            subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, check=True)
+        rounds = []
+        for number in range(options.rounds):
+            order = ("before", "now") if number % 2 else ("now", "before")
+            trees = {"before": options.before, "now": HERE}
+            rounds.append({name: in_process(trees[name], runs[name]) for name in order})
+    for key in rounds[0]["now"]:
+        now = [r["now"][key] for r in rounds]
+        line = f"{key:34} now {statistics.median(now) * 1e3:8.1f} ms"
+        if key in rounds[0]["before"]:
+            before = [r["before"][key] for r in rounds]
+            ratios = sorted(n / b for n, b in zip(now, before, strict=True))
+            line += (
+                f"   before {statistics.median(before) * 1e3:8.1f} ms   ratio {statistics.median(ratios):.3f}"
+            )
+            line += f" ({ratios[0]:.3f} to {ratios[-1]:.3f})"
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

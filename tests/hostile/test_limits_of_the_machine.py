@@ -1,0 +1,179 @@
+"""Names that are too long, little memory, a closed terminal: each one error or none, and nothing is lost."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from bertune.run import open_run
+from tiny import BIN, QUICK, bertune, process, reviews, write_csv
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and signals are those of POSIX")
+
+LONG_NAMES = [
+    pytest.param("x" * 300, id="300 letters"),
+    pytest.param("/".join(["d" * 200] * 25), id="a long path"),
+]
+
+
+@pytest.mark.parametrize("name", LONG_NAMES)
+def test_a_name_that_is_too_long_is_refused_by_every_verb(
+    name: str,
+    model: Path,
+    train_csv: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands: list[tuple[object, ...]] = [
+        ("train", train_csv, f"model.name={tiny_weights}", *QUICK, "--out", name),
+        ("train", train_csv, f"model.name={name}", *QUICK),
+        ("train", name),
+        ("train", name, "--resume"),
+        ("predict", name, train_csv),
+        ("predict", model, name),
+        ("predict", model, train_csv, "--out", f"{name}.jsonl"),
+        ("evaluate", model, train_csv, "--out", name),
+        ("report", name),
+    ]
+    for command in commands:
+        said = bertune(*command)
+        assert said.code == 3, (command, said)
+        assert said.err.count("error:") == 1 and "Traceback" not in said.err, said.err
+        assert "too long" in said.err and len(said.err) < 1000, said.err
+
+
+def test_the_longest_name_that_a_disk_takes_is_fine(
+    train_csv: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / ("r" * 255)
+    bertune("train", train_csv, f"model.name={tiny_weights}", *QUICK, "--out", run).fine()
+    bertune("predict", run, train_csv, "--out", tmp_path / ("p" * 249 + ".jsonl")).fine()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not limit address space")
+@pytest.mark.parametrize("megabytes", [350, 600])
+def test_memory_too_little_for_the_libraries_is_said_as_such(
+    megabytes: int, model: Path, train_csv: Path, tmp_path: Path
+) -> None:
+    limited = f'ulimit -v {megabytes * 1024}; exec "$0" "$@"'
+    said = process("bash", "-c", limited, BIN, "predict", model, train_csv, cwd=tmp_path)
+    assert said.code == 4, (said.code, said.err)
+    assert "Traceback" not in said.err and "out of memory" in said.err
+
+
+class TestManifests:
+    """Whatever a manifest holds, a report is written or one error names the key."""
+
+    PLACES: ClassVar[list[tuple[tuple[str, ...], Any]]] = [
+        (("training", "steps_done"), "<b>1</b>"), (("training", "best"), [1]),
+        (("training", "best", "step"), "7"), (("timings",), {"train_seconds": "<script>"}),
+        (("scores", "validation"), {"mcc": "high"}), (("scores",), [1]), (("labels",), [1, 2]),
+        (("labels",), "good"), (("data", "splits", "train", "rows"), "many"), (("data", "splits"), []),
+        (("data", "splits", "train", "tokens"), {"p50": "x"}), (("model", "blocks"), [5]),
+        (("details", "test", "confusion_matrix"), [["a"]]), (("details", "test", "per_class"), [{"f1": "x"}]),
+        (("details", "test", "figures"), [{"kind": "calibration", "bins": [{}]}]), (("warnings",), [None]),
+        (("max_length", "value"), {}), (("peak_memory_mb",), "x"), (("versions",), 5), (("status",), 5),
+    ]  # fmt: skip
+
+    @pytest.mark.parametrize(("place", "value"), PLACES, ids=lambda v: str(v)[:30])
+    def test_a_value_of_another_type_is_refused_by_its_key(
+        self, place: tuple[str, ...], value: Any, run: Path
+    ) -> None:
+        from bertune.files import sealed
+
+        manifest = json.loads((run / "manifest.json").read_text())
+        owner = manifest
+        for key in place[:-1]:
+            owner = owner[key]
+        owner[place[-1]] = value
+        (run / "manifest.json").write_text(json.dumps(sealed(manifest)))
+        said = bertune("report", run)
+        assert said.code == 3 and said.err.count("error:") == 1 and "Traceback" not in said.err, said.err
+        assert "manifest.json" in said.err and ".".join(place) in said.err, said.err
+
+    def test_a_changed_score_is_noticed(self, run: Path) -> None:
+        text = (run / "manifest.json").read_text()
+        (run / "manifest.json").write_text(text.replace('"accuracy": ', '"accuracy": 1', 1))
+        said = bertune("report", run)
+        assert said.code == 3 and "checksum" in said.err and "bertune predict" in said.err
+        bertune("predict", run, "-", stdin="good\n").fine()  # as the message says
+
+    @pytest.mark.parametrize("file", ["config.toml", "metrics.jsonl", "predictions/test.jsonl"])
+    def test_a_changed_file_of_a_finished_run_is_named(self, file: str, run: Path) -> None:
+        (run / file).write_bytes((run / file).read_bytes().replace(b"1", b"2", 1))
+        for verb in (("report", run), ("train", run, "--resume")):
+            said = bertune(*verb)
+            assert said.code == 3 and file in said.err and "Traceback" not in said.err, said.err
+
+    def test_an_empty_settings_file_of_a_run_is_named(self, run: Path) -> None:
+        (run / "config.toml").write_text("")
+        for verb in (
+            ("report", run),
+            ("train", run, "--resume"),
+            ("train", run, "--out", run.parent / "new"),
+        ):
+            said = bertune(*verb)
+            assert said.code == 3 and "config.toml" in said.err and "Traceback" not in said.err, said.err
+
+
+def test_a_closed_terminal_stops_training_in_order_and_it_can_be_resumed(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    """A real terminal goes away: the kernel sends SIGHUP, and writing to it fails from then on."""
+    csv = write_csv(tmp_path / "train.csv", reviews(40))
+    words = ["train", csv, f"model.name={tiny_weights}", "train.epochs=4000", "train.batch_size=8"]
+    words += ["train.checkpoint_every=100000", "train.evaluate_every=100000", "--out", tmp_path / "run"]
+    pid, terminal = pty.fork()
+    if pid == 0:  # the child, in a session of its own with the terminal
+        os.execv(BIN, [str(BIN), *map(str, words)])
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_bytes().count(b"\n") > 20):
+        assert time.monotonic() < deadline, "training did not begin"
+        time.sleep(0.01)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    run = open_run(tmp_path / "run")
+    assert run.manifest["status"] == "interrupted"
+    steps = len(run.metrics())
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("step-*")
+    assert checkpoint.name == f"step-{steps:08d}" and steps > 20, "the work up to the signal is saved"
+
+
+@pytest.mark.parametrize(("name", "stops"), [("SIGHUP", True), ("SIGUSR1", True), ("SIGHUP ignored", False)])
+def test_signals_of_terminals_and_schedulers(
+    name: str, stops: bool, tiny_weights: Path, tmp_path: Path
+) -> None:
+    from bertune.training.signals import stop_on_signals
+
+    number = getattr(signal, name.split()[0])
+    before = signal.signal(number, signal.SIG_IGN if "ignored" in name else signal.SIG_DFL)
+    try:
+        with stop_on_signals() as flag:
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+            assert flag.is_set == stops
+    finally:
+        signal.signal(number, before)
+
+
+def test_training_goes_on_when_the_reader_of_its_messages_is_gone(tiny_weights: Path, tmp_path: Path) -> None:
+    csv = write_csv(tmp_path / "train.csv", reviews(40))
+    words = [BIN, "train", csv, f"model.name={tiny_weights}", *QUICK, "--out", tmp_path / "run"]
+    with subprocess.Popen(
+        list(map(str, words)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process_:
+        assert process_.stderr is not None
+        process_.stderr.close()
+        process_.wait(timeout=120)
+    assert open_run(tmp_path / "run").manifest["status"] == "complete"
