@@ -44,15 +44,20 @@ def _attack(name: str, number: int, seed: int, folder: Path) -> list[str]:
         import attack_damage
 
         return attack_damage.run(number, seed, folder)
+    return _fuzz(number, seed)
+
+
+def _fuzz(rows: int, seed: int) -> list[str]:
+    """`run(rows, seed)` of benchmarks/fuzz.py: reads so many generated rows and returns what failed."""
     try:
-        import fuzz
-    except ModuleNotFoundError as error:
+        from fuzz import run
+    except ImportError as error:
         if error.name != "fuzz":
             raise
-        message = "benchmarks/fuzz.py is missing: it must define run(rows, seed), which returns what failed"
+        message = f"benchmarks/fuzz.py must define run(rows, seed), which returns what failed: {error}"
         print(message, file=sys.stderr)
         return [message]
-    return list(fuzz.run(number, seed) or [])
+    return list(run(rows, seed))
 
 
 if __name__ == "__main__":

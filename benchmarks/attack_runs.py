@@ -241,7 +241,9 @@ def _workloads(folder: Path) -> list[Workload]:
 def _make_encoder(folder: Path) -> None:
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     folder.mkdir()
     write_vocabulary(folder)
     torch.manual_seed(13)
