@@ -58,14 +58,17 @@ class Run:
         path = self.path / METRICS
         if not path.exists():
             return []
-        lines = list(read_jsonl(path))
-        for number, line in enumerate(lines, start=1):
-            if line.get("step") != number:
-                raise DamagedError(
-                    f"{path}, line {number}: expected step {number}, found {line.get('step')!r}: the file is "
-                    f"damaged. If the run is unfinished, `bertune train {self.path} --resume` restores it "
-                    "from the last checkpoint"
-                )
+        try:
+            lines = list(read_jsonl(path))
+            for number, line in enumerate(lines, start=1):
+                if line.get("step") != number:
+                    found = line.get("step")
+                    raise DamagedError(f"{path}, line {number}: expected step {number}, found {found!r}")
+        except DamagedError as error:
+            raise DamagedError(
+                f"{error}. If the run is unfinished, `bertune train {self.path} --resume` restores the file "
+                "from the last checkpoint"
+            ) from error
         return lines
 
     def predictions(self, split: str) -> Iterator[JsonObject]:
