@@ -51,7 +51,7 @@ def library_errors(what: str) -> Iterator[None]:
         yield
     except (BertuneError, MemoryError):
         raise
-    except Exception as error:  # Rust raises nothing more specific, and transformers anything there is
+    except Exception as error:  # tokenizers raises plain Exception, and transformers many types
         if "can't allocate memory" in str(error) or "not enough memory" in str(error):
             raise
         said = str(error).strip().splitlines()
@@ -65,15 +65,24 @@ def load_config(folder: Path) -> Any:
 
     path = folder / "config.json"
     if not path.is_file():
-        raise ModelError(f"{folder} has no config.json, so it is not a model")
+        raise ModelError(
+            f"{folder} has no config.json. Expected a Hugging Face model folder (config.json, *.safetensors, "
+            "tokenizer files); give another one"
+        )
     content = _read(path)
     family = content.get("model_type")
     if not isinstance(family, str):
-        raise ModelError(f'{path} must name the model family, as in "model_type": "bert"; it has {family!r}')
+        raise ModelError(
+            f'{path}: model_type is {family!r}; expected a model family such as "bert". Add it, or download '
+            "config.json again"
+        )
     if family not in CONFIG_MAPPING:
         if "auto_map" in content:
             raise _needs_code(path, content["auto_map"])
-        raise ModelError(f'{path}: transformers has no model family "{family}"')
+        raise ModelError(
+            f'{path}: the installed transformers does not know model_type "{family}". Upgrade transformers, '
+            "or use another model"
+        )
     if "quantization_config" in content:
         raise ModelError(
             f"{path}: the weights are quantized (quantization_config), and bertune reads plain weights only. "
@@ -116,12 +125,13 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
         num_tokens = len(tokenizer)
     if not is_fast:
         raise ModelError(
-            f"the tokenizer in {folder} has no fast (Rust) form; save it as tokenizer.json first"
+            f"the tokenizer in {folder} has no fast (Rust) version, which bertune needs; convert it to "
+            "tokenizer.json"
         )
     if config is not None and num_tokens > config.vocab_size:
         raise ModelError(
             f"{folder}: the tokenizer has {num_tokens:,} tokens, but config.json says vocab_size "
-            f"{config.vocab_size:,}; they belong to different models"
+            f"{config.vocab_size:,}. Use the tokenizer files and config.json of the same model"
         )
     return tokenizer
 
@@ -147,7 +157,10 @@ def check_weight_files(folder: Path) -> None:
         )
     missing = sorted({name for name in names if not (folder / name).is_file()})
     if missing:
-        raise ModelError(f"{index} names {listed(missing)}, which are not there: get the folder again, whole")
+        raise ModelError(
+            f"{index} lists weight files that are missing: {listed(missing)}. Download the complete folder "
+            "again"
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -193,7 +206,7 @@ def _check_sizes(content: dict[str, Any], path: Path) -> None:
             continue
         most = _MOST_LAYERS if "layers" in key or "heads" in key else _MOST
         if not -1 <= value <= most:  # -1: not used, as in DeBERTa's max_relative_positions
-            raise ModelError(f"{path}: {key} is {value!r}; expected a number up to {most:,}")
+            raise ModelError(f"{path}: {key} is {value!r}; expected at most {most:,}")
 
 
 def _check_config(config: Any, path: Path) -> None:
@@ -203,24 +216,28 @@ def _check_config(config: Any, path: Path) -> None:
     for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"):
         value = getattr(config, key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ModelError(f"{path}: {key} is {value!r}; expected a whole number from 1")
+            raise ModelError(f"{path}: {key} is {value!r}; expected a positive integer")
     for key in ("intermediate_size", "max_position_embeddings", "embedding_size"):
         value = getattr(config, key, None)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ModelError(f"{path}: {key} is {value!r}; expected a whole number from 1")
+            raise ModelError(f"{path}: {key} is {value!r}; expected a positive integer")
     if config.is_encoder_decoder:
-        raise ModelError(f"{path}: {config.model_type} is an encoder-decoder; bertune trains encoders")
+        raise ModelError(
+            f"{path}: {config.model_type} is an encoder-decoder model; bertune supports encoders like BERT"
+        )
     pad, vocabulary = getattr(config, "pad_token_id", None), getattr(config, "vocab_size", None)
     if pad is not None and vocabulary is not None and pad >= vocabulary:
-        raise ModelError(f"{path}: pad_token_id is {pad:,}, but vocab_size is {vocabulary:,}")
+        raise ModelError(
+            f"{path}: pad_token_id is {pad:,}; expected a token id below vocab_size ({vocabulary:,})"
+        )
     activation = getattr(config, "hidden_act", None)
     if activation is not None and activation not in ACT2FN:
-        raise ModelError(f'{path}: hidden_act is "{activation}", which transformers does not have')
+        raise ModelError(f'{path}: hidden_act is "{activation}"; expected one of transformers, such as gelu')
     num_bytes = 4 * _num_parameters(config)
     if num_bytes > psutil.virtual_memory().total:
         raise ModelError(
             f"{path} describes a model of {num_bytes / 2**30:,.0f} GiB, more than this machine's memory: "
-            "damaged, or too large for this machine"
+            "config.json is damaged, or the model is too large. Download it again, or use a smaller model"
         )
 
 

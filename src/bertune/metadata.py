@@ -101,7 +101,9 @@ def read_metadata(folder: Path) -> ModelMetadata:
         raise ModelError(f"{error}. {_ADVICE}") from error
     problems = changed_files(folder, found.files or {})
     if problems:
-        raise ModelError(f"{'; '.join(problems)} in {FILE}: damaged, or changed after saving. {_ADVICE}")
+        raise ModelError(
+            f"{'; '.join(problems)} ({FILE} has the checksums): damaged, or changed after saving. {_ADVICE}"
+        )
     return ModelMetadata(
         task=TaskConfig(**found.task),
         labels=tuple(found.labels),

@@ -82,15 +82,24 @@ def save(folder: Path, loaded: LoadedModel) -> None:
             loaded.tokenizer.save(staging)
             loaded.task.also_save(staging, loaded.metadata.max_length)
             write_metadata(staging, loaded.metadata)
-            # On disk before anybody hears of it: the checkpoints, its only other copy, are removed next.
+            # Synced first: the checkpoints, the only other copy, are removed next.
             sync_tree(staging)
             if folder.exists():
                 folder.rename(retired)  # never half-removed under its name
             staging.rename(folder)
+            if retired.exists():
+                _carry_over(retired, folder)
             sync(folder.parent)
     finally:
         remove(staging)
         remove(retired)
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Moves what the user put into a model folder to the one that takes its place."""
+    for path in list(old.iterdir()):
+        if not (new / path.name).exists():
+            path.rename(new / path.name)
 
 
 def load(folder: Path, own: Mapping[str, str] | None = None) -> LoadedModel:
@@ -120,7 +129,7 @@ def load(folder: Path, own: Mapping[str, str] | None = None) -> LoadedModel:
     if metadata.head == "auto" and standard.num_outputs and outputs != standard.num_outputs:
         raise ModelError(
             f"{folder}: the weights have {outputs} outputs, but {FILE} is for {standard.num_outputs}; one of "
-            "them belongs to another model"
+            "them belongs to another model. Put back a copy of the folder, or train again"
         )
     return LoadedModel(model, Tokenizer(folder), task, metadata)
 

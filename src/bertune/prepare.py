@@ -55,8 +55,9 @@ class Encoder:
         Raises ModelError for token ids that the model has no embedding of.
         """
         too_high = (
-            f"the tokenizer in {self.tokenizer.folder} gives token ids beyond the {self.tokenizer.num_ids:,} "
-            "of config.json (vocab_size): damaged, or of another model"
+            f"the tokenizer in {self.tokenizer.folder} gives token ids outside vocab_size="
+            f"{self.tokenizer.num_ids:,} of config.json. It is damaged or belongs to another model; use the "
+            "tokenizer files of this model"
         )
         try:
             sequences = self.task.encode(examples, self.tokenizer, self.max_length, self.labels)

@@ -69,7 +69,9 @@ class RunWriter:
             writer = RunWriter(staging)
             writer._acquire(path)
             try:
-                writer._clear()
+                for leftover in list(staging.iterdir()):  # of a process that was killed here
+                    if leftover.name != LOCK:
+                        remove(leftover)
                 write_atomically(staging / CONFIG, config.to_toml())
                 writer._write_manifest({"format": FORMAT, **manifest})
                 sync(staging)
@@ -179,18 +181,14 @@ class RunWriter:
                 remove(path)
         remove_if_empty(folder)
 
-    def _clear(self) -> None:
-        """Removes everything that bertune writes into a run folder but the lock."""
-        remove_temporaries(self.run.path)
-        self.clear_working_files()
-        for name in (MANIFEST, CONFIG, METRICS, "model", "predictions", "report"):
-            remove(self.run.path / name)
-
     def discard(self) -> None:
         """Removes a run in which nothing worth resuming was saved; other files in its folder stay."""
-        self._clear()
-        remove(self.run.path / LOCK)
-        remove_if_empty(self.run.path)
+        remove_temporaries(self.run.path)
+        self.clear_working_files()
+        for name in (MANIFEST, METRICS, *self._files, LOCK):
+            remove(self.run.path / name)
+        for folder in (self.run.path / "predictions", self.run.path):
+            remove_if_empty(folder)
 
 
 def refuse_existing(path: Path) -> None:
@@ -213,7 +211,7 @@ def refuse_links(folder: Path) -> None:
         if path.is_symlink():
             raise InputError(
                 f"{path} is a symbolic link. bertune does not write through links inside a run folder; "
-                "replace it by what it points to"
+                "replace the link with the file or folder that it points to"
             )
 
 

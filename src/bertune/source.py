@@ -63,7 +63,9 @@ def _from_name(source: str, user: Settings) -> Source:
         verify_config(path)
         config = resolve(nested(read_toml(path / CONFIG)), user)
         if config.data.train is None:
-            raise ConfigError(f"{path / CONFIG} does not say what to train on: the file is damaged")
+            raise ConfigError(
+                f"{path / CONFIG} is damaged: data.train is missing. Put back a copy of the file"
+            )
         if config.data.train == MEMORY:
             raise ConfigError(
                 f"{path} was trained on data given from Python, which is not in the run; "
@@ -89,8 +91,8 @@ def _refuse_unasked_code(path: Path, own: Settings, user: Settings) -> None:
         name = str(own.get(section, {}).get(key, ""))
         if name.endswith(".py") and key not in user.get(section, {}):
             raise ConfigError(
-                f"{path}: {section}.{key} names a file of code, {name}, which is not run unasked. Read it; "
-                f"if you trust it, name it yourself: {section}.{key}={name}"
+                f"{path}: {section}.{key} names a Python file, {name}. bertune runs it only if you name it "
+                f"too. Review it; if you trust it, add {section}.{key}={name} to the command (or overrides=)"
             )
 
 

@@ -247,7 +247,7 @@ def test_the_file_that_is_read_is_not_written_over(trained: Any, here: Path) -> 
     write_csv(here / "new.csv", [("1", text) for text in TEXTS], "note,text")
     before = (here / "new.csv").read_bytes()
     said = bertune("predict", trained.run, "new.csv", "--out", "new.csv")
-    assert said.code == 3 and "file of texts itself" in said.err
+    assert said.code == 3 and "input file" in said.err
     assert (here / "new.csv").read_bytes() == before
 
 

@@ -217,7 +217,7 @@ class TestSettingsFiles:
         assert not (tmp_path / "mark").exists(), "code ran unasked"
         assert said.code == 3 and f"{section}.{key}={tmp_path / 'evil.py'}" in said.err, said.err
         assert bertune("check", settings).code == 3
-        with pytest.raises(bt.BertuneError, match="not run unasked"):
+        with pytest.raises(bt.BertuneError, match="only if you name it"):
             bt.train(str(settings), out=tmp_path / "run")
         bertune(
             "train", settings, f"{section}.{key}={tmp_path / 'evil.py'}", "--out", tmp_path / "run"

@@ -138,7 +138,7 @@ class TestRecords:
     def test_lines_lost_at_the_end_of_the_metrics_are_restored(self, stopped: Path, resume: Any) -> None:
         path = stopped / "metrics.jsonl"
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:5]))
-        resume("metrics.jsonl had lost or damaged lines")
+        resume("metrics.jsonl had missing or damaged lines")
 
     def test_without_any_checkpoint_a_lost_manifest_is_an_error_that_says_so(self, stopped: Path) -> None:
         shutil.rmtree(stopped / "checkpoints")

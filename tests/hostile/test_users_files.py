@@ -193,5 +193,5 @@ class TestOutputs:
         write_csv(tmp_path / "test.csv", reviews(4))
         (tmp_path / "test.jsonl").write_text('{"text": "mine", "label": "good"}\n')
         said = bertune("evaluate", model, tmp_path / "test.csv", "--out", tmp_path)
-        assert said.code == 3 and "test.jsonl" in said.err and "not overwritten" in said.err
+        assert said.code == 3 and "test.jsonl" in said.err and "does not overwrite" in said.err
         assert (tmp_path / "test.jsonl").read_text() == '{"text": "mine", "label": "good"}\n'

@@ -75,7 +75,7 @@ def errors_said() -> Iterator[None]:
             print(f"{_kind(error)}: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
     except MemoryError:
-        _say_memory_ran_out()
+        _exit_out_of_memory()
     except BrokenPipeError:
         # The reader of our output, such as head, has gone; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,10 +92,10 @@ def errors_said() -> Iterator[None]:
         # How the loader of shared libraries says that memory is limited too tightly to map them.
         if not any(sign in str(error) for sign in ("failed to map segment", "annot allocate memory")):
             raise
-        _say_memory_ran_out()
+        _exit_out_of_memory()
 
 
-def _say_memory_ran_out() -> None:
+def _exit_out_of_memory() -> None:
     with contextlib.suppress(OSError):
         print(
             "error: out of memory. Free some, raise the limit (ulimit -v), or give a smaller file, a smaller "

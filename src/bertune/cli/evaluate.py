@@ -74,8 +74,10 @@ def _refuse_folder(folder: Path, name: str, endings: tuple[str, ...], source: st
     for ending in ("jsonl", *endings):
         path = folder / f"{name}.{ending}"
         if os.path.lexists(path):
-            what = "the data file itself" if _is_same(path, source) else "there already"
-            raise ConfigError(f"--out {folder}: {path} is {what} and is not overwritten; give another")
+            what = "is the data file itself" if _is_same(path, source) else "already exists"
+            raise ConfigError(
+                f"--out {folder}: {path} {what}; evaluate does not overwrite files. Give another folder"
+            )
 
 
 def _is_same(path: Path, source: str) -> bool:

@@ -50,7 +50,9 @@ def predict(
         refuse_unusable(out, "--out")
         _refuse_other_endings(out, csv_format, model.file_endings)
         if data != "-" and out.exists() and Path(data).exists() and out.samefile(data):
-            raise ConfigError(f"--out {out} is the file of texts itself. Give another name")
+            raise ConfigError(
+                f"--out {out} is the input file, and predict does not overwrite it. Give another name"
+            )
     as_csv = csv_format or (out is not None and out.suffix.lower() == ".csv")
     counts = Counter({"rows": 0, "blank": 0})
     table, columns = _opened(model, data)

@@ -50,7 +50,7 @@ class TrainingView:
             self._progress.stop()
 
     def show(self, event: Event) -> None:
-        """Draws one event; where the terminal or the reader of a pipe is gone, training goes on unseen."""
+        """Draws one event. If the terminal or pipe is closed, training continues without output."""
         try:
             self._show(event)
         except OSError:

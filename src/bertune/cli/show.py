@@ -17,7 +17,7 @@ MOST_CLASSES = 200  # in a table of scores
 
 
 class _Messages(Console):
-    """A console that falls silent when nobody reads it: work that has begun goes on."""
+    """A console that stops printing when its pipe is closed, so that the work continues."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

@@ -1,4 +1,4 @@
-"""Keeps standard input for the verb that reads it: a library that asks a question there gets no answer."""
+"""Reserves standard input for the command that reads it: a library that prompts there gets end of file."""
 
 import contextlib
 import io

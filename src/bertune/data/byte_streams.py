@@ -67,8 +67,8 @@ class Unpacked(io.RawIOBase):
         if unpacked > RATIO_FROM and unpacked > MOST_RATIO * self._packed.tell():
             raise DataError(
                 f"{self._path}: the first {self._packed.tell():,} bytes unpack to {unpacked:,}, more than"
-                f" {MOST_RATIO} times as many. No text compresses that well, so the file may be built to fill"
-                " the memory. If you trust it, unpack it with gunzip and give the unpacked file"
+                f" {MOST_RATIO} times as many. Text rarely compresses that well, so the file may be built to"
+                " fill the memory. If you trust it, unpack it with gunzip and give the unpacked file"
             )
         return len(block)
 

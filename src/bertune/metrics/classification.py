@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Predicted:
     """The label predicted for each text, its probability, and the probability of the gold label."""
 
     predicted_N: IntArray
@@ -45,17 +45,17 @@ def score(
     """
     if len(labels) <= MOST_WITH_ROC_AUC:
         held_NC, every = np.array(list(probabilities)), np.arange(len(gold_N))
-        said = _Said(held_NC.argmax(axis=1), held_NC.max(axis=1), held_NC[every, gold_N])
-        return _score(gold_N, said, labels, positive, _roc_auc(gold_N, held_NC, positive))
+        predicted = _Predicted(held_NC.argmax(axis=1), held_NC.max(axis=1), held_NC[every, gold_N])
+        return _score(gold_N, predicted, labels, positive, _roc_auc(gold_N, held_NC, positive))
     rows = [(row.argmax(), row.max(), row[gold]) for row, gold in zip(probabilities, gold_N, strict=True)]
     predicted_N, confidence_N, of_gold_N = map(np.array, zip(*rows, strict=True))
-    return _score(gold_N, _Said(predicted_N, confidence_N, of_gold_N), labels, positive, None)
+    return _score(gold_N, _Predicted(predicted_N, confidence_N, of_gold_N), labels, positive, None)
 
 
 def _score(
-    gold_N: IntArray, said: _Said, labels: tuple[str, ...], positive: int, roc_auc: float | None
+    gold_N: IntArray, predicted: _Predicted, labels: tuple[str, ...], positive: int, roc_auc: float | None
 ) -> Scores:
-    predicted_N, classes = said.predicted_N, np.arange(len(labels))
+    predicted_N, classes = predicted.predicted_N, np.arange(len(labels))
     per_class = precision_recall_fscore_support(gold_N, predicted_N, labels=classes, zero_division=0)
     values: dict[str, float | None] = {"accuracy": float((gold_N == predicted_N).mean())}
     averages = {
@@ -71,9 +71,9 @@ def _score(
             values[f"{average}_{name}"] = float(value)
     values["mcc"] = mcc_of(gold_N, predicted_N)
     values["roc_auc"] = roc_auc
-    values["log_loss"] = _log_loss(said.of_gold_N)
+    values["log_loss"] = _log_loss(predicted.of_gold_N)
     details = _details(gold_N, predicted_N, labels, per_class)
-    details["figures"] = [calibration(said.confidence_N, gold_N == predicted_N, "texts")]
+    details["figures"] = [calibration(predicted.confidence_N, gold_N == predicted_N, "texts")]
     return Scores(values, details)
 
 

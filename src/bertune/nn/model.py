@@ -265,7 +265,8 @@ def _refuse_non_finite(module: nn.Module, folder: Path) -> None:
             is_finite = np.isfinite(values.sum()) or np.isfinite(values).all()
         if not is_finite:
             raise ModelError(
-                f"the weights in {folder} are damaged: {name} holds values that are NaN or infinite"
+                f"{folder}: the weight {name} has NaN or infinite values; expected finite ones. Use another "
+                "copy of the model, or train it again"
             )
 
 

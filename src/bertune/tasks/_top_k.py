@@ -26,8 +26,8 @@ class TopKOptions(Section):
 
     top_k: int | Literal["auto"] = Field(
         "auto",
-        description="how many probabilities a prediction has, the highest first; auto: all, in the order of "
-        f"the labels, up to {MOST_NAMED} labels, else the {BEST} highest; scores use all probabilities",
+        description="number of probabilities in each prediction, highest first; auto: all, in label order, "
+        f"for up to {MOST_NAMED} labels, otherwise the {BEST} highest; scores always use all probabilities",
         json_schema_extra=CHANGEABLE,
     )
 
@@ -35,12 +35,12 @@ class TopKOptions(Section):
     @classmethod
     def _at_least_one(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 1:
-            raise ValueError('give a number from 1, or "auto"')
+            raise ValueError('must be a positive integer or "auto"')
         return value
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class RawOutputs:
     """The outputs behind a prediction, in fp32 as the model gave them: probabilities are made when needed,
     so that many predictions of many labels fit in memory."""
 
@@ -77,9 +77,9 @@ def named(probabilities_C: FloatArray, labels: tuple[str, ...], most: int) -> di
 
 def all_probabilities(prediction: Any, num_labels: int, these: slice = slice(None)) -> FloatArray:
     """The probabilities of all labels [C], or of some, of a prediction just made."""
-    behind = getattr(prediction, "behind", None)
-    if behind is not None:
-        found: FloatArray = behind.all(these)
+    raw = getattr(prediction, "raw", None)
+    if raw is not None:
+        found: FloatArray = raw.all(these)
         return found
     assert len(prediction.probabilities) == num_labels, "scores are of predictions just made, not stored ones"
     return np.array(list(prediction.probabilities.values()))[these]
@@ -87,12 +87,12 @@ def all_probabilities(prediction: Any, num_labels: int, these: slice = slice(Non
 
 def probabilities_of(prediction: Any, labels: Collection[str]) -> dict[str, float]:
     """The probabilities of some labels, in the order of all; without those that a stored prediction lacks."""
-    behind = getattr(prediction, "behind", None)
-    if behind is None:
+    raw = getattr(prediction, "raw", None)
+    if raw is None:
         return {label: p for label, p in prediction.probabilities.items() if label in labels}
-    probabilities_C = behind.all()
-    numbers = sorted(map(_numbered(behind.labels).__getitem__, labels))
-    return {behind.labels[i]: float(probabilities_C[i]) for i in numbers}
+    probabilities_C = raw.all()
+    numbers = sorted(map(_numbered(raw.labels).__getitem__, labels))
+    return {raw.labels[i]: float(probabilities_C[i]) for i in numbers}
 
 
 @lru_cache(maxsize=2)

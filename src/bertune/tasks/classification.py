@@ -22,8 +22,8 @@ from bertune.tasks._documents import DocumentOptions, DocumentTask, mean_output
 from bertune.tasks._imbalance import ImbalanceOptions, Weights
 from bertune.tasks._top_k import (
     MOST_NAMED,
-    Behind,
     FloatArray,
+    RawOutputs,
     TopKOptions,
     all_probabilities,
     named,
@@ -55,14 +55,14 @@ class LabelPrediction:
 class OneOfMany(LabelPrediction):
     """The same with the probabilities of all labels behind it, which scores need and no file stores."""
 
-    def __init__(self, label: str, behind: Behind) -> None:
+    def __init__(self, label: str, raw: RawOutputs) -> None:
         object.__setattr__(self, "label", label)
-        object.__setattr__(self, "behind", behind)
+        object.__setattr__(self, "raw", raw)
 
     @property
     def probabilities(self) -> dict[str, float]:
-        behind: Behind = self.behind  # type: ignore[attr-defined]
-        return behind.best()
+        raw: RawOutputs = self.raw  # type: ignore[attr-defined]
+        return raw.best()
 
 
 class ClassificationOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
@@ -187,13 +187,13 @@ class Classification(DocumentTask):
             probabilities = _softmax(output_C.tolist())
             best = max(range(len(labels)), key=probabilities.__getitem__)
             return LabelPrediction(labels[best], dict(zip(labels, probabilities, strict=True)))
-        behind = Behind(output_C, labels, _probabilities, most)
+        raw = RawOutputs(output_C, labels, _probabilities, most)
         if example.gold is None:
-            probabilities_C = behind.all()
+            probabilities_C = raw.all()
             return LabelPrediction(
                 labels[int(probabilities_C.argmax())], named(probabilities_C, labels, most)
             )
-        return OneOfMany(labels[int(behind.all().argmax())], behind)
+        return OneOfMany(labels[int(raw.all().argmax())], raw)
 
     def score(
         self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example], labels: tuple[str, ...]

@@ -24,8 +24,8 @@ from bertune.tasks._imbalance import ImbalanceOptions, Weights
 from bertune.tasks._label_cells import is_yes, labels_in, names_in
 from bertune.tasks._top_k import (
     MOST_NAMED,
-    Behind,
     FloatArray,
+    RawOutputs,
     TopKOptions,
     all_probabilities,
     named,
@@ -58,14 +58,14 @@ class LabelsPrediction:
 class SomeOfMany(LabelsPrediction):
     """The same with the probabilities of all labels behind it, which scores need and no file stores."""
 
-    def __init__(self, labels: list[str], behind: Behind) -> None:
+    def __init__(self, labels: list[str], raw: RawOutputs) -> None:
         object.__setattr__(self, "labels", labels)
-        object.__setattr__(self, "behind", behind)
+        object.__setattr__(self, "raw", raw)
 
     @property
     def probabilities(self) -> dict[str, float]:
-        behind: Behind = self.behind  # type: ignore[attr-defined]
-        return behind.best()
+        raw: RawOutputs = self.raw  # type: ignore[attr-defined]
+        return raw.best()
 
 
 class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
@@ -245,7 +245,7 @@ class MultiLabel(DocumentTask):
         chosen = [labels[i] for i in np.flatnonzero(probabilities_C >= self.options.threshold)]
         if example.gold is None or most == len(labels) <= MOST_NAMED:
             return LabelsPrediction(chosen, named(probabilities_C, labels, most))
-        return SomeOfMany(chosen, Behind(output_C, labels, _probabilities, most))
+        return SomeOfMany(chosen, RawOutputs(output_C, labels, _probabilities, most))
 
     def check(self, examples: SequenceOf[Example], labels: tuple[str, ...]) -> None:
         without = next((e for e in examples if e.gold is None), None)

@@ -183,7 +183,7 @@ class Checkpoints:
             damage.append(f"{folder / _STATE} is damaged, or of an earlier version of bertune")
             return None
         if folder.name != _name(state["progress"]["step"]):
-            damage.append(f"{folder / _STATE} is that of step {state['progress']['step']:,}")
+            damage.append(f"{folder / _STATE} belongs to step {state['progress']['step']:,}")
             return None
         problems = changed_files(folder, state["sha256"])
         if problems:
@@ -219,7 +219,7 @@ class Checkpoints:
             self._set_aside(spare)
 
     def _set_aside(self, path: Path) -> None:
-        """Renames what is damaged, so that nothing takes it for whole and nobody loses it."""
+        """Renames a damaged file so that it is neither used nor lost."""
         names = (f"damaged-{path.name}{ending}" for ending in ("", *(f".{n}" for n in range(1, 1000))))
         target = next(self.folder / name for name in names if not (self.folder / name).exists())
         with disk_errors(self.folder):

@@ -146,7 +146,7 @@ def _restore(session: Session, writer: RunWriter) -> Iterator[Event]:
             yield Warned("no intact checkpoint is left: training starts again from the first step")
         return
     if session.restore(found.checkpoint):
-        yield Warned(f"{METRICS} had lost or damaged lines: restored from the checkpoint")
+        yield Warned(f"{METRICS} had missing or damaged lines and was restored from the checkpoint")
     if found.damage:
         yield Warned(f"training continues from the checkpoint of step {session.progress.step:,}")
 

@@ -19,7 +19,7 @@ from bertune.text.batches import Indices, micro_batches, slices, step_examples
 from bertune.text.sequences import Sequence, collate
 from bertune.training.optim import Optimizer, learning_rate
 
-# A group up to so many micro-batches wide is learned from in one: in pieces each is computed twice.
+# Groups of up to this many micro-batches run as one batch: gradient caching computes each piece twice.
 _WIDEST_GROUP = 4
 
 Cut = Callable[[int], Iterator[Indices]]  # tokens of a micro-batch → the sequences of each

@@ -23,7 +23,7 @@ def recover(folder: Path) -> list[str]:
         if not set(damaged) <= set(records):
             raise DamagedError(
                 f"{'; '.join(damaged.values())}, and no intact checkpoint has a copy. Put back a copy, or "
-                "start again: give the command that began this training, with another --out"
+                "start again: run the original training command with another --out"
             )
         for name in damaged:
             write_atomically(folder / name, records[name])
@@ -45,7 +45,7 @@ def _damaged(folder: Path) -> dict[str, str]:
         found = {MANIFEST: problem}
         # The damaged manifest cannot vouch for the settings; the checkpoint's copy of them can.
         if not (folder / CONFIG).exists() or (folder / CONFIG).read_bytes() != records.get(CONFIG):
-            found[CONFIG] = f"{folder / CONFIG} is not as training began with it"
+            found[CONFIG] = f"{folder / CONFIG} differs from the settings that training started with"
         return found
     expected = {name: digest for name, digest in (manifest.get("files") or {}).items() if name == CONFIG}
     problems = changed_files(folder, expected)

@@ -247,7 +247,7 @@ def _refuse_divergence(step: Step) -> None:
 def _diverged(what: str) -> DivergedError:
     return DivergedError(
         f"{what}. Usual remedies: a lower train.lr (2e-5), more train.warmup, machine.precision=fp32, "
-        "optimizer.clip=1.0. The last checkpoint is intact"
+        "optimizer.clip=1.0. Start a new run with another --out: --resume accepts only changes to [machine]"
     )
 
 

@@ -1,4 +1,4 @@
-"""Stops training in order: Ctrl-C and its like set a flag that training looks at between steps."""
+"""Stops training cleanly: signals such as Ctrl-C set a flag that training checks between steps."""
 
 import contextlib
 import signal

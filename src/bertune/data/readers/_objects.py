@@ -147,7 +147,7 @@ def _key_twice(text: str) -> JsonFault:
             key = json.loads(token[1])
             if key in open_objects[-1]:
                 seen = shortened(key, 40)
-                remedy = "Only one of the values can be read; remove or rename the other key"
+                remedy = "Each key may occur once; remove or rename one of the two"
                 return JsonFault(f'the key "{seen}" occurs twice in one object', text, token.start(), remedy)
             open_objects[-1].add(key)
     raise AssertionError("a key was found twice by the parser")
