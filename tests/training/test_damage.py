@@ -171,6 +171,17 @@ def test_a_run_without_manifest_still_predicts(finished: Path, whole: Run) -> No
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_model_folder_that_may_not_be_replaced_can_be_moved_away(
+    stopped: Path, whole: Run, tmp_path: Path
+) -> None:
+    (stopped / "model").mkdir()
+    (stopped / "model" / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"model/bertune\.json is missing: .* Move the folder away"):
+        resumed(stopped)
+    (stopped / "model").rename(tmp_path / "moved")
+    assert_same_work(resumed(stopped)[0], whole)
+
+
 def test_changed_settings_of_a_run_are_not_trained_again(finished: Path, tmp_path: Path) -> None:
     config = finished / "config.toml"
     config.write_text(
