@@ -110,6 +110,23 @@ class ClassRecord(Record):
     support: int | None = None
 
 
+class ConfusionRecord(Record):
+    """How often one label was predicted as another."""
+
+    gold: str | None = None
+    predicted: str | None = None
+    count: int | None = None
+    support: int | None = None
+
+
+class ConfusionsRecord(Record):
+    """The most frequent confusions, where there are too many labels for a matrix."""
+
+    rows: list[ConfusionRecord] | None = None
+    num_pairs: int | None = None
+    most_labels: int | None = None
+
+
 class BatchRecord(Record):
     """The score of every batch of texts."""
 
@@ -175,6 +192,7 @@ class DetailsRecord(Record):
     labels: list[str] | None = None
     per_class: list[ClassRecord] | None = None
     confusion_matrix: list[list[int]] | None = None
+    confusions: ConfusionsRecord | None = None
     by_batch: BatchRecord | None = None
     baseline: BaselineRecord | None = None
     tables: list[TableRecord] | None = None

@@ -13,7 +13,7 @@ import numpy as np
 from bertune.config import Config
 from bertune.data import audit
 from bertune.data.columns import Columns, choose_columns
-from bertune.data.split import split_rows
+from bertune.data.split import larger_than_asked, split_rows
 from bertune.data.tables import Table, open_table
 from bertune.errors import ConfigError, DataError, ModelError
 from bertune.nn.model import length_limit, read_config
@@ -87,6 +87,7 @@ def prepare(source: Source) -> Prepared:
     task = make_task(config.task)
     examples, columns, notes = _read_all(source, task)
     labels = task.labels(examples["train"])
+    too_large: str | None = None
     notes += task.notes()
     if config.train.batch_size < task.least_batch_size:
         raise ConfigError(
@@ -97,7 +98,7 @@ def prepare(source: Source) -> Prepared:
     tokenizer = Tokenizer(pretrained.folder)
     limit = _limit(pretrained, tokenizer)
     if "validation" not in examples:
-        examples, note = _split_off(examples, task, config)
+        examples, note, too_large = _split_off(examples, task, config)
         notes.append(note)
     encode = Encoder(task, tokenizer, _most_tokens(config, task, limit), labels)
     parts = {name: Part(part[0].origin.file, part, encode(part)) for name, part in examples.items()}
@@ -116,7 +117,7 @@ def prepare(source: Source) -> Prepared:
         parts=parts,
         audit={"data": data, "max_length": {"value": max_length, "why": why, "model_limit": limit}},
         notes=(*source.notes, *notes),
-        warnings=tuple(_warnings(data)),
+        warnings=(*([too_large] if too_large else []), *_warnings(data)),
     )
 
 
@@ -182,7 +183,9 @@ def _refuse_number(columns: Columns, task: Task, config: Config, table: Table) -
 
 def _split_off(
     examples: dict[str, list[Any]], task: Task, config: Config
-) -> tuple[dict[str, list[Any]], str]:
+) -> tuple[dict[str, list[Any]], str, str | None]:
+    """The splits with training rows as validation, a note on how they were chosen, and a warning where they
+    are many more than asked for."""
     rows = examples["train"]
     units, strata = [task.unit(e) for e in rows], [task.stratum(e) for e in rows]
     kept, held_out = split_rows(units, strata, [e.origin for e in rows], config.data.split, config.train.seed)
@@ -195,7 +198,7 @@ def _split_off(
     parts = {"train": [rows[i] for i in kept], "validation": [rows[i] for i in held_out]}
     if "test" in examples:
         parts["test"] = examples["test"]
-    return parts, note
+    return parts, note, larger_than_asked(len(rows), len(held_out), config.data.split, strata)
 
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:

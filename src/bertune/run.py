@@ -144,13 +144,13 @@ def read_config(folder: Path) -> Config:
         raise ConfigError(text if str(path) in text else f"{path}: {text}") from error
 
 
-def refuse_changed_config(folder: Path) -> None:
-    """Raises DamagedError where the settings of a run are not those that its manifest has the checksum of."""
+def verify_config(folder: Path) -> None:
+    """Raises DamagedError where config.toml is not the one that an intact manifest beside it records."""
     try:
-        files = read_manifest(folder / MANIFEST).get("files") or {}
-    except DamagedError:
-        return  # then there is nothing to compare with, and whoever needs the manifest says so
-    problems = changed_files(folder, {name: files[name] for name in files if name == CONFIG})
+        recorded = read_manifest(folder / MANIFEST).get("files") or {}
+    except InputError:
+        return
+    problems = changed_files(folder, {name: recorded[name] for name in (CONFIG,) if name in recorded})
     if problems:
         raise DamagedError(
             f"{problems[0]}: damaged, or changed after training began. Put back a copy. To train with other "

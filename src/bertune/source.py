@@ -11,7 +11,7 @@ from bertune.data import named
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
-from bertune.run import CONFIG, refuse_changed_config
+from bertune.run import CONFIG, verify_config
 
 SPLITS = ("train", "validation", "test")
 _CODE = (
@@ -60,7 +60,7 @@ def _from_name(source: str, user: Settings) -> Source:
     if path.suffix == ".toml" and path.is_file():
         return _from_toml(path, user)
     if (path / CONFIG).is_file():
-        refuse_changed_config(path)
+        verify_config(path)
         config = resolve(nested(read_toml(path / CONFIG)), user)
         if config.data.train is None:
             raise ConfigError(f"{path / CONFIG} does not say what to train on: the file is damaged")

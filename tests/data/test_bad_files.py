@@ -97,7 +97,7 @@ def test_a_lone_header_is_told_from_an_empty_file_however_it_was_found(
             ["line 3", "expected 2 cells", "found 1", "data.delimiter=tab"],
         ),
         ("a.csv", 'text,label\nx,1\nsay "a", b,1\n', {}, ["line 3", "data.quoting=false"]),
-        ("a.tsv", 'text\tlabel\nx\t1\n"a\tb"\t1\n', {}, ["line 3", '"a\\tb"', "data.quoting=true"]),
+        ("a.tsv", 'text\tlabel\n"x" y\t1\n"a\tb"\t1\n', {}, ["line 3", '"a\\tb"', "data.quoting=true"]),
         (
             "a.tsv",
             "text\tlabel\n" + "x" * 99 + "\n",
@@ -280,7 +280,7 @@ def test_a_damaged_gzip_file_is_recognised(tmp_path: Path, name: str) -> None:
     path.write_bytes(packed[:2000] + bytes(500) + packed[2500:])
     says(refusal(path), name, "damaged or cut short")
     path.write_bytes(content.encode())
-    says(refusal(path), name, "no gzip file", "take .gz off")
+    says(refusal(path), name, "not a gzip file", "take .gz off")
 
 
 def test_a_damaged_parquet_file_is_recognised(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_damaged_parquet_file_is_recognised(tmp_path: Path) -> None:
     says(
         refusal(write(tmp_path / "a.parquet", "text,label\na,1\n")),
         "a.parquet",
-        "no Parquet",
+        "not a Parquet file",
         "delimited",
     )
     table = pa.table({"text": [f"review {i * 7919}" for i in range(9000)]})

@@ -50,13 +50,13 @@ def test_documents_have_their_entities_as_spans_of_the_text(written: Path) -> No
 @pytest.mark.parametrize("content", [b"junk", zlib.compress(b""), zlib.compress(b"\x91\x01")])
 def test_what_spacy_did_not_write_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.spacy").write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.spacy: this is no file of spaCy's, or a damaged one: .*DocBin"):
+    with pytest.raises(DataError, match=r"a\.spacy: not a spaCy DocBin file, or corrupt: .*DocBin"):
         rows(tmp_path / "a.spacy")
 
 
 def test_a_file_that_ends_too_early_is_refused(written: Path, tmp_path: Path) -> None:
     (tmp_path / "a.spacy").write_bytes(written.read_bytes()[:-9])
-    with pytest.raises(DataError, match=r"a\.spacy: this is no file of spaCy's, or a damaged one"):
+    with pytest.raises(DataError, match=r"a\.spacy: not a spaCy DocBin file, or corrupt"):
         rows(tmp_path / "a.spacy")
 
 

@@ -290,9 +290,9 @@ def test_a_stream_is_read_no_further_than_asked_for() -> None:
     class Typed(io.StringIO):
         taken = 0
 
-        def __next__(self) -> str:
+        def readline(self, size: int = -1, /) -> str:
             self.taken += 1
-            return super().__next__()
+            return super().readline(size)
 
     for content in ("one\ntwo\nthree\n", '{"text": 1}\n{"text": 2}\n{"text": 3}\n'):
         stream = Typed(content)

@@ -143,13 +143,14 @@ def test_the_users_files_in_the_working_folders_survive_the_end_of_training(
     def noting(self: Session, value: float | None) -> bool:
         found = save(self, value)
         (tmp_path / "run" / "checkpoints" / "notes.txt").write_text("mine")
-        (tmp_path / "run" / "checkpoints" / ".git").mkdir(exist_ok=True)
+        for name in (".git", "step-of-mine", "best-of-all.safetensors"):
+            (tmp_path / "run" / "checkpoints" / name).mkdir(exist_ok=True)
         return found
 
     monkeypatch.setattr(Session, "_note_score", noting)
     bertune("train", train_csv, *quick, "--out", tmp_path / "run").fine()
     left = contents(tmp_path / "run" / "checkpoints")
-    assert left == {"notes.txt": b"mine", ".git": b""}
+    assert left == {"notes.txt": b"mine", ".git": b"", "step-of-mine": b"", "best-of-all.safetensors": b""}
 
 
 def test_a_full_disk_removes_what_training_wrote_and_not_what_the_user_did(

@@ -209,7 +209,7 @@ def test_the_threshold_of_a_trained_model_can_be_another(folder: Path) -> None:
     ("option", "value", "part"),
     [
         ("task.threshold", 2, "task.threshold: 2"),
-        ("task.separator", ";", "task.separator was settled .*; task.threshold can"),
+        ("task.separator", ";", "task.separator was settled .*; task.top_k, task.threshold can"),
         ("task.treshold", 0.3, 'no setting "task.treshold" for this model. Did you mean "task.threshold"'),
     ],
 )

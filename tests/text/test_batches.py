@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertune.text.batches import micro_batches, smallest_cut, step_examples, steps_per_epoch
+from bertune.text.batches import micro_batches, slices, step_examples, steps_per_epoch
 
 quick = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 lengths_of_a_step = st.lists(st.integers(1, 60), min_size=1, max_size=40)
@@ -113,6 +113,12 @@ def test_the_sequences_of_an_example_share_a_micro_batch(
         sizes = [lengths[i] for i in positions]
         assert sizes == sorted(sizes, reverse=True)
         assert len(sizes) * max(sizes) <= max_tokens or len(own) == 1
-    assert smallest_cut(lengths, groups) == max(
-        len(own) * max(own) for own in ([n for n, g in drawn if g == group] for group in set(groups))
-    )
+
+
+@quick
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=40), st.integers(1, 200))
+def test_slices_hold_all_in_order_and_no_more_tokens_than_asked(lengths: list[int], max_tokens: int) -> None:
+    lengths = sorted(lengths, reverse=True)
+    pieces = [lengths[piece] for piece in slices(lengths, max_tokens)]
+    assert [length for piece in pieces for length in piece] == lengths
+    assert all(len(piece) * piece[0] <= max_tokens or len(piece) == 1 for piece in pieces)

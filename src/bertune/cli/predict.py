@@ -109,10 +109,16 @@ def _opened(model: "Model", data: str) -> "tuple[Table, Columns]":
 
 
 def _lines(model: "Model", table: "Table", columns: "Columns", counts: Counter[str]) -> Iterator[Line]:
+    from bertune.cli.vectors import SomeLabels
+
+    labels = set(model.labels)
     for row, prediction in model.stream(table, columns):
         counts["rows"] += 1
         counts["blank"] += prediction is None
-        said = model.to_json(prediction)
+        said = {
+            name: SomeLabels(value) if isinstance(value, dict) and value.keys() < labels else value
+            for name, value in model.to_json(prediction).items()
+        }
         # A column of the user's that has the name of ours is kept beside it, never overwritten.
         given = {f"{name}_given" if name in said else name: value for name, value in row.values.items()}
         yield {**given, **said}, prediction is not None
@@ -145,12 +151,15 @@ def _csv_writer(file: TextIO, row: dict[str, Any]) -> "csv.DictWriter[str]":
 
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:
-    """Nested objects as columns of their own, as in probabilities.good; lists as JSON in one cell."""
+    """Nested objects as columns of their own, as in probabilities.good. Lists are JSON in one cell, and so is
+    what is said about some of the labels: the next row may have others."""
+    from bertune.cli.vectors import SomeLabels
+
     flat: dict[str, Any] = {}
     for key, value in line.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not isinstance(value, SomeLabels):
             flat |= {f"{key}.{inner}": v for inner, v in value.items()}
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, dict | list | tuple):
             flat[key] = json.dumps(value, ensure_ascii=False, default=str)
         else:
             flat[key] = value

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 MOST_LABELS = 12
+MOST_CLASSES = 200  # in a table of scores
 
 
 class _Messages(Console):
@@ -81,7 +82,8 @@ def _balance(splits: Mapping[str, Any]) -> Table:
         ]
         table.add_row(Text(label), *(f"{count:,} ({count / rows:.1%})" for count, rows in counts))
     if len(labels) > MOST_LABELS:
-        table.add_row(Text(f"… {len(labels)} labels in all"))
+        number = len(labels) + splits["train"].get("labels_left_out", 0)
+        table.add_row(Text(f"… {number} labels in all"))
     return table
 
 
@@ -102,11 +104,17 @@ def score_table(scores: Mapping[str, Mapping[str, float | None]]) -> Table:
 
 
 def class_table(details: Mapping[str, Any]) -> Table:
-    """Precision, recall, F1 and support per class."""
+    """Precision, recall, F1 and support per class; of very many classes the weakest."""
     table = _table("label", "precision", "recall", "f1", "support")
-    for row in details.get("per_class", []):
+    classes = details.get("per_class", [])
+    shown = classes
+    if len(classes) > MOST_CLASSES:
+        shown = sorted(classes, key=lambda row: float(row["f1"]))[:MOST_CLASSES]
+    for row in shown:
         values = (number(row[key]) for key in ("precision", "recall", "f1"))
         table.add_row(Text(row["label"]), *values, f"{row['support']:,}")
+    if len(classes) > len(shown):
+        table.add_row(Text(f"… the weakest {len(shown)} of {len(classes):,} labels; --json lists all"))
     return table
 
 

@@ -11,6 +11,11 @@ SUFFIXES = (".npy", ".parquet")
 _CHUNK = 1024  # rows that are Python values at once
 _ROOM = 10**12  # rows that the first, preliminary header of an array makes room for
 
+
+class SomeLabels(dict[str, float]):
+    """What is said about some of a model's labels, such as the most probable; they differ from row to row."""
+
+
 Lines = Iterable[tuple[dict[str, Any], bool]]  # a row with what is said about it, and whether anything is
 
 
@@ -86,7 +91,11 @@ def _write_parquet(lines: Lines, staging: Path) -> None:
 def _table(rows: list[dict[str, Any]]) -> Any:
     import pyarrow as pa
 
-    table = pa.Table.from_pylist(rows)
+    of_labels = {name for row in rows for name, value in row.items() if isinstance(value, SomeLabels)}
+    table = pa.Table.from_pylist([{k: v for k, v in row.items() if k not in of_labels} for row in rows])
+    for name in sorted(of_labels):  # a field for each label there is would be too many
+        values = [None if row[name] is None else list(row[name].items()) for row in rows]
+        table = table.append_column(name, pa.array(values, pa.map_(pa.string(), pa.float64())))
     if "vector" not in table.column_names:
         return table
     place = table.column_names.index("vector")

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import IO, Literal, cast
 
+from bertune.data.byte_streams import MEBIBYTE, MOST_RATIO, RATIO_FROM
 from bertune.data.download import storage_error
 from bertune.errors import DataError, listed
 
-MEBIBYTE = 1 << 20
 _BLOCK = 1 << 16
 # What a fuzzer got out of zipfile, gzip and tarfile; only reading runs where these are caught.
 _DAMAGE = (
@@ -40,8 +40,8 @@ class Limits:
 
     member: int = 256 * MEBIBYTE
     total: int = 1024 * MEBIBYTE  # of a tar.gz everything counts, since all of it must be decompressed
-    ratio: int = 100  # unpacked to packed bytes
-    ratio_from: int = 8 * MEBIBYTE  # unpacked bytes below which no ratio is absurd
+    ratio: int = MOST_RATIO  # unpacked to packed bytes
+    ratio_from: int = RATIO_FROM  # unpacked bytes below which no ratio is absurd
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from bertune.data.rows import Origin
 
 _PERCENTILES = (50, 90, 95, 99)
 _TRIAL_LENGTHS = (64, 128, 256, 512)
+_MOST_LABELS = 10_000  # counted by name; grades with decimals may be as many as rows
 Texts = tuple[str, ...]
 
 
@@ -31,7 +32,8 @@ def audit_split(
     return {
         "rows": len(texts),
         "sequences": len(tokens),
-        "labels": dict(names.most_common()),
+        "labels": dict(names.most_common(_MOST_LABELS)),
+        **({"labels_left_out": len(names) - _MOST_LABELS} if len(names) > _MOST_LABELS else {}),
         "duplicates": repeated,
         "conflicting_duplicates": int(conflicting),
         "truncated": int((tokens > max_length).sum()),

@@ -83,8 +83,7 @@ def cell_text(row: Row, column: str) -> str:
             f" There are {listed(there)}"
         ) from None
     if isinstance(value, str):
-        if not value.isascii():
-            _refuse_half_characters(row, column, value)
+        refuse_half_characters(row, column, value)
         return value
     return _scalar_text(row, column, value)
 
@@ -112,8 +111,13 @@ def _scalar_text(row: Row, column: str, value: object) -> str:
     )
 
 
-def _refuse_half_characters(row: Row, column: str, value: str) -> None:
-    """Half a surrogate pair, from a JSON escape or wrong bytes on standard input, has no tokens."""
+def refuse_half_characters(row: Row, column: str, value: str) -> None:
+    """Raises DataError for half a surrogate pair, from a JSON escape or wrong bytes on standard input.
+
+    It has no tokens and cannot be written as UTF-8.
+    """
+    if value.isascii():
+        return
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -131,7 +135,7 @@ def _find(table: Table, name: str) -> str | None:
     folded = [column for column in table.columns if column.strip().casefold() == wanted.casefold()]
     if len(folded) == 1:
         return folded[0]
-    if wanted.isdecimal() and int(wanted) < len(table.columns):
+    if wanted.isdecimal() and len(wanted) < 10 and int(wanted) < len(table.columns):
         return table.columns[int(wanted)]
     return None
 

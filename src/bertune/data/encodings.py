@@ -1,6 +1,7 @@
-"""Owns how the bytes of a file become lines of text: unpacking, decoding, naming what is wrong."""
+"""The bytes of a file as lines of text: unpacking, decoding, and naming what is wrong."""
 
 import codecs
+import contextlib
 import gzip
 import io
 import re
@@ -9,13 +10,23 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
+from bertune.data.byte_streams import (
+    BLOCK,
+    LARGEST_WHOLE,
+    LONGEST_LINE,
+    MEBIBYTE,
+    EndlessLine,
+    Unpacked,
+    Watched,
+    refuse_too_large,
+)
 from bertune.errors import ConfigError, DataError
 
 # zlib.error and EOFError come from the middle of a damaged file, BadGzipFile from its start.
 DAMAGED_GZIP = (gzip.BadGzipFile, zlib.error, EOFError)
 
-_CHUNK = 1 << 16
 _MAGIC = {
     b"\x1f\x8b": "a gzip file; give its name the suffix .gz",
     b"PAR1": "a Parquet file; say data.reader=parquet",
@@ -36,37 +47,86 @@ def is_gzip(path: Path) -> bool:
     return path.suffix.casefold() == ".gz"
 
 
-def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    """The file's bytes, unpacked where its name ends in .gz. Raises DataError if it cannot be opened."""
+def open_bytes(path: Path) -> io.BufferedReader:
+    """The file's bytes, unpacked where its name ends in .gz. Raises DataError if it cannot be opened.
+
+    Reading raises DataError where a packed file unpacks to absurdly many bytes, and DAMAGED_GZIP.
+    """
     try:
-        return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
+        return io.BufferedReader(Unpacked(path)) if is_gzip(path) else path.open("rb")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def text_lines(path: Path, encoding: str) -> Iterator[str]:
+def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterator[str]:
     """The physical lines of a text file with their line ends, without a BOM.
 
-    `encoding` is a name, or "auto" for UTF-8. Raises DataError with line and byte where they do not fit.
+    `encoding` is a name, or "auto" for UTF-8. Raises DataError with line and byte where they do not fit, and
+    for a line of more than `longest` bytes.
     """
     codec = _codec(encoding)
     number = 0
     try:
         with open_bytes(path) as binary:
             if encoding == "auto":
-                _refuse_other_formats(path, binary.peek(_CHUNK)[:_CHUNK])
+                _refuse_other_formats(path, binary.peek(BLOCK)[:BLOCK])
             # newline="" leaves line ends inside quoted cells as they are, and splits at \r and \r\n too
-            lines = io.TextIOWrapper(binary, encoding=codec, newline="")
+            watched = cast(BinaryIO, Watched(binary, codec, longest))
+            lines = io.TextIOWrapper(watched, encoding=codec, newline="")
             for number, line in enumerate(lines, start=1):
                 if "\0" in line:
                     raise DataError(nul_found(str(path), number, line))
                 yield line.removeprefix("\ufeff") if number == 1 else line
+    except EndlessLine:
+        raise DataError(endless_line(f"{path}, line {number + 1}", longest)) from None
     except UnicodeDecodeError:
-        raise DataError(_wrong_bytes(path, encoding)) from None
+        raise DataError(_wrong_or_damaged(path, encoding, number)) from None
+    except UnicodeError as error:  # of UTF-16 and UTF-32, where no byte order mark tells the order
+        raise DataError(
+            f"{path}, line {number + 1}: the file is not {encoding} ({error}). Set data.encoding to the"
+            " encoding it is in, such as utf-8 or utf-16-le, or leave data.encoding=auto for UTF-8"
+        ) from error
     except DAMAGED_GZIP as error:
         raise DataError(damaged_gzip(path, f"after line {number}", error)) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read after line {number}: {error.strerror}") from error
+
+
+def whole_text(path: Path, encoding: str) -> str:
+    """The text of a file that is parsed as a whole. Raises DataError, also where it is too large."""
+    try:
+        with open_bytes(path) as binary:
+            refuse_too_large(path, binary if is_gzip(path) else None)
+    except DAMAGED_GZIP:
+        pass  # reading names the line before the damage
+    return "".join(text_lines(path, encoding, LARGEST_WHOLE))
+
+
+def first_text(path: Path, encoding: str, most: int) -> str:
+    """The first characters of a file, for telling its format; damage is left to whoever reads the file."""
+    return first_bytes(path, 4 * most).decode(_codec(encoding), "replace").removeprefix("\ufeff")[:most]
+
+
+def first_bytes(path: Path, most: int) -> bytes:
+    """The first bytes of a file, up to any damage."""
+    with open_bytes(path) as binary:
+        return _some_bytes(binary, most)
+
+
+def _some_bytes(binary: io.BufferedReader, most: int) -> bytes:
+    found = b""
+    with contextlib.suppress(*DAMAGED_GZIP):
+        while len(found) < most and (block := binary.read1(most - len(found))):
+            found += block
+    return found
+
+
+def endless_line(place: str, longest: int = LONGEST_LINE) -> str:
+    """The error text for a line that is too long to be one."""
+    return (
+        f"{place}: the line is longer than {longest // MEBIBYTE} MiB. Expected lines that end in \\n or"
+        " \\r\\n. Write the file again with line ends, or name its format, as in data.reader=json"
+    )
 
 
 def nul_found(file: str, number: int, line: str) -> str:
@@ -81,7 +141,7 @@ def nul_found(file: str, number: int, line: str) -> str:
 def damaged_gzip(path: Path, where: str, error: Exception) -> str:
     """The error text for a gzip file that cannot be unpacked."""
     return (
-        f"{path} is no gzip file, or damaged or cut short {where} ({error});"
+        f"{path} is not a gzip file, or is damaged or cut short {where} ({error});"
         " compress or download it again, or take .gz off its name if it is not compressed"
     )
 
@@ -91,7 +151,7 @@ def _codec(encoding: str) -> str:
         return "utf-8"
     try:
         "".encode(encoding)  # unlike codecs.lookup this also refuses "hex", "zip" and the like
-    except LookupError:
+    except (LookupError, ValueError):  # ValueError: "undefined" encodes nothing, and names hold no NUL
         raise ConfigError(
             f'data.encoding: there is no text encoding "{encoding}"; common ones are utf-8, utf-16,'
             " gb18030, big5, cp1252, latin-1 and shift_jis"
@@ -138,6 +198,17 @@ class _BadByte:
     sample: bytes  # from the start of its line on
 
 
+def _wrong_or_damaged(path: Path, encoding: str, number: int) -> str:
+    """What is wrong with bytes that do not decode.
+
+    In a packed file damage may stand close behind them. Unpacking in other blocks then fails before them.
+    """
+    try:
+        return _wrong_bytes(path, encoding)
+    except DAMAGED_GZIP as error:
+        return damaged_gzip(path, f"after line {number}", error)
+
+
 def _wrong_bytes(path: Path, encoding: str) -> str:
     bad = _find_bad_byte(path, _codec(encoding))
     unpacked = " of the unpacked file" if is_gzip(path) else ""
@@ -166,7 +237,7 @@ def _find_bad_byte(path: Path, codec: str) -> _BadByte:
     start, line, num_wide = 0, 1, 0
     with open_bytes(path) as binary:
         while True:
-            chunk = binary.read(_CHUNK)
+            chunk = binary.read1(BLOCK)  # read would lose what stands before damage of a packed file
             num_held = len(decoder.getstate()[0])  # bytes of a character that the last chunk cut
             try:
                 text = decoder.decode(chunk, final=not chunk)
@@ -176,7 +247,8 @@ def _find_bad_byte(path: Path, codec: str) -> _BadByte:
                 line += newlines.decode(text, final=True).count("\n")
                 num_wide += _num_wide(text)
                 return _BadByte(offset, line, num_wide, not chunk, _from_line_start(binary, offset))
-            assert chunk, "these bytes were refused once"
+            if not chunk:
+                raise DataError(f"{path} changed while bertune read it; run the command again")
             start += len(chunk)
             line += newlines.decode(text).count("\n")
             num_wide += _num_wide(text)
@@ -186,12 +258,12 @@ def _num_wide(text: str) -> int:
     return len(text) - len(text.encode("ascii", "ignore"))
 
 
-def _from_line_start(binary: gzip.GzipFile | io.BufferedReader, offset: int) -> bytes:
-    nearby = max(0, offset - _CHUNK)
+def _from_line_start(binary: io.BufferedReader, offset: int) -> bytes:
+    nearby = max(0, offset - BLOCK)
     binary.seek(nearby)
-    line_start = nearby + binary.read(offset - nearby).rfind(b"\n") + 1
+    line_start = nearby + _some_bytes(binary, offset - nearby).rfind(b"\n") + 1
     binary.seek(line_start)
-    return binary.read(_CHUNK)
+    return _some_bytes(binary, BLOCK)
 
 
 def likely_encoding(sample: bytes) -> tuple[str, str] | None:

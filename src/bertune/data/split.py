@@ -8,6 +8,9 @@ import numpy as np
 from bertune.data.rows import Origin
 from bertune.errors import DataError
 
+_MUCH_MORE = 1.5  # times what was asked for
+_FEW_ROWS = 10  # fewer surplus rows are no reason to warn: in a small file one row is a large share
+
 
 def split_rows(
     units: Sequence[Hashable],
@@ -38,6 +41,26 @@ def split_rows(
         validation += [position for number in chosen for position in candidates[number]]
     held_out = set(validation)
     return [i for i in range(len(strata)) if i not in held_out], sorted(validation)
+
+
+def larger_than_asked(
+    num_rows: int, num_held_out: int, share: float, strata: Sequence[Hashable]
+) -> str | None:
+    """A warning with reason and remedy where many more training rows were held out than `share` asks for."""
+    asked = max(1, round(share * num_rows))
+    if num_held_out <= _MUCH_MORE * asked or num_held_out - asked < _FEW_ROWS:
+        return None
+    num_labels = len(set(strata) - {None})
+    if num_labels > asked:
+        why = f"{num_labels:,} labels each need at least one validation row"
+        remedy = "Give a file as data.validation, or merge rare labels"
+    else:
+        why = "rows that belong together stay on one side"
+        remedy = "Give a file as data.validation, or choose another train.seed"
+    return (
+        f"data.split={share:g} asks for {asked:,} of {num_rows:,} rows, but {why}: validation has "
+        f"{num_held_out:,} ({num_held_out / num_rows:.1%}). {remedy}"
+    )
 
 
 def _too_few(stratum: Hashable, origin: Origin) -> str:

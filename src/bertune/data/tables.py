@@ -9,10 +9,13 @@ from typing import TextIO
 
 from bertune import registry
 from bertune.config import DataConfig
-from bertune.data.encodings import nul_found
+from bertune.data.byte_streams import LONGEST_LINE
+from bertune.data.encodings import endless_line, nul_found
 from bertune.data.readers import jsonl
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError, did_you_mean, listed
+
+_PIECE = 1 << 20  # characters of a line that are taken from a stream at once
 
 
 @dataclass(frozen=True)
@@ -167,10 +170,12 @@ def _once(rows: Iterator[Row]) -> Callable[[], Iterator[Row]]:
 def _stream_lines(stream: TextIO, name: str) -> Iterator[tuple[int, str]]:
     number = 0
     try:
-        for number, raw in enumerate(stream, start=1):
+        for number, raw in enumerate(_physical_lines(stream), start=1):
             line = raw.removeprefix("\ufeff") if number == 1 else raw
             if "\0" in line:
                 raise DataError(nul_found(name, number, line))
+            if len(raw) > LONGEST_LINE:
+                raise DataError(endless_line(f"{name}, line {number}"))
             yield number, line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         byte = f"byte 0x{error.object[error.start]:02X}"
@@ -178,6 +183,21 @@ def _stream_lines(stream: TextIO, name: str) -> Iterator[tuple[int, str]]:
             f"{name}, after line {number}: {byte} is not {error.encoding.upper()}; write the texts as"
             " UTF-8, for instance with iconv -f cp1252 -t utf-8"
         ) from error
+
+
+def _physical_lines(stream: TextIO) -> Iterator[str]:
+    """The lines of a stream; one that is too long or holds a NUL character is not read to its end."""
+    while piece := stream.readline(_PIECE):
+        if len(piece) < _PIECE or piece.endswith("\n"):
+            yield piece
+            continue
+        pieces = [piece]
+        while not piece.endswith("\n") and "\0" not in piece and len(pieces) * _PIECE <= LONGEST_LINE:
+            piece = stream.readline(_PIECE)
+            if not piece:
+                break
+            pieces.append(piece)
+        yield "".join(pieces)
 
 
 def _plain_rows(lines: Iterator[tuple[int, str]], name: str, text_columns: tuple[str, ...]) -> Iterator[Row]:

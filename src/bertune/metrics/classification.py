@@ -1,28 +1,61 @@
-"""Owns the scores of one-label-per-text classification, as scikit-learn defines them."""
+"""Scores of one-label-per-text classification, as scikit-learn defines them.
 
+Dimensions: N texts, C labels.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
+from bertune.metrics.confusions import confusion_details, confusion_matrix, mcc, mcc_of
 from bertune.metrics.details import baseline, calibration
 from bertune.metrics.scores import Scores
 
+__all__ = ["BATCH", "MOST_BATCHES", "MOST_WITH_ROC_AUC", "confusion_matrix", "mcc", "mcc_of", "score"]
+
 BATCH = 32  # texts per bar of the score-by-batch figure, as in the CoLA tutorial
+MOST_BATCHES = 1000  # scored one by one; the figure is a histogram long before
+# Each label's ROC AUC sorts all texts: a thousand labels of 10,000 texts take some 2 s.
+MOST_WITH_ROC_AUC = 1000
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 
-def score(gold_N: IntArray, probabilities_NC: FloatArray, labels: tuple[str, ...], positive: int) -> Scores:
-    """Every score of N texts over C classes.
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The label predicted for each text, its probability, and the probability of the gold label."""
+
+    predicted_N: IntArray
+    confidence_N: FloatArray
+    of_gold_N: FloatArray
+
+
+def score(
+    gold_N: IntArray, probabilities: Iterable[FloatArray], labels: tuple[str, ...], positive: int
+) -> Scores:
+    """Every score of N texts over C classes; `probabilities` [N, C] may come row by row.
 
     `precision`, `recall` and `f1` are those of class `positive` when there are two classes, and macro
-    averages otherwise. The predicted class is the most probable, the first of equals.
+    averages otherwise. The predicted class is the most probable, the first of equals. Of more than
+    MOST_WITH_ROC_AUC labels the rows are not held, and `roc_auc` is None.
     """
-    predicted_N = probabilities_NC.argmax(axis=1)
-    classes = np.arange(len(labels))
-    confusion_CC = confusion_matrix(gold_N, predicted_N, len(labels))
+    if len(labels) <= MOST_WITH_ROC_AUC:
+        held_NC, every = np.array(list(probabilities)), np.arange(len(gold_N))
+        said = _Said(held_NC.argmax(axis=1), held_NC.max(axis=1), held_NC[every, gold_N])
+        return _score(gold_N, said, labels, positive, _roc_auc(gold_N, held_NC, positive))
+    rows = [(row.argmax(), row.max(), row[gold]) for row, gold in zip(probabilities, gold_N, strict=True)]
+    predicted_N, confidence_N, of_gold_N = map(np.array, zip(*rows, strict=True))
+    return _score(gold_N, _Said(predicted_N, confidence_N, of_gold_N), labels, positive, None)
+
+
+def _score(
+    gold_N: IntArray, said: _Said, labels: tuple[str, ...], positive: int, roc_auc: float | None
+) -> Scores:
+    predicted_N, classes = said.predicted_N, np.arange(len(labels))
     per_class = precision_recall_fscore_support(gold_N, predicted_N, labels=classes, zero_division=0)
     values: dict[str, float | None] = {"accuracy": float((gold_N == predicted_N).mean())}
     averages = {
@@ -36,27 +69,18 @@ def score(gold_N: IntArray, probabilities_NC: FloatArray, labels: tuple[str, ...
     for average, triple in averages.items():
         for name, value in zip(("precision", "recall", "f1"), triple[:3], strict=True):
             values[f"{average}_{name}"] = float(value)
-    values["mcc"] = mcc(confusion_CC)
-    values["roc_auc"] = _roc_auc(gold_N, probabilities_NC, positive)
-    values["log_loss"] = float(log_loss(gold_N, probabilities_NC, labels=classes))
-    details = _details(gold_N, predicted_N, labels, per_class, confusion_CC)
-    details["figures"] = [calibration(probabilities_NC.max(axis=1), gold_N == predicted_N, "texts")]
+    values["mcc"] = mcc_of(gold_N, predicted_N)
+    values["roc_auc"] = roc_auc
+    values["log_loss"] = _log_loss(said.of_gold_N)
+    details = _details(gold_N, predicted_N, labels, per_class)
+    details["figures"] = [calibration(said.confidence_N, gold_N == predicted_N, "texts")]
     return Scores(values, details)
 
 
-def confusion_matrix(gold_N: IntArray, predicted_N: IntArray, num_classes: int) -> IntArray:
-    """Counts [gold, predicted]."""
-    flat = np.bincount(gold_N * num_classes + predicted_N, minlength=num_classes**2)
-    return flat.reshape(num_classes, num_classes)
-
-
-def mcc(confusion_CC: IntArray) -> float:
-    """Matthews correlation coefficient for any number of classes (Gorodkin 2004); 0 where undefined."""
-    counts = confusion_CC.astype(np.float64)
-    gold_C, predicted_C, total = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
-    covariance = np.trace(counts) * total - gold_C @ predicted_C
-    spread = (total**2 - predicted_C @ predicted_C) * (total**2 - gold_C @ gold_C)
-    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
+def _log_loss(of_gold_N: FloatArray) -> float:
+    """As scikit-learn's, which clips probabilities to what a float can tell from 0 and 1."""
+    least = np.finfo(of_gold_N.dtype).eps
+    return float(-np.log(np.clip(of_gold_N, least, 1 - least)).mean())
 
 
 def _roc_auc(gold_N: IntArray, probabilities_NC: FloatArray, positive: int) -> float | None:
@@ -65,36 +89,39 @@ def _roc_auc(gold_N: IntArray, probabilities_NC: FloatArray, positive: int) -> f
         return None  # undefined: some class does not occur
     if num_classes == 2:
         return float(roc_auc_score(gold_N == positive, probabilities_NC[:, positive]))
-    one_hot_NC = np.eye(num_classes)[gold_N]
-    return float(roc_auc_score(one_hot_NC, probabilities_NC, average="macro"))
+    return float(np.mean([roc_auc_score(gold_N == c, probabilities_NC[:, c]) for c in range(num_classes)]))
 
 
 def _details(
-    gold_N: IntArray,
-    predicted_N: IntArray,
-    labels: tuple[str, ...],
-    per_class: Any,
-    confusion_CC: IntArray,
+    gold_N: IntArray, predicted_N: IntArray, labels: tuple[str, ...], per_class: Any
 ) -> dict[str, Any]:
     rows = [
         {"label": label, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
         for label, p, r, f, s in zip(labels, *per_class, strict=True)
     ]
-    by_batch = [
-        mcc(confusion_matrix(gold_N[i : i + BATCH], predicted_N[i : i + BATCH], len(labels)))
-        for i in range(0, len(gold_N), BATCH)
-    ]
-    commonest = int(confusion_CC.sum(axis=1).argmax())
-    share = float(confusion_CC[commonest].sum() / max(1, confusion_CC.sum()))
+    counts_C = np.bincount(gold_N, minlength=len(labels))
+    commonest = int(counts_C.argmax())
+    share = float(counts_C[commonest] / max(1, len(gold_N)))
+    confusions = confusion_details(gold_N, predicted_N, labels)
     return {
         "baseline": baseline("accuracy", share, f"always the commonest label, “{labels[commonest]}”"),
-        "labels": list(labels),
+        "labels": confusions.pop("labels"),
         "per_class": rows,
-        "confusion_matrix": confusion_CC.tolist(),
-        "by_batch": {
-            "score": "mcc",
-            "batch_size": BATCH,
-            "values": by_batch,
-            "total": mcc(confusion_CC),
-        },
+        **confusions,
+        "by_batch": _by_batch(gold_N, predicted_N),
+    }
+
+
+def _by_batch(gold_N: IntArray, predicted_N: IntArray) -> dict[str, Any]:
+    """The score of every batch; of more than MOST_BATCHES, of so many evenly from all, and `num_batches`."""
+    starts = np.arange(0, len(gold_N), BATCH)
+    num_batches = {"num_batches": len(starts)} if len(starts) > MOST_BATCHES else {}
+    if num_batches:
+        starts = starts[np.linspace(0, len(starts) - 1, MOST_BATCHES).round().astype(int)]
+    return {
+        "score": "mcc",
+        "batch_size": BATCH,
+        "values": [mcc_of(gold_N[i : i + BATCH], predicted_N[i : i + BATCH]) for i in starts],
+        "total": mcc_of(gold_N, predicted_N),
+        **num_batches,
     }

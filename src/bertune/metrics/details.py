@@ -4,8 +4,10 @@
 
 - `unit`, `count`: what a score is the mean over, where that is not a row, such as a query, and how many
 - `baseline`: what a model that has learned nothing would score
-- `labels`, `confusion_matrix` [gold][predicted], `counted`: what the matrix counts, where not rows
-- `per_class`: label, precision, recall, f1 and support each; `by_batch`: score, batch_size, values, total
+- `labels`, `confusion_matrix` [gold][predicted], `counted`: what the matrix counts, where not rows;
+  `confusions` in its place where labels are many: see bertune.metrics.confusions
+- `per_class`: label, precision, recall, f1 and support each; `by_batch`: score, batch_size, values, total,
+  `num_batches` where those are some of all
 - `tables`, `figures`: lists of what is made here
 """
 
@@ -17,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 MOST_POINTS = 500  # of a scatter; more only blacken it
 MOST_ON_CURVE = 100
+MOST_ROWS = 200  # of a table
 BINS = 10  # of a calibration curve (Guo et al. 2017 use 15, for test sets of 10,000)
 PLACES = ((1, 1), (2, 3), (4, 10), (11, None))  # of a ranking, from 1
 
@@ -29,8 +32,12 @@ def baseline(score: str, value: float, how: str) -> Plain:
 
 
 def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]], note: str = "") -> Plain:
-    """Rows of texts, whole numbers, fractions and None; the first column names the row."""
-    return {"title": title, "headings": list(headings), "rows": [list(row) for row in rows], "note": note}
+    """Rows of texts, whole numbers, fractions and None; the first column names the row. Of more than
+    MOST_ROWS the first are kept, and the note says so."""
+    if len(rows) > MOST_ROWS:
+        note = f"{note} These are the first {MOST_ROWS} of {len(rows):,} rows.".strip()
+    kept = [list(row) for row in rows[:MOST_ROWS]]
+    return {"title": title, "headings": list(headings), "rows": kept, "note": note}
 
 
 def place_table(title: str, places: Sequence[int], unit: str, note: str = "") -> Plain:
@@ -82,12 +89,24 @@ def calibration(confidence: ArrayLike, is_right: ArrayLike, unit: str) -> Plain:
 
     Guo et al. 2017, sections 2 and 3; confidences are from 0 to 1, in bins of equal width.
     """
+    return calibration_of(bin_sums(confidence, is_right), unit)
+
+
+def bin_sums(confidence: ArrayLike, is_right: ArrayLike) -> NDArray[np.float64]:
+    """For each bin of a calibration curve how many predictions fall in it, their summed confidence and how
+    many are right [3, BINS]; those of parts of the data add up."""
     confidence_N, right_N = _finite(confidence, is_right)
     bin_N = np.minimum((confidence_N * BINS).astype(int), BINS - 1)
-    counts_B = np.bincount(bin_N, minlength=BINS)
-    sums = [np.bincount(bin_N, weights, BINS) for weights in (confidence_N, right_N)]
-    mean_B, share_B = (np.divide(total, counts_B, where=counts_B > 0, out=np.zeros(BINS)) for total in sums)
-    error = float((counts_B * np.abs(mean_B - share_B)).sum() / max(1, len(confidence_N)))
+    return np.stack([np.bincount(bin_N, weights, BINS) for weights in (None, confidence_N, right_N)])
+
+
+def calibration_of(sums_3B: NDArray[np.float64], unit: str) -> Plain:
+    """The same from `bin_sums`."""
+    counts_B = sums_3B[0]
+    mean_B, share_B = (
+        np.divide(total, counts_B, where=counts_B > 0, out=np.zeros(BINS)) for total in sums_3B[1:]
+    )
+    error = float((counts_B * np.abs(mean_B - share_B)).sum() / max(1, counts_B.sum()))
     bins = [
         {"confidence": mean, "right": share, "count": int(count)}
         for mean, share, count in zip(_short(mean_B), _short(share_B), counts_B, strict=True)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
-from bertune.metrics.details import table
+from bertune.metrics.confusions import confusion_details
+from bertune.metrics.details import MOST_ROWS, table
 from bertune.metrics.scores import Scores
 
 Tags = Sequence[Sequence[str]]
@@ -69,20 +70,22 @@ def assemble(
     labels: Sequence[str],
     named: Callable[[str], str] = str,
 ) -> Scores:
-    """Scores and rows per label, with the accuracy of tags and the confusion matrix of their names [C, C]."""
+    """Scores and rows per label, with the accuracy of tags and the confusions of their names."""
     values, per_class = found
     names = list(dict.fromkeys(map(named, labels)))
-    index = {label: names.index(named(label)) for label in labels}
-    confusion_CC = np.zeros((len(names), len(names)), np.int64)
-    for one, other in zip(_flat(gold), _flat(predicted), strict=True):
-        if one in index and other in index:
-            confusion_CC[index[one], index[other]] += 1
+    number = {name: at for at, name in enumerate(names)}
+    index = {label: number[named(label)] for label in labels}
+    pairs = [
+        (index[one], index[other])
+        for one, other in zip(_flat(gold), _flat(predicted), strict=True)
+        if one in index and other in index
+    ]
+    gold_P, predicted_P = np.array(pairs, np.int64).reshape(-1, 2).T
     return Scores(
         {**values, "accuracy": accuracy(gold, predicted)},
         {
             "per_class": per_class,
-            "labels": names,
-            "confusion_matrix": confusion_CC.tolist(),
+            **confusion_details(gold_P, predicted_P, names),
             "counted": "word",
         },
     )
@@ -98,7 +101,10 @@ def error_table(gold: Spans, predicted: Spans) -> dict[str, Any]:
             if not any(_overlap(span, other) for other in theirs):
                 counts.setdefault(span[2], Counter())["spurious"] += 1
     kinds = ("right", "label", "bounds", "both", "missed", "spurious")
-    rows = [[label, *(counts[label][kind] for kind in kinds)] for label in sorted(counts)]
+    shown = sorted(counts)
+    if len(shown) > MOST_ROWS:  # then those with most errors
+        shown.sort(key=lambda label: counts[label]["right"] - counts[label].total())
+    rows = [[label, *(counts[label][kind] for kind in kinds)] for label in shown]
     headings = [
         "label",
         "right",

@@ -27,6 +27,7 @@ class Batches:
     values: list[float | None]
     total: float | None
     noun: str = "text"
+    num_batches: int | None = None  # where the values are those of some batches only
 
     @property
     def defined(self) -> list[float]:
@@ -39,7 +40,12 @@ def read_batches(details: JsonObject, noun: str) -> Batches | None:
     recorded = details.get("by_batch") or {}
     values = [real(value) for value in recorded.get("values") or []]
     batches = Batches(
-        str(recorded.get("score")), recorded.get("batch_size") or 0, values, real(recorded.get("total")), noun
+        str(recorded.get("score")),
+        recorded.get("batch_size") or 0,
+        values,
+        real(recorded.get("total")),
+        noun,
+        recorded.get("num_batches"),
     )
     return batches if len(batches.defined) > 1 else None
 

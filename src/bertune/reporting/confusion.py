@@ -83,7 +83,34 @@ def confusions(matrix: Matrix, unit: str) -> Table | None:
         ]
         for number, i, j in wrong
     ]
-    return Table("confusions", ["gold", "predicted as", plural(unit), "of the gold label"], rows, num_text=2)
+    return Table("confusions", _headings(unit), rows, num_text=2)
+
+
+def _headings(unit: str) -> list[str]:
+    return ["gold", "predicted as", plural(unit), "of the gold label"]
+
+
+def listed_confusions(details: JsonObject, unit: str) -> Table | None:
+    """The most frequent wrong predictions, recorded in place of a matrix; the note says why."""
+    recorded = details.get("confusions") or {}
+    rows = [
+        [
+            users(row.get("gold")),
+            Cell(visible(row.get("predicted")), is_users=True),
+            Cell(count(row.get("count"))),
+            Cell(percent(row.get("count"), row.get("support"))),
+        ]
+        for row in recorded.get("rows") or []
+    ]
+    if not rows:
+        return None
+    shown, pairs, labels = (count(n) for n in (len(rows), recorded.get("num_pairs"), len(details["labels"])))
+    which = f"the {shown} most frequent of {pairs}" if shown != pairs else "all of them"
+    note = (
+        f"These are {which}. A confusion matrix is stored for up to {count(recorded.get('most_labels'))} "
+        f"labels; here it would have {labels} rows and columns."
+    )
+    return Table("confusions", _headings(unit), rows, num_text=2, note=note)
 
 
 def only_prediction(matrix: Matrix) -> str | None:

@@ -69,7 +69,9 @@ def _results(manifest: JsonObject) -> dict[str, Any]:
         "counted": counted,
         "classes": sections.class_table(details),
         "matrix": matrix,
-        "confusions": confusion.confusions(matrix, counted) if matrix else None,
+        "confusions": confusion.confusions(matrix, counted)
+        if matrix
+        else confusion.listed_confusions(details, counted),
         "matrix_drawing": drawing,
         "by_batch": charts.score_by_batch(batches, split) if batches else None,
         "batch_sentence": sections.batch_sentence(batches, split) if batches else "",
@@ -101,6 +103,7 @@ def _model(manifest: JsonObject) -> dict[str, Any]:
     return {
         "parameters": sections.parameter_table(manifest),
         "outputs": sections.label_list(manifest),
+        "num_outputs": len(manifest.get("labels") or []),
         "model_class": visible(model.get("class") or ""),
     }
 

@@ -5,7 +5,7 @@ from typing import Any
 from bertune.files import JsonObject
 from bertune.reporting.charts import Batches
 from bertune.reporting.recorded import num_sequences, row_noun, scored, splits_of
-from bertune.reporting.table import Cell, Table, head, users
+from bertune.reporting.table import MOST_ROWS, Cell, Table, cut_note, head, users
 from bertune.reporting.wording import (
     MISSING,
     count,
@@ -20,6 +20,8 @@ from bertune.reporting.wording import (
     score_name,
     visible,
 )
+
+MOST_OUTPUTS = 1000  # named on the page
 
 
 def score_table(manifest: JsonObject) -> Table | None:
@@ -52,6 +54,8 @@ def class_table(details: JsonObject) -> Table | None:
         return None
     if len(classes) > 12:
         classes = sorted(classes, key=lambda item: real(item.get("f1")) or 0.0)
+    shown = classes[:MOST_ROWS]
+    note = cut_note(len(shown), len(classes), "with the lowest F1")
     keys = ("precision", "recall", "f1")
     rows = [
         [
@@ -66,9 +70,9 @@ def class_table(details: JsonObject) -> Table | None:
             ],
             Cell(count(item.get("support"))),
         ]
-        for item in classes
+        for item in shown
     ]
-    return Table("classes", ["label", "precision", "recall", "F1", "support"], rows)
+    return Table("classes", ["label", "precision", "recall", "F1", "support"], rows, note=note)
 
 
 def detail_tables(details: JsonObject) -> list[tuple[str, Table, str]]:
@@ -92,8 +96,8 @@ def _valued(value: Any) -> Cell:
 
 
 def label_list(manifest: JsonObject) -> list[str]:
-    """The names of the model's outputs, in their order."""
-    return [visible(label) for label in manifest.get("labels") or []]
+    """The names of the model's outputs, in their order; of very many the first."""
+    return [visible(label) for label in (manifest.get("labels") or [])[:MOST_OUTPUTS]]
 
 
 def batch_sentence(batches: Batches, split: str) -> str:
@@ -103,9 +107,12 @@ def batch_sentence(batches: Batches, split: str) -> str:
     missing = len(batches.values) - len(values)
     undefined = f" It has no value on {counted(missing, 'batch')}." if missing else ""
     size, all_rows = counted(batches.batch_size, f"{split} {batches.noun}"), plural(batches.noun)
+    which = f"half of the {len(values):,} batches"
+    if batches.num_batches:
+        which = f"half of {len(values):,} batches, taken evenly from all {batches.num_batches:,},"
     return (
         f"Scored {size} at a time, the {score_name(batches.score)} runs from "
-        f"{decimal(values[0], 2)} to {decimal(values[-1], 2)}, and half of the {len(values):,} batches lie "
+        f"{decimal(values[0], 2)} to {decimal(values[-1], 2)}, and {which} lie "
         f"between {decimal(low, 2)} and {decimal(high, 2)}: so unsure is a score on so few {all_rows}. "
         f"On all {all_rows} together it is {decimal(batches.total)}.{undefined}"
     )
@@ -152,6 +159,12 @@ def balance_table(manifest: JsonObject) -> Table | None:
     labels = list(dict.fromkeys([*known, *(label for counts in splits.values() for label in counts)]))
     totals = {name: sum(counts.values()) for name, counts in splits.items()}
     largest = {name: max(counts.values()) for name, counts in splits.items()}
+    shown = labels
+    if len(labels) > MOST_ROWS:
+        first = next(iter(splits.values()))
+        shown = sorted(labels, key=lambda label: first.get(label, 0), reverse=True)[:MOST_ROWS]
+    left_out = max(split.get("labels_left_out", 0) for split in splits_of(manifest).values())
+    note = cut_note(len(shown), len(labels) + left_out, "with most rows", len(labels))
     rows = [
         [
             users(label),
@@ -164,9 +177,9 @@ def balance_table(manifest: JsonObject) -> Table | None:
                 for name, counts in splits.items()
             ],
         ]
-        for label in labels
+        for label in shown
     ]
-    return Table("balance", ["label", *splits], rows)
+    return Table("balance", ["label", *splits], rows, note=note)
 
 
 def length_table(manifest: JsonObject) -> Table | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bertune.data.columns import refuse_half_characters
 from bertune.data.rows import Row
 from bertune.errors import DataError, listed
 
@@ -38,7 +39,7 @@ def read_gold(row: Row, column: str, context: str, place: str) -> Gold:
 
     An offset that does not fit gives way to the nearest place with that very text.
     """
-    pairs = _pairs(row.values.get(column), column, place)
+    pairs = _pairs(row, column, place)
     impossible = row.values.get("is_impossible")
     if not isinstance(impossible, bool | np.bool_ | None):
         raise DataError(f"{place}: is_impossible must be true or false; it is {impossible!r:.40}")
@@ -105,8 +106,15 @@ def notes_on(examples: SequenceOf[Any], faulty: SequenceOf[Any]) -> Iterator[str
         yield f'{num_unanswerable:,} training questions have no answer, so "no answer" may be predicted'
 
 
-def _pairs(value: Any, column: str, place: str) -> list[tuple[str, int]]:
-    """Texts and offsets, from SQuAD's form or from that of Hugging Face's data sets."""
+def _pairs(row: Row, column: str, place: str) -> list[tuple[str, int]]:
+    """Texts and offsets, from SQuAD's form or from that of Hugging Face's data sets. Raises DataError."""
+    pairs = _listed(row.values.get(column), column, place)
+    for text, _ in pairs:
+        refuse_half_characters(row, column, text)
+    return pairs
+
+
+def _listed(value: Any, column: str, place: str) -> list[tuple[str, int]]:
     if value is None:
         raise DataError(
             f'{place}: there is nothing in "{column}"; write {_FORMS}, or an empty list where the question '

@@ -9,12 +9,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bertune.config import Section
-from bertune.data.columns import Columns, cell_text
-from bertune.data.readers._objects import loads
+from bertune.data.columns import Columns, cell_text, refuse_half_characters
+from bertune.data.readers._objects import JsonFault, loads
 from bertune.data.rows import Row
 from bertune.errors import DataError, did_you_mean, listed
 
-_NUMBERED = re.compile(r"(\d+|(?<![A-Za-z])[A-Za-z])$")
+_DIGITS = 20  # of the number of a choice; Python does not convert thousands of them
+# (?<!\d) lets only the first digit of a run begin a match: names may have thousands of them.
+_NUMBERED = re.compile(r"((?<!\d)\d+|(?<![A-Za-z])[A-Za-z])$")
 
 
 class ChoiceOptions(Section):
@@ -50,7 +52,7 @@ def read_question(row: Row, columns: Columns, options: ChoiceOptions) -> Asked:
     """The question of a row, its texts stripped. Raises DataError where cells are not as the columns say."""
     *before, last = columns.text
     may_hold = options.choices == "auto" and len(columns.text) <= 3
-    held = _held_together(row.values.get(last)) if may_hold else None
+    held = _held_together(row, last) if may_hold else None
     number = 0
     if held is not None:
         choices, names = _listed_choices(row, last, held)
@@ -133,11 +135,16 @@ def _num_columns(names: tuple[str, ...]) -> int:
     return max(1, len(names) - 2)
 
 
-def _held_together(value: object) -> Any:
+def _held_together(row: Row, column: str) -> Any:
     """The list or object of choices that one cell holds, as JSON where it is a text; None of other cells."""
+    value = row.values.get(column)
     if isinstance(value, str):
+        if not value.lstrip().startswith(("[", "{")):
+            return None
         try:
             value = loads(value)
+        except JsonFault as error:
+            raise DataError(f'{row.origin}: in column "{column}", {error.msg}. {error.remedy}') from error
         except json.JSONDecodeError:
             return None
     return value if isinstance(value, list | tuple | Mapping) else None
@@ -156,13 +163,16 @@ def _listed_choices(row: Row, column: str, held: Any) -> tuple[list[str], list[s
             f'{row.origin}: column "{column}" must have a "label" for each of the {len(held)} choices in '
             f'"text", or no "label"; it has {names!r:.60}'
         )
-    return [str(item).strip() for item in held], [str(name) for name in names]
+    choices, names = [str(item).strip() for item in held], [str(name) for name in names]
+    for text in (*choices, *names):
+        refuse_half_characters(row, column, text)
+    return choices, names
 
 
 def _readings(cell: str, choices: tuple[str, ...], is_text: bool) -> dict[str, int]:
     """Each way to read an answer that leads to a choice."""
     found: dict[str, int] = {}
-    if cell.isdecimal():
+    if cell.isdecimal() and len(cell) < _DIGITS:
         found = {"number": int(cell), "number_from_1": int(cell) - 1}
     elif len(cell) == 1 and cell.isascii() and cell.isalpha():
         found = {"letter": ord(cell.upper()) - ord("A")}

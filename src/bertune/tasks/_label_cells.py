@@ -1,6 +1,5 @@
 """Owns how the labels of a row are written in a table: in one cell, or in a column each."""
 
-import ast
 import json
 import math
 import re
@@ -9,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bertune.data.columns import cell_text
-from bertune.data.readers._objects import loads
+from bertune.data.columns import cell_text, refuse_half_characters
+from bertune.data.readers._objects import JsonFault, loads, python_literal
 from bertune.data.rows import Row
 from bertune.errors import ConfigError, DataError
 
@@ -38,6 +37,8 @@ def labels_in(row: Row, column: str, separator: str) -> list[str]:
     if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in value):
         raise DataError(f'{row.origin}: column "{column}" holds more than a list of names: {value!r:.60}')
     names = [str(item).strip() for item in value]
+    for name in names:
+        refuse_half_characters(row, column, name)
     if "" in names:
         raise DataError(f'{row.origin}: a name in the list of column "{column}" is empty; [] is no label')
     return names
@@ -73,12 +74,14 @@ def _listed(cell: str, place: str) -> list[Any]:
     """The list that is written out in a cell, as JSON or as Python prints it. Raises DataError."""
     try:
         return list(loads(cell))
+    except JsonFault as error:
+        raise DataError(f"{place}: {error.msg}. {error.remedy}") from error
     except json.JSONDecodeError as error:
         reason = error.msg
     try:
         # Texts side by side, as numpy prints them, would be one text to Python.
-        found = None if _SIDE_BY_SIDE.search(cell) else ast.literal_eval(cell)
-    except (ValueError, SyntaxError):
+        found = None if _SIDE_BY_SIDE.search(cell) else python_literal(cell)
+    except ValueError:
         found = None
     if not isinstance(found, list):
         raise DataError(f"{place} begins like a JSON list and is none ({reason})")

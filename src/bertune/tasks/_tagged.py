@@ -1,14 +1,12 @@
 """Owns the words of a row and what it says about them, tags or spans, in the forms that files have them."""
 
-import ast
-import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bertune.data.columns import Columns, cell_text, name_of
-from bertune.data.readers._objects import json_kind, loads
+from bertune.data.columns import Columns, cell_text, name_of, refuse_half_characters
+from bertune.data.readers._objects import JsonFault, json_kind, loads, python_literal
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 from bertune.text.spans import Place, Span, joined, words_of
@@ -73,6 +71,8 @@ def read(row: Row, columns: Columns, rule: str) -> Example:
     if gold is None:
         return Example(row_id, row.origin, (text,), words)
     spans = [_span(item, text, row.origin) for item in gold]
+    for span in spans:
+        refuse_half_characters(row, str(columns.label), span.label)
     trimmed = tuple(_trimmed(span, text, row.origin) for span in spans)
     num_trimmed = sum(one != other for one, other in zip(spans, trimmed, strict=True))
     as_dicts = tuple(span._asdict() for span in trimmed)
@@ -132,6 +132,8 @@ def _gold(row: Row, column: str) -> list[Any]:
     if kinds != {True}:
         return cell
     tags = [str(item).strip() for item in cell]
+    for tag in tags:
+        refuse_half_characters(row, column, tag)
     if "" in tags:
         raise DataError(f'{row.origin}: tag {tags.index("") + 1} in "{column}" is empty; O is for no entity')
     return tags
@@ -139,11 +141,17 @@ def _gold(row: Row, column: str) -> list[Any]:
 
 def _listed(cell: str, origin: Origin) -> Any:
     """A list that is written out in a cell of a table, as JSON or as Python prints it."""
-    with contextlib.suppress(json.JSONDecodeError):
-        return loads(cell)
     try:
-        return ast.literal_eval(cell.strip())
-    except (ValueError, SyntaxError) as error:
+        return loads(cell)
+    except JsonFault as error:
+        raise DataError(
+            f"{origin}: a label begins like a list but cannot be read: {error.msg}. {error.remedy}"
+        ) from error
+    except json.JSONDecodeError:
+        pass  # Python writes lists with single quotes
+    try:
+        return python_literal(cell)
+    except ValueError as error:
         raise DataError(
             f"{origin}: a label begins like a list but cannot be read as one: {cell:.60}; write {_FORMS}"
         ) from error

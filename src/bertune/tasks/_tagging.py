@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,7 @@ def scheme_of(examples: Sequence[Example], labels: Sequence[str], repair: str) -
     """The scheme of examples put to a model with these labels. Raises DataError where they cannot go
     together."""
     found = settle(examples, "auto", repair).scheme.name
-    if (found == PLAIN) == is_of_spans(labels):
+    if (found == PLAIN) == is_of_spans(tuple(labels)):
         says, does = ("do not say", "do") if found == PLAIN else ("say", "do not")
         raise DataError(
             f"{examples[0].origin.file}: its tags {says} where an entity begins, and the labels of this "
@@ -219,15 +220,19 @@ def in_text(spans: Sequence[Span], example: Example) -> list[Span]:
     return [Span(words[s.start][0], words[s.end - 1][1], s.label) for s in spans]
 
 
-def is_of_spans(labels: Sequence[str]) -> bool:
+@lru_cache(maxsize=4)  # asked for every text, and labels may be thousands
+def is_of_spans(labels: tuple[str, ...]) -> bool:
     """Whether labels of a model are those of BIO, not each a label of its own."""
     return labels[0] == OUTSIDE and all(label[0] in "BI" for label in labels[1:])
 
 
-def begins(labels: Sequence[str]) -> NDArray[np.int64]:
+@lru_cache(maxsize=4)
+def begins(labels: tuple[str, ...]) -> NDArray[np.int64]:
     """For each label of the model that goes on [C], the one that begins the same; -1 for the others."""
     index = {label: number for number, label in enumerate(labels)}
-    return np.array([index[f"B{label[1:]}"] if label[0] == "I" else -1 for label in labels])
+    found = np.array([index[f"B{label[1:]}"] if label[0] == "I" else -1 for label in labels])
+    found.setflags(write=False)
+    return found
 
 
 def filled(label_W: NDArray[np.int64], begins_C: NDArray[np.int64]) -> NDArray[np.int64]:

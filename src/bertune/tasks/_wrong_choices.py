@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bertune.metrics.details import table
-from bertune.metrics.mistakes import Item, Mistake, Mistakes, Passage, Role, mistake, worst
+from bertune.metrics.mistakes import Fact, Item, Mistake, Mistakes, Passage, Role, mistake, worst
+
+_MOST_ITEMS = 20  # choices shown of a question, the most probable, and the right one
 
 
 def by_number(right: Mapping[int, Sequence[bool]]) -> dict[str, Any]:
@@ -51,12 +53,16 @@ def _shown(prediction: Any, example: Any, sure: float | None) -> Mistake:
         return "right" if position == example.gold else "wrong" if position == prediction.index else ""
 
     notes = {"right": "gold", "wrong": "predicted", "missed": "", "": ""}
+    probabilities = prediction.probabilities
+    positions: Sequence[int] = range(len(example.choices))
+    facts = []
+    if len(positions) > _MOST_ITEMS:
+        best = sorted(positions, key=probabilities.__getitem__, reverse=True)[:_MOST_ITEMS]
+        facts.append(Fact("choices not shown", f"{len(positions) - len({*best, example.gold}):,}"))
+        positions = sorted({*best, example.gold})
     items = [
-        Item(choice, role(position), notes[role(position)], None, probability)
-        for position, (choice, probability) in enumerate(
-            zip(example.choices, prediction.probabilities, strict=True)
-        )
+        Item(example.choices[at], role(at), notes[role(at)], None, probabilities[at]) for at in positions
     ]
     texts = {"context": example.context, "question": example.question}
     passages = [Passage(text, name) for name, text in texts.items() if text]
-    return mistake(example, sure, passages=passages, items=items)
+    return mistake(example, sure, facts, passages, items)

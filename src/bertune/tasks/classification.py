@@ -20,6 +20,15 @@ from bertune.nn.heads import StandardHead
 from bertune.nn.losses import weighted_cross_entropy
 from bertune.tasks._documents import DocumentOptions, DocumentTask, mean_output
 from bertune.tasks._imbalance import ImbalanceOptions, Weights
+from bertune.tasks._top_k import (
+    MOST_NAMED,
+    Behind,
+    FloatArray,
+    TopKOptions,
+    all_probabilities,
+    named,
+    num_named,
+)
 from bertune.tasks._wrong_labels import wrong_label
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -37,13 +46,26 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class LabelPrediction:
-    """The most probable label and the probability of every one."""
+    """The most probable label, and the probability of every label or of the most probable ones."""
 
     label: str
     probabilities: dict[str, float]
 
 
-class ClassificationOptions(ImbalanceOptions, DocumentOptions):
+class OneOfMany(LabelPrediction):
+    """The same with the probabilities of all labels behind it, which scores need and no file stores."""
+
+    def __init__(self, label: str, behind: Behind) -> None:
+        object.__setattr__(self, "label", label)
+        object.__setattr__(self, "behind", behind)
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        behind: Behind = self.behind  # type: ignore[attr-defined]
+        return behind.best()
+
+
+class ClassificationOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
     """Settings under [task] when task.name is classification."""
 
     positive: str | None = Field(
@@ -160,17 +182,26 @@ class Classification(DocumentTask):
     def decode(
         self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: tuple[str, ...]
     ) -> LabelPrediction:
-        probabilities = _softmax(mean_output(outputs).tolist())
-        best = max(range(len(labels)), key=probabilities.__getitem__)
-        return LabelPrediction(labels[best], dict(zip(labels, probabilities, strict=True)))
+        output_C, most = mean_output(outputs), num_named(self.options.top_k, len(labels))
+        if most == len(labels) <= MOST_NAMED:
+            probabilities = _softmax(output_C.tolist())
+            best = max(range(len(labels)), key=probabilities.__getitem__)
+            return LabelPrediction(labels[best], dict(zip(labels, probabilities, strict=True)))
+        behind = Behind(output_C, labels, _probabilities, most)
+        if example.gold is None:
+            probabilities_C = behind.all()
+            return LabelPrediction(
+                labels[int(probabilities_C.argmax())], named(probabilities_C, labels, most)
+            )
+        return OneOfMany(labels[int(behind.all().argmax())], behind)
 
     def score(
         self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example], labels: tuple[str, ...]
     ) -> Scores:
         index = {label: number for number, label in enumerate(labels)}
         gold_N = np.array([index[e.gold] for e in examples if e.gold is not None])
-        probabilities_NC = np.array([list(p.probabilities.values()) for p in predictions])
-        return metrics.score(gold_N, probabilities_NC, labels, self._positive(labels))
+        rows = (all_probabilities(p, len(labels)) for p in predictions)
+        return metrics.score(gold_N, rows, labels, self._positive(labels))
 
     def warnings(
         self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example], labels: tuple[str, ...]
@@ -216,6 +247,15 @@ def _softmax(scores: list[float]) -> list[float]:
     shares = [math.exp(score - highest) for score in scores]
     total = sum(shares)
     return [share / total for share in shares]
+
+
+def _probabilities(output_C: Tensor) -> FloatArray:
+    """The same whichever of them are asked for; in NumPy where labels are many."""
+    if len(output_C) <= MOST_NAMED:
+        return np.array(_softmax(output_C.tolist()))
+    shares_C: FloatArray = np.exp(output_C.double().numpy() - float(output_C.max()))
+    shares_C /= shares_C.sum()
+    return shares_C
 
 
 def natural(label: str) -> tuple[int, float, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
@@ -21,6 +22,15 @@ from bertune.nn.losses import weighted_binary_cross_entropy
 from bertune.tasks._documents import DocumentOptions, DocumentTask, mean_output
 from bertune.tasks._imbalance import ImbalanceOptions, Weights
 from bertune.tasks._label_cells import is_yes, labels_in, names_in
+from bertune.tasks._top_k import (
+    MOST_NAMED,
+    Behind,
+    FloatArray,
+    TopKOptions,
+    all_probabilities,
+    named,
+    num_named,
+)
 from bertune.tasks._wrong_labels import wrong_labels
 from bertune.tasks.classification import Classification, natural, read_texts
 from bertune.text.sequences import Batch, Sequence
@@ -39,13 +49,26 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class LabelsPrediction:
-    """The labels that reach the threshold, and the probability of every one."""
+    """The labels that reach the threshold, and the probability of every one or of the most probable ones."""
 
     labels: list[str]
     probabilities: dict[str, float]
 
 
-class MultiLabelOptions(ImbalanceOptions, DocumentOptions):
+class SomeOfMany(LabelsPrediction):
+    """The same with the probabilities of all labels behind it, which scores need and no file stores."""
+
+    def __init__(self, labels: list[str], behind: Behind) -> None:
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "behind", behind)
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        behind: Behind = self.behind  # type: ignore[attr-defined]
+        return behind.best()
+
+
+class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
     """Settings under [task] when task.name is multilabel."""
 
     separator: str = Field(",", min_length=1, description="what stands between the labels of a cell")
@@ -143,7 +166,7 @@ class MultiLabel(DocumentTask):
             return cell
         if cell in self._names and not cell.isdecimal():
             return cell
-        if not cell.isdecimal() or int(cell) >= len(self._names):
+        if not cell.isdecimal() or len(cell) > 9 or int(cell) >= len(self._names):
             raise DataError(
                 f'{row.origin}: "{cell}" is no number of a label; '
                 f"{self.options.label_file or 'task.names'} has {len(self._names)} labels, numbered from 0"
@@ -197,11 +220,15 @@ class MultiLabel(DocumentTask):
     ) -> list[Sequence]:
         index = {label: number for number, label in enumerate(labels)}
         sequences = self.encode_texts(examples, tokenizer, max_length)
-        gold = [None if e.gold is None else _hot(e, index) for e in examples]
+        gold = [None if e.gold is None else _numbers(e, index) for e in examples]
         return [replace(s, gold=gold[s.group]) for s in sequences]
 
     def head(self, labels: tuple[str, ...]) -> StandardHead:
         return StandardHead("AutoModelForSequenceClassification", len(labels), "multi_label_classification")
+
+    def of_texts(self, outputs_SC: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert batch.gold is not None, "a loss is asked for where there is gold"
+        return super().of_texts(outputs_SC, replace(batch, gold=_hot(batch.gold, outputs_SC)))
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         logits, gold = self.of_texts(outputs, batch)
@@ -213,9 +240,12 @@ class MultiLabel(DocumentTask):
     def decode(
         self, outputs: list[Tensor], sequences: list[Sequence], example: Example, labels: tuple[str, ...]
     ) -> LabelsPrediction:
-        probabilities = dict(zip(labels, mean_output(outputs).double().sigmoid().tolist(), strict=True))
-        chosen = [label for label, p in probabilities.items() if p >= self.options.threshold]
-        return LabelsPrediction(chosen, probabilities)
+        output_C, most = mean_output(outputs), num_named(self.options.top_k, len(labels))
+        probabilities_C = _probabilities(output_C)
+        chosen = [labels[i] for i in np.flatnonzero(probabilities_C >= self.options.threshold)]
+        if example.gold is None or most == len(labels) <= MOST_NAMED:
+            return LabelsPrediction(chosen, named(probabilities_C, labels, most))
+        return SomeOfMany(chosen, Behind(output_C, labels, _probabilities, most))
 
     def check(self, examples: SequenceOf[Example], labels: tuple[str, ...]) -> None:
         without = next((e for e in examples if e.gold is None), None)
@@ -231,9 +261,16 @@ class MultiLabel(DocumentTask):
         examples: SequenceOf[Example],
         labels: tuple[str, ...],
     ) -> Scores:
-        gold_NC = np.array([[label in (e.gold or ()) for label in labels] for e in examples])
-        probabilities_NC = np.array([list(p.probabilities.values()) for p in predictions])
-        return metrics.score(gold_NC, probabilities_NC, labels, self.options.threshold)
+        index = {label: number for number, label in enumerate(labels)}
+        gold = [
+            np.array([index[label] for label in e.gold or () if label in index], np.int64) for e in examples
+        ]
+
+        def probabilities(texts: slice, these: slice) -> FloatArray:
+            return np.stack([all_probabilities(p, len(labels), these) for p in predictions[texts]])
+
+        judged = metrics.Judged(gold, len(labels), probabilities)
+        return metrics.score_judged(judged, labels, self.options.threshold)
 
     def warnings(
         self,
@@ -257,8 +294,10 @@ class MultiLabel(DocumentTask):
         return wrong_labels(predictions, examples)
 
 
-def _hot(example: Example, index: dict[str, int]) -> Any:
-    hot_C = np.zeros(len(index), np.float32)
+def _numbers(example: Example, index: dict[str, int]) -> Any:
+    """The numbers of a text's labels after a -1, which parts the texts of a batch: as many zeros as there are
+    labels, for every text of the training data, would not fit in memory where labels are many."""
+    numbers = [-1]
     for label in example.gold or ():
         if label not in index:
             near = did_you_mean(label, index)
@@ -267,8 +306,21 @@ def _hot(example: Example, index: dict[str, int]) -> Any:
                 f'{example.origin}: the label "{label}" does not occur in the training texts{hint} '
                 "Correct it, remove it, or add training texts with that label"
             )
-        hot_C[index[label]] = 1
-    return hot_C
+        numbers.append(index[label])
+    return np.array(numbers, np.int64)
+
+
+def _hot(numbers: Tensor, like_SC: Tensor) -> Tensor:
+    """1 for each label of each sequence, else 0, [S, C]."""
+    sequence = (numbers < 0).cumsum(0) - 1
+    hot_SC = torch.zeros(like_SC.shape, device=numbers.device)
+    hot_SC[sequence[numbers >= 0], numbers[numbers >= 0]] = 1
+    return hot_SC
+
+
+def _probabilities(output_C: Tensor) -> FloatArray:
+    found: FloatArray = output_C.double().sigmoid().numpy()
+    return found
 
 
 TASK = MultiLabel

@@ -217,7 +217,8 @@ class Tokens(Task):
         """Entities against the gold as it was given; labels that training did not have count as missed."""
         tagging = self._tagging(labels)
         gold_tags = [tagging.learned(e) for e in examples]
-        unknown = Counter(tag for tags in gold_tags for tag in tags if tag not in labels)
+        known = set(labels)
+        unknown = Counter(tag for tags in gold_tags for tag in tags if tag not in known)
         broken = tagging.broken(examples)
         self._oddities = [broken] if broken else []
         if unknown:

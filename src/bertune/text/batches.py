@@ -51,11 +51,13 @@ def micro_batches(
         start += widest
 
 
-def smallest_cut(lengths: Sequence[int], groups: Sequence[int] | None = None) -> int:
-    """Padded tokens of the largest piece that cannot be cut: the longest sequence, or the widest group."""
-    if groups is None:
-        return max(lengths)
-    return max(len(members) * max(lengths[i] for i in members) for members in _members(groups))
+def slices(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:
+    """Consecutive pieces of at most `max_tokens` padded tokens; `lengths` are longest first."""
+    start = 0
+    while start < len(lengths):
+        widest = max(1, max_tokens // lengths[start])
+        yield slice(start, min(start + widest, len(lengths)))
+        start += widest
 
 
 def _members(groups: Sequence[int]) -> list[list[int]]:

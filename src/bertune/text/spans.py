@@ -317,14 +317,24 @@ def best_path(scores_WC: NDArray[np.float64], begins_C: NDArray[np.int64]) -> ND
     inside = np.flatnonzero(begins_C >= 0)
     best_C = scores_WC[0].copy()
     best_C[inside] = -np.inf
-    back_WC = np.zeros(scores_WC.shape, np.int64)
+    begun = begins_C[inside]
+    # The best path to a label comes from the best label of the word before; to one that goes on, from the one
+    # that begins it, or from itself.
+    best_W = np.zeros(len(scores_WC), np.int64)
+    has_begun_WI = np.zeros((len(scores_WC), len(inside)), bool)
+    place = {label: number for number, label in enumerate(inside.tolist())}
     for at in range(1, len(scores_WC)):
-        from_C = np.full(len(best_C), best_C.argmax())
-        begun = begins_C[inside]
-        from_C[inside] = np.where(best_C[begun] >= best_C[inside], begun, inside)
-        back_WC[at] = from_C
-        best_C = best_C[from_C] + scores_WC[at]
+        best_W[at] = best_C.argmax()
+        has_begun_WI[at] = best_C[begun] >= best_C[inside]
+        before_I = np.where(has_begun_WI[at], best_C[begun], best_C[inside])
+        best_C = best_C[best_W[at]] + scores_WC[at]
+        best_C[inside] = before_I + scores_WC[at][inside]
     path_W[-1] = best_C.argmax()
     for at in range(len(path_W) - 1, 0, -1):
-        path_W[at - 1] = back_WC[at, path_W[at]]
+        label = int(path_W[at])
+        number = place.get(label)
+        if number is None:
+            path_W[at - 1] = best_W[at]
+        else:
+            path_W[at - 1] = begun[number] if has_begun_WI[at, number] else label
     return path_W

@@ -4,6 +4,7 @@ No single file is the only way back. Two checkpoints are kept, each with a copy 
 where both need the same best weights there are two copies of those.
 """
 
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from bertune.run import CONFIG, MANIFEST, METRICS
 
 KEPT = 2  # the newest, and one to fall back to should its bytes be lost
 _STATE, _MODEL, _OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
+_STEP, _BEST = re.compile(r"step-\d{8}"), re.compile(r"best-(\d{8})(\.spare)?\.safetensors")
 _RECORDS = (CONFIG, MANIFEST, METRICS)  # of the run folder; each checkpoint has them as they were then
 
 
@@ -145,7 +147,7 @@ class Checkpoints:
         """
         damage: list[str] = []
         found: Checkpoint | None = None
-        for number, folder in enumerate(sorted(self.folder.glob("step-*"), reverse=True)):
+        for number, folder in enumerate(self._newest_first()):
             if found is not None and number >= KEPT:
                 break  # a killed process may have been removing this one
             checkpoint = self._verified(folder, damage)
@@ -156,9 +158,16 @@ class Checkpoints:
             self._verify_spare(found.progress.best_step, damage)
         return Found(found, damage)
 
+    def _newest_first(self) -> list[Path]:
+        """The checkpoint folders; what else is there, such as a link to one, is not bertune's."""
+        if not self.folder.is_dir():
+            return []
+        found = [path for path in self.folder.iterdir() if _STEP.fullmatch(path.name)]
+        return sorted((path for path in found if path.is_dir() and not path.is_symlink()), reverse=True)
+
     def records(self) -> dict[str, bytes]:
         """The run's records in the newest checkpoint that has them intact; empty where none has."""
-        for folder in sorted(self.folder.glob("step-*"), reverse=True):
+        for folder in self._newest_first():
             state = _state(folder)
             if state is None:
                 continue
@@ -222,7 +231,7 @@ class Checkpoints:
         return self._best_sha256.get(step, "")
 
     def _forget_old(self) -> None:
-        folders = sorted(self.folder.glob("step-*"), reverse=True)
+        folders = self._newest_first()
         kept, old = folders[:KEPT], folders[KEPT:]
         states = [state for state in map(_state, kept) if state is not None]
         needed = {state["progress"]["best_step"] for state in states} - {0}
@@ -230,8 +239,9 @@ class Checkpoints:
             self._copy_best(next(iter(needed)), kept, old)
         for folder in old:
             remove(folder)
-        for path in self.folder.glob("best-*.safetensors"):
-            if int(path.name.split("-")[1][:8]) not in needed:
+        for path in list(self.folder.iterdir()):
+            best = _BEST.fullmatch(path.name)
+            if best and int(best[1]) not in needed:
                 path.unlink()
         remove_if_empty(self.folder)
 

@@ -15,9 +15,12 @@ from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.prepare import Part
 from bertune.tasks import Task
-from bertune.text.batches import Indices, micro_batches, smallest_cut, step_examples
+from bertune.text.batches import Indices, micro_batches, slices, step_examples
 from bertune.text.sequences import Sequence, collate
 from bertune.training.optim import Optimizer, learning_rate
+
+# A group up to so many micro-batches wide is learned from in one: in pieces each is computed twice.
+_WIDEST_GROUP = 4
 
 Cut = Callable[[int], Iterator[Indices]]  # tokens of a micro-batch → the sequences of each
 
@@ -81,8 +84,8 @@ def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, pla
         cut = partial(micro_batches, [len(s) for s in sequences], groups=groups)
         compute = _as_one if task.keep_together == "step" else _accumulate
         accumulate = partial(compute, trainee, optimizer, sequences, cut, _seed(config.seed, done))
-        smallest = smallest_cut([len(s) for s in sequences], groups)
-        (loss, num_terms), tokens = with_fewer_tokens(accumulate, tokens, smallest)
+        longest = max(len(s) for s in sequences)
+        (loss, num_terms), tokens = with_fewer_tokens(accumulate, tokens, longest)
         lr = learning_rate(done, config.lr, plan.warmup, plan.total)
         norm = optimizer.step(lr, num_terms)
         num_examples = len({s.group for s in sequences})
@@ -110,14 +113,22 @@ def _accumulate(
     """
     torch.manual_seed(seed)
     optimizer.zero_gradients()
+    num_pieces = 0
     loss_sum = torch.zeros((), device=trainee.machine.device)
     num_terms = torch.zeros((), device=trainee.machine.device)
     for positions in cut(tokens):
-        batch = collate([sequences[i] for i in positions]).to(trainee.machine.device)
-        with trainee.machine.autocast():
-            outputs = trainee.model(batch)
-        loss, count = trainee.task.loss(outputs, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        chosen = [sequences[i] for i in positions]
+        is_wide = len(chosen) > 1 and len(chosen) * len(chosen[0]) > _WIDEST_GROUP * tokens  # longest first
+        if is_wide:
+            pieces = [chosen[piece] for piece in slices([len(s) for s in chosen], tokens)]
+            loss, count = _in_pieces(trainee, pieces, seed + num_pieces)
+            num_pieces += len(pieces)
+        else:
+            batch = collate(chosen).to(trainee.machine.device)
+            with trainee.machine.autocast():
+                outputs = trainee.model(batch)
+            loss, count = trainee.task.loss(outputs, batch)
+            loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         num_terms += count
     return loss_sum, num_terms
@@ -126,16 +137,21 @@ def _accumulate(
 def _as_one(
     trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence], cut: Cut, seed: int, tokens: int
 ) -> tuple[Tensor, Tensor]:
-    """The same for a loss that sees all outputs of the step at once (Gao et al. 2021, gradient caching).
-
-    The outputs are computed without a graph; their gradients go back through each micro-batch, computed
-    again with the same dropout.
-    """
+    """The same for a loss that sees all outputs of the step at once."""
     cuts = list(cut(tokens))
     if len(cuts) == 1:
         return _accumulate(trainee, optimizer, sequences, cut, seed, tokens)
     optimizer.zero_gradients()
-    batches = [collate([sequences[i] for i in positions]) for positions in cuts]
+    return _in_pieces(trainee, [[sequences[i] for i in positions] for positions in cuts], seed)
+
+
+def _in_pieces(trainee: Trainee, pieces: list[list[Sequence]], seed: int) -> tuple[Tensor, Tensor]:
+    """The loss over all pieces at once, and its terms; adds its gradient (Gao et al. 2021, gradient caching).
+
+    The outputs are computed without a graph; their gradients go back through each piece, computed again with
+    the same dropout.
+    """
+    batches = [collate(piece) for piece in pieces]
 
     def outputs_of(number: int) -> Tensor:
         torch.manual_seed(seed + number)
@@ -144,12 +160,12 @@ def _as_one(
         return outputs
 
     with torch.no_grad():
-        pieces = [outputs_of(number) for number in range(len(batches))]
-    whole = collate([sequences[i] for positions in cuts for i in positions]).to(trainee.machine.device)
-    outputs = torch.cat(pieces).requires_grad_()
+        found = [outputs_of(number) for number in range(len(batches))]
+    whole = collate([sequence for piece in pieces for sequence in piece]).to(trainee.machine.device)
+    outputs = torch.cat(found).requires_grad_()
     loss, count = trainee.task.loss(outputs, whole)
     (gradients,) = torch.autograd.grad(loss, outputs)
-    for number, gradient in enumerate(torch.split(gradients, [len(piece) for piece in pieces])):
+    for number, gradient in enumerate(torch.split(gradients, [len(part) for part in found])):
         outputs_of(number).backward(gradient)  # type: ignore[no-untyped-call]
     return loss.detach(), count
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bertune.data.archives import MEBIBYTE, Limits, read_members
+from bertune.data.archives import Limits, read_members
+from bertune.data.byte_streams import MEBIBYTE
 from bertune.data.named._dataset import Dataset, File, Source, has_records
 
 _ARCHIVE = "aclImdb_v1.tar.gz"

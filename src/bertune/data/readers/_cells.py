@@ -5,11 +5,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bertune.data.byte_streams import LINE_COST, LONGEST_LINE, MEBIBYTE
 from bertune.data.encodings import text_lines
+from bertune.data.readers._quotes import watched
+from bertune.data.readers._shown import shortened
 from bertune.errors import DataError
 
 DELIMITER_NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 
+# Words of a sentence; a book has 100,000. A file without blank lines would be one sentence.
+_MOST_WORDS = 1_000_000
+_SHOWN = 200  # characters of a cell that an error may show
 # csv keeps this limit for the whole process; 131072 is its default, and C's long is 32 bits on Windows.
 _LONGEST_CELL = 2**31 - 1
 
@@ -21,6 +27,7 @@ class Form:
     encoding: str
     delimiter: str
     quoted: bool
+    is_guess: bool = False  # that quotes are text; then cells that they may wrap are refused
 
 
 def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
@@ -30,7 +37,9 @@ def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
     """
     _allow_long_cells()
     pending: list[str] = []  # the lines of the record being read
-    lines = _remembered(text_lines(path, form.encoding), pending)
+    physical = text_lines(path, form.encoding)
+    is_watched = form.is_guess and not form.quoted
+    lines = watched(physical, path, form.delimiter, pending) if is_watched else _remembered(physical, pending)
     # Without strict, csv takes what follows a closing quote for text and joins rows without a word.
     reader = csv.reader(
         lines,
@@ -70,15 +79,26 @@ def _allow_long_cells() -> None:
 
 
 def _remembered(lines: Iterable[str], pending: list[str]) -> Iterator[str]:
+    """The lines, each also in `pending`. Raises csv.Error where a record grows without end."""
+    num_held = 0
     for line in lines:
+        if pending:
+            num_held += len(line) + LINE_COST
+            if num_held > LONGEST_LINE:
+                raise csv.Error("a quoted cell is longer than the limit")
+        else:
+            num_held = 0
         pending.append(line)
         yield line
 
 
-def shortened(text: str, most: int = 60) -> str:
-    """The start of a text on one line, for an error."""
-    shown = text[: most + 1].rstrip("\r\n").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    return shown if len(shown) <= most else f"{shown[:most]}…"
+def refuse_endless(path: Path, line: int, num_words: int) -> None:
+    """Raises DataError for a sentence of tagged words that goes on without a blank line."""
+    if num_words > _MOST_WORDS:
+        raise DataError(
+            f"{path}, line {line}: the sentence that begins here has more than {_MOST_WORDS:,} words."
+            " Expected a blank line after each sentence. Add blank lines, or split the file"
+        )
 
 
 def _ragged(place: str, cells: list[str], expected: int, lines: list[str], form: Form) -> str:
@@ -106,7 +126,9 @@ def _broken_quotes(path: Path, first_line: int, lines: list[str], delimiter: str
     remedy = "if quotes belong to the texts, say data.quoting=false"
     if following is None:
         closing = f"close it, or {remedy}"
-        return f"{place}: the quote that opens here is never closed: {shortened(rest)}; {closing}"
+        is_long = sum(len(line) + LINE_COST for line in lines) > LONGEST_LINE
+        when = f"not closed within {LONGEST_LINE // MEBIBYTE} MiB" if is_long else "never closed"
+        return f"{place}: the quote that opens here is {when}: {shortened(rest)}; {closing}"
     line, text = first_line + following[0], shortened(following[1], 30)
     return (
         f"{place}: the quote that opens here, {shortened(rest)}, is closed on line {line}, but {text}"
@@ -116,24 +138,34 @@ def _broken_quotes(path: Path, first_line: int, lines: list[str], delimiter: str
 
 def _last_quoted_cell(lines: list[str], delimiter: str) -> tuple[int, str, tuple[int, str] | None]:
     """The last quoted cell of a record: index of the line it opens on, its text from there, and the
-    index of the line and the text that wrongly follow its closing quote, if it is closed."""
+    index of the line and the text that wrongly follow its closing quote, if it is closed.
+
+    Jumps from quote to quote: a record that is never closed may be as long as the limit.
+    """
     opened, rest = 0, ""
-    is_inside, is_start = False, True
+    is_inside = False
     for index, line in enumerate(lines):
         column = 0
-        while column < len(line):
-            char = line[column]
-            if is_inside and char == '"':
+        while True:
+            if is_inside:
+                column = line.find('"', column)
+                if column < 0:
+                    break
                 following = line[column + 1 : column + 2]
                 if following == '"':
-                    column += 1
+                    column += 2
                 elif following in ("", delimiter, "\r", "\n"):
                     is_inside = False
+                    column += 1
                 else:
                     return opened, rest, (index, line[column + 1 :])
-            elif not is_inside:
-                if is_start and char == '"':
-                    is_inside, opened, rest = True, index, line[column:]
-                is_start = char == delimiter
-            column += 1
+            else:
+                is_at_start = line.startswith('"', column) and (column == 0 or line[column - 1] == delimiter)
+                if not is_at_start:
+                    at = line.find(delimiter + '"', column)
+                    if at < 0:
+                        break
+                    column = at + 1
+                is_inside, opened, rest = True, index, line[column : column + _SHOWN]
+                column += 1
     return opened, rest, None

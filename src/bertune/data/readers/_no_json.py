@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from bertune.data.readers._cells import shortened
+from bertune.data.readers._objects import JsonFault
+from bertune.data.readers._shown import shortened
 
 _AROUND = 30  # characters shown on either side of the break
 _ID = re.compile(r'"id"\s*:\s*("(?:[^"\\]|\\.)*"|\d+)')
@@ -16,6 +17,8 @@ def no_json(path: Path, text: str, error: json.JSONDecodeError) -> str:
     A published file is often one line of megabytes: what stands at the break, and the last "id" before it,
     tell more than the line's number.
     """
+    if isinstance(error, JsonFault):
+        return fault(f"{path}, line {error.lineno}", error)
     line = text.split("\n")[error.lineno - 1]
     at = error.colno - 1
     if len(line) <= 2 * _AROUND:
@@ -30,3 +33,8 @@ def no_json(path: Path, text: str, error: json.JSONDecodeError) -> str:
         f"{path}, line {error.lineno}: this is no JSON ({error.msg}, column {error.colno}{behind}): {seen}; "
         f"{remedy}"
     )
+
+
+def fault(place: str, error: JsonFault) -> str:
+    """What bertune refuses in JSON that can be parsed."""
+    return f"{place}, column {error.colno}: {error.msg}. {error.remedy}"

@@ -1,9 +1,14 @@
-"""Owns how a sequence of objects becomes rows: each an object, all with the same keys."""
+"""What JSON texts hold, and how a sequence of objects with the same keys becomes rows."""
 
+import ast
 import json
+import re
+import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from bertune.data.readers._shown import shortened
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError, did_you_mean, listed
 
@@ -58,9 +63,110 @@ def json_kind(value: object) -> str:
     return "a number" if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 
+class JsonFault(json.JSONDecodeError):
+    """JSON that Python reads, or would read, but that bertune refuses; `remedy` says what to do."""
+
+    def __init__(self, message: str, text: str, position: int, remedy: str) -> None:
+        super().__init__(message, text, position)
+        self.remedy = remedy
+
+
+class _KeyTwiceError(ValueError):
+    """An object has a key twice; the parser does not say where."""
+
+
+def _pairs_to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise _KeyTwiceError
+    return values
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs_to_dict)
+# The formats here nest up to 10 levels. Python's own limit is about 1,000, but what it can just parse it may
+# fail to print or compare later.
+_DEEPEST = 100
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_KEYS_AND_BRACES = re.compile(rf"({_STRING})\s*(:)?|[{{}}]", re.DOTALL)
+
+
 def loads(text: str) -> Any:
-    """What a JSON text holds. Raises JSONDecodeError, also where it is nested deeper than Python goes."""
+    """What a JSON text holds. Raises JSONDecodeError, and JsonFault for what Python or bertune does not take:
+    a key twice in one object, integers too long to convert and nesting without end."""
     try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise json.JSONDecodeError("it is nested too deeply", text, 0) from error
+        value = _decoded(text)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise _too_deep(text) from None
+    except _KeyTwiceError:
+        raise _key_twice(text) from None
+    except ValueError as error:
+        raise _long_integer(text, error) from None
+    if len(text) > 2 * _DEEPEST and text.count("[") + text.count("{") > _DEEPEST and _is_deep(value):
+        raise _too_deep(text)
+    return value
+
+
+def _decoded(text: str) -> Any:
+    if text.startswith(("{", "[")):
+        value, end = _DECODER.raw_decode(text)  # decode would look for spaces with a regex, twice
+        rest = text[end:]
+        if rest == "\n" or not rest.strip(" \t\r\n"):
+            return value
+    return _DECODER.decode(text)
+
+
+def _is_deep(value: object) -> bool:
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _too_deep(text: str) -> JsonFault:
+    remedy = f"bertune reads up to {_DEEPEST} levels of lists and objects; correct the file"
+    return JsonFault("the value is nested too deeply", text, 0, remedy)
+
+
+def _key_twice(text: str) -> JsonFault:
+    open_objects: list[set[str]] = []
+    for token in _KEYS_AND_BRACES.finditer(text):
+        if token[0] == "{":
+            open_objects.append(set())
+        elif token[0] == "}":
+            open_objects.pop()
+        elif token[2] and open_objects:
+            key = json.loads(token[1])
+            if key in open_objects[-1]:
+                seen = shortened(key, 40)
+                remedy = "Only one of the values can be read; remove or rename the other key"
+                return JsonFault(f'the key "{seen}" occurs twice in one object', text, token.start(), remedy)
+            open_objects[-1].add(key)
+    raise AssertionError("a key was found twice by the parser")
+
+
+def _long_integer(text: str, error: ValueError) -> JsonFault:
+    most = sys.get_int_max_str_digits()
+    for token in re.finditer(rf"{_STRING}|\d{{{most + 1},}}", text, re.DOTALL):
+        if not token[0].startswith('"'):
+            remedy = f"bertune reads integers of up to {most:,} digits; correct it, or write it as a text"
+            return JsonFault(f"an integer has {len(token[0]):,} digits", text, token.start(), remedy)
+    return JsonFault(f"a value cannot be read ({error})", text, 0, "Correct the file")
+
+
+def python_literal(text: str) -> Any:
+    """The value of a Python literal such as a printed list. Raises ValueError for anything else."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the backslashes of a cell are not the user's code
+            return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(f"not a Python literal: {error}") from error

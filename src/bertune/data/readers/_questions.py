@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import DataConfig
-from bertune.data.encodings import text_lines
+from bertune.data.encodings import first_text, whole_text
 from bertune.data.readers._no_json import no_json
 from bertune.data.readers._objects import json_kind, loads
 from bertune.data.rows import Origin, Row
@@ -42,17 +42,12 @@ def rows(path: Path, questions: Iterable[Asked]) -> Iterator[Row]:
 
 def head(path: Path, options: DataConfig) -> str:
     """The first characters of a file."""
-    found = ""
-    for line in text_lines(path, options.encoding):
-        found += line[:_HEAD]
-        if len(found) >= _HEAD:
-            break
-    return found
+    return first_text(path, options.encoding, _HEAD)
 
 
 def parsed(path: Path, options: DataConfig) -> object:
     """The JSON value that a file holds. Raises DataError with the place."""
-    text = "".join(text_lines(path, options.encoding))
+    text = whole_text(path, options.encoding)
     try:
         return loads(text)
     except json.JSONDecodeError as error:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bertune.config import DataConfig
 from bertune.data.encodings import is_gzip, text_lines
-from bertune.data.readers._cells import shortened
+from bertune.data.readers._cells import refuse_endless
+from bertune.data.readers._shown import shortened
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 
@@ -75,6 +76,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             raise DataError(_several_tags(place, cells))
         first_line = first_line if words else number
         words.append(cells)
+        refuse_endless(path, first_line, len(words))
     if words:
         yield _row(path, first_line, words)
 

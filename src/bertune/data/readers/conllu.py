@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bertune.config import DataConfig
 from bertune.data.encodings import text_lines
-from bertune.data.readers._cells import shortened
+from bertune.data.readers._cells import refuse_endless
+from bertune.data.readers._shown import shortened
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 
@@ -49,6 +50,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             first = first if words else number
             words.append(cells[1])
             tags.append(cells[3])
+            refuse_endless(path, first, len(words))
     if words:
         yield _row(path, first, name, words, tags)
 

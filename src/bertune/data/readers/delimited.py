@@ -3,16 +3,19 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from bertune.config import DataConfig
 from bertune.data.encodings import is_gzip, text_lines
 from bertune.data.readers._cells import DELIMITER_NAMES, Form, makes_table, records
+from bertune.data.readers._quotes import QuoteReading
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 
 _SAMPLE_LINES = 50  # enough to tell the delimiter
+_SAMPLE_SIZE = 1 << 24  # characters of either sample; a row may be as long as the longest line
 _SAMPLE_RECORDS = 1000  # enough to tell whether a label is one
 
 
@@ -38,11 +41,12 @@ def settle(
     A cell of the first line that is one of `known_names`, or a column's given name, makes it a header.
     """
     delimiter = _delimiter(path, options)
-    quoted = delimiter != "\t" if options.quoting == "auto" else options.quoting
-    settled = options.model_copy(update={"delimiter": delimiter, "quoting": quoted})
+    quoting = _quoting(path, options, delimiter)
+    settled = options.model_copy(update={"delimiter": delimiter, "quoting": quoting})
     if "auto" not in (options.delimiter, options.quoting, options.header):
         return settled, ()
-    sample = [cells for _, cells in islice(records(path, _form(settled)), _SAMPLE_RECORDS)]
+    quoted = quoting is True
+    sample = _sample(path, settled)
     has_header = options.header
     if has_header == "auto":
         has_header = bool(sample) and _names_columns(sample[0], options, known_names)
@@ -62,8 +66,41 @@ def settle(
     return settled, tuple(notes)
 
 
+def _quoting(path: Path, options: DataConfig, delimiter: str) -> bool | Literal["auto"]:
+    """Whether quotes wrap cells; "auto" where they are read as text and that is a guess."""
+    if options.quoting != "auto":
+        return options.quoting
+    if delimiter != "\t":
+        return True
+    reading = QuoteReading(delimiter)
+    for number, line in enumerate(_first_lines(path, options.encoding, _SAMPLE_RECORDS), start=1):
+        reading.feed(number, line)
+    return True if reading.is_confirmed else "auto"
+
+
+def _sample(path: Path, settled: DataConfig) -> list[list[str]]:
+    """The first records, fewer of them where they are long."""
+    sample, size = [], 0
+    for _, cells in islice(records(path, _form(settled)), _SAMPLE_RECORDS):
+        sample.append(cells)
+        size += sum(map(len, cells))
+        if size > _SAMPLE_SIZE:
+            break
+    return sample
+
+
+def _first_lines(path: Path, encoding: str, most: int) -> Iterator[str]:
+    """The first lines, fewer of them where they are long."""
+    size = 0
+    for line in islice(text_lines(path, encoding), most):
+        yield line
+        size += len(line)
+        if size > _SAMPLE_SIZE:
+            return
+
+
 def _form(settled: DataConfig) -> Form:
-    return Form(settled.encoding, settled.delimiter, settled.quoting is True)
+    return Form(settled.encoding, settled.delimiter, settled.quoting is True, settled.quoting == "auto")
 
 
 def _delimiter(path: Path, options: DataConfig) -> str:
@@ -83,8 +120,8 @@ def _delimiter(path: Path, options: DataConfig) -> str:
 
 def _sniffed_delimiter(path: Path, encoding: str) -> str:
     """Comma, unless the first lines make no table with it and do with exactly one other."""
-    lines = list(islice(text_lines(path, encoding), _SAMPLE_LINES))
-    is_cut = len(lines) == _SAMPLE_LINES
+    lines = list(_first_lines(path, encoding, _SAMPLE_LINES))
+    is_cut = len(lines) == _SAMPLE_LINES or sum(map(len, lines)) > _SAMPLE_SIZE
     if makes_table(lines, ",", is_cut):
         return ","
     others = [char for char in (";", "\t") if makes_table(lines, char, is_cut)]

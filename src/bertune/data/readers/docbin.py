@@ -3,15 +3,33 @@
 Only spaCy knows what is in them, so it must be installed.
 """
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from bertune.config import DataConfig
-from bertune.data.encodings import open_bytes
+from bertune.data.byte_streams import BLOCK, MEBIBYTE, MOST_RATIO, refuse_too_large
+from bertune.data.encodings import DAMAGED_GZIP, damaged_gzip, is_gzip, open_bytes
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 
 SUFFIXES = (".spacy",)
+
+# A file holds 8 bytes for each attribute of a token, packed by zlib: texts of few words give a ratio of 90.
+_HARMLESS = 256 * MEBIBYTE
+# What damaged content was seen to cause in spaCy and msgpack.
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    EOFError,
+    OSError,
+    zlib.error,
+)
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
@@ -27,16 +45,37 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             f"{path}: reading spaCy's own format takes spaCy: pip install 'bertune[spacy]'. Or write "
             "its documents as JSON, json.dumps(doc.to_json()) a line, which is read without it"
         ) from error
-    with open_bytes(path) as file:
-        content = file.read()
     try:
+        with open_bytes(path) as file:
+            refuse_too_large(path, file if is_gzip(path) else None)
+        with open_bytes(path) as file:
+            content = file.read()
+    except DAMAGED_GZIP as error:
+        raise DataError(damaged_gzip(path, "somewhere", error)) from error
+    try:
+        _refuse_bomb(path, content)
         docs = DocBin().from_bytes(content).get_docs(spacy.blank("xx").vocab)
         for number, doc in enumerate(docs, start=1):
             ents = [{"start": e.start_char, "end": e.end_char, "label": e.label_} for e in doc.ents]
             spans = ents if doc.has_annotation("ENT_IOB") else None
             yield Row({"text": doc.text, "spans": spans}, Origin(str(path), number, "document"))
-    except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
+    except _DAMAGE as error:
         raise DataError(
-            f"{path}: this is no file of spaCy's, or a damaged one: {type(error).__name__} "
+            f"{path}: not a spaCy DocBin file, or corrupt: {type(error).__name__} "
             f"{str(error)[:60]}. Write it again with DocBin.to_disk or `spacy convert`"
         ) from error
+
+
+def _refuse_bomb(path: Path, content: bytes) -> None:
+    inflater = zlib.decompressobj()
+    size, most = 0, max(_HARMLESS, MOST_RATIO * len(content))
+    rest = content
+    while rest and not inflater.eof:
+        size += len(inflater.decompress(rest, 16 * BLOCK))
+        rest = inflater.unconsumed_tail
+        if size > most:
+            raise DataError(
+                f"{path}: its {len(content):,} bytes unpack to more than {most:,}. No documents compress that"
+                " well, so the file may be built to fill the memory. Write the documents again with"
+                " DocBin.to_disk, in several files if they are so many"
+            )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bertune.config import DataConfig
-from bertune.data.encodings import text_lines
+from bertune.data.encodings import whole_text
 from bertune.data.readers._no_json import no_json
 from bertune.data.readers._objects import json_kind, loads, object_rows
 from bertune.data.rows import Row
@@ -16,7 +16,7 @@ SUFFIXES = (".json",)
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
     """The rows of a JSON file, held in memory; a row's line is its number in the list, from 1."""
-    text = "".join(text_lines(path, options.encoding))
+    text = whole_text(path, options.encoding)
     return object_rows(enumerate(_the_list(path, _parsed(path, text)), start=1), str(path), "row")
 
 

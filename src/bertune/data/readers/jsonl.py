@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bertune.config import DataConfig
 from bertune.data.encodings import text_lines
-from bertune.data.readers._cells import shortened
-from bertune.data.readers._objects import loads, object_rows
+from bertune.data.readers._no_json import fault
+from bertune.data.readers._objects import JsonFault, loads, object_rows
+from bertune.data.readers._shown import shortened
 from bertune.data.rows import Row
 from bertune.errors import DataError
 
@@ -36,6 +37,8 @@ def parsed_lines(lines: Iterable[tuple[int, str]], file: str) -> Iterator[tuple[
 
 
 def _no_json(place: str, line: str, error: json.JSONDecodeError) -> str:
+    if isinstance(error, JsonFault):
+        return fault(place, error)
     seen = f"{place}: this is no JSON ({error.msg}, column {error.colno}): {shortened(line)}"
     if line.strip() in ("[", "{"):
         return f"{seen}; if the whole file is one JSON list, say data.reader=json"

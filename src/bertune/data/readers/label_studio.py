@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import DataConfig
-from bertune.data.encodings import DAMAGED_GZIP, open_bytes
+from bertune.data.encodings import first_bytes
 from bertune.data.readers._objects import json_kind
 from bertune.data.readers._questions import parsed
 from bertune.data.rows import Origin, Row
@@ -25,11 +25,7 @@ Span = dict[str, Any]
 
 def recognises(path: Path, options: DataConfig) -> bool:
     """Whether a JSON file begins like a list of annotated tasks with labelled spans."""
-    with open_bytes(path) as file:
-        try:
-            head = file.read(_HEAD).replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf")
-        except DAMAGED_GZIP:
-            return False
+    head = first_bytes(path, _HEAD).replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf")
     return bool(_TASK.search(head) and _SPAN.search(head))
 
 
@@ -52,7 +48,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
         if not isinstance(task, Mapping) or not isinstance(task.get("data"), Mapping):
             raise DataError(f'{origin}: expected an object with "data" and "annotations"; export it as JSON')
         text = _text(task["data"], origin)
-        spans = _spans(task.get("annotations") or [], text, origin)
+        spans = _spans(_objects(task, "annotations", origin), text, origin)
         yield Row({"id": str(task.get("id", number)), "text": text, "spans": spans}, origin)
 
 
@@ -83,12 +79,30 @@ def _text(data: Mapping[str, Any], origin: Origin) -> str:
     return str(next(iter(texts.values())))
 
 
-def _spans(annotations: list[Any], text: str, origin: Origin) -> list[Span] | None:
-    done = [a for a in annotations if isinstance(a, Mapping) and not a.get("was_cancelled")]
+def _objects(owner: Mapping[str, Any], key: str, origin: Origin) -> list[Mapping[str, Any]]:
+    """The objects in a list that may be missing or null. Raises DataError for anything else."""
+    found = owner.get(key)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise DataError(
+            f'{origin}: "{key}" must be a list; it is {json_kind(found)}. Export the task again as JSON'
+        )
+    for number, item in enumerate(found, start=1):
+        if not isinstance(item, Mapping):
+            raise DataError(
+                f'{origin}: item {number} of "{key}" must be an object; it is {json_kind(item)}. Export the'
+                " task again as JSON"
+            )
+    return found
+
+
+def _spans(annotations: list[Mapping[str, Any]], text: str, origin: Origin) -> list[Span] | None:
+    done = [a for a in annotations if not a.get("was_cancelled")]
     chosen = [a for a in done if a.get("ground_truth")] or done
     if not chosen:
         return None
-    results = [[r.get("value") for r in a.get("result") or [] if isinstance(r, Mapping)] for a in chosen]
+    results = [[r.get("value") for r in _objects(a, "result", origin)] for a in chosen]
     first, *others = (_labelled(values, text, origin) for values in results)
     if any(spans != first for spans in others):
         raise _differ(

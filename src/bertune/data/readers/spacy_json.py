@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import DataConfig
-from bertune.data.encodings import DAMAGED_GZIP, open_bytes, text_lines
-from bertune.data.readers._cells import shortened
+from bertune.data.encodings import first_bytes, text_lines
 from bertune.data.readers._questions import parsed
+from bertune.data.readers._shown import shortened
 from bertune.data.readers.jsonl import parsed_lines
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
@@ -28,11 +28,7 @@ _START = re.compile(rb"^\s*(?:" + _PAIR + rb"|" + _DOCUMENT + rb")", re.DOTALL)
 
 def recognises(path: Path, options: DataConfig) -> bool:
     """Whether a file begins with a pair of a text and its entities, or with a document."""
-    with open_bytes(path) as file:
-        try:
-            head = file.read(_HEAD).replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf")
-        except DAMAGED_GZIP:
-            return False
+    head = first_bytes(path, _HEAD).replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf")
     return bool(_START.search(head))
 
 

@@ -1,0 +1,73 @@
+"""How often each label was predicted where another is right: a matrix for some labels, a list for many.
+
+Dimensions: N items, C labels, P pairs of labels that occur.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+# 200 x 200 counts take some 0.6 MB of a manifest, a number a line; a larger matrix is not readable either.
+MOST_IN_MATRIX = 200
+MOST_CONFUSIONS = 100  # stored where there is no matrix
+
+
+def confusion_details(gold_N: IntArray, predicted_N: IntArray, labels: Sequence[str]) -> dict[str, Any]:
+    """The entries of `Scores.details` about confusions: `labels` with `confusion_matrix` up to
+    MOST_IN_MATRIX labels, `confusions` beyond."""
+    num_classes = len(labels)
+    if num_classes <= MOST_IN_MATRIX:
+        matrix_CC = confusion_matrix(gold_N, predicted_N, num_classes)
+        return {"labels": list(labels), "confusion_matrix": matrix_CC.tolist()}
+    wrong_N = gold_N != predicted_N
+    # A number for each pair: 2**31 labels would fit.
+    pairs_P, counts_P = np.unique(gold_N[wrong_N] * num_classes + predicted_N[wrong_N], return_counts=True)
+    totals_C = np.bincount(gold_N, minlength=num_classes)
+    rows = []
+    for at in np.argsort(-counts_P, kind="stable")[:MOST_CONFUSIONS]:
+        gold, predicted = divmod(int(pairs_P[at]), num_classes)
+        rows.append(
+            {
+                "gold": labels[gold],
+                "predicted": labels[predicted],
+                "count": int(counts_P[at]),
+                "support": int(totals_C[gold]),
+            }
+        )
+    return {
+        "labels": list(labels),
+        "confusions": {"most_labels": MOST_IN_MATRIX, "num_pairs": len(pairs_P), "rows": rows},
+    }
+
+
+def confusion_matrix(gold_N: IntArray, predicted_N: IntArray, num_classes: int) -> IntArray:
+    """Counts [gold, predicted]."""
+    flat = np.bincount(gold_N * num_classes + predicted_N, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)
+
+
+def mcc(confusion_CC: IntArray) -> float:
+    """Matthews correlation coefficient for any number of classes (Gorodkin 2004); 0 where undefined."""
+    return _mcc(int(np.trace(confusion_CC)), confusion_CC.sum(axis=1), confusion_CC.sum(axis=0))
+
+
+def mcc_of(gold_N: IntArray, predicted_N: IntArray) -> float:
+    """The same from the labels themselves, in memory that grows with N alone."""
+    present, index_2N = np.unique(np.concatenate([gold_N, predicted_N]), return_inverse=True)
+    gold_C, predicted_C = (
+        np.bincount(index_N, minlength=len(present)) for index_N in np.split(index_2N, [len(gold_N)])
+    )
+    return _mcc(int((gold_N == predicted_N).sum()), gold_C, predicted_C)
+
+
+def _mcc(right: int, gold_counts_C: IntArray, predicted_counts_C: IntArray) -> float:
+    # As floats: squares of counts overflow, and whole numbers below 2**53 stay exact.
+    gold_C, predicted_C = gold_counts_C.astype(np.float64), predicted_counts_C.astype(np.float64)
+    total = gold_C.sum()
+    covariance = right * total - gold_C @ predicted_C
+    spread = (total**2 - predicted_C @ predicted_C) * (total**2 - gold_C @ gold_C)
+    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
