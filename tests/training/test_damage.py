@@ -157,6 +157,15 @@ def test_a_finished_run_without_the_description_of_its_model_is_refused(verb: st
         {"resume": resumed, "report": api.report, "predict": api.load}[verb](finished)
 
 
+def test_an_older_manifest_in_a_finished_run_is_not_reported(
+    finished: Path, stopped: Path, whole: Run
+) -> None:
+    shutil.copyfile(stopped / "manifest.json", finished / "manifest.json")
+    with pytest.raises(DamagedError, match=r"manifest\.json is older than .*model"):
+        api.report(finished)
+    assert_same_work(resumed(finished)[0], whole)
+
+
 def test_the_report_of_a_run_does_not_need_its_model(finished: Path) -> None:
     shutil.rmtree(finished / "model")
     assert api.report(finished).is_file()
