@@ -177,7 +177,7 @@ def refuse_older_manifest(run: Run) -> None:
     is_finished = (run.model_path / "bertune.json").is_file() and not (run.path / "checkpoints").exists()
     if is_finished and run.manifest.get("status") != "complete":
         raise DamagedError(
-            f"{run.path / MANIFEST} is older than {run.model_path}: it does not say that training has finished. "
+            f"{run.path / MANIFEST} is older than {run.model_path}: it does not say that training is done. "
             f"Put back the newest copy, or train again: `bertune train {run.path} --out NEW`"
         )
 
