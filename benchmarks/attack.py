@@ -44,20 +44,22 @@ def _attack(name: str, number: int, seed: int, folder: Path) -> list[str]:
         import attack_damage
 
         return attack_damage.run(number, seed, folder)
-    return _fuzz(number, seed)
+    return _fuzz(number, seed, folder)
 
 
-def _fuzz(rows: int, seed: int) -> list[str]:
-    """`run(rows, seed)` of benchmarks/fuzz.py: reads so many generated rows and returns what failed."""
+def _fuzz(rows: int, seed: int, folder: Path) -> list[str]:
     try:
-        from fuzz import run
+        from fuzz import Fuzzer
     except ImportError as error:
         if error.name != "fuzz":
             raise
-        message = f"benchmarks/fuzz.py must define run(rows, seed), which returns what failed: {error}"
+        message = f"benchmarks/fuzz.py with a class Fuzzer is needed for this attack: {error}"
         print(message, file=sys.stderr)
         return [message]
-    return list(run(rows, seed))
+    folder.mkdir(parents=True)
+    counts = Fuzzer(seed, folder, shows=True).run(rows, None)
+    print(f"fuzz: seed {seed}\n{counts}")
+    return [f"{counts.num_findings} findings"] if counts.num_findings else []
 
 
 if __name__ == "__main__":

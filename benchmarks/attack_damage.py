@@ -27,7 +27,7 @@ from attack_runs import (
     entries,
 )
 
-_WAYS_FORWARD = ("--out", "--resume", "Put back", "train again", "move it away")
+_WAYS_FORWARD = ("--out", "--resume", "Put back", "train again", "Move the folder away")
 _NEVER = Moment(0)
 _COMMANDS = ("predict", "evaluate", "report", "train")
 

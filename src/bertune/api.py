@@ -11,7 +11,16 @@ from bertune.errors import ConfigError, DamagedError
 from bertune.metadata import read_metadata
 from bertune.prepare import Prepared, prepare
 from bertune.reporting import write_report
-from bertune.run import CONFIG, MANIFEST, Run, is_run, open_run, start_again, verify
+from bertune.run import (
+    CONFIG,
+    MANIFEST,
+    Run,
+    is_run,
+    open_run,
+    refuse_older_manifest,
+    start_again,
+    verify,
+)
 from bertune.source import resolve_source
 from bertune.training.events import Event, Finished, Warned
 from bertune.training.fit import fit
@@ -109,6 +118,7 @@ def report(run: Run | str | Path) -> Path:
     Raises InputError, also where a finished run is not as training left it.
     """
     found = open_run(run.path if isinstance(run, Run) else run)
+    refuse_older_manifest(found)
     if found.manifest.get("status") == "complete":
         verify(found)
         if found.model_path.is_dir():  # a report does not need it

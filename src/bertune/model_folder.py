@@ -70,7 +70,10 @@ def own_head(name: str, standard: StandardHead, hf_config: Any) -> nn.Module:
 def save(folder: Path, loaded: LoadedModel) -> None:
     """Writes the folder so that it appears whole or not at all. Replaces an older one."""
     if folder.exists() and not (folder / FILE).is_file():
-        raise ModelError(f"{folder} is not a model that bertune saved, so it is not replaced: move it away")
+        raise ModelError(
+            f"{folder / FILE} is missing: the folder is damaged, or not a model that bertune saved. It was "
+            "not replaced. Move the folder away and continue with --resume"
+        )
     staging, retired = (
         folder.with_name(temporary_name(name)) for name in (folder.name, f"{folder.name}.old")
     )

@@ -172,6 +172,19 @@ def verify(run: Run) -> None:
         )
 
 
+def refuse_older_manifest(run: Run) -> None:
+    """Raises DamagedError for the manifest of an unfinished training in the folder of a finished one.
+
+    A model without checkpoints is only there once the manifest has said that the run is complete.
+    """
+    is_finished = (run.model_path / "bertune.json").is_file() and not (run.path / "checkpoints").exists()
+    if is_finished and run.manifest.get("status") != "complete":
+        raise DamagedError(
+            f"{run.path / MANIFEST} is older than {run.model_path}: it does not say that training is done. "
+            f"Put back the newest copy, or train again: `bertune train {run.path} --out NEW`"
+        )
+
+
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run: it has a manifest, or checkpoints to restore one from."""
     return os.path.isfile(path / MANIFEST) or _has_checkpoint(path)

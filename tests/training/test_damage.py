@@ -157,6 +157,15 @@ def test_a_finished_run_without_the_description_of_its_model_is_refused(verb: st
         {"resume": resumed, "report": api.report, "predict": api.load}[verb](finished)
 
 
+def test_an_older_manifest_in_a_finished_run_is_not_reported(
+    finished: Path, stopped: Path, whole: Run
+) -> None:
+    shutil.copyfile(stopped / "manifest.json", finished / "manifest.json")
+    with pytest.raises(DamagedError, match=r"manifest\.json is older than .*model"):
+        api.report(finished)
+    assert_same_work(resumed(finished)[0], whole)
+
+
 def test_the_report_of_a_run_does_not_need_its_model(finished: Path) -> None:
     shutil.rmtree(finished / "model")
     assert api.report(finished).is_file()
@@ -169,6 +178,17 @@ def test_a_run_without_manifest_still_predicts(finished: Path, whole: Run) -> No
         [prediction.probabilities for prediction in api.predict(run, texts)] for run in (finished, whole.path)
     )
     np.testing.assert_array_equal(found, expected)
+
+
+def test_a_model_folder_that_may_not_be_replaced_can_be_moved_away(
+    stopped: Path, whole: Run, tmp_path: Path
+) -> None:
+    (stopped / "model").mkdir()
+    (stopped / "model" / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"model/bertune\.json is missing: .* Move the folder away"):
+        resumed(stopped)
+    (stopped / "model").rename(tmp_path / "moved")
+    assert_same_work(resumed(stopped)[0], whole)
 
 
 def test_changed_settings_of_a_run_are_not_trained_again(finished: Path, tmp_path: Path) -> None:
