@@ -110,7 +110,7 @@ def test_a_state_of_another_checkpoint_is_named(stopped: Path, whole: Run) -> No
     older, newer = sorted(stopped.glob("checkpoints/step-*"))
     shutil.copyfile(older / "state.json", newer / "state.json")
     run, warnings = resumed(stopped)
-    assert f"{newer / 'state.json'} is that of step 8" in warnings
+    assert f"{newer / 'state.json'} belongs to step 8" in warnings
     assert "training continues from the checkpoint of step 8" in warnings
     assert_same_work(run, whole)
 
