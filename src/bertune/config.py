@@ -11,6 +11,7 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bertune.errors import ConfigError, listed
+from bertune.files import read_bytes
 
 Auto = Literal["auto"]
 Settings = dict[str, dict[str, Any]]
@@ -201,7 +202,7 @@ class Config(Section):
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML settings file. Raises ConfigError naming the file and the place."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bytes(path).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML settings file: {error}") from error
     except OSError as error:

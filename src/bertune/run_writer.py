@@ -18,6 +18,7 @@ from bertune.config import Config
 from bertune.errors import InputError, RunBusyError, RunExistsError
 from bertune.files import (
     disk_errors,
+    read_bytes,
     refuse_unusable,
     remove,
     remove_if_empty,
@@ -136,7 +137,7 @@ class RunWriter:
     def restore_metrics(self, content: bytes) -> bool:
         """Puts back the lines up to a checkpoint; says whether the file did not begin with them."""
         path = self.run.path / METRICS
-        found = path.read_bytes() if path.exists() else b""
+        found = read_bytes(path) if path.exists() else b""
         if found != content:
             write_atomically(path, content)
         return not found.startswith(content)

@@ -1,0 +1,137 @@
+"""Attacks that once succeeded, each through the real command: special files, forged records, odd paths."""
+
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from bertune.files import sealed
+from strangers import edit_json
+from tiny import QUICK, Result, bertune
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="FIFOs, devices and SIGALRM are POSIX")
+Json = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def in_time() -> Iterator[None]:
+    """A test that blocks fails after some seconds instead of never."""
+
+    def fail(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("the command did not end")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def refused(said: Result, *words: str) -> None:
+    """One error with exit code 3, and all of the words in it."""
+    assert said.code == 3, said.err
+    assert said.err.count("error:") == 1 and "Traceback" not in said.err
+    assert all(word in said.err for word in words), said.err
+
+
+def forge(run: Path, change: Callable[[Json], Any]) -> None:
+    """Changes the manifest of a run and seals it again, as somebody who knows bertune would."""
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    change(manifest)
+    path.write_text(json.dumps(sealed(manifest)), encoding="utf-8")
+
+
+def put_special(path: Path, kind: str) -> None:
+    """Puts a FIFO that nobody writes to, or a link to a device without an end, where a file was."""
+    path.unlink(missing_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+class TestSpecialFiles:
+    """A FIFO blocks whoever opens it, and a device such as /dev/zero has no end."""
+
+    @pytest.mark.parametrize("name", ["config.toml", "metrics.jsonl", "predictions/test.mistakes.json"])
+    def test_in_a_run_they_are_refused(self, kind: str, name: str, run: Path) -> None:
+        put_special(run / name, kind)
+        refused(bertune("report", run), name, "not a regular file")
+        assert bertune("train", run, "--resume").code == 3
+
+    @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+    def test_in_a_saved_model_they_are_refused(self, kind: str, name: str, model: Path) -> None:
+        put_special(model / name, kind)
+        refused(bertune("predict", model, "-", stdin="good\n"), name, "not a regular file")
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "chat_template.jinja"])
+    def test_in_an_encoder_they_are_refused(
+        self, kind: str, name: str, encoder: Path, train_csv: Path, tmp_path: Path
+    ) -> None:
+        put_special(encoder / name, kind)
+        said = bertune("train", train_csv, f"model.name={encoder}", "--out", tmp_path / "out")
+        refused(said, name, "not a regular file")
+        assert not (tmp_path / "out").exists()
+
+
+class TestForgedManifests:
+    """A manifest of the right types and with the right checksum may still hold anything."""
+
+    @pytest.mark.parametrize("name", ["/dev/zero", "a\0b"])
+    def test_a_recorded_file_that_cannot_be_read_is_named(self, name: str, run: Path) -> None:
+        forge(run, lambda manifest: manifest.update(files={name: "0" * 64}))
+        for verb in (("report", run), ("train", run, "--resume")):
+            refused(bertune(*verb), "cannot be read")
+
+    @pytest.mark.parametrize(
+        ("change", "key"),
+        [
+            (lambda m: m.update(training={}), "training.best"),
+            (lambda m: m.update(training=None), "training"),
+            (lambda m: m["training"].update(best={}), "training.best.value"),
+            (lambda m: m.update(timings={}), "timings.train_examples_per_second"),
+            (lambda m: m["scores"]["test"].update(mcc={"value": 0.5}), "scores.test.mcc"),
+        ],
+    )
+    def test_a_finished_run_without_results_is_not_resumed(
+        self, change: Callable[[Json], Any], key: str, run: Path
+    ) -> None:
+        forge(run, change)
+        refused(bertune("train", run, "--resume"), "manifest.json", key)
+
+    def test_a_number_of_hundreds_of_digits_is_refused(self, run: Path) -> None:
+        forge(run, lambda m: m["details"]["test"].update(confusion_matrix=[[10**400, 1], [0, 1]]))
+        refused(bertune("report", run), "manifest.json", "401 digits")
+
+    def test_a_kept_step_that_was_not_taken_does_not_widen_the_figure(self, run: Path) -> None:
+        """The figure grew with the step: to a traceback, or to a picture of all memory."""
+        forge(run, lambda manifest: manifest["training"]["best"].update(step=10**18))
+        bertune("report", run).fine()
+        assert (run / "report" / "learning_curves.png").stat().st_size < 10**6
+
+
+def test_a_family_without_a_vocabulary_is_refused(encoder: Path, train_csv: Path, tmp_path: Path) -> None:
+    """Models of pictures and texts keep their sizes in configurations of their parts."""
+    edit_json(encoder / "config.json", lambda config: {"model_type": "qwen2_vl"})
+    said = bertune("train", train_csv, f"model.name={encoder}", "--out", tmp_path / "out")
+    refused(said, "config.json", "qwen2_vl", "vocabulary")
+
+
+@pytest.mark.parametrize("name", ["with space", "-leading-dash"])
+def test_a_command_that_is_printed_can_be_pasted(
+    name: str, encoder: Path, train_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = bertune("train", train_csv, f"model.name={encoder}", *QUICK, "--out", tmp_path / name).fine()
+    command = said.err[said.err.index("bertune predict") :]
+    folder = shlex.split(command)[2]
+    assert not folder.startswith("-") and (tmp_path / folder / "model").is_dir()
