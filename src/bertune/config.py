@@ -179,6 +179,15 @@ class MachineConfig(Section):
             raise ValueError('give a number from 1, or "auto"')
         return value
 
+    @field_validator("threads")
+    @classmethod
+    def _startable(cls, value: int | str) -> int | str:
+        if (
+            isinstance(value, int) and value > 1024
+        ):  # the OpenMP runtime ends the process that asks for too many
+            raise ValueError('give a number up to 1,024, or "auto"')
+        return value
+
 
 class Config(Section):
     """Every setting of a run. Source of truth for the command line, TOML files and Python."""

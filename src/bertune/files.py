@@ -24,6 +24,7 @@ JsonObject = dict[str, Any]
 CHECKSUM = "checksum"  # the key under which a sealed JSON object holds the sha256 of the rest of it
 _MOST_DIGITS = 300  # of a whole number: it, and a sum of such numbers, can still be turned into a float
 _TEMPORARY = re.compile(r"\..+\.bertune-tmp", re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CANNOT_BE_WRITTEN = {
     errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
     errno.ENAMETOOLONG, errno.EBUSY, errno.ELOOP,
@@ -77,7 +78,12 @@ def shell_word(path: Path | str) -> str:
 def temporary_name(name: str) -> str:
     """A hidden name to write under before `name` is taken."""
     # Long names are cut: with process number and ending, no file system's limit of 255 bytes is passed.
-    return f".{name.encode()[:200].decode(errors='ignore')}.{os.getpid()}.bertune-tmp"
+    return f".{shortened(name)}.{os.getpid()}.bertune-tmp"
+
+
+def shortened(name: str) -> str:
+    """The first 200 bytes of a file name, without what is not UTF-8."""
+    return os.fsencode(name)[:200].decode(errors="ignore")
 
 
 def is_temporary(name: str) -> bool:
@@ -171,12 +177,18 @@ def read_bytes(path: Path) -> bytes:
 
 
 def to_json(value: Any, indent: int | None = 2, default: Callable[[Any], Any] | None = None) -> str:
-    """JSON that any parser reads: numbers that are not finite are written as null."""
+    """JSON that any parser reads: numbers that are not finite are written as null.
+
+    Half of a surrogate pair, which UTF-8 cannot hold, is written as an escape.
+    """
     try:
-        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
     except ValueError:
-        plain = _finite(value)
-        return json.dumps(plain, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
+        value = _finite(value)
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
+    if _SURROGATE.search(text):
+        return json.dumps(value, indent=indent, ensure_ascii=True, allow_nan=False, default=default)
+    return text
 
 
 def _finite(value: Any) -> Any:

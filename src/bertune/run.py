@@ -64,8 +64,8 @@ class Run:
             if line.get("step") != number:
                 raise DamagedError(
                     f"{path}, line {number}: expected step {number}, found {line.get('step')!r}: the file is "
-                    f"damaged. If the run is unfinished, `bertune train {shell_word(self.path)} --resume` restores it "
-                    "from the last checkpoint"
+                    f"damaged. If the run is unfinished, `bertune train {shell_word(self.path)} --resume` "
+                    "restores it from the last checkpoint"
                 )
         return lines
 
@@ -122,8 +122,9 @@ def _advice(folder: Path) -> str:
         return f"`bertune train {shell_word(folder)} --resume` restores it from the last checkpoint"
     if (folder / "model" / "bertune.json").is_file():
         return (
-            f"The model has checksums of its own and can still be used: `bertune predict {shell_word(folder)} FILE`. For "
-            f"a report, train again: `bertune train {shell_word(folder)} --out NEW`"
+            "The model has checksums of its own and can still be used: "
+            f"`bertune predict {shell_word(folder)} FILE`. For a report, train again: "
+            f"`bertune train {shell_word(folder)} --out NEW`"
         )
     return start_again(folder)
 

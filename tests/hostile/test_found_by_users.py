@@ -11,10 +11,11 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from strangers import edit_json, reseal
 
+from bertune.errors import BertuneError
 from bertune.files import sealed
-from strangers import edit_json
-from tiny import QUICK, Result, bertune
+from tiny import QUICK, Result, bertune, reviews, write_csv
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="FIFOs, devices and SIGALRM are POSIX")
 Json = dict[str, Any]
@@ -135,3 +136,86 @@ def test_a_command_that_is_printed_can_be_pasted(
     command = said.err[said.err.index("bertune predict") :]
     folder = shlex.split(command)[2]
     assert not folder.startswith("-") and (tmp_path / folder / "model").is_dir()
+
+
+class TestForgedModels:
+    """`bertune.json` with other values and the right checksums."""
+
+    @pytest.mark.parametrize(
+        ("change", "word"), [({"labels": []}, "0"), ({"max_length": 1000}, "max_length is 1,000")]
+    )
+    def test_metadata_of_another_model_is_refused(self, change: Json, word: str, model: Path) -> None:
+        reseal(model, lambda stored: stored | change)
+        refused(bertune("predict", model, "-", stdin="good\n"), "bertune.json", word)
+
+    def test_any_number_of_text_columns_is_refused_in_order(self, model: Path, tmp_path: Path) -> None:
+        names = [f"column {number}" for number in range(100)]
+        reseal(model, lambda stored: stored | {"columns": {"text": names, "label": None, "id": None}})
+        refused(bertune("predict", model, "-", stdin="good\n"))
+
+
+def test_a_number_of_threads_that_ends_the_process_is_refused(model: Path) -> None:
+    refused(bertune("predict", model, "-", "machine.threads=1000000000", stdin="good\n"), "1,024")
+
+
+def test_half_a_surrogate_pair_stays_json(model: Path, tmp_path: Path) -> None:
+    line = '{"text": "good", "mine": "\\ud800"}'
+    said = bertune("predict", model, "-", stdin=line + "\n").fine()
+    assert said.lines[0]["mine"] == "\ud800"
+    (tmp_path / "texts.jsonl").write_text(line + "\n")
+    for name in ("out.csv", "out.parquet", "out.jsonl"):
+        bertune("predict", model, tmp_path / "texts.jsonl", "--out", tmp_path / name).fine()
+
+
+class TestPaths:
+    """Folders that hold what nobody expects there, and names that are not UTF-8."""
+
+    def test_names_that_are_not_utf_8_can_be_written(self, model: Path, tmp_path: Path) -> None:
+        write_csv(tmp_path / "texts.csv", reviews(4))
+        out = tmp_path / os.fsdecode(b"\xff.jsonl")
+        assert bertune("predict", model, tmp_path / "texts.csv", "--out", out).code == 0
+        assert out.read_text().count("\n") == 4
+
+    @pytest.mark.parametrize("entry", ["checkpoints", ".bertune-lock"])
+    def test_links_that_wait_where_a_run_is_built_are_not_followed(
+        self, entry: str, encoder: Path, train_csv: Path, tmp_path: Path
+    ) -> None:
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        (tmp_path / ".out.new.bertune-tmp").mkdir()
+        (tmp_path / ".out.new.bertune-tmp" / entry).symlink_to(outside)
+        said = bertune("train", train_csv, f"model.name={encoder}", *QUICK, "--out", tmp_path / "out")
+        refused(said, entry, "symbolic link")
+        assert list(outside.iterdir()) == [] and not (tmp_path / "out").exists()
+
+    def test_a_file_that_waits_where_a_run_is_built_is_removed(
+        self, encoder: Path, train_csv: Path, tmp_path: Path
+    ) -> None:
+        os.mkfifo(tmp_path / ".out.new.bertune-tmp")
+        bertune("train", train_csv, f"model.name={encoder}", *QUICK, "--out", tmp_path / "out").fine()
+        assert not (tmp_path / ".out.new.bertune-tmp").exists()
+
+
+def test_a_number_too_large_to_be_squared_is_refused(encoder: Path, tmp_path: Path) -> None:
+    rows = [*((f"good {number}", str(number)) for number in range(20)), ("bad", "1e308")]
+    data = write_csv(tmp_path / "train.csv", rows)
+    said = bertune("train", data, "task.name=regression", f"model.name={encoder}", "--out", tmp_path / "out")
+    refused(said, "line 22", "1e308", "too large")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder"])
+def test_what_stands_for_the_metrics_of_an_unfinished_run_is_replaced_or_refused(
+    kind: str, run: Path
+) -> None:
+    from bertune.run_writer import RunWriter
+
+    path = run / "metrics.jsonl"
+    lines = path.read_bytes()
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+        assert RunWriter(run).restore_metrics(lines) and path.read_bytes() == lines
+    else:
+        path.mkdir()
+        with pytest.raises(BertuneError, match="is a folder"):
+            RunWriter(run).restore_metrics(lines)

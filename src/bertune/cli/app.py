@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import importlib.metadata
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -60,8 +61,16 @@ app.command("bench")(bench.bench)
 
 def main() -> None:
     """Entry point of `bertune`."""
+    _write_any_path()
     with errors_said(), kept_from_libraries():
         app()
+
+
+def _write_any_path() -> None:
+    """Lets paths be printed that are not UTF-8: as their own bytes on stdout, escaped on stderr."""
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors=errors)
 
 
 @contextlib.contextmanager
