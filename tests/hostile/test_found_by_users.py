@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from strangers import edit_json, reseal
 
 from bertune.errors import BertuneError
 from bertune.files import sealed
-from tiny import QUICK, Result, bertune, reviews, write_csv
+from tiny import BIN, QUICK, Result, bertune, reviews, write_csv
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="FIFOs, devices and SIGALRM are POSIX")
 Json = dict[str, Any]
@@ -219,3 +220,26 @@ def test_what_stands_for_the_metrics_of_an_unfinished_run_is_replaced_or_refused
         path.mkdir()
         with pytest.raises(BertuneError, match="is a folder"):
             RunWriter(run).restore_metrics(lines)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_results_that_do_not_fit_on_standard_output_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bertune.cli.app import errors_said
+
+    with open("/dev/full", "w") as full, pytest.raises(SystemExit, match="4"):
+        monkeypatch.setattr(sys, "stdout", full)
+        with errors_said():
+            sys.stdout.write("a prediction")
+            sys.stdout.flush()
+    assert capsys.readouterr().err.startswith("error: cannot write all results to standard output")
+
+
+def test_closed_standard_streams_are_not_taken_for_files(model: Path, tmp_path: Path) -> None:
+    """An opened file gets the number of a closed stream, and with it everything that is written there."""
+    out = tmp_path / "out.jsonl"
+    texts = write_csv(tmp_path / "texts.csv", reviews(4))
+    command = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", str(BIN), "predict", str(model)]
+    done = subprocess.run([*command, str(texts), "--out", str(out)], check=False)
+    assert done.returncode == 0 and len(out.read_text().splitlines()) == 4
