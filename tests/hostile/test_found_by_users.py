@@ -243,3 +243,17 @@ def test_closed_standard_streams_are_not_taken_for_files(model: Path, tmp_path: 
     command = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", str(BIN), "predict", str(model)]
     done = subprocess.run([*command, str(texts), "--out", str(out)], check=False)
     assert done.returncode == 0 and len(out.read_text().splitlines()) == 4
+
+
+def test_training_ends_although_its_messages_cannot_be_written(
+    encoder: Path, train_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `2>/dev/full`, or where the terminal is closed before the first step."""
+    from rich.console import Console
+
+    from bertune.cli import show
+
+    with open("/dev/null") as unwritable:
+        monkeypatch.setattr(show, "messages", lambda: Console(file=unwritable, width=80))
+        bertune("train", train_csv, f"model.name={encoder}", *QUICK, "--out", tmp_path / "out").fine()
+    assert (tmp_path / "out" / "report" / "index.html").is_file()
