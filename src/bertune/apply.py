@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from bertune.config import CHANGEABLE, Config, DataConfig, TaskConfig, resolve
@@ -26,7 +27,11 @@ from bertune.tasks import make_task
 
 def _plain_columns(num_texts: int) -> tuple[str, ...]:
     """What to call texts that come without a name."""
-    return ("text",) if num_texts == 1 else tuple(f"text_{'abcdefgh'[i]}" for i in range(num_texts))
+    return (
+        ("text",)
+        if num_texts == 1
+        else tuple(f"text_{ascii_lowercase[i]}" if i < 26 else f"text_{i + 1}" for i in range(num_texts))
+    )
 
 
 @dataclass(frozen=True)

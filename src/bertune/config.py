@@ -11,6 +11,7 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bertune.errors import ConfigError, listed
+from bertune.files import read_bytes
 
 Auto = Literal["auto"]
 Settings = dict[str, dict[str, Any]]
@@ -178,6 +179,15 @@ class MachineConfig(Section):
             raise ValueError('give a number from 1, or "auto"')
         return value
 
+    @field_validator("threads")
+    @classmethod
+    def _startable(cls, value: int | str) -> int | str:
+        if (
+            isinstance(value, int) and value > 1024
+        ):  # the OpenMP runtime ends the process that asks for too many
+            raise ValueError('give a number up to 1,024, or "auto"')
+        return value
+
 
 class Config(Section):
     """Every setting of a run. Source of truth for the command line, TOML files and Python."""
@@ -201,7 +211,7 @@ class Config(Section):
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML settings file. Raises ConfigError naming the file and the place."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bytes(path).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML settings file: {error}") from error
     except OSError as error:

@@ -6,10 +6,13 @@ Every temporary name ends in `.bertune-tmp`: that ending is the record that a fi
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import re
+import shlex
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,9 @@ from bertune.errors import DamagedError, InputError, ResourceError
 JsonObject = dict[str, Any]
 
 CHECKSUM = "checksum"  # the key under which a sealed JSON object holds the sha256 of the rest of it
+_MOST_DIGITS = 300  # of a whole number: it, and a sum of such numbers, can still be turned into a float
 _TEMPORARY = re.compile(r"\..+\.bertune-tmp", re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CANNOT_BE_WRITTEN = {
     errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
     errno.ENAMETOOLONG, errno.EBUSY, errno.ELOOP,
@@ -64,10 +69,21 @@ def refuse_unusable(path: Path, what: str) -> None:
             raise InputError(f"{what} {shown!r} is not a usable path ({reason}); give another one") from error
 
 
+def shell_word(path: Path | str) -> str:
+    """A path as it is typed in a command: quoted where a shell would not take it as one word."""
+    text = f"./{path}" if str(path).startswith("-") else str(path)
+    return shlex.quote(text) if os.name == "posix" else text
+
+
 def temporary_name(name: str) -> str:
     """A hidden name to write under before `name` is taken."""
     # Long names are cut: with process number and ending, no file system's limit of 255 bytes is passed.
-    return f".{name.encode()[:200].decode(errors='ignore')}.{os.getpid()}.bertune-tmp"
+    return f".{shortened(name)}.{os.getpid()}.bertune-tmp"
+
+
+def shortened(name: str) -> str:
+    """The first 200 bytes of a file name, without what is not UTF-8."""
+    return os.fsencode(name)[:200].decode(errors="ignore")
 
 
 def is_temporary(name: str) -> bool:
@@ -140,13 +156,39 @@ def sync_tree(folder: Path) -> None:
     sync(folder)
 
 
+def open_regular(path: Path) -> io.BufferedReader:
+    """A file to read from. Raises OSError for a FIFO or a device: it may block, or never end."""
+    return open(path, "rb", opener=_regular)
+
+
+def _regular(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # opening a FIFO waits for its writer
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder, open() says so itself
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole of a regular file. Raises OSError."""
+    with open_regular(path) as file:
+        return file.read()
+
+
 def to_json(value: Any, indent: int | None = 2, default: Callable[[Any], Any] | None = None) -> str:
-    """JSON that any parser reads: numbers that are not finite are written as null."""
+    """JSON that any parser reads: numbers that are not finite are written as null.
+
+    Half of a surrogate pair, which UTF-8 cannot hold, is written as an escape.
+    """
     try:
-        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
     except ValueError:
-        plain = _finite(value)
-        return json.dumps(plain, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
+        value = _finite(value)
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
+    if _SURROGATE.search(text):
+        return json.dumps(value, indent=indent, ensure_ascii=True, allow_nan=False, default=default)
+    return text
 
 
 def _finite(value: Any) -> Any:
@@ -177,7 +219,7 @@ def read_jsonl(path: Path) -> Iterator[JsonObject]:
     Raises DamagedError naming file and line for one that is not a JSON object.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith("\n"):
                     return
@@ -191,7 +233,7 @@ def read_jsonl(path: Path) -> Iterator[JsonObject]:
 def read_object(path: Path) -> JsonObject:
     """The JSON object in a file. Raises DamagedError naming the file when there is none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DamagedError(f"{path} is damaged: {error.reason} at byte {error.start}") from error
     except OSError as error:
@@ -201,12 +243,18 @@ def read_object(path: Path) -> JsonObject:
 
 def _object(text: str, place: str) -> JsonObject:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise DamagedError(f"{place} is damaged: not JSON ({str(error)[:80]})") from error
     if not isinstance(value, dict):
         raise DamagedError(f"{place} is damaged: expected a JSON object, found a {type(value).__name__}")
     return value
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
 
 
 def sealed(value: Mapping[str, Any]) -> JsonObject:
@@ -228,7 +276,7 @@ def _digest(value: Mapping[str, Any]) -> str:
 
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -249,4 +297,6 @@ def changed_files(folder: Path, expected: Mapping[str, str]) -> list[str]:
             problems.append(f"{folder / name} is missing")
         except OSError as error:
             problems.append(f"{folder / name} cannot be read ({error.strerror})")
+        except ValueError as error:  # a null character in a recorded name
+            problems.append(f"{folder / name!r} cannot be read ({error})")
     return problems

@@ -63,6 +63,7 @@ def load_config(folder: Path) -> Any:
     """The Hugging Face configuration of a model folder, its values checked. Raises ModelError."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+    refuse_special_files(folder)
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(
@@ -134,6 +135,13 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
             f"{config.vocab_size:,}. Use the tokenizer files and config.json of the same model"
         )
     return tokenizer
+
+
+def refuse_special_files(folder: Path) -> None:
+    """Raises ModelError for a FIFO or a device in a model folder: reading it may block, or never end."""
+    for path in folder.iterdir():
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ModelError(f"{path} is not a regular file. Remove it, or get the folder again")
 
 
 def check_weight_files(folder: Path) -> None:
@@ -213,6 +221,10 @@ def _check_config(config: Any, path: Path) -> None:
     """Raises ModelError for values that no encoder can have, or that no memory could hold."""
     from transformers.activations import ACT2FN
 
+    if getattr(config, "vocab_size", None) is None:
+        raise ModelError(
+            f"{path}: {config.model_type} has no vocabulary of its own; bertune trains encoders of text"
+        )
     for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"):
         value = getattr(config, key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

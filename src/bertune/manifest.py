@@ -226,6 +226,34 @@ class ManifestRecord(Record):
     files: dict[str, str] | None = None
 
 
+class _Best(Record):
+    step: int
+    score: str
+    value: float | None
+
+
+class _Training(Record):
+    total_steps: int
+    stopped_early: bool
+    best: _Best
+
+
+class _Timings(Record):
+    total_seconds: float
+    train_examples_per_second: float
+
+
+class _Finished(Record):
+    """What the end of every training adds to the manifest."""
+
+    training: _Training
+    scores: dict[str, dict[str, float | None]]
+    details: dict[str, dict[str, Any]]
+    timings: _Timings
+    warnings: list[str]
+    peak_memory_mb: float | None
+
+
 class MarkRecord(Record):
     """A marked part of a text."""
 
@@ -278,6 +306,11 @@ Kind = TypeVar("Kind", bound=BaseModel)
 def check_manifest(manifest: dict[str, Any], path: Path) -> None:
     """Raises DamagedError naming file and key where a manifest holds a value of another type."""
     checked(ManifestRecord, manifest, path)
+
+
+def check_finished(manifest: dict[str, Any], path: Path) -> None:
+    """Raises DamagedError naming file and key where the manifest of a finished run lacks results."""
+    checked(_Finished, manifest, path)
 
 
 def checked(kind: type[Kind], value: object, path: Path) -> Kind:

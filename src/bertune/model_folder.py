@@ -129,10 +129,17 @@ def load(folder: Path, own: Mapping[str, str] | None = None) -> LoadedModel:
     with torch.random.fork_rng(devices=[]):
         model = nn_model.load(folder, head)
     outputs = getattr(model.hf.config, "num_labels", None)
-    if metadata.head == "auto" and standard.num_outputs and outputs != standard.num_outputs:
+    is_counted = standard.num_outputs or "Classification" in standard.auto_class
+    if metadata.head == "auto" and is_counted and outputs != standard.num_outputs:
         raise ModelError(
             f"{folder}: the weights have {outputs} outputs, but {FILE} is for {standard.num_outputs}; one of "
             "them belongs to another model. Put back a copy of the folder, or train again"
+        )
+    limit = nn_model.length_limit(model.encoder.config)
+    if limit is not None and metadata.max_length > limit:
+        raise ModelError(
+            f"{folder / FILE}: max_length is {metadata.max_length:,}, but the model takes up to {limit:,} "
+            "tokens; one of them belongs to another model"
         )
     return LoadedModel(model, Tokenizer(folder), task, metadata)
 

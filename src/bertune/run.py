@@ -15,6 +15,7 @@ from bertune.files import (
     read_jsonl,
     read_object,
     refuse_unusable,
+    shell_word,
 )
 from bertune.manifest import check_manifest
 
@@ -66,8 +67,8 @@ class Run:
                     raise DamagedError(f"{path}, line {number}: expected step {number}, found {found!r}")
         except DamagedError as error:
             raise DamagedError(
-                f"{error}. If the run is unfinished, `bertune train {self.path} --resume` restores the file "
-                "from the last checkpoint"
+                f"{error}. If the run is unfinished, `bertune train {shell_word(self.path)} --resume` restores "
+                "the file from the last checkpoint"
             ) from error
         return lines
 
@@ -121,11 +122,12 @@ def intact_manifest(path: Path) -> JsonObject:
 def _advice(folder: Path) -> str:
     """What can still be done with a run whose manifest is lost."""
     if _has_checkpoint(folder):
-        return f"`bertune train {folder} --resume` restores it from the last checkpoint"
+        return f"`bertune train {shell_word(folder)} --resume` restores it from the last checkpoint"
     if (folder / "model" / "bertune.json").is_file():
         return (
-            f"The model has checksums of its own and can still be used: `bertune predict {folder} FILE`. For "
-            f"a report, train again: `bertune train {folder} --out NEW`"
+            "The model has checksums of its own and can still be used: "
+            f"`bertune predict {shell_word(folder)} FILE`. For a report, train again: "
+            f"`bertune train {shell_word(folder)} --out NEW`"
         )
     return start_again(folder)
 
@@ -133,7 +135,7 @@ def _advice(folder: Path) -> str:
 def start_again(folder: Path) -> str:
     """What to do with a run that cannot be continued."""
     if (folder / CONFIG).is_file():
-        return f"Start again with the same settings: `bertune train {folder} --out NEW`"
+        return f"Start again with the same settings: `bertune train {shell_word(folder)} --out NEW`"
     return "Start a new run with another --out"
 
 
@@ -168,7 +170,7 @@ def verify(run: Run) -> None:
     if problems:
         raise DamagedError(
             f"{'; '.join(problems)}: damaged, or changed after training. Put back a copy, or train again: "
-            f"`bertune train {run.path} --out NEW`"
+            f"`bertune train {shell_word(run.path)} --out NEW`"
         )
 
 

@@ -18,6 +18,7 @@ from bertune.config import Config
 from bertune.errors import InputError, RunBusyError, RunExistsError
 from bertune.files import (
     disk_errors,
+    read_bytes,
     refuse_unusable,
     remove,
     remove_if_empty,
@@ -25,6 +26,7 @@ from bertune.files import (
     replacing,
     sealed,
     sha256_of,
+    shortened,
     sync,
     to_json,
     write_atomically,
@@ -62,10 +64,11 @@ class RunWriter:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # The same name for every process, so that whoever comes next removes what a killed one left.
-            staging = path.with_name(f".{path.name.encode()[:200].decode(errors='ignore')}.new.bertune-tmp")
-            if staging.is_symlink():
-                staging.unlink()
+            staging = path.with_name(f".{shortened(path.name)}.new.bertune-tmp")
+            if staging.is_symlink() or not staging.is_dir():
+                remove(staging)  # its name says that it is bertune's
             staging.mkdir(exist_ok=True)
+            refuse_links(staging)  # else training would write into what they point to
             writer = RunWriter(staging)
             writer._acquire(path)
             try:
@@ -138,7 +141,7 @@ class RunWriter:
     def restore_metrics(self, content: bytes) -> bool:
         """Puts back the lines up to a checkpoint; says whether the file did not begin with them."""
         path = self.run.path / METRICS
-        found = path.read_bytes() if path.exists() else b""
+        found = read_bytes(path) if path.is_file() else b""  # else it is replaced, or refused as a folder
         if found != content:
             write_atomically(path, content)
         return not found.startswith(content)

@@ -3,10 +3,11 @@
 import contextlib
 import errno
 import importlib.metadata
+import io
 import os
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -60,8 +61,31 @@ app.command("bench")(bench.bench)
 
 def main() -> None:
     """Entry point of `bertune`."""
+    _open_what_is_closed()
+    _write_any_path()
     with errors_said(), kept_from_libraries():
         app()
+
+
+def _open_what_is_closed() -> None:
+    """The null device for each standard stream that the caller closed, as by `2>&-`.
+
+    Otherwise the next file that is opened gets its number, and messages are written into that file.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _write_any_path() -> None:
+    """Lets paths be printed that are not UTF-8: as their own bytes on stdout, escaped on stderr."""
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors=errors)
 
 
 @contextlib.contextmanager
@@ -84,6 +108,8 @@ def errors_said() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except (ImportError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            _leave_full_output(error)
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             print(
                 f"error: {str(error.filename)[:60]!r}… is too long for a path; give another", file=sys.stderr
@@ -93,6 +119,19 @@ def errors_said() -> Iterator[None]:
         if not any(sign in str(error) for sign in ("failed to map segment", "annot allocate memory")):
             raise
         _exit_out_of_memory()
+
+
+def _leave_full_output(error: OSError) -> NoReturn:
+    """Files of bertune's own say where they are; what is left is standard output."""
+    with contextlib.suppress(OSError):
+        print(
+            f"error: cannot write all results to standard output ({error.strerror}). Free some space, or "
+            "write to another disk",
+            file=sys.stderr,
+            flush=True,
+        )
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the same error comes at exit
+    sys.exit(4)
 
 
 def _exit_out_of_memory() -> None:

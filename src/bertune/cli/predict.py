@@ -155,10 +155,10 @@ def _csv_writer(file: TextIO, row: dict[str, Any]) -> "csv.DictWriter[str]":
 def _flat(line: dict[str, Any]) -> dict[str, Any]:
     """Nested objects as columns of their own, as in probabilities.good. Lists are JSON in one cell, and so is
     what is said about some of the labels: the next row may have others."""
-    from bertune.cli.vectors import SomeLabels
+    from bertune.cli.vectors import SomeLabels, encodable
 
     flat: dict[str, Any] = {}
-    for key, value in line.items():
+    for key, value in encodable(line).items():
         if isinstance(value, dict) and not isinstance(value, SomeLabels):
             flat |= {f"{key}.{inner}": v for inner, v in value.items()}
         elif isinstance(value, dict | list | tuple):

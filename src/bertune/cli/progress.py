@@ -102,7 +102,8 @@ class TrainingView:
         rate = sum(n for _, n, _ in self._recent) / max(seconds, 1e-9)
         loss = sum(loss for _, _, loss in self._recent) / len(self._recent)
         state = f"loss {loss:.4f}  lr {lr:.1e}  {rate:,.0f} examples/s"
-        self._progress.update(self._bar, completed=number, state=state)
+        if self._bar is not None:  # it could not be drawn
+            self._progress.update(self._bar, completed=number, state=state)
         if not self._console.is_terminal and time.monotonic() - self._last_line > _QUIET_SECONDS:
             left = seconds / len(self._recent) * (total - number)
             self._line(f"step {number:,}/{total:,}  {state}  {left / 60:.1f} min left")

@@ -1,5 +1,6 @@
 """Owns how results look in a terminal: plain words and aligned tables, the same with and without colour."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -40,8 +41,12 @@ def _console(kind: type[Console], stderr: bool) -> Console:
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """A line of text that may hold anything a user's file holds: no markup is read from it."""
-    console.print(Text(text, style=style))
+    """A line of text that may hold anything a user's file holds: no markup is read from it.
+
+    A message that cannot be written, as where the terminal is gone, is no reason to stop.
+    """
+    with contextlib.suppress(OSError):
+        console.print(Text(text, style=style))
 
 
 def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, Any]) -> None:

@@ -40,6 +40,7 @@ def train(
     from bertune.cli import show
     from bertune.cli.progress import TrainingView
     from bertune.config import parse_overrides
+    from bertune.files import shell_word
     from bertune.training.events import Finished
 
     console = show.messages()
@@ -67,7 +68,7 @@ def train(
     folder = show.short(run.path)
     again = "".join(f" {setting}" for setting in own_code(run.config))
     show.say(console, f"\nmodel    {folder}/model\nreport   {folder}/report/index.html")
-    show.say(console, f"use it   bertune predict {folder} FILE{again}")
+    show.say(console, f"use it   bertune predict {shell_word(folder)} FILE{again}")
 
 
 def own_code(config: "Config") -> list[str]:

@@ -19,6 +19,17 @@ class SomeLabels(dict[str, float]):
 Lines = Iterable[tuple[dict[str, Any], bool]]  # a row with what is said about it, and whether anything is
 
 
+def encodable(value: Any) -> Any:
+    """The value with U+FFFD for each half of a surrogate pair, which neither CSV nor Parquet can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return type(value)({encodable(key): encodable(inner) for key, inner in value.items()})
+    if isinstance(value, list | tuple) and not (value and isinstance(value[0], float)):  # vectors are long
+        return [encodable(inner) for inner in value]
+    return value
+
+
 def write(lines: Lines, staging: Path, out: Path) -> None:
     """Writes predictions to `staging` in the format that `out` names. Raises ConfigError for those without
     vectors where the format has nothing else."""
@@ -78,7 +89,7 @@ def _write_parquet(lines: Lines, staging: Path) -> None:
     from bertune.infer import chunks
 
     try:
-        pieces = [_table(rows) for rows in chunks((line for line, _ in lines), _CHUNK)]
+        pieces = [_table(rows) for rows in chunks((encodable(line) for line, _ in lines), _CHUNK)]
         table = pa.concat_tables(pieces, promote_options="permissive") if pieces else pa.table({})
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(

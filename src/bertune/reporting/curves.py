@@ -93,15 +93,18 @@ def read_curves(lines: Sequence[JsonObject], manifest: JsonObject) -> Curves | N
         return None
     losses = [_or_nan(line.get("loss")) for line in lines]
     evaluations = _evaluations(lines, losses)
+    steps = [line["step"] for line in lines]
     best = (manifest.get("training") or {}).get("best") or {}
+    kept = best.get("step")
     marked = [line["step"] for line in lines if (line.get("validation") or {}).get("is_best")]
     return Curves(
-        steps=[line["step"] for line in lines],
+        steps=steps,
         losses=losses,
         lrs=[_or_nan(line.get("lr")) for line in lines],
         epochs=_epochs(lines, losses),
         evaluations=evaluations,
-        kept=best.get("step") or (marked[-1] if marked else None),
+        # A step that was not taken has no place on the axis, and would widen the figure without limit.
+        kept=kept if kept in steps else (marked[-1] if marked else None),
         primary=str(best.get("score") or manifest.get("primary") or ""),
     )
 

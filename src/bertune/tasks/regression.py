@@ -23,6 +23,8 @@ from bertune.tasks.classification import Classification, read_texts
 from bertune.text.sequences import Batch, Sequence
 from bertune.text.tokenizer import Tokenizer
 
+_LARGEST = 1e30  # of a gold number: its square, and sums of such squares, stay finite
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -97,6 +99,11 @@ class Regression(DocumentTask):
             raise DataError(
                 f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no number. Correct it or remove '
                 "the row; for names instead of numbers say task.name=classification"
+            )
+        if abs(gold) > _LARGEST:
+            raise DataError(
+                f'{row.origin}: {cell[:60]} in column "{columns.label}" is too large: numbers up to '
+                f"{_LARGEST:g} can be learned. Correct it, remove the row, or scale the column"
             )
         return Example(row_id, row.origin, texts, gold)
 

@@ -10,7 +10,7 @@ from typing import Any
 from bertune.config import TaskConfig
 from bertune.data.tables import file_suffix
 from bertune.errors import Interrupted
-from bertune.files import to_json
+from bertune.files import shell_word, to_json
 from bertune.infer import Outcome, Predictor, plain
 from bertune.metadata import ModelMetadata, own_files
 from bertune.metrics.scores import LOWER_IS_BETTER
@@ -33,7 +33,7 @@ def finish(
         if stop.is_set:
             raise Interrupted(
                 "stopped while scoring the trained model; training itself is done and saved. "
-                f"Go on with: bertune train {writer.run.path} --resume"
+                f"Go on with: bertune train {shell_word(writer.run.path)} --resume"
             )
 
     progress, trainee = session.progress, session.trainee

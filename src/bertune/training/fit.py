@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from bertune.config import Config
 from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
+from bertune.files import shell_word
+from bertune.manifest import check_finished
 from bertune.metadata import read_metadata
 from bertune.model_folder import new_model
 from bertune.nn.blocks import freeze
@@ -20,7 +22,7 @@ from bertune.nn.memory import memory_errors
 from bertune.nn.model import TextModel
 from bertune.nn.vocabulary import use_only
 from bertune.prepare import Prepared, prepare
-from bertune.run import METRICS, Run, open_run, verify
+from bertune.run import MANIFEST, METRICS, Run, open_run, verify
 from bertune.run_writer import FROZEN, RunWriter, refuse_existing
 from bertune.source import Source
 from bertune.tasks import make_task
@@ -49,6 +51,7 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
         _refuse_changes(Run(out), _changed_settings(Run(out), source.config))
         with RunWriter(out) as writer:
             verify(writer.run)
+            check_finished(writer.run.manifest, out / MANIFEST)
             read_metadata(writer.run.model_path)
             writer.clear_working_files()  # of a process that was killed while it removed them
             yield Finished(writer.run)
@@ -160,7 +163,7 @@ def _look_up_what_is_frozen(
         if stop.is_set:
             raise Interrupted(
                 "stopped while computing the frozen part; nothing of the training is lost. "
-                f"Go on with: bertune train {writer.run.path} --resume"
+                f"Go on with: bertune train {shell_word(writer.run.path)} --resume"
             )
 
     trainee = session.trainee

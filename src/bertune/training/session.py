@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bertune.errors import BertuneError, ConfigError, DivergedError, Interrupted, NonFiniteError
+from bertune.files import shell_word
 from bertune.infer import Outcome, Predictor
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.device import give_back_freed_memory
@@ -231,7 +232,7 @@ class Session:
         return bool(patience) and self.progress.evaluations_without_gain >= patience
 
     def _how_to_go_on(self) -> str:
-        path = self._writer.run.path
+        path = shell_word(self._writer.run.path)
         return (
             f"stopped after step {self.progress.step:,} of {self._plan.total:,}; everything is saved. "
             f"Go on with: bertune train {path} --resume"
