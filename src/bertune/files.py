@@ -22,6 +22,7 @@ from bertune.errors import DamagedError, InputError, ResourceError
 JsonObject = dict[str, Any]
 
 CHECKSUM = "checksum"  # the key under which a sealed JSON object holds the sha256 of the rest of it
+_BLOCK = 1 << 23  # bytes hashed at a time
 _MOST_DIGITS = 300  # of a whole number: it, and a sum of such numbers, can still be turned into a float
 _TEMPORARY = re.compile(r"\..+\.bertune-tmp", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -276,8 +277,13 @@ def _digest(value: Mapping[str, Any]) -> str:
 
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal digits."""
+    digest = hashlib.sha256()
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        # Large blocks: between two the thread waits for the interpreter, which another one may hold.
+        block = memoryview(bytearray(min(_BLOCK, max(1, os.fstat(file.fileno()).st_size))))
+        while size := file.readinto(block):
+            digest.update(block[:size])
+    return digest.hexdigest()
 
 
 def sha256_of_all(folder: Path) -> dict[str, str]:

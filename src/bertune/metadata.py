@@ -3,6 +3,9 @@
 The file also holds the sha256 of every other file of the model, and a checksum of itself.
 """
 
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -85,10 +88,40 @@ def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
-    """The metadata of a saved model, and proof that its files are as they were saved.
+    """The metadata of a saved model whose files are as they were saved. Raises ModelError.
 
-    Folders of format 1 have no checksums and are taken as they are. Raises ModelError.
+    Folders of format 1 have no checksums and are taken as they are.
     """
+    with verified(folder) as metadata:
+        return metadata
+
+
+@contextlib.contextmanager
+def verified(folder: Path) -> Iterator[ModelMetadata]:
+    """The metadata of a saved model; its files are verified while the block reads them.
+
+    Raises ModelError at the end of the block where they are not as they were saved, also in the place of an
+    error of the block: a damaged file is the cause, what it led to is not. The twin is verifying first.
+    """
+    found = _stored(folder)
+    with ThreadPoolExecutor(max_workers=1) as pool:  # hashing leaves the interpreter to others
+        problems = pool.submit(changed_files, folder, found.files or {})
+        try:
+            yield _metadata(found)
+        except ModelError as error:
+            _refuse_changed(problems.result(), error)
+            raise
+        _refuse_changed(problems.result())
+
+
+def _refuse_changed(problems: list[str], cause: ModelError | None = None) -> None:
+    if problems:
+        raise ModelError(
+            f"{'; '.join(problems)} ({FILE} has the checksums): damaged, or changed after saving. {_ADVICE}"
+        ) from cause
+
+
+def _stored(folder: Path) -> _Stored:
     path = folder / FILE
     if not path.is_file():
         raise ModelError(
@@ -96,14 +129,12 @@ def read_metadata(folder: Path) -> ModelMetadata:
             f"it is damaged. {_ADVICE}"
         )
     try:
-        found = _read(path)
+        return _read(path)
     except DamagedError as error:
         raise ModelError(f"{error}. {_ADVICE}") from error
-    problems = changed_files(folder, found.files or {})
-    if problems:
-        raise ModelError(
-            f"{'; '.join(problems)} ({FILE} has the checksums): damaged, or changed after saving. {_ADVICE}"
-        )
+
+
+def _metadata(found: _Stored) -> ModelMetadata:
     return ModelMetadata(
         task=TaskConfig(**found.task),
         labels=tuple(found.labels),

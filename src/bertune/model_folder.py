@@ -11,7 +11,7 @@ from torch import nn
 from bertune.config import ModelConfig, TaskConfig
 from bertune.errors import ConfigError, ModelError
 from bertune.files import disk_errors, remove, sha256_of, sync, sync_tree, temporary_name
-from bertune.metadata import FILE, ModelMetadata, read_metadata, write_metadata
+from bertune.metadata import FILE, ModelMetadata, verified, write_metadata
 from bertune.nn import model as nn_model
 from bertune.nn.heads import StandardHead
 from bertune.nn.model import TextModel
@@ -110,8 +110,11 @@ def load(folder: Path, own: Mapping[str, str] | None = None) -> LoadedModel:
 
     Raises ModelError when the folder is no model of bertune's, or damaged.
     """
-    metadata = read_metadata(folder)
-    own = own or {}
+    with verified(folder) as metadata:
+        return _load(folder, metadata, own or {})
+
+
+def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> LoadedModel:
     metadata = replace(
         metadata,
         task=TaskConfig(

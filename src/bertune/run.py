@@ -67,8 +67,8 @@ class Run:
                     raise DamagedError(f"{path}, line {number}: expected step {number}, found {found!r}")
         except DamagedError as error:
             raise DamagedError(
-                f"{error}. If the run is unfinished, `bertune train {shell_word(self.path)} --resume` restores "
-                "the file from the last checkpoint"
+                f"{error}. If the run is unfinished, `bertune train {shell_word(self.path)} --resume` "
+                "restores the file from the last checkpoint"
             ) from error
         return lines
 

@@ -57,7 +57,8 @@ class StandardModel(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """As in torch, but parts with nothing to train stay in evaluation mode, without dropout."""
         super().train(mode)
-        _still_what_is_frozen(self.encoder)
+        if mode:  # in evaluation mode all of them are
+            _still_what_is_frozen(self.encoder)
         return self
 
     def padded_forward(self, batch: Batch) -> Tensor:
@@ -95,7 +96,8 @@ class OwnHeadModel(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """As in torch, but parts with nothing to train stay in evaluation mode, without dropout."""
         super().train(mode)
-        _still_what_is_frozen(self.encoder)
+        if mode:  # in evaluation mode all of them are
+            _still_what_is_frozen(self.encoder)
         return self
 
     def padded_forward(self, batch: Batch) -> Tensor:
