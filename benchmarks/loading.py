@@ -9,6 +9,7 @@ Prints the median of each, the ratio of paired rounds, and what verifying and wr
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -52,11 +53,13 @@ def measure(run: Path) -> dict[str, float]:
     tensors = model_tensors(loaded.model)
     moments = {f"{i}.{kind}": torch.zeros_like(t) for i, t in enumerate(tensors.values()) for kind in "mv"}
     with tempfile.TemporaryDirectory(dir=run.parent) as folder:
+        plain = without_checksums(run / "model", Path(folder) / "plain")
         checkpoints = Checkpoints(Path(folder) / "checkpoints")
         checkpoints.save_best(1, tensors)
         progress = Progress(1, 1, 1, 0.5, 0, 1.0, 1.0, 1)
         found = {
             "load": timed(lambda: model_folder.load(run / "model")),
+            "load a folder without checksums": timed(lambda: model_folder.load(plain)),
             "save": timed(lambda: model_folder.save(Path(folder) / "model", loaded)),
             "checkpoint": timed(lambda: checkpoints.save(progress, tensors, moments)),
         }
@@ -71,6 +74,15 @@ def measure(run: Path) -> dict[str, float]:
         )
         found["syncing the model"] = timed(lambda: unsynced(Path(folder) / "model", files.sync_tree))
     return found
+
+
+def without_checksums(model: Path, folder: Path) -> Path:
+    """A copy of a model as format 1 had it, which both trees load."""
+    shutil.copytree(model, folder)
+    stored = json.loads((folder / "bertune.json").read_text(encoding="utf-8"))
+    kept = {key: value for key, value in stored.items() if key not in ("files", "checksum")}
+    (folder / "bertune.json").write_text(json.dumps(kept | {"format": 1}), encoding="utf-8")
+    return folder
 
 
 def unsynced(folder: Path, sync_tree: Callable[[Path], None]) -> None:
