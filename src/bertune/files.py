@@ -22,6 +22,7 @@ from bertune.errors import DamagedError, InputError, ResourceError
 JsonObject = dict[str, Any]
 
 CHECKSUM = "checksum"  # the key under which a sealed JSON object holds the sha256 of the rest of it
+MOST_JSON = 1 << 29  # bytes of a JSON record: the largest tokenizers have 20 MB
 _BLOCK = 1 << 23  # bytes hashed at a time
 _MOST_DIGITS = 300  # of a whole number: it, and a sum of such numbers, can still be turned into a float
 _TEMPORARY = re.compile(r"\..+\.bertune-tmp", re.DOTALL)
@@ -234,6 +235,8 @@ def read_jsonl(path: Path) -> Iterator[JsonObject]:
 def read_object(path: Path) -> JsonObject:
     """The JSON object in a file. Raises DamagedError naming the file when there is none."""
     try:
+        if path.stat().st_size > MOST_JSON:
+            raise DamagedError(f"{path} is damaged: larger than {MOST_JSON / 2**20:,.0f} MiB")
         text = read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DamagedError(f"{path} is damaged: {error.reason} at byte {error.start}") from error

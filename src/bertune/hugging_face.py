@@ -14,7 +14,7 @@ import psutil
 from pydantic import Field
 
 from bertune.errors import BertuneError, DamagedError, ModelError, listed
-from bertune.files import read_object
+from bertune.files import MOST_JSON, read_object
 from bertune.manifest import Record, checked
 
 INDEX = "model.safetensors.index.json"
@@ -138,10 +138,13 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
 
 
 def refuse_special_files(folder: Path) -> None:
-    """Raises ModelError for a FIFO or a device in a model folder: reading it may block, or never end."""
+    """Raises ModelError for a FIFO, a device or a JSON file that would fill the memory in a model folder."""
     for path in folder.iterdir():
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise ModelError(f"{path} is not a regular file. Remove it, or get the folder again")
+        if path.suffix == ".json" and path.is_file() and path.stat().st_size > MOST_JSON:
+            size = MOST_JSON / 2**20
+            raise ModelError(f"{path} is larger than {size:,.0f} MiB, so it is damaged. Get the folder again")
 
 
 def check_weight_files(folder: Path) -> None:

@@ -252,6 +252,13 @@ def test_a_file_that_is_not_an_object_is_refused(file: str, text: str, model: Pa
     refused(bertune("predict", model, "-", stdin="good\n"), str(model))
 
 
+@pytest.mark.parametrize("file", ["tokenizer.json", "config.json", "bertune.json"])
+def test_a_json_file_that_would_fill_the_memory_is_refused_unread(file: str, model: Path) -> None:
+    with (model / file).open("r+b") as damaged:
+        damaged.truncate(600 << 20)  # a hole, which takes no room on the disk
+    refused(bertune("predict", model, "-", stdin="good\n"), file)
+
+
 def test_a_tensor_of_another_shape_is_refused(model: Path) -> None:
     tensors = load_file(model / "model.safetensors")
     tensors["classifier.weight"] = torch.zeros(7, tensors["classifier.weight"].shape[1])
