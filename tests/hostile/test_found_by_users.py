@@ -30,7 +30,7 @@ def in_time() -> Iterator[None]:
         raise TimeoutError("the command did not end")
 
     before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(20)
+    signal.alarm(120)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
