@@ -36,7 +36,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 tests: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 bench: $(STAMP)  ## speed and memory beside peers, about 40 minutes on two cores; ONLY=cola,mrpc selects, ROUNDS=3 is shorter
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,bench]'

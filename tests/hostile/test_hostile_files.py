@@ -278,6 +278,13 @@ def test_a_cell_that_holds_a_list_nobody_can_read_is_refused(
     assert "a.jsonl, line 2" in message and seen in message, message
 
 
+def test_tokens_that_are_objects_and_other_things_are_refused(tmp_path: Path, tiny_folder: Path) -> None:
+    row = {"tokens": [{"text": "a"}, True], "tags": ["O", "O"]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    message = refused(tmp_path / "a.jsonl", tiny_folder, "task.name=tokens")
+    assert 'a.jsonl, line 1: a token in column "tokens" is true' in message
+
+
 def test_the_number_of_a_choice_may_have_any_length(tmp_path: Path, tiny_folder: Path) -> None:
     line = json.dumps({"context": "c", "question": "q", "choices": ["a", "b"], "label": DIGITS})
     (tmp_path / "a.jsonl").write_text(line)

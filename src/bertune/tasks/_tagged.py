@@ -104,7 +104,7 @@ def _tokens(row: Row, column: str) -> list[str] | None:
     if not isinstance(cell, list):
         return None
     if cell and isinstance(cell[0], Mapping) and "text" in cell[0]:  # Prodigy's
-        cell = [token.get("text") for token in cell]
+        cell = [token.get("text") if isinstance(token, Mapping) else token for token in cell]
     for token in cell:
         if not isinstance(token, str):
             raise DataError(f'{row.origin}: a token in column "{column}" is {json_kind(token)}, not a text')
