@@ -1,7 +1,6 @@
 """The model folder: the Hugging Face layout plus `bertune.json`, written whole and verified when read."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,11 +129,8 @@ def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> Load
     if metadata.head != "auto":
         hf_config = nn_model.read_config(Pretrained(str(folder), folder, "pretrained"))
         head = own_head(metadata.head, standard, hf_config)
-    with torch.random.fork_rng(devices=[]), ThreadPoolExecutor(max_workers=1) as pool:
+    with torch.random.fork_rng(devices=[]):
         model = nn_model.load(folder, head)
-        checked = pool.submit(nn_model.refuse_non_finite, model, folder)  # while the tokenizer is read
-        tokenizer = Tokenizer(folder)
-        checked.result()
     outputs = getattr(model.hf.config, "num_labels", None)
     is_counted = standard.num_outputs or "Classification" in standard.auto_class
     if metadata.head == "auto" and is_counted and outputs != standard.num_outputs:
@@ -148,7 +144,7 @@ def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> Load
             f"{folder / FILE}: max_length is {metadata.max_length:,}, but the model takes up to {limit:,} "
             "tokens; one of them belongs to another model"
         )
-    return LoadedModel(model, tokenizer, task, metadata)
+    return LoadedModel(model, Tokenizer(folder), task, metadata)
 
 
 def _task(metadata: ModelMetadata, folder: Path) -> Task:

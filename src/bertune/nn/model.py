@@ -225,6 +225,7 @@ def load(folder: Path, head: StandardHead | nn.Module) -> TextModel:
     if isinstance(model, OwnHeadModel):
         try:
             model.head.load_state_dict(load_file(str(folder / HEAD_FILE)))
+            _refuse_non_finite(model.head, folder)
         except (OSError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder / HEAD_FILE} does not fit the head: {error}") from error
     return model.eval()
@@ -251,12 +252,11 @@ def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any],
             f"the weights in {folder} do not fit {len(lost)} parameters of the model, such as {lost[0]}: "
             "they are damaged, or belong to another architecture than config.json describes"
         )
-    if not is_trained:  # of a saved model whoever loads it looks at all weights, the head's too
-        refuse_non_finite(hf, folder)
+    _refuse_non_finite(hf, folder)
     return hf
 
 
-def refuse_non_finite(module: nn.Module, folder: Path) -> None:
+def _refuse_non_finite(module: nn.Module, folder: Path) -> None:
     """Raises ModelError where a weight is NaN or infinite: outputs would be, too."""
     for name, tensor in module.state_dict().items():
         if not tensor.is_floating_point():
