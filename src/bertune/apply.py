@@ -27,11 +27,9 @@ from bertune.tasks import make_task
 
 def _plain_columns(num_texts: int) -> tuple[str, ...]:
     """What to call texts that come without a name."""
-    return (
-        ("text",)
-        if num_texts == 1
-        else tuple(f"text_{ascii_lowercase[i]}" if i < 26 else f"text_{i + 1}" for i in range(num_texts))
-    )
+    if num_texts == 1:
+        return ("text",)
+    return tuple(f"text_{ascii_lowercase[i]}" if i < 26 else f"text_{i + 1}" for i in range(num_texts))
 
 
 @dataclass(frozen=True)

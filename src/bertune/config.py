@@ -182,9 +182,8 @@ class MachineConfig(Section):
     @field_validator("threads")
     @classmethod
     def _startable(cls, value: int | str) -> int | str:
-        if (
-            isinstance(value, int) and value > 1024
-        ):  # the OpenMP runtime ends the process that asks for too many
+        # The OpenMP runtime ends the process that asks for more than it can start.
+        if isinstance(value, int) and value > 1024:
             raise ValueError('give a number up to 1,024, or "auto"')
         return value
 

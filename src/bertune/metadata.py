@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from bertune.config import DataConfig, TaskConfig, validated
 from bertune.data.columns import Columns
@@ -46,17 +46,13 @@ class ModelMetadata:
     own_files: dict[str, str] | None = None  # sha256 by path of the user's own task, head and reader
 
 
-class _Strict(Record):
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
-
-
-class _Columns(_Strict):
+class _Columns(Record):
     text: Annotated[list[str], Field(min_length=1)]
     label: str | None
     id: str | None
 
 
-class _Stored(_Strict):
+class _Stored(Record):
     format: Annotated[int, Field(ge=1)]
     task: dict[str, Any]
     labels: list[str]
