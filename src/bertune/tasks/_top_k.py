@@ -58,6 +58,17 @@ class RawOutputs:
         return named(self.all(), self.labels, self.most)
 
 
+class WithRawOutputs:
+    """Probabilities that are made from raw outputs when asked for; no file stores the outputs."""
+
+    raw: RawOutputs
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Those that the prediction has."""
+        return self.raw.best()
+
+
 def num_named(wanted: int | str, num_labels: int) -> int:
     """How many probabilities a prediction has."""
     if isinstance(wanted, int):

@@ -25,6 +25,7 @@ from bertune.tasks._top_k import (
     FloatArray,
     RawOutputs,
     TopKOptions,
+    WithRawOutputs,
     all_probabilities,
     named,
     num_named,
@@ -52,17 +53,12 @@ class LabelPrediction:
     probabilities: dict[str, float]
 
 
-class OneOfMany(LabelPrediction):
-    """The same with the probabilities of all labels behind it, which scores need and no file stores."""
+class OneOfMany(WithRawOutputs, LabelPrediction):
+    """The same with the raw outputs, which scores need."""
 
     def __init__(self, label: str, raw: RawOutputs) -> None:
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "raw", raw)
-
-    @property
-    def probabilities(self) -> dict[str, float]:
-        raw: RawOutputs = self.raw  # type: ignore[attr-defined]
-        return raw.best()
 
 
 class ClassificationOptions(TopKOptions, ImbalanceOptions, DocumentOptions):

@@ -27,6 +27,7 @@ from bertune.tasks._top_k import (
     FloatArray,
     RawOutputs,
     TopKOptions,
+    WithRawOutputs,
     all_probabilities,
     named,
     num_named,
@@ -55,17 +56,12 @@ class LabelsPrediction:
     probabilities: dict[str, float]
 
 
-class SomeOfMany(LabelsPrediction):
-    """The same with the probabilities of all labels behind it, which scores need and no file stores."""
+class SomeOfMany(WithRawOutputs, LabelsPrediction):
+    """The same with the raw outputs, which scores need."""
 
     def __init__(self, labels: list[str], raw: RawOutputs) -> None:
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "raw", raw)
-
-    @property
-    def probabilities(self) -> dict[str, float]:
-        raw: RawOutputs = self.raw  # type: ignore[attr-defined]
-        return raw.best()
 
 
 class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
