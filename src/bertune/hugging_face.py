@@ -1,4 +1,4 @@
-"""Reads configurations and tokenizers of model folders, which may come from strangers.
+"""Reads configurations and tokenizers of model folders, which may be untrusted.
 
 The only place that does: nothing in a folder is executed, no pickle is opened, nothing outside is read, and
 whatever is wrong with a file is a ModelError that names it.

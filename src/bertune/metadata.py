@@ -30,6 +30,7 @@ from bertune.manifest import Record, checked
 FORMAT = 2  # raised when the layout changes; readers accept every earlier number
 FILE = "bertune.json"
 _LEAST_LENGTH = 3  # [CLS], a token, [SEP]
+_ADVICE = "Put back a copy of the folder, or train again"
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,6 @@ def _metadata(found: _Stored) -> ModelMetadata:
         precision=found.precision,
         own_files=found.own_files,
     )
-
-
-_ADVICE = "Put back a copy of the folder, or train again"
 
 
 def verify_model(folder: Path) -> None:
