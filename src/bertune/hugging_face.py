@@ -6,24 +6,28 @@ whatever is wrong with a file is a ModelError that names it.
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import psutil
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from bertune.errors import BertuneError, DamagedError, ModelError, listed
-from bertune.files import MOST_JSON, read_object
+from bertune.files import MOST_JSON, read_bytes, read_object
 from bertune.manifest import Record, checked
 
 INDEX = "model.safetensors.index.json"
+TOKENIZER = "tokenizer.json"
+_TOKENIZER_SETTINGS = "tokenizer_config.json"
 # Without any of these transformers makes up a vocabulary in which every word is unknown.
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")
 _SIZES = re.compile(r"(^|_)(size|dim|layers?|heads?|positions?|embeddings|labels)(_|$)|^(num|n|d)_")
 _MOST = 10**8  # of any size in a configuration: a vocabulary of 10**6 tokens and 10**6 positions exist
 _MOST_LAYERS = 10_000  # of layers and heads; building more would take longer than anybody waits
+_RARE = "\U0010ffff"  # a character that no vocabulary has
 _UNUSED = ("dtype", "torch_dtype", "attn_implementation", "_attn_implementation")  # bertune decides on these
 
 
@@ -42,6 +46,31 @@ class _IndexFile(Record):
     """Which file holds which tensor, where weights are in several files."""
 
     weight_map: dict[str, str]
+
+
+def _content(token: object) -> object:
+    return token.get("content") if isinstance(token, dict) else token
+
+
+_Token = Annotated[str | None, BeforeValidator(_content)]
+
+
+class TokenizerSettings(Record):
+    """What bertune needs of `tokenizer_config.json`."""
+
+    truncation_side: Literal["left", "right"] = "right"  # where a text that is too long is cut
+    model_max_length: float = Field(1e30, gt=0)  # tokens; this large where it is not known
+    mask_token: _Token = None
+    unk_token: _Token = None
+
+
+@dataclass(frozen=True)
+class TokenizerFiles:
+    """What a folder has of a tokenizer."""
+
+    rust: Any  # tokenizers.Tokenizer: the content of tokenizer.json
+    settings: TokenizerSettings
+    save: Callable[[str], object]  # writes all of it into a folder, in the Hugging Face layout
 
 
 @contextlib.contextmanager
@@ -100,8 +129,8 @@ def load_config(folder: Path) -> Any:
     return config
 
 
-def load_tokenizer(folder: Path, config: Any) -> Any:
-    """The fast tokenizer of a model folder; its configuration is None where the folder has none.
+def load_tokenizer(folder: Path, config: Any) -> TokenizerFiles:
+    """The tokenizer of any Hugging Face folder; its configuration is None where the folder has none.
 
     Raises ModelError, also where the model has fewer tokens than the tokenizer.
     """
@@ -112,9 +141,9 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
             f"{folder} has no vocabulary: it needs tokenizer.json, or vocab.txt beside a config.json that "
             "names the model_type"
         )
-    settings = folder / "tokenizer_config.json"
-    if settings.is_file():
-        _check_tokenizer_settings(settings)
+    settings_path = folder / _TOKENIZER_SETTINGS
+    if settings_path.is_file():
+        _check_tokenizer_settings(settings_path)
     needs = "It needs tokenizer.json, or vocab.txt beside a config.json that names the model_type"
     with library_errors(f"the tokenizer in {folder} cannot be read. {needs}"):
         tokenizer = AutoTokenizer.from_pretrained(
@@ -122,19 +151,65 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
         )
         is_fast = tokenizer.is_fast
         if is_fast:  # a vocabulary without the token for unknown words fails only when one comes
-            tokenizer.backend_tokenizer.encode("\U0010ffff")
-        num_tokens = len(tokenizer)
+            tokenizer.backend_tokenizer.encode(_RARE)
     if not is_fast:
         raise ModelError(
             f"the tokenizer in {folder} has no fast (Rust) version, which bertune needs; convert it to "
             "tokenizer.json"
         )
-    if config is not None and num_tokens > config.vocab_size:
+    if config is not None:
+        refuse_more_tokens(folder, tokenizer.backend_tokenizer, config.vocab_size)
+    settings = TokenizerSettings(
+        truncation_side=tokenizer.truncation_side,
+        model_max_length=tokenizer.model_max_length,
+        mask_token=tokenizer.mask_token,
+        unk_token=tokenizer.unk_token,
+    )
+    return TokenizerFiles(tokenizer.backend_tokenizer, settings, tokenizer.save_pretrained)
+
+
+def load_saved_tokenizer(folder: Path) -> TokenizerFiles:
+    """The tokenizer that bertune wrote into a model folder. Raises ModelError.
+
+    The folder has what transformers made of the pretrained files, so all of it is read without transformers.
+    """
+    from tokenizers import Tokenizer
+
+    refuse_special_files(folder)
+    path, settings_path = folder / TOKENIZER, folder / _TOKENIZER_SETTINGS
+    for needed in (path, settings_path):
+        if not needed.is_file():
+            raise ModelError(f"{needed} is missing: put back a copy of the folder, or train again")
+    _check_tokenizer_settings(settings_path)
+    with _damage_named():
+        settings = checked(TokenizerSettings, read_object(settings_path), settings_path)
+    with library_errors(f"{path} cannot be read"):
+        rust = Tokenizer.from_file(str(path))
+        rust.encode(_RARE)
+    # All that save_pretrained writes beside tokenizer.json.
+    others = {p.name: read_bytes(p) for p in (settings_path, *folder.glob("*.jinja"))}
+
+    def save(into: str) -> None:
+        write_tokenizer(Path(into), rust)
+        for name, content in others.items():
+            (Path(into) / name).write_bytes(content)
+
+    return TokenizerFiles(rust, settings, save)
+
+
+def write_tokenizer(folder: Path, rust: Any) -> None:
+    """Writes tokenizer.json. Not by the Rust writer, for which a full disk is a bare Exception."""
+    (folder / TOKENIZER).write_text(rust.to_str(pretty=True), encoding="utf-8")
+
+
+def refuse_more_tokens(folder: Path, rust: Any, vocab_size: int) -> None:
+    """Raises ModelError where a tokenizer has more tokens than its model."""
+    num_tokens = rust.get_vocab_size(with_added_tokens=True)
+    if num_tokens > vocab_size:
         raise ModelError(
             f"{folder}: the tokenizer has {num_tokens:,} tokens, but config.json says vocab_size "
-            f"{config.vocab_size:,}. Use the tokenizer files and config.json of the same model"
+            f"{vocab_size:,}. Use the tokenizer files and config.json of the same model"
         )
-    return tokenizer
 
 
 def refuse_special_files(folder: Path) -> None:

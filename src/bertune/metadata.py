@@ -23,6 +23,8 @@ from bertune.files import (
     sealed,
     sha256_of,
     sha256_of_all,
+    sync,
+    sync_tree,
     to_json,
 )
 from bertune.manifest import Record, checked
@@ -67,7 +69,11 @@ class _Stored(Record):
 
 
 def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
-    """Writes `bertune.json` into a folder that holds all other files of the model."""
+    """Writes `bertune.json` into a folder that holds all other files of the model, all synced to disk."""
+    with ThreadPoolExecutor(max_workers=1) as pool:  # the disk writes while the checksums are computed
+        synced = pool.submit(sync_tree, folder)
+        checksums = sha256_of_all(folder)
+        synced.result()
     columns = metadata.columns
     stored = {
         "format": FORMAT,
@@ -79,9 +85,11 @@ def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
         "head": metadata.head,
         "precision": metadata.precision,
         "own_files": metadata.own_files or {},
-        "files": sha256_of_all(folder),
+        "files": checksums,
     }
     (folder / FILE).write_text(to_json(sealed(stored)) + "\n", encoding="utf-8")
+    sync(folder / FILE)
+    sync(folder)
 
 
 def read_metadata(folder: Path) -> ModelMetadata:

@@ -10,7 +10,7 @@ from torch import nn
 
 from bertune.config import ModelConfig, TaskConfig
 from bertune.errors import ConfigError, ModelError
-from bertune.files import disk_errors, remove, sha256_of, sync, sync_tree, temporary_name
+from bertune.files import disk_errors, remove, sha256_of, sync, temporary_name
 from bertune.metadata import FILE, ModelMetadata, verified, write_metadata
 from bertune.nn import model as nn_model
 from bertune.nn.heads import StandardHead
@@ -84,9 +84,8 @@ def save(folder: Path, loaded: LoadedModel) -> None:
             loaded.model.save(staging)
             loaded.tokenizer.save(staging)
             loaded.task.also_save(staging, loaded.metadata.max_length)
+            # Synced before it takes its name: the checkpoints, the only other copy, are removed next.
             write_metadata(staging, loaded.metadata)
-            # Synced first: the checkpoints, the only other copy, are removed next.
-            sync_tree(staging)
             if folder.exists():
                 folder.rename(retired)  # never half-removed under its name
             staging.rename(folder)
@@ -144,7 +143,7 @@ def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> Load
             f"{folder / FILE}: max_length is {metadata.max_length:,}, but the model takes up to {limit:,} "
             "tokens; one of them belongs to another model"
         )
-    return LoadedModel(model, Tokenizer(folder), task, metadata)
+    return LoadedModel(model, Tokenizer.saved(folder, model.encoder.config.vocab_size), task, metadata)
 
 
 def _task(metadata: ModelMetadata, folder: Path) -> Task:

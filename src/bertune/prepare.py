@@ -96,7 +96,7 @@ def prepare(source: Source) -> Prepared:
             f"others of its step, so that needs at least {task.least_batch_size}, and better many"
         )
     pretrained = find_pretrained(config.model.name)
-    tokenizer = Tokenizer(pretrained.folder)
+    tokenizer = Tokenizer.pretrained(pretrained.folder)
     limit = _limit(pretrained, tokenizer)
     if "validation" not in examples:
         examples, note, too_large = _split_off(examples, task, config)
@@ -204,7 +204,7 @@ def _split_off(
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
     hf_config = read_config(pretrained)
-    return min(length_limit(hf_config) or _NO_LIMIT, int(tokenizer.hf.model_max_length))
+    return min(length_limit(hf_config) or _NO_LIMIT, tokenizer.max_length)
 
 
 def _most_tokens(config: Config, task: Task, limit: int) -> int:

@@ -153,7 +153,7 @@ def test_every_example_has_sequences_of_its_own(
     task: Task, examples: list[Any], encoder: Path, max_length: int | None
 ) -> None:
     labels = task.labels(examples)
-    sequences = task.encode(examples, Tokenizer(encoder), max_length, labels)
+    sequences = task.encode(examples, Tokenizer.pretrained(encoder), max_length, labels)
     assert sorted({s.group for s in sequences}) == list(range(len(examples)))
     if max_length is not None:
         assert max(len(s) for s in sequences) <= max_length
@@ -163,7 +163,7 @@ def test_outputs_under_which_the_loss_is_least_decode_to_the_gold(
     task: Task, examples: list[Any], encoder: Path
 ) -> None:
     labels = task.labels(examples)
-    sequences = task.encode(examples, Tokenizer(encoder), None, labels)
+    sequences = task.encode(examples, Tokenizer.pretrained(encoder), None, labels)
     batch = collate(sequences)
     pretrained = Pretrained(str(encoder), encoder, "random")
     with torch.no_grad():
@@ -240,7 +240,7 @@ def test_plain_transformers_computes_the_same_from_the_saved_folder(
     auto = getattr(transformers, task.head(labels).auto_class)
     hf = auto.from_pretrained(run.model_path, dtype=torch.float32).eval()
     metadata = read_metadata(run.model_path)
-    sequences = task.encode(examples, Tokenizer(run.model_path), metadata.max_length, labels)
+    sequences = task.encode(examples, Tokenizer.pretrained(run.model_path), metadata.max_length, labels)
     with torch.no_grad():
         outputs = StandardModel(hf).eval().padded_forward(collate(sequences))
     expected = _decoded(task, outputs, sequences, examples, labels)

@@ -44,8 +44,11 @@ def asked(**changes: Any) -> dict[str, Any]:
 
 
 def decoded(tiny_weights: Path, examples: list[Example]) -> list[str]:
-    tokenizer = Tokenizer(tiny_weights)
-    return [tokenizer.hf.decode(s.ids) for s in task().encode(examples, tokenizer, None, ())]
+    tokenizer = Tokenizer.pretrained(tiny_weights)
+    return [
+        tokenizer.rust.decode(s.ids, skip_special_tokens=False)
+        for s in task().encode(examples, tokenizer, None, ())
+    ]
 
 
 def test_a_swag_row_has_a_column_to_each_ending() -> None:
@@ -162,7 +165,7 @@ def test_too_many_columns_before_the_choices_are_refused() -> None:
 
 def test_each_choice_is_a_sequence_behind_the_context(tiny_weights: Path) -> None:
     example = Example("1", Origin("f", 1), (), "the lamp", "it was", ("bright", "dull"), 1)
-    first, second = task().encode([example], Tokenizer(tiny_weights), None, ())
+    first, second = task().encode([example], Tokenizer.pretrained(tiny_weights), None, ())
     assert decoded(tiny_weights, [example]) == [
         "[CLS] the lamp [SEP] it was bright [SEP]",
         "[CLS] the lamp [SEP] it was dull [SEP]",
@@ -190,8 +193,9 @@ def test_a_gap_is_filled_and_what_is_missing_left_out(
 
 def test_the_context_is_what_is_cut(tiny_weights: Path) -> None:
     example = Example("1", Origin("f", 1), (), "the lamp " * 20, "it was", ("very bright", "dull"), 0)
-    sequences = task().encode([example], Tokenizer(tiny_weights), 16, ())
-    texts = [Tokenizer(tiny_weights).hf.decode(s.ids) for s in sequences]
+    sequences = task().encode([example], Tokenizer.pretrained(tiny_weights), 16, ())
+    rust = Tokenizer.pretrained(tiny_weights).rust
+    texts = [rust.decode(s.ids, skip_special_tokens=False) for s in sequences]
     assert texts[0].endswith("the [SEP] it was very bright [SEP]")
     assert [(len(s), s.num_removed) for s in sequences] == [(16, 31), (16, 30)]
 
@@ -201,7 +205,7 @@ def test_the_loss_is_pytorchs_over_each_questions_choices(tiny_weights: Path) ->
         Example("1", Origin("f", 1), (), "the lamp", "", ("bright", "dull", "slow"), 2),
         Example("2", Origin("f", 2), (), "the phone", "", ("good", "bad"), 0),
     ]
-    batch = collate(task().encode(examples, Tokenizer(tiny_weights), None, ()))
+    batch = collate(task().encode(examples, Tokenizer.pretrained(tiny_weights), None, ()))
     logits = torch.tensor([0.3, -2.0, 1.5, 0.1, 0.9])
     loss, count = task().loss(logits[:, None], batch)
     expected = cross_entropy(logits[None, :3], torch.tensor([2])) + cross_entropy(

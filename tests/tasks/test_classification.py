@@ -112,16 +112,20 @@ def test_the_empty_text_of_a_pair_is_named() -> None:
 
 def test_a_label_that_was_not_trained_on_is_refused_with_the_nearest(tiny_weights: Path) -> None:
     with pytest.raises(DataError, match=r'line 4: the label "goood" does not occur.*Did you mean "good"\?'):
-        task().encode(examples(["good", "bad", "goood"]), Tokenizer(tiny_weights), None, ("bad", "good"))
+        task().encode(
+            examples(["good", "bad", "goood"]), Tokenizer.pretrained(tiny_weights), None, ("bad", "good")
+        )
 
 
 def test_gold_is_the_position_of_the_label(tiny_weights: Path) -> None:
-    sequences = task().encode(examples(["b", "a", None]), Tokenizer(tiny_weights), None, ("a", "b"))
+    sequences = task().encode(
+        examples(["b", "a", None]), Tokenizer.pretrained(tiny_weights), None, ("a", "b")
+    )
     assert [s.gold for s in sequences] == [1, 0, None]
 
 
 def test_the_loss_is_the_summed_cross_entropy_and_the_count(tiny_weights: Path) -> None:
-    sequences = task().encode(examples(["b", "a", "b"]), Tokenizer(tiny_weights), None, ("a", "b"))
+    sequences = task().encode(examples(["b", "a", "b"]), Tokenizer.pretrained(tiny_weights), None, ("a", "b"))
     logits_BC = torch.tensor([[0.3, 2.0], [1.5, -1.0], [4.0, 0.1]])
     total, count = task().loss(logits_BC, collate(sequences))
     assert int(count) == 3

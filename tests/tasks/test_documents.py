@@ -23,11 +23,11 @@ LONG = " ".join(WORDS[i % 8] for i in range(50))
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_weights: Path) -> Tokenizer:
-    return Tokenizer(tiny_weights)
+    return Tokenizer.pretrained(tiny_weights)
 
 
 def words_of(tokenizer: Tokenizer, ids: Any) -> list[str]:
-    return [w for w in tokenizer.hf.convert_ids_to_tokens(ids) if not w.startswith("[")]
+    return [w for w in tokenizer.tokens(ids) if not w.startswith("[")]
 
 
 def test_windows_hold_every_token_in_order_and_share_the_stride(tokenizer: Tokenizer) -> None:

@@ -47,7 +47,7 @@ def scored(scores: SequenceOf[float]) -> list[Example]:
 
 def batch_of(found: list[Example], folder: Path) -> tuple[Batch, Tensor]:
     """What a step would have of them, and vectors to compare."""
-    sequences = task().encode(found, Tokenizer(folder), None, ())
+    sequences = task().encode(found, Tokenizer.pretrained(folder), None, ())
     outputs = torch.randn((len(sequences), 36), generator=torch.Generator().manual_seed(3))
     return collate(sequences), outputs.requires_grad_()
 
@@ -116,7 +116,7 @@ def test_cosent_is_that_of_sentence_transformers(order: str, tiny_weights: Path)
     reference = losses.CoSENTLoss(torch.nn.Identity(), scale=20.0)
     expected = reference.compute_loss_from_embeddings(columns_of(outputs, 2), torch.tensor(scores))
     if order == "longest first":  # as a step that is cut has them
-        sequences = task().encode(scored(scores), Tokenizer(tiny_weights), None, ())
+        sequences = task().encode(scored(scores), Tokenizer.pretrained(tiny_weights), None, ())
         places = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
         batch, outputs = collate([sequences[i] for i in places]), outputs[places]
     total, count = task().loss(outputs, batch)

@@ -44,7 +44,7 @@ def asked(sequence: Sequence) -> list[int]:
 def test_loss_and_gradients_are_those_of_plain_transformers(tiny_weights: Path) -> None:
     """The decoder is the embedding table turned round: its gradient has two sources, and both must arrive."""
     this = task(share=0.3)
-    batch = collate(this.encode(examples(*TEXTS[:8]), Tokenizer(tiny_weights), None, ()))
+    batch = collate(this.encode(examples(*TEXTS[:8]), Tokenizer.pretrained(tiny_weights), None, ()))
     ours = new_model(Pretrained("tiny", tiny_weights, "pretrained"), ModelConfig(dropout=0), this, ()).train()
     hf = ours.hf
     assert hf.get_input_embeddings().weight is hf.get_output_embeddings().weight
@@ -72,7 +72,7 @@ def test_loss_and_gradients_are_those_of_plain_transformers(tiny_weights: Path) 
 
 def test_every_step_masks_anew_and_the_same_seed_the_same(tiny_weights: Path) -> None:
     this = task(share=0.3)
-    sequences = this.encode(examples(*TEXTS[:8]), Tokenizer(tiny_weights), None, ())
+    sequences = this.encode(examples(*TEXTS[:8]), Tokenizer.pretrained(tiny_weights), None, ())
     steps = [this.vary(sequences, np.random.default_rng([42, step])) for step in (0, 1, 0)]
     places = [[asked(s) for s in step] for step in steps]
     assert places[0] != places[1]
@@ -84,7 +84,7 @@ def test_every_step_masks_anew_and_the_same_seed_the_same(tiny_weights: Path) ->
 
 
 def test_a_long_document_is_learned_to_its_last_word(tiny_weights: Path) -> None:
-    tokenizer = Tokenizer(tiny_weights)
+    tokenizer = Tokenizer.pretrained(tiny_weights)
     text = " ".join(TEXTS)
     (whole,) = tokenizer.encode([(text,)])
     windows = task().encode(examples(text), tokenizer, 20, ())
@@ -97,7 +97,7 @@ def test_a_long_document_is_learned_to_its_last_word(tiny_weights: Path) -> None
 
 def test_where_one_window_has_masks_of_its_own_no_others_are_drawn(tiny_weights: Path) -> None:
     text = f"{' '.join(TEXTS)} the [MASK] was late"
-    windows = task().encode(examples(text, TEXTS[0]), Tokenizer(tiny_weights), 20, ())
+    windows = task().encode(examples(text, TEXTS[0]), Tokenizer.pretrained(tiny_weights), 20, ())
     assert [len(asked(s)) for s in windows if s.group == 0][-2:] in ([0, 1], [1, 0])
     assert sum(len(asked(s)) for s in windows if s.group == 0) == 1
     assert asked(windows[-1])
@@ -133,7 +133,7 @@ def test_a_step_has_as_many_windows_however_the_texts_are_cut_into_documents(
         "data.validation": str(tmp_path / "other.txt"),
     }  # fmt: skip
     run = api.train(tmp_path / "long.txt", overrides=overrides, out=tmp_path / "run")
-    whole = Tokenizer(tiny_weights).windows([(" ".join(TEXTS),), (" ".join(TEXTS[:20]),)], 16, 0)
+    whole = Tokenizer.pretrained(tiny_weights).windows([(" ".join(TEXTS),), (" ".join(TEXTS[:20]),)], 16, 0)
     assert len(whole) > 20
     assert run.manifest["training"]["steps_done"] == math.ceil(len(whole) / 4)
 

@@ -131,7 +131,7 @@ def test_no_label_at_all_is_refused() -> None:
 
 def test_a_label_that_training_did_not_have_is_refused(tiny_weights: Path) -> None:
     with pytest.raises(DataError, match=r'a\.csv, line 0: the label "angry" does not occur.*anger'):
-        task().encode(examples(("angry",)), Tokenizer(tiny_weights), None, ("anger", "joy"))
+        task().encode(examples(("angry",)), Tokenizer.pretrained(tiny_weights), None, ("anger", "joy"))
 
 
 def test_the_scores_are_those_of_scikit_learn() -> None:
@@ -152,7 +152,7 @@ def test_the_scores_are_those_of_scikit_learn() -> None:
 def test_the_loss_is_the_mean_over_all_labels_as_in_hugging_face(tiny_weights: Path) -> None:
     made, rows = task(), examples(("a",), (), ("a", "b"))
     labels = made.labels(rows)
-    batch = collate(made.encode(rows, Tokenizer(tiny_weights), None, labels))
+    batch = collate(made.encode(rows, Tokenizer.pretrained(tiny_weights), None, labels))
     logits = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
     total, count = made.loss(logits, batch)
     target = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
@@ -170,7 +170,7 @@ def test_the_cost_of_a_missed_label_is_settled_said_and_used(
     labels = made.labels(rows)
     assert made.settled() == {"weights": pytest.approx(expected)}
     assert made.notes()[0].startswith("task.weights: a ")
-    batch = collate(made.encode(rows, Tokenizer(tiny_weights), None, labels))
+    batch = collate(made.encode(rows, Tokenizer.pretrained(tiny_weights), None, labels))
     logits = torch.zeros(4, 2)
     total, count = made.loss(logits, batch)
     target = torch.tensor([[1.0, 0], [1, 0], [1, 1], [0, 0]])

@@ -56,7 +56,7 @@ def long_context(num: int, seed: int = 1) -> str:
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_weights: Path) -> Tokenizer:
-    return Tokenizer(tiny_weights)
+    return Tokenizer.pretrained(tiny_weights)
 
 
 # Reading

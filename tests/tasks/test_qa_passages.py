@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from bertune.config import TaskConfig
 from bertune.data.rows import Origin
@@ -42,7 +43,7 @@ def long_context(num: int, seed: int = 1) -> str:
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_weights: Path) -> Tokenizer:
-    return Tokenizer(tiny_weights)
+    return Tokenizer.pretrained(tiny_weights)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def roberta(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     made = RobertaTokenizerFast(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"))
     made.save_pretrained(folder)
     (folder / "config.json").write_text('{"model_type": "roberta"}')
-    return Tokenizer(folder)
+    return Tokenizer.pretrained(folder)
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
@@ -68,18 +69,19 @@ def test_windows_are_those_of_hugging_face(
     tokenizer: Tokenizer, roberta: Tokenizer, kind: str, max_length: int | None, stride: int
 ) -> None:
     chosen = {"bert": tokenizer, "roberta": roberta}[kind]
+    twin = AutoTokenizer.from_pretrained(str(chosen.folder))
     texts = [("where is it", long_context(n, n)) for n in (1, 9, 40, 77)]
     examples = [asked(*pair) for pair in texts]
     found = task(stride=stride).encode(examples, chosen, max_length, ())
-    assert chosen.hf.backend_tokenizer.truncation is None  # nothing is left to others
+    assert chosen.files.rust.truncation is None  # nothing is left to others
     for number, (question, context) in enumerate(texts):
         own = [s for s in found if s.group == number]
         room = (
             (max_length or 10**6)
-            - chosen.hf.num_special_tokens_to_add(True)
-            - len(chosen.hf.tokenize(question))
+            - chosen.rust.num_special_tokens_to_add(True)
+            - len(chosen.rust.encode(question, add_special_tokens=False))
         )
-        expected = chosen.hf(
+        expected = twin(
             question, context, truncation="only_second" if max_length else False, max_length=max_length,
             stride=min(stride, room // 2) if max_length else 0, return_overflowing_tokens=bool(max_length),
             return_offsets_mapping=True, return_token_type_ids=True,

@@ -16,7 +16,7 @@ TEXT = "socks and shoes boxing, buying the clocks cases lamps very late this mor
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_weights: Path) -> Tokenizer:
-    return Tokenizer(tiny_weights)
+    return Tokenizer.pretrained(tiny_weights)
 
 
 def masking(tokenizer: Tokenizer, share: float = 0.15, whole_words: bool = False) -> Masking:
@@ -75,13 +75,13 @@ def test_over_many_draws_every_token_is_asked_for_as_often_and_hidden_as_the_pap
 
 def test_random_words_are_never_special_ones(tokenizer: Tokenizer) -> None:
     ordinary = set(vocabulary_of(tokenizer).ordinary.tolist())
-    assert not ordinary & set(tokenizer.hf.all_special_ids)
-    assert len(ordinary) == len(tokenizer.hf) - len(tokenizer.hf.all_special_ids)
+    assert not ordinary & set(tokenizer.special_ids)
+    assert len(ordinary) == tokenizer.num_ids - len(tokenizer.special_ids)
 
 
 def test_whole_words_are_masked_with_all_their_pieces_or_not_at_all(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([(TEXT,)])
-    tokens = tokenizer.hf.convert_ids_to_tokens(sequence.ids.tolist())
+    tokens = tokenizer.tokens(sequence.ids)
     assert any(token.startswith("##") for token in tokens)
     random, this = np.random.default_rng(5), masking(tokenizer, 0.4, whole_words=True)
     was_masked = 0
@@ -108,7 +108,7 @@ def test_at_least_one_token_of_a_short_text_is_asked_for(tokenizer: Tokenizer) -
 
 def test_a_word_the_tokenizer_does_not_know_is_a_word(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("☃",)])
-    assert sequence.ids.tolist()[1] == tokenizer.hf.unk_token_id
+    assert sequence.ids.tolist()[1] == tokenizer.unknown_id
     assert asked(masking(tokenizer).drawn(sequence, np.random.default_rng(1))) == [1]
 
 
@@ -171,4 +171,4 @@ def byte_level(folder: Path, mask: str | None = "<mask>") -> Tokenizer:
     rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     rust.decoder = decoders.ByteLevel()
     PreTrainedTokenizerFast(tokenizer_object=rust, unk_token="<unk>", mask_token=mask).save_pretrained(folder)
-    return Tokenizer(folder)
+    return Tokenizer.pretrained(folder)

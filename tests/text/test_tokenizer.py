@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import ByteLevelBPETokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, RobertaTokenizerFast
 
 from bertune.errors import ModelError, ResourceError
 from bertune.files import disk_errors
+from bertune.nn.pretrained import find_pretrained
 from bertune.text.tokenizer import Tokenizer
 
 SINGLES = [
@@ -30,7 +33,7 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_weights: Path) -> Tokenizer:
-    return Tokenizer(tiny_weights)
+    return Tokenizer.pretrained(tiny_weights)
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +106,45 @@ def test_a_longer_text_than_the_model_takes_is_encoded_whole_without_a_warning(
 
 def test_a_saved_tokenizer_gives_the_same_sequences(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
-    again = Tokenizer(tmp_path)
-    for before, after in zip(tokenizer.encode(PAIRS, 9), again.encode(PAIRS, 9), strict=True):
-        assert before.ids.tolist() == after.ids.tolist()
-        assert before.types.tolist() == after.types.tolist()
+    for again in (Tokenizer.saved(tmp_path, tokenizer.num_ids), Tokenizer.pretrained(tmp_path)):
+        for before, after in zip(tokenizer.encode(PAIRS, 9), again.encode(PAIRS, 9), strict=True):
+            assert before.ids.tolist() == after.ids.tolist()
+            assert before.types.tolist() == after.types.tolist()
+
+
+def roberta_folder(folder: Path) -> Path:
+    """A RoBERTa tokenizer of its own few words."""
+    folder.mkdir()
+    trainer = ByteLevelBPETokenizer(add_prefix_space=False)
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer.train_from_iterator([text for (text,) in SINGLES], vocab_size=300, special_tokens=specials)
+    trainer.save_model(str(folder))
+    RobertaTokenizerFast(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["words", "bytes", "minilm", "no mask"])
+def test_a_saved_tokenizer_is_what_transformers_reads_from_its_files(
+    kind: str, tiny_weights: Path, tmp_path: Path
+) -> None:
+    folder = find_pretrained("minilm").folder if kind == "minilm" else tiny_weights
+    if kind == "bytes":
+        folder = roberta_folder(tmp_path / "bytes")
+    elif kind == "no mask":
+        folder = tmp_path / "no-mask"
+        PreTrainedTokenizerFast(
+            tokenizer_file=str(tiny_weights / "tokenizer.json"), unk_token="[UNK]", truncation_side="left"
+        ).save_pretrained(folder)
+    Tokenizer.pretrained(folder).save(tmp_path)
+    twin = AutoTokenizer.from_pretrained(str(tmp_path))
+    saved = Tokenizer.saved(tmp_path, len(twin))
+    assert [saved.mask_id, saved.unknown_id] == [twin.mask_token_id, twin.unk_token_id]
+    assert saved.files.settings.truncation_side == twin.truncation_side
+    assert kind == "no mask" or saved.special_ids == sorted(twin.all_special_ids)
+    assert saved.max_length == twin.model_max_length
+    assert saved.tokens(range(len(twin))) == twin.convert_ids_to_tokens(list(range(len(twin))))
+    for text in SINGLES:
+        assert saved.encode([text])[0].ids.tolist() == twin(*text)["input_ids"]
 
 
 def test_truncating_once_does_not_truncate_the_next_texts(tokenizer: Tokenizer) -> None:
@@ -116,7 +154,7 @@ def test_truncating_once_does_not_truncate_the_next_texts(tokenizer: Tokenizer) 
 
 
 def test_vocab_txt_beside_a_config_is_enough(tiny_folder: Path, tokenizer: Tokenizer) -> None:
-    from_words = Tokenizer(tiny_folder)
+    from_words = Tokenizer.pretrained(tiny_folder)
     assert from_words.encode(SINGLES)[1].ids.tolist() == tokenizer.encode(SINGLES)[1].ids.tolist()
 
 
@@ -125,7 +163,7 @@ def test_a_folder_without_a_tokenizer_is_refused_with_what_it_needs(family: str,
     # transformers makes a tokenizer out of nothing here, to which every word is unknown.
     (tmp_path / "config.json").write_text(json.dumps({"model_type": family}), encoding="utf-8")
     with pytest.raises(ModelError, match=r"tokenizer\.json, or vocab\.txt"):
-        Tokenizer(tmp_path)
+        Tokenizer.pretrained(tmp_path)
 
 
 def test_a_disk_too_full_for_the_tokenizer_is_an_error_that_says_so(
@@ -190,7 +228,7 @@ def test_other_kinds_of_tokenizers_give_what_transformers_makes_of_them(
     saved.backend_tokenizer.enable_truncation(6)
     saved.backend_tokenizer.enable_padding(length=9)
     saved.save_pretrained(tmp_path)
-    tokenizer = Tokenizer(tmp_path)
+    tokenizer = Tokenizer.pretrained(tmp_path)
     for max_length in (8, None):
         for item, sequence in zip(texts, tokenizer.encode(texts, max_length), strict=True):
             ids, types = expected(saved, item, max_length)

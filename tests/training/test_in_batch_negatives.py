@@ -44,7 +44,7 @@ def model(folder: Path, task: Task, dropout: float) -> TextModel:
 
 def trainee(folder: Path, task: Task, found: list[Example], dropout: float, tokens: int) -> loop.Trainee:
     task.labels(found)
-    sequences = task.encode(found, Tokenizer(folder), None, ())
+    sequences = task.encode(found, Tokenizer.pretrained(folder), None, ())
     machine = Machine(torch.device("cpu"), "cpu", "fp32", tokens, 1)
     return loop.Trainee(model(folder, task, dropout), task, Part("pairs.csv", found, sequences), machine)
 

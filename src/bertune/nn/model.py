@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -258,14 +257,13 @@ def _load_weights(auto: Any, folder: Path, config: Any, options: dict[str, Any],
 
 def _refuse_non_finite(module: nn.Module, folder: Path) -> None:
     """Raises ModelError where a weight is NaN or infinite: outputs would be, too."""
-    for name, tensor in module.state_dict().items():
-        if not tensor.is_floating_point():
-            continue
-        values = tensor.detach().numpy()
-        # One pass and no second tensor: a sum is finite unless a value is not, or finite values overflow.
-        with np.errstate(over="ignore", invalid="ignore"):
-            is_finite = np.isfinite(values.sum()) or np.isfinite(values).all()
-        if not is_finite:
+    weights = {name: t for name, t in module.state_dict().items() if t.is_floating_point()}
+    # One pass and no second tensor: a sum is finite unless a value is not, or finite values overflow.
+    sums = [tensor.sum() for tensor in weights.values()]
+    if not sums or torch.stack(sums).isfinite().all():
+        return
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
             raise ModelError(
                 f"{folder}: the weight {name} has NaN or infinite values; expected finite ones. Use another "
                 "copy of the model, or train it again"

@@ -57,10 +57,7 @@ def windows(asked: SequenceOf[Asked], tokenizer: Tokenizer, how: Windows) -> lis
 
 
 def _encodings(asked: SequenceOf[Asked], tokenizer: Tokenizer, how: Windows) -> list[list[Any]]:
-    # The Rust tokenizer itself, as in text/tokenizer.py.
-    rust = tokenizer.hf.backend_tokenizer
-    rust.no_padding()
-    rust.no_truncation()
+    rust = tokenizer.rust
     pairs = [(a.question.strip(), a.context) for a in asked]
     questions = rust.encode_batch_fast([question for question, _ in pairs], add_special_tokens=False)
     by_stride: dict[int, list[int]] = defaultdict(list)

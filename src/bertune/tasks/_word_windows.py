@@ -29,10 +29,7 @@ def word_windows(
     Neighbours share `stride` tokens, or half of them where that is less. Places are in the text; the first
     token of a word has the word's first character. Raises DataError where there is no room for a token.
     """
-    # The Rust tokenizer itself, as in text/tokenizer.py.
-    rust = tokenizer.hf.backend_tokenizer
-    rust.no_padding()
-    rust.no_truncation()
+    rust = tokenizer.rust
     found: list[list[Sequence]] = []
     for start in range(0, len(texts), _CHUNK):
         chunk = texts[start : start + _CHUNK]

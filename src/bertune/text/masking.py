@@ -98,10 +98,10 @@ def unmasked(sequence: Sequence) -> NDArray[np.int32]:
 
 def readable(tokenizer: Tokenizer, token: int) -> str:
     """A token as a reader would write it, with a space in front where the tokenizer marks one."""
-    if token >= len(tokenizer.hf):  # a model may have room for more words than there are
+    rust = tokenizer.rust
+    raw: str | None = rust.id_to_token(token)
+    if raw is None:  # a model may have room for more words than there are
         return f"[{token}]"
-    raw: str = tokenizer.hf.convert_ids_to_tokens(token)
-    rust = tokenizer.hf.backend_tokenizer
     if getattr(rust.model, "continuing_subword_prefix", None):
         return raw
     text: str = rust.decode([token], skip_special_tokens=False)
@@ -112,20 +112,20 @@ def readable(tokenizer: Tokenizer, token: int) -> str:
 
 def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     """What a tokenizer says about its words. Raises ModelError for one without a mask."""
-    hf = tokenizer.hf
-    if hf.mask_token_id is None:
+    rust, mask, unknown = tokenizer.rust, tokenizer.mask_id, tokenizer.unknown_id
+    if mask is None:
         raise ModelError(
-            f"the tokenizer in {hf.name_or_path} has no mask token, so its model never learned to fill one; "
+            f"the tokenizer in {tokenizer.folder} has no mask token, so its model never learned to fill one; "
             "choose a masked language model such as google-bert/bert-base-uncased"
         )
-    tokens = np.array(hf.convert_ids_to_tokens(list(range(len(hf)))), object)
+    tokens = np.array(tokenizer.tokens(range(rust.get_vocab_size())), object)
     special = np.zeros(len(tokens), bool)
-    special[hf.all_special_ids] = True
+    special[tokenizer.special_ids] = True
     kept = special.copy()
-    if hf.unk_token_id is not None:  # a word the tokenizer does not know is a word
-        kept[hf.unk_token_id] = False
+    if unknown is not None:  # a word the tokenizer does not know is a word
+        kept[unknown] = False
     ordinary = np.flatnonzero(~special).astype(np.int32)
-    return Vocabulary(hf.mask_token_id, kept, _continuing(hf.backend_tokenizer, tokens) & ~special, ordinary)
+    return Vocabulary(mask, kept, _continuing(rust, tokens) & ~special, ordinary)
 
 
 def _continuing(rust: Any, tokens: NDArray[np.object_]) -> NDArray[np.bool_]:

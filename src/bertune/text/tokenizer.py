@@ -1,14 +1,22 @@
 """Owns tokenization: texts in, sequences out, nothing cut without being counted."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bertune.errors import DataError
-from bertune.hugging_face import load_config, load_tokenizer
+from bertune.hugging_face import (
+    TokenizerFiles,
+    load_config,
+    load_saved_tokenizer,
+    load_tokenizer,
+    refuse_more_tokens,
+    write_tokenizer,
+)
 from bertune.text.sequences import Sequence
 
 # Texts given to Rust at once: enough for all cores; its own form of a long text takes a hundred times ours.
@@ -16,14 +24,66 @@ _CHUNK = 1000
 Texts = tuple[str, ...]
 
 
+@dataclass(frozen=True)
 class Tokenizer:
-    """A Hugging Face tokenizer, from a model folder."""
+    """The tokenizer of a model folder: the Rust one, and what its settings say."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    folder: Path
+    files: TokenizerFiles = field(repr=False)
+    num_ids: int  # that the model takes
+
+    @classmethod
+    def pretrained(cls, folder: Path) -> "Tokenizer":
+        """That of any Hugging Face folder, as transformers reads it. Raises ModelError."""
         config = load_config(folder) if (folder / "config.json").is_file() else None
-        self.hf: Any = load_tokenizer(folder, config)
-        self.num_ids: int = len(self.hf) if config is None else config.vocab_size  # that the model takes
+        files = load_tokenizer(folder, config)
+        return cls(folder, files, files.rust.get_vocab_size() if config is None else config.vocab_size)
+
+    @classmethod
+    def saved(cls, folder: Path, num_ids: int) -> "Tokenizer":
+        """That of a model which bertune saved: the same, without the time that transformers takes for it.
+
+        The model takes `num_ids` tokens. Raises ModelError.
+        """
+        files = load_saved_tokenizer(folder)
+        refuse_more_tokens(folder, files.rust, num_ids)
+        return cls(folder, files, num_ids)
+
+    @property
+    def rust(self) -> Any:
+        """The Rust tokenizer, which cuts nothing and fills nothing up."""
+        rust = self.files.rust
+        rust.no_padding()
+        rust.no_truncation()
+        return rust
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that its model takes, very many where it does not know."""
+        return int(self.files.settings.model_max_length)
+
+    @property
+    def mask_id(self) -> int | None:
+        """The token that hides another, None in a tokenizer without one."""
+        return self._id(self.files.settings.mask_token)
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The token of words that the vocabulary lacks, None where it can spell every word."""
+        return self._id(self.files.settings.unk_token)
+
+    @property
+    def special_ids(self) -> list[int]:
+        """The tokens that stand for no text, such as [CLS]; the one for unknown words is among them."""
+        added = self.files.rust.get_added_tokens_decoder()
+        return sorted(number for number, token in added.items() if token.special)
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The tokens of some ids as the vocabulary has them."""
+        return [self.files.rust.id_to_token(int(number)) for number in ids]
+
+    def _id(self, token: str | None) -> int | None:
+        return None if token is None else self.files.rust.token_to_id(token)
 
     def encode(
         self, texts: SequenceOf[Texts], max_length: int | None = None, keep_end: bool = False
@@ -52,7 +112,7 @@ class Tokenizer:
         found: list[Sequence] = []
         for start in range(0, len(texts), _CHUNK):
             inputs = _inputs(texts[start : start + _CHUNK])
-            rust = self._rust()
+            rust = self.rust
             is_pair = bool(inputs) and isinstance(inputs[0], tuple)
             side = "only_second" if is_pair else "only_first"
             room = max_length - rust.num_special_tokens_to_add(is_pair)
@@ -84,23 +144,16 @@ class Tokenizer:
                 found += [_sequence(window, group) for window in windows]
         return found
 
-    def _rust(self) -> Any:
-        """The Rust tokenizer itself: what transformers puts around it takes longer than the tokenizing."""
-        rust = self.hf.backend_tokenizer
-        rust.no_padding()
-        rust.no_truncation()
-        return rust
-
     def _longest_first_text(self, pairs: list[Any]) -> tuple[int, int]:
         """Its position, and the number of its tokens."""
-        first = self.hf.backend_tokenizer.encode_batch_fast([a for a, _ in pairs], add_special_tokens=False)
+        first = self.rust.encode_batch_fast([a for a, _ in pairs], add_special_tokens=False)
         lengths = [len(encoding) for encoding in first]
         return max(enumerate(lengths), key=lambda pair: pair[1])
 
     def _encode_chunk(
         self, texts: SequenceOf[Texts], start: int, max_length: int | None, keep_end: bool
     ) -> list[Sequence]:
-        rust, inputs = self._rust(), _inputs(texts)
+        rust, inputs = self.rust, _inputs(texts)
         encoded = rust.encode_batch_fast(inputs)
         found = [_sequence(encoding, group) for group, encoding in enumerate(encoded, start)]
         long = [] if max_length is None else [i for i, s in enumerate(found) if len(s) > max_length]
@@ -110,7 +163,9 @@ class Tokenizer:
             for i in long:
                 found[i] = _without_middle(found[i], encoded[i].special_tokens_mask, max_length)
             return found
-        rust.enable_truncation(max_length, strategy="longest_first", direction=self.hf.truncation_side)
+        rust.enable_truncation(
+            max_length, strategy="longest_first", direction=self.files.settings.truncation_side
+        )
         for i, encoding in zip(long, rust.encode_batch_fast([inputs[i] for i in long]), strict=True):
             found[i] = replace(_sequence(encoding, start + i), num_removed=len(found[i]) - len(encoding))
         rust.no_truncation()
@@ -118,9 +173,8 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Writes the tokenizer files in the Hugging Face layout."""
-        # Written by us first: the Rust writer reports a full disk as a bare Exception, this as an OSError.
-        (folder / "tokenizer.json").write_text(self.hf.backend_tokenizer.to_str(), encoding="utf-8")
-        self.hf.save_pretrained(str(folder))
+        write_tokenizer(folder, self.rust)
+        self.files.save(str(folder))
 
 
 def _inputs(texts: SequenceOf[Texts]) -> list[Any]:
