@@ -2,6 +2,7 @@
 
 import copy
 import io
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,16 @@ class Benched:
 
 @pytest.fixture(scope="module")
 def benched(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Benched:
-    """One comparison by `bertune bench --json` in a process of its own. Read only."""
+    """One comparison by `bertune bench --json` of real texts in a process of its own. Read only."""
     pytest.importorskip("accelerate")
+    if not os.environ.get("BERTUNE_DATA"):
+        pytest.skip("BERTUNE_DATA names no folder with the real data sets")
     folder = tmp_path_factory.mktemp("benched")
-    write_csv(folder / "reviews.csv", reviews(61))
+    texts = Path(os.environ["BERTUNE_DATA"], "cola", "in_domain_train.tsv").read_text(encoding="utf-8")
+    (folder / "cola.tsv").write_text("\n".join(texts.splitlines()[:61]) + "\n", encoding="utf-8")
     before = contents(folder)
-    said = process(BIN, "bench", "reviews.csv", f"model.name={encoder}", *QUICK, "--json", cwd=folder)
+    columns = ("data.header=false", "data.text=3", "data.label=1")
+    said = process(BIN, "bench", "cola.tsv", *columns, f"model.name={encoder}", *QUICK, "--json", cwd=folder)
     assert contents(folder) == before
     return Benched(said.fine())
 
