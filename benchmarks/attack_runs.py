@@ -38,7 +38,7 @@ _COMMON: dict[str, Any] = {
     "train.epochs": 4,
     "train.batch_size": 16,
     "train.lr": 2e-3,
-    "train.best_by": "loss",
+    "train.best_metric": "loss",
 }
 _LONGEST_DELAY = 0.03  # seconds between an event and a kill: longer than any single write takes here
 

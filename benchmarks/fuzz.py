@@ -115,7 +115,10 @@ class Reader:
         self._folder = folder
         self._tasks: list[Task] = [make_task(TaskConfig(name=name)) for name in registry.names("task")]
         self._names = {
-            name for task in self._tasks for group in (*task.text_names, task.label_names) for name in group
+            name
+            for task in self._tasks
+            for group in (*task.columns.text, task.columns.label)
+            for name in group
         }
 
     def read(self, name: str, content: bytes, options: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
@@ -160,10 +163,10 @@ class Reader:
 def _columns(table: Table, settings: DataConfig, task: Task) -> Iterator[Columns]:
     """The columns that a task would choose, and else some, so that each task sees each file."""
     try:
-        yield choose_columns(table, settings, task.text_names, task.label_names, task.needs_label)[0]
+        yield choose_columns(table, settings, task.columns.text, task.columns.label, task.needs_label)[0]
     except BertuneError:
         names = table.columns
-        fitting = [number for number in task.num_texts if number <= len(names)]
+        fitting = [number for number in task.columns.num_texts if number <= len(names)]
         if fitting:
             yield Columns(names[: fitting[0]], names[-1], None)
             yield Columns(names[-fitting[-1] :], None, None)

@@ -88,7 +88,7 @@ def of_prediction(folder: Path) -> dict[str, Any]:
     """A thousand sentences of CoLA through a model's predict."""
     items = spread(items_of("cola"), 1000)
     write_items(folder / "texts.jsonl", items)
-    overrides = {"model.name": "minilm", "train.epochs": 1, "train.examples": 64}
+    overrides = {"model.name": "minilm", "train.epochs": 1, "train.max_examples": 64}
     run = api.train("cola", overrides=overrides, out=folder / "predict")
     model, texts = api.load(run), [texts[0] for texts, _ in items]
     model.predict(texts)

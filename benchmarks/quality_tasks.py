@@ -117,20 +117,20 @@ TASKS = {
     ),
     "mrpc": Task(
         "classification",
-        ("model.name=minilm", "train.epochs=3", "model.max_length=128", "train.best_by=mcc"),
+        ("model.name=minilm", "train.epochs=3", "model.max_length=128", "train.best_metric=mcc"),
         ("validation.accuracy", "validation.f1", "test.accuracy", "test.f1", "test.mcc"),
         "3,668 sentence pairs, 3 epochs; validation: dev (408); test: the published test set "
         "(1,725); f1 is that of class 1",
     ),
     "sst2": Task(
         "classification",
-        ("model.name=minilm", "train.epochs=1", "train.examples=20000"),
+        ("model.name=minilm", "train.epochs=1", "train.max_examples=20000"),
         ("validation.accuracy", "validation.f1"),
         "the first 20,000 rows, 1 epoch; validation: dev (872); f1 is that of class 1",
     ),
     "conll2003": Task(
         "tokens",
-        ("model.name=minilm", "model.max_length=512", "task.name=tokens", "data.reader=conll"),
+        ("model.name=minilm", "model.max_length=512", "task.name=token_classification", "data.reader=conll"),
         ("validation.f1", "validation.precision", "validation.recall", "validation.accuracy"),
         "the first 700 sentences of train.txt, 3 epochs, batches of 16, learning rate 1e-4; validation: "
         "the first 700 sentences of valid.txt; precision, recall and f1 of entities found exactly",
@@ -143,7 +143,7 @@ TASKS = {
     ),
     "tydiqa_en": Task(
         "qa",
-        ("model.name=minilm", "model.max_length=384", "task.name=qa", "task.stride=128"),
+        ("model.name=minilm", "model.max_length=384", "task.name=question_answering", "task.stride=128"),
         ("validation.f1", "validation.em"),
         "TyDi QA, English: of the questions on passages of at most 600 characters the first 300, 2 epochs, "
         "batches of 8, learning rate 1e-4, windows of 384 tokens that share 128; validation: the last 200 "
@@ -157,7 +157,7 @@ TASKS = {
     ),
     "dream": Task(
         "choice",
-        ("model.name=minilm", "model.max_length=256", "task.name=choice", "data.reader=dream"),
+        ("model.name=minilm", "model.max_length=256", "task.name=multiple_choice", "data.reader=dream"),
         ("validation.accuracy",),
         "DREAM: the questions on the first 300 dialogues of at most 150 characters, 2 epochs, batches of 8, "
         "learning rate 1e-4; validation: those on the first 300 such dialogues of dev.json; chance: 0.33",

@@ -17,9 +17,9 @@ from bertune.data.columns import choose_columns
 from bertune.data.tables import open_table
 from bertune.errors import BertuneError
 from bertune.nn.pretrained import PACKAGED, find_pretrained
-from bertune.prepare import known_column_names, read_examples
 from bertune.source import resolve_source
 from bertune.tasks import make_task
+from bertune.tasks.encoder import known_column_names, read_examples
 
 HERE = Path(__file__).parent
 RATE, WALL, MEMORY = "examples_per_second", "wall_seconds", "peak_rss_mb"
@@ -52,7 +52,7 @@ def items_of(data: str, split: str = "train") -> list[Item]:
     split = split if getattr(config.data, split) else "train"
     task = make_task(config.task)
     table = open_table(getattr(config.data, split), config.data, known_column_names(task))
-    columns, _ = choose_columns(table, config.data, task.text_names, task.label_names, need_label=True)
+    columns, _ = choose_columns(table, config.data, task.columns.text, task.columns.label, need_label=True)
     return [(e.texts, str(e.gold)) for e in read_examples(table, task, columns)]
 
 

@@ -21,7 +21,7 @@ from bertune import catalogue, errors, registry
 from bertune.cli.app import app
 from bertune.config import Config
 from bertune.data import named
-from bertune.tasks.classification import Classification
+from bertune.tasks.classification.task import Classification
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -107,15 +107,14 @@ def recipes() -> str:
 
 def columns() -> str:
     """The column names that classification takes without being told."""
-    singles = [group[0] for group in Classification.text_names if len(group) == 1]
-    pairs = [
-        " and ".join(f"`{name}`" for name in group) for group in Classification.text_names if len(group) == 2
-    ]
+    known = Classification.columns
+    singles = [group[0] for group in known.text if len(group) == 1]
+    pairs = [" and ".join(f"`{name}`" for name in group) for group in known.text if len(group) == 2]
     return "\n".join(
         (
             f"- text: {', '.join(f'`{name}`' for name in singles)}",
             f"- pairs of texts: {'; '.join(pairs)}",
-            f"- label: {', '.join(f'`{name}`' for name in Classification.label_names)}",
+            f"- label: {', '.join(f'`{name}`' for name in known.label)}",
         )
     )
 

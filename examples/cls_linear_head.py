@@ -10,7 +10,7 @@ in, as model.head=first_token; copy this file to begin one that differs.
 import torch
 from torch import Tensor, nn
 
-from bertune.text.sequences import Batch
+from bertune.nn.batch import Batch
 
 
 class ClsLinear(nn.Module):

@@ -8,15 +8,18 @@ already. This one changes two members of classification: its options and its los
 less a text counts whose label the model finds unbelievable; at 0 the loss is cross-entropy.
 """
 
-from typing import Any
-
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bertune.tasks.classification import Classification, ClassificationOptions
-from bertune.text.sequences import Batch
+from bertune.nn.batch import Batch
+from bertune.tasks.classification.task import (
+    Classification,
+    ClassificationOptions,
+    FittedClassification,
+)
+from bertune.tasks.parts.groups import outputs_of_texts
 
 
 class ForgivingOptions(ClassificationOptions):
@@ -25,23 +28,25 @@ class ForgivingOptions(ClassificationOptions):
     q: float = Field(0.7, ge=0, le=1, description="0: cross-entropy; 1: the probability of being wrong")
 
 
+class FittedForgiving(FittedClassification):
+    """The task when the training texts have told which labels there are."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The sum and the number of terms: the loop divides by the count of the whole optimizer step."""
+        logits, gold = outputs_of_texts(outputs, batch, self.keep_together == "group")
+        count = torch.tensor(len(gold), device=logits.device)
+        surprise = cross_entropy(logits.float(), gold, reduction="none")
+        q = self.options.q
+        if q == 0:
+            return surprise.sum(), count
+        return ((1 - torch.exp(-q * surprise)) / q).sum(), count
+
+
 class ForgivingClassification(Classification):
     """One label per text or pair, learned from labels some of which are wrong."""
 
     Options = ForgivingOptions
-
-    def __init__(self, options: Any) -> None:
-        super().__init__(options)
-        self.q = options.q
-
-    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The sum and the number of terms: the loop divides by the count of the whole optimizer step."""
-        logits, gold = self.of_texts(outputs, batch)
-        count = torch.tensor(len(gold), device=logits.device)
-        surprise = cross_entropy(logits.float(), gold, reduction="none")
-        if self.q == 0:
-            return surprise.sum(), count
-        return ((1 - torch.exp(-self.q * surprise)) / self.q).sum(), count
+    Fitted = FittedForgiving
 
 
 TASK = ForgivingClassification

@@ -31,7 +31,12 @@ def main(model_name: str, runs: Path) -> None:
     """Two lists in, a run out; then the same with a table."""
     texts = [f"{text}{end}" for text in GOOD + BAD for end in ("", "!", ", really", ", I must say")]
     labels = ["good"] * 4 * len(GOOD) + ["bad"] * 4 * len(BAD)
-    settings = {"model.name": model_name, "train.epochs": 2, "train.batch_size": 8, "data.split": 0.2}
+    settings = {
+        "model.name": model_name,
+        "train.epochs": 2,
+        "train.batch_size": 8,
+        "data.validation_fraction": 0.2,
+    }
 
     run = bt.train(texts, labels, overrides=settings, out=runs / "lists")
     print("validation accuracy:", run.scores["accuracy"])

@@ -1,6 +1,7 @@
 """The shape of the code: layers, sizes, names, cheap imports. Read from syntax trees; nothing here trains."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +15,13 @@ SOURCE = ROOT / "src" / "bertune"
 
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
-    "errors", "files", "config", "registry", "manifest", "metrics", "data", "metadata", "run", "run_writer",
-    "hugging_face", "text", "nn", "tasks", "catalogue", "source",
+    "errors", "files", "renamed", "config", "registry", "manifest", "metrics", "data", "metadata", "run",
+    "run_writer",
+    "hugging_face", "text", "tasks", "nn", "losses", "catalogue", "source",
     "model_folder", "prepare", "infer", "apply", "training", "reporting", "bench", "api", "cli",
 )  # fmt: skip
+# The only files below the line that may import torch.
+LOSS = re.compile(r"bertune\.tasks\.(\w+\.loss|parts\.(losses|groups))")
 FACADE = ("__init__", "__main__")  # above everything: nobody imports them
 REPORT_READS = {"reporting", "run", "run_writer", "manifest", "files", "config", "errors"}
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "core", "lib", "stuff"}
@@ -44,12 +48,22 @@ def tree(path: Path) -> ast.Module:
 
 def layer_of(module: str) -> str:
     """The layer of a dotted name such as bertune.nn.model; the facade for bertune itself."""
+    if LOSS.fullmatch(module):
+        return "losses"
     return module.split(".")[1] if "." in module else "__init__"
+
+
+def nodes(root: ast.AST) -> Iterator[ast.AST]:
+    """Everything in a file that is executed some time: not what only names types."""
+    for node in ast.iter_child_nodes(root):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from nodes(node)
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
     """Line and dotted name of everything of bertune's that a file imports, inside functions too."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(tree(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -62,7 +76,7 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def own_layer(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return layer_of(".".join(("bertune", *path.relative_to(SOURCE).with_suffix("").parts)))
 
 
 def test_every_module_has_a_layer() -> None:
@@ -75,12 +89,43 @@ def test_a_file_imports_only_from_lower_layers(path: Path) -> None:
     own = own_layer(path)
     if own in FACADE:
         return
+    own_loss = f"bertune.tasks.{path.parent.name}.loss"  # which a task imports when a loss is asked for
     upward = [
         f"line {line}: {name}"
         for line, name in imported(path)
-        if layer_of(name) not in LAYERS[: LAYERS.index(own) + 1]
+        if layer_of(name) not in LAYERS[: LAYERS.index(own) + 1] and name != own_loss
     ]
     assert not upward, f"{own} is below {upward}"
+
+
+def test_no_task_imports_another() -> None:
+    folders = task_names()
+    assert len(folders) == 9
+    for folder in folders:
+        for path in python_files(f"src/bertune/tasks/{folder}"):
+            others = [name for _, name in imported(path) if re.match(r"bertune\.tasks\.(\w+)", name)]
+            wrong = [name for name in others if name.split(".")[2] in folders - {folder}]
+            assert not wrong, f"{path} imports {wrong}"
+
+
+def test_all_below_the_networks_works_without_torch_and_transformers() -> None:
+    """Rows become examples, sequences, predictions and scores where neither is installed."""
+    modules = [
+        ".".join(("bertune", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+        for path in python_files("src")
+        if own_layer(path) in LAYERS[: LAYERS.index("nn")]
+    ]
+    code = (
+        "import importlib, sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name in ('torch', 'transformers'): raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(modules) > 100
 
 
 @pytest.mark.parametrize("path", python_files("src/bertune/reporting"), ids=lambda p: p.name)
@@ -144,7 +189,7 @@ def test_help_and_usage_errors_are_cheap(arguments: list[str]) -> None:
 
 
 def task_names() -> set[str]:
-    return {path.stem for path in (SOURCE / "tasks").glob("*.py") if not path.stem.startswith("_")}
+    return {path.parent.name for path in (SOURCE / "tasks").glob("*/task.py")}
 
 
 def compared_texts(module: ast.Module) -> Iterator[tuple[int, str]]:

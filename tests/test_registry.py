@@ -17,7 +17,7 @@ TOLD = "from pathlib import Path\nPath(__file__).with_suffix('.executed').touch(
 TASK = (
     TOLD
     + """
-from bertune.tasks.classification import Classification
+from bertune.tasks.classification.task import Classification
 
 class Shouting(Classification):
     primary = "accuracy"

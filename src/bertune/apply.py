@@ -19,10 +19,10 @@ from bertune.metadata import FILE as METADATA
 from bertune.metrics.scores import Scores
 from bertune.model_folder import LoadedModel, load
 from bertune.nn.device import make_machine
-from bertune.prepare import Encoder, known_column_names, read_examples
 from bertune.run import MANIFEST, Run
 from bertune.source import SPLITS
-from bertune.tasks import make_task
+from bertune.tasks import FittedTask, make_task
+from bertune.tasks.encoder import TextEncoder, known_column_names, read_examples
 
 
 def _plain_columns(num_texts: int) -> tuple[str, ...]:
@@ -49,9 +49,9 @@ class Model:
     """A trained model, ready to predict. Made by `bertune.load`."""
 
     def __init__(self, loaded: LoadedModel, config: Config) -> None:
-        self.labels = loaded.labels
+        self.labels = loaded.fitted.labels
         self.config = config
-        self._task = loaded.task
+        self._task = loaded.fitted.task
         self._metadata = loaded.metadata
         given = config.data.model_fields_set
         self._reading = {k: v for k, v in loaded.metadata.reading.items() if k != "suffix" and k not in given}
@@ -60,8 +60,8 @@ class Model:
             wanted = wanted.model_copy(update={"precision": loaded.metadata.precision})
         machine = make_machine(wanted)
         model = loaded.model.to(machine.device)
-        self._predictor = Predictor(model, loaded.task, loaded.labels, machine)
-        self._encoder = Encoder(loaded.task, loaded.tokenizer, loaded.metadata.max_length, loaded.labels)
+        self._predictor = Predictor(model, loaded.fitted, machine)
+        self._encoder = TextEncoder(loaded.fitted, loaded.tokenizer, loaded.metadata.max_length)
 
     @property
     def text_columns(self) -> tuple[str, ...]:
@@ -69,14 +69,14 @@ class Model:
         return self._metadata.columns.text
 
     @property
-    def row_noun(self) -> str:
+    def noun(self) -> str:
         """What an example is called: "text", or "question", say."""
-        return self._task.row_noun
+        return str(self._task.noun)
 
     @property
-    def file_endings(self) -> tuple[str, ...]:
+    def extra_suffixes(self) -> tuple[str, ...]:
         """Of the further files that the task may write."""
-        return self._task.file_endings
+        return tuple(self._task.extra_suffixes)
 
     @property
     def line_columns(self) -> tuple[str, ...]:
@@ -152,14 +152,14 @@ class Model:
     def evaluate(self, table: Table, columns: Columns) -> Evaluation:
         """Scores on a table with labels. Raises DataError for rows that cannot be scored."""
         examples = read_examples(table, self._task, columns)
-        self._task.check(examples, self.labels)
-        outcome, num_truncated = self._run(examples)
-        scores: Scores = self._task.score(outcome.predictions, examples, self.labels)
+        fitted = self._encoder.fitted.for_scoring(examples)
+        outcome, num_truncated = self._run(examples, fitted)
+        scores: Scores = fitted.score(outcome.predictions, examples)
         lines = [
             {"id": e.id, "source": str(e.origin), "text": list(e.texts), "gold": e.gold, **plain(p)}
             for e, p in zip(examples, outcome.predictions, strict=True)
         ]
-        files = self._task.also_write(examples, outcome.predictions)
+        files = fitted.extra_prediction_files(examples, outcome.predictions)
         return Evaluation(
             scores=scores.values,
             details=scores.details,
@@ -167,23 +167,23 @@ class Model:
             num_truncated=num_truncated,
             loss=outcome.loss,
             lines=lines,
-            files={ending: list(found) for ending, found in files.items()},
+            files={suffix: list(found) for suffix, found in files.items()},
         )
 
-    def predicted_file(self, table: Table, columns: Columns, ending: str) -> tuple[list[str], int, int]:
-        """The lines of a further file of the task, one of `file_endings`; the rows read, and those without
+    def predicted_file(self, table: Table, columns: Columns, suffix: str) -> tuple[list[str], int, int]:
+        """The lines of a further file of the task, one of `extra_suffixes`; the rows read, and those without
         text, of which nothing is said. Raises DataError where it needs what rows to predict do not have.
         """
         streamed = list(self.stream(table, columns))
         said = [(row, p) for row, p in streamed if p is not None]
         columns = replace(columns, label=None, has_gold=False)
         examples = [self._task.parse(row, columns) for row, _ in said]
-        found = self._task.also_write(examples, [p for _, p in said])
-        if ending not in found:
+        found = self._encoder.fitted.extra_prediction_files(examples, [p for _, p in said])
+        if suffix not in found:
             raise DataError(
-                f".{ending} is for rows with labels: bertune evaluate RUN FILE --out FOLDER writes it"
+                f".{suffix} is for rows with labels: bertune evaluate RUN FILE --out FOLDER writes it"
             )
-        return list(found[ending]), len(streamed), len(streamed) - len(said)
+        return list(found[suffix]), len(streamed), len(streamed) - len(said)
 
     def open(self, source: object, need_label: bool) -> tuple[Table, Columns, tuple[str, ...]]:
         """A table and its columns: the training file's where it has them, else inferred.
@@ -221,7 +221,7 @@ class Model:
         given: dict[str, Any] = {}
         numbers = {len(trained.text)}
         if self._task.predicts_single_texts:
-            numbers |= set(self._task.num_texts) if need_label else {1, *self._task.num_texts}
+            numbers |= set(self._task.columns.num_texts) if need_label else {1, *self._task.columns.num_texts}
         if data.text is None and len(table.columns) == 1 and 1 in numbers:
             given["text"] = table.columns
         for names in (self.line_columns, trained.text):
@@ -234,7 +234,7 @@ class Model:
         options, task = data.model_copy(update=given), self._task
         try:
             columns, notes = choose_columns(
-                table, options, task.text_names, task.label_names, need_label and task.needs_label
+                table, options, task.columns.text, task.columns.label, need_label and task.needs_label
             )
         except DataError as error:
             if options.text is not None:
@@ -249,13 +249,14 @@ class Model:
             )
         return columns, (*table.notes, *notes)
 
-    def _run(self, examples: list[Any]) -> tuple[Outcome, int]:
+    def _run(self, examples: list[Any], fitted: FittedTask | None = None) -> tuple[Outcome, int]:
         if not examples:
             return Outcome([], None), 0
-        sequences = self._encoder(examples)
+        fitted = fitted or self._encoder.fitted
+        sequences = replace(self._encoder, fitted=fitted)(examples)
         num_truncated = len({s.group for s in sequences if s.num_removed})
         self.num_truncated += num_truncated
-        return self._predictor(examples, sequences), num_truncated
+        return replace(self._predictor, fitted=fitted)(examples, sequences), num_truncated
 
     num_truncated = 0  # texts cut to the model's length since it was loaded
 
@@ -295,7 +296,7 @@ def _with_options(loaded: LoadedModel, options: Mapping[str, Any]) -> LoadedMode
     """The model with other options of its task, of those that training does not settle."""
     if not options:
         return loaded
-    fields_ = type(loaded.task).Options.model_fields
+    fields_ = type(loaded.fitted.task).Options.model_fields
     free = [key for key, field in fields_.items() if field.json_schema_extra == CHANGEABLE]
     unknown = [key for key in options if key not in fields_]
     if unknown:
@@ -309,7 +310,8 @@ def _with_options(loaded: LoadedModel, options: Mapping[str, Any]) -> LoadedMode
         )
     name, before = loaded.metadata.task.name, loaded.metadata.task.options
     metadata = replace(loaded.metadata, task=TaskConfig(name=name, **{**before, **options}))
-    return replace(loaded, task=make_task(metadata.task), metadata=metadata)
+    fitted = make_task(metadata.task).fitted(loaded.fitted.labels).bound(loaded.tokenizer)
+    return replace(loaded, fitted=fitted, metadata=metadata)
 
 
 def _named_file(name: str, given: DataConfig) -> tuple[str, DataConfig, tuple[str, ...]]:

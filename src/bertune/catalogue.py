@@ -26,11 +26,12 @@ def tasks() -> list[dict[str, Any]]:
 
 def task(name: str) -> dict[str, Any]:
     """All that is known of a task, as plain JSON; `name` may be a file. Raises ConfigError."""
-    found = make_task(TaskConfig(name=name))
+    config = TaskConfig(name=name)
+    found, name = make_task(config), config.name
     return {
         **_in_short(name, found),
-        "text": [list(group) for group in found.text_names],
-        "label": list(found.label_names),
+        "text": [list(group) for group in found.columns.text],
+        "label": list(found.columns.label),
         "options": [
             {
                 "key": f"task.{key}",

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bertune.errors import ConfigError, listed
 from bertune.files import read_bytes
+from bertune.renamed import SETTINGS
 
 Auto = Literal["auto"]
 Settings = dict[str, dict[str, Any]]
@@ -45,7 +46,7 @@ class DataConfig(Section):
     delimiter: str = Field("auto", min_length=1, description='what separates cells: ",", "tab", ";" …')
     quoting: bool | Auto = Field("auto", description='whether cells may be wrapped in "…"')
     encoding: str = Field("auto", description="the text encoding; auto is UTF-8 with or without BOM")
-    split: float = Field(
+    validation_fraction: float = Field(
         0.1, gt=0, lt=1, description="share of train used for validation, spread evenly over classes"
     )
     reader: str = Field("auto", description="a reader by name, or your own reader.py")
@@ -86,11 +87,20 @@ class ModelConfig(Section):
         return value
 
 
+# Names that are usual for a task, beside its own.
+SHORT_NAMES = {"ner": "token_classification", "qa": "question_answering", "mlm": "language_modelling"}
+
+
 class TaskConfig(BaseModel):
     """What is learned; further keys are the task's own options, checked by the task."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    name: str = Field("classification", description="a task by name, or your own task.py")
+    name: str = Field("classification", description="a task by name (or ner, qa, mlm), or your own task.py")
+
+    @field_validator("name")
+    @classmethod
+    def _in_full(cls, value: str) -> str:
+        return SHORT_NAMES.get(value, value)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -120,8 +130,8 @@ class TrainConfig(Section):
     checkpoint_every: int | Literal["epoch"] = Field(
         "epoch", description="steps between resumable checkpoints"
     )
-    best_by: str = Field("auto", description="the validation score that picks the weights kept, or loss")
-    examples: int | None = Field(None, ge=1, description="use only the first N training texts")
+    best_metric: str = Field("auto", description="the validation score that picks the weights kept, or loss")
+    max_examples: int | None = Field(None, ge=1, description="use only the first N training texts")
 
     @field_validator("freeze", mode="before")
     @classmethod
@@ -158,7 +168,7 @@ class OptimizerConfig(Section):
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the mean of gradients")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean of squared gradients")
     eps: float = Field(1e-8, gt=0, description="added to the root of the second moment")
-    clip: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
+    max_grad_norm: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
 
 
 class MachineConfig(Section):
@@ -169,10 +179,10 @@ class MachineConfig(Section):
         "auto",
         description="of matrix products; auto: bf16 where the hardware multiplies it, else fp32",
     )
-    tokens: int | Auto = Field("auto", description="tokens per micro-batch; auto: by free memory")
+    micro_batch_tokens: int | Auto = Field("auto", description="tokens per micro-batch; auto: by free memory")
     threads: int | Auto = Field("auto", description="processor threads")
 
-    @field_validator("tokens", "threads")
+    @field_validator("micro_batch_tokens", "threads")
     @classmethod
     def _positive(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 1:
@@ -311,7 +321,8 @@ def _unknown_key(key: str, model: type[BaseModel] = Config, prefix: str = "") ->
     keys = known_keys() if model is Config else [prefix + name for name in model.model_fields]
     section, _, name = key.rpartition(".")
     siblings = [k for k in keys if k.startswith(section + ".")]
-    hint = _same_name(name, keys) or _near_name(name, siblings) or _near_name(name, keys)
+    renamed = SETTINGS.get(key) if SETTINGS.get(key) in keys else None
+    hint = renamed or _same_name(name, keys) or _near_name(name, siblings) or _near_name(name, keys)
     if hint:
         return f'there is no setting "{key}". Did you mean "{hint}"?'
     return f'there is no setting "{key}". There are: {listed(siblings or keys, 40)}'

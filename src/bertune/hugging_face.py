@@ -20,6 +20,7 @@ from bertune.manifest import Record, checked
 
 INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
+HEAD_FILE = "head.safetensors"  # the weights of a custom head
 _TOKENIZER_SETTINGS = "tokenizer_config.json"
 # Without any of these transformers makes up a vocabulary in which every word is unknown.
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")

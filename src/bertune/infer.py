@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from bertune.errors import NonFiniteError
+from bertune.nn.batch import Batch, collate
 from bertune.nn.device import Machine
 from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
-from bertune.tasks import Labels, Task
+from bertune.tasks import FittedTask
 from bertune.text.batches import Indices, micro_batches, slices
-from bertune.text.sequences import Batch, Sequence, collate
+from bertune.text.sequences import Sequence
 
 _LOG = logging.getLogger(__name__)
 STREAM_CHUNK = 2048  # rows held at once: enough to sort by length, little enough for any memory
@@ -37,15 +38,14 @@ class Predictor:
     """A model with what it takes to run it."""
 
     model: TextModel
-    task: Task
-    labels: Labels
+    fitted: FittedTask
     machine: Machine
     poll: Callable[[], None] = lambda: None  # called between batches; may raise to stop
 
     def __call__(self, examples: SequenceOf[Any], sequences: SequenceOf[Sequence]) -> Outcome:
-        """Predictions in the order of `examples`; `sequences` are theirs, as `task.encode` gave them."""
+        """Predictions in the order of `examples`; `sequences` are theirs, as `encode` gave them."""
         predictions: list[Any] = []
-        loss_sum, num_terms, tokens = 0.0, 0.0, self.machine.tokens
+        loss_sum, num_terms, tokens = 0.0, 0.0, self.machine.micro_batch_tokens
         not_finite: list[int] = []
         was_training = self.model.training
         self.model.eval()
@@ -65,10 +65,10 @@ class Predictor:
                     outputs[position] = output
             _refuse_not_finite(not_finite, examples)
             for group, places in own.items():
-                of_group = [outputs[i] for i in places], [part[i] for i in places]
-                predictions.append(self.task.decode(*of_group, examples[group], self.labels))
+                of_group = [outputs[i].numpy() for i in places], [part[i] for i in places]
+                predictions.append(self.fitted.decode(*of_group, examples[group]))
         self.model.train(was_training)
-        if tokens < self.machine.tokens:
+        if tokens < self.machine.micro_batch_tokens:
             _LOG.warning("memory ran out: predicted in batches of at most %s tokens", f"{tokens:,}")
         return Outcome(predictions, loss_sum / num_terms if num_terms else None)
 
@@ -80,7 +80,7 @@ class Predictor:
         by_group: dict[int, list[int]] = {group: [] for group in range(num_examples)}
         for position, sequence in enumerate(sequences):
             by_group[sequence.group].append(position)
-        width = len(self.labels) if self.task.head(self.labels).per_token else 0
+        width = len(self.fitted.labels) if self.fitted.head.per_token else 0
         if width * sum(map(len, sequences)) <= _MOST_OUTPUTS:
             yield by_group, sequences
             return
@@ -98,23 +98,23 @@ class Predictor:
         yield own, part
 
     def _cut(self, sequences: SequenceOf[Sequence], tokens: int) -> Iterator[Indices]:
-        groups = [s.group for s in sequences] if self.task.keep_together == "group" else None
+        groups = [s.group for s in sequences] if self.fitted.keep_together == "group" else None
         return micro_batches([len(s) for s in sequences], tokens, groups)
 
     def _compute(self, sequences: list[Sequence], tokens: int) -> tuple[list[Tensor], float, float]:
         """Outputs in the order of `sequences`, the summed loss, and its number of terms."""
         outputs: list[Tensor] = [torch.empty(0)] * len(sequences)
         loss_sum, num_terms = 0.0, 0.0
-        per_token = self.task.head(self.labels).per_token
+        per_token = self.fitted.head.per_token
         for positions in self._cut(sequences, tokens):
             chosen = [sequences[i] for i in positions]
             batch = collate(chosen).to(self.machine.device)
             with torch.inference_mode(), self.machine.autocast():
                 batch_outputs = self._forward(chosen, batch, tokens)
-                if batch.gold is not None and self.task.keep_together != "step":
-                    loss, count = self.task.loss(batch_outputs, batch)
+                if batch.gold is not None and self.fitted.keep_together != "step":
+                    loss, count = self.fitted.loss(batch_outputs, batch)
                     loss_sum, num_terms = loss_sum + float(loss), num_terms + float(count)
-                found = self.task.condense(batch_outputs, batch).float().cpu()
+                found = self.fitted.reduce_outputs(batch_outputs, batch).float().cpu()
             rows = torch.split(found, batch.lengths_S.tolist()) if per_token else found
             for position, output in zip(positions, rows, strict=True):
                 outputs[position] = output

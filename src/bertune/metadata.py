@@ -28,8 +28,9 @@ from bertune.files import (
     to_json,
 )
 from bertune.manifest import Record, checked
+from bertune.renamed import LAST_FORMAT, current_settings
 
-FORMAT = 2  # raised when the layout changes; readers accept every earlier number
+FORMAT = 3  # raised when the layout changes; readers accept every earlier number
 FILE = "bertune.json"
 _LEAST_LENGTH = 3  # [CLS], a token, [SEP]
 _ADVICE = "Put back a copy of the folder, or train again"
@@ -141,7 +142,7 @@ def _stored(folder: Path) -> _Stored:
 
 def _metadata(found: _Stored) -> ModelMetadata:
     return ModelMetadata(
-        task=TaskConfig(**found.task),
+        task=TaskConfig(**_task_settings(found)),
         labels=tuple(found.labels),
         max_length=found.max_length,
         columns=Columns(tuple(found.columns.text), found.columns.label, found.columns.id),
@@ -150,6 +151,12 @@ def _metadata(found: _Stored) -> ModelMetadata:
         precision=found.precision,
         own_files=found.own_files,
     )
+
+
+def _task_settings(found: _Stored) -> dict[str, Any]:
+    if found.format > LAST_FORMAT:
+        return found.task
+    return current_settings({"task": found.task})["task"]
 
 
 def verify_model(folder: Path) -> None:

@@ -13,12 +13,12 @@ from bertune.errors import ConfigError, ModelError
 from bertune.files import disk_errors, remove, sha256_of, sync, temporary_name
 from bertune.metadata import FILE, ModelMetadata, verified, write_metadata
 from bertune.nn import model as nn_model
-from bertune.nn.heads import StandardHead
 from bertune.nn.model import TextModel
 from bertune.nn.pretrained import Pretrained
 from bertune.registry import exported
 from bertune.registry import load as load_registered
-from bertune.tasks import Labels, Task, make_task
+from bertune.tasks import FittedTask, Task, make_task
+from bertune.tasks.head_spec import HeadSpec
 from bertune.text.tokenizer import Tokenizer
 
 
@@ -28,20 +28,16 @@ class LoadedModel:
 
     model: TextModel
     tokenizer: Tokenizer
-    task: Task
+    fitted: FittedTask
     metadata: ModelMetadata
 
-    @property
-    def labels(self) -> Labels:
-        return self.metadata.labels
 
-
-def new_model(pretrained: Pretrained, config: ModelConfig, task: Task, labels: Labels) -> TextModel:
+def new_model(pretrained: Pretrained, config: ModelConfig, fitted: FittedTask) -> TextModel:
     """A model to train; its fresh parts are drawn from torch's generator. Raises ModelError, ConfigError."""
     hf_config = nn_model.read_config(pretrained)
     if config.dropout is not None:
         nn_model.set_dropout(hf_config, config.dropout)
-    head = task.head(labels)
+    head, labels = fitted.head, fitted.labels
     if head.least_width > hf_config.hidden_size:
         raise ConfigError(
             f"the settings under [task] ask for vectors of {head.least_width:,} numbers, and those of "
@@ -56,7 +52,7 @@ def new_model(pretrained: Pretrained, config: ModelConfig, task: Task, labels: L
     return nn_model.build(pretrained, hf_config, head)
 
 
-def own_head(name: str, standard: StandardHead, hf_config: Any) -> nn.Module:
+def own_head(name: str, standard: HeadSpec, hf_config: Any) -> nn.Module:
     """The module that `model.head` names, with the outputs the task needs."""
     make_head: Any = exported(load_registered("head", name), "HEAD")
     if not callable(make_head):
@@ -83,7 +79,7 @@ def save(folder: Path, loaded: LoadedModel) -> None:
             staging.mkdir()
             loaded.model.save(staging)
             loaded.tokenizer.save(staging)
-            loaded.task.also_save(staging, loaded.metadata.max_length)
+            loaded.fitted.save_extras(staging, loaded.metadata.max_length)
             # Synced before it takes its name: the checkpoints, the only other copy, are removed next.
             write_metadata(staging, loaded.metadata)
             if folder.exists():
@@ -122,9 +118,9 @@ def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> Load
         head=_own_file(metadata, metadata.head, "model.head", own),
         reading=metadata.reading | _own_reader(metadata, own),
     )
-    task = _task(metadata, folder)
-    standard = task.head(metadata.labels)
-    head: StandardHead | nn.Module = standard
+    fitted = _task(metadata, folder).fitted(metadata.labels)
+    standard = fitted.head
+    head: HeadSpec | nn.Module = standard
     if metadata.head != "auto":
         hf_config = nn_model.read_config(Pretrained(str(folder), folder, "pretrained"))
         head = own_head(metadata.head, standard, hf_config)
@@ -143,7 +139,8 @@ def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> Load
             f"{folder / FILE}: max_length is {metadata.max_length:,}, but the model takes up to {limit:,} "
             "tokens; one of them belongs to another model"
         )
-    return LoadedModel(model, Tokenizer.saved(folder, model.encoder.config.vocab_size), task, metadata)
+    tokenizer = Tokenizer.saved(folder, model.encoder.config.vocab_size)
+    return LoadedModel(model, tokenizer, fitted.bound(tokenizer), metadata)
 
 
 def _task(metadata: ModelMetadata, folder: Path) -> Task:

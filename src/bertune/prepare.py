@@ -5,21 +5,19 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
-
-import numpy as np
 
 from bertune.config import Config
 from bertune.data import audit
 from bertune.data.columns import Columns, choose_columns
 from bertune.data.split import larger_than_asked, split_rows
 from bertune.data.tables import Table, open_table
-from bertune.errors import ConfigError, DataError, ModelError
+from bertune.errors import ConfigError, DataError
 from bertune.nn.model import length_limit, read_config
 from bertune.nn.pretrained import Pretrained, find_pretrained
 from bertune.source import SPLITS, Source
-from bertune.tasks import Labels, Task, make_task
+from bertune.tasks import FittedTask, Task, make_task
+from bertune.tasks.encoder import TextEncoder, known_column_names, read_examples
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
@@ -41,39 +39,11 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """Turns a task's examples into sequences, always in the same way."""
-
-    task: Task
-    tokenizer: Tokenizer
-    max_length: int
-    labels: Labels
-
-    def __call__(self, examples: list[Any]) -> list[Sequence]:
-        """The sequences of examples, cut to the maximum length.
-
-        Raises ModelError for token ids that the model has no embedding of.
-        """
-        too_high = (
-            f"the tokenizer in {self.tokenizer.folder} gives token ids outside vocab_size="
-            f"{self.tokenizer.num_ids:,} of config.json. It is damaged or belongs to another model; use the "
-            "tokenizer files of this model"
-        )
-        try:
-            sequences = self.task.encode(examples, self.tokenizer, self.max_length, self.labels)
-        except OverflowError as error:  # an id beyond 32 bits
-            raise ModelError(too_high) from error
-        if sequences and np.concatenate([s.ids for s in sequences]).max() >= self.tokenizer.num_ids:
-            raise ModelError(too_high)
-        return sequences
-
-
-@dataclass(frozen=True)
 class Prepared:
     """Everything training needs but the model, and all that can be said before it starts."""
 
     config: Config
-    encoder: "Encoder"
+    encoder: TextEncoder
     columns: Columns
     pretrained: Pretrained
     parts: Mapping[str, Part]  # train, validation, and test where there is one
@@ -87,29 +57,30 @@ def prepare(source: Source) -> Prepared:
     config = source.config
     task = make_task(config.task)
     examples, columns, notes = _read_all(source, task)
-    labels = task.labels(examples["train"])
+    fitted = task.fit(examples["train"])
     too_large: str | None = None
-    notes += task.notes()
-    if config.train.batch_size < task.least_batch_size:
+    notes += fitted.notes
+    if config.train.batch_size < fitted.least_batch_size:
         raise ConfigError(
             f"train.batch_size={config.train.batch_size}: here an example is learned by comparing it with "
-            f"others of its step, so that needs at least {task.least_batch_size}, and better many"
+            f"others of its step, so that needs at least {fitted.least_batch_size}, and better many"
         )
     pretrained = find_pretrained(config.model.name)
     tokenizer = Tokenizer.pretrained(pretrained.folder)
+    fitted = fitted.bound(tokenizer)
     limit = _limit(pretrained, tokenizer)
     if "validation" not in examples:
         examples, note, too_large = _split_off(examples, task, config)
         notes.append(note)
-    encode = Encoder(task, tokenizer, _most_tokens(config, task, limit), labels)
+    encode = TextEncoder(fitted, tokenizer, _most_tokens(config, fitted, limit))
     parts = {name: Part(part[0].origin.file, part, encode(part)) for name, part in examples.items()}
     for name, part in parts.items():
         if name != "train":
-            task.check(part.examples, labels)
+            fitted.for_scoring(part.examples)
     max_length, why = _choose_length(config, encode, limit, parts)
-    data = _audit(parts, task, max_length)
+    data = _audit(parts, fitted, max_length)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
-    parts["train"] = _as_learned(parts["train"], task)
+    parts["train"] = _as_learned(parts["train"], fitted)
     return Prepared(
         config=config,
         encoder=replace(encode, max_length=max_length),
@@ -120,20 +91,6 @@ def prepare(source: Source) -> Prepared:
         notes=(*source.notes, *notes),
         warnings=(*([too_large] if too_large else []), *_warnings(data)),
     )
-
-
-def read_examples(table: Table, task: Task, columns: Columns, most: int | None = None) -> list[Any]:
-    """The examples of a table, at most the first `most`. Raises DataError at the first bad row."""
-    return [task.parse(row, columns) for row in islice(table.rows(), most)]
-
-
-def known_column_names(task: Task, trained: Columns | None = None) -> set[str]:
-    """Names that count as evidence of a header line: the task's plain names, and those trained on."""
-    known = {name for group in task.text_names for name in group} | set(task.label_names)
-    if trained is not None:
-        used = {*trained.text, trained.label, trained.id}
-        known |= {name for name in used if name is not None and not name.isdecimal()}
-    return known
 
 
 def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns, list[str]]:
@@ -147,7 +104,7 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
             continue
         table = source.tables.get(split) or open_table(file, config.data, known_column_names(task))
         columns, new = choose_columns(
-            table, config.data, task.text_names, task.label_names, need_label=task.needs_label
+            table, config.data, task.columns.text, task.columns.label, need_label=task.needs_label
         )
         notes += [note for note in (*table.notes, *new) if note not in notes]
         _refuse_number(columns, task, config, table)
@@ -159,7 +116,7 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
                 f"{' and '.join(chosen.text)}: single texts and pairs do not go together. Say data.text=…"
             )
         examples[split] = read_examples(
-            table, task, columns, config.train.examples if split == "train" else None
+            table, task, columns, config.train.max_examples if split == "train" else None
         )
         if not examples[split]:
             raise DataError(f"{table.name}: there are no rows in it")
@@ -174,8 +131,8 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
 
 
 def _refuse_number(columns: Columns, task: Task, config: Config, table: Table) -> None:
-    if len(columns.text) not in task.num_texts:
-        takes = " or ".join(str(n) for n in task.num_texts)
+    if len(columns.text) not in task.columns.num_texts:
+        takes = " or ".join(str(n) for n in task.columns.num_texts)
         raise DataError(
             f"{table.name}: task.name={config.task.name} takes {takes} text columns, and there are "
             f"{len(columns.text)}: {', '.join(columns.text)}. Say data.text=…"
@@ -188,18 +145,20 @@ def _split_off(
     """The splits with training rows as validation, a note on how they were chosen, and a warning where they
     are many more than asked for."""
     rows = examples["train"]
-    units, strata = [task.unit(e) for e in rows], [task.stratum(e) for e in rows]
-    kept, held_out = split_rows(units, strata, [e.origin for e in rows], config.data.split, config.train.seed)
+    units, strata = [task.group_key(e) for e in rows], [task.stratify_key(e) for e in rows]
+    kept, held_out = split_rows(
+        units, strata, [e.origin for e in rows], config.data.validation_fraction, config.train.seed
+    )
     how = "stratified by label" if any(s is not None for s in strata) else "at random"
     how += ", whole groups" if any(u is not None for u in units) else ""
     note = (
         f"validation: {len(held_out):,} of {len(rows):,} training rows, {how} "
-        f"(data.split={config.data.split:g}, train.seed={config.train.seed})"
+        f"(data.validation_fraction={config.data.validation_fraction:g}, train.seed={config.train.seed})"
     )
     parts = {"train": [rows[i] for i in kept], "validation": [rows[i] for i in held_out]}
     if "test" in examples:
         parts["test"] = examples["test"]
-    return parts, note, larger_than_asked(len(rows), len(held_out), config.data.split, strata)
+    return parts, note, larger_than_asked(len(rows), len(held_out), config.data.validation_fraction, strata)
 
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
@@ -207,10 +166,10 @@ def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
     return min(length_limit(hf_config) or _NO_LIMIT, tokenizer.max_length)
 
 
-def _most_tokens(config: Config, task: Task, limit: int) -> int:
+def _most_tokens(config: Config, fitted: FittedTask, limit: int) -> int:
     wanted = config.model.max_length
     if wanted == "auto":
-        return min(limit, task.auto_length(limit))
+        return min(limit, fitted.auto_length(limit))
     if int(wanted) > limit:
         raise ConfigError(
             f"model.max_length={wanted}: {config.model.name} takes at most {limit:,} tokens, because it was "
@@ -219,7 +178,9 @@ def _most_tokens(config: Config, task: Task, limit: int) -> int:
     return int(wanted)
 
 
-def _choose_length(config: Config, encode: Encoder, limit: int, parts: Mapping[str, Part]) -> tuple[int, str]:
+def _choose_length(
+    config: Config, encode: TextEncoder, limit: int, parts: Mapping[str, Part]
+) -> tuple[int, str]:
     """The maximum length to go on with, and why; the parts were cut to the most there may be."""
     most = encode.max_length
     lengths = [n for part in parts.values() for n in part.whole_lengths()]
@@ -249,24 +210,24 @@ def _choose_length(config: Config, encode: Encoder, limit: int, parts: Mapping[s
     )
 
 
-def _as_learned(part: Part, task: Task) -> Part:
-    """The training part with an example, its first, for each of the task's lessons."""
-    if task.learns_windows_apart:
+def _as_learned(part: Part, fitted: FittedTask) -> Part:
+    """The training part with an example, its first, for each group it is to learn from as one."""
+    if fitted.windows_are_examples:
         owners = [part.examples[s.group] for s in part.sequences]
         return Part(part.source, owners, [replace(s, group=i) for i, s in enumerate(part.sequences)])
-    lessons = task.lessons(part.examples)
-    if lessons is None:
+    together = fitted.group_training_examples(part.examples)
+    if together is None:
         return part
-    group = {position: number for number, lesson in enumerate(lessons) for position in lesson}
+    group = {position: number for number, positions in enumerate(together) for position in positions}
     sequences = [replace(s, group=group[s.group]) for s in part.sequences if s.group in group]
-    return Part(part.source, [part.examples[lesson[0]] for lesson in lessons], sequences)
+    return Part(part.source, [part.examples[positions[0]] for positions in together], sequences)
 
 
-def _audit(parts: Mapping[str, Part], task: Task, max_length: int) -> dict[str, Any]:
+def _audit(parts: Mapping[str, Part], fitted: FittedTask, max_length: int) -> dict[str, Any]:
     splits: dict[str, Any] = {}
     for name, part in parts.items():
         texts = [e.texts for e in part.examples]
-        names = Counter(name for e in part.examples for name in task.names(e))
+        names = Counter(name for e in part.examples for name in fitted.label_names(e))
         splits[name] = {
             "source": part.source,
             "sha256": _fingerprint(part.examples),

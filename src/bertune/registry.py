@@ -1,11 +1,13 @@
-"""Owns how a name becomes code: a file of ours, an installed entry point, or a file the user names.
+"""Owns how a name becomes code: a file or folder of ours, an installed entry point, or a file the user names.
 
-The file's name is its registration. Configuration holds names only, never code.
+The name of the file or folder is its registration. Configuration holds names only, never code.
 """
 
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import pkgutil
 import sys
 import traceback
@@ -14,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bertune.errors import ConfigError, did_you_mean, listed
+from bertune.renamed import TASKS
 
 KINDS = {
     "task": "bertune.tasks",
@@ -22,6 +25,7 @@ KINDS = {
     "dataset": "bertune.data.named",
 }
 
+_SHARED = {"task": {"encoder", "head_spec", "optional", "parts"}}  # what all of a kind are made of
 _SETTINGS = {
     "task": ", task.name=my_task.py",
     "reader": ", data.reader=my_reader.py",
@@ -33,7 +37,8 @@ _SETTINGS = {
 def names(kind: str) -> list[str]:
     """Every name of a kind that needs no path: built in, then installed."""
     package = importlib.import_module(KINDS[kind])
-    built_in = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    modules = pkgutil.iter_modules(package.__path__)
+    built_in = [m.name for m in modules if not m.name.startswith("_") and m.name not in _SHARED.get(kind, ())]
     return built_in + sorted(_installed(kind).names)
 
 
@@ -48,8 +53,11 @@ def load(kind: str, name: str) -> ModuleType:
         return _load_file(kind, Path(name))
     known = names(kind)
     if name not in known:
+        near = did_you_mean(name, known)
+        if kind == "task" and TASKS.get(name) in known:
+            near = f' Did you mean "{TASKS[name]}"?'
         raise ConfigError(
-            f'there is no {kind} "{name}".{did_you_mean(name, known)}'
+            f'there is no {kind} "{name}".{near}'
             f" There are: {listed(known)}; or give a file of your own{_SETTINGS[kind]}"
         )
     for entry in _installed(kind).select(name=name):
@@ -70,13 +78,19 @@ def exported(module: ModuleType, name: str) -> object:
 def _load_file(kind: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"the {kind} file {path} does not exist (looked in {path.absolute().parent})")
-    name = f"bertune_user_{kind}_{path.stem}"
+    # The same file is the same module, so that its classes stay themselves; a changed one is another.
+    content = hashlib.sha256(os.fsencode(path.absolute()) + b"\0" + path.read_bytes()).hexdigest()
+    name = f"bertune_user_{kind}_{path.stem}_{content[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up while the file is executed
+    is_whole = False
     try:
         spec.loader.exec_module(module)
+        is_whole = True
     except (SyntaxError, ImportError) as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
@@ -84,4 +98,7 @@ def _load_file(kind: str, path: Path) -> ModuleType:
             lines.append(error.lineno)
         place = f"{path}, line {lines[-1]}" if lines else str(path)
         raise ConfigError(f"{place}: the {kind} file fails: {type(error).__name__}: {error}") from error
+    finally:
+        if not is_whole:
+            del sys.modules[name]
     return module

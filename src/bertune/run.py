@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertune.config import Config, nested, read_toml, resolve
+from bertune.config import Config, Settings, nested, read_toml, resolve
 from bertune.errors import ConfigError, DamagedError, InputError
 from bertune.files import (
     CHECKSUM,
@@ -18,8 +18,9 @@ from bertune.files import (
     shell_word,
 )
 from bertune.manifest import check_manifest
+from bertune.renamed import LAST_FORMAT, current_settings
 
-FORMAT = 2  # raised when the layout changes; readers accept every earlier number
+FORMAT = 3  # raised when the layout changes; readers accept every earlier number
 MANIFEST, CONFIG, METRICS = "manifest.json", "config.toml", "metrics.jsonl"
 
 
@@ -143,10 +144,20 @@ def read_config(folder: Path) -> Config:
     """The settings of a run. Raises ConfigError naming the file where they cannot be used."""
     path = folder / CONFIG
     try:
-        return resolve(nested(read_toml(path)))
+        return resolve(stored_settings(folder))
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def stored_settings(folder: Path) -> Settings:
+    """The settings in a run folder under the names they have now. Raises ConfigError."""
+    settings = nested(read_toml(folder / CONFIG))
+    try:
+        written_with = read_manifest(folder / MANIFEST)["format"]
+    except InputError:
+        return settings
+    return current_settings(settings) if written_with <= LAST_FORMAT else settings
 
 
 def verify_config(folder: Path) -> None:

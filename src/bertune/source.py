@@ -11,7 +11,7 @@ from bertune.data import named
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
-from bertune.run import CONFIG, verify_config
+from bertune.run import CONFIG, stored_settings, verify_config
 
 SPLITS = ("train", "validation", "test")
 _CODE = (
@@ -61,7 +61,7 @@ def _from_name(source: str, user: Settings) -> Source:
         return _from_toml(path, user)
     if (path / CONFIG).is_file():
         verify_config(path)
-        config = resolve(nested(read_toml(path / CONFIG)), user)
+        config = resolve(stored_settings(path), user)
         if config.data.train is None:
             raise ConfigError(
                 f"{path / CONFIG} is damaged: data.train is missing. Put back a copy of the file"
@@ -131,13 +131,14 @@ def _for_task(settings: Settings, *layers: Settings) -> tuple[Settings, tuple[st
     """The settings of a data set, less those for its usual task where the layers over it choose another, and
     a note on what was left out."""
     usual = settings.get("task", {}).get("name", TaskConfig().name)
-    chosen = [layer["task"]["name"] for layer in layers if "name" in layer.get("task", {})]
+    names = [layer["task"]["name"] for layer in layers if "name" in layer.get("task", {})]
+    chosen = [TaskConfig(name=name).name for name in names]
     if chosen[-1:] in ([], [usual]):
         return settings, ()
     kept = {section: dict(values) for section, values in settings.items() if section != "task"}
     left_out = [f"task.{key}" for key in settings.get("task", {}) if key != "name"]
-    if kept.get("train", {}).pop("best_by", None) is not None:
-        left_out.append("train.best_by")
+    if kept.get("train", {}).pop("best_metric", None) is not None:
+        left_out.append("train.best_metric")
     note = f"task.name={chosen[-1]}: without {listed(left_out)}, which are set for {usual} here"
     return kept, (note,) if left_out else ()
 

@@ -35,6 +35,6 @@ def checked(settings: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, 
         prepared = bt.check(source, labels, overrides=settings(**changes))
         data = prepared.audit["data"]
         splits = {name: split["rows"] for name, split in data["splits"].items()}
-        return {"rows": splits, "labels": prepared.encoder.labels, "columns": data["columns"]}
+        return {"rows": splits, "labels": prepared.encoder.fitted.labels, "columns": data["columns"]}
 
     return check

@@ -31,7 +31,7 @@ def rows(name: str) -> list[dict[str, Any]]:
 def prepared(source: object, labels: Any, overrides: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     """What is learned from, whatever form it came in, and the labels."""
     found = bt.check(source, labels, overrides=overrides)
-    return found.audit["data"]["splits"]["train"]["sha256"], found.encoder.labels
+    return found.audit["data"]["splits"]["train"]["sha256"], found.encoder.fitted.labels
 
 
 def test_the_sample_is_the_same_as_dicts_lists_a_data_frame_and_parquet(
@@ -62,7 +62,7 @@ def _tuple(row: dict[str, Any], columns: tuple[str, ...]) -> tuple[Any, ...]:
 @pytest.fixture(scope="module")
 def tagger(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
     """A model of tokens trained on lists of words."""
-    overrides = {"task.name": "tokens", "model.name": str(tiny_weights), "train.epochs": 1}
+    overrides = {"task.name": "token_classification", "model.name": str(tiny_weights), "train.epochs": 1}
     return bt.train(WORDS, TAGS, overrides=overrides, out=tmp_path_factory.mktemp("runs") / "words")
 
 
@@ -95,7 +95,9 @@ def test_a_list_of_words_is_no_text_for_a_model_of_texts(run: bt.Run) -> None:
 
 def test_words_without_a_tag_each_are_refused_with_their_row(settings: Settings) -> None:
     with pytest.raises(DataError, match=r"row 2|line 2"):
-        bt.check(WORDS, [TAGS[0], ["O"], *TAGS[2:]], overrides=settings(**{"task.name": "tokens"}))
+        bt.check(
+            WORDS, [TAGS[0], ["O"], *TAGS[2:]], overrides=settings(**{"task.name": "token_classification"})
+        )
 
 
 def test_columns_of_a_data_frame_are_texts_and_labels(settings: Settings) -> None:
@@ -103,7 +105,7 @@ def test_columns_of_a_data_frame_are_texts_and_labels(settings: Settings) -> Non
 
     frame = pd.DataFrame({"said": ["great phone", "dull lamp"] * 10, "mood": ["good", "bad"] * 10})
     found = bt.check(frame["said"], frame["mood"], overrides=settings())
-    assert found.encoder.labels == ("bad", "good")
+    assert found.encoder.fitted.labels == ("bad", "good")
     assert bt.check(list(frame["said"]), list(frame["mood"]), overrides=settings()).audit == found.audit
 
 
@@ -125,7 +127,10 @@ def test_choices_of_a_data_frame_may_be_arrays_inside_an_object(settings: Settin
 
     choices = {"label": np.array(["A", "B"], object), "text": np.array(["at home", "at work"], object)}
     rows = [{"question": f"where ? {i}", "choices": choices, "answerKey": "AB"[i % 2]} for i in range(6)]
-    found = bt.check(pd.DataFrame(rows), overrides=settings(**{"task.name": "choice", "data.split": 0.3}))
+    found = bt.check(
+        pd.DataFrame(rows),
+        overrides=settings(**{"task.name": "multiple_choice", "data.validation_fraction": 0.3}),
+    )
     assert found.parts["train"].examples[0].choices == ("at home", "at work")
     assert {e.gold for part in found.parts.values() for e in part.examples} == {0, 1}
 

@@ -12,7 +12,7 @@ import pytest
 
 from bertune.metrics import answers as answer_scores
 from bertune.metrics import spans as span_scores
-from bertune.text.spans import Scheme, read_tags
+from bertune.tasks.token_classification.schemes import Scheme, read_tags
 from small_texts import BAD, GOOD, PLAIN
 
 PEERS = Path(__file__).parents[2] / "benchmarks" / "peers"

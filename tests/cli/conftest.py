@@ -43,7 +43,7 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
         write_csv(folder / name, rows, "id,text,label,note")
     said = process(
         BIN, "train", "train.csv", "data.test=test.csv", "data.id=id", f"model.name={encoder}", *QUICK,
-        f"train.epochs={EPOCHS}", "data.split=0.2", "--out", "runs/reviews", "--json",
+        f"train.epochs={EPOCHS}", "data.validation_fraction=0.2", "--out", "runs/reviews", "--json",
         cwd=folder,
     )  # fmt: skip
     return Trained(folder, folder / "runs" / "reviews", said.fine())

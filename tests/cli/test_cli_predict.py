@@ -278,7 +278,7 @@ def test_what_cannot_be_predicted_is_refused(
 
 
 @pytest.mark.parametrize(
-    "setting", ["train.epochs=9", "model.max_length=5", "model.name=other", "data.split=0.3"]
+    "setting", ["train.epochs=9", "model.max_length=5", "model.name=other", "data.validation_fraction=0.3"]
 )
 def test_a_setting_that_prediction_has_no_use_for_is_not_ignored(
     trained: Any, here: Path, setting: str

@@ -19,7 +19,7 @@ def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     words = [{"tokens": ["Ada", "sings"], "tags": ["B-PER", "O"]}, {"tokens": ["so"], "tags": ["O"]}]
     pairs = [{"query": "why ?", "document": d, "grade": i % 2} for i, (_, d) in enumerate(PAIRS)]
     vectors = [{"anchor": q, "positive": d} for q, d in PAIRS]
-    for name, rows in (("tokens", words), ("ranking", pairs), ("embeddings", vectors)):
+    for name, rows in (("token_classification", words), ("ranking", pairs), ("embeddings", vectors)):
         own = {"task.name": name, "model.name": str(tiny_weights), "train.epochs": 1}
         bt.train({"train": rows, "validation": rows}, overrides=own, out=folder / name)
     return folder
@@ -31,11 +31,11 @@ def said(run: Path, *objects: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_raw_text_is_tagged_by_a_model_of_tokens(folder: Path) -> None:
-    (raw,) = said(folder / "tokens", {"text": "Ada sings."})
+    (raw,) = said(folder / "token_classification", {"text": "Ada sings."})
     assert raw["words"] == ["Ada", "sings", "."]
-    (with_id,) = said(folder / "tokens", {"id": 3, "text": "Ada sings."})
+    (with_id,) = said(folder / "token_classification", {"id": 3, "text": "Ada sings."})
     assert with_id["id"] == 3 and with_id["tags"] == raw["tags"]
-    (listed,) = said(folder / "tokens", {"tokens": ["Ada", "sings", "."]})
+    (listed,) = said(folder / "token_classification", {"tokens": ["Ada", "sings", "."]})
     assert listed["tags"] == raw["tags"]
 
 
@@ -63,7 +63,7 @@ def test_vectors_are_made_of_texts_pairs_and_under_other_names(folder: Path) -> 
             ["no column is plainly", 'was "query" and "document"'],
         ),
         (
-            "tokens",
+            "token_classification",
             {"a": "x", "b": "y"},
             ["no column is plainly", 'the text was "tokens"'],
         ),

@@ -51,8 +51,8 @@ def test_the_list_counts_data_sets_and_recipes_of_each_task() -> None:
     assert "goemotions" in by_name["multilabel"]["data_sets"]
     everything = [name for entry in entries for name in (*entry["data_sets"], *entry["recipes"])]
     assert sorted(everything) == sorted(named.names()), "each belongs to one task"
-    (line,) = [x for x in bertune("tasks").fine().out.splitlines() if x.startswith("qa ")]
-    numbers = [str(len(by_name["qa"][kind])) for kind in ("data_sets", "recipes")]
+    (line,) = [x for x in bertune("tasks").fine().out.splitlines() if x.startswith("question_answering ")]
+    numbers = [str(len(by_name["question_answering"][kind])) for kind in ("data_sets", "recipes")]
     assert line.split()[-2:] == numbers
 
 

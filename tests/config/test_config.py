@@ -30,7 +30,7 @@ def refusal(*pairs: str) -> str:
         ("lr=1e-5", "train.lr"),
         ("train.max_length=9", "model.max_length"),
         ("trian.epochs=3", "train.epochs"),
-        ("optimiser.clip=1", "optimizer.clip"),
+        ("optimiser.clip=1", "optimizer.max_grad_norm"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_one_that_was_meant(pair: str, meant: str) -> None:
@@ -46,14 +46,18 @@ def test_an_unknown_key_like_no_other_is_answered_with_what_there_is() -> None:
 
 def test_all_problems_are_reported_at_once() -> None:
     message = refusal(
-        "train.epochs=many", "train.epoch=3", "model.dropout=7", "data.split=2", "machine.precision=fp8"
+        "train.epochs=many",
+        "train.epoch=3",
+        "model.dropout=7",
+        "data.validation_fraction=2",
+        "machine.precision=fp8",
     )
     for part in (
         "train.epochs",
         "many",
         '"train.epoch"',
         "model.dropout",
-        "data.split",
+        "data.validation_fraction",
         "machine.precision",
         "bf16",
     ):
@@ -63,7 +67,12 @@ def test_all_problems_are_reported_at_once() -> None:
 
 def test_one_wrong_value_is_one_problem() -> None:
     """A setting that may be one of several types fails once for each; the user made one mistake."""
-    for pair in ("train.freeze=some", "model.max_length=long", "data.header=perhaps", "machine.tokens=few"):
+    for pair in (
+        "train.freeze=some",
+        "model.max_length=long",
+        "data.header=perhaps",
+        "machine.micro_batch_tokens=few",
+    ):
         message = refusal(pair)
         assert len(message.splitlines()) == 1, message
         key, _, value = pair.partition("=")
@@ -101,7 +110,7 @@ def test_one_wrong_value_is_one_problem() -> None:
         ("data.delimiter=,", "data", "delimiter", ","),
         ("data.train=a=b.csv", "data", "train", "a=b.csv"),
         ("data.label=stars = ", "data", "label", "stars ="),
-        ("machine.tokens=4096", "machine", "tokens", 4096),
+        ("machine.micro_batch_tokens=4096", "machine", "micro_batch_tokens", 4096),
     ],
 )
 def test_an_override_is_read_as_what_its_setting_is(pair: str, section: str, name: str, value: Any) -> None:
@@ -131,9 +140,11 @@ def test_a_list_that_is_none_is_shown() -> None:
         "train.batch_size=0",
         "train.batch_size=8.5", "train.warmup=-1", "train.warmup=1.5", "train.freeze=0", "train.freeze=-1",
         "train.seed=-1", "train.patience=-1", "train.evaluate_every=0", "train.checkpoint_every=0",
-        "train.examples=0",
-        "model.max_length=3", "model.dropout=1", "model.dropout=-0.1", "data.split=0", "data.split=1",
-        "optimizer.beta1=1", "optimizer.eps=0", "optimizer.clip=-1", "machine.tokens=0", "machine.threads=0",
+        "train.max_examples=0",
+        "model.max_length=3", "model.dropout=1", "model.dropout=-0.1", "data.validation_fraction=0",
+        "data.validation_fraction=1",
+        "optimizer.beta1=1", "optimizer.eps=0", "optimizer.max_grad_norm=-1",
+        "machine.micro_batch_tokens=0", "machine.threads=0",
         "machine.threads=-2", "machine.precision=fp16",
     ],
 )  # fmt: skip
@@ -156,7 +167,7 @@ def test_settings_survive_a_toml_file(tmp_path: Path) -> None:
     config = configured(
         "data.train=文本/a \"b\".csv", "data.text=question,sentence", "data.label=1", "data.header=false",
         "data.delimiter=tab", "model.dropout=0.25", "task.name=my_task.py", "task.depth=3", "train.freeze=2",
-        "train.lr=3e-05", "train.epochs=2.5", "train.seed=4294967295", "machine.tokens=512",
+        "train.lr=3e-05", "train.epochs=2.5", "train.seed=4294967295", "machine.micro_batch_tokens=512",
     )  # fmt: skip
     path = tmp_path / "config.toml"
     path.write_text(config.to_toml(), encoding="utf-8")
@@ -237,7 +248,7 @@ def test_a_tasks_own_option_is_checked_by_the_task() -> None:
     config = configured("task.positiv=good", "task.flavour=sweet")
     with pytest.raises(ConfigError) as caught:
         make_task(config.task)
-    assert '"task.positiv"' in str(caught.value) and '"task.positive"' in str(caught.value)
+    assert '"task.positiv"' in str(caught.value) and '"task.positive_label"' in str(caught.value)
     assert '"task.flavour"' in str(caught.value)
 
 
@@ -245,4 +256,4 @@ def test_a_tasks_label_option_may_be_a_number() -> None:
     """In a settings file and in Python a label such as 1 is a number."""
     from bertune.tasks import make_task
 
-    make_task(resolve(nested({"task.positive": 1})).task)
+    make_task(resolve(nested({"task.positive_label": 1})).task)

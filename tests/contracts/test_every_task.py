@@ -5,6 +5,7 @@ The tasks in examples/ are a user's own and keep the same; so do those in the fi
 
 import json
 import os
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -23,12 +24,13 @@ from bertune.data.rows import Origin, Row
 from bertune.infer import plain
 from bertune.metadata import read_metadata
 from bertune.model_folder import new_model
+from bertune.nn.batch import collate
 from bertune.nn.model import StandardModel
 from bertune.nn.pretrained import Pretrained
 from bertune.reporting import write_report
 from bertune.run import Run
-from bertune.tasks import Labels, Task, make_task
-from bertune.text.sequences import Sequence, collate
+from bertune.tasks import FittedTask, Task, make_task
+from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -56,12 +58,17 @@ def rows(task: Task) -> list[dict[str, Any]]:
 def columns(task: Task, rows: list[dict[str, Any]]) -> Columns:
     """Found by their plain names."""
     table = table_from_memory(rows)
-    return choose_columns(table, DataConfig(), task.text_names, task.label_names, task.needs_label)[0]
+    return choose_columns(table, DataConfig(), task.columns.text, task.columns.label, task.needs_label)[0]
 
 
 @pytest.fixture(scope="module")
 def examples(task: Task, rows: list[dict[str, Any]], columns: Columns) -> list[Any]:
     return [task.parse(Row(row, Origin("sample.jsonl", n)), columns) for n, row in enumerate(rows, 1)]
+
+
+@pytest.fixture(scope="module")
+def fitted(task: Task, examples: list[Any], encoder: Path) -> FittedTask:
+    return task.fit(examples).bound(Tokenizer.pretrained(encoder))
 
 
 @pytest.fixture(scope="module")
@@ -148,50 +155,68 @@ def test_without_gold_a_row_is_read_all_the_same(
         assert not task.is_blank(Row(row, Origin("sample.jsonl", 1)), bare)
 
 
+def test_a_saved_model_gets_the_same_task_back(name: str, fitted: FittedTask) -> None:
+    options = fitted.options.model_dump(mode="json", exclude_unset=True)
+    again = make_task(TaskConfig(name=name, **options)).fitted(fitted.labels)
+    assert (again.labels, again.options, again.head) == (fitted.labels, fitted.options, fitted.head)
+
+
+def test_nothing_that_a_fitted_task_does_changes_it(
+    task: Task, fitted: FittedTask, examples: list[Any], rows: list[dict[str, Any]], columns: Columns
+) -> None:
+    before = pickle.dumps(fitted)
+    for example in examples:
+        task.parse(Row(dict(rows[0]), Origin("other.jsonl", 1)), columns)
+        fitted.label_names(example)
+    fitted.for_scoring(examples)
+    assert pickle.dumps(fitted) == before
+
+
 @pytest.mark.parametrize("max_length", [None, 12])
 def test_every_example_has_sequences_of_its_own(
-    task: Task, examples: list[Any], encoder: Path, max_length: int | None
+    fitted: FittedTask, examples: list[Any], encoder: Path, max_length: int | None
 ) -> None:
-    labels = task.labels(examples)
-    sequences = task.encode(examples, Tokenizer.pretrained(encoder), max_length, labels)
+    sequences = fitted.encode(examples, Tokenizer.pretrained(encoder), max_length)
     assert sorted({s.group for s in sequences}) == list(range(len(examples)))
     if max_length is not None:
         assert max(len(s) for s in sequences) <= max_length
 
 
 def test_outputs_under_which_the_loss_is_least_decode_to_the_gold(
-    task: Task, examples: list[Any], encoder: Path
+    fitted: FittedTask, examples: list[Any], encoder: Path
 ) -> None:
-    labels = task.labels(examples)
-    sequences = task.encode(examples, Tokenizer.pretrained(encoder), None, labels)
+    sequences = fitted.encode(examples, Tokenizer.pretrained(encoder), None)
     batch = collate(sequences)
     pretrained = Pretrained(str(encoder), encoder, "random")
     with torch.no_grad():
-        outputs = new_model(pretrained, ModelConfig(dropout=0), task, labels).eval()(batch)
+        outputs = new_model(pretrained, ModelConfig(dropout=0), fitted).eval()(batch)
     # Found by descent on the task's own loss, so nothing here knows the task.
     outputs.requires_grad_()
     descent = torch.optim.Adam([outputs], lr=0.3)
     for _ in range(300):
         descent.zero_grad()
-        loss, count = task.loss(outputs, batch)
+        loss, count = fitted.loss(outputs, batch)
         (loss / count).backward()
         descent.step()
-    found = _decoded(task, outputs.detach(), sequences, examples, labels)
-    best = task.score(found, examples, labels)
-    assert best[task.primary] == pytest.approx(1.0, abs=0.01)
+    found = _decoded(fitted, outputs.detach(), sequences, examples)
+    best = fitted.score(found, examples)
+    assert best[fitted.task.primary] == pytest.approx(1.0, abs=0.01)
 
 
 def _decoded(
-    task: Task, outputs: torch.Tensor, sequences: list[Sequence], examples: list[Any], labels: Labels
+    fitted: FittedTask, outputs: torch.Tensor, sequences: list[Sequence], examples: list[Any]
 ) -> list[Any]:
     batch = collate(sequences)
-    condensed = task.condense(outputs, batch)
-    per_token = task.head(labels).per_token
-    pieces = torch.split(condensed, [len(s) for s in sequences]) if per_token else condensed
+    reduced = fitted.reduce_outputs(outputs, batch)
+    per_token = fitted.head.per_token
+    pieces = [
+        piece.numpy()
+        for piece in (torch.split(reduced, [len(s) for s in sequences]) if per_token else reduced)
+    ]
     decoded = []
     for group, example in enumerate(examples):
         own = [i for i, s in enumerate(sequences) if s.group == group]
-        decoded.append(task.decode([pieces[i] for i in own], [sequences[i] for i in own], example, labels))
+        decoded.append(fitted.decode([pieces[i] for i in own], [sequences[i] for i in own], example))
     return decoded
 
 
@@ -199,11 +224,11 @@ def test_all_scores_that_are_promised_are_given(task: Task, run: Run) -> None:
     assert set(task.scores) <= set(run.scores)
 
 
-def test_a_task_learns_its_sample_by_heart(task: Task, run: Run) -> None:
+def test_a_task_learns_its_sample_by_heart(task: Task, fitted: FittedTask, run: Run) -> None:
     losses = [line["loss"] for line in run.metrics()]
     assert len(losses) == STEPS
     # What is drawn anew at every step cannot be known by heart.
-    assert losses[-1] < (0.5 if task.varies else 0.1) * losses[0]
+    assert losses[-1] < (0.5 if fitted.is_resampled else 0.1) * losses[0]
     assert run.scores[task.primary] == pytest.approx(1.0, abs=0.01)
 
 
@@ -225,7 +250,7 @@ def test_a_model_folder_that_was_moved_predicts_the_same(
 def test_the_order_and_company_of_rows_do_not_matter(
     name: str, run: Run, inputs: list[dict[str, Any]], predictions: list[Any]
 ) -> None:
-    model = api.load(run, overrides={"machine.tokens": 16, "task.name": name})
+    model = api.load(run, overrides={"machine.micro_batch_tokens": 16, "task.name": name})
     backwards = api.predict(model, inputs[::-1])[::-1]
     alone = [api.predict(model, [row])[0] for row in inputs]
     for found in (backwards, alone):
@@ -234,24 +259,23 @@ def test_the_order_and_company_of_rows_do_not_matter(
 
 
 def test_plain_transformers_computes_the_same_from_the_saved_folder(
-    run: Run, task: Task, examples: list[Any], predictions: list[Any]
+    run: Run, fitted: FittedTask, examples: list[Any], predictions: list[Any]
 ) -> None:
-    labels = tuple(run.manifest["labels"])
-    auto = getattr(transformers, task.head(labels).auto_class)
+    auto = getattr(transformers, fitted.head.auto_class)
     hf = auto.from_pretrained(run.model_path, dtype=torch.float32).eval()
     metadata = read_metadata(run.model_path)
-    sequences = task.encode(examples, Tokenizer.pretrained(run.model_path), metadata.max_length, labels)
+    sequences = fitted.encode(examples, Tokenizer.pretrained(run.model_path), metadata.max_length)
     with torch.no_grad():
         outputs = StandardModel(hf).eval().padded_forward(collate(sequences))
-    expected = _decoded(task, outputs, sequences, examples, labels)
+    expected = _decoded(fitted, outputs, sequences, examples)
     for found, prediction in zip(predictions, expected, strict=True):
         _assert_close(plain(found), plain(prediction))
 
 
-def test_the_saved_config_names_the_outputs(run: Run, task: Task) -> None:
+def test_the_saved_config_names_the_outputs(run: Run, fitted: FittedTask) -> None:
     labels = run.manifest["labels"]
     config = transformers.AutoConfig.from_pretrained(run.model_path)
-    head = task.head(tuple(labels))
+    head = fitted.head
     assert config.num_labels == head.num_outputs
     if head.is_named and config.num_labels == len(labels):
         assert [config.id2label[i] for i in range(len(labels))] == labels

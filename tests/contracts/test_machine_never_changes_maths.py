@@ -14,6 +14,7 @@ from torch import Tensor
 
 import bertune.nn.model
 from bertune.config import OptimizerConfig, TaskConfig, TrainConfig
+from bertune.nn.batch import collate
 from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine
 from bertune.nn.heads.first_token import HEAD
@@ -22,7 +23,7 @@ from bertune.prepare import Part
 from bertune.run import Run
 from bertune.tasks import make_task
 from bertune.text.batches import step_examples
-from bertune.text.sequences import Sequence, collate
+from bertune.text.sequences import Sequence
 from bertune.training.loop import Plan, Step, Trainee, train_steps
 from bertune.training.optim import Optimizer
 from small_texts import labelled_texts, write_csv
@@ -96,8 +97,8 @@ def weights(run: Run) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("tokens", [8, 64])
 def test_any_cut_into_micro_batches_gives_the_same_losses_and_weights(tokens: int, six_steps: Any) -> None:
-    whole, _ = six_steps(**{"machine.tokens": 4096})
-    cut, _ = six_steps(**{"machine.tokens": tokens})
+    whole, _ = six_steps(**{"machine.micro_batch_tokens": 4096})
+    cut, _ = six_steps(**{"machine.micro_batch_tokens": tokens})
     assert len(losses(whole)) == 6
     assert losses(cut) == pytest.approx(losses(whole), abs=1e-5)
     assert norms(cut) == pytest.approx(norms(whole), rel=1e-4)
@@ -111,9 +112,9 @@ def test_any_cut_into_micro_batches_gives_the_same_losses_and_weights(tokens: in
 def test_padding_gives_the_same_losses_and_weights_as_packing(
     tokens: int, six_steps: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packed, _ = six_steps(**{"machine.tokens": tokens})
+    packed, _ = six_steps(**{"machine.micro_batch_tokens": tokens})
     monkeypatch.setattr(bertune.nn.model, "why_not_packed", lambda hf: "the test wants it so")
-    padded, _ = six_steps(**{"machine.tokens": tokens, "train.seed": 42})
+    padded, _ = six_steps(**{"machine.micro_batch_tokens": tokens, "train.seed": 42})
     assert packed.manifest["model"]["forward"] == "packed"
     assert padded.manifest["model"]["forward"].startswith("padded")
     assert losses(padded) == pytest.approx(losses(packed), abs=1e-5)
@@ -184,14 +185,14 @@ def test_twenty_steps_are_those_of_a_plain_pytorch_loop(
     changes = {
         "data.validation": str(files[1]),
         "model.dropout": 0,
-        "machine.tokens": tokens,
+        "machine.micro_batch_tokens": tokens,
         "train.epochs": 4,
         "train.batch_size": 9,
         "train.seed": 11,
         "train.lr": 1e-3,
         "train.warmup": 5,
         "train.weight_decay": 0.3,
-        "optimizer.clip": 2.5,
+        "optimizer.max_grad_norm": 2.5,
         # The weights kept are those of the last step.
         "train.evaluate_every": 20,
     }
@@ -231,11 +232,11 @@ def twenty_steps(model: TextModel, tokens: int) -> list[Step]:
     config = TrainConfig(batch_size=13, lr=1e-3, weight_decay=0.3, seed=11)
     trainee = Trainee(
         model,
-        make_task(TaskConfig()),
+        make_task(TaskConfig()).fitted(("0", "1", "2")),
         Part("random", sequences, sequences),
         Machine(torch.device("cpu"), "cpu", "fp32", tokens, 1),
     )
-    optimizer = Optimizer(model, config, OptimizerConfig(clip=_CLIP))
+    optimizer = Optimizer(model, config, OptimizerConfig(max_grad_norm=_CLIP))
     return list(train_steps(trainee, optimizer, config, Plan(total=20, warmup=5, per_epoch=5)))
 
 

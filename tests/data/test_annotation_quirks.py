@@ -19,9 +19,9 @@ def read(path: Path, content: Any) -> list[Any]:
     """The examples that the task makes of a file."""
     raw = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
     path.write_text(raw, encoding="utf-8", newline="")
-    task = make_task(TaskConfig(name="tokens"))
+    task = make_task(TaskConfig(name="token_classification"))
     table = open_table(path, DataConfig(), ("text", "label"))
-    columns, _ = choose_columns(table, DataConfig(), task.text_names, task.label_names, True)
+    columns, _ = choose_columns(table, DataConfig(), task.columns.text, task.columns.label, True)
     return [task.parse(row, columns) for row in table.rows()]
 
 

@@ -62,105 +62,116 @@ CUT_DREAM = dream()[:-20]
 
 BROKEN = {
     # SQuAD 1.1 and 2.0, CMRC 2018, TyDi QA
-    "squad: no answers": ("a.json", squad(answers=...), "qa", ['question 2 (id "q2")', '"answers"', "write"]),
-    "squad: no question": ("a.json", squad(question=...), "qa", ['question 2 (id "q2")', '"question"']),
-    "squad: no id": ("a.json", squad(id=...), "qa", ["question 2", '"id"']),
+    "squad: no answers": ("a.json", squad(answers=...), "question_answering",
+    ['question 2 (id "q2")', '"answers"', "write"]),
+    "squad: no question": ("a.json", squad(question=...), "question_answering",
+    ['question 2 (id "q2")', '"question"']),
+    "squad: no id": ("a.json", squad(id=...), "question_answering", ["question 2", '"id"']),
     "squad: answer elsewhere": (
-        "a.json", squad({"text": "Bergen", "answer_start": 13}), "qa",
+        "a.json", squad({"text": "Bergen", "answer_start": 13}), "question_answering",
         ['question 2 (id "q2")', '"Bergen"', "nowhere in the context", "Correct"],
     ),
     "squad: beyond the context": (
-        "a.json", squad({"text": "Oslo", "answer_start": 99}), "qa",
+        "a.json", squad({"text": "Oslo", "answer_start": 99}), "question_answering",
         ['question 2 (id "q2")', '"Oslo" at 99', "ends after the context"],
     ),
     "squad: neither answer nor impossible": (
-        "a.json", squad(answers=[]), "qa", ['question 2 (id "q2")', '"is_impossible": true'],
+        "a.json", squad(answers=[]), "question_answering", ['question 2 (id "q2")', '"is_impossible": true'],
     ),
-    "squad: no place": ("a.json", squad({"text": "Oslo"}), "qa", ['(id "q2")', "answer_start"]),
+    "squad: no place": ("a.json", squad({"text": "Oslo"}), "question_answering",
+    ['(id "q2")', "answer_start"]),
     "squad: place is no number": (
-        "a.json", squad({"text": "Oslo", "answer_start": "13"}), "qa", ['(id "q2")', "'13'", "answer_start"],
+        "a.json", squad({"text": "Oslo", "answer_start": "13"}), "question_answering", ['(id "q2")', "'13'",
+        "answer_start"],
     ),
-    "squad: answer is a text": ("a.json", squad("Oslo"), "qa", ['(id "q2")', "'Oslo'"]),
-    "squad 2: impossible, yet answered": ("a.json", squad(is_impossible=True), "qa", ['(id "q2")', '"Oslo"']),
+    "squad: answer is a text": ("a.json", squad("Oslo"), "question_answering", ['(id "q2")', "'Oslo'"]),
+    "squad 2: impossible, yet answered": ("a.json", squad(is_impossible=True), "question_answering",
+    ['(id "q2")', '"Oslo"']),
     "squad 2: no answer, yet possible": (
-        "a.json", squad(answers=[], is_impossible=False), "qa", ['(id "q2")', "is_impossible is false"],
+        "a.json", squad(answers=[], is_impossible=False), "question_answering",
+        ['(id "q2")', "is_impossible is false"],
     ),
     "squad: cut off": (
-        "a.json", CUT_SQUAD, "qa", ["a.json, line 1", 'behind the id "q2"', "ends too early", "get it again"],
+        "a.json", CUT_SQUAD, "question_answering", ["a.json, line 1",
+        'behind the id "q2"', "ends too early", "get it again"],
     ),
     "squad: damaged": (
-        "a.json", squad().replace('"where?", "answers"', '"where?" "answers"', 1), "qa",
+        "a.json", squad().replace('"where?", "answers"', '"where?" "answers"', 1), "question_answering",
         ["a.json, line 1", 'behind the id "q1"', '"where?" "answers"', "correct the file"],
     ),
     # DREAM and C3, RACE
     "dream: answer not a choice": (
-        "a.json", dream(answer="Milk"), "choice",
+        "a.json", dream(answer="Milk"), "multiple_choice",
         ["question 2 (1-2)", '"Milk"', "Tea., Milk.", 'mean "Milk."'],
     ),
-    "dream: no choices": ("a.json", dream(choice=...), "choice", ["question 2 (1-2)", '"choice"']),
-    "dream: no question": ("a.json", dream(question=...), "choice", ["question 2 (1-2)", '"question"']),
-    "dream: no answer": ("a.json", dream(answer=...), "choice", ["question 2", "answer", "missing"]),
+    "dream: no choices": ("a.json", dream(choice=...), "multiple_choice", ["question 2 (1-2)", '"choice"']),
+    "dream: no question": ("a.json", dream(question=...), "multiple_choice", ["question 2 (1-2)",
+    '"question"']),
+    "dream: no answer": ("a.json", dream(answer=...), "multiple_choice", ["question 2", "answer", "missing"]),
     "dream: one choice": (
-        "a.json", dream(choice=["Milk."]), "choice", ["question 2", "at least two choices", "Milk."],
+        "a.json", dream(choice=["Milk."]), "multiple_choice", ["question 2", "at least two choices", "Milk."],
     ),
     "dream: a choice is no text": (
-        "a.json", dream(choice=[None, "Milk."]), "choice",
+        "a.json", dream(choice=[None, "Milk."]), "multiple_choice",
         ["question 2", "texts"],
     ),
-    "dream: cut off": ("a.json", CUT_DREAM, "choice", ["a.json, line 1", "ends too early"]),
-    "race: letter beyond": ("a.json", race(answers=["C"]), "choice", ["question 2", '"C"', "A to B"]),
-    "race: no options": ("a.json", race(options=...), "choice", ["passage 2", '"options"']),
+    "dream: cut off": ("a.json", CUT_DREAM, "multiple_choice", ["a.json, line 1", "ends too early"]),
+    "race: letter beyond": ("a.json", race(answers=["C"]), "multiple_choice", ["question 2",
+    '"C"', "A to B"]),
+    "race: no options": ("a.json", race(options=...), "multiple_choice", ["passage 2", '"options"']),
     "race: one option": (
-        "a.json", race(options=[["two"]], answers=["A"]), "choice",
+        "a.json", race(options=[["two"]], answers=["A"]), "multiple_choice",
         ["question 2", "at least two"],
     ),
     # CoNLL-2003, Weibo, Resume and MSRA NER
     "conll: a column less": (
-        "a.conll", "EU NNP B-ORG\nrejects O\n", "tokens",
+        "a.conll", "EU NNP B-ORG\nrejects O\n", "token_classification",
         ["a.conll, line 2", "3 columns", "found 2", "rejects"],
     ),
-    "conll: no tag": ("a.conll", "EU\tB-ORG\nrejects\t\n", "tokens", ["a.conll, line 2", "tag is missing"]),
+    "conll: no tag": ("a.conll", "EU\tB-ORG\nrejects\t\n", "token_classification", ["a.conll, line 2",
+    "tag is missing"]),
     "conll: tags of two schemes": (
-        "a.conll", "EU B-ORG\nran O\n\nBo S-PER\n\nAda L-PER\n", "tokens",
+        "a.conll", "EU B-ORG\nran O\n\nBo S-PER\n\nAda L-PER\n", "token_classification",
         ["a.conll, line 6", "L-PER", "task.scheme"],
     ),
     "conll: starts inside": (
-        "a.conll", "EU B-ORG\nran O\n\nran O\nBo I-PER\n", "tokens",
+        "a.conll", "EU B-ORG\nran O\n\nran O\nBo I-PER\n", "token_classification",
         ["a.conll, line 4", "token 2", '"Bo"', "I-PER"],
     ),
     "bmes: does not end anywhere": (
-        "a.bmes", "高 B-NAME\n勇 E-NAME\n" + "\n高 B-NAME\n， O\n" * 12, "tokens",
+        "a.bmes", "高 B-NAME\n勇 E-NAME\n" + "\n高 B-NAME\n， O\n" * 12, "token_classification",
         ["a.bmes, line 4", "B-NAME", "11 more"],
     ),
     "bmes: does not end": (
-        "a.bmes", "高 B-NAME\n勇 E-NAME\n\n高 B-NAME\n， O\n", "tokens task.repair=refuse",
+        "a.bmes", "高 B-NAME\n勇 E-NAME\n\n高 B-NAME\n， O\n", "ner task.repair=refuse",
         ["a.bmes, line 4", "B-NAME"],
     ),
     "a sentence a line: a tag less": (
-        "a.bmes", "高 勇\tB-NAME E-NAME\n高 勇 ，\tB-NAME E-NAME\n", "tokens",
+        "a.bmes", "高 勇\tB-NAME E-NAME\n高 勇 ，\tB-NAME E-NAME\n", "token_classification",
         ["a.bmes, line 2", "3 tokens but 2 tags"],
     ),
     "a sentence a line: a tag less in the first": (
-        "a.bmes", "高 勇 ，\tB-NAME E-NAME\n高 勇\tB-NAME E-NAME\n", "tokens",
+        "a.bmes", "高 勇 ，\tB-NAME E-NAME\n高 勇\tB-NAME E-NAME\n", "token_classification",
         ["a.bmes, line 1", "3 words with 2 tags"],
     ),
     # Doccano, Label Studio, spaCy
     "doccano: beyond the text": (
         "a.jsonl",
         jsonl({"text": CONTEXT, "label": [[0, 3, "PER"]]}, {"text": CONTEXT, "label": [[13, 99, "LOC"]]}),
-        "tokens", ["a.jsonl, line 2", "from character 13 to 99", "18 characters"],
+        "token_classification", ["a.jsonl, line 2", "from character 13 to 99", "18 characters"],
     ),
     "label studio: beyond the text": (
-        "a.json", label_studio(_value("Oslo", 13, 99)["value"]), "tokens",
+        "a.json", label_studio(_value("Oslo", 13, 99)["value"]), "token_classification",
         ["task 2", "13 to 99", "18 characters"],
     ),
     "label studio: another text": (
-        "a.json", label_studio(_value("Bergen", 13, 17)["value"]), "tokens", ["task 2", '"Bergen"', '"Oslo"'],
+        "a.json", label_studio(_value("Bergen", 13, 17)["value"]), "token_classification", ["task 2",
+        '"Bergen"', '"Oslo"'],
     ),
     "spacy: beyond the text": (
         "a.json", json.dumps([[CONTEXT, {"entities": [[0, 3, "PER"]]}],
         [CONTEXT, {"entities": [[13, 99, "LOC"]]}]]),
-        "tokens", ["text 2", "13 to 99", "18 characters"],
+        "token_classification", ["text 2", "13 to 99", "18 characters"],
     ),
     # WikiQA, CORD-19
     "wikiqa: no grade": (
@@ -241,7 +252,7 @@ def test_wherever_a_file_of_one_line_is_cut_the_question_before_is_named(length:
     text = json.dumps({"data": [{"paragraphs": [{"context": CONTEXT, "qas": qas}]}]})
     file = tmp_path / "a.json"
     file.write_text(text[:length], encoding="utf-8")
-    said = bertune("train", file, "task.name=qa", "model.name=minilm")
+    said = bertune("train", file, "task.name=question_answering", "model.name=minilm")
     last = text[:length].split('"id": "')[-1].split('"')[0]
     assert said.code == 3
     assert f'behind the id "{last}"' in " ".join(said.err.split())

@@ -49,7 +49,11 @@ def as_csv(header: tuple[str, ...], body: list[tuple[Any, ...]], index: bool) ->
 @pytest.mark.parametrize("index", [True, False], ids=["as published", "without the index"])
 def test_swag_is_read_as_it_is_published(tmp_path: Path, index: bool, tiny_weights: Path) -> None:
     file = write(tmp_path / "train.csv", as_csv(SWAG, ROWS, index))
-    overrides = {"task.name": "choice", "model.name": str(tiny_weights), "data.validation": str(file)}
+    overrides = {
+        "task.name": "multiple_choice",
+        "model.name": str(tiny_weights),
+        "data.validation": str(file),
+    }
     found = api.check(file, overrides=overrides)
     assert found.columns.text == ("sent1", "sent2", "ending0", "ending1", "ending2", "ending3")
     assert [e.gold for e in found.parts["train"].examples] == [0, 3, 2, 1]
@@ -60,7 +64,7 @@ def test_swag_is_read_as_it_is_published(tmp_path: Path, index: bool, tiny_weigh
 
 def test_swag_from_the_hub_and_without_labels_is_predicted(tmp_path: Path, tiny_weights: Path) -> None:
     train = [dict(zip(SWAG, row, strict=True)) for row in ROWS]
-    overrides = {"task.name": "choice", "model.name": str(tiny_weights), "train.epochs": 1}
+    overrides = {"task.name": "multiple_choice", "model.name": str(tiny_weights), "train.epochs": 1}
     run = api.train({"train": train, "validation": train}, overrides=overrides, out=tmp_path / "run")
     hidden = [row[:-1] for row in ROWS]
     file = write(tmp_path / "test.csv", as_csv(SWAG[:-1], hidden, index=True))
@@ -120,7 +124,7 @@ def test_plain_text_is_answered_with_the_ways_to_read_it(tmp_path: Path, tiny_we
     assert "data.text=0 for a text on each line" in message and "data.reader=documents" in message
     assert "data.label=" not in message, "one column cannot be both"
     for more, num in (({"data.text": "0"}, 3), ({"data.reader": "documents"}, 2)):
-        found = api.check(file, overrides={**overrides, **more, "data.split": 0.3})
+        found = api.check(file, overrides={**overrides, **more, "data.validation_fraction": 0.3})
         assert sum(split["rows"] for split in found.audit["data"]["splits"].values()) == num
 
 
@@ -157,8 +161,12 @@ def test_a_treebank_gives_words_and_their_parts_of_speech(tmp_path: Path, tiny_w
         ("9", ["Sí", "."], ["INTJ", "PUNCT"]),
     ]
     assert [row.origin.line for row in found] == [4, 9]
-    overrides = {"task.name": "tokens", "model.name": str(tiny_weights), "data.split": 0.5}
-    assert api.check(tmp_path / "es.conllu", overrides=overrides).encoder.labels == (
+    overrides = {
+        "task.name": "token_classification",
+        "model.name": str(tiny_weights),
+        "data.validation_fraction": 0.5,
+    }
+    assert api.check(tmp_path / "es.conllu", overrides=overrides).encoder.fitted.labels == (
         "ADP", "INTJ", "PRON", "PUNCT", "VERB",
     )  # fmt: skip
 

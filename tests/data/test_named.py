@@ -109,7 +109,7 @@ def test_the_demo_comes_with_the_package(cache: Path) -> None:
     with path.open(encoding="utf-8", newline="") as file:
         assert next(csv.reader(file)) == ["id", "text", "label"]
     config = resolve(found.settings)
-    assert (config.model.name, config.train.epochs, config.data.split, config.data.id) == (
+    assert (config.model.name, config.train.epochs, config.data.validation_fraction, config.data.id) == (
         "minilm",
         6,
         0.2,
@@ -173,11 +173,12 @@ def test_another_task_than_a_data_sets_own_leaves_its_settings_behind(
     sources = [resolve_source("stsb", {"task.name": name}) for name in ("regression", "embeddings")]
     assert [" ".join(source.notes) for source in sources] == [
         "",
-        "task.name=embeddings: without task.low, task.high, train.best_by, which are set for regression here",
+        "task.name=embeddings: without task.low, task.high, train.best_metric, which are set for regression "
+        "here",
     ]
     usual, other = (source.config for source in sources)
     assert usual.task.options == {"low": 0, "high": 5}
-    assert (other.task.options, other.train.best_by) == ({}, "auto")
+    assert (other.task.options, other.train.best_metric) == ({}, "auto")
     assert (other.data.text, other.data.label) == (usual.data.text, usual.data.label)
     (tmp_path / "mine.toml").write_text('source = "stsb"\n[task]\nname = "embeddings"\n')
     assert resolve_source(str(tmp_path / "mine.toml"), {}).config.task.options == {}
@@ -234,7 +235,7 @@ def test_every_name_says_what_it_is_and_for_which_task() -> None:
     assert all(entry.about and not entry.about.endswith(".") for entry in known.values())
     assert known["cola"].about.startswith("CoLA, acceptability of English sentences: Warstadt")
     assert known["cola"].task == "classification"
-    assert (known["squad-bert"].task, known["squad-bert"].is_recipe) == ("qa", True)
+    assert (known["squad-bert"].task, known["squad-bert"].is_recipe) == ("question_answering", True)
     assert known["imdb-mlm"].task == "language_modelling", "a recipe may do something else with a data set"
     assert known["mrpc-glue"].task == "classification", "a recipe may stand on another"
 

@@ -53,7 +53,7 @@ def test_every_setting_exists_and_may_be_overridden(name: str) -> None:
     assert paths(name) and all(path.is_file() for path in paths(name).values())
     assert config.data.text or "reader" in found.settings["data"]
     task = make_task(config.task)
-    assert config.train.best_by in ("auto", "loss", *task.scores)
+    assert config.train.best_metric in ("auto", "loss", *task.scores)
     needed = {"text", "label"} if task.needs_label else {"text"}
     assert "reader" in found.settings["data"] or needed <= found.settings["data"].keys() or name == "ax"
 
@@ -69,8 +69,8 @@ def test_changing_the_settings_changes_no_later_ones(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "score"), GLUE.items())
 def test_each_set_of_glue_is_known_by_its_score(name: str, score: str) -> None:
-    assert resolve(defaults(name).settings).train.best_by == score
-    assert resolve(defaults(f"{name}-glue").settings).train.best_by == score
+    assert resolve(defaults(name).settings).train.best_metric == score
+    assert resolve(defaults(f"{name}-glue").settings).train.best_metric == score
 
 
 def test_mnli_has_both_its_dev_files() -> None:
@@ -98,30 +98,33 @@ def test_each_dev_file_of_mnli_has_a_name_to_score_a_model_by(kind: str) -> None
         (
             "cola-tutorial",
             "model.max_length=64 train.batch_size=32 train.lr=2e-05 optimizer.eps=1e-08 train.epochs=4.0 "
-            "train.warmup=0.0 train.weight_decay=0.0 data.split=0.1 data.validation=None train.seed=42 "
+            "train.warmup=0.0 train.weight_decay=0.0 data.validation_fraction=0.1 data.validation=None "
+            "train.seed=42 "
             "model.name=google-bert/bert-base-uncased",
         ),
         (
             "cord19-tutorial",
             "model.name=google/bert_uncased_L-4_H-512_A-8 model.max_length=128 train.freeze=encoder "
-            "train.epochs=3.0 train.batch_size=16 train.warmup=500.0 train.weight_decay=0.01 data.split=0.2",
+            "train.epochs=3.0 train.batch_size=16 train.warmup=500.0 train.weight_decay=0.01 "
+            "data.validation_fraction=0.2",
         ),
         (
             "imdb-tutorial",
             "model.name=google-bert/bert-base-uncased model.max_length=512 train.batch_size=8 "
-            "train.epochs=3.0 train.evaluate_every=500 train.patience=3 train.best_by=loss train.warmup=0.0 "
+            "train.epochs=3.0 train.evaluate_every=500 train.patience=3 train.best_metric=loss "
+            "train.warmup=0.0 "
             "train.weight_decay=0.0 data.validation=None",
         ),
         (
             "chnsenticorp-tutorial",
             "model.name=google-bert/bert-base-chinese model.max_length=512 train.lr=1e-05 train.epochs=8.0 "
             "train.batch_size=8 optimizer.beta1=0.9 optimizer.beta2=0.98 optimizer.eps=1e-08 "
-            "train.warmup=0.1 train.weight_decay=0.01 train.best_by=accuracy",
+            "train.warmup=0.1 train.weight_decay=0.01 train.best_metric=accuracy",
         ),
         *((f"{name}-glue", f"{OF_GLUE} train.epochs=3.0") for name in GLUE if name not in ("mrpc", "wnli")),
         *((f"{name}-glue", f"{OF_GLUE} train.epochs=5.0") for name in ("mrpc", "wnli")),
-        ("mrpc-tutorial", f"{OF_GLUE} train.epochs=5.0 train.best_by=f1"),
-        ("sst2-tutorial", f"{OF_GLUE} train.epochs=3.0 train.best_by=accuracy"),
+        ("mrpc-tutorial", f"{OF_GLUE} train.epochs=5.0 train.best_metric=f1"),
+        ("sst2-tutorial", f"{OF_GLUE} train.epochs=3.0 train.best_metric=accuracy"),
         ("afqmc-clue", f"{OF_CLUE} train.lr=2e-05 train.epochs=3.0"),
         ("tnews-clue", f"{OF_CLUE} train.lr=2e-05 train.epochs=3.0"),
         ("cmnli-clue", f"{OF_CLUE} train.lr=3e-05 train.epochs=2.0"),
@@ -140,22 +143,23 @@ def test_each_dev_file_of_mnli_has_a_name_to_score_a_model_by(kind: str) -> None
         (
             "goemotions-paper",
             "model.max_length=50 train.batch_size=16 train.lr=5e-05 train.epochs=4.0 task.threshold=0.3 "
-            "train.best_by=macro_f1",
+            "train.best_metric=macro_f1",
         ),
         (
             "stsb-sbert",
             "train.batch_size=16 train.lr=2e-05 train.epochs=4.0 task.name=embeddings task.loss=mse "
-            "data.label=score train.best_by=spearman",
+            "data.label=score train.best_metric=spearman",
         ),
         ("wikiqa-tanda", "model.max_length=128 train.batch_size=150 train.lr=2e-05 train.epochs=2.0"),
         (
             "imdb-head-tail",
-            "model.max_length=512 train.batch_size=24 train.lr=2e-05 train.epochs=4.0 task.long=head_tail",
+            "model.max_length=512 train.batch_size=24 train.lr=2e-05 train.epochs=4.0 "
+            "task.long_texts=head_tail",
         ),
         (
             "imdb-mlm",
             "model.max_length=128 train.batch_size=64 train.lr=2e-05 train.weight_decay=0.01 "
-            "task.name=language_modelling task.share=0.15 data.label=None data.test=None",
+            "task.name=language_modelling task.mask_probability=0.15 data.label=None data.test=None",
         ),
     ],
 )

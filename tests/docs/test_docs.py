@@ -25,12 +25,13 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 # Keys of tasks and of the tasks in examples/, and the mistakes that are shown with their error.
 OTHER_KEYS = {
-    "task.columns", "task.levels", "task.long", "task.loss", "task.positive", "task.q", "task.weights",
+    "task.columns", "task.levels", "task.long_texts", "task.loss", "task.positive_label", "task.q",
+    "task.class_weights",
     "train.epoch",
 }  # fmt: skip
 
 # Behind the settings of a document's own command: later ones win.
-SMALL = (*QUICK, "train.examples=80", "model.max_length=64")
+SMALL = (*QUICK, "train.max_examples=80", "model.max_length=64")
 
 
 def read(document: str) -> str:

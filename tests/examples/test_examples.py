@@ -61,7 +61,7 @@ def test_the_head_of_the_example_is_the_one_built_in_as_first_token(
 def test_a_reader_of_ones_own_gives_the_pairs_that_settings_give_too(
     pairs_file: Path, tiny_weights: Path
 ) -> None:
-    check = ("check", pairs_file, f"model.name={tiny_weights}", "data.split=0.25", "--json")
+    check = ("check", pairs_file, f"model.name={tiny_weights}", "data.validation_fraction=0.25", "--json")
     own = bertune(*check, f"data.reader={EXAMPLES / 'label_text_pair_reader.py'}").fine().json["data"]
     without = bertune(*check, "data.header=false", "data.label=0", "data.text=1,2").fine().json["data"]
     assert own["columns"]["text"] == ["text_a", "text_b"]
@@ -83,7 +83,7 @@ def test_a_reader_of_ones_own_refuses_a_short_line_with_its_number(
 def test_a_model_of_pairs_takes_two_texts_with_a_tab_between_them(
     pairs_file: Path, tiny_weights: Path
 ) -> None:
-    columns = ("data.header=false", "data.label=0", "data.text=1,2", "data.split=0.25")
+    columns = ("data.header=false", "data.label=0", "data.text=1,2", "data.validation_fraction=0.25")
     bertune("train", pairs_file, f"model.name={tiny_weights}", *columns, *QUICK).fine()
     predicted = bertune("predict", "runs/train", "-", stdin="你好\t您好\n").fine()
     assert [line["text_b"] for line in predicted.lines] == ["您好"]
@@ -115,7 +115,7 @@ def test_a_task_of_ones_own_has_its_options_checked(reviews_file: Path, tiny_wei
 
 
 def test_the_settings_file_trains(here: Path, tiny_folder: Path) -> None:
-    small = (f"model.name={tiny_folder}", "model.max_length=64", "train.examples=60", *QUICK)
+    small = (f"model.name={tiny_folder}", "model.max_length=64", "train.max_examples=60", *QUICK)
     result = bertune("train", EXAMPLES / "settings.toml", *small, "--json").fine().json
     assert Path(result["run"]).absolute() == here / "runs" / "settings"
     assert result["training"]["best"]["score"] == "accuracy"
@@ -158,7 +158,9 @@ def test_a_small_encoder_made_from_chinese_texts_knows_every_character_and_train
 
     tokenizer = AutoTokenizer.from_pretrained(str(here / "small"))
     assert all(tokenizer.unk_token not in tokenizer.tokenize(text) for text in texts)
-    result = bertune("train", "train.jsonl", "model.name=small", "data.split=0.25", *QUICK).fine()
+    result = bertune(
+        "train", "train.jsonl", "model.name=small", "data.validation_fraction=0.25", *QUICK
+    ).fine()
     assert "has no weights" in result.err
     predicted = bertune("predict", "runs/train", "-", stdin="谢谢\n").fine()
     assert predicted.lines[0]["news"] == "谢谢"

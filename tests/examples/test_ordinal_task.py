@@ -16,8 +16,8 @@ from bertune.config import TaskConfig
 from bertune.data.rows import Origin
 from bertune.errors import DataError
 from bertune.metrics.scores import Scores
+from bertune.nn.batch import Batch
 from bertune.tasks import Task, make_task
-from bertune.text.sequences import Batch
 from tiny import QUICK, bertune
 
 FILE = Path(__file__).parents[2] / "examples" / "ordinal_task.py"
@@ -51,14 +51,14 @@ def test_the_loss_asks_each_level_of_the_texts_that_reach_it() -> None:
         goes_on = torch.tensor([float(gold[i] > level) for i in reaching])
         of_level = binary_cross_entropy_with_logits(outputs[reaching, level], goes_on, reduction="sum")
         total, count = total + float(of_level), count + len(reaching)
-    found, terms = task().loss(outputs, batch_of(gold))
+    found, terms = task().fitted(LEVELS).loss(outputs, batch_of(gold))
     assert float(found) == pytest.approx(total, rel=1e-5)
     assert int(terms) == count
 
 
 def test_the_level_is_the_middle_one_and_its_chances_are_one_in_all() -> None:
     outputs = torch.tensor([3.0, 0.5, -0.2, 4.0])
-    found = task().decode([outputs], [], None, LEVELS)
+    found = task().fitted(LEVELS).decode([outputs.numpy()], [], None)
     reaches = outputs.sigmoid().cumprod(0).tolist()
     assert found.label == LEVELS[sum(chance > 0.5 for chance in reaches)] == "3"
     assert sum(found.probabilities.values()) == pytest.approx(1)
@@ -70,7 +70,7 @@ def test_the_level_is_the_middle_one_and_its_chances_are_one_in_all() -> None:
 def scored(example: Any, gold: str, found: str) -> Scores:
     predictions = [example.LevelPrediction(level, {}) for level in found]
     examples = [example.Example("1", Origin("a", 1), ("x",), level) for level in gold]
-    return task().score(predictions, examples, LEVELS)
+    return task().fitted(LEVELS).score(predictions, examples)
 
 
 @pytest.mark.parametrize(("gold", "levels"), [("1122345", "1232145"), ("112255", "122515")])
@@ -96,7 +96,7 @@ def test_one_level_only_has_no_kappa(example: Any) -> None:
 
 def labels_of(example: Any, *gold: str, **options: Any) -> tuple[str, ...]:
     made = task(**options)
-    return made.labels([example.Example("1", Origin("a.csv", 2), ("x",), level) for level in gold])
+    return made.fit([example.Example("1", Origin("a.csv", 2), ("x",), level) for level in gold]).labels
 
 
 def test_numbers_are_put_in_their_order_and_names_need_it_said(example: Any) -> None:
@@ -118,7 +118,7 @@ def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with (folder / "reviews.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("text", "stars"), *rows])
     base = ("train", folder / "reviews.csv", f"model.name={tiny_weights}", *QUICK)
-    bertune(*base, "data.split=0.2", OWN, "--out", folder / "run").fine()
+    bertune(*base, "data.validation_fraction=0.2", OWN, "--out", folder / "run").fine()
     return folder
 
 

@@ -194,7 +194,7 @@ class TestSettingsFiles:
             f"from pathlib import Path\nPath({str(mark)!r}).write_text('ran')\n"
             "from bertune.data.readers.delimited import SUFFIXES, read\n"
             "from bertune.nn.heads.first_token import HEAD\n"
-            "from bertune.tasks.classification import TASK\n"
+            "from bertune.tasks.classification.task import TASK\n"
         )
         return tmp_path / "mine.toml"
 

@@ -263,9 +263,9 @@ def test_a_parquet_value_that_python_cannot_hold_is_refused_with_row_and_column(
         ("multilabel", "[{[]: 1}]", "none"),
         ("multilabel", "[" * 5000, "nested too deeply"),
         ("multilabel", '["\\ud800"]', "half a character"),
-        ("tokens", "['O', " + "-" * 5000 + "1]", "cannot be read"),
-        ("tokens", "[" + DIGITS + "]", "4,301 digits"),
-        ("tokens", '["\\ud800"]', "half a character"),
+        ("ner", "['O', " + "-" * 5000 + "1]", "cannot be read"),
+        ("ner", "[" + DIGITS + "]", "4,301 digits"),
+        ("ner", '["\\ud800"]', "half a character"),
     ],
     ids=lambda value: value[:20],
 )
@@ -281,14 +281,16 @@ def test_a_cell_that_holds_a_list_nobody_can_read_is_refused(
 def test_tokens_that_are_objects_and_other_things_are_refused(tmp_path: Path, tiny_folder: Path) -> None:
     row = {"tokens": [{"text": "a"}, True], "tags": ["O", "O"]}
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
-    message = refused(tmp_path / "a.jsonl", tiny_folder, "task.name=tokens")
+    message = refused(tmp_path / "a.jsonl", tiny_folder, "task.name=token_classification")
     assert 'a.jsonl, line 1: a token in column "tokens" is true' in message
 
 
 def test_the_number_of_a_choice_may_have_any_length(tmp_path: Path, tiny_folder: Path) -> None:
     line = json.dumps({"context": "c", "question": "q", "choices": ["a", "b"], "label": DIGITS})
     (tmp_path / "a.jsonl").write_text(line)
-    assert "a.jsonl, line 1: the answer" in refused(tmp_path / "a.jsonl", tiny_folder, "task.name=choice")
+    assert "a.jsonl, line 1: the answer" in refused(
+        tmp_path / "a.jsonl", tiny_folder, "task.name=multiple_choice"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,8 @@ def test_a_split_larger_than_asked_for_is_said_everywhere(
     labelled: Path, many: tuple[Path, str], tiny_folder: Path
 ) -> None:
     warning = (
-        "data.split=0.1 asks for 300 of 3,000 rows, but 1,500 labels each need at least one validation row: "
+        "data.validation_fraction=0.1 asks for 300 of 3,000 rows, but 1,500 labels each need at least one "
+        "validation row: "
         "validation has 1,500 (50.0%). Give a file as data.validation, or merge rare labels"
     )
     run, printed = many
@@ -167,7 +168,7 @@ def test_many_entity_types(tiny_folder: Path, tmp_path: Path, monkeypatch: pytes
         for i in range(600)
     )
     source = jsonl(tmp_path / "types.jsonl", rows)
-    run, _ = trained(source, tmp_path / "run", tiny_folder, "task.name=tokens")
+    run, _ = trained(source, tmp_path / "run", tiny_folder, "task.name=token_classification")
     assert size(run / "manifest.json") < MEGABYTE / 2
     assert size(run / "predictions" / "validation.jsonl") < 60 * 1_000
     details = manifest_of(run)["details"]["validation"]
@@ -194,7 +195,11 @@ def test_many_choices_of_one_question(tiny_folder: Path, tmp_path: Path) -> None
     choices = [f"{' '.join(words(draw, 2))} {i}" for i in range(400)]
     rows = ({"question": "which one", "choices": choices, "label": 9 * i} for i in range(4))
     source = jsonl(tmp_path / "choices.jsonl", rows)
-    settings = ("task.name=choice", "data.split=0.5", "machine.tokens=1024")
+    settings = (
+        "task.name=multiple_choice",
+        "data.validation_fraction=0.5",
+        "machine.micro_batch_tokens=1024",
+    )
     run, _ = trained(source, tmp_path / "run", tiny_folder, *settings)
     assert size(run / "manifest.json") < MEGABYTE / 10
     page = page_of(run)
@@ -214,7 +219,12 @@ def test_many_documents_of_one_query(tiny_folder: Path, tmp_path: Path) -> None:
         for i in range(1_000)
     ]
     source = jsonl(tmp_path / "documents.jsonl", rows)
-    settings = ("task.name=ranking", "task.loss=listwise", "data.split=0.5", "machine.tokens=1024")
+    settings = (
+        "task.name=ranking",
+        "task.loss=listwise",
+        "data.validation_fraction=0.5",
+        "machine.micro_batch_tokens=1024",
+    )
     run, _ = trained(source, tmp_path / "run", tiny_folder, *settings)
     assert size(run / "predictions" / "validation.run") < 1_000 * 100
     assert size(run / "manifest.json") < MEGABYTE / 2

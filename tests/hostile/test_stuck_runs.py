@@ -24,7 +24,7 @@ def changes(tiny_weights: Path) -> dict[str, Any]:
     return {
         "model.name": str(tiny_weights), "machine.precision": "fp32", "machine.device": "cpu",
         "train.epochs": 2, "train.batch_size": 8, "train.lr": 0.2, "train.evaluate_every": 3,
-        "train.checkpoint_every": 2, "train.best_by": "loss",
+        "train.checkpoint_every": 2, "train.best_metric": "loss",
     }  # fmt: skip
 
 

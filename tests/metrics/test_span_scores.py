@@ -9,7 +9,7 @@ from seqeval.scheme import IOB2  # type: ignore[import-untyped]
 from sklearn import metrics as sk
 
 from bertune.metrics.spans import accuracy, assemble, score_spans, score_tags
-from bertune.text.spans import Scheme, read_tags
+from bertune.tasks.token_classification.schemes import Scheme, read_tags
 
 
 def strict_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, Any]:

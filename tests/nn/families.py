@@ -9,9 +9,9 @@ import transformers
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bertune.nn.batch import Batch, collate
 from bertune.nn.heads.first_token import HEAD
 from bertune.nn.model import OwnHeadModel, StandardModel
-from bertune.text.sequences import Batch, collate
 from bertune.text.sequences import Sequence as TokenSequence
 
 # Wide enough that attention, positions and biases move the outputs by far more than rounding does.

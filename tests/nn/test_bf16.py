@@ -6,8 +6,8 @@ from families import NO_DROPOUT, PACKED, batch_of, standard, with_own_head
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bertune.nn.batch import Batch
 from bertune.nn.model import OwnHeadModel, StandardModel, TextModel
-from bertune.text.sequences import Batch
 
 LENGTHS = tuple(range(46, 2, -1)) + (20,) * 20
 LARGER = {

@@ -18,6 +18,7 @@ from families import (
 from torch import Tensor
 
 from bertune.nn.absorbed import absorbed_context
+from bertune.nn.batch import Batch
 from bertune.nn.dropout import Dropout
 from bertune.nn.families import Layer, layers
 from bertune.nn.first_token import first_token_context
@@ -25,7 +26,6 @@ from bertune.nn.gradients import Gradients
 from bertune.nn.layout import Layout, layout
 from bertune.nn.packed import PackedEncoder, first_token_layer, whole_layer
 from bertune.nn.weights import Weights
-from bertune.text.sequences import Batch
 
 LENGTHS = [EQUAL_LENGTHS, UNEQUAL_LENGTHS, SEVERAL_GROUPS, (16, 16, 16, 16), (50,)]
 

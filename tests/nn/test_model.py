@@ -14,18 +14,18 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bertune.errors import ConfigError, ModelError
-from bertune.nn.heads import StandardHead
 from bertune.nn.heads.first_token import HEAD
 from bertune.nn.model import TextModel, build, hidden_dropout, length_limit, load, read_config, set_dropout
 from bertune.nn.pretrained import Pretrained, find_pretrained
+from bertune.tasks.head_spec import HeadSpec
 
-THREE_LABELS = StandardHead("AutoModelForSequenceClassification", 3, "single_label_classification")
+THREE_LABELS = HeadSpec("AutoModelForSequenceClassification", 3, "single_label_classification")
 
 
-def built(folder: Path, head: StandardHead | nn.Module = THREE_LABELS) -> TextModel:
+def built(folder: Path, head: HeadSpec | nn.Module = THREE_LABELS) -> TextModel:
     found = find_pretrained(str(folder))
     config = read_config(found)
-    if isinstance(head, StandardHead):
+    if isinstance(head, HeadSpec):
         config.num_labels = head.num_outputs
     return build(found, config, head)
 

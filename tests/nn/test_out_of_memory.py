@@ -146,7 +146,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Room:
 def changes(settings: Any) -> dict[str, Any]:
     """Fourteen steps with dropout; each is one micro-batch, or three of half as many tokens or fewer."""
     return settings(  # type: ignore[no-any-return]
-        **{"model.dropout": 0.3, "machine.tokens": 256, "train.best_by": "loss"},
+        **{"model.dropout": 0.3, "machine.micro_batch_tokens": 256, "train.best_metric": "loss"},
         **{"train.evaluate_every": 3, "train.checkpoint_every": 2},
     )
 
@@ -167,11 +167,11 @@ def test_a_training_short_of_memory_is_the_one_with_smaller_micro_batches(
         found, events = train(reviews_csv, tmp_path / "short", changes)
     assert remarks(events) == [
         "memory ran out: micro-batches have at most 64 tokens from here on. The steps and their texts are "
-        "the same; machine.tokens=64 starts that way"
+        "the same; machine.micro_batch_tokens=64 starts that way"
     ]
     assert budgets(events) == [64] * 14
     assert found.manifest["machine"]["tokens"] == 64
-    expected, events = train(reviews_csv, tmp_path / "small", changes | {"machine.tokens": 64})
+    expected, events = train(reviews_csv, tmp_path / "small", changes | {"machine.micro_batch_tokens": 64})
     assert remarks(events) == []
     validated = [
         [line.get("validation", {}).get("loss") for line in run.metrics()] for run in (found, expected)
@@ -191,7 +191,7 @@ def test_a_step_that_failed_halfway_is_done_again_wholly(
     changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
     """Its first micro-batch had left a gradient, and had drawn its dropout."""
-    small = changes | {"machine.tokens": 64, "train.batch_size": 16}
+    small = changes | {"machine.micro_batch_tokens": 64, "train.batch_size": 16}
     numbers: list[int] = []
     original = StandardModel.forward
     with pytest.MonkeyPatch.context() as patch:
@@ -209,7 +209,9 @@ def test_a_step_that_failed_halfway_is_done_again_wholly(
     assert budgets(events) == [64] * 2 + [32] * 6
     (line,) = remarks(events)
     assert "32 tokens" in line
-    expected, _ = train(reviews_csv, tmp_path / "expected", small | {"machine.tokens": 32}, resume=True)
+    expected, _ = train(
+        reviews_csv, tmp_path / "expected", small | {"machine.micro_batch_tokens": 32}, resume=True
+    )
     assert without_validation(found) == without_validation(expected)
     assert load_equal(found, expected)
 
@@ -235,7 +237,7 @@ def test_without_dropout_the_results_are_those_of_plenty_of_memory(
 def test_a_run_that_is_resumed_starts_with_what_fitted(
     changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
-    auto = changes | {"machine.tokens": "auto"}
+    auto = changes | {"machine.micro_batch_tokens": "auto"}
     with room(80):
         whole, _ = train(reviews_csv, tmp_path / "whole", auto)
         stopped_after(reviews_csv, tmp_path / "run", auto, 5)
@@ -267,7 +269,7 @@ def test_predicting_short_of_memory_keeps_the_order_and_says_so_once(
 ) -> None:
     run, _ = train(reviews_csv, tmp_path / "run", changes)
     texts = [text for text, _ in labelled_texts(99, seed=3)]
-    model = bertune.load(run, overrides={"machine.tokens": 256})
+    model = bertune.load(run, overrides={"machine.micro_batch_tokens": 256})
     expected = model.predict(texts)
     with room(40, is_training=False), caplog.at_level(logging.WARNING):
         found = model.predict(texts)
@@ -324,15 +326,12 @@ def test_memory_that_runs_out_in_the_update_is_an_error_that_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("free", "tokens"), [(64e9, 4096), (5e9, 4096), (4e9, 2048), (1.1e9, 1024), (0.6e9, 512), (1e6, 512)]
-)
-def test_auto_takes_fewer_tokens_where_little_memory_is_free(
-    free: float, tokens: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=int(free)))
-    assert make_machine(MachineConfig(device="cpu")).tokens == tokens
-    assert make_machine(MachineConfig(device="cpu", tokens=3000)).tokens == 3000
+def test_auto_takes_fewer_tokens_where_little_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, tokens in ((64e9, 4096), (5e9, 4096), (4e9, 2048), (1.1e9, 1024), (0.6e9, 512), (1e6, 512)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=int(free)))
+        for given, expected in (("auto", tokens), (3000, 3000)):
+            machine = make_machine(MachineConfig(device="cpu", micro_batch_tokens=given))
+            assert machine.micro_batch_tokens == expected
 
 
 @dataclass(frozen=True)
@@ -371,7 +370,7 @@ def long_texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str
     ).save_pretrained(model)  # fmt: skip
     settings = {
         "model.name": str(model), "machine.precision": "fp32", "machine.device": "cpu",
-        "machine.tokens": 4096,
+        "machine.micro_batch_tokens": 4096,
         "machine.threads": 1, "train.epochs": 1, "train.batch_size": 16, "train.lr": 1e-4,
     }  # fmt: skip
     return write_csv(folder / "long.csv", ("text", "label"), rows), settings

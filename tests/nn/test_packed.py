@@ -23,9 +23,9 @@ from families import (
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bertune.nn.batch import Batch
 from bertune.nn.blocks import freeze
 from bertune.nn.model import StandardModel
-from bertune.text.sequences import Batch
 
 # Where a text is one token, softmax has nothing to decide: queries and keys get no gradient to compare.
 LEARNING_LENGTHS = [EQUAL_LENGTHS, UNEQUAL_LENGTHS, SEVERAL_GROUPS, (50,)]

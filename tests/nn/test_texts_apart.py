@@ -15,8 +15,8 @@ from families import (
 )
 from torch import Tensor
 
+from bertune.nn.batch import Batch
 from bertune.nn.model import TextModel
-from bertune.text.sequences import Batch
 
 LENGTHS = [EQUAL_LENGTHS, UNEQUAL_LENGTHS, SEVERAL_GROUPS, (16, 16, 16, 16)]
 

@@ -88,16 +88,16 @@ def changes(folders: dict[str, Path], texts: dict[str, str]) -> Callable[..., di
             "data.test": texts["test"],
             "machine.precision": "fp32",
             "machine.device": "cpu",
-            "machine.tokens": 64,
+            "machine.micro_batch_tokens": 64,
             "train.epochs": 2,
             "train.batch_size": 8,
             "train.lr": 3e-3,
             "train.weight_decay": 0.3,
             "train.evaluate_every": 3,
             "train.checkpoint_every": 2,
-            "train.best_by": "loss",
+            "train.best_metric": "loss",
             # The norm of a table is summed in another order, so what it divides is equal to rounding only.
-            "optimizer.clip": 0,
+            "optimizer.max_grad_norm": 0,
             **more,
         }
 
@@ -183,7 +183,7 @@ def test_an_uninterrupted_run_is_bit_for_bit_that_with_whole_tables(
 def test_where_gradients_are_clipped_it_is_equal_to_rounding(
     changes: Any, texts: Any, whole_tables: Any, tmp_path: Path
 ) -> None:
-    clipped = changes("bert", **{"optimizer.clip": 0.05})
+    clipped = changes("bert", **{"optimizer.max_grad_norm": 0.05})
     found, _ = train(Path(texts["train"]), tmp_path / "compact", clipped)
     whole_tables(True)
     expected, _ = train(Path(texts["train"]), tmp_path / "whole", clipped)

@@ -47,7 +47,8 @@ class Slice:
 
 def _squad(name: str, train: str, held_out: Cut, **more: object) -> Slice:
     return Slice(
-        name, train, train, held_out, without_keys("answers", "is_impossible"), ("task.name=qa",),
+        name, train, train, held_out, without_keys("answers",
+        "is_impossible"), ("task.name=question_answering",),
         **{"fits": fits.answer, "examples": 8, "stop": 3, **more},  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -56,7 +57,7 @@ def _choice(name: str, folder: str, rows: int, **more: object) -> Slice:
     file = f"{folder}-{{}}.json" if "-" in folder else f"{folder}/{{}}.json"
     return Slice(
         name, file.format("train"), file.format("dev"), items(slice(0, rows)), without_keys("answer"),
-        **{"settings": ("task.name=choice",), "fits": fits.choice, **more},  # type: ignore[arg-type]
+        **{"settings": ("task.name=multiple_choice",), "fits": fits.choice, **more},  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def _reviews(long: str) -> Slice:
     return Slice(
         f"imdb-{long}", "imdb/train.csv.gz", "imdb/test.csv.gz", lines(slice(700, None, 3125), header=True),
         without_column(-1, ","),
-        (f"task.long={long}", "task.stride=16", "model.max_length=96", "data.id=id"), fits.label,
+        (f"task.long_texts={long}", "task.stride=16", "model.max_length=96", "data.id=id"), fits.label,
         part=lines(slice(0, None, 3125), header=True), examples=8, batch_size=2, truncates=long != "windows",
     )  # fmt: skip
 
@@ -83,7 +84,7 @@ def _news(long: str) -> Slice:
     return Slice(
         f"20newsgroups-{long}", "20newsgroups/train.jsonl.gz", "20newsgroups/test.jsonl.gz",
         lines(slice(180, 753 * 9, 753)), without_keys("label"),
-        (f"task.long={long}", "task.stride=16", "model.max_length=96", "data.id=id"), fits.label,
+        (f"task.long_texts={long}", "task.stride=16", "model.max_length=96", "data.id=id"), fits.label,
         part=lines(slice(280, 1131 * 9, 1131)), examples=9, batch_size=2, stop=6, truncates=long != "windows",
     )  # fmt: skip
 
@@ -96,7 +97,7 @@ def _pairs(name: str, train: str, held_out: str, cut: Cut, *settings: str, **mor
 
 _CONLL = "conll2003/train.txt", "conll2003/valid.txt"
 _C3: dict[str, Any] = {
-    "settings": ("task.name=choice", "model.max_length=512"),
+    "settings": ("task.name=multiple_choice", "model.max_length=512"),
     "examples": 24, "batch_size": 8, "epochs": 5, "stop": 4, "is_chinese": True,
 }  # fmt: skip
 _NUMBERED = ("data.text=0,1", "data.label=2")
@@ -113,16 +114,17 @@ SLICES = (
         ("task.name=regression", "task.low=0", "task.high=5"), fits.value, examples=64, batch_size=8, stop=9,
     ),
     Slice(
-        "conll2003", *_CONLL, sentences(24), first_column, ("task.name=tokens", "data.reader=conll"),
+        "conll2003", *_CONLL, sentences(24), first_column, ("task.name=token_classification",
+        "data.reader=conll"),
         fits.spans, examples=48, batch_size=8, epochs=3, stop=7, reading=("data.reader=conll",),
     ),
     Slice(
         "weibo_ner", "weibo_ner/train.all.bmes", "weibo_ner/dev.all.bmes", sentences(20), first_column,
-        ("task.name=tokens",), fits.spans, examples=64, batch_size=16, is_chinese=True, epochs=4,
+        ("task.name=ner",), fits.spans, examples=64, batch_size=16, is_chinese=True, epochs=4,
     ),
     Slice(
         "resume_ner", "resume_ner/train.char.bmes", "resume_ner/dev.char.bmes", lines(slice(0, 12)),
-        words_of_lines, ("task.name=tokens",), fits.spans_of_text, examples=32, batch_size=8, epochs=4,
+        words_of_lines, ("task.name=ner",), fits.spans_of_text, examples=32, batch_size=8, epochs=4,
         is_chinese=True,
         says_the_same=False,  # of texts with spaces in them
     ),

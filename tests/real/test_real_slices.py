@@ -72,7 +72,7 @@ def _settings(of: Slice, chinese: Path) -> tuple[str, ...]:
     # Dropout keeps what is random and so small from learning anything in a few steps.
     dropout = ("model.dropout=0",) if of.is_chinese else ()
     return (
-        f"model.name={encoder}", f"train.lr={lr}", "train.warmup=0", f"train.examples={of.examples}",
+        f"model.name={encoder}", f"train.lr={lr}", "train.warmup=0", f"train.max_examples={of.examples}",
         f"train.batch_size={of.batch_size}", f"train.epochs={of.epochs}", "machine.device=cpu",
         "machine.precision=fp32", "machine.threads=1", *dropout,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from bertune.config import Config, TaskConfig
 from bertune.data.rows import Origin
 from bertune.run import Run
 from bertune.tasks import make_task
-from bertune.tasks.classification import Example, LabelPrediction
+from bertune.tasks.classification.task import Example, LabelPrediction
 
 PAIRS = [
     ("The sailors rode the breeze clear of the rocks.", "1"),
@@ -278,7 +278,7 @@ def mistakes(lines: list[dict[str, Any]]) -> dict[str, Any]:
         file, _, number = line["source"].rpartition(", line ")
         examples.append(Example(line["id"], Origin(file, int(number)), tuple(line["text"]), line["gold"]))
         predictions.append(LabelPrediction(line["label"], line["probabilities"]))
-    found: Any = make_task(TaskConfig(name="classification")).mistakes(predictions, examples, ())
+    found: Any = make_task(TaskConfig(name="classification")).fitted().mistakes(predictions, examples)
     return asdict(found)
 
 

@@ -14,14 +14,14 @@ from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.run import Run
 from bertune.tasks import make_task
-from bertune.tasks._vectors import WithVectors
-from bertune.tasks.choice import ChoicePrediction
-from bertune.tasks.language_modelling import MasksPrediction
-from bertune.tasks.multilabel import LabelsPrediction
-from bertune.tasks.qa import AnswerPrediction
-from bertune.tasks.ranking import RelevancePrediction
-from bertune.tasks.regression import NumberPrediction
-from bertune.tasks.tokens import TokensPrediction
+from bertune.tasks.embeddings.vectors import WithVectors
+from bertune.tasks.language_modelling.task import MasksPrediction
+from bertune.tasks.multilabel.task import LabelsPrediction
+from bertune.tasks.multiple_choice.task import ChoicePrediction
+from bertune.tasks.question_answering.task import AnswerPrediction
+from bertune.tasks.ranking.task import RelevancePrediction
+from bertune.tasks.regression.task import NumberPrediction
+from bertune.tasks.token_classification.task import TokensPrediction
 
 Rows = list[dict[str, Any]]
 
@@ -32,20 +32,20 @@ def task_run(
     """A complete run whose test data are the rows; `predict(example, position)` gives their predictions."""
     made = make_task(task)
     examples = [made.parse(Row(row, Origin("dev.jsonl", i)), columns) for i, row in enumerate(rows, 1)]
-    labels = made.labels(examples)
+    fitted = made.fit(examples)
     predictions = [predict(example, i) for i, example in enumerate(examples)]
-    scores = made.score(predictions, examples, labels)
+    scores = fitted.score(predictions, examples)
     recorded = manifest(
         task.name,
         task=task.name,
-        row_noun=made.row_noun,
+        row_noun=made.noun,
         primary=made.primary,
-        labels=list(labels),
-        notes=list(made.notes()),
+        labels=list(fitted.labels),
+        notes=list(fitted.notes),
         scores={"test": scores.values, "validation": scores.values},
         details={"test": scores.details, "validation": scores.details},
     )
-    counts = {name: 3 for example in examples for name in made.names(example)}
+    counts = {name: 3 for example in examples for name in fitted.label_names(example)}
     recorded["data"] = {
         "columns": {"text": list(columns.text), "label": columns.label},
         "splits": {name: split(len(rows), counts, "dev.jsonl") for name in ("train", "validation", "test")},
@@ -53,7 +53,7 @@ def task_run(
     }
     recorded["training"]["best"] = {"step": 30, "epoch": 1.0, "score": made.primary, "value": 0.5}
     run = write_run(folder, recorded, steps(60, 30))
-    wrong = made.mistakes(predictions, examples, labels)
+    wrong = fitted.mistakes(predictions, examples)
     assert wrong is not None
     (folder / "predictions").mkdir()
     (folder / "predictions" / "test.mistakes.json").write_text(json.dumps(asdict(wrong)))
@@ -73,7 +73,9 @@ def tokens(folder: Path) -> Run:
         spans = [{"start": a, "end": b, "label": label, "text": "", "score": 0.9} for a, b, label in found[i]]
         return TokensPrediction(spans, [], tags[i])
 
-    return task_run(folder, TaskConfig(name="tokens"), rows, Columns(("text",), "spans", None), predict)
+    return task_run(
+        folder, TaskConfig(name="token_classification"), rows, Columns(("text",), "spans", None), predict
+    )
 
 
 def tags(folder: Path) -> Run:
@@ -82,7 +84,7 @@ def tags(folder: Path) -> Run:
     columns = Columns(("tokens",), "tags", None)
     return task_run(
         folder,
-        TaskConfig(name="tokens"),
+        TaskConfig(name="token_classification"),
         rows,
         columns,
         lambda e, i: TokensPrediction([], [], ["DT", "NN", "NN"]),
@@ -106,7 +108,7 @@ def qa(folder: Path) -> Run:
         return AnswerPrediction(text, start, start + len(text), score, margin, best)
 
     columns = Columns(("question", "context"), "answers", None)
-    return task_run(folder, TaskConfig(name="qa"), rows, columns, predict)
+    return task_run(folder, TaskConfig(name="question_answering"), rows, columns, predict)
 
 
 def choice(folder: Path) -> Run:
@@ -117,7 +119,7 @@ def choice(folder: Path) -> Run:
     ]
     predictions = [ChoicePrediction("at home", 0, [0.7, 0.3]), ChoicePrediction("sun", 0, [0.8, 0.15, 0.05])]
     columns = Columns(("context", "question", "choices"), "label", None)
-    return task_run(folder, TaskConfig(name="choice"), rows, columns, lambda e, i: predictions[i])
+    return task_run(folder, TaskConfig(name="multiple_choice"), rows, columns, lambda e, i: predictions[i])
 
 
 def multilabel(folder: Path) -> Run:
@@ -164,7 +166,7 @@ def embeddings(folder: Path) -> Run:
     columns = Columns(("anchor", "positive"), None, None)
     return task_run(
         folder,
-        TaskConfig(name="embeddings", sizes=(1, 2)),
+        TaskConfig(name="embeddings", matryoshka_dims=(1, 2)),
         rows,
         columns,
         lambda e, i: WithVectors(np.array(vectors[i], np.float32)),

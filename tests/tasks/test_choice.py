@@ -13,9 +13,9 @@ from bertune.config import TaskConfig
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
+from bertune.nn.batch import collate
 from bertune.tasks import make_task
-from bertune.tasks.choice import Choice, ChoicePrediction, Example
-from bertune.text.sequences import collate
+from bertune.tasks.multiple_choice.task import ChoicePrediction, Example, MultipleChoice
 from bertune.text.tokenizer import Tokenizer
 from tiny import QUICK, bertune
 
@@ -24,9 +24,9 @@ SWAG = Columns(("sent1", "sent2", "ending0", "ending1", "ending2", "ending3"), "
 ENDINGS = {"ending0": "sits", "ending1": "runs", "ending2": "[title] falls", "ending3": "[sings]"}
 
 
-def task(**options: Any) -> Choice:
-    made = make_task(TaskConfig(name="choice", **options))
-    assert isinstance(made, Choice)
+def task(**options: Any) -> MultipleChoice:
+    made = make_task(TaskConfig(name="multiple_choice", **options))
+    assert isinstance(made, MultipleChoice)
     return made
 
 
@@ -47,7 +47,7 @@ def decoded(tiny_weights: Path, examples: list[Example]) -> list[str]:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     return [
         tokenizer.rust.decode(s.ids, skip_special_tokens=False)
-        for s in task().encode(examples, tokenizer, None, ())
+        for s in task().fitted().encode(examples, tokenizer, None)
     ]
 
 
@@ -94,7 +94,34 @@ def test_columns_before_the_choices_are_context_and_question(
     assert example.choices == tuple(f"of {name}" for name in names[heads:])
     assert example.question == f"of {names[heads - 1]}"
     assert example.context == (f"of {names[0]}" if heads == 2 else "")
-    assert made.settled() == {"choices": num_choices}
+    assert made.fit([example]).options.choices == num_choices
+
+
+def test_choices_in_one_cell_leave_their_number_open() -> None:
+    assert task().fit([parse(asked())]).options.choices == "auto"
+
+
+def test_rows_parsed_after_fit_change_nothing_about_the_fitted_task() -> None:
+    made = task()
+    swag = made.parse(
+        Row({"sent1": "He stands.", "sent2": "He", **ENDINGS, "label": 0}, Origin("f", 1)), SWAG
+    )
+    fitted = made.fit([swag])
+    wide = Columns(("question", "A", "B"), "label", None)
+    other = made.parse(Row({"question": "which", "A": "x", "B": "y", "label": "A"}, Origin("g", 1)), wide)
+    made.parse(Row(asked(), Origin("g", 2)), COLUMNS)
+    assert fitted.options.choices == 4
+    assert made.options.choices == "auto"
+    assert made.fit([other]).options.choices == 2
+
+
+def test_a_saved_task_reads_texts_without_column_names() -> None:
+    columns = Columns(("goal", "sol1", "sol2"), "label", None)
+    row = {"goal": "warm up", "sol1": "run", "sol2": "sit", "label": 0}
+    saved = task().fit([parse(row, columns)]).options.model_dump()
+    texts = Columns(("0", "1", "2"), None, None)
+    found = task(**saved).parse(Row({"0": "warm up", "1": "run", "2": "sit"}, Origin("-", 1)), texts)
+    assert (found.question, found.choices) == ("warm up", ("run", "sit"))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +192,7 @@ def test_too_many_columns_before_the_choices_are_refused() -> None:
 
 def test_each_choice_is_a_sequence_behind_the_context(tiny_weights: Path) -> None:
     example = Example("1", Origin("f", 1), (), "the lamp", "it was", ("bright", "dull"), 1)
-    first, second = task().encode([example], Tokenizer.pretrained(tiny_weights), None, ())
+    first, second = task().fitted().encode([example], Tokenizer.pretrained(tiny_weights), None)
     assert decoded(tiny_weights, [example]) == [
         "[CLS] the lamp [SEP] it was bright [SEP]",
         "[CLS] the lamp [SEP] it was dull [SEP]",
@@ -193,7 +220,7 @@ def test_a_gap_is_filled_and_what_is_missing_left_out(
 
 def test_the_context_is_what_is_cut(tiny_weights: Path) -> None:
     example = Example("1", Origin("f", 1), (), "the lamp " * 20, "it was", ("very bright", "dull"), 0)
-    sequences = task().encode([example], Tokenizer.pretrained(tiny_weights), 16, ())
+    sequences = task().fitted().encode([example], Tokenizer.pretrained(tiny_weights), 16)
     rust = Tokenizer.pretrained(tiny_weights).rust
     texts = [rust.decode(s.ids, skip_special_tokens=False) for s in sequences]
     assert texts[0].endswith("the [SEP] it was very bright [SEP]")
@@ -205,25 +232,35 @@ def test_the_loss_is_pytorchs_over_each_questions_choices(tiny_weights: Path) ->
         Example("1", Origin("f", 1), (), "the lamp", "", ("bright", "dull", "slow"), 2),
         Example("2", Origin("f", 2), (), "the phone", "", ("good", "bad"), 0),
     ]
-    batch = collate(task().encode(examples, Tokenizer.pretrained(tiny_weights), None, ()))
+    fitted = task().fitted()
+    batch = collate(fitted.encode(examples, Tokenizer.pretrained(tiny_weights), None))
     logits = torch.tensor([0.3, -2.0, 1.5, 0.1, 0.9])
-    loss, count = task().loss(logits[:, None], batch)
+    loss, count = fitted.loss(logits[:, None], batch)
     expected = cross_entropy(logits[None, :3], torch.tensor([2])) + cross_entropy(
         logits[None, 3:], torch.tensor([0])
     )
     assert (loss.item(), count.item()) == (pytest.approx(expected.item()), 2)
 
 
+def test_a_prediction_is_the_most_probable_choice_with_the_probability_of_each() -> None:
+    example = Example("1", Origin("f", 1), (), "the lamp", "", ("bright", "dull", "slow"))
+    outputs = [np.array([score], np.float32) for score in (-2.0, 1.5, 0.3)]
+    found = task().fitted().decode(outputs, [], example)
+    assert (found.choice, found.index) == ("dull", 1)
+    expected = torch.tensor(np.concatenate(outputs)).double().softmax(0)
+    assert found.probabilities == pytest.approx(expected.tolist(), rel=1e-15)
+
+
 def test_equal_choices_are_right_together_and_said() -> None:
-    made = task()
     examples = [
         Example("1", Origin("quiz.json", 4, "question"), ("x",), "x", "", ("five", "six", "five"), 2),
         Example("2", Origin("quiz.json", 5, "question"), ("x",), "x", "", ("five", "six"), 0),
     ]
-    assert made.labels(examples) == ()
-    assert "1 training questions have choices that are equal (quiz.json, question 4)" in made.notes()[0]
+    made = task().fit(examples)
+    assert made.labels == ()
+    assert "1 training questions have choices that are equal (quiz.json, question 4)" in made.notes[0]
     found = made.score(
-        [ChoicePrediction("five", 0, [0.6, 0.1, 0.3]), ChoicePrediction("six", 1, [0.2, 0.8])], examples, ()
+        [ChoicePrediction("five", 0, [0.6, 0.1, 0.3]), ChoicePrediction("six", 1, [0.2, 0.8])], examples
     )
     assert found.values == {"accuracy": 0.5, "mrr": 0.75}
     assert found.details["baseline"]["value"] == pytest.approx((1 / 3 + 1 / 2) / 2)
@@ -237,26 +274,26 @@ def numbered(count: int) -> list[Any]:
 
 def test_labels_that_seem_to_count_from_one_are_said_or_refused() -> None:
     made = task()
-    made.labels(numbered(10))
-    assert made.notes() == (
+    assert made.fit(numbered(10)).notes == (
         "the first choice is right in no training question; if labels count from 1, say "
         "task.answers=number_from_1",
     )
     with pytest.raises(DataError, match=r"in none of the 60 .*task\.answers=number_from_1; if not, .*number"):
-        made.labels(numbered(60))
-    task(answers="number").labels(numbered(60))
+        made.fit(numbered(60))
+    assert task(answers="number").fit(numbered(60)).notes == ()
 
 
 def test_questions_about_one_text_stay_on_one_side() -> None:
     one, other = parse(asked()), parse(asked(question="wear a"))
-    assert task().unit(one) == task().unit(other) == "it rains"
-    assert task().unit(parse(asked(context=""))) is None
+    assert task().group_key(one) == task().group_key(other) == "it rains"
+    assert task().group_key(parse(asked(context=""))) is None
 
 
 def test_one_position_for_every_question_is_said() -> None:
     same = [ChoicePrediction("x", 2, [0.1, 0.2, 0.7])] * 12
-    assert task().warnings(same, [], ())[0].startswith("collapsed: choice 2 is predicted for every question")
-    assert not task().warnings([*same, ChoicePrediction("x", 1, [0.1, 0.8, 0.1])], [], ())
+    fitted = task().fitted()
+    assert fitted.warnings(same, [], [])[0].startswith("collapsed: choice 2 is predicted for every question")
+    assert not fitted.warnings([*same, ChoicePrediction("x", 1, [0.1, 0.8, 0.1])], [], [])
 
 
 def quiz(num: int, seed: int) -> list[dict[str, Any]]:
@@ -283,7 +320,7 @@ def test_a_file_is_trained_evaluated_and_predicted(tiny_weights: Path, tmp_path:
         lines = [json.dumps(row) for row in quiz(num, num)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     train, dev, run = tmp_path / "train.jsonl", tmp_path / "dev.jsonl", tmp_path / "run"
-    settings = ("task.name=choice", f"model.name={tiny_weights}", f"data.validation={dev}", *QUICK)
+    settings = ("task.name=multiple_choice", f"model.name={tiny_weights}", f"data.validation={dev}", *QUICK)
     bertune("train", train, *settings, "--out", run).fine()
     stored = [
         json.loads(line) for line in (run / "predictions" / "validation.jsonl").read_text().splitlines()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -12,9 +13,14 @@ from bertune.config import TaskConfig
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
+from bertune.nn.batch import collate
 from bertune.tasks import make_task
-from bertune.tasks.classification import Classification, Example, LabelPrediction
-from bertune.text.sequences import collate
+from bertune.tasks.classification.task import (
+    Classification,
+    Example,
+    FittedClassification,
+    LabelPrediction,
+)
 from bertune.text.tokenizer import Tokenizer
 
 COLUMNS = Columns(("text",), "label", None)
@@ -23,6 +29,12 @@ COLUMNS = Columns(("text",), "label", None)
 def task(**options: Any) -> Classification:
     made = make_task(TaskConfig(name="classification", **options))
     assert isinstance(made, Classification)
+    return made
+
+
+def fitted(*labels: str, **options: Any) -> FittedClassification:
+    made = task(**options).fitted(labels)
+    assert isinstance(made, FittedClassification)
     return made
 
 
@@ -52,30 +64,30 @@ def parse(values: dict[str, Any], columns: Columns = COLUMNS) -> Example:
 def test_labels_are_in_natural_order_whatever_order_the_rows_have(
     found: list[str], order: tuple[str, ...]
 ) -> None:
-    assert task().labels(examples(found)) == order
-    assert task().labels(examples(found[::-1])) == order
+    assert task().fit(examples(found)).labels == order
+    assert task().fit(examples(found[::-1])).labels == order
 
 
 @pytest.mark.parametrize("label", ["nan", "inf", "-inf", "1e3", "infinity", "NaN"])
 def test_words_that_python_reads_as_numbers_are_labels_like_any_other(label: str) -> None:
     others = ["2", "apple", label, "3"]
-    orders = {task().labels(examples(golds)) for golds in (others, others[::-1], sorted(others))}
+    orders = {task().fit(examples(golds)).labels for golds in (others, others[::-1], sorted(others))}
     assert len(orders) == 1
     assert sorted(orders.pop()) == sorted(others)
 
 
 def test_one_label_throughout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r'reviews\.csv: every one of the 3 rows has the label "yes"'):
-        task().labels(examples(["yes"] * 3))
+        task().fit(examples(["yes"] * 3))
 
 
 def test_a_column_of_ever_new_values_is_not_taken_for_the_label() -> None:
     with pytest.raises(DataError, match=r"30 different labels in 30 rows.*data\.label"):
-        task().labels(examples([f"id-{i}" for i in range(30)]))
+        task().fit(examples([f"id-{i}" for i in range(30)]))
 
 
 def test_few_rows_may_have_as_many_labels() -> None:
-    assert len(task().labels(examples([f"id-{i}" for i in range(12)]))) == 12
+    assert len(task().fit(examples([f"id-{i}" for i in range(12)])).labels) == 12
 
 
 @pytest.mark.parametrize("cell", ["", "   ", "\n\t", None])
@@ -112,28 +124,28 @@ def test_the_empty_text_of_a_pair_is_named() -> None:
 
 def test_a_label_that_was_not_trained_on_is_refused_with_the_nearest(tiny_weights: Path) -> None:
     with pytest.raises(DataError, match=r'line 4: the label "goood" does not occur.*Did you mean "good"\?'):
-        task().encode(
-            examples(["good", "bad", "goood"]), Tokenizer.pretrained(tiny_weights), None, ("bad", "good")
+        fitted("bad", "good").encode(
+            examples(["good", "bad", "goood"]), Tokenizer.pretrained(tiny_weights), None
         )
 
 
 def test_gold_is_the_position_of_the_label(tiny_weights: Path) -> None:
-    sequences = task().encode(
-        examples(["b", "a", None]), Tokenizer.pretrained(tiny_weights), None, ("a", "b")
-    )
+    sequences = fitted("a", "b").encode(examples(["b", "a", None]), Tokenizer.pretrained(tiny_weights), None)
     assert [s.gold for s in sequences] == [1, 0, None]
 
 
 def test_the_loss_is_the_summed_cross_entropy_and_the_count(tiny_weights: Path) -> None:
-    sequences = task().encode(examples(["b", "a", "b"]), Tokenizer.pretrained(tiny_weights), None, ("a", "b"))
+    made = fitted("a", "b")
+    sequences = made.encode(examples(["b", "a", "b"]), Tokenizer.pretrained(tiny_weights), None)
     logits_BC = torch.tensor([[0.3, 2.0], [1.5, -1.0], [4.0, 0.1]])
-    total, count = task().loss(logits_BC, collate(sequences))
+    total, count = made.loss(logits_BC, collate(sequences))
     assert int(count) == 3
     assert float(total) == pytest.approx(3 * float(cross_entropy(logits_BC, torch.tensor([1, 0, 1]))))
 
 
 def test_a_prediction_is_the_most_probable_label_with_the_probability_of_all() -> None:
-    prediction = task().decode([torch.tensor([0.0, 3.0, 1.0])], [], examples([None])[0], ("a", "b", "c"))
+    outputs = [np.array([0.0, 3.0, 1.0], np.float32)]
+    prediction = fitted("a", "b", "c").decode(outputs, [], examples([None])[0])
     assert prediction.label == "b"
     assert list(prediction.probabilities) == ["a", "b", "c"]
     assert sum(prediction.probabilities.values()) == pytest.approx(1.0)
@@ -143,7 +155,8 @@ def test_a_prediction_is_the_most_probable_label_with_the_probability_of_all() -
 
 
 def test_of_equally_probable_labels_the_first_is_predicted() -> None:
-    assert task().decode([torch.zeros(3)], [], examples([None])[0], ("c", "a", "b")).label == "c"
+    outputs = [np.zeros(3, np.float32)]
+    assert fitted("c", "a", "b").decode(outputs, [], examples([None])[0]).label == "c"
 
 
 def predicted(labels: str) -> list[LabelPrediction]:
@@ -152,14 +165,14 @@ def predicted(labels: str) -> list[LabelPrediction]:
 
 @pytest.mark.parametrize(("labels", "num"), [("aaaa", 1), ("aaba", 0), ("a", 0), ("", 0)])
 def test_one_label_for_every_text_is_called_collapsed(labels: str, num: int) -> None:
-    warnings = task().warnings(predicted(labels), examples("ab" * 2), ("a", "b"))
+    warnings = fitted("a", "b").warnings(predicted(labels), examples("ab" * 2), [])
     assert len(warnings) == num
     assert all('collapsed: every text is predicted as "a"' in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(
     ("options", "precision", "recall"),
-    [({"positive": "a"}, 0.5, 1.0), ({"positive": "b"}, 1.0, 0.5), ({}, 1.0, 0.5)],
+    [({"positive_label": "a"}, 0.5, 1.0), ({"positive_label": "b"}, 1.0, 0.5), ({}, 1.0, 0.5)],
     ids=["a", "b", "the last by default"],
 )
 def test_the_positive_label_is_the_one_that_precision_and_recall_are_about(
@@ -167,13 +180,29 @@ def test_the_positive_label_is_the_one_that_precision_and_recall_are_about(
 ) -> None:
     # "a" is found once and once wrongly; "b" is found once and missed once.
     predictions = [LabelPrediction("ab"[b], {"a": 0.9 - 0.8 * b, "b": 0.1 + 0.8 * b}) for b in (0, 1, 0)]
-    scores = task(**options).score(predictions, examples(["a", "b", "b"]), ("a", "b"))
+    scores = fitted("a", "b", **options).score(predictions, examples(["a", "b", "b"]))
     assert (scores["precision"], scores["recall"]) == (precision, recall)
 
 
 def test_a_positive_label_that_does_not_exist_is_refused_before_training() -> None:
-    with pytest.raises(ConfigError, match=r'task\.positive: there is no label "yes"; there are a, b'):
-        task(positive="yes").labels(examples(["a", "b"]))
+    with pytest.raises(ConfigError, match=r'task\.positive_label: there is no label "yes"; there are a, b'):
+        task(positive_label="yes").fit(examples(["a", "b"]))
+
+
+def test_what_is_fitted_never_changes() -> None:
+    made = task(class_weights="auto")
+    first = made.fit(examples(["a", "a", "a", "b"]))
+    options, notes = first.options.model_dump(), first.notes
+    second = made.fit(examples(["c", "b", "b"]))
+    predictions = predicted("ab")
+    assert first.for_scoring(examples(["a", "b"])) is first
+    first.score(predictions, examples(["a", "b"]))
+    assert (first.labels, second.labels) == (("a", "b"), ("b", "c"))
+    assert (first.options.model_dump(), first.notes) == (options, notes)
+    assert first.options.class_weights == pytest.approx({"a": 0.6667, "b": 2.0})
+    assert made.options.class_weights == "auto"
+    restored = task(**options).fitted(first.labels)
+    assert restored.options == first.options
 
 
 def test_an_unknown_option_is_refused() -> None:

@@ -11,9 +11,9 @@ from bertune import api
 from bertune.config import TaskConfig
 from bertune.data.rows import Origin
 from bertune.errors import ConfigError, DataError
+from bertune.nn.batch import collate
 from bertune.tasks import make_task
-from bertune.tasks.classification import Example
-from bertune.text.sequences import collate
+from bertune.tasks.classification.task import Example
 from bertune.text.tokenizer import Tokenizer
 from tiny import QUICK, bertune
 
@@ -89,17 +89,17 @@ def test_head_and_tail_keep_a_quarter_from_the_beginning_and_the_rest_from_the_e
 
 
 def test_the_loss_of_a_text_is_that_of_the_mean_of_its_windows(tokenizer: Tokenizer) -> None:
-    task = make_task(TaskConfig(name="classification", long="windows", stride=2))
+    task = make_task(TaskConfig(name="classification", long_texts="windows", stride=2))
     examples = [
         Example("1", Origin("a.csv", 1), (LONG,), "b"),
         Example("2", Origin("a.csv", 2), ("it was great",), "a"),
     ]
-    labels = task.labels(examples)
-    sequences = task.encode(examples, tokenizer, 20, labels)
+    fitted = task.fit(examples)
+    sequences = fitted.encode(examples, tokenizer, 20)
     # As a micro-batch has them: by length, so that the windows of a text need not be neighbours.
     shuffled = sorted(sequences, key=len)
     outputs = torch.randn(len(shuffled), 2, generator=torch.Generator().manual_seed(4))
-    total, count = task.loss(outputs, collate(shuffled))
+    total, count = fitted.loss(outputs, collate(shuffled))
     mean = torch.stack([outputs[i] for i, s in enumerate(shuffled) if s.group == 0]).mean(0)
     short = next(outputs[i] for i, s in enumerate(shuffled) if s.group == 1)
     expected = torch.nn.functional.cross_entropy(torch.stack([mean, short]), torch.tensor([1, 0]))
@@ -109,8 +109,8 @@ def test_the_loss_of_a_text_is_that_of_the_mean_of_its_windows(tokenizer: Tokeni
 
 def test_pairs_have_no_head_and_tail(tiny_weights: Path, tmp_path: Path) -> None:
     rows = [{"text_a": text, "text_b": LONG, "label": n % 2} for n, text in enumerate(("a", "b", "c", "d"))]
-    overrides = {"task.long": "head_tail", "model.name": str(tiny_weights)}
-    with pytest.raises(ConfigError, match=r"task\.long=head_tail is for single texts"):
+    overrides = {"task.long_texts": "head_tail", "model.name": str(tiny_weights)}
+    with pytest.raises(ConfigError, match=r"task\.long_texts=head_tail is for single texts"):
         api.train(rows, overrides=overrides, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -134,7 +134,7 @@ def test_training_evaluation_and_prediction_read_long_texts_alike(
     ]
     overrides = {
         "task.name": name,
-        "task.long": long,
+        "task.long_texts": long,
         "task.stride": 4,
         "data.label": "label",
         "model.name": str(tiny_weights),
@@ -147,7 +147,7 @@ def test_training_evaluation_and_prediction_read_long_texts_alike(
     run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
     stored = list(run.predictions("validation"))
     assert len(stored) == len(rows)
-    model = api.load(run, overrides={"machine.tokens": 40})
+    model = api.load(run, overrides={"machine.micro_batch_tokens": 40})
     for line, prediction in zip(stored, model.predict([row["text"] for row in rows]), strict=True):
         for key, value in model.to_json(prediction).items():
             assert line[key] == (value if isinstance(value, str | list) else pytest.approx(value, abs=1e-5))
@@ -164,6 +164,8 @@ def test_a_model_of_windows_trained_on_short_texts_predicts_long_ones(
     data = tmp_path / "short.csv"
     data.write_text("text,label\n" + "".join(f"it was {w},{i % 2}\n" for i, w in enumerate(WORDS * 3)))
     out = tmp_path / "run"
-    bertune("train", data, "task.long=windows", f"model.name={tiny_weights}", *QUICK, "--out", out).fine()
+    bertune(
+        "train", data, "task.long_texts=windows", f"model.name={tiny_weights}", *QUICK, "--out", out
+    ).fine()
     short, long = bertune("predict", out, "-", stdin=f"it was great\n{LONG}\n").fine().lines
     assert short["label"] and long["label"]

@@ -18,10 +18,11 @@ from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics.retrieval import retrieval
+from bertune.nn.batch import Batch, collate
 from bertune.run import Run
-from bertune.tasks import Task, make_task
-from bertune.tasks.embeddings import Example
-from bertune.text.sequences import Batch, collate
+from bertune.tasks import make_task
+from bertune.tasks.embeddings.task import Embeddings, Example, FittedEmbeddings
+from bertune.tasks.embeddings.vectors import vectors_of
 from bertune.text.tokenizer import Tokenizer
 from small_texts import labelled_texts
 from tiny import bertune, write_csv
@@ -29,8 +30,16 @@ from tiny import bertune, write_csv
 TEXTS = [text for text, _ in labelled_texts(60, seed=2)]
 
 
-def task(**options: Any) -> Task:
-    return make_task(TaskConfig(name="embeddings", **options))
+def task(**options: Any) -> Embeddings:
+    made = make_task(TaskConfig(name="embeddings", **options))
+    assert isinstance(made, Embeddings)
+    return made
+
+
+def fitted(**options: Any) -> FittedEmbeddings:
+    """The task as a saved model restores it."""
+    made: FittedEmbeddings = task(**options).fitted()
+    return made
 
 
 def example(*texts: str, gold: float | None = None) -> Example:
@@ -47,7 +56,7 @@ def scored(scores: SequenceOf[float]) -> list[Example]:
 
 def batch_of(found: list[Example], folder: Path) -> tuple[Batch, Tensor]:
     """What a step would have of them, and vectors to compare."""
-    sequences = task().encode(found, Tokenizer.pretrained(folder), None, ())
+    sequences = fitted().encode(found, Tokenizer.pretrained(folder), None)
     outputs = torch.randn((len(sequences), 36), generator=torch.Generator().manual_seed(3))
     return collate(sequences), outputs.requires_grad_()
 
@@ -79,18 +88,19 @@ def test_three_texts_take_no_score() -> None:
 )
 def test_a_loss_that_the_columns_do_not_allow_is_refused(loss: str, found: list[Example]) -> None:
     with pytest.raises(ConfigError, match=f"task.loss={loss}: pairs.csv has 2 texts in a row with"):
-        task(loss=loss).labels(found)
+        task(loss=loss).fit(found)
 
 
 def test_scores_that_are_all_alike_are_refused() -> None:
     with pytest.raises(DataError, match=r"pairs\.csv: every score is 1"):
-        task().labels(scored([1, 1, 1]))
+        task().fit(scored([1, 1, 1]))
 
 
 def test_pairs_to_score_have_different_scores() -> None:
     with pytest.raises(DataError, match="this pair has the score 3, as have all 2 to score"):
-        task().check([example("a", "b", gold=3), example("c", "d", gold=3)], ())
-    task().check([example("a", "b", gold=3), example("c", "d", gold=2)], ())
+        fitted().for_scoring([example("a", "b", gold=3), example("c", "d", gold=3)])
+    this = fitted()
+    assert this.for_scoring([example("a", "b", gold=3), example("c", "d", gold=2)]) is this
 
 
 @pytest.mark.parametrize("num_texts", [2, 3])
@@ -100,7 +110,7 @@ def test_in_batch_negatives_are_those_of_sentence_transformers(num_texts: int, t
     batch, outputs = batch_of(found, tiny_weights)
     reference = losses.MultipleNegativesRankingLoss(torch.nn.Identity(), scale=20.0)
     expected = reference.compute_loss_from_embeddings(columns_of(outputs, num_texts), None)
-    total, count = task().loss(outputs, batch)
+    total, count = fitted().loss(outputs, batch)
     assert float(count) == 12
     assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
     (gradient,) = torch.autograd.grad(total / count, outputs)
@@ -116,18 +126,17 @@ def test_cosent_is_that_of_sentence_transformers(order: str, tiny_weights: Path)
     reference = losses.CoSENTLoss(torch.nn.Identity(), scale=20.0)
     expected = reference.compute_loss_from_embeddings(columns_of(outputs, 2), torch.tensor(scores))
     if order == "longest first":  # as a step that is cut has them
-        sequences = task().encode(scored(scores), Tokenizer.pretrained(tiny_weights), None, ())
+        sequences = fitted().encode(scored(scores), Tokenizer.pretrained(tiny_weights), None)
         places = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
         batch, outputs = collate([sequences[i] for i in places]), outputs[places]
-    total, count = task().loss(outputs, batch)
+    total, count = fitted().loss(outputs, batch)
     assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_squared_error_is_of_the_cosine_and_scores_from_0_to_1(tiny_weights: Path) -> None:
     found = scored([1, 3, 5, 2])
     batch, outputs = batch_of(found, tiny_weights)
-    this = task(loss="mse")
-    this.labels(found)
+    this = task(loss="mse").fit(found)
     first, second = columns_of(outputs, 2)
     cosines = torch.cosine_similarity(first, second)
     expected = ((cosines - torch.tensor([0, 0.5, 1, 0.25])) ** 2).mean()
@@ -135,17 +144,26 @@ def test_squared_error_is_of_the_cosine_and_scores_from_0_to_1(tiny_weights: Pat
     assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_vectors_are_normalized_as_torch_does() -> None:
+    outputs = np.random.default_rng(6).normal(size=(3, 36)).astype(np.float32)
+    outputs[2] = 0
+    found = torch.from_numpy(vectors_of(fitted().decode(list(outputs), [], example("a", "b", "c"))))
+    torch.testing.assert_close(found, normalize(torch.from_numpy(outputs), dim=-1), rtol=1e-6, atol=0)
+
+
 def test_sizes_average_the_loss_over_cut_off_vectors(tiny_weights: Path) -> None:
     batch, outputs = batch_of(pairs(), tiny_weights)
-    alone = [task().loss(outputs[:, :size], batch)[0].item() for size in (36, 12, 4)]
-    assert task(sizes="36,12,4").loss(outputs, batch)[0].item() == pytest.approx(np.mean(alone), rel=1e-5)
+    alone = [fitted().loss(outputs[:, :size], batch)[0].item() for size in (36, 12, 4)]
+    assert fitted(matryoshka_dims="36,12,4").loss(outputs, batch)[0].item() == pytest.approx(
+        np.mean(alone), rel=1e-5
+    )
 
 
 def test_a_size_that_no_vector_has_is_refused_before_anything_is_written(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
     file = write_csv(tmp_path / "triplets.csv", TRIPLETS, "anchor,positive,negative")
-    overrides = {"task.name": "embeddings", "model.name": str(tiny_weights), "task.sizes": "37,12"}
+    overrides = {"task.name": "embeddings", "model.name": str(tiny_weights), "task.matryoshka_dims": "37,12"}
     with pytest.raises(ConfigError, match=r"ask for vectors of 37 numbers, and those of .* have 36"):
         api.train(file, overrides=overrides, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -181,7 +199,7 @@ def test_equal_positives_are_not_each_others_negatives(tiny_weights: Path) -> No
     """With both right answers in the softmax neither could ever have more than half."""
     same = "the lamp is broken"
     batch, outputs = batch_of([example("a table", same), example("a box", same)], tiny_weights)
-    total, _ = task().loss(outputs, batch)
+    total, _ = fitted().loss(outputs, batch)
     assert total.item() == pytest.approx(0, abs=1e-6)
 
 
@@ -193,7 +211,7 @@ def test_positives_of_the_same_anchor_are_not_each_others_negatives(tiny_weights
     for own, against in ((0, [0, 2]), (1, [1, 2]), (2, [0, 1, 2])):
         logits = 20 * positives[against] @ anchors[own]
         expected = expected - (20 * positives[own] @ anchors[own] - logits.logsumexp(0))
-    assert task().loss(outputs, batch)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert fitted().loss(outputs, batch)[0].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_an_anchor_that_is_another_rows_positive_is_not_its_own_negative(tiny_weights: Path) -> None:
@@ -201,7 +219,7 @@ def test_an_anchor_that_is_another_rows_positive_is_not_its_own_negative(tiny_we
     batch, outputs = batch_of(found, tiny_weights)
     anchors, positives = columns_of(normalize(outputs, dim=-1), 2)
     logits = 20 * positives @ anchors[1]
-    assert task().loss(outputs, batch)[0].item() == pytest.approx(
+    assert fitted().loss(outputs, batch)[0].item() == pytest.approx(
         (logits.logsumexp(0) - logits[1]).item(), rel=1e-5
     )
 
@@ -235,22 +253,20 @@ def test_vectors_all_alike_retrieve_nothing() -> None:
 
 
 def test_a_document_that_is_the_query_itself_is_not_compared(tiny_weights: Path) -> None:
-    this = task()
+    this = fitted()
     found = [example("a table", "the lamp"), example("the box", "a table")]
-    vectors = normalize(torch.tensor([[1.0, 0.2], [1.0, 0.0], [0.9, 0.4], [1.0, 0.2]]), dim=-1)
-    predictions = [
-        this.decode(list(vectors[i : i + 2]), [], e, ()) for i, e in zip((0, 2), found, strict=True)
-    ]
-    assert this.score(predictions, found, ())["recall@1"] == 1.0
+    outputs = np.array([[1.0, 0.2], [1.0, 0.0], [0.9, 0.4], [1.0, 0.2]], np.float32)
+    predictions = [this.decode(list(outputs[i : i + 2]), [], e) for i, e in zip((0, 2), found, strict=True)]
+    assert this.score(predictions, found)["recall@1"] == 1.0
 
 
 def test_vectors_all_alike_are_warned_of() -> None:
-    this = task()
-    found = [this.decode([torch.ones(4)] * 2, [], e, ()) for e in pairs(3)]
-    (warning,) = this.warnings(found, pairs(3), ())
+    this, random = fitted(), np.random.default_rng(5)
+    found = [this.decode([np.ones(4, np.float32)] * 2, [], e) for e in pairs(3)]
+    (warning,) = this.warnings(found, pairs(3), [])
     assert warning.startswith("collapsed: all texts have nearly the same vector (mean cosine 1.000)")
-    fine = [this.decode([torch.randn(36), torch.randn(36)], [], e, ()) for e in pairs(8)]
-    assert this.warnings(fine, pairs(8), ()) == []
+    fine = [this.decode(list(random.normal(size=(2, 36)).astype(np.float32)), [], e) for e in pairs(8)]
+    assert this.warnings(fine, pairs(8), []) == []
 
 
 TRIPLETS = [(TEXTS[i], TEXTS[i], TEXTS[(i + 7) % 20]) for i in range(20)]
@@ -263,7 +279,7 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
     file = write_csv(folder / "triplets.csv", TRIPLETS, "anchor,positive,negative")
     overrides = {
         "task.name": "embeddings", "model.name": str(tiny_weights), "train.epochs": 1, "train.batch_size": 8,
-        "machine.precision": "fp32", "machine.device": "cpu", "machine.tokens": 64,
+        "machine.precision": "fp32", "machine.device": "cpu", "machine.micro_batch_tokens": 64,
         "data.validation": str(file),
     }  # fmt: skip
     return api.train(file, overrides=overrides, out=folder / "run")
@@ -374,5 +390,5 @@ def test_pairs_have_no_vector_to_write(trained: Run, tmp_path: Path) -> None:
 
 
 def test_pairs_of_one_anchor_stay_on_one_side_of_the_split() -> None:
-    this = task()
-    assert this.unit(example("a", "b")) == this.unit(example("a", "c")) != this.unit(example("b", "c"))
+    of_a, also_of_a, of_b = (task().group_key(example(*texts)) for texts in ("ab", "ac", "bc"))
+    assert of_a == also_of_a != of_b

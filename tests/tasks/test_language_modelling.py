@@ -1,6 +1,7 @@
 """Language modelling: plain transformers' loss and gradients, fresh masks at every step, masks filled in."""
 
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,18 @@ from bertune.data.rows import Origin
 from bertune.data.tables import open_table
 from bertune.errors import ConfigError, DataError
 from bertune.model_folder import new_model
+from bertune.nn.batch import collate
 from bertune.nn.pretrained import Pretrained
 from bertune.run import Run
-from bertune.tasks import Task, make_task
-from bertune.tasks.language_modelling import Example
-from bertune.text.masking import NOT_ASKED, unmasked
-from bertune.text.sequences import Sequence, collate
+from bertune.tasks import make_task
+from bertune.tasks.language_modelling.masking import NOT_ASKED, unmasked
+from bertune.tasks.language_modelling.task import (
+    Example,
+    FittedLanguageModelling,
+    LanguageModelling,
+    MasksPrediction,
+)
+from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from small_texts import labelled_texts
 from tiny import bertune
@@ -28,8 +35,15 @@ from tiny import bertune
 TEXTS = [text for text, _ in labelled_texts(40, seed=2)]
 
 
-def task(**options: Any) -> Task:
-    return make_task(TaskConfig(name="language_modelling", **options))
+def task(**options: Any) -> LanguageModelling:
+    made = make_task(TaskConfig(name="language_modelling", **options))
+    assert isinstance(made, LanguageModelling)
+    return made
+
+
+def bound(tokenizer: Tokenizer, **options: Any) -> FittedLanguageModelling:
+    fitted: FittedLanguageModelling = task(**options).fitted()
+    return fitted.bound(tokenizer)
 
 
 def examples(*texts: str) -> list[Example]:
@@ -43,9 +57,10 @@ def asked(sequence: Sequence) -> list[int]:
 
 def test_loss_and_gradients_are_those_of_plain_transformers(tiny_weights: Path) -> None:
     """The decoder is the embedding table turned round: its gradient has two sources, and both must arrive."""
-    this = task(share=0.3)
-    batch = collate(this.encode(examples(*TEXTS[:8]), Tokenizer.pretrained(tiny_weights), None, ()))
-    ours = new_model(Pretrained("tiny", tiny_weights, "pretrained"), ModelConfig(dropout=0), this, ()).train()
+    tokenizer = Tokenizer.pretrained(tiny_weights)
+    this = bound(tokenizer, mask_probability=0.3)
+    batch = collate(this.encode(examples(*TEXTS[:8]), tokenizer, None))
+    ours = new_model(Pretrained("tiny", tiny_weights, "pretrained"), ModelConfig(dropout=0), this).train()
     hf = ours.hf
     assert hf.get_input_embeddings().weight is hf.get_output_embeddings().weight
     total, count = this.loss(ours(batch), batch)
@@ -71,23 +86,25 @@ def test_loss_and_gradients_are_those_of_plain_transformers(tiny_weights: Path) 
 
 
 def test_every_step_masks_anew_and_the_same_seed_the_same(tiny_weights: Path) -> None:
-    this = task(share=0.3)
-    sequences = this.encode(examples(*TEXTS[:8]), Tokenizer.pretrained(tiny_weights), None, ())
-    steps = [this.vary(sequences, np.random.default_rng([42, step])) for step in (0, 1, 0)]
+    tokenizer = Tokenizer.pretrained(tiny_weights)
+    this = bound(tokenizer, mask_probability=0.3)
+    sequences = this.encode(examples(*TEXTS[:8]), tokenizer, None)
+    steps = [this.resample(sequences, np.random.default_rng([42, step])) for step in (0, 1, 0)]
     places = [[asked(s) for s in step] for step in steps]
     assert places[0] != places[1]
     assert places[0] == places[2]
     for step in steps:
         for varied, sequence in zip(step, sequences, strict=True):
             assert unmasked(varied).tolist() == unmasked(sequence).tolist()
-    assert this.varies and not make_task(TaskConfig(name="classification")).varies
+    assert this.is_resampled
+    assert not make_task(TaskConfig(name="classification")).fitted(("a", "b")).is_resampled
 
 
 def test_a_long_document_is_learned_to_its_last_word(tiny_weights: Path) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     text = " ".join(TEXTS)
     (whole,) = tokenizer.encode([(text,)])
-    windows = task().encode(examples(text), tokenizer, 20, ())
+    windows = bound(tokenizer).encode(examples(text), tokenizer, 20)
     assert len(windows) == math.ceil((len(whole) - 2) / 18)
     assert {s.group for s in windows} == {0}
     inside = [i for s in windows for i in unmasked(s)[1:-1].tolist()]
@@ -97,10 +114,105 @@ def test_a_long_document_is_learned_to_its_last_word(tiny_weights: Path) -> None
 
 def test_where_one_window_has_masks_of_its_own_no_others_are_drawn(tiny_weights: Path) -> None:
     text = f"{' '.join(TEXTS)} the [MASK] was late"
-    windows = task().encode(examples(text, TEXTS[0]), Tokenizer.pretrained(tiny_weights), 20, ())
+    tokenizer = Tokenizer.pretrained(tiny_weights)
+    windows = bound(tokenizer).encode(examples(text, TEXTS[0]), tokenizer, 20)
     assert [len(asked(s)) for s in windows if s.group == 0][-2:] in ([0, 1], [1, 0])
     assert sum(len(asked(s)) for s in windows if s.group == 0) == 1
     assert asked(windows[-1])
+
+
+def outputs_of(sequences: list[Sequence], tokenizer: Tokenizer, this: FittedLanguageModelling) -> list[Any]:
+    """Reduced outputs as the prediction loop gives them, from random logits."""
+    batch = collate(sequences)
+    assert batch.gold is not None
+    torch.manual_seed(3)
+    logits_MV = 5 * torch.randn(int((batch.gold >= 0).sum()), tokenizer.num_ids)
+    rows_TC = this.reduce_outputs(logits_MV, batch)
+    return [rows.numpy() for rows in rows_TC.split(batch.lengths_S.tolist())]
+
+
+def test_predictions_have_the_probabilities_of_the_masked_and_of_the_best_words(tiny_weights: Path) -> None:
+    tokenizer = Tokenizer.pretrained(tiny_weights)
+    this = bound(tokenizer, mask_probability=0.3)
+    texts = examples(TEXTS[0], "the [MASK] was late")
+    sequences = this.encode(texts, tokenizer, None)
+    outputs = outputs_of(sequences, tokenizer, this)
+    own, given = (
+        this.decode([rows], [sequence], example)
+        for rows, sequence, example in zip(outputs, sequences, texts, strict=True)
+    )
+    torch.manual_seed(3)
+    places = [(s, place) for s in sequences for place in asked(s)]
+    shares_MV = (5 * torch.randn(len(places), tokenizer.num_ids)).double().softmax(-1)
+    assert len(own.masks) == len(places) - 1 and len(given.masks) == 1
+    for mask, shares_V, (sequence, place) in zip([*own.masks, *given.masks], shares_MV, places, strict=True):
+        best = shares_V.topk(5)
+        assert list(mask["best"]) == tokenizer.tokens(best.indices.tolist())
+        assert list(mask["best"].values()) == pytest.approx(best.values.tolist(), rel=1e-5)
+        if mask is given.masks[0]:
+            assert (mask["word"], mask["probability"]) == (None, None)
+        else:
+            gold = int(np.asarray(sequence.gold)[place])
+            assert [mask["word"]] == tokenizer.tokens([gold])
+            assert mask["probability"] == pytest.approx(float(shares_V[gold]), rel=1e-5)
+
+
+def test_what_is_encoded_for_one_tokenizer_does_not_bind_a_task_to_it(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    """The task once kept the masking of the first tokenizer that it encoded with, and used it with others."""
+    first = Tokenizer.pretrained(tiny_weights)
+    second = word_level(tmp_path)
+    fitted = task(mask_probability=0.3).fit(examples(*TEXTS))
+    (example,) = examples("the [MASK] was late")
+    masks = []
+    for tokenizer in (first, second):
+        this = fitted.bound(tokenizer)
+        (sequence,) = this.encode([example], tokenizer, None)
+        masks.append(int(sequence.ids[asked(sequence)[0]]))
+        prediction = this.decode(outputs_of([sequence], tokenizer, this), [sequence], example)
+        assert set(prediction.masks[0]["best"]) <= set(tokenizer.tokens(range(tokenizer.num_ids)))
+    assert masks == [first.mask_id, second.mask_id] and masks[0] != masks[1]
+    assert fitted.masking is None and fitted.tokenizer is None
+    assert fitted.options == task(mask_probability=0.3).options
+
+
+def test_evaluating_in_turn_leaves_the_task_it_came_from_as_it_was(tiny_weights: Path) -> None:
+    tokenizer = Tokenizer.pretrained(tiny_weights)
+    this = bound(tokenizer, mask_probability=0.3)
+    before = [asked(s) for s in this.encode(examples(*TEXTS[:4]), tokenizer, None)]
+    in_turn = this.task.fitted(this.labels, pseudo_perplexity=True).bound(tokenizer)
+    assert all(len(asked(s)) == 1 for s in in_turn.encode(examples(*TEXTS[:4]), tokenizer, None))
+    prediction = MasksPrediction([{"best": {"late": 0.5}, "word": "late", "probability": 0.5}])
+    assert in_turn.score([prediction], examples("late")).values["pseudo_perplexity"] == pytest.approx(2)
+    assert this.score([prediction], examples("late")).values["perplexity"] == pytest.approx(2)
+    assert [asked(s) for s in this.encode(examples(*TEXTS[:4]), tokenizer, None)] == before
+    assert not this.options.pseudo_perplexity
+
+
+def test_nothing_is_encoded_decoded_or_learned_before_the_tokenizer_is_known(tiny_weights: Path) -> None:
+    tokenizer = Tokenizer.pretrained(tiny_weights)
+    fitted = task().fitted()
+    sequences = bound(tokenizer).encode(examples(TEXTS[0]), tokenizer, None)
+    batch = collate(sequences)
+    with pytest.raises(AssertionError, match="bound"):
+        fitted.encode(examples(TEXTS[0]), tokenizer, None)
+    with pytest.raises(AssertionError, match="bound"):
+        fitted.resample(sequences, np.random.default_rng(1))
+    with pytest.raises(AssertionError, match="bound"):
+        fitted.loss(torch.zeros(1, 1), batch)
+    with pytest.raises(AssertionError, match="bound"):
+        fitted.decode([], [], examples(TEXTS[0])[0])
+
+
+def test_a_task_that_has_decoded_can_be_pickled(tiny_weights: Path) -> None:
+    tokenizer = Tokenizer.pretrained(tiny_weights)
+    this = bound(tokenizer, mask_probability=0.3)
+    sequences = this.encode(examples(TEXTS[0]), tokenizer, None)
+    outputs = outputs_of(sequences, tokenizer, this)
+    prediction = this.decode(outputs, sequences, examples(TEXTS[0])[0])
+    copy = pickle.loads(pickle.dumps(this))
+    assert copy.decode(outputs, sequences, examples(TEXTS[0])[0]) == prediction
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +307,7 @@ def test_pseudo_perplexity_is_of_each_token_masked_alone(trained: Run, tmp_path:
                 log_V = model(hidden).logits[0, place].log_softmax(-1)
             logs.append(float(log_V[ids[0, place]]))
     said = bertune(
-        "evaluate", trained.path, file, "task.in_turn=true", "machine.precision=fp32", "--json"
+        "evaluate", trained.path, file, "task.pseudo_perplexity=true", "machine.precision=fp32", "--json"
     ).fine()  # fmt: skip
     scores = said.json["scores"]["some"]
     assert scores["pseudo_perplexity"] == pytest.approx(math.exp(-sum(logs) / len(logs)), rel=1e-4)
@@ -203,8 +315,8 @@ def test_pseudo_perplexity_is_of_each_token_masked_alone(trained: Run, tmp_path:
 
 
 def test_training_masks_no_token_in_turn() -> None:
-    with pytest.raises(ConfigError, match=r"task\.in_turn=true is for `bertune evaluate`"):
-        task(in_turn=True).labels(examples(*TEXTS))
+    with pytest.raises(ConfigError, match=r"task\.pseudo_perplexity=true is for `bertune evaluate`"):
+        task(pseudo_perplexity=True).fit(examples(*TEXTS))
 
 
 def test_the_command_fills_masks_from_a_pipe(trained: Run) -> None:
@@ -228,3 +340,17 @@ def test_a_text_file_is_no_document_unless_it_is_said_so(tmp_path: Path) -> None
     file = tmp_path / "table.txt"
     file.write_text("good\tnice\n\nbad\tawful\n", encoding="utf-8")
     assert open_table(file, DataConfig(), ()).columns == ("0", "1")
+
+
+def word_level(folder: Path) -> Tokenizer:
+    """A tokenizer of few words, in which the mask is another token than in that of the tiny model."""
+    from tokenizers import Tokenizer as Rust
+    from tokenizers import models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["the", "was", "late", "[UNK]", "lamp", "kitchen", "[MASK]"]
+    rust = Rust(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    rust.pre_tokenizer = pre_tokenizers.Whitespace()
+    files = PreTrainedTokenizerFast(tokenizer_object=rust, unk_token="[UNK]", mask_token="[MASK]")
+    files.save_pretrained(folder)
+    return Tokenizer.pretrained(folder)

@@ -15,9 +15,9 @@ from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics.multilabel import score
+from bertune.nn.batch import collate
 from bertune.tasks import make_task
-from bertune.tasks.multilabel import Example, MultiLabel
-from bertune.text.sequences import collate
+from bertune.tasks.multilabel.task import Example, FittedMultiLabel, MultiLabel
 from bertune.text.tokenizer import Tokenizer
 
 COLUMNS = Columns(("text",), "labels", None)
@@ -72,7 +72,7 @@ def test_what_says_no_labels_is_not_taken_for_none(cell: Any, message: str) -> N
 
 def test_one_label_is_not_several() -> None:
     with pytest.raises(DataError, match=r'there is one label only, "spam".*task\.name=classification'):
-        task().labels(examples(("spam",), ()))
+        task().fit(examples(("spam",), ()))
 
 
 @pytest.mark.parametrize("key", ["columns", "names"])
@@ -92,8 +92,8 @@ def test_a_label_file_has_a_name_on_every_line(tmp_path: Path, text: str, messag
 
 @pytest.mark.parametrize("weights", ["battery", "balanced", "battery=2,battery=3", "=2"])
 def test_weights_are_none_auto_or_one_for_each_name(weights: str) -> None:
-    with pytest.raises(ConfigError, match=r"task\.weights: .*a weight for each name once: spam=3,ham=1"):
-        task(weights=weights)
+    with pytest.raises(ConfigError, match=r"task\.class_weights: .*a weight for each name once: spam=3"):
+        task(class_weights=weights)
 
 
 def test_another_separator_can_be_given() -> None:
@@ -126,12 +126,12 @@ def test_numbers_stand_for_the_names_in_a_label_file(tmp_path: Path) -> None:
 
 def test_no_label_at_all_is_refused() -> None:
     with pytest.raises(DataError, match="none of the 2 rows has a label"):
-        task().labels(examples((), ()))
+        task().fit(examples((), ()))
 
 
 def test_a_label_that_training_did_not_have_is_refused(tiny_weights: Path) -> None:
     with pytest.raises(DataError, match=r'a\.csv, line 0: the label "angry" does not occur.*anger'):
-        task().encode(examples(("angry",)), Tokenizer.pretrained(tiny_weights), None, ("anger", "joy"))
+        task().fitted(("anger", "joy")).encode(examples(("angry",)), Tokenizer.pretrained(tiny_weights), None)
 
 
 def test_the_scores_are_those_of_scikit_learn() -> None:
@@ -150,9 +150,9 @@ def test_the_scores_are_those_of_scikit_learn() -> None:
 
 
 def test_the_loss_is_the_mean_over_all_labels_as_in_hugging_face(tiny_weights: Path) -> None:
-    made, rows = task(), examples(("a",), (), ("a", "b"))
-    labels = made.labels(rows)
-    batch = collate(made.encode(rows, Tokenizer.pretrained(tiny_weights), None, labels))
+    rows = examples(("a",), (), ("a", "b"))
+    made = task().fit(rows)
+    batch = collate(made.encode(rows, Tokenizer.pretrained(tiny_weights), None))
     logits = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
     total, count = made.loss(logits, batch)
     target = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
@@ -166,11 +166,12 @@ def test_the_loss_is_the_mean_over_all_labels_as_in_hugging_face(tiny_weights: P
 def test_the_cost_of_a_missed_label_is_settled_said_and_used(
     weights: Any, expected: dict[str, float], tiny_weights: Path
 ) -> None:
-    made, rows = task(weights=weights), examples(("a",), ("a",), ("a", "b"), ())
-    labels = made.labels(rows)
-    assert made.settled() == {"weights": pytest.approx(expected)}
-    assert made.notes()[0].startswith("task.weights: a ")
-    batch = collate(made.encode(rows, Tokenizer.pretrained(tiny_weights), None, labels))
+    rows = examples(("a",), ("a",), ("a", "b"), ())
+    made = task(class_weights=weights).fit(rows)
+    assert made.options == task(class_weights=made.options.class_weights).options, "nothing else is resolved"
+    assert made.options.class_weights == pytest.approx(expected)
+    assert made.notes[0].startswith("task.class_weights: a ")
+    batch = collate(made.encode(rows, Tokenizer.pretrained(tiny_weights), None))
     logits = torch.zeros(4, 2)
     total, count = made.loss(logits, batch)
     target = torch.tensor([[1.0, 0], [1, 0], [1, 1], [0, 0]])
@@ -180,13 +181,15 @@ def test_the_cost_of_a_missed_label_is_settled_said_and_used(
 
 
 def test_a_weight_for_a_label_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r'task\.weights: there is no label "hapy".*happy'):
-        task(weights={"hapy": 2}).labels(examples(("happy",), ("sad",)))
+    with pytest.raises(ConfigError, match=r'task\.class_weights: there is no label "hapy".*happy'):
+        task(class_weights={"hapy": 2}).fit(examples(("happy",), ("sad",)))
 
 
 def test_a_lower_threshold_gives_more_labels_to_the_same_text(tiny_weights: Path) -> None:
-    outputs = [torch.tensor([-1.0, 1.0])]
-    low, high = (task(threshold=t).decode(outputs, [], examples(())[0], ("a", "b")) for t in (0.2, 0.5))
+    outputs = [np.array([-1.0, 1.0], np.float32)]
+    low, high = (
+        task(threshold=t).fitted(("a", "b")).decode(outputs, [], examples(())[0]) for t in (0.2, 0.5)
+    )
     assert low.labels == ["a", "b"]
     assert high.labels == ["b"]
     assert low.probabilities == high.probabilities
@@ -199,22 +202,62 @@ def test_trained_weights_are_in_the_saved_model(tiny_weights: Path, tmp_path: Pa
     ]
     overrides = {
         "task.name": "multilabel",
-        "task.weights": "auto",
+        "task.class_weights": "auto",
         "model.name": str(tiny_weights),
         "train.epochs": 1,
         "machine.device": "cpu",
     }
     run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
-    assert any(note.startswith("task.weights: a ") for note in run.manifest["notes"])
+    assert any(note.startswith("task.class_weights: a ") for note in run.manifest["notes"])
     found = api.evaluate(run, rows)
     stored = run.metrics()[-1]["validation"]["loss"]
     assert found.loss == pytest.approx(stored, rel=1e-4), "evaluated with the same costs"
 
 
 def test_a_label_that_every_text_has_is_still_learned() -> None:
-    made = task(weights="auto")
-    made.labels(examples(*[("always", "often")] * 40_000, ("always",), ("always", "b")))
-    weights = made.settled()["weights"]
+    made = task(class_weights="auto").fit(
+        examples(*[("always", "often")] * 40_000, ("always",), ("always", "b"))
+    )
+    weights = made.options.class_weights
     assert weights["always"] == 1.0
     assert weights["often"] > 0
-    assert task(weights=weights).labels(examples(("always", "often"), ("b",)))
+    assert task(class_weights=weights).fit(examples(("always", "often"), ("b",))).labels
+
+
+def test_probabilities_are_sigmoids_however_large_the_outputs() -> None:
+    outputs_C = np.array([-3e38, -800, -40, -1.5, 0, 0.25, 40, 3e38], np.float32)
+    made = task().fitted(tuple("abcdefgh"))
+    found = made.decode([outputs_C], [], examples(())[0])
+    expected = torch.from_numpy(outputs_C).double().sigmoid().tolist()
+    assert list(found.probabilities.values()) == pytest.approx(expected, rel=1e-15, abs=0)
+    assert found.labels == ["e", "f", "g", "h"]
+
+
+def test_what_is_fitted_never_changes(tiny_weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    made = task(class_weights="auto", label_file=str(tmp_path / "names.txt"))
+    rows = examples(("a",), ("a",), ("a", "b"), ())
+    fitted = made.fit(rows)
+    batch = collate(fitted.encode(rows, Tokenizer.pretrained(tiny_weights), None))
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+    options, loss = fitted.options.model_dump(), fitted.loss(logits, batch)
+    assert made.options.class_weights == "auto" and made.options.label_file, "the task is as it was given"
+
+    # Other examples, test rows that are scored, and the file of names do nothing to it.
+    (tmp_path / "names.txt").write_text("x\ny\n")
+    other = made.fit(examples(("c",), ("c", "b"), ("b",)))
+    assert made.parse(Row({"text": "fine", "labels": "2"}, Origin("a.csv", 7)), COLUMNS).gold == ("c",)
+    assert fitted.for_scoring(rows) is fitted
+    fitted.score([fitted.decode([row], [], e) for row, e in zip(logits.numpy(), rows, strict=True)], rows)
+    assert other.options.class_weights != fitted.options.class_weights
+    assert fitted.options.model_dump() == options
+    assert fitted.loss(logits, batch) == loss
+
+    # What it resolved restores it all, without the file of names.
+    (tmp_path / "names.txt").unlink()
+    assert fitted.options.label_file is None and fitted.options.names == ("a", "b", "c")
+    restored = task(**options).fitted(fitted.labels)
+    assert isinstance(restored, FittedMultiLabel)
+    assert restored.loss(logits, batch) == loss
+    parsed = restored.task.parse(Row({"text": "fine", "labels": "2"}, Origin("a.csv", 7)), COLUMNS)
+    assert parsed.gold == ("c",)

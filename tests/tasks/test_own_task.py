@@ -20,10 +20,28 @@ def refusal(folder: Path, body: str) -> str:
 
 def test_what_a_task_lacks_is_named(tmp_path: Path) -> None:
     said = refusal(tmp_path, HEAD + "    primary = 'a'\n    scores = ('a',)\n\n\nTASK = Mine\n")
-    for name in ("parse", "encode", "head", "loss", "decode", "score", "Prediction", "text_names", "sample"):
+    for name in ("parse", "Prediction", "Fitted", "columns", "sample"):
         assert name in said
     assert "primary" not in said.split("TASK lacks")[1]
-    assert "notes" not in said, "it has a default"
+    assert "fit," not in said, "it has a default"
+
+
+def test_what_the_fitted_task_lacks_is_named(tmp_path: Path) -> None:
+    body = (
+        "from bertune.tasks import FittedTask\n"
+        "from bertune.tasks.classification.task import Classification\n\n\n"
+        "class Half(FittedTask):\n    head = None\n\n\n"
+        "class Mine(Classification):\n    Fitted = Half\n\n\nTASK = Mine\n"
+    )
+    said = refusal(tmp_path, body)
+    assert "Half lacks decode, encode, loss, score; see bertune.tasks.FittedTask" in said
+
+
+def test_a_task_never_changes() -> None:
+    task = make_task(TaskConfig(name="classification"))
+    for thing in (task, task.fitted(("a", "b"))):
+        with pytest.raises(AttributeError):
+            thing.options = None  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("what", ["3", "dict", "Task(1)"])

@@ -16,10 +16,10 @@ from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.data.tables import open_table
 from bertune.errors import DataError
-from bertune.prepare import read_examples
+from bertune.nn.batch import collate
 from bertune.tasks import make_task
-from bertune.tasks.qa import Example, Qa
-from bertune.text.sequences import collate
+from bertune.tasks.encoder import read_examples
+from bertune.tasks.question_answering.task import Example, QuestionAnswering
 from bertune.text.tokenizer import Tokenizer
 from small_texts import GOOD, PLAIN
 from tiny import bertune
@@ -31,9 +31,9 @@ COLUMNS = Columns(("question", "context"), "answers", None)
 CONTEXT = "the lamp is on the table , the phone is in the box"
 
 
-def task(**options: Any) -> Qa:
-    made = make_task(TaskConfig(name="qa", **options))
-    assert isinstance(made, Qa)
+def task(**options: Any) -> QuestionAnswering:
+    made = make_task(TaskConfig(name="question_answering", **options))
+    assert isinstance(made, QuestionAnswering)
     return made
 
 
@@ -126,24 +126,28 @@ def test_moved_and_absent_answers_are_told_once_with_the_first_of_them() -> None
         parse([answer("a table", 15), answer("lamp", 4)]),
         parse([]),
     ]
-    assert made.labels(examples) == ("answer", "no answer")
-    moved, absent, without = made.notes()
+    fitted = made.fit(examples)
+    assert fitted.labels == ("answer", "no answer")
+    moved, absent, without = fitted.notes
     assert moved.startswith("1 answers are not where") and 'question 3 (id "q7")' in moved
     assert absent.startswith("1 questions have answers that are nowhere")
     assert without.startswith("1 training questions have no answer")
-    assert made.labels(examples[:1]) == ("answer",) and not made.notes()
+    sound = made.fit(examples[:1])
+    assert sound.labels == ("answer",) and not sound.notes
+    assert len(fitted.notes) == 3  # fitting again changes nothing about what was fitted before
 
 
 def test_what_cannot_be_learned_is_refused_in_training_only(tokenizer: Tokenizer) -> None:
     made = task()
     absent, good = parse([answer("a table", 15)]), parse([answer("the table", 15)])
     with pytest.raises(DataError, match=r'\(id "q7"\): the answer "a table" is nowhere in the context'):
-        made.labels([good, absent])
+        made.fit([good, absent])
     with pytest.raises(DataError, match="none of the 2 questions has an answer"):
-        made.labels([parse([])] * 2)
+        made.fit([parse([])] * 2)
     outputs = torch.randn(100, 2)
-    pair, alone = (made.encode(examples, tokenizer, None, ()) for examples in ([good, absent], [good]))
-    two, one = (made.loss(outputs[: sum(map(len, found))], collate(found)) for found in (pair, alone))
+    fitted = made.fitted(("answer",))
+    pair, alone = (fitted.encode(examples, tokenizer, None) for examples in ([good, absent], [good]))
+    two, one = (fitted.loss(outputs[: sum(map(len, found))], collate(found)) for found in (pair, alone))
     assert torch.equal(two[0], one[0]) and int(two[1]) == int(one[1]) == 1
 
 
@@ -176,7 +180,8 @@ def squad(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(squad: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "qa"
     bertune(
-        "train", squad, "task.name=qa", "task.stride=8", f"model.name={tiny_weights}", "model.max_length=40",
+        "train", squad, "task.name=question_answering", "task.stride=8", f"model.name={tiny_weights}",
+        "model.max_length=40",
         "train.epochs=12", "train.lr=0.003", "train.batch_size=8", "model.dropout=0", "machine.threads=1",
         "machine.device=cpu", "--out", out,
     ).fine()  # fmt: skip
@@ -224,8 +229,10 @@ def test_published_answers_are_found_as_their_files_have_them(name: str, moved: 
     assert sum(e.num_moved for e in examples) == moved
     starts = [a["answer_start"] for e in examples for a in e.gold]
     assert sum(start < 0 for start in starts) == absent
-    assert "nowhere" not in "".join(task().notes())
-    task().labels(examples)  # every question has some answer that can be learned
+    fitted = task().fit(examples)  # every question has some answer that can be learned
+    assert ("nowhere" in "".join(fitted.notes)) == any(
+        a["answer_start"] < 0 for e in examples for a in e.gold
+    )
 
 
 @needs_data

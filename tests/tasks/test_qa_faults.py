@@ -12,7 +12,7 @@ from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 from bertune.tasks import make_task
-from bertune.tasks.qa import Example, Qa
+from bertune.tasks.question_answering.task import Example, QuestionAnswering
 from tiny import QUICK, bertune
 
 DATA = os.environ.get("BERTUNE_DATA")
@@ -39,48 +39,56 @@ def asked(kind: str, number: int) -> dict[str, Any]:
     }
 
 
-def task(**options: Any) -> Qa:
-    made = make_task(TaskConfig(name="qa", **options))
-    assert isinstance(made, Qa)
+def task(**options: Any) -> QuestionAnswering:
+    made = make_task(TaskConfig(name="question_answering", **options))
+    assert isinstance(made, QuestionAnswering)
     return made
 
 
-def parsed(made: Qa, kind: str, number: int = 1) -> Example:
+def parsed(made: QuestionAnswering, kind: str, number: int = 1) -> Example:
     row = Row({**asked(kind, number), "context": CONTEXT}, Origin("dev.json", number, "question"))
     return made.parse(row, Columns(("question", "context"), "answers", None))
 
 
 def test_what_refuses_says_how_to_go_on() -> None:
-    with pytest.raises(DataError, match=r'\(id "blank1"\): the question is empty\..*task\.faults=count'):
+    with pytest.raises(
+        DataError, match=r'\(id "blank1"\): the question is empty.*task\.invalid_examples=count'
+    ):
         parsed(task(), BLANK)
     made = task()
-    with pytest.raises(DataError, match=r'\(id "absent1"\): the answer "the sky".*task\.faults=count'):
-        made.labels([parsed(made, SOUND), parsed(made, ABSENT)])
-    with pytest.raises(DataError, match=r'\(id "absent1"\): the answer "the sky".*task\.faults=count'):
-        made.check([parsed(made, SOUND), parsed(made, ABSENT)], ())
-    task(faults="count").check([parsed(made, SOUND), parsed(made, ABSENT)], ())
+    with pytest.raises(
+        DataError, match=r'absent1"\): the answer "the sky".*task\.invalid_examples=count'
+    ):
+        made.fit([parsed(made, SOUND), parsed(made, ABSENT)])
+    with pytest.raises(
+        DataError, match=r'absent1"\): the answer "the sky".*task\.invalid_examples=count'
+    ):
+        made.fitted(("answer",)).for_scoring([parsed(made, SOUND), parsed(made, ABSENT)])
+    counting = task(invalid_examples="count").fitted(("answer",))
+    assert counting.for_scoring([parsed(made, SOUND), parsed(made, ABSENT)]) is counting
 
 
 def test_an_empty_context_is_refused_either_way() -> None:
     row = Row({**asked(SOUND, 1), "context": " "}, Origin("dev.json", 1, "question"))
     with pytest.raises(DataError, match=r"the context is empty\. Fill it in or remove the question$"):
-        task(faults="count").parse(row, Columns(("question", "context"), "answers", None))
+        task(invalid_examples="count").parse(row, Columns(("question", "context"), "answers", None))
 
 
 def test_counted_faults_are_named_and_nothing_is_learned_from_them() -> None:
-    made = task(faults="count")
+    made = task(invalid_examples="count")
     examples = [parsed(made, kind, n) for n, kind in enumerate((SOUND, BLANK, ABSENT, SOUND))]
-    assert made.labels(examples) == ("answer",)
-    (note,) = made.notes()
+    fitted = made.fit(examples)
+    assert fitted.labels == ("answer",)
+    (note,) = fitted.notes
     assert note.startswith("2 of 4 training questions") and note.endswith(": blank1, absent2")
-    assert made.lessons(examples) == [[0], [3]]
-    assert made.lessons([examples[0], examples[3]]) is None
+    assert fitted.group_training_examples(examples) == [[0], [3]]
+    assert fitted.group_training_examples([examples[0], examples[3]]) is None
 
 
 def test_where_every_question_is_faulty_there_is_nothing_to_learn() -> None:
-    made = task(faults="count")
+    made = task(invalid_examples="count")
     with pytest.raises(DataError, match="none of the 2 questions has an answer"):
-        made.labels([parsed(made, BLANK), parsed(made, ABSENT)])
+        made.fit([parsed(made, BLANK), parsed(made, ABSENT)])
 
 
 def test_a_file_with_faults_trains_and_every_question_of_it_is_scored(here: Path, tiny_weights: Path) -> None:
@@ -90,9 +98,11 @@ def test_a_file_with_faults_trains_and_every_question_of_it_is_scored(here: Path
     for name in ("train.json", "dev.json"):
         Path(name).write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
     files = ("train.json", "data.validation=dev.json", f"model.name={tiny_weights}", "model.max_length=40")
-    refused = bertune("train", *files, "task.name=qa", *QUICK, "--out", "run")
+    refused = bertune("train", *files, "task.name=question_answering", *QUICK, "--out", "run")
     assert refused.code == 3 and 'question 13 (id "blank12")' in refused.err
-    trained = bertune("train", *files, "task.name=qa", "task.faults=count", *QUICK, "--out", "run").fine()
+    trained = bertune(
+        "train", *files, "task.name=question_answering", "task.invalid_examples=count", *QUICK, "--out", "run"
+    ).fine()
     assert "2 of 14 training questions" in trained.err and "blank12, absent13" in trained.err
     predictions = Path("run/predictions/validation.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["id"] for line in predictions] == [question["id"] for question in questions]
@@ -104,6 +114,6 @@ def test_a_file_with_faults_trains_and_every_question_of_it_is_scored(here: Path
 def test_the_published_trial_file_of_cmrc2018_trains(here: Path) -> None:
     trial = f"{DATA}/cmrc2018/cmrc2018_trial.json"
     files = (f"data.train={trial}", f"data.validation={trial}", f"data.test={trial}")
-    checked = bertune("check", "cmrc2018", *files, "model.name=minilm", "train.examples=1002")
+    checked = bertune("check", "cmrc2018", *files, "model.name=minilm", "train.max_examples=1002")
     assert "2 of 1,002 training questions" in checked.fine().err + checked.out
     assert "TRIAL_776_QUERY_4, TRIAL_20_QUERY_0" in checked.err + checked.out

@@ -13,19 +13,27 @@ from transformers import AutoTokenizer
 from bertune.config import TaskConfig
 from bertune.data.rows import Origin
 from bertune.errors import DataError
-from bertune.tasks import make_task
-from bertune.tasks.qa import AnswerPrediction, Example, Qa
-from bertune.text.sequences import Sequence, collate
+from bertune.nn.batch import collate
+from bertune.tasks import Output, make_task
+from bertune.tasks.question_answering.task import (
+    AnswerPrediction,
+    Example,
+    FittedQuestionAnswering,
+    QuestionAnswering,
+)
+from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from small_texts import PLAIN
 
 CONTEXT = "the lamp is on the table , the phone is in the box"
 
 
-def task(**options: Any) -> Qa:
-    made = make_task(TaskConfig(name="qa", **options))
-    assert isinstance(made, Qa)
-    return made
+def fitted(labels: tuple[str, ...] = ("answer",), **options: Any) -> FittedQuestionAnswering:
+    made = make_task(TaskConfig(name="question_answering", **options))
+    assert isinstance(made, QuestionAnswering)
+    found = made.fitted(labels)
+    assert isinstance(found, FittedQuestionAnswering)
+    return found
 
 
 def asked(question: str, context: str, text: str | None = None, start: int | None = None) -> Example:
@@ -72,7 +80,7 @@ def test_windows_are_those_of_hugging_face(
     twin = AutoTokenizer.from_pretrained(str(chosen.folder))
     texts = [("where is it", long_context(n, n)) for n in (1, 9, 40, 77)]
     examples = [asked(*pair) for pair in texts]
-    found = task(stride=stride).encode(examples, chosen, max_length, ())
+    found = fitted(stride=stride).encode(examples, chosen, max_length)
     assert chosen.files.rust.truncation is None  # nothing is left to others
     for number, (question, context) in enumerate(texts):
         own = [s for s in found if s.group == number]
@@ -107,7 +115,7 @@ def test_gold_is_the_answer_where_all_of_it_is_in_the_window(
     for first in range(0, 57, 4):
         text = " ".join(words[first : first + 3])
         start = len(" ".join(words[:first])) + (first > 0)
-        found = task(stride=6).encode([asked("on the lamp ?", context, text, start)], chosen, 24, ())
+        found = fitted(stride=6).encode([asked("on the lamp ?", context, text, start)], chosen, 24)
         for window in found:
             assert window.places is not None and isinstance(window.gold, np.ndarray)
             starts = window.places[window.places[:, 0] >= 0]
@@ -122,7 +130,7 @@ def test_gold_is_the_answer_where_all_of_it_is_in_the_window(
 
 def test_gold_covers_answers_that_cut_words_or_have_no_token(tokenizer: Tokenizer) -> None:
     def gold(text: str, context: str) -> list[int]:
-        (window,) = task().encode([asked("on the lamp ?", context, text)], tokenizer, None, ())
+        (window,) = fitted().encode([asked("on the lamp ?", context, text)], tokenizer, None)
         assert isinstance(window.gold, np.ndarray)
         return (window.gold - 6).tolist()  # [CLS], four words and [SEP] come first
 
@@ -148,13 +156,13 @@ def test_a_question_that_is_too_long_is_refused_not_cut(
     tokenizer: Tokenizer, options: dict[str, Any], max_length: int | None, message: str
 ) -> None:
     with pytest.raises(DataError, match=rf'question 3 \(id "q7"\): the question {message}'):
-        task(**options).encode([asked("the " * 11, CONTEXT)], tokenizer, max_length, ())
+        fitted(**options).encode([asked("the " * 11, CONTEXT)], tokenizer, max_length)
 
 
 def test_the_loss_is_that_of_hugging_face(tokenizer: Tokenizer) -> None:
-    made = task(stride=4)
+    made = fitted(stride=4)
     examples = [asked("where ?", f"{long_context(30)} {CONTEXT} box", "box box"), asked("who ?", CONTEXT, "")]
-    sequences = made.encode(examples, tokenizer, 20, ())
+    sequences = made.encode(examples, tokenizer, 20)
     outputs = torch.randn(sum(map(len, sequences)), 2, generator=torch.manual_seed(3), requires_grad=True)
     total, count = made.loss(outputs, collate(sequences))
     expected = 0.0
@@ -169,7 +177,7 @@ def test_the_loss_is_that_of_hugging_face(tokenizer: Tokenizer) -> None:
 
 
 def plainly_best(
-    logits: list[torch.Tensor], windows: list[Sequence], context: str, max_answer: int
+    logits: list[Output], windows: list[Sequence], context: str, max_answer: int
 ) -> dict[str, float]:
     """Every passage's best score, by the rules of Devlin et al.'s run_squad.py, one after the other."""
     spans = [
@@ -202,14 +210,14 @@ def plainly_best(
 def test_the_best_passages_are_those_that_trying_all_finds(
     tokenizer: Tokenizer, words: int, max_answer: int, seed: int
 ) -> None:
-    made = task(stride=6, max_answer=max_answer, n_best=15)
+    made = fitted(stride=6, max_answer=max_answer, n_best=15)
     context = long_context(words, seed)
     example = asked("where is it", context)
-    windows = made.encode([example], tokenizer, 24, ())
+    windows = made.encode([example], tokenizer, 24)
     assert (len(windows) > 3) == (words > 40)
     draw = torch.manual_seed(seed)
-    logits = [torch.randn(len(window), 2, generator=draw) * 3 for window in windows]
-    found = made.decode(logits, windows, example, ("answer",))
+    logits = [(torch.randn(len(window), 2, generator=draw) * 3).numpy() for window in windows]
+    found = made.decode(logits, windows, example)
     expected = plainly_best(logits, windows, context, max_answer)
     best = sorted(expected, key=lambda text: -expected[text])[:15]
     assert [each["answer"] for each in found.n_best] == best
@@ -221,40 +229,54 @@ def test_the_best_passages_are_those_that_trying_all_finds(
     assert found.no_answer_score == pytest.approx(null - expected[best[0]], abs=1e-5)
 
 
-def decoded(made: Qa, tokenizer: Tokenizer, null: float, labels: tuple[str, ...]) -> AnswerPrediction:
+def decoded(made: FittedQuestionAnswering, tokenizer: Tokenizer, null: float) -> AnswerPrediction:
     example = asked("on", "the lamp")
-    (window,) = made.encode([example], tokenizer, None, labels)
-    logits = torch.zeros(len(window), 2)  # [CLS] on [SEP] the lamp [SEP]
+    (window,) = made.encode([example], tokenizer, None)
+    logits = np.zeros((len(window), 2), np.float32)  # [CLS] on [SEP] the lamp [SEP]
     logits[4] = 1.0
     logits[0] = null / 2
-    return made.decode([logits], [window], example, labels)
+    return made.decode([logits], [window], example)
 
 
 def test_no_answer_is_predicted_only_by_models_that_saw_such_questions(tokenizer: Tokenizer) -> None:
     both = ("answer", "no answer")
-    assert decoded(task(), tokenizer, 9.0, ("answer",)).answer == "lamp"
-    assert decoded(task(), tokenizer, 1.9, both).answer == "lamp"
-    withheld = decoded(task(), tokenizer, 3.0, both)
+    assert decoded(fitted(), tokenizer, 9.0).answer == "lamp"
+    assert decoded(fitted(both), tokenizer, 1.9).answer == "lamp"
+    withheld = decoded(fitted(both), tokenizer, 3.0)
     assert (withheld.answer, withheld.start, withheld.end) == (None, None, None)
     assert withheld.no_answer_score == pytest.approx(1.0)
     assert [each["answer"] for each in withheld.n_best[:2]] == [None, "lamp"]
     assert sum(each["score"] for each in withheld.n_best) == pytest.approx(1)
-    assert decoded(task(no_answer_threshold=1.5), tokenizer, 3.0, both).answer == "lamp"
+    assert decoded(fitted(both, no_answer_threshold=1.5), tokenizer, 3.0).answer == "lamp"
 
 
 def test_a_context_without_a_token_has_no_answer(tokenizer: Tokenizer) -> None:
-    made = task()
+    made = fitted()
     example = asked("on", "\u200b")
-    windows = made.encode([example], tokenizer, None, ())
-    found = made.decode([torch.zeros(len(w), 2) for w in windows], windows, example, ("answer",))
+    windows = made.encode([example], tokenizer, None)
+    found = made.decode([np.zeros((len(w), 2), np.float32) for w in windows], windows, example)
     assert (found.answer, found.score, len(found.n_best)) == (None, 1.0, 1)
 
 
 def test_a_collapse_and_answers_beyond_the_limit_are_warned_of(tokenizer: Tokenizer) -> None:
-    made = task(max_answer=2)
+    made = fitted(("answer", "no answer"), max_answer=2)
     examples = [asked("where ?", CONTEXT, "on the table"), asked("what ?", CONTEXT, "table")]
-    made.encode(examples, tokenizer, None, ())
-    withheld = decoded(made, tokenizer, 9.0, ("answer", "no answer"))
-    collapsed, too_long = made.warnings([withheld] * 3, examples, ())
+    sequences = made.encode(examples, tokenizer, None)
+    withheld = decoded(made, tokenizer, 9.0)
+    collapsed, too_long = made.warnings([withheld] * 3, examples, sequences)
     assert collapsed.startswith("collapsed: no question is given an answer")
     assert too_long.startswith("1 gold answers have more than 2 tokens")
+
+
+def test_answers_beyond_the_limit_are_counted_once_and_only_in_the_given_sequences(
+    tokenizer: Tokenizer,
+) -> None:
+    made = fitted(max_answer=2, stride=10)
+    long_answer = asked("where ?", f"{CONTEXT} {long_context(40)}", "in the box")
+    others = [asked("what ?", CONTEXT, "table"), asked("who ?", CONTEXT, ""), asked("who ?", CONTEXT)]
+    answered = decoded(made, tokenizer, 0.0)
+    sequences = made.encode([long_answer, *others, long_answer], tokenizer, 24)
+    (too_long,) = made.warnings([answered] * 5, [long_answer, *others, long_answer], sequences)
+    num_windows = sum(isinstance(s.gold, np.ndarray) and int(s.gold[1] - s.gold[0]) >= 2 for s in sequences)
+    assert num_windows > 2 and too_long.startswith("2 gold answers have more than 2 tokens")
+    assert made.warnings([answered] * 3, others, made.encode(others, tokenizer, 24)) == []

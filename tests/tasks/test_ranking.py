@@ -16,13 +16,14 @@ from bertune.config import TaskConfig
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
+from bertune.nn.batch import collate
 from bertune.run import Run
 from bertune.tasks import make_task
-from bertune.tasks._listwise import listwise_loss
-from bertune.tasks._trec import trec_lines
-from bertune.tasks.ranking import Example, Ranking, RelevancePrediction
-from bertune.text.sequences import Sequence, collate
-from bertune.training.session import best_by
+from bertune.tasks.ranking.loss import listwise_loss
+from bertune.tasks.ranking.task import Example, FittedRanking, Ranking, RelevancePrediction
+from bertune.tasks.ranking.trec import trec_lines
+from bertune.text.sequences import Sequence
+from bertune.training.session import best_metric
 from tiny import QUICK, bertune, write_csv
 
 WORDS = ["great", "dull", "slow", "bright", "weak", "clear", "late", "new"]
@@ -32,6 +33,12 @@ COLUMNS = Columns(("query", "document"), "grade", None)
 def task(**options: Any) -> Ranking:
     made = make_task(TaskConfig(name="ranking", **options))
     assert isinstance(made, Ranking)
+    return made
+
+
+def fitted(**options: Any) -> FittedRanking:
+    made = task(**options).fitted()
+    assert isinstance(made, FittedRanking)
     return made
 
 
@@ -68,13 +75,13 @@ def test_a_grade_is_not_below_0_and_not_missing(cell: str) -> None:
 
 def test_nothing_relevant_is_refused() -> None:
     with pytest.raises(DataError, match=r"pairs\.tsv: every one of the 2 rows has the grade 0"):
-        task().labels(judged(("a", 0), ("b", 0)))
+        task().fit(judged(("a", 0), ("b", 0)))
     with pytest.raises(
         DataError, match=r"none of the 2 queries has documents of different grades.*pointwise"
     ):
-        task(loss="listwise").lessons(judged(("a", 1), ("b", 0), ("b", 0)))
-    with pytest.raises(ConfigError, match=r"task\.highest=0"):
-        task(highest=0).labels(judged(("a", 1), ("a", 0)))
+        fitted(loss="listwise").group_training_examples(judged(("a", 1), ("b", 0), ("b", 0)))
+    with pytest.raises(ConfigError, match=r"task\.max_grade=0"):
+        task(max_grade=0).fit(judged(("a", 1), ("a", 0)))
 
 
 @pytest.mark.parametrize(
@@ -88,50 +95,66 @@ def test_what_has_no_order_to_score_is_refused_with_its_place(
     grades: list[tuple[str, float]], message: str
 ) -> None:
     with pytest.raises(DataError, match=rf"pairs\.tsv, line 1: .*{message}"):
-        task().check(judged(*grades), ())
+        fitted().for_scoring(judged(*grades))
 
 
 def test_queries_with_one_document_are_counted() -> None:
-    made = task()
-    made.labels(judged(("a", 1), ("a", 0), ("b", 1)))
-    assert made.notes() == (
+    assert task().fit(judged(("a", 1), ("a", 0), ("b", 1))).notes == (
         "training file: 2 queries; 1 have one document, whose order is right whatever is predicted "
         "(first: pairs.tsv, line 3)",
     )
 
 
 def test_a_listwise_loss_picks_no_weights() -> None:
-    with pytest.raises(ConfigError, match=r"train\.best_by=loss: this loss depends on which examples are"):
-        best_by("loss", task(loss="listwise"))
-    assert best_by("loss", task()) == "loss"
+    with pytest.raises(ConfigError, match=r"train\.best_metric=loss: this loss depends on which examples"):
+        best_metric("loss", fitted(loss="listwise"))
+    assert best_metric("loss", fitted()) == "loss"
 
 
 def test_what_is_left_out_is_counted_and_said() -> None:
     examples = judged(("a", 1), ("a", 0), ("b", 0), ("b", 0), ("c", 2))
-    pointwise, listwise = task(), task(loss="listwise")
-    for made in (pointwise, listwise):
-        made.labels(examples)
-    assert pointwise.notes() == (
+    pointwise, listwise = task().fit(examples), task(loss="listwise").fit(examples)
+    assert pointwise.notes == (
         "training file: 3 queries, 1 of them without a relevant document: such are left out of scores; 1 "
         "have one document, whose order is right whatever is predicted (first: pairs.tsv, line 5)",
     )
-    assert (
-        "; 2 have no documents of different grades, and are left out of training too" in listwise.notes()[0]
-    )
+    assert "; 2 have no documents of different grades, and are left out of training too" in listwise.notes[0]
 
 
 def test_the_pointwise_loss_is_pytorchs_with_grades_as_shares_of_the_highest() -> None:
-    made = task()
-    made.labels(judged(("a", 4), ("a", 1), ("b", 0)))
-    assert made.settled() == {"highest": 4.0}
+    made = task().fit(judged(("a", 4), ("a", 1), ("b", 0)))
+    assert made.options.max_grade == 4.0
     logits, batch = (
         torch.tensor([[0.5], [-1.0], [2.0], [0.1]]),
         collate(sequences([4.0, 1.0, 0.0, 8.0], range(4))),
     )
-    loss, count = make_task(TaskConfig(name="ranking", **made.settled())).loss(logits, batch)
+    loss, count = fitted(**made.options.model_dump()).loss(logits, batch)
     target = torch.tensor([1.0, 0.25, 0.0, 1.0])  # a grade above the highest counts as that
     assert loss.item() == pytest.approx(binary_cross_entropy_with_logits(logits[:, 0], target).item() * 4)
     assert count.item() == 4
+
+
+def test_other_examples_do_not_change_what_was_fitted() -> None:
+    unfitted = task()
+    first = unfitted.fit(judged(("a", 4), ("a", 1)))
+    options, notes = first.options.model_dump(), first.notes
+    logits, batch = torch.tensor([[0.5], [-1.0]]), collate(sequences([4.0, 1.0], range(2)))
+    loss = first.loss(logits, batch)[0]
+    test = judged(("b", 9), ("b", 0), ("c", 0))
+    assert first.for_scoring(test) is first
+    first.score([RelevancePrediction(s) for s in (0.1, 0.2, 0.3)], test)
+    assert unfitted.fit(test).options.max_grade == 9
+    assert unfitted.options.max_grade == "auto"
+    assert (first.options.model_dump(), first.notes) == (options, notes)
+    assert torch.equal(first.loss(logits, batch)[0], loss)
+
+
+@pytest.mark.parametrize("logit", [0.0, 0.3, -0.3, 40.0, -40.0, 3e38, -3e38])
+def test_the_relevance_is_the_sigmoid_of_the_output_whatever_its_size(logit: float) -> None:
+    output = np.array([logit], np.float32)
+    example = Example("1", Origin("f", 1), ("q", "d"))
+    found = fitted().decode([output], sequences([0.0], [0]), example).score
+    assert found == pytest.approx(torch.from_numpy(output).double().sigmoid().item(), rel=1e-15)
 
 
 def test_the_listwise_loss_is_pytorchs_for_each_query() -> None:
@@ -147,32 +170,34 @@ def test_the_listwise_loss_is_pytorchs_for_each_query() -> None:
 
 
 def test_documents_that_stand_alone_have_no_listwise_loss() -> None:
-    loss, count = task(loss="listwise").loss(torch.randn(3, 1), collate(sequences([1.0, 0.0, 1.0], range(3))))
+    batch = collate(sequences([1.0, 0.0, 1.0], range(3)))
+    loss, count = fitted(loss="listwise").loss(torch.randn(3, 1), batch)
     assert (loss.item(), count.item()) == (0, 0)
 
 
-def test_lessons_are_whole_queries_with_something_to_rank() -> None:
+def test_groups_are_whole_queries_with_something_to_rank() -> None:
     examples = judged(("a", 1), ("b", 0), ("a", 0), ("b", 0), ("c", 1), ("d", 1), ("d", 2))
-    assert task().lessons(examples) is None
-    assert task(loss="listwise").lessons(examples) == [[0, 2], [5, 6]]
-    assert [task().unit(e) for e in examples[:3]] == ["a", "b", "a"]
+    assert fitted().group_training_examples(examples) is None
+    assert fitted(loss="listwise").group_training_examples(examples) == [[0, 2], [5, 6]]
+    assert [task().group_key(e) for e in examples[:3]] == ["a", "b", "a"]
 
 
 def test_long_lists_are_drawn_anew_and_keep_something_relevant() -> None:
-    made = task(loss="listwise", list_size=4)
+    made = fitted(loss="listwise", list_size=4)
     golds = [0.0] * 19 + [1.0]
     given = sequences([*golds, 1.0, 0.0], [0] * 20 + [1, 1])
-    draws = [made.vary(given, np.random.default_rng(seed)) for seed in range(30)]
+    draws = [made.resample(given, np.random.default_rng(seed)) for seed in range(30)]
     for found in draws:
         assert [s.group for s in found] == [0] * 4 + [1, 1]
-        assert sum(float(s.gold) for s in found if s.group == 0) == 1  # type: ignore[arg-type]
+        assert sorted(s.gold for s in found if s.group == 0) == [0, 0, 0, 1]  # type: ignore[type-var]
     assert len({tuple(id(s) for s in found) for found in draws}) > 5 or len(draws[0]) == len(given)
-    assert task(list_size=4).vary(given, np.random.default_rng(0)) is given
+    assert fitted(list_size=4).resample(given, np.random.default_rng(0)) is given
+    assert not made.is_resampled  # what is drawn is unchanged, so it may be computed once
 
 
 def test_scores_are_of_queries_wherever_their_rows_stand() -> None:
     examples = judged(("a", 0), ("b", 0), ("a", 1), ("c", 0), ("b", 1))
-    found = task().score([RelevancePrediction(s) for s in (0.9, 0.1, 0.2, 0.7, 0.8)], examples, ())
+    found = fitted().score([RelevancePrediction(s) for s in (0.9, 0.1, 0.2, 0.7, 0.8)], examples)
     assert found["mrr@10"] == pytest.approx((1 / 2 + 1) / 2)
     assert found["p@1"] == 0.5
     assert (found.details["count"], found.details["queries_without_relevant"]) == (2, 1)
@@ -202,7 +227,7 @@ def test_a_query_has_the_id_of_its_column_and_no_document_twice() -> None:
         )
         for line, (q, name, grade) in enumerate(cells, 2)
     ]
-    made.check(examples, ())
+    made.fitted().for_scoring(examples)
     lines = trec_lines(examples, [RelevancePrediction(s) for s in (0.25, 0.5, 0.75)])
     assert list(lines["qrels"]) == ["t7 0 d%201-line-2 1", "t7 0 d%201-line-3 0", "t8 0 d%201 0"]
     assert next(lines["run"]) == "t7 Q0 d%201-line-3 1 0.5 bertune"
@@ -219,7 +244,7 @@ def test_ids_of_queries_may_be_missing_only_where_rows_are_predicted() -> None:
 
 def test_an_id_that_stands_for_two_queries_is_refused_with_both_lines() -> None:
     examples = [Example("", Origin("a.csv", n), (f"query {n}", "x"), n % 2, "q7") for n in (2, 3)]
-    for refuse in (task().labels, lambda found: task().check(found, ())):
+    for refuse in (task().fit, fitted().for_scoring):
         with pytest.raises(DataError, match=r'a\.csv, line 3: .*"q7" stands for "query 3", and in line 2'):
             refuse(examples)
 
@@ -234,8 +259,9 @@ def test_trec_grades_are_whole_numbers_in_the_same_proportions(grades: list[floa
 
 
 def test_a_model_that_says_the_same_of_all_is_told_of() -> None:
-    assert "collapsed" in task().warnings([RelevancePrediction(0.1), RelevancePrediction(0.1001)], [], ())[0]
-    assert not task().warnings([RelevancePrediction(0.1), RelevancePrediction(0.2)], [], ())
+    (warning,) = fitted().warnings([RelevancePrediction(0.1), RelevancePrediction(0.1001)], [], [])
+    assert "collapsed" in warning
+    assert not fitted().warnings([RelevancePrediction(0.1), RelevancePrediction(0.2)], [], [])
 
 
 def pairs(num: int, seed: int) -> str:
@@ -344,4 +370,4 @@ def test_ids_that_trec_files_cannot_hold_do_not_lose_a_training(tiny_weights: Pa
 def test_a_run_of_rows_to_predict_has_no_query_twice_under_one_id() -> None:
     examples = [Example("", Origin("a.csv", n), (f"query {n}", "x"), None, "q7") for n in (2, 3)]
     with pytest.raises(DataError, match=r'a\.csv, line 3: the query id "q7" stands for'):
-        task().also_write(examples, [RelevancePrediction(0.5)] * 2)
+        fitted().extra_prediction_files(examples, [RelevancePrediction(0.5)] * 2)

@@ -4,7 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
@@ -13,8 +15,10 @@ from bertune.config import TaskConfig
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
+from bertune.nn.batch import collate
 from bertune.tasks import make_task
-from bertune.tasks.regression import Example, NumberPrediction
+from bertune.tasks.regression.task import Example, NumberPrediction
+from bertune.text.tokenizer import Tokenizer
 
 COLUMNS = Columns(("text",), "score", None)
 QUICK = {
@@ -53,18 +57,49 @@ def test_what_is_no_number_is_refused_with_its_place(cell: Any) -> None:
 
 def test_numbers_that_are_all_alike_are_refused() -> None:
     with pytest.raises(DataError, match=r"a\.csv: the numbers run from 2 to 2"):
-        make_task(TaskConfig(name="regression")).labels(examples(2, 2, 2))
+        make_task(TaskConfig(name="regression")).fit(examples(2, 2, 2))
 
 
 def test_a_range_that_is_upside_down_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match=r"task\.low"):
-        make_task(TaskConfig(name="regression", low=5, high=0)).labels(examples(1, 2))
+        make_task(TaskConfig(name="regression", low=5, high=0)).fit(examples(1, 2))
+
+
+def test_the_range_is_that_of_the_training_numbers_and_is_saved() -> None:
+    task = make_task(TaskConfig(name="regression"))
+    fitted = task.fit(examples(2.0, 5.0, 12.0))
+    assert fitted.labels == ("value",)
+    assert fitted.notes == ("numbers from 2 to 12 are learned as 0 to 1",)
+    saved = make_task(TaskConfig(name="regression", **fitted.options.model_dump())).fitted(fitted.labels)
+    half = [np.array([0.5], np.float32)]
+    assert fitted.decode(half, [], examples(0)[0]) == saved.decode(half, [], examples(0)[0])
+    assert saved.decode(half, [], examples(0)[0]) == NumberPrediction(7.0)
+
+
+def test_other_numbers_change_nothing_about_a_fitted_task(tiny_weights: Path) -> None:
+    task = make_task(TaskConfig(name="regression"))
+    fitted = task.fit(examples(0, 4))
+    task.fit(examples(100, 200))
+    other = examples(-8, 300)
+    assert fitted.for_scoring(other) is fitted
+    fitted.score([NumberPrediction(1.0), NumberPrediction(2.0)], other)
+    sequences = fitted.encode(examples(1, -8), Tokenizer.pretrained(tiny_weights), None)
+    assert [s.gold for s in sequences] == [0.25, -2.0]
+    assert (fitted.options.low, fitted.options.high) == (0, 4)
+    assert (task.options.low, task.options.high) == ("auto", "auto")
+
+
+def test_the_loss_is_the_summed_squared_error_of_the_scaled_numbers(tiny_weights: Path) -> None:
+    fitted = make_task(TaskConfig(name="regression")).fit(examples(0, 4))
+    batch = collate(fitted.encode(examples(1, 2, 4), Tokenizer.pretrained(tiny_weights), None))
+    total, count = fitted.loss(torch.tensor([[0.5], [0.0], [1.5]]), batch)
+    assert (total.item(), count.item()) == (0.25**2 + 0.5**2 + 0.5**2, 3)
 
 
 def test_the_scores_are_those_of_scipy_and_scikit_learn() -> None:
     gold, predicted = [0.0, 1.0, 4.0, 2.5, 2.5], [0.4, 0.9, 3.0, 2.9, 1.0]
-    task = make_task(TaskConfig(name="regression"))
-    found = task.score([NumberPrediction(p) for p in predicted], examples(*gold), ("value",)).values
+    fitted = make_task(TaskConfig(name="regression")).fit(examples(*gold))
+    found = fitted.score([NumberPrediction(p) for p in predicted], examples(*gold)).values
     assert found == pytest.approx(
         {
             "pearson": pearsonr(gold, predicted)[0],
@@ -79,8 +114,8 @@ def test_the_scores_are_those_of_scipy_and_scikit_learn() -> None:
 
 
 def test_correlation_with_a_constant_is_undefined_and_not_an_error() -> None:
-    task = make_task(TaskConfig(name="regression"))
-    found = task.score([NumberPrediction(1.0)] * 3, examples(1, 2, 3), ("value",)).values
+    fitted = make_task(TaskConfig(name="regression")).fit(examples(1, 2, 3))
+    found = fitted.score([NumberPrediction(1.0)] * 3, examples(1, 2, 3)).values
     assert found["pearson"] is None
     assert found["mse"] == pytest.approx(5 / 3)
 

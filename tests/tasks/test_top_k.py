@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from bertune.config import TaskConfig
 from bertune.data.rows import Origin
 from bertune.errors import ConfigError
 from bertune.infer import plain
-from bertune.tasks import Task, classification, make_task, multilabel
-from bertune.tasks._top_k import BEST, MOST_NAMED, named
+from bertune.tasks import FittedTask, make_task
+from bertune.tasks.classification import task as classification
+from bertune.tasks.multilabel import task as multilabel
+from bertune.tasks.parts.top_k import BEST, MOST_NAMED, named
 
 NAMES = ("classification", "multilabel")
 
@@ -20,17 +21,18 @@ def labels(number: int) -> tuple[str, ...]:
     return tuple(f"label{i:04}" for i in range(number))
 
 
-def made(name: str, **options: Any) -> Task:
-    return make_task(TaskConfig(name=name, **options))
+def made(name: str, number: int, **options: Any) -> FittedTask:
+    fitted = make_task(TaskConfig(name=name, **options)).fitted(labels(number))
+    assert isinstance(fitted, FittedTask)
+    return fitted
 
 
-def outcome(
-    task: Task, number: int, num_texts: int = 40, is_scored: bool = True
-) -> tuple[list[Any], list[Any]]:
+def outcome(fitted: FittedTask, num_texts: int = 40, is_scored: bool = True) -> tuple[list[Any], list[Any]]:
     """Examples with the predictions of outputs drawn at random."""
-    draw = torch.Generator().manual_seed(number)
-    outputs_NC = 3 * torch.randn(num_texts, number, generator=draw) - 2
-    names, module = labels(number), classification if "softmax" in str(type(task).__doc__) else multilabel
+    names, number = fitted.labels, len(fitted.labels)
+    draw = np.random.default_rng(number)
+    outputs_NC = 3 * draw.standard_normal((num_texts, number), np.float32) - 2
+    module = classification if isinstance(fitted, classification.FittedClassification) else multilabel
     gold = [names[(7 * i) % number] for i in range(num_texts)]
     if module is multilabel:
         gold = [(one,) for one in gold]  # type: ignore[misc]
@@ -39,7 +41,7 @@ def outcome(
         for i, one in enumerate(gold)
     ]
     predictions = [
-        task.decode([row], [], example, names) for row, example in zip(outputs_NC, examples, strict=True)
+        fitted.decode([row], [], example) for row, example in zip(outputs_NC, examples, strict=True)
     ]
     return predictions, examples
 
@@ -51,7 +53,7 @@ def outcome(
 )
 def test_a_prediction_has_so_many_probabilities(name: str, number: int, top_k: Any, expected: int) -> None:
     for is_scored in (True, False):
-        predictions, _ = outcome(made(name, top_k=top_k), number, 3, is_scored)
+        predictions, _ = outcome(made(name, number, top_k=top_k), 3, is_scored)
         for prediction in predictions:
             found = plain(prediction)["probabilities"]
             assert len(found) == expected
@@ -64,16 +66,11 @@ def test_a_prediction_has_so_many_probabilities(name: str, number: int, top_k: A
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("number", [5, 150])
 def test_scores_and_labels_are_the_same_however_few_probabilities_are_given(name: str, number: int) -> None:
-    whole, few = made(name, top_k=number), made(name, top_k=2)
-    (all_of_them, examples), (two, _) = outcome(whole, number), outcome(few, number)
-    first, second = (
-        task.score(predictions, examples, labels(number))
-        for task, predictions in ((whole, all_of_them), (few, two))
-    )
+    whole, few = made(name, number, top_k=number), made(name, number, top_k=2)
+    (all_of_them, examples), (two, _) = outcome(whole), outcome(few)
+    first, second = whole.score(all_of_them, examples), few.score(two, examples)
     assert (first.values, first.details) == (second.values, second.details)
-    assert whole.mistakes(all_of_them, examples, labels(number)) == few.mistakes(
-        two, examples, labels(number)
-    )
+    assert whole.mistakes(all_of_them, examples) == few.mistakes(two, examples)
     for one, other in zip(all_of_them, two, strict=True):
         kept = one.probabilities
         assert other.probabilities == {label: kept[label] for label in other.probabilities}
@@ -82,11 +79,11 @@ def test_scores_and_labels_are_the_same_however_few_probabilities_are_given(name
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stored_prediction_equals_the_one_it_was_made_of(name: str) -> None:
-    task = made(name, top_k=3)
-    (scored, *_), _ = outcome(task, 150, 1)
-    (stored, *_), _ = outcome(task, 150, 1, is_scored=False)
+    fitted = made(name, 150, top_k=3)
+    (scored, *_), _ = outcome(fitted, 1)
+    (stored, *_), _ = outcome(fitted, 1, is_scored=False)
     assert plain(scored) == plain(stored)
-    assert not hasattr(stored, "behind"), "predictions for a user hold no outputs"
+    assert not hasattr(stored, "raw"), "predictions for a user hold no outputs"
 
 
 def test_of_equal_probabilities_the_first_labels_are_given() -> None:
@@ -97,13 +94,13 @@ def test_of_equal_probabilities_the_first_labels_are_given() -> None:
 @pytest.mark.parametrize("value", [0, -1, "many"])
 def test_a_top_k_that_cannot_be_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"task\.top_k"):
-        made("classification", top_k=value)
+        made("classification", 2, top_k=value)
 
 
 def test_a_text_with_thousands_of_wrong_labels_is_shown_with_a_few() -> None:
-    task = made("multilabel", threshold=0.01)
-    predictions, examples = outcome(task, 500)
-    found = task.mistakes(predictions, examples, labels(500))
+    fitted = made("multilabel", 500, threshold=0.01)
+    predictions, examples = outcome(fitted)
+    found = fitted.mistakes(predictions, examples)
     assert found is not None
     facts = found.shown[0].facts
     assert len(facts) <= 22

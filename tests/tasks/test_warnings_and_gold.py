@@ -6,7 +6,12 @@ import pytest
 
 from bertune.config import TaskConfig
 from bertune.data.rows import Origin
-from bertune.tasks import Task, choice, classification, make_task, multilabel, qa, regression
+from bertune.tasks import Task, make_task
+from bertune.tasks.classification import task as classification
+from bertune.tasks.multilabel import task as multilabel
+from bertune.tasks.multiple_choice import task as choice
+from bertune.tasks.question_answering import task as qa
+from bertune.tasks.regression import task as regression
 
 WHERE = Origin("dev.csv", 1)
 
@@ -30,12 +35,12 @@ CASES = {
         multilabel.Example("1", WHERE, ("t",), ()),
         multilabel.Example("2", WHERE, ("t",), ("a",)),
     ),
-    "qa": (
+    "question_answering": (
         qa.AnswerPrediction(None, None, None, 0.9, 3.0, []),
         qa.Example("1", WHERE, ("q", "c"), ()),
         qa.Example("2", WHERE, ("q", "c"), ({"text": "c", "answer_start": 0},)),
     ),
-    "choice": (choice.ChoicePrediction("a", 0, [0.9, 0.1]), asked(0), asked(1)),
+    "multiple_choice": (choice.ChoicePrediction("a", 0, [0.9, 0.1]), asked(0), asked(1)),
     "regression": (
         regression.NumberPrediction(2.0),
         regression.Example("1", WHERE, ("t",), 2.0),
@@ -48,8 +53,8 @@ CASES = {
 def test_the_same_of_everything_is_a_collapse_only_where_the_gold_differs(name: str) -> None:
     prediction, usual, other = CASES[name]
     options = {"low": 0, "high": 5} if name == "regression" else {}
-    task = made(name, **options)
-    predictions, labels = [prediction] * 12, ("a", "b")
-    assert task.warnings(predictions, [usual] * 12, labels) == []
-    (warning,) = task.warnings(predictions, [usual] * 11 + [other], labels)
+    fitted = made(name, **options).fitted(("a", "b"))
+    predictions = [prediction] * 12
+    assert fitted.warnings(predictions, [usual] * 12, []) == []
+    (warning,) = fitted.warnings(predictions, [usual] * 11 + [other], [])
     assert warning.startswith("collapsed: ")

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from bertune.text.sequences import Gold, Sequence, collate
+from bertune.nn.batch import collate
+from bertune.text.sequences import Gold, Sequence
 
 
 def sequence(ids: list[int], group: int = 0, gold: Gold = None) -> Sequence:

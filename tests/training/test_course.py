@@ -63,7 +63,7 @@ def best_step(found: dict[int, dict[str, Any]], score: str) -> int:
 
 @pytest.mark.parametrize("score", ["loss", "mcc", "accuracy", "log_loss"])
 def test_the_weights_kept_are_those_of_the_best_evaluation(score: str, noisy: Any) -> None:
-    run, _ = noisy(**{"train.best_by": score, "train.evaluate_every": 2})
+    run, _ = noisy(**{"train.best_metric": score, "train.evaluate_every": 2})
     found = evaluations(run)
     best = best_step(found, score)
     assert best != max(found), "otherwise keeping the last weights would pass"
@@ -81,7 +81,7 @@ def test_the_weights_kept_are_those_of_the_best_evaluation(score: str, noisy: An
 
 @pytest.mark.parametrize("score", ["loss", "mcc"])
 def test_is_best_marks_every_evaluation_that_beats_all_before(score: str, noisy: Any) -> None:
-    run, _ = noisy(**{"train.best_by": score, "train.evaluate_every": 2})
+    run, _ = noisy(**{"train.best_metric": score, "train.evaluate_every": 2})
     sign = -1 if score == "loss" else 1
     best = -float("inf")
     for line in evaluations(run).values():
@@ -90,7 +90,7 @@ def test_is_best_marks_every_evaluation_that_beats_all_before(score: str, noisy:
 
 
 def test_the_kept_model_scores_the_same_when_it_is_loaded(noisy: Any, noise: tuple[Path, Path]) -> None:
-    run, _ = noisy(**{"train.best_by": "loss", "train.evaluate_every": 2})
+    run, _ = noisy(**{"train.best_metric": "loss", "train.evaluate_every": 2})
     evaluation = api.evaluate(run, noise[1])
     found = evaluations(run)
     assert evaluation.loss == pytest.approx(found[best_step(found, "loss")]["loss"], abs=1e-6)
@@ -98,7 +98,9 @@ def test_the_kept_model_scores_the_same_when_it_is_loaded(noisy: Any, noise: tup
 
 @pytest.mark.parametrize("patience", [1, 2, 3])
 def test_patience_stops_after_so_many_evaluations_without_a_gain(patience: int, noisy: Any) -> None:
-    run, events = noisy(**{"train.best_by": "loss", "train.evaluate_every": 2, "train.patience": patience})
+    run, events = noisy(
+        **{"train.best_metric": "loss", "train.evaluate_every": 2, "train.patience": patience}
+    )
     losses = [line["loss"] for line in evaluations(run).values()]
     without_gain = [min(losses[:i]) <= losses[i] for i in range(1, len(losses))]
     in_a_row = "".join("x" if no_gain else "." for no_gain in without_gain)
@@ -111,7 +113,7 @@ def test_patience_stops_after_so_many_evaluations_without_a_gain(patience: int, 
 
 
 def test_without_patience_all_steps_are_taken(noisy: Any) -> None:
-    run, _ = noisy(**{"train.best_by": "loss", "train.evaluate_every": 2})
+    run, _ = noisy(**{"train.best_metric": "loss", "train.evaluate_every": 2})
     assert run.manifest["training"]["stopped_early"] is False
     assert run.manifest["training"]["steps_done"] == len(run.metrics()) == 30
 
@@ -166,8 +168,8 @@ def test_the_loss_of_the_first_step_is_that_of_the_untrained_model(
 def test_an_unknown_score_to_pick_by_is_refused_before_anything_is_written(
     noisy: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"train\.best_by=bleu: there is no such score. There are: loss, "):
-        noisy(**{"train.best_by": "bleu"})
+    with pytest.raises(ConfigError, match=r"train\.best_metric=bleu: there is no such score. There are: "):
+        noisy(**{"train.best_metric": "bleu"})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,7 +180,7 @@ def test_a_loss_that_is_no_number_stops_training_with_remedies(
         train(reviews_csv, tmp_path / "run", settings(**{"train.lr": 1e36, "train.epochs": 20}))
     message = str(caught.value)
     assert "the training loss became" in message
-    for remedy in ("train.lr", "train.warmup", "machine.precision=fp32", "optimizer.clip"):
+    for remedy in ("train.lr", "train.warmup", "machine.precision=fp32", "optimizer.max_grad_norm"):
         assert remedy in message
     run = open_run(tmp_path / "run")
     assert run.manifest["status"] == "failed"
@@ -206,7 +208,7 @@ def test_stopped_right_after_the_last_evaluation_it_ends_as_if_never_stopped(
     reviews_csv: Path, tmp_path: Path, settings: Any
 ) -> None:
     """Where the last weights are the best, the optimizer has let go of its moments by then."""
-    changes = settings(**{"train.best_by": "loss", "train.epochs": 2})
+    changes = settings(**{"train.best_metric": "loss", "train.epochs": 2})
     whole, _ = train(reviews_csv, tmp_path / "whole", changes)
     last = whole.manifest["training"]["total_steps"]
     assert whole.manifest["training"]["best"]["step"] == last
@@ -227,7 +229,7 @@ def test_test_texts_are_scored_once_at_the_end(noisy: Any, noise: tuple[Path, Pa
 
 
 def test_only_the_first_examples_are_used_where_so_many_are_asked_for(noisy: Any) -> None:
-    run, _ = noisy(**{"train.examples": 17, "train.epochs": 1})
+    run, _ = noisy(**{"train.max_examples": 17, "train.epochs": 1})
     assert run.manifest["data"]["splits"]["train"]["rows"] == 17
     assert run.manifest["data"]["splits"]["validation"]["rows"] == 40
     assert len(run.metrics()) == 3

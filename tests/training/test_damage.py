@@ -30,7 +30,7 @@ def changes(tiny_weights: Path) -> Settings:
         "train.lr": 2e-3,
         "train.evaluate_every": 3,
         "train.checkpoint_every": 2,
-        "train.best_by": "loss",
+        "train.best_metric": "loss",
     }
 
 

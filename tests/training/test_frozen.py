@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import bertune.training.fit
 import bertune.training.frozen
 from bertune.errors import Interrupted
+from bertune.nn.batch import Batch, collate
 from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine
 from bertune.nn.model import StandardModel
@@ -25,7 +26,7 @@ from bertune.nn.packed import PackedEncoder
 from bertune.prepare import Part
 from bertune.run import Run, open_run
 from bertune.source import resolve_source
-from bertune.text.sequences import Batch, Sequence, collate
+from bertune.text.sequences import Sequence
 from bertune.training.events import Noted, Stepped, Warned
 from bertune.training.fit import fit
 from bertune.training.frozen import compute_once
@@ -59,7 +60,7 @@ Keep = Callable[[str], None]
 def changes(settings: Any) -> dict[str, Any]:
     """Dropout is on; evaluations and checkpoints fall on different steps of fourteen."""
     often = {"train.evaluate_every": 3, "train.checkpoint_every": 2}
-    return settings(**{"model.dropout": 0.3, "train.best_by": "loss", **often})  # type: ignore[no-any-return]
+    return settings(**{"model.dropout": 0.3, "train.best_metric": "loss", **often})  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -250,7 +251,7 @@ def test_memory_that_runs_out_meanwhile_is_met_with_smaller_batches(
 def test_a_signal_meanwhile_stops_it_and_the_run_goes_on_as_if_never_stopped(
     where: str, changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = changes | {"train.freeze": 1, "machine.tokens": 64}
+    frozen = changes | {"train.freeze": 1, "machine.micro_batch_tokens": 64}
     keep(where)
     whole, _ = train(reviews_csv, tmp_path / "whole", frozen)
     original = PackedEncoder.frozen
@@ -342,15 +343,14 @@ class TestTheFile:
             with torch.no_grad():
                 model.encoder.encoder.layer[0].output.dense.weight[3, 5] += 0.5
         elif change == "a text":
-            texts[11] = replace(
-                texts[11], ids=np.append(texts[11].ids[:-1], np.int32(98 - texts[11].ids[-1] % 7))
-            )
+            ids = texts[11].ids
+            texts[11] = replace(texts[11], ids=np.append(ids[:-1], np.int32(98 - ids[-1] % 7)))
         elif change == "a type":
             texts[2] = replace(texts[2], types=np.ones_like(texts[2].types))
         elif change == "precision":
             machine = replace(CPU, precision="bf16")
         elif change == "tokens":
-            machine = replace(CPU, tokens=32)
+            machine = replace(CPU, micro_batch_tokens=32)
         elif change == "cut":  # the same tokens end to end, in other texts
             a, b = texts[0], texts[1]
             ids, types = np.concatenate([a.ids, b.ids]), np.zeros(len(a) + len(b), np.uint8)

@@ -1,5 +1,6 @@
 """A loss over a whole step: cutting the step into micro-batches changes nothing but rounding."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,14 +11,15 @@ from torch import Tensor
 from bertune.config import ModelConfig, OptimizerConfig, TaskConfig, TrainConfig
 from bertune.data.rows import Origin
 from bertune.model_folder import new_model
+from bertune.nn.batch import collate
 from bertune.nn.device import Machine
 from bertune.nn.model import TextModel
 from bertune.nn.pretrained import Pretrained
 from bertune.prepare import Part
-from bertune.tasks import Task, make_task
-from bertune.tasks.embeddings import Example
+from bertune.tasks import FittedTask, Task, make_task
+from bertune.tasks.embeddings.task import Example
 from bertune.text.batches import micro_batches
-from bertune.text.sequences import Sequence, collate
+from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from bertune.training import loop
 from bertune.training.optim import Optimizer
@@ -38,21 +40,21 @@ def examples(scored: bool) -> list[Example]:
     ]
 
 
-def model(folder: Path, task: Task, dropout: float) -> TextModel:
-    return new_model(Pretrained("tiny", folder, "pretrained"), ModelConfig(dropout=dropout), task, ()).train()
+def model(folder: Path, task: FittedTask, dropout: float) -> TextModel:
+    return new_model(Pretrained("tiny", folder, "pretrained"), ModelConfig(dropout=dropout), task).train()
 
 
 def trainee(folder: Path, task: Task, found: list[Example], dropout: float, tokens: int) -> loop.Trainee:
-    task.labels(found)
-    sequences = task.encode(found, Tokenizer.pretrained(folder), None, ())
+    fitted = task.fit(found)
+    sequences = fitted.encode(found, Tokenizer.pretrained(folder), None)
     machine = Machine(torch.device("cpu"), "cpu", "fp32", tokens, 1)
-    return loop.Trainee(model(folder, task, dropout), task, Part("pairs.csv", found, sequences), machine)
+    return loop.Trainee(model(folder, fitted, dropout), fitted, Part("pairs.csv", found, sequences), machine)
 
 
 def one_step(who: loop.Trainee) -> tuple[loop.Step, dict[str, Tensor]]:
     """A step of the loop, and the gradients it left."""
     config = TrainConfig(batch_size=12, weight_decay=0)
-    optimizer = Optimizer(who.model, config, OptimizerConfig(clip=0))
+    optimizer = Optimizer(who.model, config, OptimizerConfig(max_grad_norm=0))
     step = next(loop.train_steps(who, optimizer, config, loop.Plan(total=2, warmup=0, per_epoch=1)))
     return step, gradients(who.model)
 
@@ -63,7 +65,7 @@ def gradients(who: torch.nn.Module) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(
     ("options", "scored"),
-    [({}, False), ({"sizes": (36, 8)}, False), ({"loss": "cosent"}, True), ({"loss": "mse"}, True)],
+    [({}, False), ({"matryoshka_dims": (36, 8)}, False), ({"loss": "cosent"}, True), ({"loss": "mse"}, True)],
 )
 def test_cutting_the_step_gives_the_same_loss_and_gradients(
     options: dict[str, object], scored: bool, tiny_weights: Path
@@ -90,8 +92,8 @@ def test_the_negatives_come_from_the_whole_step_not_from_a_micro_batch(tiny_weig
 
 
 def test_both_passes_of_a_cut_step_draw_the_same_dropout(tiny_weights: Path) -> None:
-    task, seed = embeddings(), 7
-    who = trainee(tiny_weights, task, examples(scored=False), 0.3, CUT)
+    seed = 7
+    who = trainee(tiny_weights, embeddings(), examples(scored=False), 0.3, CUT)
     sequences = who.part.sequences
     optimizer = Optimizer(who.model, TrainConfig(), OptimizerConfig())
     cut = partial(micro_batches, [len(s) for s in sequences])
@@ -107,8 +109,26 @@ def test_both_passes_of_a_cut_step_draw_the_same_dropout(tiny_weights: Path) -> 
         torch.manual_seed(seed + number)
         pieces.append(who.model(collate([sequences[i] for i in positions])))
     assert len(pieces) > 3
-    expected, _ = task.loss(torch.cat(pieces), collate(order))
+    expected, _ = who.fitted.loss(torch.cat(pieces), collate(order))
     expected.backward()
     assert loss.item() == expected.item()
     for name, tensor in gradients(who.model).items():
         torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-4)
+
+
+def test_fitting_and_scoring_other_pairs_leaves_the_loss_as_it_was(tiny_weights: Path) -> None:
+    """Scores of 0 to 100 in another file must not change what a score of 0 to 2 is learned as."""
+    found = examples(scored=True)
+    others = [replace(e, gold=50.0 * e.gold) for e in found if e.gold is not None]
+    task = embeddings(loss="mse")
+    first = task.fit(found)
+    batch = collate(first.encode(found, Tokenizer.pretrained(tiny_weights), None))
+    outputs = torch.randn((24, 36), generator=torch.Generator().manual_seed(3))
+    expected = first.loss(outputs, batch)[0].item()
+    second = task.fit(others)
+    first.for_scoring(others)
+    vectors = list(outputs.numpy())
+    first.score([first.decode(vectors[2 * i : 2 * i + 2], [], e) for i, e in enumerate(others)], others)
+    assert first.loss(outputs, batch)[0].item() == expected != second.loss(outputs, batch)[0].item()
+    assert first.notes[0] == "learned from scores from 0 to 2 (mse)"
+    assert second.notes[0] == "learned from scores from 0 to 100 (mse)"

@@ -78,7 +78,7 @@ def reference(model: Small, train: TrainConfig, config: OptimizerConfig, lrs: li
     for step, lr in enumerate(lrs):
         adamw.zero_grad()
         model.loss(step).backward()
-        norms.append(float(nn.utils.clip_grad_norm_(decayed + plain, config.clip or math.inf)))
+        norms.append(float(nn.utils.clip_grad_norm_(decayed + plain, config.max_grad_norm or math.inf)))
         for group in adamw.param_groups:
             group["lr"] = lr
         adamw.step()
@@ -90,7 +90,7 @@ def reference(model: Small, train: TrainConfig, config: OptimizerConfig, lrs: li
 def test_a_step_is_that_of_plain_adamw_with_clipping_and_decay_groups(
     clip: float, more: dict[str, Any]
 ) -> None:
-    train, config = TrainConfig(weight_decay=0.3), OptimizerConfig(clip=clip, **more)
+    train, config = TrainConfig(weight_decay=0.3), OptimizerConfig(max_grad_norm=clip, **more)
     lrs = [0.1 / (i + 1) for i in range(8)]
     expected = Small()
     expected_norms = reference(expected, train, config, lrs)
@@ -135,7 +135,7 @@ def test_a_step_over_summed_losses_is_the_step_over_their_mean() -> None:
     mean.load_state_dict(summed.state_dict())
     norms = []
     for model, factor in ((summed, 4.0), (mean, 1.0)):
-        optimizer = Optimizer(model, TrainConfig(), OptimizerConfig(clip=0.01))
+        optimizer = Optimizer(model, TrainConfig(), OptimizerConfig(max_grad_norm=0.01))
         for number in range(3):
             optimizer.zero_gradients()
             (model.loss(number) * factor).backward()

@@ -45,7 +45,7 @@ def changes(tiny_weights: Path) -> dict[str, Any]:
         "train.lr": 2e-3,
         "train.evaluate_every": 5,
         "train.checkpoint_every": 2,
-        "train.best_by": "loss",  # which falls at almost every evaluation
+        "train.best_metric": "loss",  # which falls at almost every evaluation
     }
 
 

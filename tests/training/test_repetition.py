@@ -34,7 +34,7 @@ def changes(tiny_weights: Path) -> dict[str, Any]:
         "train.lr": 2e-3,
         "train.evaluate_every": 3,
         "train.checkpoint_every": 2,
-        "train.best_by": "loss",  # which falls at almost every evaluation
+        "train.best_metric": "loss",  # which falls at almost every evaluation
     }
 
 
@@ -108,7 +108,7 @@ def test_stopped_within_an_evaluation_it_evaluates_again(
     import bertune.infer
 
     original = bertune.infer.micro_batches
-    narrow = changes | {"machine.tokens": 16}
+    narrow = changes | {"machine.micro_batch_tokens": 16}
 
     def stopping(*arguments: Any) -> Iterator[Any]:
         for number, positions in enumerate(original(*arguments), 1):
@@ -200,7 +200,7 @@ def test_the_machine_may_be_another_on_resuming(
 ) -> None:
     calm = changes | {"model.dropout": 0}
     stopped_after(reviews_csv, tmp_path / "run", calm, 4)
-    run, _ = train(reviews_csv, tmp_path / "run", calm | {"machine.tokens": 32}, resume=True)
+    run, _ = train(reviews_csv, tmp_path / "run", calm | {"machine.micro_batch_tokens": 32}, resume=True)
     reference, _ = train(reviews_csv, tmp_path / "reference", calm)
     found, expected = ([line["loss"] for line in r.metrics()] for r in (run, reference))
     assert found == pytest.approx(expected, abs=1e-4)

@@ -49,17 +49,17 @@ def test_a_question_is_learned_in_pieces_as_it_is_in_one(
     monkeypatch.setattr(loop, "_in_pieces", counted)
     monkeypatch.setattr(infer, "slices", cut)
     changes = {
-        "task.name": "choice",
+        "task.name": "multiple_choice",
         "model.dropout": 0,
         "train.batch_size": 2,
-        "train.best_by": "loss",
-        "data.split": 0.3,
+        "train.best_metric": "loss",
+        "data.validation_fraction": 0.3,
     }
     one, _ = train(questions, tmp_path / "one", settings(**changes))
     assert not widths
     assert min(predicted) >= NUM_CHOICES
     predicted.clear()
-    many, _ = train(questions, tmp_path / "many", settings(**changes, **{"machine.tokens": 64}))
+    many, _ = train(questions, tmp_path / "many", settings(**changes, **{"machine.micro_batch_tokens": 64}))
     assert widths
     assert max(widths + predicted) < NUM_CHOICES / 4
     for first, second in zip(one.metrics(), many.metrics(), strict=True):

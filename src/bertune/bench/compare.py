@@ -19,10 +19,10 @@ from bertune.bench.place import machine, versions
 from bertune.bench.runner import Contestant, Round, run_one, run_rounds
 from bertune.errors import BertuneError, ConfigError
 from bertune.nn.device import Machine, make_machine
-from bertune.nn.heads import StandardHead
 from bertune.nn.model import read_config
 from bertune.prepare import Prepared, prepare
 from bertune.source import Source
+from bertune.tasks.head_spec import HeadSpec
 
 _RATE = "examples_per_second"
 _MOST_TEXTS = 2000  # predicted in one pass
@@ -79,8 +79,8 @@ def _section(rounds: list[Round], contestants: list[Contestant]) -> dict[str, An
 
 def _refuse_own_code(prepared: Prepared) -> None:
     """Raises ConfigError for what the Trainer has no counterpart of."""
-    head = prepared.encoder.task.head(prepared.encoder.labels)
-    is_plain = isinstance(head, StandardHead) and head.problem_type == "single_label_classification"
+    head = prepared.encoder.fitted.head
+    is_plain = isinstance(head, HeadSpec) and head.problem_type == "single_label_classification"
     if not is_plain or prepared.config.model.head != "auto":
         raise ConfigError(
             f"task.name={prepared.config.task.name} model.head={prepared.config.model.head}: only "
@@ -99,7 +99,7 @@ def _job(prepared: Prepared, here: Machine, seconds: float, folder: Path) -> Job
     config, part = prepared.config, prepared.parts["train"]
     lengths = [len(s) for s in part.sequences]
     mean = Load.of([round(float(np.mean(lengths)))] * config.train.batch_size)
-    shape = shape_of(read_config(prepared.pretrained), len(prepared.encoder.labels))
+    shape = shape_of(read_config(prepared.pretrained), len(prepared.encoder.fitted.labels))
     most = 4 * config.train.batch_size * _steps_in(seconds, mean, shape)
     items: list[Item] = [(e.texts, str(e.gold)) for e in part.examples]
     chosen = spread(items, most)
@@ -111,7 +111,7 @@ def _job(prepared: Prepared, here: Machine, seconds: float, folder: Path) -> Job
         held_out=str(folder / "held_out.jsonl"),
         num_texts=len(chosen),
         num_columns=len(items[0][0]),
-        labels=prepared.encoder.labels,
+        labels=prepared.encoder.fitted.labels,
         max_length=prepared.encoder.max_length,
         batch_size=config.train.batch_size,
         epochs=plan_epochs(len(chosen), config.train.batch_size),

@@ -138,7 +138,7 @@ def _exit_out_of_memory() -> None:
     with contextlib.suppress(OSError):
         print(
             "error: out of memory. Free some, raise the limit (ulimit -v), or give a smaller file, a smaller "
-            "model or, in training, a lower machine.tokens",
+            "model or, in training, a lower machine.micro_batch_tokens",
             file=sys.stderr,
             flush=True,
         )

@@ -32,7 +32,7 @@ def evaluate(
     table, columns, notes = model.open(data, need_label=True)
     name = Path(data).name.split(".")[0]
     if out is not None:
-        _refuse_folder(out, name, model.file_endings, table.name)
+        _refuse_folder(out, name, model.extra_suffixes, table.name)
     found = model.evaluate(table, columns)
     if out is not None:
         _write(out, name, found)
@@ -47,7 +47,7 @@ def evaluate(
             }
         )
         return
-    console, noun = show.messages(), model.row_noun
+    console, noun = show.messages(), model.noun
     if out is not None:
         show.say(console, f"predictions in {out}", "dim")
     for note in notes:

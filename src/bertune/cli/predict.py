@@ -48,7 +48,7 @@ def predict(
     model = api.load(run, overrides=parse_overrides(settings or []))
     if out is not None:
         refuse_unusable(out, "--out")
-        _refuse_other_endings(out, csv_format, model.file_endings)
+        _refuse_other_endings(out, csv_format, model.extra_suffixes)
         if data != "-" and out.exists() and Path(data).exists() and out.samefile(data):
             raise ConfigError(
                 f"--out {out} is the input file, and predict does not overwrite it. Give another name"
@@ -57,7 +57,7 @@ def predict(
     counts = Counter({"rows": 0, "blank": 0})
     table, columns = _opened(model, data)
     lines = _lines(model, table, columns, counts)
-    if out is not None and (ending := out.suffix.lower().removeprefix(".")) in model.file_endings:
+    if out is not None and (ending := out.suffix.lower().removeprefix(".")) in model.extra_suffixes:
         of_task, counts["rows"], counts["blank"] = model.predicted_file(table, columns, ending)
         write_atomically(out, "".join(f"{line}\n" for line in of_task))
     elif out is None:

@@ -59,7 +59,7 @@ class TrainingView:
     def _show(self, event: Event) -> None:
         match event:
             case DataReady(prepared):
-                self._scores = prepared.encoder.task.scores[:_SHOWN_SCORES]
+                self._scores = prepared.encoder.fitted.task.scores[:_SHOWN_SCORES]
                 show.data_summary(self._console, prepared.notes, prepared.audit)
                 for text in prepared.warnings:
                     show.warn(self._console, text)

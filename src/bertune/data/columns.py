@@ -15,6 +15,15 @@ Groups = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
+class ColumnNames:
+    """The columns that a task takes without asking."""
+
+    text: tuple[tuple[str, ...], ...]  # columns with these names go together
+    label: tuple[str, ...] = ()
+    num_texts: tuple[int, ...] = (1, 2)  # how many text columns the task can do with
+
+
+@dataclass(frozen=True)
 class Columns:
     """The columns of a table that matter; two texts for pairs."""
 

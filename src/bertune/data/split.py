@@ -58,7 +58,8 @@ def larger_than_asked(
         why = "rows that belong together stay on one side"
         remedy = "Give a file as data.validation, or choose another train.seed"
     return (
-        f"data.split={share:g} asks for {asked:,} of {num_rows:,} rows, but {why}: validation has "
+        f"data.validation_fraction={share:g} asks for {asked:,} of {num_rows:,} rows, but {why}: validation "
+        f"has "
         f"{num_held_out:,} ({num_held_out / num_rows:.1%}). {remedy}"
     )
 

@@ -31,7 +31,7 @@ class Machine:
     device: torch.device
     device_name: str
     precision: str  # of products: fp32, or bf16 over fp32 weights
-    tokens: int  # padded tokens per micro-batch
+    micro_batch_tokens: int  # padded tokens per micro-batch
     threads: int
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
@@ -56,7 +56,9 @@ def make_machine(config: MachineConfig) -> Machine:
         device=device,
         device_name=_device_name(device),
         precision=precision,
-        tokens=_tokens(device) if config.tokens == "auto" else int(config.tokens),
+        micro_batch_tokens=(
+            _tokens(device) if config.micro_batch_tokens == "auto" else int(config.micro_batch_tokens)
+        ),
         threads=torch.get_num_threads(),
     )
 

@@ -14,15 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bertune.errors import ConfigError, ModelError
-from bertune.hugging_face import check_weight_files, library_errors, load_config
+from bertune.hugging_face import HEAD_FILE, check_weight_files, library_errors, load_config
+from bertune.nn.batch import Batch
 from bertune.nn.families import why_not_packed
-from bertune.nn.heads import StandardHead
 from bertune.nn.packed import PackedEncoder, whole_layer
 from bertune.nn.pretrained import Pretrained
 from bertune.nn.standard_heads import packed_head, padded_outputs
-from bertune.text.sequences import Batch
+from bertune.tasks.head_spec import HeadSpec
 
-HEAD_FILE = "head.safetensors"
 # Names that Hugging Face configurations have for the dropouts of the paper.
 _DROPOUTS = (
     "hidden_dropout_prob",
@@ -188,7 +187,7 @@ def hidden_dropout(config: Any) -> float:
 
 
 def build(
-    pretrained: Pretrained, config: Any, head: StandardHead | nn.Module, is_trained: bool = False
+    pretrained: Pretrained, config: Any, head: HeadSpec | nn.Module, is_trained: bool = False
 ) -> TextModel:
     """A model in fp32; parts that pretrained weights lack are drawn from torch's generator as it stands.
 
@@ -196,8 +195,8 @@ def build(
     """
     import transformers
 
-    auto_class = head.auto_class if isinstance(head, StandardHead) else "AutoModel"
-    if isinstance(head, StandardHead) and head.problem_type:
+    auto_class = head.auto_class if isinstance(head, HeadSpec) else "AutoModel"
+    if isinstance(head, HeadSpec) and head.problem_type:
         config.problem_type = head.problem_type
     auto = getattr(transformers, auto_class)
     # A head of one's own sits on the hidden states: a pooler would be carried along and never trained.
@@ -211,10 +210,10 @@ def build(
         else:
             hf = _load_weights(auto, pretrained.folder, config, options, is_trained)
     hf = hf.float()
-    return StandardModel(hf) if isinstance(head, StandardHead) else OwnHeadModel(hf, head)
+    return StandardModel(hf) if isinstance(head, HeadSpec) else OwnHeadModel(hf, head)
 
 
-def load(folder: Path, head: StandardHead | nn.Module) -> TextModel:
+def load(folder: Path, head: HeadSpec | nn.Module) -> TextModel:
     """A saved model. Raises ModelError when the weights are absent, damaged or of another shape."""
     config = read_config(Pretrained(str(folder), folder, "pretrained"))
     check_weight_files(folder)

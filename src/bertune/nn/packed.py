@@ -16,6 +16,7 @@ from torch.nn.functional import embedding, layer_norm, one_hot, pad
 
 from bertune.nn.absorbed import absorbed_context
 from bertune.nn.attention import attention
+from bertune.nn.batch import Batch
 from bertune.nn.dropout import Dropout
 from bertune.nn.families import POSITIONS_AFTER_PADDING, Layer, layers
 from bertune.nn.first_token import first_token_context
@@ -24,7 +25,6 @@ from bertune.nn.gradients import Gradients, lookup
 from bertune.nn.layout import Layout, layout
 from bertune.nn.vocabulary import rows
 from bertune.nn.weights import Weights
-from bertune.text.sequences import Batch
 
 
 @dataclass(frozen=True)

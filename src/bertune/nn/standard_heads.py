@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bertune.nn.batch import Batch
 from bertune.nn.packed import LastLayer, first_token_layer, whole_layer
-from bertune.text.sequences import Batch
 
 
 @dataclass(frozen=True)

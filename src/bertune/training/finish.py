@@ -39,13 +39,8 @@ def finish(
     progress, trainee = session.progress, session.trainee
     if not session.holds_best:
         load_model_tensors(trainee.model, session.checkpoints.load_best(progress.best_step))
-    predictor = Predictor(
-        trainee.model,
-        trainee.task,
-        prepared.encoder.labels,
-        trainee.machine,
-        poll,
-    )
+    fitted = trainee.fitted
+    predictor = Predictor(trainee.model, fitted, trainee.machine, poll)
     scores: dict[str, Any] = {}
     details: dict[str, Any] = {}
     warnings = list(prepared.warnings)
@@ -53,17 +48,17 @@ def finish(
         if name == "train":
             continue
         outcome = session.outcome_on(part) or predictor(part.examples, part.sequences)
-        found = trainee.task.score(outcome.predictions, part.examples, prepared.encoder.labels)
+        found = fitted.score(outcome.predictions, part.examples)
         scores[name], details[name] = found.values, found.details
-        said = trainee.task.warnings(outcome.predictions, part.examples, prepared.encoder.labels)
+        said = fitted.warnings(outcome.predictions, part.examples, part.sequences)
         new = [f"{name}: {warning}" for warning in said]
         if name != "validation":  # of the validation texts it was said when they were last evaluated
             yield from (Warned(text) for text in new)
         warnings += new
         writer.write_predictions(name, prediction_lines(part.examples, outcome))
-        for ending, lines in trainee.task.also_write(part.examples, outcome.predictions).items():
-            writer.write_lines(f"{name}.{ending}", lines)
-        wrong = trainee.task.mistakes(outcome.predictions, part.examples, prepared.encoder.labels)
+        for suffix, lines in fitted.extra_prediction_files(part.examples, outcome.predictions).items():
+            writer.write_lines(f"{name}.{suffix}", lines)
+        wrong = fitted.mistakes(outcome.predictions, part.examples)
         if wrong is not None:
             writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
     session.make_room()
@@ -116,9 +111,11 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
     reading = config.data.model_dump(
         include={"delimiter", "quoting", "encoding", "reader"}, exclude_defaults=True
     )
+    fitted = prepared.encoder.fitted
+    resolved = fitted.options.model_dump(mode="json", exclude_unset=True)
     metadata = ModelMetadata(
-        task=TaskConfig(name=config.task.name, **{**config.task.options, **prepared.encoder.task.settled()}),
-        labels=prepared.encoder.labels,
+        task=TaskConfig(name=config.task.name, **resolved),
+        labels=fitted.labels,
         max_length=prepared.encoder.max_length,
         columns=prepared.columns,
         reading=reading | {"suffix": file_suffix(config.data.train or "")},
@@ -126,7 +123,7 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
         precision=config.machine.precision,
         own_files=own_files(config.task.name, config.model.head, config.data.reader),
     )
-    return LoadedModel(model, prepared.encoder.tokenizer, prepared.encoder.task, metadata)
+    return LoadedModel(model, prepared.encoder.tokenizer, fitted, metadata)
 
 
 def peak_memory_mb() -> float:

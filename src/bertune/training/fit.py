@@ -33,7 +33,7 @@ from bertune.training.frozen import compute_once
 from bertune.training.loop import Plan, Trainee
 from bertune.training.manifest import first_manifest
 from bertune.training.optim import total_steps, warmup_steps
-from bertune.training.session import Session, best_by
+from bertune.training.session import Session, best_metric
 from bertune.training.signals import StopFlag, stop_on_signals
 
 
@@ -56,14 +56,14 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
             writer.clear_working_files()  # of a process that was killed while it removed them
             yield Finished(writer.run)
         return
-    best_by(source.config.train.best_by, make_task(source.config.task))
+    best_metric(source.config.train.best_metric, make_task(source.config.task).fitted())
     prepared = prepare(source)
     yield DataReady(prepared)
     if resume and not is_resumed:
         yield Warned(f"there is no run in {out} to resume: starting from the beginning")
     machine = make_machine(prepared.config.machine)
-    if is_resumed and prepared.config.machine.tokens == "auto":
-        machine = replace(machine, tokens=open_run(out).manifest["machine"]["tokens"])
+    if is_resumed and prepared.config.machine.micro_batch_tokens == "auto":
+        machine = replace(machine, micro_batch_tokens=open_run(out).manifest["machine"]["tokens"])
     model = _new_model(prepared, machine)
     plan = _plan(prepared)
     manifest = first_manifest(source, prepared, model, machine, plan)
@@ -72,10 +72,10 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
         writer = RunWriter(out)
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
-    if not prepared.encoder.task.varies:  # else words may come that stand in no text
+    if not prepared.encoder.fitted.is_resampled:  # else words may come that stand in no text
         use_only(model, model.encoder, _words(prepared))
     with writer, deterministic(machine.device), stop_on_signals() as stop:
-        trainee = Trainee(model, prepared.encoder.task, prepared.parts["train"], machine)
+        trainee = Trainee(model, prepared.encoder.fitted, prepared.parts["train"], machine)
         session = Session(prepared, trainee, writer, plan)
         try:
             yield from _restore(session, writer)
@@ -93,7 +93,7 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
 def _new_model(prepared: Prepared, machine: Machine) -> TextModel:
     config = prepared.config
     torch.manual_seed(config.train.seed)  # decides the fresh head, and everything where no weights are given
-    model = new_model(prepared.pretrained, config.model, prepared.encoder.task, prepared.encoder.labels)
+    model = new_model(prepared.pretrained, config.model, prepared.encoder.fitted)
     freeze(model, config.train.freeze)
     return model.to(machine.device)
 
@@ -167,7 +167,7 @@ def _look_up_what_is_frozen(
             )
 
     trainee = session.trainee
-    if trainee.task.varies:
+    if trainee.fitted.is_resampled:
         return
     parts = {name: prepared.parts[name] for name in ("train", "validation")}
     found = compute_once(trainee.model, parts, trainee.machine, writer.run.path / FROZEN, poll)

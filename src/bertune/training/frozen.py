@@ -18,13 +18,14 @@ import torch
 from numpy.typing import NDArray
 
 from bertune.files import disk_errors, replacing, sha256_of, write_atomically
+from bertune.nn.batch import collate
 from bertune.nn.device import Machine
 from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.nn.packed import PackedEncoder
 from bertune.prepare import Part
 from bertune.text.batches import micro_batches
-from bertune.text.sequences import Sequence, collate
+from bertune.text.sequences import Sequence
 
 _SHARE_OF_MEMORY, _SHARE_OF_DISK = 0.25, 0.5  # of what is free, that may be taken
 
@@ -50,7 +51,7 @@ class _Filling:
 
     def into(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Writes each sequence's rows in their place."""
-        tokens = self.machine.tokens
+        tokens = self.machine.micro_batch_tokens
         for positions in micro_batches([len(s) for s in self.sequences], tokens):
             self.poll()
             chosen = [self.sequences[i] for i in positions]
@@ -134,7 +135,9 @@ def _reserve(path: Path) -> None:
 def _key(filling: _Filling) -> str:
     """Names everything the rows depend on: texts, frozen weights, precision, and how batches are cut."""
     machine = filling.machine
-    digest = hashlib.sha256(f"{machine.precision} {machine.device.type} {machine.tokens}".encode())
+    digest = hashlib.sha256(
+        f"{machine.precision} {machine.device.type} {machine.micro_batch_tokens}".encode()
+    )
     for sequence in filling.sequences:
         digest.update(len(sequence).to_bytes(4, "little"))
         digest.update(sequence.ids.tobytes())

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from bertune.config import TrainConfig
+from bertune.nn.batch import collate
 from bertune.nn.device import Machine
 from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.prepare import Part
-from bertune.tasks import Task
+from bertune.tasks import FittedTask
 from bertune.text.batches import Indices, micro_batches, slices, step_examples
-from bertune.text.sequences import Sequence, collate
+from bertune.text.sequences import Sequence
 from bertune.training.optim import Optimizer, learning_rate
 
 # Groups of up to this many micro-batches run as one batch: gradient caching computes each piece twice.
@@ -54,7 +55,7 @@ class Trainee:
     """What is trained and on what."""
 
     model: TextModel
-    task: Task
+    fitted: FittedTask
     part: Part
     machine: Machine
 
@@ -67,22 +68,22 @@ def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, pla
     """
     by_example = _by_example(trainee.part)
     batches = step_examples(len(by_example), config.batch_size, config.seed, plan.start)
-    task = trainee.task
+    fitted = trainee.fitted
 
     def of_step(step: int) -> list[Sequence]:
         chosen = [sequence for i in next(batches) for sequence in by_example[i]]
-        return task.vary(chosen, np.random.default_rng([config.seed, step]))
+        return fitted.resample(chosen, np.random.default_rng([config.seed, step]))
 
     sequences = of_step(plan.start)
-    tokens = trainee.machine.tokens
+    tokens = trainee.machine.micro_batch_tokens
     trainee.model.train()  # all of it, whatever mode its parts were loaded in: a walk not taken at every step
     for done in range(plan.start, plan.total):
         started = time.perf_counter()
         if not trainee.model.training:
             trainee.model.train()
-        groups = [s.group for s in sequences] if task.keep_together == "group" else None
+        groups = [s.group for s in sequences] if fitted.keep_together == "group" else None
         cut = partial(micro_batches, [len(s) for s in sequences], groups=groups)
-        compute = _as_one if task.keep_together == "step" else _accumulate
+        compute = _as_one if fitted.keep_together == "step" else _accumulate
         accumulate = partial(compute, trainee, optimizer, sequences, cut, _seed(config.seed, done))
         longest = max(len(s) for s in sequences)
         (loss, num_terms), tokens = with_fewer_tokens(accumulate, tokens, longest)
@@ -127,7 +128,7 @@ def _accumulate(
             batch = collate(chosen).to(trainee.machine.device)
             with trainee.machine.autocast():
                 outputs = trainee.model(batch)
-            loss, count = trainee.task.loss(outputs, batch)
+            loss, count = trainee.fitted.loss(outputs, batch)
             loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         num_terms += count
@@ -163,7 +164,7 @@ def _in_pieces(trainee: Trainee, pieces: list[list[Sequence]], seed: int) -> tup
         found = [outputs_of(number) for number in range(len(batches))]
     whole = collate([sequence for piece in pieces for sequence in piece]).to(trainee.machine.device)
     outputs = torch.cat(found).requires_grad_()
-    loss, count = trainee.task.loss(outputs, whole)
+    loss, count = trainee.fitted.loss(outputs, whole)
     (gradients,) = torch.autograd.grad(loss, outputs)
     for number, gradient in enumerate(torch.split(gradients, [len(part) for part in found])):
         outputs_of(number).backward(gradient)  # type: ignore[no-untyped-call]

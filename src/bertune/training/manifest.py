@@ -11,7 +11,7 @@ from bertune.nn.model import TextModel
 from bertune.prepare import Prepared
 from bertune.source import Source
 from bertune.training.loop import Plan
-from bertune.training.session import best_by
+from bertune.training.session import best_metric
 
 _RECORDED = ("bertune", "torch", "transformers", "tokenizers", "numpy", "scikit-learn")
 
@@ -28,9 +28,9 @@ def first_manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "source": source.given,
         "task": config.task.name,
-        "row_noun": prepared.encoder.task.row_noun,
-        "primary": best_by(config.train.best_by, prepared.encoder.task),
-        "labels": list(prepared.encoder.labels),
+        "row_noun": prepared.encoder.fitted.task.noun,
+        "primary": best_metric(config.train.best_metric, prepared.encoder.fitted),
+        "labels": list(prepared.encoder.fitted.labels),
         "notes": list(prepared.notes),
         "warnings": list(prepared.warnings),
         **prepared.audit,
@@ -55,7 +55,7 @@ def first_manifest(
             "device_name": machine.device_name,
             "precision": machine.precision,
             "threads": machine.threads,
-            "tokens": machine.tokens,
+            "tokens": machine.micro_batch_tokens,
         },
         "versions": {name: importlib.metadata.version(name) for name in _RECORDED}
         | {"python": platform.python_version()},

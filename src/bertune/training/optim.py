@@ -32,7 +32,7 @@ class Optimizer:
     def __init__(self, model: nn.Module, train: TrainConfig, config: OptimizerConfig) -> None:
         decayed, plain = _groups(model)
         self.parameters = decayed + plain
-        self._clip = config.clip
+        self._clip = config.max_grad_norm
         self._decay = train.weight_decay
         self._compact = {id(table.weight): table for table in tables(model)}
         self._adamw = torch.optim.AdamW(

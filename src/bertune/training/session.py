@@ -14,7 +14,7 @@ from bertune.nn.device import give_back_freed_memory
 from bertune.nn.vocabulary import rest_on
 from bertune.prepare import Part, Prepared
 from bertune.run_writer import RunWriter
-from bertune.tasks import Task
+from bertune.tasks import FittedTask
 from bertune.training.checkpoint import (
     Checkpoint,
     Checkpoints,
@@ -34,16 +34,18 @@ class _StopEvaluation(BertuneError):
     """Raised between validation batches when a signal has come; the evaluation is done again on resume."""
 
 
-def best_by(wanted: str, task: Task) -> str:
+def best_metric(wanted: str, fitted: FittedTask) -> str:
     """The score that picks the weights kept. Raises ConfigError for one the task does not have."""
-    name = task.primary if wanted == "auto" else wanted
+    task = fitted.task
+    name: str = task.primary if wanted == "auto" else wanted
     if name not in (*task.scores, "loss"):
         raise ConfigError(
-            f"train.best_by={wanted}: there is no such score. There are: loss, {', '.join(task.scores)}"
+            f"train.best_metric={wanted}: there is no such score. There are: loss, {', '.join(task.scores)}"
         )
-    if name == "loss" and not task.has_validation_loss:
+    if name == "loss" and not fitted.has_validation_loss:
         raise ConfigError(
-            "train.best_by=loss: this loss depends on which examples are learned from together, so there is "
+            "train.best_metric=loss: this loss depends on which examples are learned from together, so "
+            "there is "
             f"none on the validation data. There are: {', '.join(task.scores)}"
         )
     return name
@@ -59,11 +61,10 @@ class Session:
         self._config = prepared.config.train
         self.trainee = trainee
         self._validation = prepared.parts["validation"]
-        self._labels = prepared.encoder.labels
         self._writer = writer
         self._plan = plan
         self._outcome: Outcome | None = None  # of the last evaluation, where it was the best
-        self._score = best_by(self._config.best_by, trainee.task)
+        self._score = best_metric(self._config.best_metric, trainee.fitted)
         self._optimizer = Optimizer(trainee.model, self._config, prepared.config.optimizer)
         self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
 
@@ -117,7 +118,7 @@ class Session:
             self._has_trained = True
             _refuse_divergence(step)
             self._count(step)
-            if step.tokens < self.trainee.machine.tokens:
+            if step.tokens < self.trainee.machine.micro_batch_tokens:
                 yield self._note_fewer_tokens(step.tokens)
             losses.append(step.loss)
             yield Stepped(step, self._plan.total)
@@ -153,15 +154,16 @@ class Session:
         started = time.perf_counter()
         self.make_room()
         machine = self.trainee.machine
-        predictor = Predictor(self.trainee.model, self.trainee.task, self._labels, machine, poll)
+        fitted, part = self.trainee.fitted, self._validation
+        predictor = Predictor(self.trainee.model, fitted, machine, poll)
         try:
-            outcome = predictor(self._validation.examples, self._validation.sequences)
+            outcome = predictor(part.examples, part.sequences)
         except _StopEvaluation:
             return None
         except NonFiniteError as error:
             what = f"the model's outputs became NaN or infinite at step {self.progress.step:,}"
             raise _diverged(what) from error
-        scores = self.trainee.task.score(outcome.predictions, self._validation.examples, self._labels)
+        scores = fitted.score(outcome.predictions, part.examples)
         values = {"loss": outcome.loss, **scores.values}
         is_best = self._note_score(values[self._score])
         self._outcome = outcome if is_best else None
@@ -173,8 +175,7 @@ class Session:
             "seconds": round(seconds, 3),
             "is_best": is_best,
         }
-        examples = self._validation.examples
-        return found, self.trainee.task.warnings(outcome.predictions, examples, self._labels)
+        return found, fitted.warnings(outcome.predictions, part.examples, part.sequences)
 
     def _note_score(self, value: float | None) -> bool:
         """Counts the evaluation; stores the weights and says True when they score better than any before."""
@@ -206,13 +207,13 @@ class Session:
         give_back_freed_memory()
 
     def _note_fewer_tokens(self, tokens: int) -> Warned:
-        machine = replace(self.trainee.machine, tokens=tokens)
+        machine = replace(self.trainee.machine, micro_batch_tokens=tokens)
         self.trainee = replace(self.trainee, machine=machine)
         recorded = self._writer.run.manifest["machine"]
         self._writer.update_manifest(machine=recorded | {"tokens": tokens})
         return Warned(
             f"memory ran out: micro-batches have at most {tokens:,} tokens from here on. The steps and their "
-            f"texts are the same; machine.tokens={tokens} starts that way"
+            f"texts are the same; machine.micro_batch_tokens={tokens} starts that way"
         )
 
     def _count(self, step: Step) -> None:
@@ -248,7 +249,8 @@ def _refuse_divergence(step: Step) -> None:
 def _diverged(what: str) -> DivergedError:
     return DivergedError(
         f"{what}. Usual remedies: a lower train.lr (2e-5), more train.warmup, machine.precision=fp32, "
-        "optimizer.clip=1.0. Start a new run with another --out: --resume accepts only changes to [machine]"
+        "optimizer.max_grad_norm=1.0. Start a new run with another --out: --resume accepts only changes to "
+        "[machine]"
     )
 
 

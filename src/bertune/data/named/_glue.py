@@ -10,7 +10,7 @@ _USUAL: dict[Use, str] = {"train": "train.tsv", "validation": "dev.tsv"}
 def glue(
     archive: str,
     columns: str,
-    best_by: str,
+    best_metric: str,
     files: dict[Use, str] = _USUAL,
     task: dict[str, Any] | None = None,
     folder: str | None = None,
@@ -27,7 +27,7 @@ def glue(
             "quoting": False,
             "delimiter": "tab",
         },
-        "train": {"best_by": best_by},
+        "train": {"best_metric": best_metric},
     }
     if task is not None:
         settings["task"] = task

@@ -33,7 +33,11 @@ def race(levels: tuple[str, ...], questions: Mapping[str, int]) -> Dataset:
             (folder / f"{split}.json").write_text(json.dumps(ordered, ensure_ascii=False), encoding="utf-8")
 
     return Dataset(
-        settings={"data": {"reader": "race"}, "task": {"name": "choice"}, "model": {"max_length": 512}},
+        settings={
+            "data": {"reader": "race"},
+            "task": {"name": "multiple_choice"},
+            "model": {"max_length": 512},
+        },
         files=tuple(
             File(_USES[split], f"{split}.json", has_rows(count, reader="race"))
             for split, count in questions.items()

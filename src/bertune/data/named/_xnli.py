@@ -34,7 +34,7 @@ def xnli(language: str, dev_sha256: str) -> Dataset:
             )
 
     return Dataset(
-        settings={"data": by_number(texts=2), "train": {"best_by": "accuracy"}},
+        settings={"data": by_number(texts=2), "train": {"best_metric": "accuracy"}},
         files=(
             File("train", train, has_lines(392_702, columns=3)),
             File("validation", dev, has_lines(2_490, columns=3)),

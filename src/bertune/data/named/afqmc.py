@@ -8,5 +8,5 @@ DATASET = raw(
         "train": ("train.txt", "48642eebd4dcd2fa099ad20b47fdbda456bdc396f8359aa4384a452a36f31eb7"),
         "validation": ("dev.txt", "bd5136527078950a4d624a3d903ce86950cafb26b5092559b64c418e015f0df3"),
     },
-    {"data": by_number(texts=2), "train": {"best_by": "accuracy"}},
+    {"data": by_number(texts=2), "train": {"best_metric": "accuracy"}},
 )

@@ -13,6 +13,6 @@ DATASET = raw(
     },
     {
         "data": {"text": ["1", "2"], "label": "0", "header": False, "quoting": True, "delimiter": ","},
-        "train": {"best_by": "accuracy"},
+        "train": {"best_metric": "accuracy"},
     },
 )

@@ -13,7 +13,7 @@ DATASET = raw(
             "7a0811e0006080bf4de17752c5466450ff3db778be71bc5bcf3c4e99b5f0803d",
         )
     },
-    {"data": by_number(texts=1), "train": {"best_by": "accuracy"}},
+    {"data": by_number(texts=1), "train": {"best_metric": "accuracy"}},
     folder="ag_news",
     published={"train_10k_subset.tsv": "dev.tsv"},
 )

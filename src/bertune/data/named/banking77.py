@@ -10,6 +10,6 @@ DATASET = raw(
     },
     {
         "data": {"text": ["text"], "label": "category", "header": True, "quoting": True, "delimiter": ","},
-        "train": {"best_by": "accuracy"},
+        "train": {"best_metric": "accuracy"},
     },
 )

@@ -38,7 +38,7 @@ def _build(sources: Mapping[str, Path], folder: Path) -> None:
 
 
 DATASET = Dataset(
-    settings={"data": {"reader": "dream"}, "task": {"name": "choice"}, "model": {"max_length": 512}},
+    settings={"data": {"reader": "dream"}, "task": {"name": "multiple_choice"}, "model": {"max_length": 512}},
     files=tuple(
         File(_USES[split], f"{split}.json", has_rows(count, reader="dream"))
         for split, count in _QUESTIONS.items()

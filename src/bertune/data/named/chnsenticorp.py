@@ -8,5 +8,5 @@ DATASET = raw(
         "train": ("train.tsv", "2d055b163db91611d08039f7b8d7fec453fb9de45e3d892f1dbc162fb0486da4"),
         "validation": ("dev.tsv", "7f55d58efd9783720ff9247de3513bb11a09521e77a6c73a7c7767b5d6d8279a"),
     },
-    {"data": by_number(texts=1), "train": {"best_by": "accuracy"}},
+    {"data": by_number(texts=1), "train": {"best_metric": "accuracy"}},
 )

@@ -30,7 +30,7 @@ def _build(sources: Mapping[str, Path], folder: Path) -> None:
 
 
 DATASET = Dataset(
-    settings={"data": {"text": ["text"], "label": "label"}, "train": {"best_by": "accuracy"}},
+    settings={"data": {"text": ["text"], "label": "label"}, "train": {"best_metric": "accuracy"}},
     files=tuple(File(use, f"{use}.jsonl", has_rows(count)) for use, count in _ROWS.items()),
     sources=(
         Source(

@@ -39,7 +39,7 @@ def _build(sources: Mapping[str, Path], folder: Path) -> None:
 
 
 DATASET = Dataset(
-    settings={"data": by_number(texts=2), "train": {"best_by": "accuracy"}},
+    settings={"data": by_number(texts=2), "train": {"best_metric": "accuracy"}},
     files=(
         File("train", "train.txt", has_lines(None, columns=3)),
         File("validation", "dev.txt", has_lines(12_241, columns=3)),

@@ -20,5 +20,5 @@ DATASET = raw(
             "f3fae95b57da8e03afb2b57467dd221417060ef4d82db13bf22fc88589f3a6f3",
         ),
     },
-    {"data": {"reader": "squad"}, "task": {"name": "qa", "faults": "count"}},
+    {"data": {"reader": "squad"}, "task": {"name": "question_answering", "invalid_examples": "count"}},
 )

@@ -12,7 +12,7 @@ _FILES = (
 DATASET = Dataset(
     settings={
         "data": {"text": ["3"], "label": "1", "header": False, "quoting": False, "delimiter": "tab"},
-        "train": {"best_by": "mcc"},
+        "train": {"best_metric": "mcc"},
     },
     files=_FILES,
     sources=(

@@ -9,5 +9,8 @@ DATASET = raw(
         "validation": ("valid.txt", "c02eb19809eafb83998326a0481942eb37d96f31826ae387cfe8773699969f5b"),
         "test": ("test.txt", "dc4ac7f3d6d01a6bec59261814561da3b287b6b493b97d1f69c580b52ec1831b"),
     },
-    {"data": {"text": ["tokens"], "label": "tags", "reader": "conll"}, "task": {"name": "tokens"}},
+    {
+        "data": {"text": ["tokens"], "label": "tags", "reader": "conll"},
+        "task": {"name": "token_classification"},
+    },
 )

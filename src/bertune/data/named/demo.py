@@ -13,7 +13,7 @@ DATASET = Dataset(
             "header": True,
             "quoting": True,
             "delimiter": ",",
-            "split": 0.2,
+            "validation_fraction": 0.2,
         },
         "model": {"name": "minilm"},
         "train": {"epochs": 6},

@@ -10,5 +10,5 @@ DATASET = raw(
         "test": ("test.json", "d96d7d0752f7eab1ea8f165a582430f35653c428d36633ab4d7f26fc14946c3a"),
     },
     # 3 % of the sequences are longer than that.
-    {"data": {"reader": "dream"}, "task": {"name": "choice"}, "model": {"max_length": 512}},
+    {"data": {"reader": "dream"}, "task": {"name": "multiple_choice"}, "model": {"max_length": 512}},
 )

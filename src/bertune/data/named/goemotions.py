@@ -18,6 +18,6 @@ DATASET = raw(
     {
         "data": by_number(texts=1, id="2"),
         "task": {"name": "multilabel", "names": _NAMES.split()},
-        "train": {"best_by": "macro_f1"},
+        "train": {"best_metric": "macro_f1"},
     },
 )

@@ -58,7 +58,7 @@ DATASET = Dataset(
             "delimiter": ",",
         },
         "model": {"max_length": 512},  # one review in eight is longer than any BERT takes
-        "train": {"best_by": "accuracy"},
+        "train": {"best_metric": "accuracy"},
     },
     files=(
         File("train", "train.csv.gz", has_records(25000, _COLUMNS)),

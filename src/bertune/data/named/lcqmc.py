@@ -9,7 +9,7 @@ DATASET = raw(
         "validation": ("dev.txt", "d3cd41ed89b8f6196a76ebff2aa03d5ecf42edcd12942aa865d34f7e570af7c2"),
         "test": ("test.txt", "8969f9c16050f40df9da6f591443a47bc14c17a504a354ee4cc4ab5b9aa303d9"),
     },
-    {"data": by_number(texts=2), "train": {"best_by": "accuracy"}},
+    {"data": by_number(texts=2), "train": {"best_metric": "accuracy"}},
     only_own=File(
         "train",
         "train.txt",

@@ -42,7 +42,7 @@ DATASET = Dataset(
             "quoting": False,
             "delimiter": "tab",
         },
-        "train": {"best_by": "f1"},
+        "train": {"best_metric": "f1"},
     },
     files=(
         File("train", "train.tsv", has_lines(1 + 3668, columns=5)),

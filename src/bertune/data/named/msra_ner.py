@@ -12,7 +12,10 @@ DATASET = raw(
         "validation": ("dev.ner", "19e2c842926148a062e31774db1bae7da8f144b38902180a892a220eb6cedbac"),
         "test": ("test.ner", "9cebc5ce1ea06477d1230d17be90daafa670e78f07eb628c27103af4a6e6dc3b"),
     },
-    {"data": {"text": ["tokens"], "label": "tags", "reader": "conll"}, "task": {"name": "tokens"}},
+    {
+        "data": {"text": ["tokens"], "label": "tags", "reader": "conll"},
+        "task": {"name": "token_classification"},
+    },
     only_own=File(
         "train",
         "train.ner",

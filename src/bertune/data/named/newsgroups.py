@@ -45,7 +45,7 @@ DATASET = Dataset(
     settings={
         "data": {"text": ["text"], "label": "label", "id": "id"},
         "model": {"max_length": 512},  # long posts are longer than any BERT takes
-        "train": {"best_by": "accuracy"},
+        "train": {"best_metric": "accuracy"},
     },
     files=(
         File("train", "train.jsonl.gz", has_rows(11_314)),

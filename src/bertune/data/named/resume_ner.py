@@ -9,5 +9,5 @@ DATASET = raw(
         "validation": ("dev.char.bmes", "976910a7fd0bb52039e42ed67de6e2beaae74749b4aca8d88f38d6c8c3ba3fe2"),
         "test": ("test.char.bmes", "746da1d2a844ec84e27e769de769e453892da247f5f1304739c33e59d8229e8b"),
     },
-    {"data": by_number(texts=1, reader="delimited"), "task": {"name": "tokens"}},
+    {"data": by_number(texts=1, reader="delimited"), "task": {"name": "token_classification"}},
 )

@@ -13,6 +13,6 @@ DATASET = raw(
             "e67e5969b6dc6c1642154740806b79263b77fc048c7c11ee60d534eb48ef81e8",
         )
     },
-    {"data": {"reader": "squad"}, "task": {"name": "qa"}},
+    {"data": {"reader": "squad"}, "task": {"name": "question_answering"}},
     published={"dev-v2.0.cs224n.json": "dev-v2.0.json"},
 )

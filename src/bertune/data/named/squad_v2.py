@@ -11,5 +11,5 @@ DATASET = raw(
         "train": ("train-v2.0.json", "68dcfbb971bd3e96d5b46c7177b16c1a4e7d4bdef19fb204502738552dede002"),
         "validation": ("dev-v2.0.json", "80a5225e94905956a6446d296ca1093975c4d3b3260f1d6c8f68bfc2a3182f5a"),
     },
-    {"data": {"reader": "squad"}, "task": {"name": "qa"}},
+    {"data": {"reader": "squad"}, "task": {"name": "question_answering"}},
 )

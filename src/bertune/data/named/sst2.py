@@ -11,7 +11,7 @@ DATASET = Dataset(
             "quoting": False,
             "delimiter": "tab",
         },
-        "train": {"best_by": "accuracy"},
+        "train": {"best_metric": "accuracy"},
     },
     files=(
         File("train", "train.tsv", has_lines(1 + 67349, columns=2)),

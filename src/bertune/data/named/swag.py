@@ -17,6 +17,6 @@ DATASET = raw(
             "label": "label",
             **_READING,
         },
-        "task": {"name": "choice"},
+        "task": {"name": "multiple_choice"},
     },
 )

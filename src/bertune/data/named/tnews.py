@@ -8,5 +8,5 @@ DATASET = raw(
         "train": ("train.tsv", "568044502f315abb4da0c36f06255d07932de7a7d4f8a488e267a5bb2f6aa8e4"),
         "validation": ("dev.tsv", "dd51816b956838a5bfaf67310dc3bb511d310eec316a9571947f468dd36efd04"),
     },
-    {"data": by_number(texts=1), "train": {"best_by": "accuracy"}},
+    {"data": by_number(texts=1), "train": {"best_metric": "accuracy"}},
 )

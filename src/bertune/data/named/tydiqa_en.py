@@ -13,5 +13,5 @@ DATASET = raw(
             "eed7ee81e2fa6d76afcf56ef0997e4b73c86f7cf9de20e1015d08678666f350b",
         ),
     },
-    {"data": {"reader": "squad"}, "task": {"name": "qa"}},
+    {"data": {"reader": "squad"}, "task": {"name": "question_answering"}},
 )

@@ -9,5 +9,8 @@ DATASET = raw(
         "validation": ("dev.all.bmes", "d262f07ec356ebfaf5d4201deff0cf8f230fe3b2e3921d426a5b7c08264a9ffd"),
         "test": ("test.all.bmes", "8442b6c64946d1f625926eef9597083cc91ec0e9f5e6f96ae06977380a9d09ce"),
     },
-    {"data": {"text": ["tokens"], "label": "tags", "reader": "conll"}, "task": {"name": "tokens"}},
+    {
+        "data": {"text": ["tokens"], "label": "tags", "reader": "conll"},
+        "task": {"name": "token_classification"},
+    },
 )

@@ -9,5 +9,5 @@ DATASET = raw(
         "validation": ("dev.txt", "ef7b38990d479fbfae5a1cd4a01b75a7f0cc5c277d15c9cddb888c6f0197d543"),
         "test": ("test.txt", "957a23816df4c13056e0069fc30afbc6b56f676ba025b6c9c027fb71379e84e8"),
     },
-    {"data": by_number(texts=2), "task": {"name": "ranking"}, "train": {"best_by": "map"}},
+    {"data": by_number(texts=2), "task": {"name": "ranking"}, "train": {"best_metric": "map"}},
 )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from bertune.text.sequences import Batch
+from bertune.nn.batch import Batch
 
 
 class FirstToken(nn.Module):

@@ -1,0 +1,244 @@
+"""Owns classification: one label per text or per pair of texts."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from bertune.data.columns import ColumnNames, Columns, cell_text, name_of
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError, did_you_mean, listed
+from bertune.metrics import classification as metrics
+from bertune.metrics.mistakes import Mistakes
+from bertune.metrics.scores import Scores
+from bertune.tasks import Output, Task
+from bertune.tasks.head_spec import HeadSpec
+from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
+from bertune.tasks.parts.label_error_analysis import wrong_label
+from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
+from bertune.tasks.parts.texts import TEXT_COLUMNS, natural, read_texts
+from bertune.tasks.parts.top_k import (
+    MOST_NAMED,
+    FloatArray,
+    RawOutputs,
+    TopKOptions,
+    WithRawOutputs,
+    all_probabilities,
+    named,
+    num_named,
+)
+from bertune.text.sequences import Sequence
+from bertune.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bertune.nn.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text, or a pair, and its label."""
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    gold: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPrediction:
+    """The most probable label, and the probability of every label or of the most probable ones."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+class OneOfMany(WithRawOutputs, LabelPrediction):
+    """The same with the raw outputs, which scores need."""
+
+    def __init__(self, label: str, raw: RawOutputs) -> None:
+        object.__setattr__(self, "label", label)
+        object.__setattr__(self, "raw", raw)
+
+
+class ClassificationOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
+    """Settings under [task] when task.name is classification."""
+
+    positive_label: str | None = Field(
+        None,
+        description="with two labels: the one precision, recall and F1 are about; default: the last by name",
+    )
+
+
+class FittedClassification(FittedToTexts):
+    """Classification that knows its labels."""
+
+    def encode(
+        self,
+        examples: SequenceOf[Example],
+        tokenizer: Tokenizer,
+        max_length: int | None,
+    ) -> list[Sequence]:
+        index = {label: number for number, label in enumerate(self.labels)}
+        for example in examples:
+            if example.gold is not None and example.gold not in index:
+                near = did_you_mean(example.gold, index)
+                hint = f".{near}" if near else f" (there: {listed(self.labels)})."
+                raise DataError(
+                    f'{example.origin}: the label "{example.gold}" does not occur in the training texts'
+                    f"{hint} Correct it, remove the row, or add training texts with that label"
+                )
+        sequences = self.encode_texts(examples, tokenizer, max_length)
+        if not any(e.gold is not None for e in examples):
+            return sequences
+        gold = [None if e.gold is None else index[e.gold] for e in examples]
+        return [replace(s, gold=gold[s.group]) for s in sequences]
+
+    @property
+    def head(self) -> HeadSpec:
+        return HeadSpec("AutoModelForSequenceClassification", len(self.labels), "single_label_classification")
+
+    def loss(self, outputs: "Tensor", batch: "Batch") -> tuple["Tensor", "Tensor"]:
+        from bertune.tasks.classification.loss import loss
+
+        return loss(self, outputs, batch)
+
+    def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> LabelPrediction:
+        labels = self.labels
+        output_C, most = mean_output(outputs), num_named(self.options.top_k, len(labels))
+        if most == len(labels) <= MOST_NAMED:
+            probabilities = _softmax(output_C.tolist())
+            best = max(range(len(labels)), key=probabilities.__getitem__)
+            return LabelPrediction(labels[best], dict(zip(labels, probabilities, strict=True)))
+        raw = RawOutputs(output_C, labels, _probabilities, most)
+        if example.gold is None:
+            probabilities_C = raw.all()
+            return LabelPrediction(
+                labels[int(probabilities_C.argmax())], named(probabilities_C, labels, most)
+            )
+        return OneOfMany(labels[int(raw.all().argmax())], raw)
+
+    def score(self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example]) -> Scores:
+        index = {label: number for number, label in enumerate(self.labels)}
+        gold_N = np.array([index[e.gold] for e in examples if e.gold is not None])
+        rows = (all_probabilities(p, len(self.labels)) for p in predictions)
+        return metrics.score(gold_N, rows, self.labels, self.positive())
+
+    def warnings(
+        self,
+        predictions: SequenceOf[LabelPrediction],
+        examples: SequenceOf[Example],
+        sequences: SequenceOf[Sequence],
+    ) -> list[str]:
+        seen = {p.label for p in predictions}
+        if len(seen) > 1 or len(predictions) < 2 or seen == {e.gold for e in examples}:
+            return []
+        return [
+            f'collapsed: every text is predicted as "{seen.pop()}". Usual remedies: a lower train.lr (2e-5), '
+            "more train.warmup, another train.seed, more epochs, or more balanced labels"
+        ]
+
+    def mistakes(self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example]) -> Mistakes:
+        return wrong_label(predictions, examples)
+
+    def positive(self) -> int:
+        """Index of the label that binary precision, recall and F1 are about. Raises ConfigError."""
+        chosen = self.options.positive_label
+        if chosen is None:
+            return len(self.labels) - 1
+        if chosen not in self.labels:
+            raise ConfigError(
+                f'task.positive_label: there is no label "{chosen}"; there are {listed(self.labels)}'
+            )
+        return self.labels.index(chosen)
+
+
+class Classification(Task):
+    """One label per text or pair, by softmax cross-entropy (Devlin et al. 2019, section 4.1)."""
+
+    Options = ClassificationOptions
+    Prediction = LabelPrediction
+    Fitted = FittedClassification
+    primary: ClassVar[str] = "mcc"
+    scores: ClassVar[tuple[str, ...]] = (
+        "accuracy", "macro_f1", "mcc", "f1", "precision", "recall", "roc_auc", "log_loss",
+        "macro_precision", "macro_recall", "weighted_precision", "weighted_recall", "weighted_f1",
+    )  # fmt: skip
+    columns: ClassVar[ColumnNames] = ColumnNames(
+        text=TEXT_COLUMNS,
+        label=(
+            "label", "labels", "class", "category", "sentiment", "stars", "rating", "target", "intent",
+            "topic", "gold_label", "is_duplicate", "quality", "y", "标签", "类别",
+        ),
+    )  # fmt: skip
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"text": "great phone, the battery lasts for days", "label": "good"},
+        {"text": "it broke after one week", "label": "bad"},
+        {"text": "would buy it again", "label": "good"},
+        {"text": "never answered my mail", "label": "bad"},
+    )
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        texts = read_texts(row, columns)
+        gold = None
+        if columns.label is not None:
+            gold = cell_text(row, columns.label).strip()
+            if not gold:
+                raise DataError(
+                    f'{row.origin}: the label in column "{columns.label}" is missing. Fill it in or remove '
+                    "the row"
+                )
+        row_id = name_of(row, columns)
+        return Example(row_id, row.origin, texts, gold)
+
+    def stratify_key(self, example: Example) -> str | None:
+        return example.gold
+
+    def fit(self, examples: SequenceOf[Example]) -> FittedClassification:
+        counts = Counter(e.gold for e in examples if e.gold is not None)
+        if len(counts) < 2:
+            only = next(iter(counts), None)
+            raise DataError(
+                f'{examples[0].origin.file}: every one of the {len(examples)} rows has the label "{only}"; '
+                "a classifier needs at least two. Is data.label the right column? If the file is sorted by "
+                "label and train.max_examples takes its first rows, shuffle it"
+            )
+        if len(counts) > 0.5 * len(examples) and len(examples) > 20:
+            raise DataError(
+                f"{examples[0].origin.file}: {len(counts)} different labels in {len(examples)} rows, such as "
+                f'"{next(iter(counts))}"; is data.label the right column?'
+            )
+        labels = tuple(sorted(counts, key=natural))
+        total = counts.total()
+        automatic = {label: total / (len(labels) * counts[label]) for label in labels}
+        weights = resolved_weights(self.options.class_weights, automatic)
+        made: FittedClassification = self.fitted(
+            labels, weights_note(weights), class_weights=weights or "none"
+        )
+        made.positive()  # raises for a label that is not there
+        return made
+
+
+def _softmax(scores: list[float]) -> list[float]:
+    """In plain numbers: a tensor operation costs more than a few labels take."""
+    highest = max(scores)
+    shares = [math.exp(score - highest) for score in scores]
+    total = sum(shares)
+    return [share / total for share in shares]
+
+
+def _probabilities(output_C: Output) -> FloatArray:
+    """The same whichever of them are asked for; in NumPy where labels are many."""
+    if len(output_C) <= MOST_NAMED:
+        return np.array(_softmax(output_C.tolist()))
+    shares_C: FloatArray = np.exp(output_C.astype(np.float64) - float(output_C.max()))
+    shares_C /= shares_C.sum()
+    return shares_C
+
+
+TASK = Classification

@@ -1,0 +1,55 @@
+"""Owns the way from rows to a task's sequences, the same in training and prediction."""
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from bertune.data.columns import Columns
+from bertune.data.tables import Table
+from bertune.errors import ModelError
+from bertune.tasks import FittedTask, Task
+from bertune.text.sequences import Sequence
+from bertune.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """Turns a task's examples into sequences, always in the same way."""
+
+    fitted: FittedTask
+    tokenizer: Tokenizer
+    max_length: int
+
+    def __call__(self, examples: list[Any]) -> list[Sequence]:
+        """The sequences of examples, cut to the maximum length.
+
+        Raises ModelError for token ids that the model has no embedding of.
+        """
+        too_high = (
+            f"the tokenizer in {self.tokenizer.folder} gives token ids outside vocab_size="
+            f"{self.tokenizer.num_ids:,} of config.json. It is damaged or belongs to another model; use the "
+            "tokenizer files of this model"
+        )
+        try:
+            sequences = self.fitted.encode(examples, self.tokenizer, self.max_length)
+        except OverflowError as error:  # an id beyond 32 bits
+            raise ModelError(too_high) from error
+        if sequences and np.concatenate([s.ids for s in sequences]).max() >= self.tokenizer.num_ids:
+            raise ModelError(too_high)
+        return sequences
+
+
+def read_examples(table: Table, task: Task, columns: Columns, most: int | None = None) -> list[Any]:
+    """The examples of a table, at most the first `most`. Raises DataError at the first bad row."""
+    return [task.parse(row, columns) for row in islice(table.rows(), most)]
+
+
+def known_column_names(task: Task, trained: Columns | None = None) -> set[str]:
+    """Names that count as evidence of a header line: the task's plain names, and those trained on."""
+    known = {name for group in task.columns.text for name in group} | set(task.columns.label)
+    if trained is not None:
+        used = {*trained.text, trained.label, trained.id}
+        known |= {name for name in used if name is not None and not name.isdecimal()}
+    return known

@@ -1,0 +1,223 @@
+"""Masked language modelling: tokens are masked and predicted, to adapt a model to the texts of a field.
+
+Dimensions: T tokens of a sequence, C numbers that `reduce_outputs` gives for a token.
+"""
+
+import math
+from collections.abc import Callable
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bertune.config import CHANGEABLE, Section
+from bertune.data.columns import ColumnNames, Columns, name_of
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError
+from bertune.metrics.details import calibration
+from bertune.metrics.mistakes import Mistakes
+from bertune.metrics.scores import Scores
+from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks.head_spec import HeadSpec
+from bertune.tasks.language_modelling.error_analysis import wrong_words
+from bertune.tasks.language_modelling.masking import NOT_ASKED, Masking, readable, vocabulary_of
+from bertune.tasks.parts.texts import TEXT_COLUMNS, read_texts
+from bertune.text.sequences import Sequence
+from bertune.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bertune.nn.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text; it is its own gold."""
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    gold: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MasksPrediction:
+    """For each mask of a text, in order: the most probable words, the masked word and its probability.
+
+    For a mask that was already in the text, the word is unknown: both are None.
+    """
+
+    masks: list[dict[str, Any]]  # "best": probability by word, "word", "probability"
+
+
+class LanguageModellingOptions(Section):
+    """Settings under [task] when task.name is language_modelling."""
+
+    mask_probability: float = Field(
+        0.15, gt=0, lt=1, description="share of each text's tokens that are masked"
+    )
+    whole_word_masking: bool = Field(False, description="mask all pieces of a word or none")
+    pseudo_perplexity: bool = Field(
+        False,
+        description="to evaluate: each token is masked alone, a pass for every token, as the score "
+        "pseudo_perplexity wants it; else a share of them at once",
+        json_schema_extra=CHANGEABLE,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLanguageModelling(FittedTask):
+    """Language modelling that may be bound to a tokenizer, as it must be before anything is encoded."""
+
+    masking: Masking | None = None
+    tokenizer: Tokenizer | None = None
+
+    @property
+    def windows_are_examples(self) -> bool:
+        return True  # else a step of long documents would be a hundred times as large as one of short ones
+
+    def bound(self, tokenizer: Tokenizer) -> Self:
+        """The same with the masking of this tokenizer. Raises ModelError if it has no mask token."""
+        masking = Masking(
+            self.options.mask_probability, self.options.whole_word_masking, vocabulary_of(tokenizer)
+        )
+        return replace(self, masking=masking, tokenizer=tokenizer)
+
+    def encode(
+        self, examples: SequenceOf[Example], tokenizer: Tokenizer, max_length: int | None
+    ) -> list[Sequence]:
+        masking = self._bound_masking()
+        texts = [e.texts for e in examples]
+        whole = tokenizer.encode(texts) if max_length is None else tokenizer.windows(texts, max_length, 0)
+        asking = {s.group for s in whole if masking.vocabulary.mask in s.ids}
+        found: list[Sequence] = []
+        for sequence in whole:
+            if sequence.group in asking:
+                found.append(masking.as_given(sequence))
+            elif self.options.pseudo_perplexity:
+                found += list(masking.in_turn(sequence)) or [masking.settled(sequence)]
+            else:
+                found.append(masking.settled(sequence))
+        return found
+
+    def resample(self, sequences: list[Sequence], random: np.random.Generator) -> list[Sequence]:
+        masking = self._bound_masking()
+        return [masking.drawn(s, random) for s in sequences]
+
+    @property
+    def head(self) -> HeadSpec:
+        return HeadSpec("AutoModelForMaskedLM", 0, per_token=True)
+
+    def loss(self, outputs: "Tensor", batch: "Batch") -> tuple["Tensor", "Tensor"]:
+        from bertune.tasks.language_modelling.loss import loss
+
+        return loss(self._bound_masking().vocabulary.mask, outputs, batch)
+
+    def reduce_outputs(self, outputs: "Tensor", batch: "Batch") -> "Tensor":
+        from bertune.tasks.language_modelling.loss import reduce_outputs
+
+        return reduce_outputs(outputs, batch)
+
+    def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> MasksPrediction:
+        mask = self._bound_masking().vocabulary.mask
+        assert self.tokenizer is not None
+        word_of = cache(partial(readable, self.tokenizer))
+        masks = []
+        for rows_TC, sequence in zip(outputs, sequences, strict=True):
+            assert isinstance(sequence.gold, np.ndarray)
+            for place in np.flatnonzero(sequence.gold != NOT_ASKED):
+                gold = int(sequence.gold[place])
+                known = None if gold == mask else gold  # see Masking.as_given
+                masks.append(_filled(rows_TC[place].astype(np.float64), known, word_of))
+        return MasksPrediction(masks)
+
+    def score(self, predictions: SequenceOf[MasksPrediction], examples: SequenceOf[Example]) -> Scores:
+        names = self.task.scores
+        known = [mask for p in predictions for mask in p.masks if mask["word"] is not None]
+        if not known:
+            return Scores(dict.fromkeys(names))
+        right = [next(iter(mask["best"])) == mask["word"] for mask in known]
+        # A probability may underflow to 0, which has no logarithm.
+        logs = [math.log(max(mask["probability"], 1e-300)) for mask in known]
+        values = dict.fromkeys(names) | {"masked_accuracy": float(np.mean(right))}
+        values["pseudo_perplexity" if self.options.pseudo_perplexity else "perplexity"] = math.exp(
+            -float(np.mean(logs))
+        )
+        sure = [next(iter(mask["best"].values())) for mask in known]
+        details = {
+            "unit": "masked word",
+            "count": len(known),
+            "figures": [calibration(sure, right, "words")],
+        }
+        return Scores(values, details)
+
+    def mistakes(self, predictions: SequenceOf[MasksPrediction], examples: SequenceOf[Example]) -> Mistakes:
+        return wrong_words(predictions, examples)
+
+    def _bound_masking(self) -> Masking:
+        assert self.masking is not None, "language modelling must be bound to a tokenizer: call bound()"
+        return self.masking
+
+
+class LanguageModelling(Task):
+    """Masked language modelling (Devlin et al. 2019, section 3.1) with masks drawn anew at every step (Liu et
+    al. 2019), to continue pretraining on texts of a field (Gururangan et al. 2020). Texts longer than
+    model.max_length are learned in windows, which train.batch_size counts.
+
+    The pseudo-perplexity is that of each token given all others (Salazar et al. 2020, section 2.2); the
+    perplexity, the exponential of the loss, that of tokens masked together.
+    """
+
+    Options = LanguageModellingOptions
+    Prediction = MasksPrediction
+    Fitted = FittedLanguageModelling
+    primary: ClassVar[str] = "masked_accuracy"
+    scores: ClassVar[tuple[str, ...]] = ("masked_accuracy", "perplexity", "pseudo_perplexity")
+    columns: ClassVar[ColumnNames] = ColumnNames(
+        text=tuple(group for group in TEXT_COLUMNS if len(group) == 1), num_texts=(1,)
+    )
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"text": "heavy rain"},
+        {"text": "strong wind"},
+        {"text": "bright sunshine"},
+        {"text": "thick fog"},
+    )
+
+    @property
+    def needs_label(self) -> bool:
+        return False
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        row_id = name_of(row, columns)
+        return Example(row_id, row.origin, read_texts(row, columns))
+
+    def fit(self, examples: SequenceOf[Example]) -> FittedLanguageModelling:
+        if self.options.pseudo_perplexity:
+            raise ConfigError(
+                "task.pseudo_perplexity=true is for `bertune evaluate`: training masks a share of the "
+                "tokens, drawn "
+                "anew at every step"
+            )
+        made: FittedLanguageModelling = self.fitted()
+        return made
+
+
+def _filled(row_C: NDArray[np.float64], gold: int | None, word_of: Callable[[int], str]) -> dict[str, Any]:
+    """One mask of a prediction, from its row of `reduce_outputs` and the masked token, None if unknown."""
+    logs, ids = np.split(row_C[1:], 2)
+    best: dict[str, float] = {}
+    for log, token in zip(logs.tolist(), ids.tolist(), strict=True):
+        best.setdefault(word_of(int(token)), math.exp(log))
+    return {
+        "best": best,
+        "word": None if gold is None else word_of(gold),
+        "probability": None if gold is None else math.exp(float(row_C[0])),
+    }
+
+
+TASK = LanguageModelling

@@ -1,0 +1,245 @@
+"""Owns multiple choice: which of a question's answers, two or more, is the right one."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from bertune.data.columns import ColumnNames, Columns, cell_text
+from bertune.data.rows import Origin, Row
+from bertune.errors import DataError
+from bertune.metrics.details import baseline, calibration
+from bertune.metrics.mistakes import Mistakes
+from bertune.metrics.ranking import reciprocal_rank
+from bertune.metrics.scores import Scores
+from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks.head_spec import HeadSpec
+from bertune.tasks.multiple_choice.error_analysis import by_number, by_position, wrong_choices
+from bertune.tasks.multiple_choice.reading import (
+    MultipleChoiceOptions,
+    read_answer,
+    read_question,
+    refuse_incomplete,
+)
+from bertune.text.sequences import Sequence
+from bertune.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bertune.nn.batch import Batch
+
+_GAP = re.compile(r"(?<![^\W_])_+(?![^\W_])")  # underscores that are no part of a word
+_MANY = 50  # questions among which the first choice is right somewhere, but for a chance of 1 in 70,000
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question about a context, its choices, and the position of the right one.
+
+    Either of context and question may be empty. `texts` are what the row has of them, and the choices in one.
+    """
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    context: str
+    question: str
+    choices: tuple[str, ...]
+    gold: int | None = None
+    num_columns: int = 0  # of choices in its row; 0 where one cell holds them all
+
+
+@dataclass(frozen=True, slots=True)
+class ChoicePrediction:
+    """The most probable choice, its position from 0, and the probability of each in their order."""
+
+    choice: str
+    index: int
+    probabilities: list[float]
+
+
+class FittedMultipleChoice(FittedTask):
+    """Multiple choice after its training questions were seen."""
+
+    @property
+    def keep_together(self) -> Literal["sequence", "group", "step"]:
+        return "group"
+
+    def label_names(self, example: Example) -> tuple[str, ...]:
+        return () if example.gold is None else (f"choice {example.gold}",)
+
+    def encode(
+        self, examples: SequenceOf[Example], tokenizer: Tokenizer, max_length: int | None
+    ) -> list[Sequence]:
+        pairs = [_pair(e, choice) for e in examples for choice in e.choices]
+        groups = [group for group, e in enumerate(examples) for _ in e.choices]
+        golds = [gold for e in examples for gold in _golds(e)]
+        return [
+            replace(s, group=group, gold=gold)
+            for s, group, gold in zip(tokenizer.encode(pairs, max_length), groups, golds, strict=True)
+        ]
+
+    @property
+    def head(self) -> HeadSpec:
+        return HeadSpec("AutoModelForMultipleChoice", 1)
+
+    def loss(self, outputs: "Tensor", batch: "Batch") -> tuple["Tensor", "Tensor"]:
+        from bertune.tasks.multiple_choice.loss import loss
+
+        return loss(self, outputs, batch)
+
+    def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> ChoicePrediction:
+        scores = np.concatenate(outputs).astype(np.float64)
+        shares = np.exp(scores - scores.max())
+        probabilities = (shares / shares.sum()).tolist()
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        return ChoicePrediction(example.choices[best], best, probabilities)
+
+    def score(self, predictions: SequenceOf[ChoicePrediction], examples: SequenceOf[Example]) -> Scores:
+        right: dict[int, list[bool]] = {}
+        is_right: list[bool] = []
+        reciprocals = []
+        for prediction, example in zip(predictions, examples, strict=True):
+            assert example.gold is not None
+            gold = example.choices[example.gold]
+            is_right.append(prediction.choice == gold)
+            right.setdefault(len(example.choices), []).append(is_right[-1])
+            is_gold = np.array([choice == gold for choice in example.choices])
+            reciprocals.append(reciprocal_rank(is_gold, np.array(prediction.probabilities)))
+        values: dict[str, float | None] = {
+            "accuracy": sum(map(sum, right.values())) / len(examples),
+            "mrr": float(np.mean(reciprocals)),
+        }
+        chance = float(np.mean([1 / len(e.choices) for e in examples]))
+        details = {
+            "unit": "question",
+            "count": len(examples),
+            "baseline": baseline("accuracy", chance, "choosing at random"),
+            "tables": [by_number(right), by_position(predictions, examples)],
+            "figures": [calibration([max(p.probabilities) for p in predictions], is_right, "choices")],
+        }
+        return Scores(values, details)
+
+    def warnings(
+        self,
+        predictions: SequenceOf[ChoicePrediction],
+        examples: SequenceOf[Example],
+        sequences: SequenceOf[Sequence],
+    ) -> list[str]:
+        seen = Counter(p.index for p in predictions)
+        if len(seen) > 1 or len(predictions) < 10 or seen.keys() == {e.gold for e in examples}:
+            return []
+        return [
+            f"collapsed: choice {next(iter(seen))} is predicted for every question. Usual remedies: a lower "
+            "train.lr (2e-5), more train.warmup, another train.seed, more epochs"
+        ]
+
+    def mistakes(self, predictions: SequenceOf[ChoicePrediction], examples: SequenceOf[Example]) -> Mistakes:
+        return wrong_choices(predictions, examples)
+
+
+class MultipleChoice(Task):
+    """The right one of several choices, a sequence each, by softmax over the choices of a question.
+
+    The context is the first text and the question with a choice the second, as for SWAG (Devlin et al. 2019,
+    section 4.4); a gap in the question, as in RACE, is filled with the choice.
+    """
+
+    Options = MultipleChoiceOptions
+    Prediction = ChoicePrediction
+    Fitted = FittedMultipleChoice
+    primary: ClassVar[str] = "accuracy"
+    scores: ClassVar[tuple[str, ...]] = ("accuracy", "mrr")
+    columns: ClassVar[ColumnNames] = ColumnNames(
+        text=(
+            ("context", "question", "choices"), ("context", "question", "options"), ("question", "choices"),
+            ("article", "question", "options"), ("passage", "question", "choices"),
+            ("passage", "question", "options"), ("context", "choices"), ("question", "options"),
+            ("ctx", "endings"), ("context", "endings"),
+            ("sent1", "sent2", "ending0", "ending1", "ending2", "ending3"), ("goal", "sol1", "sol2"),
+            ("premise", "question", "choice1", "choice2"),
+        ),
+        label=("label", "answer", "answerKey", "gold", "correct", "target"),
+        num_texts=tuple(range(2, 9)),
+    )  # fmt: skip
+    noun: ClassVar[str] = "question"
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"context": "tom is ill", "question": "where is he ?", "choices": ["at home", "at work"], "label": 0},
+        {"context": "it rains", "question": "we need", "choices": ["sun", "an umbrella", "milk"], "label": 1},
+        {
+            "context": "the shop is shut",
+            "question": "it is",
+            "choices": ["noon", "early", "night"],
+            "label": 2,
+        },
+        {"context": "ann sings", "question": "she is", "choices": ["sad", "happy"], "label": 1},
+    )
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        asked = read_question(row, columns, self.options)
+        refuse_incomplete(row, asked)
+        context, question = asked.heads if len(asked.heads) == 2 else ("", asked.heads[0])
+        gold = None if columns.label is None else read_answer(row, columns.label, asked, self.options)
+        # Files of questions name them; DREAM, C3 and RACE are read with these names.
+        named = columns.id or ("id" if "id" in row.values else None)
+        row_id = (cell_text(row, named) if named else "") or str(row.origin.line)
+        texts = (*asked.heads, " | ".join(asked.choices))
+        return Example(row_id, row.origin, texts, context, question, asked.choices, gold, asked.num_columns)
+
+    def is_blank(self, row: Row, columns: Columns) -> bool:
+        return read_question(row, columns, self.options).is_blank
+
+    def group_key(self, example: Example) -> str | None:
+        return example.context or None  # questions about one text stay on one side
+
+    def fit(self, examples: SequenceOf[Example]) -> FittedMultipleChoice:
+        no_first = self.options.answers == "auto" and all(e.gold != 0 for e in examples)
+        if no_first and len(examples) >= _MANY:
+            raise DataError(
+                f"{examples[0].origin.file}: the first choice is right in none of the {len(examples):,} "
+                "training questions. If labels count from 1, say task.answers=number_from_1; if not, say how "
+                "they name a choice: task.answers=number, letter or text"
+            )
+        notes = []
+        twins = [e for e in examples if len(set(e.choices)) < len(e.choices)]
+        if twins:
+            notes.append(
+                f"{len(twins):,} training questions have choices that are equal ({twins[0].origin}); where "
+                "one of them is right, so is the other"
+            )
+        if no_first:
+            notes.append(
+                "the first choice is right in no training question; if labels count from 1, say "
+                "task.answers=number_from_1"
+            )
+        # Texts without column names, as on standard input, are told apart by their number alone.
+        number = examples[-1].num_columns
+        made: FittedMultipleChoice = self.fitted((), notes, **({"choices": number} if number else {}))
+        return made
+
+
+def _pair(example: Example, choice: str) -> tuple[str, ...]:
+    """The one or two texts of a sequence."""
+    context, question = example.context, example.question
+    filled, num_gaps = _GAP.subn(lambda _: choice, question)
+    if num_gaps == 1:
+        return (context, filled) if context else (filled,)
+    if not context:
+        return (question, choice)
+    return (context, f"{question} {choice}" if question else choice)
+
+
+def _golds(example: Example) -> list[float | None]:
+    """What the loss wants of each choice: 1 of the right one, in shares where equal ones are; 0 of others."""
+    if example.gold is None:
+        return [None] * len(example.choices)
+    right = example.choices[example.gold]
+    share = 1 / example.choices.count(right)
+    return [share if choice == right else 0.0 for choice in example.choices]
+
+
+TASK = MultipleChoice

@@ -1,0 +1,183 @@
+"""Windows over the context of a question, and the passages that start and end at tokens of a window.
+
+Dimensions: W tokens of the context in one window.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertune.errors import DataError
+from bertune.text.sequences import Sequence
+from bertune.text.tokenizer import Tokenizer
+
+UNKNOWN = -1  # gold of windows of questions whose answer is nowhere in the context: the loss ignores it
+_CHUNK = 200  # questions given to Rust at once: its own form of a long context is large
+_LEAST_CONTEXT = 4  # a window is for the context: at least one token in so many
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about a context."""
+
+    question: str
+    context: str
+    place: str  # where it was read, for errors
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How contexts are cut."""
+
+    max_length: int | None  # tokens of a whole sequence; None cuts nothing
+    stride: int  # tokens that neighbours share, as far as there is room
+    max_question: int  # tokens
+
+    def shared(self, room: int) -> int:
+        """Tokens that neighbours with `room` for the context share: half at most, so that all are few."""
+        return min(self.stride, room // 2)
+
+
+def windows(asked: SequenceOf[Asked], tokenizer: Tokenizer, how: Windows) -> list[list[Sequence]]:
+    """The windows of every question, each behind the whole question; places are in the context.
+
+    Raises DataError for a question that is too long: it is never cut.
+    """
+    return [
+        [_sequence(encoding, start + number) for encoding in encodings]
+        for start in range(0, len(asked), _CHUNK)
+        for number, encodings in enumerate(_encodings(asked[start : start + _CHUNK], tokenizer, how))
+    ]
+
+
+def _encodings(asked: SequenceOf[Asked], tokenizer: Tokenizer, how: Windows) -> list[list[Any]]:
+    rust = tokenizer.rust
+    pairs = [(a.question.strip(), a.context) for a in asked]
+    questions = rust.encode_batch_fast([question for question, _ in pairs], add_special_tokens=False)
+    by_stride: dict[int, list[int]] = defaultdict(list)
+    for number, question in enumerate(questions):
+        room = _room(len(question), asked[number].place, rust.num_special_tokens_to_add(True), how)
+        by_stride[how.shared(room)].append(number)
+    found: list[list[Any]] = [[] for _ in asked]
+    for stride, numbers in by_stride.items():
+        if how.max_length is not None:
+            rust.enable_truncation(how.max_length, stride=stride, strategy="only_second", direction="right")
+        for number, encoding in zip(numbers, rust.encode_batch([pairs[i] for i in numbers]), strict=True):
+            found[number] = [encoding, *encoding.overflowing]
+        rust.no_truncation()
+    return found
+
+
+def _room(question: int, place: str, num_special: int, how: Windows) -> int:
+    """Tokens that a question leaves to the context."""
+    if question > how.max_question:
+        raise DataError(
+            f"{place}: the question has {question} tokens, and task.max_question={how.max_question}. Shorten "
+            f"it, or train with task.max_question={question} or more; a question is never cut"
+        )
+    if how.max_length is None:
+        return 0
+    room = how.max_length - num_special - question
+    if room < max(1, how.max_length // _LEAST_CONTEXT):
+        raise DataError(
+            f"{place}: the question has {question} tokens, which leaves {max(0, room)} of a window of "
+            f"{how.max_length} to the context. Shorten it, or train with a greater model.max_length"
+        )
+    return room
+
+
+def _sequence(encoding: Any, group: int) -> Sequence:
+    places = np.full((len(encoding), 2), -1, np.int32)
+    owners = encoding.sequence_ids
+    if 1 in owners:
+        first = owners.index(1)
+        last = first + owners.count(1)
+        places[first:last] = encoding.offsets[first:last]
+    ids, types = np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8)
+    return Sequence(ids, types, group, places=places)
+
+
+def answer_tokens(found: SequenceOf[Sequence], start: int, end: int) -> list[IntArray]:
+    """First and last token of the characters from `start` to `end` in each window; 0 and 0 if not inside."""
+    tokens = []
+    for number, window in enumerate(found):
+        inside, places = _context(window)
+        is_first, is_last = number == 0, number == len(found) - 1
+        if not len(inside) or not ((is_first or places[0, 0] <= start) and (is_last or end <= places[-1, 1])):
+            tokens.append(np.zeros(2, np.int64))
+            continue
+        # Characters that a tokenizer leaves out have no token: then the next one starts, the one before ends.
+        first = min(int(np.searchsorted(places[:, 1], start, "right")), len(inside) - 1)
+        last = max(int(np.searchsorted(places[:, 0], end, "left")) - 1, first)
+        tokens.append(inside[[first, last]])
+    return tokens
+
+
+def passages(
+    logits: SequenceOf[FloatArray], found: SequenceOf[Sequence], how: Windows, most_tokens: int, num: int
+) -> list[tuple[float, int, int]]:
+    """The `num` best passages of each window, best first: score, first character, last + 1.
+
+    The score is that of the start plus that of the end, logits [length, 2]. A token may start a passage in
+    the one window only where it has the most context (Devlin et al.'s run_squad.py).
+    """
+    candidates: list[tuple[float, int, int]] = []
+    for window, logit, owned in zip(found, logits, _owned(found, how), strict=True):
+        inside, places = _context(window)
+        if not len(inside):
+            continue
+        starts_W = np.where(owned, logit[inside, 0], -np.inf)
+        ends = np.pad(logit[inside, 1], (0, most_tokens - 1), constant_values=-np.inf)
+        scores = starts_W[:, None] + np.lib.stride_tricks.sliding_window_view(ends, most_tokens)
+        order = np.argsort(scores, axis=None)[::-1][:num]
+        for first, more in zip(*np.unravel_index(order, scores.shape), strict=True):
+            if np.isfinite(scores[first, more]):
+                last = first + more
+                candidates.append((float(scores[first, more]), int(places[first, 0]), int(places[last, 1])))
+    return sorted(candidates, key=lambda passage: (-passage[0], passage[1:]))
+
+
+def _context(window: Sequence) -> tuple[IntArray, NDArray[np.int32]]:
+    """Positions [W] of the context's tokens in a window, and their places [W, 2]."""
+    assert window.places is not None
+    inside = np.flatnonzero(window.places[:, 0] >= 0)
+    return inside, window.places[inside]
+
+
+def _owned(found: SequenceOf[Sequence], how: Windows) -> list[NDArray[np.bool_]]:
+    """For each window which of its context's tokens [W] have no more context in another one."""
+    sizes = [len(_context(window)[0]) for window in found]
+    step = sizes[0] - how.shared(sizes[0])
+    most = np.full(step * (len(sizes) - 1) + max(sizes), -np.inf)
+    owner = np.zeros(len(most), np.int64)
+    for number, size in enumerate(sizes):
+        here = np.arange(size)
+        context = np.minimum(here, size - 1 - here) + 0.01 * size
+        part = slice(number * step, number * step + size)
+        owner[part] = np.where(context > most[part], number, owner[part])
+        most[part] = np.maximum(context, most[part])
+    return [owner[i * step : i * step + size] == i for i, size in enumerate(sizes)]
+
+
+def candidate(answer: str | None, start: int | None, end: int | None, score: float) -> dict[str, Any]:
+    """An answer as predictions list it; None is no answer."""
+    return {"answer": answer, "start": start, "end": end, "score": score}
+
+
+def distinct(found: SequenceOf[tuple[float, int, int]], context: str) -> list[dict[str, Any]]:
+    """Passages as answers without spaces around them, each text once, at its best place."""
+    by_text: dict[str, dict[str, Any]] = {}
+    for score, start, end in found:
+        passage = context[start:end]
+        answer = passage.strip()
+        first = start + len(passage) - len(passage.lstrip())
+        if answer and answer not in by_text:
+            by_text[answer] = candidate(answer, first, first + len(answer), score)
+    return list(by_text.values())

@@ -1,0 +1,23 @@
+"""The loss of question answering.
+
+Dimensions: S sequences (windows over contexts), T tokens of all sequences end to end, L longest sequence.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from bertune.nn.batch import Batch
+from bertune.tasks import FittedTask
+from bertune.tasks.question_answering.answer_spans import UNKNOWN
+
+
+def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The mean of the cross-entropies of start and end, summed over windows; outputs are [T, 2]."""
+    assert batch.gold is not None
+    gold_S2 = batch.gold.view(-1, 2)
+    scores = torch.split(outputs.float(), batch.lengths_S.tolist())
+    scores_SL2 = pad_sequence(list(scores), batch_first=True, padding_value=-float("inf"))
+    total = cross_entropy(scores_SL2, gold_S2, ignore_index=UNKNOWN, reduction="sum") / 2
+    return total, (gold_S2[:, 0] >= 0).sum()

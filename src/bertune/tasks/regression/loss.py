@@ -1,0 +1,15 @@
+"""The loss of regression."""
+
+import torch
+from torch import Tensor
+
+from bertune.nn.batch import Batch
+from bertune.tasks import FittedTask
+from bertune.tasks.parts.groups import outputs_of_texts
+
+
+def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Squared error of texts, summed, and the number of texts; outputs are [S, 1]."""
+    found, gold = outputs_of_texts(outputs, batch, fitted.keep_together == "group")
+    total = ((found[:, 0].float() - gold.float()) ** 2).sum()
+    return total, torch.tensor(len(gold), device=total.device)

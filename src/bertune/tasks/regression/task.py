@@ -1,0 +1,187 @@
+"""Owns regression: one number per text or pair, such as how similar two sentences are."""
+
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError
+from bertune.metrics import correlation
+from bertune.metrics.details import baseline
+from bertune.metrics.mistakes import Mistakes
+from bertune.metrics.scores import Scores
+from bertune.tasks import Output, Task
+from bertune.tasks.head_spec import HeadSpec
+from bertune.tasks.parts.label_error_analysis import wrong_numbers
+from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
+from bertune.tasks.parts.texts import TEXT_COLUMNS, read_texts
+from bertune.text.sequences import Sequence
+from bertune.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bertune.nn.batch import Batch
+
+_LARGEST = 1e30  # of a gold number: its square, and sums of such squares, stay finite
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text, or a pair, and its number."""
+
+    id: str
+    origin: Origin
+    texts: tuple[str, ...]
+    gold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberPrediction:
+    """The number, in the unit of the training file."""
+
+    value: float
+
+
+class RegressionOptions(DocumentOptions):
+    """Settings under [task] when task.name is regression."""
+
+    low: float | Literal["auto"] = Field(
+        "auto", description="the number that the model's 0 stands for; auto: the least of the training file"
+    )
+    high: float | Literal["auto"] = Field(
+        "auto", description="the number that the model's 1 stands for; auto: the greatest"
+    )
+
+
+class FittedRegression(FittedToTexts):
+    """Regression that knows the range of its numbers."""
+
+    def label_names(self, example: Example) -> tuple[str, ...]:
+        return ()
+
+    def encode(
+        self, examples: SequenceOf[Example], tokenizer: Tokenizer, max_length: int | None
+    ) -> list[Sequence]:
+        low, width = self._scale()
+        sequences = self.encode_texts(examples, tokenizer, max_length)
+        gold = [None if e.gold is None else (e.gold - low) / width for e in examples]
+        return [replace(s, gold=gold[s.group]) for s in sequences]
+
+    @property
+    def head(self) -> HeadSpec:
+        return HeadSpec("AutoModelForSequenceClassification", 1, "regression")
+
+    def loss(self, outputs: "Tensor", batch: "Batch") -> tuple["Tensor", "Tensor"]:
+        from bertune.tasks.regression.loss import loss
+
+        return loss(self, outputs, batch)
+
+    def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> NumberPrediction:
+        low, width = self._scale()
+        return NumberPrediction(low + width * float(mean_output(outputs)[0]))
+
+    def score(self, predictions: SequenceOf[NumberPrediction], examples: SequenceOf[Example]) -> Scores:
+        gold_N = np.array([e.gold for e in examples], np.float64)
+        predicted_N = np.array([p.value for p in predictions])
+        values = correlation.correlations(gold_N, predicted_N) | correlation.errors(gold_N, predicted_N)
+        details = correlation.details(gold_N, predicted_N, ("gold", "predicted"), True)
+        details["baseline"] = baseline("rmse", float(gold_N.std()), "always the mean of these numbers")
+        return Scores(values, details)
+
+    def warnings(
+        self,
+        predictions: SequenceOf[NumberPrediction],
+        examples: SequenceOf[Example],
+        sequences: SequenceOf[Sequence],
+    ) -> list[str]:
+        values = [p.value for p in predictions]
+        _, width = self._scale()
+        if len({e.gold for e in examples}) < 2 or max(values) - min(values) > 0.01 * width:
+            return []
+        return [
+            f"collapsed: every text is predicted as about {values[0]:.3g}. Usual remedies: a lower train.lr "
+            "(2e-5), more train.warmup, another train.seed, more epochs"
+        ]
+
+    def mistakes(self, predictions: SequenceOf[NumberPrediction], examples: SequenceOf[Example]) -> Mistakes:
+        return wrong_numbers(predictions, examples)
+
+    def _scale(self) -> tuple[float, float]:
+        """The number that the model's 0 stands for, and the distance from it to that of the model's 1."""
+        low, high = self.options.low, self.options.high
+        assert not isinstance(low, str) and not isinstance(high, str), "fit() resolves the range"
+        return low, high - low
+
+
+class Regression(Task):
+    """One number per text or pair by squared error, as for STS-B (Devlin et al. 2019, section 4.1).
+
+    Inside, numbers run from 0 to 1: that is the unit of the loss and of the saved model's output.
+    """
+
+    Options = RegressionOptions
+    Prediction = NumberPrediction
+    Fitted = FittedRegression
+    primary: ClassVar[str] = "pearson_spearman"
+    scores: ClassVar[tuple[str, ...]] = (
+        "pearson",
+        "spearman",
+        "pearson_spearman",
+        "mse",
+        "rmse",
+        "mae",
+        "r2",
+    )
+    columns: ClassVar[ColumnNames] = ColumnNames(
+        text=TEXT_COLUMNS,
+        label=(
+            "score", "label", "value", "similarity", "rating", "stars", "target", "relatedness_score", "y",
+            "分数",
+        ),
+    )  # fmt: skip
+    sample: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"sentence1": "a man plays a guitar", "sentence2": "a man plays music", "score": 4.0},
+        {"sentence1": "a dog runs", "sentence2": "the train was late", "score": 0.0},
+        {"sentence1": "a child sleeps", "sentence2": "a baby is asleep", "score": 5.0},
+        {"sentence1": "two birds sing", "sentence2": "a bird is eating", "score": 2.5},
+    )
+
+    def parse(self, row: Row, columns: Columns) -> Example:
+        texts = read_texts(row, columns)
+        row_id = name_of(row, columns)
+        if columns.label is None:
+            return Example(row_id, row.origin, texts)
+        cell = cell_text(row, columns.label).strip()
+        gold = number_in(cell)
+        if gold is None:
+            raise DataError(
+                f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no number. Correct it or remove '
+                "the row; for names instead of numbers say task.name=classification"
+            )
+        if abs(gold) > _LARGEST:
+            raise DataError(
+                f'{row.origin}: {cell[:60]} in column "{columns.label}" is too large: numbers up to '
+                f"{_LARGEST:g} can be learned. Correct it, remove the row, or scale the column"
+            )
+        return Example(row_id, row.origin, texts, gold)
+
+    def fit(self, examples: SequenceOf[Example]) -> FittedRegression:
+        gold = [e.gold for e in examples if e.gold is not None]
+        low = min(gold) if self.options.low == "auto" else self.options.low
+        high = max(gold) if self.options.high == "auto" else self.options.high
+        if low >= high:
+            raise (DataError if "auto" in (self.options.low, self.options.high) else ConfigError)(
+                f"{examples[0].origin.file}: the numbers run from {low:g} to {high:g}, so there is nothing "
+                "to tell apart. Is data.label the right column? Else set task.low and task.high"
+            )
+        note = f"numbers from {low:g} to {high:g} are learned as 0 to 1"
+        made: FittedRegression = self.fitted(("value",), (note,), low=low, high=high)
+        return made
+
+
+TASK = Regression

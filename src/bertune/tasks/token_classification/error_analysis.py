@@ -1,0 +1,50 @@
+"""Owns the texts whose spans or tags were predicted worst, marked."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bertune.metrics.mistakes import Mark, Mistakes, Passage, Role, mistake, worst
+from bertune.tasks.token_classification.reading import Example
+from bertune.tasks.token_classification.tagging import Tagging
+
+
+def wrong_spans(predictions: Sequence[Any], examples: Sequence[Example], tagging: Tagging) -> Mistakes:
+    """Texts with most spans, or tags, that are missed or wrong."""
+    marks = [
+        tuple(_of_spans(p, e, tagging) if tagging.has_spans else _of_tags(p, e))
+        for p, e in zip(predictions, examples, strict=True)
+    ]
+    num_wrong = [sum(mark.role != "right" for mark in own) for own in marks]
+    what = "an entity that is missed, or that is not one" if tagging.has_spans else "a word with another tag"
+    return Mistakes(
+        title="Worst texts",
+        unit="text",
+        num=len(examples),
+        num_wrong=sum(number > 0 for number in num_wrong),
+        what=f"have {what}",
+        order="Those with most come first",
+        measure="errors: {}",
+        shown=tuple(
+            mistake(examples[at], num_wrong[at], passages=[Passage(examples[at].texts[0], "", marks[at])])
+            for at in worst([number or None for number in num_wrong])
+        ),
+    )
+
+
+def _of_spans(prediction: Any, example: Example, tagging: Tagging) -> Iterator[Mark]:
+    gold = set(map(tuple, tagging.gold(example)))
+    found = {(span["start"], span["end"], span["label"]) for span in prediction.spans}
+    kinds: tuple[tuple[Role, set[Any]], ...] = (
+        ("right", gold & found),
+        ("wrong", found - gold),
+        ("missed", gold - found),
+    )
+    for role, spans in kinds:
+        yield from (Mark(start, end, role, label) for start, end, label in sorted(spans))
+
+
+def _of_tags(prediction: Any, example: Example) -> Iterator[Mark]:
+    for (start, end), tag, gold in zip(example.words, prediction.tags, example.tags, strict=True):
+        if tag != gold:
+            yield Mark(start, end, "wrong", tag)
+            yield Mark(start, end, "missed", gold)

@@ -1,0 +1,17 @@
+"""The loss of tokens.
+
+Dimensions: T tokens of a batch end to end, C labels.
+"""
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bertune.nn.batch import Batch
+from bertune.tasks.token_classification.tagging import IGNORED
+
+
+def loss(outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the tokens that decide a word, summed, and their number; outputs are [T, C]."""
+    assert batch.gold is not None
+    total = cross_entropy(outputs.float(), batch.gold, ignore_index=IGNORED, reduction="sum")
+    return total, (batch.gold != IGNORED).sum()

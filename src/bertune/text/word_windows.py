@@ -1,0 +1,95 @@
+"""Owns windows over texts whose words are known: every word is tokenized on its own.
+
+Dimensions: W words of a text.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence as SequenceOf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertune.errors import DataError
+from bertune.text.sequences import Place, Sequence
+from bertune.text.tokenizer import Tokenizer
+
+_CHUNK = 1000  # texts given to Rust at once: its own form of a long text is large
+
+
+def word_windows(
+    texts: SequenceOf[tuple[str, SequenceOf[Place]]],
+    tokenizer: Tokenizer,
+    max_length: int | None,
+    stride: int,
+) -> list[list[Sequence]]:
+    """The windows of every text, of at most `max_length` tokens; `group` is the text's position.
+
+    Neighbours share `stride` tokens, or half of them where that is less. Places are in the text; the first
+    token of a word has the word's first character. Raises DataError where there is no room for a token.
+    """
+    rust = tokenizer.rust
+    found: list[list[Sequence]] = []
+    for start in range(0, len(texts), _CHUNK):
+        chunk = texts[start : start + _CHUNK]
+        inputs, leads = _inputs(chunk, _knows_spaces(rust))
+        encodings = rust.encode_batch(inputs, is_pretokenized=True)
+        for (_, words), encoding, lead in zip(chunk, encodings, leads, strict=True):
+            whole = _sequence(encoding, words, lead, len(found))
+            found.append(list(_cut(whole, max_length, stride)))
+    return found
+
+
+def _knows_spaces(rust: Any) -> bool:
+    """Whether the tokens of a word depend on a space before it, as in byte-level vocabularies."""
+    bare, spaced = (rust.encode(text, add_special_tokens=False).ids for text in ("a", " a"))
+    return bool(bare != spaced)
+
+
+def _inputs(
+    texts: SequenceOf[tuple[str, SequenceOf[Place]]], with_spaces: bool
+) -> tuple[list[list[str]], list[NDArray[np.int32]]]:
+    """The words of every text as the tokenizer wants them, and how many characters [W] are before each."""
+    inputs, leads = [], []
+    for text, words in texts:
+        lead = [int(with_spaces and start > 0 and text[start - 1].isspace()) for start, _ in words]
+        inputs.append([" " * more + text[start:end] for (start, end), more in zip(words, lead, strict=True)])
+        leads.append(np.array(lead, np.int32))
+    return inputs, leads
+
+
+def _sequence(encoding: Any, words: SequenceOf[Place], leads: NDArray[np.int32], group: int) -> Sequence:
+    """All of a text in one sequence."""
+    owner = np.array([-1 if word is None else word for word in encoding.word_ids])
+    inside = np.flatnonzero(owner >= 0)
+    places = np.full((len(encoding), 2), -1, np.int32)
+    if len(inside):
+        word_places = np.array(words, np.int32)[owner[inside]]
+        offsets = np.array(encoding.offsets, np.int32)[inside] - leads[owner[inside], None]
+        places[inside] = np.clip(word_places[:, :1] + offsets, word_places[:, :1], word_places[:, 1:])
+        _, first = np.unique(owner[inside], return_index=True)
+        places[inside[first], 0] = word_places[first, 0]
+    ids, types = np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8)
+    return Sequence(ids, types, group, places=places)
+
+
+def _cut(whole: Sequence, max_length: int | None, stride: int) -> Iterator[Sequence]:
+    """A sequence, or windows over it, each between the same special tokens."""
+    assert whole.places is not None
+    inside = np.flatnonzero(whole.places[:, 0] >= 0)
+    if max_length is None or len(whole) <= max_length or not len(inside):
+        yield whole
+        return
+    first, last = int(inside[0]), int(inside[-1]) + 1
+    room = max_length - (len(whole) - (last - first))
+    if room < 1:
+        raise DataError(f"model.max_length={max_length} leaves no room for a token; give more")
+    step = room - min(stride, room // 2)
+    start = first
+    while True:
+        start = min(start, last - room)  # the last window is as long as the others
+        chosen = np.r_[0:first, start : start + room, last : len(whole)]
+        yield Sequence(whole.ids[chosen], whole.types[chosen], whole.group, places=whole.places[chosen])
+        if start + room >= last:
+            return
+        start += step

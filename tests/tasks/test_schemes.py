@@ -1,0 +1,191 @@
+"""Words, tag schemes, spans: there and back, and what breaks."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+from bertune.errors import DataError
+from bertune.tasks.token_classification.schemes import (
+    Scheme,
+    Span,
+    best_path,
+    deciding_tokens,
+    detect,
+    joined,
+    read_tags,
+    to_words,
+    words_of,
+    write_tags,
+)
+from bertune.text.sequences import Sequence
+
+SCHEMES = ("bio", "iob1", "bioes", "bmes", "bilou")
+
+
+def cut(text: str) -> list[str]:
+    return [text[start:end] for start, end in words_of(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Ada's  COVID-19 test.", ["Ada", "'", "s", "COVID", "-", "19", "test", "."]),
+        ("在Oslo住了3年。", ["在", "Oslo", "住", "了", "3", "年", "。"]),
+        ("トヨタは", ["ト", "ヨ", "タ", "は"]),
+        ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
+        ("cafe\u0301 a_b", ["cafe\u0301", "a", "_", "b"]),
+        ("❤\ufe0f ok", ["❤\ufe0f", "ok"]),
+        ("\u200b a\tb\n", ["a", "b"]),
+        (" \u3000", []),
+    ],
+)
+def test_words_are_runs_of_letters_and_single_signs(text: str, words: list[str]) -> None:
+    assert cut(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "The U.S. and Jean-Pierre paid 1,000.5.",
+            ["The", "U.S.", "and", "Jean-Pierre", "paid", "1,000.5", "."],
+        ),
+        (
+            "O'Brien's J. Smith at 12:30, plan x.",
+            ["O'Brien", "'", "s", "J.", "Smith", "at", "12:30", ",", "plan", "x", "."],
+        ),
+        ("AT&T -- a,b 在U.S.住-3", ["AT&T", "-", "-", "a", ",", "b", "在", "U.S.", "住", "-", "3"]),
+    ],
+)
+def test_signs_inside_a_word_may_belong_to_it(text: str, words: list[str]) -> None:
+    assert [text[start:end] for start, end in words_of(text, "whole")] == words
+
+
+def test_characters_may_be_words() -> None:
+    assert words_of("1 年ab", "characters") == ((0, 1), (2, 3), (3, 4), (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        (["EU", "rejects", "U.S.", "call"], "EU rejects U.S. call"),
+        (["我", "在", "Oslo", "，", "很", "好"], "我在Oslo，很好"),
+        (["1", "9", "年", "P", "M"], "19年PM"),
+        (["안녕", "하세요"], "안녕 하세요"),
+        (["a", "b"], "a b"),
+    ],
+)
+def test_tokens_are_joined_as_their_script_is_written(tokens: list[str], text: str) -> None:
+    found, places = joined(tokens)
+    assert found == text
+    assert [found[start:end] for start, end in places] == tokens
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("typed", [True, False])
+def test_every_set_of_spans_survives_every_scheme(name: str, typed: bool) -> None:
+    draw, scheme = random.Random(7), Scheme(name, typed)
+    for _ in range(200):
+        places = sorted(draw.sample(range(12), 6))
+        labels = ["PER", "X-Y"] if typed else ["entity"]
+        spans = [
+            Span(a, b, draw.choice(labels)) for a, b in itertools.pairwise(places) if draw.random() < 0.7
+        ]
+        tags = write_tags(spans, 12, scheme)
+        assert read_tags(tags, scheme) == read_tags(tags, scheme).__class__(tuple(spans), ())
+
+
+@pytest.mark.parametrize(
+    ("tags", "name"),
+    [
+        ("B-X I-X O B-Y", "bio"),
+        ("I-X I-X O I-Y B-Y", "iob1"),
+        ("I-X O I-Y", "iob1"),
+        ("B-X I-X E-X O S-Y", "bioes"),
+        ("B-X M-X E-X O S-Y", "bmes"),
+        ("B-X I-X L-X O U-Y", "bilou"),
+        ("B-X E-X S-Y", "bioes"),
+        ("DT NN VB", "plain"),
+        ("O PER O", "plain"),
+    ],
+)
+def test_the_scheme_is_told_by_the_tags(tags: str, name: str) -> None:
+    assert detect([tags.split()]) == Scheme(name)
+
+
+def test_bare_tags_are_a_scheme_too() -> None:
+    assert detect([["B", "I", "O"]]) == Scheme("bio", typed=False)
+    assert read_tags(["B", "I", "O", "B"], Scheme("bio", False)).spans == ((0, 2, "entity"), (3, 4, "entity"))
+
+
+def test_iob2_with_a_slip_is_not_taken_for_iob1() -> None:
+    assert detect([["B-X", "I-X", "O", "I-X"]]).name == "bio"
+
+
+@pytest.mark.parametrize("tags", ["B-X M-X I-X E-X", "B-X I O", "B-X O PER"])
+def test_a_mixture_of_schemes_is_refused(tags: str) -> None:
+    with pytest.raises(DataError, match=r"of no one scheme: .*task\.scheme=plain"):
+        detect([tags.split()])
+
+
+@pytest.mark.parametrize(
+    ("tags", "name", "spans", "broken"),
+    [
+        ("O I-X I-X", "bio", [(1, 3, "X")], [1]),
+        ("B-X I-Y", "bio", [(0, 1, "X"), (1, 2, "Y")], [1]),
+        ("B-X O", "bmes", [(0, 1, "X")], [0]),
+        ("O M-X E-X", "bmes", [(1, 3, "X")], [1]),
+        ("O E-X", "bioes", [(1, 2, "X")], [1]),
+        ("B-X B-X E-X", "bioes", [(0, 1, "X"), (1, 3, "X")], [0]),
+        ("B-X M-Y", "bmes", [(0, 1, "X"), (1, 2, "Y")], [0, 1]),
+        ("B-X I-X", "bilou", [(0, 2, "X")], [1]),
+    ],
+)
+def test_broken_tags_are_read_as_conlleval_does_and_found(
+    tags: str, name: str, spans: list[tuple[int, int, str]], broken: list[int]
+) -> None:
+    found = read_tags(tags.split(), Scheme(name))
+    assert (list(found.spans), list(found.broken)) == (spans, broken)
+
+
+def test_tags_of_another_scheme_are_named() -> None:
+    assert read_tags(["B-X", "S-X", "X"], Scheme("bio")).unknown == (1, 2)
+
+
+def test_spans_are_widened_to_words_and_the_longest_of_overlapping_ones_stays() -> None:
+    words = words_of("Anna lives in New York City")
+    spans = [Span(0, 4, "PER"), Span(14, 22, "LOC"), Span(14, 27, "LOC"), Span(6, 8, "V"), Span(11, 17, "IN")]
+    found = to_words(spans, words)
+    assert found.spans == ((0, 1, "PER"), (1, 2, "V"), (3, 6, "LOC"))
+    assert (found.num_inside, found.num_nested, found.num_overlapping) == (1, 1, 1)
+
+
+def test_a_word_is_decided_where_it_has_the_most_context() -> None:
+    words = [(i, i + 1) for i in range(8)]
+
+    def window(start: int, end: int) -> Sequence:
+        places = np.array([[-1, -1], *([i, i + 1] for i in range(start, end)), [-1, -1]], np.int32)
+        return Sequence(np.zeros(len(places), np.int32), np.zeros(len(places), np.uint8), 0, places=places)
+
+    found = deciding_tokens([window(0, 5), window(3, 8)], words)
+    assert found[:, 0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert found[3].tolist() == [0, 4]
+    assert found[4].tolist() == [1, 2]
+    assert deciding_tokens([window(0, 3)], words)[3:].tolist() == [[-1, -1]] * 5
+
+
+def test_the_best_path_is_the_best_of_all_valid_ones() -> None:
+    labels = ["O", "B-X", "I-X", "B-Y", "I-Y"]
+    begins = np.array([-1, -1, 1, -1, 3])
+    scheme, draw = Scheme("bio"), np.random.default_rng(3)
+    for _ in range(30):
+        scores = draw.normal(size=(4, 5))
+        valid = [
+            path
+            for path in itertools.product(range(5), repeat=4)
+            if not read_tags([labels[i] for i in path], scheme).broken
+        ]
+        best = max(valid, key=lambda path: sum(scores[at, label] for at, label in enumerate(path)))
+        assert best_path(scores, begins).tolist() == list(best)
