@@ -80,9 +80,9 @@ class Watch:
     frozen_on_disk: bool = False
 
     def __call__(self) -> None:
-        import bertune.infer
         import bertune.reporting.canvas
         import bertune.training.frozen
+        from bertune.predict import torch_backend
 
         # Drawing takes longer than the training. The report is written with the same files, without figures.
         bertune.reporting.canvas._svg = lambda *_: "<svg></svg>"
@@ -102,7 +102,7 @@ class Watch:
             if seen == self.moment.number:
                 _die_after(self.moment.delay)
 
-        fsync, micro_batches = os.fsync, bertune.infer.micro_batches
+        fsync, micro_batches = os.fsync, torch_backend.micro_batches
 
         def noted_fsync(descriptor: int) -> None:
             note("fsync", os.readlink(f"/proc/self/fd/{descriptor}"))
@@ -112,7 +112,7 @@ class Watch:
             note("evaluate", str(self.run))
             return micro_batches(*arguments)
 
-        os.fsync, bertune.infer.micro_batches = noted_fsync, noted_batches
+        os.fsync, torch_backend.micro_batches = noted_fsync, noted_batches
         sys.addaudithook(partial(_hook, note))
 
 

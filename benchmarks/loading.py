@@ -7,6 +7,7 @@ Prints the median of each, the ratio of paired rounds, and what verifying and wr
 """
 
 import argparse
+import inspect
 import json
 import os
 import shutil
@@ -38,18 +39,23 @@ def prepare(run: Path) -> None:
     """A run of the packaged encoder, of which loading and saving are timed."""
     import bertune as bt
 
-    overrides = {"model.name": "minilm", "train.epochs": 1}
-    bt.train(TEXTS, ["bad" if i % 2 else "good" for i in range(40)], overrides=overrides, out=run)
+    settings = {"model.name": "minilm", "train.epochs": 1}
+    # Earlier trees have another name for the argument.
+    name = "settings" if "settings" in inspect.signature(bt.train).parameters else "overrides"
+    bt.train(TEXTS, ["bad" if i % 2 else "good" for i in range(40)], out=run, **{name: settings})
 
 
 def measure(run: Path) -> dict[str, float]:
     """Seconds of each operation with the tree that this process imports."""
     import torch
 
-    from bertune import model_folder
+    try:
+        from bertune import saved_model
+    except ImportError:  # an earlier tree's name for it
+        from bertune import model_folder as saved_model
     from bertune.training.checkpoint import Checkpoints, Progress, model_tensors
 
-    loaded = model_folder.load(run / "model")
+    loaded = saved_model.load(run / "model")
     tensors = model_tensors(loaded.model)
     moments = {f"{i}.{kind}": torch.zeros_like(t) for i, t in enumerate(tensors.values()) for kind in "mv"}
     with tempfile.TemporaryDirectory(dir=run.parent) as folder:
@@ -58,9 +64,9 @@ def measure(run: Path) -> dict[str, float]:
         checkpoints.save_best(1, tensors)
         progress = Progress(1, 1, 1, 0.5, 0, 1.0, 1.0, 1)
         found = {
-            "load": timed(lambda: model_folder.load(run / "model")),
-            "load a folder without checksums": timed(lambda: model_folder.load(plain)),
-            "save": timed(lambda: model_folder.save(Path(folder) / "model", loaded)),
+            "load": timed(lambda: saved_model.load(run / "model")),
+            "load a folder without checksums": timed(lambda: saved_model.load(plain)),
+            "save": timed(lambda: saved_model.save(Path(folder) / "model", loaded)),
             "checkpoint": timed(lambda: checkpoints.save(progress, tensors, moments)),
         }
         try:

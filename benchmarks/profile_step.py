@@ -27,9 +27,10 @@ from torch.profiler import ProfilerActivity, profile
 from bertune import api
 from bertune.bench.job import LABEL_COLUMN, TEXT_COLUMNS, spread, write_items
 from bertune.bench.place import machine, versions
+from bertune.nn.device import tune_allocator
 from bertune.source import resolve_source
 from bertune.training.events import Stepped
-from bertune.training.fit import fit
+from bertune.training.fit import train_source
 
 RESULT = Path(__file__).parent / "results" / "profile.json"
 KINDS = {
@@ -74,7 +75,7 @@ def of_training(name: str, folder: Path) -> dict[str, Any]:
         "train": {"batch_size": batch_size},
     }
     source = resolve_source(str(texts), overrides)
-    with closing(fit(source, folder / name)) as events:
+    with closing(train_source(source, folder / name)) as events:
         steps = (event for event in events if isinstance(event, Stepped))
         _take(steps, SKIPPED)
         with profile(activities=[ProfilerActivity.CPU]) as found:
@@ -89,7 +90,7 @@ def of_prediction(folder: Path) -> dict[str, Any]:
     items = spread(items_of("cola"), 1000)
     write_items(folder / "texts.jsonl", items)
     overrides = {"model.name": "minilm", "train.epochs": 1, "train.max_examples": 64}
-    run = api.train("cola", overrides=overrides, out=folder / "predict")
+    run = api.train("cola", settings=overrides, out=folder / "predict")
     model, texts = api.load(run), [texts[0] for texts, _ in items]
     model.predict(texts)
     with profile(activities=[ProfilerActivity.CPU]) as found:
@@ -126,6 +127,7 @@ def _take(steps: Iterator[Stepped], count: int) -> None:
 
 def main() -> None:
     """Profiles all and writes the file."""
+    tune_allocator()  # as the commands do
     with tempfile.TemporaryDirectory(prefix="bertune-profile-") as folder:
         result = {
             "command": "BERTUNE_DATA=DATA python benchmarks/profile_step.py",

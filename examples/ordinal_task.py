@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bertune.config import Section
-from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in
+from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError, did_you_mean, listed
 from bertune.metrics.classification import confusion_matrix
@@ -35,7 +35,7 @@ from bertune.metrics.scores import Scores
 from bertune.nn.batch import Batch
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.head_spec import HeadSpec
-from bertune.tasks.parts.texts import TEXT_COLUMNS, read_texts
+from bertune.tasks.parts.texts import TEXT_COLUMNS
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 

@@ -38,7 +38,7 @@ def main(model_name: str, runs: Path) -> None:
         "data.validation_fraction": 0.2,
     }
 
-    run = bt.train(texts, labels, overrides=settings, out=runs / "lists")
+    run = bt.train(texts, labels, settings=settings, out=runs / "lists")
     print("validation accuracy:", run.scores["accuracy"])
 
     model = bt.load(run)
@@ -48,7 +48,7 @@ def main(model_name: str, runs: Path) -> None:
     # A table: a pandas or polars DataFrame, an Arrow table, a Hugging Face data set, or a list of dicts.
     table = [{"review": text, "stars": label} for text, label in zip(texts, labels, strict=True)]
     splits = {"train": table[::2], "validation": table[1::4], "test": table[3::4]}
-    run = bt.train(splits, overrides=settings, out=runs / "table")
+    run = bt.train(splits, settings=settings, out=runs / "table")
     print("test accuracy:", run.scores["accuracy"])
 
     found = bt.evaluate(run, [{"review": "great value", "stars": "good"}, {"review": "slow", "stars": "bad"}])

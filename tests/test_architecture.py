@@ -18,7 +18,7 @@ LAYERS = (
     "errors", "files", "renamed", "config", "registry", "manifest", "metrics", "data", "metadata", "run",
     "run_writer",
     "hugging_face", "text", "tasks", "nn", "losses", "catalogue", "source",
-    "model_folder", "prepare", "infer", "apply", "training", "reporting", "bench", "api", "cli",
+    "saved_model", "predict", "training", "reporting", "bench", "console", "api", "cli",
 )  # fmt: skip
 # The only files below the line that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.(\w+\.loss|parts\.(losses|groups))")
@@ -31,9 +31,10 @@ FLAGS = {
     "train": {"--out", "--resume", "--json"},
     "check": {"--json"},
     "evaluate": {"--json", "--out"},
-    "predict": {"--out", "--csv"},
+    "predict": {"--out", "--csv", "--json"},
     "report": set(),
     "tasks": {"--json"},
+    "datasets": {"--json"},
     "bench": {"--rounds", "--seconds", "--json"},
 }
 

@@ -14,13 +14,25 @@ import bertune as bt
 
 DOCUMENTED = {
     "train", "load", "predict", "evaluate", "check", "report", "Run", "Model", "Evaluation", "BertuneError",
+    "train_events",
 }  # fmt: skip
+EVENTS = {"DataReady", "Started", "Stepped", "Evaluated", "Noted", "Warned", "Finished"}
 
 
 def test_the_public_names_are_exactly_the_documented_ones() -> None:
-    assert len(bt.__all__) == len(set(bt.__all__)) <= 12
-    assert set(bt.__all__) == DOCUMENTED
-    assert set(dir(bt)) >= DOCUMENTED
+    assert len(bt.__all__) == len(set(bt.__all__))
+    assert set(bt.__all__) == DOCUMENTED | EVENTS
+    assert len(DOCUMENTED) <= 12
+    assert set(dir(bt)) >= DOCUMENTED | EVENTS
+
+
+def test_the_public_events_are_all_there_are() -> None:
+    from typing import get_args
+
+    from bertune.training.events import Event
+
+    assert {event.__name__ for event in get_args(Event)} == EVENTS
+    assert all(getattr(bt, name) in get_args(Event) for name in EVENTS)
 
 
 def test_every_public_name_says_what_it_gives() -> None:
@@ -33,7 +45,7 @@ def test_a_public_name_stays_what_it_is_however_much_is_imported() -> None:
     code = (
         "import bertune as bt\n"
         "for _ in range(2):\n"
-        "    for name in ('train', 'load', 'predict', 'evaluate', 'check', 'report'):\n"
+        "    for name in ('train', 'load', 'predict', 'evaluate', 'check', 'report', 'train_events'):\n"
         "        thing = getattr(bt, name)\n"
         "        assert type(thing).__name__ == 'function', (name, thing)\n"
     )
@@ -63,8 +75,8 @@ def test_the_library_prints_nothing(
     from bertune import api
 
     capfd.readouterr()
-    run = api.train(reviews_csv, overrides=settings(**{"train.epochs": 1}), out=tmp_path / "run")
-    api.check(reviews_csv, overrides=settings())
+    run = api.train(reviews_csv, settings=settings(**{"train.epochs": 1}), out=tmp_path / "run")
+    api.check(reviews_csv, settings=settings())
     api.evaluate(run, reviews_csv)
     api.predict(run, ["great phone", "broken lamp"])
     api.predict(run, reviews_csv)

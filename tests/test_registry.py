@@ -201,7 +201,7 @@ def test_python_asks_for_the_file_again_too(here: Path, own: Own) -> None:
     with pytest.raises(BertuneError, match=own.file):
         api.predict("run", own.data)
     assert not is_executed(here, own)
-    assert len(api.predict("run", own.data, overrides={own.setting: own.file})) == 20
+    assert len(api.predict("run", own.data, settings={own.setting: own.file})) == 20
 
 
 def test_texts_need_no_reader(trained: Callable[[Own], Path]) -> None:

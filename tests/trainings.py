@@ -19,7 +19,7 @@ Settings = Mapping[str, Any]
 _PRELOADED = (
     "bertune.api",
     "bertune.cli.app",
-    "bertune.cli.progress",
+    "bertune.console.progress",
     "bertune.reporting.page",
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
@@ -33,9 +33,9 @@ def train(source: Path, out: Path, overrides: Settings, resume: bool = False) ->
     """A training to its end, with all its events."""
     from bertune.source import resolve_source
     from bertune.training.events import Finished
-    from bertune.training.fit import fit
+    from bertune.training.fit import train_source
 
-    events = list(fit(resolve_source(str(source), overrides), out, resume))
+    events = list(train_source(resolve_source(str(source), overrides), out, resume))
     assert isinstance(events[-1], Finished)
     return events[-1].run, events
 
@@ -47,10 +47,10 @@ def stopped_after(
     from bertune.errors import Interrupted
     from bertune.source import resolve_source
     from bertune.training.events import Stepped
-    from bertune.training.fit import fit
+    from bertune.training.fit import train_source
 
     try:
-        for event in fit(resolve_source(str(source), overrides), out, resume=out.exists()):
+        for event in train_source(resolve_source(str(source), overrides), out, resume=out.exists()):
             if isinstance(event, Stepped) and event.step.number == steps:
                 signal.raise_signal(number)
     except Interrupted:

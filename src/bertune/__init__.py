@@ -1,23 +1,26 @@
 """bertune: fine-tune a BERT-family encoder on your own texts, trust the result, and put it to work.
 
 import bertune as bt
-run = bt.train("reviews.csv", overrides={"train.epochs": 3})
+run = bt.train("reviews.csv", settings={"train.epochs": 3})
 bt.load(run).predict(["great phone", "broke in a week"])
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bertune.api import check, evaluate, load, predict, report, train
-    from bertune.apply import Evaluation, Model
+    from bertune.api import check, evaluate, load, predict, report, train, train_events
     from bertune.errors import BertuneError
+    from bertune.predict.model import Evaluation, Model
     from bertune.run import Run
+    from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
 
 _HOME = {
     "BertuneError": "bertune.errors",
-    "Evaluation": "bertune.apply",
-    "Model": "bertune.apply",
+    "Evaluation": "bertune.predict.model",
+    "Model": "bertune.predict.model",
     "Run": "bertune.run",
     "check": "bertune.api",
     "evaluate": "bertune.api",
@@ -25,6 +28,11 @@ _HOME = {
     "predict": "bertune.api",
     "report": "bertune.api",
     "train": "bertune.api",
+    "train_events": "bertune.api",
+    **dict.fromkeys(
+        ("DataReady", "Started", "Stepped", "Evaluated", "Noted", "Warned", "Finished"),
+        "bertune.training.events",
+    ),
 }
 
 __all__ = [  # noqa: RUF022 - the order in which they are met
@@ -38,6 +46,14 @@ __all__ = [  # noqa: RUF022 - the order in which they are met
     "Model",
     "Evaluation",
     "BertuneError",
+    "train_events",
+    "DataReady",
+    "Started",
+    "Stepped",
+    "Evaluated",
+    "Noted",
+    "Warned",
+    "Finished",
 ]
 
 
@@ -50,3 +66,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Facade(ModuleType):
+    """Keeps public functions in view: importing a package of the same name would put it in their place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Facade

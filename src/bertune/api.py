@@ -1,15 +1,14 @@
-"""Owns the public functions: they return values, raise BertuneError, and print nothing."""
+"""The public functions: they return values, raise BertuneError, and print nothing unless asked."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bertune.apply import Evaluation, Model, load_model
 from bertune.config import nested
 from bertune.errors import ConfigError, DamagedError
 from bertune.metadata import read_metadata
-from bertune.prepare import Prepared, prepare
+from bertune.predict.model import Evaluation, Model, load_model
 from bertune.reporting import write_report
 from bertune.run import (
     CONFIG,
@@ -23,93 +22,98 @@ from bertune.run import (
 )
 from bertune.source import resolve_source
 from bertune.training.events import Event, Finished, Warned
-from bertune.training.fit import fit
+from bertune.training.fit import train_source
+from bertune.training.preparing import Prepared, prepare
 from bertune.training.recovery import recover
 
-Overrides = Mapping[str, Any] | None
+Settings = Mapping[str, Any] | None
 
 
 def train(
     source: object,
     labels: Sequence[object] | None = None,
     *,
-    overrides: Overrides = None,
+    settings: Settings = None,
     out: str | Path | None = None,
     resume: bool = False,
+    progress: bool = False,
 ) -> Run:
     """Fine-tunes a model and returns its run, with scores, predictions and a report in its folder.
 
     `source` is a data file, a named data set, a settings file, a table (pandas, Arrow, Hugging Face
     dataset, list of dicts), a list of texts or of tuples of texts beside their `labels`, or a dict of such
-    by split, where (texts, labels) is a list with labels. `overrides` are settings by key, as
-    {"train.epochs": 3}. Raises InputError, RunExistsError, RunBusyError, ResourceError, DivergedError,
+    by split, where (texts, labels) is a list with labels. `settings` are given by key, as
+    {"train.epochs": 3}. With `progress`, stderr shows what `bertune train` shows, and the scores; otherwise
+    nothing is printed. Raises InputError, RunExistsError, RunBusyError, ResourceError, DivergedError,
     Interrupted; until training begins nothing is written.
     """
-    run = None
-    for event in training(source, labels, overrides=overrides, out=out, resume=resume):
-        if isinstance(event, Finished):
-            run = event.run
+    events = train_events(source, labels, settings=settings, out=out, resume=resume)
+    if progress:
+        from bertune.console import show
+        from bertune.console.progress import kept_line, watch
+
+        console = show.messages()
+        shown = watch(events, console)
+        show.say(console, kept_line(shown.manifest))
+        console.print(show.score_table(shown.manifest["scores"]))
+        return shown
+    run = next((event.run for event in events if isinstance(event, Finished)), None)
     assert run is not None, "a training that raises nothing ends with Finished"
     return run
 
 
-def training(
+def train_events(
     source: object,
     labels: Sequence[object] | None = None,
     *,
-    overrides: Overrides = None,
+    settings: Settings = None,
     out: str | Path | None = None,
     resume: bool = False,
-) -> Iterator[Event]:
-    """What `train` does, as a generator of events for a caller that shows them."""
+) -> Generator[Event, None, None]:
+    """Does what `train` does, as a generator: it trains as far as events are taken from it.
+
+    The events, in this order: `Warned` for each file that a resumed run had to restore; `DataReady` once the
+    data is read, checked and encoded; `Started` once the run folder exists; `Stepped` after every optimizer
+    step and `Evaluated` after every validation, with `Noted` and `Warned` between them; last `Finished`,
+    whose `run` is what `train` returns. All are frozen dataclasses and names of `bertune`, to use in `match`.
+    A run that is already complete gives `Finished` alone. Closing the generator early leaves the checkpoints
+    saved so far.
+    """
     given = _run_folder(source, out, resume)
     restored = recover(given) if resume and given is not None else []
-    resolved = resolve_source(source, overrides, labels)
+    resolved = resolve_source(source, settings, labels)
     folder = Path(os.path.abspath(given or Path("runs") / resolved.name))
     if resume and given is None:
         restored = recover(folder)
     yield from (Warned(text) for text in restored)
-    for event in fit(resolved, folder, resume):
+    for event in train_source(resolved, folder, resume):
         if isinstance(event, Finished):
             write_report(event.run)
         yield event
 
 
-def check(source: object, labels: Sequence[object] | None = None, *, overrides: Overrides = None) -> Prepared:
+def check(source: object, labels: Sequence[object] | None = None, *, settings: Settings = None) -> Prepared:
     """Everything training would find out before it starts; nothing is written. Raises InputError."""
-    return prepare(resolve_source(source, overrides, labels))
+    return prepare(resolve_source(source, settings, labels))
 
 
-def load(source: Run | str | Path, *, overrides: Overrides = None) -> Model:
+def load(source: Run | str | Path, *, settings: Settings = None) -> Model:
     """A trained model from a run, a run folder, or a model folder somebody sent. Raises InputError."""
-    return load_model(source, nested(overrides))
+    return load_model(source, nested(settings))
 
 
-def evaluate(source: Run | Model | str | Path, data: object, *, overrides: Overrides = None) -> Evaluation:
+def evaluate(source: Run | Model | str | Path, data: object, *, settings: Settings = None) -> Evaluation:
     """Scores of a trained model on a labelled file, named data set or table, or on (texts, labels). Raises
     InputError."""
-    model = _model(source, overrides)
-    table, columns, _ = model.open(data, need_label=True)
-    return model.evaluate(table, columns)
+    return _model(source, settings).evaluate(data)
 
 
 def predict(
-    source: Run | Model | str | Path, data: Iterable[Any] | str | Path, *, overrides: Overrides = None
+    source: Run | Model | str | Path, data: Iterable[Any] | str | Path, *, settings: Settings = None
 ) -> list[Any]:
     """Predictions in order for a list of texts, or of tuples of texts, or for every row of a file, named data
     set or table; None for a row without text. Raises InputError."""
-    model = _model(source, overrides)
-    source_of_rows: object = data
-    if (
-        not isinstance(data, str | Path)
-        and not hasattr(data, "columns")
-        and not hasattr(data, "column_names")
-    ):
-        source_of_rows = items = list(data)
-        if not items or not isinstance(items[0], Mapping):
-            return model.predict(items)
-    table, columns, _ = model.open(source_of_rows, need_label=False)
-    return [prediction for _, prediction in model.stream(table, columns)]
+    return _model(source, settings).predict(Path(data) if isinstance(data, str) else data)
 
 
 def report(run: Run | str | Path) -> Path:
@@ -129,7 +133,7 @@ def report(run: Run | str | Path) -> Path:
 def bench(
     source: object,
     *,
-    overrides: Overrides = None,
+    settings: Settings = None,
     rounds: int = 3,
     seconds: float = 5.0,
     tell: Callable[[str], None] = lambda text: None,
@@ -141,7 +145,7 @@ def bench(
     """
     from bertune.bench.compare import compare
 
-    resolved = resolve_source(source, overrides)
+    resolved = resolve_source(source, settings)
     return compare(resolved, rounds, seconds, tell)
 
 
@@ -166,9 +170,9 @@ def _refuse_remains(folder: Path) -> None:
         )
 
 
-def _model(source: Run | Model | str | Path, overrides: Overrides) -> Model:
+def _model(source: Run | Model | str | Path, settings: Settings) -> Model:
     if not isinstance(source, Model):
-        return load(source, overrides=overrides)
-    if overrides:
-        raise ConfigError("this model is loaded already: give the overrides to bertune.load")
+        return load(source, settings=settings)
+    if settings:
+        raise ConfigError("this model is already loaded: pass settings= to bertune.load instead")
     return source

@@ -1,9 +1,10 @@
-"""Owns what there is to choose from: each task with its columns, options, scores and an example file."""
+"""What there is to choose from: tasks with their options, scores and example; named data sets and recipes."""
 
 import inspect
 import json
 import typing
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from bertune import registry
@@ -44,6 +45,66 @@ def task(name: str) -> dict[str, Any]:
         "scores": list(found.scores),
         **_named(name, named.known()),
         "example": [json.dumps(row, ensure_ascii=False) for row in found.sample],
+    }
+
+
+def data_sets() -> list[dict[str, Any]]:
+    """Every named data set, then every recipe: task, what it is, files, and what is on this machine.
+
+    Raises ConfigError where BERTUNE_DATA is not a folder.
+    """
+    return [_data_set(known) for known in named.known()]
+
+
+def data_set(name: str) -> dict[str, Any]:
+    """All that is known of one data set or recipe, as plain JSON. Raises ConfigError.
+
+    In addition to what `data_sets` gives: where the data set is published, the settings that the name stands
+    for, and the recipes that train on it.
+    """
+    named.refuse_unknown(name)
+    known = named.known()
+    entry = next((entry for entry in known if entry.name == name), None) or named.known_file(name)
+    source = named.source_of(name)
+    found = named.dataset(source or name)
+    own = source or Path(name).stem
+    recipes = [] if source else [e.name for e in known if e.is_recipe and named.source_of(e.name) == name]
+    return {
+        **_data_set(entry),
+        "published_at": [
+            {"url": each.url, "sha256": each.sha256, "at_most_bytes": each.at_most} for each in found.sources
+        ],
+        "put_at": None if found.packaged_in else f"BERTUNE_DATA/{found.folder or own}",
+        "settings": {
+            f"{section}.{key}": value
+            for section, values in named.settings_of(name).items()
+            for key, value in values.items()
+        },
+        "recipes": recipes,
+    }
+
+
+def _data_set(known: named.Known) -> dict[str, Any]:
+    source = named.source_of(known.name)
+    found = named.dataset(source or known.name)
+    paths = named.at_hand(source or Path(known.name).stem, found)
+    return {
+        "name": known.name,
+        "kind": "recipe" if known.is_recipe else "data set",
+        "about": known.about,
+        "task": known.task,
+        "source": source,
+        "files": [
+            {
+                "split": file.use,
+                "name": file.name,
+                "path": None if (path := paths[file.name]) is None else str(path),
+                "bytes": None if path is None else path.stat().st_size,
+                "not_published": file.only_own,
+            }
+            for file in found.files
+        ],
+        "on_this_machine": all(path is not None for path in paths.values()),
     }
 
 

@@ -243,13 +243,13 @@ def parse_overrides(pairs: Iterable[str]) -> Settings:
     return settings
 
 
-def nested(overrides: Mapping[str, Any] | None) -> Settings:
+def nested(given: Mapping[str, Any] | None) -> Settings:
     """`{"train.epochs": 3}` or `{"train": {"epochs": 3}}` as nested settings."""
     settings: Settings = {}
-    overrides = {} if overrides is None else overrides
-    if not isinstance(overrides, Mapping) or not all(isinstance(key, str) for key in overrides):
-        raise ConfigError(f'overrides are a dict, as in {{"train.epochs": 3}}; given was {overrides!r}')
-    for key, value in overrides.items():
+    given = {} if given is None else given
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise ConfigError(f'settings must be a dict, as in {{"train.epochs": 3}}, got {given!r}')
+    for key, value in given.items():
         section, dot, name = key.partition(".")
         if dot:
             settings.setdefault(section, {})[name] = value

@@ -190,12 +190,20 @@ def load_saved_tokenizer(folder: Path) -> TokenizerFiles:
     # All that save_pretrained writes beside tokenizer.json.
     others = {p.name: read_bytes(p) for p in (settings_path, *folder.glob("*.jinja"))}
 
-    def save(into: str) -> None:
-        write_tokenizer(Path(into), rust)
-        for name, content in others.items():
-            (Path(into) / name).write_bytes(content)
+    return TokenizerFiles(rust, settings, _Copied(rust, others))
 
-    return TokenizerFiles(rust, settings, save)
+
+@dataclass(frozen=True)
+class _Copied:
+    """Saves a tokenizer as it was read. A class, because a function inside another cannot be pickled."""
+
+    rust: Any
+    others: dict[str, bytes]  # the content of each file beside tokenizer.json
+
+    def __call__(self, into: str) -> None:
+        write_tokenizer(Path(into), self.rust)
+        for name, content in self.others.items():
+            (Path(into) / name).write_bytes(content)
 
 
 def write_tokenizer(folder: Path, rust: Any) -> None:

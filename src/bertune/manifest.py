@@ -7,7 +7,7 @@ so that whoever reads a run may rely on what is there.
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bertune.errors import DamagedError
 
@@ -15,7 +15,11 @@ from bertune.errors import DamagedError
 class Record(BaseModel):
     """A group of recorded values: each may be absent or null, none may be of another type."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, populate_by_name=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was recorded, as plain JSON; what was not is left out."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
 
 
 class Interval(Record):
@@ -27,6 +31,7 @@ class Interval(Record):
 
 
 Score = float | Interval | None
+Number = float | int  # a whole number is stored as one
 Cell = str | int | float | None
 
 
@@ -38,12 +43,13 @@ class SplitRecord(Record):
     rows: int | None = None
     sequences: int | None = None
     labels: dict[str, int] | None = None
+    labels_left_out: int | None = None
     duplicates: int | None = None
     conflicting_duplicates: int | None = None
     truncated: int | None = None
-    tokens: dict[str, float] | None = None
-    truncated_at: dict[str, float] | None = None
-    histogram: dict[str, list[float]] | None = None
+    tokens: dict[str, Number] | None = None
+    truncated_at: dict[str, Number] | None = None
+    histogram: dict[str, list[Number]] | None = None
 
 
 class DataRecord(Record):
@@ -75,6 +81,8 @@ class ModelRecord(Record):
 
     name: str | None = None
     weights: str | None = None
+    class_name: str | None = Field(None, alias="class")
+    forward: str | None = None  # "packed", or "padded: " and why
     parameters: int | None = None
     blocks: list[BlockRecord] | None = None
 
@@ -133,6 +141,7 @@ class BatchRecord(Record):
     score: str | None = None
     batch_size: int | None = None
     values: list[float | None] | None = None
+    num_batches: int | None = None
     total: float | None = None
 
 

@@ -17,7 +17,7 @@ from bertune.files import (
     refuse_unusable,
     shell_word,
 )
-from bertune.manifest import check_manifest
+from bertune.manifest import ManifestRecord, check_manifest
 from bertune.renamed import LAST_FORMAT, current_settings
 
 FORMAT = 3  # raised when the layout changes; readers accept every earlier number
@@ -44,6 +44,11 @@ class Run:
     def manifest(self) -> JsonObject:
         """What was trained on what, what "auto" chose, timings and scores. Raises InputError."""
         return read_manifest(self.path / MANIFEST)
+
+    @property
+    def record(self) -> ManifestRecord:
+        """The manifest with a type for every value; what was not recorded is None. Raises InputError."""
+        return ManifestRecord.model_validate(self.manifest)
 
     @property
     def scores(self) -> dict[str, float]:

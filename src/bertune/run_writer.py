@@ -33,7 +33,8 @@ from bertune.files import (
     write_json,
     write_jsonl,
 )
-from bertune.run import CONFIG, FORMAT, MANIFEST, METRICS, Run, is_run
+from bertune.manifest import ManifestRecord, Record
+from bertune.run import CONFIG, MANIFEST, METRICS, Run, is_run
 
 LOCK = ".bertune-lock"
 FROZEN = "frozen"
@@ -55,7 +56,7 @@ class RunWriter:
         self._files = [CONFIG]  # what a finished run records a checksum of
 
     @staticmethod
-    def create(path: Path, config: Config, manifest: Mapping[str, Any]) -> "RunWriter":
+    def create(path: Path, config: Config, manifest: ManifestRecord) -> "RunWriter":
         """A new run folder, visible only once it is whole, its lock held.
 
         Raises RunExistsError, RunBusyError, and InputError where it cannot be written.
@@ -76,7 +77,7 @@ class RunWriter:
                     if leftover.name != LOCK:
                         remove(leftover)
                 write_atomically(staging / CONFIG, config.to_toml())
-                writer._write_manifest({"format": FORMAT, **manifest})
+                writer._write_manifest(manifest.to_json())
                 sync(staging)
                 if os.path.lexists(path):
                     raise _exists(path)
@@ -116,8 +117,11 @@ class RunWriter:
         self._lock.release()
 
     def update_manifest(self, **changes: Any) -> None:
-        """Replaces top-level entries of the manifest, atomically."""
-        self._write_manifest({**self.run.manifest, **changes})
+        """Replaces top-level entries of the manifest, plain JSON or records, atomically."""
+        plain = {
+            key: value.to_json() if isinstance(value, Record) else value for key, value in changes.items()
+        }
+        self._write_manifest({**self.run.manifest, **plain})
 
     def _write_manifest(self, manifest: Mapping[str, Any]) -> None:
         files = manifest.get("files") or {CONFIG: sha256_of(self.run.path / CONFIG)}

@@ -33,10 +33,10 @@ class Source:
 
 
 def resolve_source(
-    source: object, overrides: Mapping[str, Any] | None, labels: Sequence[object] | None = None
+    source: object, settings: Mapping[str, Any] | None, labels: Sequence[object] | None = None
 ) -> Source:
     """Everything that a SOURCE and the user's own settings say. Raises ConfigError, DataError."""
-    user = nested(overrides)
+    user = nested(settings)
     if isinstance(source, str | Path):
         if labels is not None:
             raise ConfigError("labels can be given beside a list of texts only; a file has them in a column")
@@ -76,7 +76,7 @@ def _from_name(source: str, user: Settings) -> Source:
     if not path.exists() and not path.suffix:
         raise DataError(
             f'"{source}" is neither a file nor a named data set.{did_you_mean(source, named.names())} '
-            "`bertune tasks NAME` lists the data sets that there are for a task"
+            "`bertune datasets` lists the named data sets"
         )
     settings: Settings = {"data": {"train": source}}
     return Source(path.name.split(".")[0], source, _with_absolute_paths(resolve(settings, user)), {})
@@ -92,7 +92,7 @@ def _refuse_unasked_code(path: Path, own: Settings, user: Settings) -> None:
         if name.endswith(".py") and key not in user.get(section, {}):
             raise ConfigError(
                 f"{path}: {section}.{key} names a Python file, {name}. bertune runs it only if you name it "
-                f"too. Review it; if you trust it, add {section}.{key}={name} to the command (or overrides=)"
+                f"too. Review it; if you trust it, add {section}.{key}={name} to the command (or settings=)"
             )
 
 
@@ -102,7 +102,7 @@ def _from_toml(path: Path, user: Settings) -> Source:
     if base is not None and not isinstance(base, str):
         raise ConfigError(
             f"{path}: source = {base!r} is no name of a data set.{did_you_mean(str(base), named.names())} "
-            "`bertune tasks NAME` lists those that there are for a task"
+            "`bertune datasets` lists them"
         )
     own = nested(tables)
     given = {*own.get("data", {}), *user.get("data", {})}

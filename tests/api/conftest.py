@@ -15,7 +15,7 @@ def run(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
     """A model for single texts, trained on lists: forty texts, good or bad. Read only."""
     texts, labels = zip(*reviews(40, 1), strict=True)
     overrides = {"model.name": str(tiny_weights), "train.epochs": 1, "machine.threads": 1}
-    return bt.train(texts, labels, overrides=overrides, out=tmp_path_factory.mktemp("runs") / "texts")
+    return bt.train(texts, labels, settings=overrides, out=tmp_path_factory.mktemp("runs") / "texts")
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def pair_run(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.
     pairs = [(a, b) for (a, _), (b, _) in zip(reviews(24, 1), reviews(24, 2), strict=True)]
     labels = [("same", "other", "unrelated")[i % 3] for i in range(24)]
     overrides = {"model.name": str(tiny_folder), "train.epochs": 1, "machine.threads": 1}
-    return bt.train(pairs, labels, overrides=overrides, out=tmp_path_factory.mktemp("runs") / "pairs")
+    return bt.train(pairs, labels, settings=overrides, out=tmp_path_factory.mktemp("runs") / "pairs")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def checked(settings: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, 
     """What `bertune.check` finds in a source: rows and labels by split, columns."""
 
     def check(source: object, labels: Any = None, **changes: Any) -> dict[str, Any]:
-        prepared = bt.check(source, labels, overrides=settings(**changes))
+        prepared = bt.check(source, labels, settings=settings(**changes))
         data = prepared.audit["data"]
         splits = {name: split["rows"] for name, split in data["splits"].items()}
         return {"rows": splits, "labels": prepared.encoder.fitted.labels, "columns": data["columns"]}

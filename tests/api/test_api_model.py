@@ -106,7 +106,7 @@ def test_a_run_stays_usable_from_another_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     overrides = {"model.name": str(tiny_weights), "train.epochs": 1, "machine.threads": 1}
-    run = bt.train(RECORDS, overrides=overrides, out="run")
+    run = bt.train(RECORDS, settings=overrides, out="run")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert "accuracy" in run.scores
@@ -142,30 +142,30 @@ def test_a_folder_that_is_not_there_is_said_not_to_be_there(tmp_path: Path) -> N
 
 def test_a_wrong_column_is_refused(run: bt.Run) -> None:
     with pytest.raises(bt.BertuneError, match='"txt"'):
-        bt.evaluate(run, RECORDS, overrides={"data.text": "txt"})
+        bt.evaluate(run, RECORDS, settings={"data.text": "txt"})
 
 
 def test_settings_beside_a_loaded_model_are_not_ignored(run: bt.Run) -> None:
     """The model was loaded without them: either they count, or they are refused."""
     model = bt.load(run)
     with pytest.raises(bt.BertuneError):
-        bt.evaluate(model, RECORDS, overrides={"data.text": "txt"})
+        bt.evaluate(model, RECORDS, settings={"data.text": "txt"})
     with pytest.raises(bt.BertuneError):
-        bt.predict(model, TEXTS, overrides={"machine.device": "cuda:99"})
+        bt.predict(model, TEXTS, settings={"machine.device": "cuda:99"})
 
 
 def test_a_checkpoint_with_another_number_of_labels_can_be_trained_on(run: bt.Run, tmp_path: Path) -> None:
     """A model fine-tuned on two labels is a fine start for three: it needs a fresh head, no error."""
     rows = [{"text": text, "label": i % 3} for i, (text, _) in enumerate(reviews(18))]
     overrides = {"model.name": str(run.model_path), "train.epochs": 1, "machine.threads": 1}
-    again = bt.train(rows, overrides=overrides, out=tmp_path / "run")
+    again = bt.train(rows, settings=overrides, out=tmp_path / "run")
     assert set(bt.predict(again, ["great phone"])[0].probabilities) == {"0", "1", "2"}
 
 
 def test_a_second_training_into_the_same_folder_is_refused(run: bt.Run, tiny_weights: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
     with pytest.raises(bt.BertuneError, match="exists"):
-        bt.train(RECORDS, overrides={"model.name": str(tiny_weights)}, out=run.path)
+        bt.train(RECORDS, settings={"model.name": str(tiny_weights)}, out=run.path)
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
 
 
@@ -180,7 +180,7 @@ def test_the_report_is_written_again_where_it_was(run: bt.Run) -> None:
 
 def test_settings_are_keyword_only(run: bt.Run) -> None:
     """So that an argument added later breaks no call."""
-    for function in (bt.train, bt.check, bt.load, bt.evaluate, bt.predict):
-        for name in ("overrides", "out", "resume"):
+    for function in (bt.train, bt.train_events, bt.check, bt.load, bt.evaluate, bt.predict):
+        for name in ("settings", "out", "resume", "progress"):
             parameter = inspect.signature(function).parameters.get(name)
             assert parameter is None or parameter.kind is parameter.KEYWORD_ONLY

@@ -116,7 +116,7 @@ def test_a_path_may_be_a_text_or_a_path(tmp_path: Path, checked: Checked) -> Non
 def test_a_training_on_a_data_set_keeps_class_names_to_the_end(
     settings: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    run = bt.train(hugging_face(), overrides=settings(**{"train.epochs": 1}), out=tmp_path / "run")
+    run = bt.train(hugging_face(), settings=settings(**{"train.epochs": 1}), out=tmp_path / "run")
     assert run.manifest["labels"] == ["bad", "good"]
     assert json.loads((run.model_path / "config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
     assert {prediction.label for prediction in bt.predict(run, TEXTS)} <= {"good", "bad"}
@@ -147,7 +147,7 @@ def test_what_is_no_data_is_refused_with_what_was_seen(
     source: Any, labels: Any, parts: list[str], settings: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     with pytest.raises(bt.BertuneError) as caught:
-        bt.train(source, labels, overrides=settings(), out=tmp_path / "run")
+        bt.train(source, labels, settings=settings(), out=tmp_path / "run")
     for part in parts:
         assert part in str(caught.value)
     assert not list(tmp_path.iterdir())
@@ -166,10 +166,10 @@ def test_what_is_no_data_is_refused_with_what_was_seen(
 )
 def test_wrong_settings_are_refused_as_on_the_command_line(overrides: dict[str, Any], part: str) -> None:
     with pytest.raises(bt.BertuneError, match=part):
-        bt.check(RECORDS, overrides=overrides)
+        bt.check(RECORDS, settings=overrides)
 
 
 @pytest.mark.parametrize("overrides", [["train.epochs=3"], "train.epochs=3", {3: 4}])
 def test_settings_that_are_no_dict_are_refused_with_the_form_they_have(overrides: Any) -> None:
-    with pytest.raises((bt.BertuneError, TypeError), match=r"train\.epochs|overrides|key"):
-        bt.check(RECORDS, overrides=overrides)
+    with pytest.raises((bt.BertuneError, TypeError), match=r"settings must be a dict"):
+        bt.check(RECORDS, settings=overrides)

@@ -30,7 +30,7 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 def prepared(source: object, labels: Any, overrides: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     """What is learned from, whatever form it came in, and the labels."""
-    found = bt.check(source, labels, overrides=overrides)
+    found = bt.check(source, labels, settings=overrides)
     return found.audit["data"]["splits"]["train"]["sha256"], found.encoder.fitted.labels
 
 
@@ -41,7 +41,7 @@ def test_the_sample_is_the_same_as_dicts_lists_a_data_frame_and_parquet(
 
     overrides = settings(**{"task.name": name})
     expected = prepared({"train": rows, "validation": rows}, None, overrides)
-    columns = bt.check(rows, overrides=overrides).columns
+    columns = bt.check(rows, settings=overrides).columns
     texts = [row[columns.text[0]] if len(columns.text) == 1 else _tuple(row, columns.text) for row in rows]
     labels = None if columns.label is None else [row[columns.label] for row in rows]
     split = texts if labels is None else (texts, labels)
@@ -52,7 +52,7 @@ def test_the_sample_is_the_same_as_dicts_lists_a_data_frame_and_parquet(
         assert prepared({"train": data, "validation": data}, None, overrides) == expected
     of_file = {**overrides, "data.validation": str(tmp_path / "rows.parquet")}
     assert prepared(tmp_path / "rows.parquet", None, of_file) == expected
-    bt.check(texts, labels, overrides=overrides)
+    bt.check(texts, labels, settings=overrides)
 
 
 def _tuple(row: dict[str, Any], columns: tuple[str, ...]) -> tuple[Any, ...]:
@@ -63,7 +63,7 @@ def _tuple(row: dict[str, Any], columns: tuple[str, ...]) -> tuple[Any, ...]:
 def tagger(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
     """A model of tokens trained on lists of words."""
     overrides = {"task.name": "token_classification", "model.name": str(tiny_weights), "train.epochs": 1}
-    return bt.train(WORDS, TAGS, overrides=overrides, out=tmp_path_factory.mktemp("runs") / "words")
+    return bt.train(WORDS, TAGS, settings=overrides, out=tmp_path_factory.mktemp("runs") / "words")
 
 
 def test_a_list_of_words_is_one_text(tagger: bt.Run) -> None:
@@ -96,7 +96,7 @@ def test_a_list_of_words_is_no_text_for_a_model_of_texts(run: bt.Run) -> None:
 def test_words_without_a_tag_each_are_refused_with_their_row(settings: Settings) -> None:
     with pytest.raises(DataError, match=r"row 2|line 2"):
         bt.check(
-            WORDS, [TAGS[0], ["O"], *TAGS[2:]], overrides=settings(**{"task.name": "token_classification"})
+            WORDS, [TAGS[0], ["O"], *TAGS[2:]], settings=settings(**{"task.name": "token_classification"})
         )
 
 
@@ -104,20 +104,20 @@ def test_columns_of_a_data_frame_are_texts_and_labels(settings: Settings) -> Non
     import pandas as pd
 
     frame = pd.DataFrame({"said": ["great phone", "dull lamp"] * 10, "mood": ["good", "bad"] * 10})
-    found = bt.check(frame["said"], frame["mood"], overrides=settings())
+    found = bt.check(frame["said"], frame["mood"], settings=settings())
     assert found.encoder.fitted.labels == ("bad", "good")
-    assert bt.check(list(frame["said"]), list(frame["mood"]), overrides=settings()).audit == found.audit
+    assert bt.check(list(frame["said"]), list(frame["mood"]), settings=settings()).audit == found.audit
 
 
 def test_texts_without_labels_are_refused_where_labels_are_needed(settings: Settings) -> None:
     with pytest.raises(DataError, match=r"(?s)no column is plainly the label.*list of labels") as caught:
-        bt.check(["great phone", "dull lamp"], overrides=settings())
+        bt.check(["great phone", "dull lamp"], settings=settings())
     assert 'text = "great phone"' in str(caught.value)
 
 
 def test_columns_that_are_named_win_over_those_of_lists(settings: Settings) -> None:
     with pytest.raises(DataError, match='no column "review"'):
-        bt.check(["great phone"], ["good"], overrides=settings(**{"data.text": "review"}))
+        bt.check(["great phone"], ["good"], settings=settings(**{"data.text": "review"}))
 
 
 def test_choices_of_a_data_frame_may_be_arrays_inside_an_object(settings: Settings) -> None:
@@ -129,7 +129,7 @@ def test_choices_of_a_data_frame_may_be_arrays_inside_an_object(settings: Settin
     rows = [{"question": f"where ? {i}", "choices": choices, "answerKey": "AB"[i % 2]} for i in range(6)]
     found = bt.check(
         pd.DataFrame(rows),
-        overrides=settings(**{"task.name": "multiple_choice", "data.validation_fraction": 0.3}),
+        settings=settings(**{"task.name": "multiple_choice", "data.validation_fraction": 0.3}),
     )
     assert found.parts["train"].examples[0].choices == ("at home", "at work")
     assert {e.gold for part in found.parts.values() for e in part.examples} == {0, 1}
@@ -139,7 +139,7 @@ def test_splits_in_lists_may_be_triplets_and_pairs_with_a_score(settings: Settin
     triplets = [(f"great phone {i}", f"lovely phone {i}", f"dull lamp {i}") for i in range(6)]
     scored = [(f"great {i}", f"dull {i}") for i in range(6)], [float(i % 3) for i in range(6)]
     overrides = settings(**{"task.name": "embeddings"})
-    found = bt.check({"train": triplets, "validation": scored}, overrides=overrides)
+    found = bt.check({"train": triplets, "validation": scored}, settings=overrides)
     assert {len(e.texts) for e in found.parts["train"].examples} == {3}
     assert [e.gold for e in found.parts["validation"].examples] == scored[1]
 

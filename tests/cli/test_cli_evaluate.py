@@ -1,9 +1,13 @@
 """`bertune evaluate`: the scores of a trained model on a labelled file."""
 
+import csv
+import io
 import json
 import shutil
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tiny import bertune, contents, reviews, write_csv
 
@@ -66,14 +70,45 @@ def test_texts_cut_to_the_trained_length_are_counted(trained: Any, here: Path) -
 def test_the_data_file_is_never_replaced_by_what_is_said_of_it(trained: Any, here: Path) -> None:
     lines = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in reviews(4))
     (here / "new.jsonl").write_text(lines)
-    (here / "taken").write_text("mine")
-    for arguments, message in (
-        (("evaluate", trained.run, "new.jsonl", "--out", "."), "is the data file itself"),
-        (("evaluate", trained.run, "new.jsonl", "--out", "taken"), "taken is a file; give a folder"),
+    (here / "taken.csv").write_text("mine")
+    for out, message in (
+        ("new.jsonl", "new.jsonl is the data file itself"),
+        ("./new.jsonl", "new.jsonl is the data file itself"),
+        ("taken.csv", "taken.csv already exists; evaluate does not overwrite files"),
+        ("folder", "folder: files of predictions end in .jsonl, .csv, .parquet"),
+        ("vectors.npy", "files of predictions end in .jsonl, .csv, .parquet"),
+        ("nowhere/said.csv", "nowhere is not a folder"),
     ):
-        said = bertune(*arguments)
-        assert said.code == 3 and message in " ".join(said.err.split())
+        said = bertune("evaluate", trained.run, "new.jsonl", "--out", out)
+        assert said.code == 3 and said.out == "" and message in " ".join(said.err.split())
     assert (here / "new.jsonl").read_text() == lines
-    assert (here / "taken").read_text() == "mine"
-    bertune("evaluate", trained.run, "new.jsonl", "--out", "said").fine()
-    assert len((here / "said" / "new.jsonl").read_text().splitlines()) == 4
+    assert (here / "taken.csv").read_text() == "mine"
+    assert {path.name for path in here.iterdir()} == {"new.jsonl", "taken.csv"}
+
+
+@pytest.mark.parametrize("name", ["said.jsonl", "said.csv", "said.parquet"])
+def test_out_has_a_row_for_each_example_with_its_label_and_prediction(
+    trained: Any, here: Path, name: str
+) -> None:
+    stored = [
+        json.loads(line) for line in (trained.run / "predictions" / "test.jsonl").read_text().splitlines()
+    ]
+    said = bertune("evaluate", trained.run, trained.folder / "test.csv", ONE_THREAD, "--out", name).fine()
+    assert f"predictions in {name}" in said.err
+    if name.endswith("jsonl"):
+        rows = [json.loads(line) for line in Path(name).read_text().splitlines()]
+        assert [row | {"source": ""} for row in rows] == [row | {"source": ""} for row in stored]
+        return
+    if name.endswith("csv"):
+        rows = list(csv.DictReader(io.StringIO(Path(name).read_text())))
+        chances = [float(row["probabilities.good"]) for row in rows]
+        texts = [json.loads(row["text"]) for row in rows]
+    else:
+        rows = pytest.importorskip("pyarrow.parquet").read_table(name).to_pylist()
+        chances = [row["probabilities"]["good"] for row in rows]
+        texts = [row["text"] for row in rows]
+    assert [(row["id"], row["gold"], row["label"]) for row in rows] == [
+        (row["id"], row["gold"], row["label"]) for row in stored
+    ]
+    assert texts == [row["text"] for row in stored]
+    assert chances == [row["probabilities"]["good"] for row in stored]

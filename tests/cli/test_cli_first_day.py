@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bertune import api, registry
-from bertune.infer import plain
 from bertune.metadata import read_metadata
+from bertune.predict.predictor import plain
 from tiny import QUICK, Result, bertune
 
 
@@ -83,7 +83,7 @@ def plain_keys(day: Day) -> list[str]:
 def test_lines_on_stdin_are_texts_with_tabs_between(day: Day) -> None:
     """Words are put in one line, choices as a JSON list; one text is enough for a vector."""
     cells = [[as_cell(text, len(day.text)) for text in texts] for texts in day.inputs]
-    if api.load("runs/example").line_columns != day.text:
+    if api.load("runs/example")._inputs.line_columns != day.text:
         cells = [texts[:1] for texts in cells]
     stdin = "".join("\t".join(texts) + "\n" for texts in cells)
     piped = bertune("predict", "runs/example", "-", stdin=stdin).fine().lines
@@ -105,7 +105,7 @@ def test_a_list_in_python_is_predicted_like_the_file(day: Day) -> None:
 
 
 def test_too_few_texts_in_a_line_are_answered_with_what_to_pipe(day: Day) -> None:
-    if len(day.text) == 1 or api.load("runs/example").line_columns != day.text:
+    if len(day.text) == 1 or api.load("runs/example")._inputs.line_columns != day.text:
         pytest.skip("one text is all there is to give")
     refused = bertune("predict", "runs/example", "-", stdin="only one text\n")
     assert refused.code == 3

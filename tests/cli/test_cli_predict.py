@@ -162,7 +162,7 @@ def test_a_pipe_that_cannot_be_read_is_refused_with_its_line(
 
 
 def test_more_rows_than_are_held_at_once_come_out_in_order(trained: Any) -> None:
-    from bertune.infer import STREAM_CHUNK
+    from bertune.predict.predictor import STREAM_CHUNK
 
     count = STREAM_CHUNK + 5
     texts = [f"{TEXTS[i % 9]} {i}" for i in range(count)]
@@ -203,6 +203,21 @@ def test_out_writes_a_file_and_nothing_else(trained: Any, here: Path, name: str)
     assert all(row["label"] in ("good", "bad") for row in rows)
 
 
+def test_json_with_out_prints_the_counts_as_one_object(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [("1", ""), ("2", "great phone"), ("3", "dull lamp " * 30)], "id,text")
+    said = bertune("predict", trained.run, "new.csv", "--out", "out.csv", "--json").fine()
+    assert said.json == {"rows": 3, "blank": 1, "truncated": 1, "out": "out.csv"}
+    assert len(as_csv((here / "out.csv").read_text())) == 3
+
+
+def test_json_without_out_is_the_lines_as_they_are(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [(text,) for text in TEXTS], "text")
+    plain = bertune("predict", trained.run, "new.csv").fine().out
+    assert bertune("predict", trained.run, "new.csv", "--json").fine().out == plain
+    refused = bertune("predict", trained.run, "new.csv", "--json", "--csv")
+    assert refused.code == 3 and "--json and --csv" in refused.err and refused.out == ""
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -222,7 +237,7 @@ def test_a_name_that_says_another_format_is_refused(
 
 def test_out_is_written_whole_or_not_at_all(trained: Any, here: Path) -> None:
     """A bad row after more rows than are held at once: what was there before stays."""
-    from bertune.infer import STREAM_CHUNK
+    from bertune.predict.predictor import STREAM_CHUNK
 
     lines = [json.dumps({"text": TEXTS[i % 9]}) for i in range(STREAM_CHUNK + 3)]
     (here / "new.jsonl").write_text("\n".join([*lines, '{"text": ', ""]))

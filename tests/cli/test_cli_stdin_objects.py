@@ -21,7 +21,7 @@ def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     vectors = [{"anchor": q, "positive": d} for q, d in PAIRS]
     for name, rows in (("token_classification", words), ("ranking", pairs), ("embeddings", vectors)):
         own = {"task.name": name, "model.name": str(tiny_weights), "train.epochs": 1}
-        bt.train({"train": rows, "validation": rows}, overrides=own, out=folder / name)
+        bt.train({"train": rows, "validation": rows}, settings=own, out=folder / name)
     return folder
 
 

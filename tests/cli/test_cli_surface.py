@@ -38,7 +38,7 @@ def test_every_verb_explains_itself(verb: str) -> None:
         (["fly"], "fly"),
         (["--fly"], "--fly"),
         (["train", "--epochs", "3", "a.csv"], "--epochs"),
-        (["predict", "run", "a.csv", "--json"], "--json"),
+        (["predict", "run", "a.csv", "--resume"], "--resume"),
         (["train"], "SOURCE"),
         (["predict", "run"], "FILE"),
         (["evaluate", "run"], "FILE"),

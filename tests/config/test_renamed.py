@@ -12,7 +12,7 @@ from bertune.config import TaskConfig, known_keys, parse_overrides, resolve
 from bertune.errors import ConfigError
 from bertune.files import CHECKSUM
 from bertune.registry import names
-from bertune.run import CONFIG, MANIFEST
+from bertune.run import CONFIG, MANIFEST, open_run
 from bertune.tasks import make_task
 
 REVIEWS = ["the food was good", "bad service", "a good day", "all of it bad"] * 6
@@ -59,7 +59,7 @@ def test_a_usual_short_name_is_the_task(short: str, name: str) -> None:
 
 def test_a_run_of_an_earlier_format_is_resumed_and_predicts(tiny_weights: Path, tmp_path: Path) -> None:
     settings = {"model.name": str(tiny_weights), "train.epochs": 1, "task.class_weights": "auto"}
-    run = bt.train(REVIEWS, LABELS, overrides=settings, out=tmp_path / "new")
+    run = bt.train(REVIEWS, LABELS, settings=settings, out=tmp_path / "new")
     expected = bt.predict(run, REVIEWS[:4])
     old = tmp_path / "old"
     shutil.copytree(run.path, old)
@@ -76,4 +76,4 @@ def test_a_run_of_an_earlier_format_is_resumed_and_predicts(tiny_weights: Path, 
             content.pop(key, None)
         path.write_text(json.dumps(content | {"format": 1}), encoding="utf-8")
     assert bt.predict(old, REVIEWS[:4]) == expected
-    assert bt.open_run(old).config == run.config if hasattr(bt, "open_run") else True
+    assert open_run(old).config == run.config

@@ -16,19 +16,19 @@ import torch
 import transformers
 
 from bertune import api, registry
-from bertune.apply import Model
 from bertune.config import DataConfig, ModelConfig, TaskConfig
 from bertune.data.columns import Columns, choose_columns
 from bertune.data.memory import table_from_memory
 from bertune.data.rows import Origin, Row
-from bertune.infer import plain
 from bertune.metadata import read_metadata
-from bertune.model_folder import new_model
 from bertune.nn.batch import collate
 from bertune.nn.model import StandardModel
 from bertune.nn.pretrained import Pretrained
+from bertune.predict.model import Model
+from bertune.predict.predictor import plain
 from bertune.reporting import write_report
 from bertune.run import Run
+from bertune.saved_model import new_model
 from bertune.tasks import FittedTask, Task, make_task
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -114,7 +114,7 @@ def run(
         "train.evaluate_every": STEPS // 3,
     }
     tables = {"train": rows, "validation": rows}
-    return api.train(tables, overrides=overrides, out=tmp_path_factory.mktemp("runs") / "run")
+    return api.train(tables, settings=overrides, out=tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def inputs(rows: list[dict[str, Any]], columns: Columns) -> list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def model(name: str, run: Run) -> Model:
-    return api.load(run, overrides={"task.name": name})
+    return api.load(run, settings={"task.name": name})
 
 
 @pytest.fixture(scope="module")
@@ -243,14 +243,14 @@ def test_a_model_folder_that_was_moved_predicts_the_same(
     name: str, run: Run, inputs: list[dict[str, Any]], predictions: list[Any], tmp_path: Path
 ) -> None:
     shutil.copytree(run.model_path, tmp_path / "elsewhere")
-    found = api.predict(tmp_path / "elsewhere", inputs, overrides={"task.name": name})
+    found = api.predict(tmp_path / "elsewhere", inputs, settings={"task.name": name})
     assert [plain(p) for p in found] == [plain(p) for p in predictions]
 
 
 def test_the_order_and_company_of_rows_do_not_matter(
     name: str, run: Run, inputs: list[dict[str, Any]], predictions: list[Any]
 ) -> None:
-    model = api.load(run, overrides={"machine.micro_batch_tokens": 16, "task.name": name})
+    model = api.load(run, settings={"machine.micro_batch_tokens": 16, "task.name": name})
     backwards = api.predict(model, inputs[::-1])[::-1]
     alone = [api.predict(model, [row])[0] for row in inputs]
     for found in (backwards, alone):

@@ -18,14 +18,14 @@ from bertune.nn.batch import collate
 from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine
 from bertune.nn.heads.first_token import HEAD
-from bertune.nn.model import OwnHeadModel, StandardModel, TextModel
-from bertune.prepare import Part
+from bertune.nn.model import CustomHeadModel, StandardModel, TextModel
 from bertune.run import Run
 from bertune.tasks import make_task
 from bertune.text.batches import step_examples
 from bertune.text.sequences import Sequence
-from bertune.training.loop import Plan, Step, Trainee, train_steps
+from bertune.training.loop import Plan, Step, TrainState, train_steps
 from bertune.training.optim import Optimizer
+from bertune.training.preparing import EncodedSplit
 from small_texts import labelled_texts, write_csv
 from trainings import train
 
@@ -218,7 +218,7 @@ def of_family(family: str, head: str) -> TextModel:
     config = transformers.AutoConfig.for_model(family, **_SIZES | PACKED_FAMILIES[family])
     if head == "standard":
         return StandardModel(transformers.AutoModelForSequenceClassification.from_config(config))
-    return OwnHeadModel(transformers.AutoModel.from_config(config), HEAD(36, 3, 0.0))
+    return CustomHeadModel(transformers.AutoModel.from_config(config), HEAD(36, 3, 0.0))
 
 
 def twenty_steps(model: TextModel, tokens: int) -> list[Step]:
@@ -230,10 +230,10 @@ def twenty_steps(model: TextModel, tokens: int) -> list[Step]:
         types = (np.arange(len(ids)) > len(ids) // 2).astype(np.uint8)
         sequences.append(Sequence(ids, types, number, int(ids[0]) % 3))
     config = TrainConfig(batch_size=13, lr=1e-3, weight_decay=0.3, seed=11)
-    trainee = Trainee(
+    trainee = TrainState(
         model,
         make_task(TaskConfig()).fitted(("0", "1", "2")),
-        Part("random", sequences, sequences),
+        EncodedSplit("random", sequences, sequences),
         Machine(torch.device("cpu"), "cpu", "fp32", tokens, 1),
     )
     optimizer = Optimizer(model, config, OptimizerConfig(max_grad_norm=_CLIP))

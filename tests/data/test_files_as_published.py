@@ -54,7 +54,7 @@ def test_swag_is_read_as_it_is_published(tmp_path: Path, index: bool, tiny_weigh
         "model.name": str(tiny_weights),
         "data.validation": str(file),
     }
-    found = api.check(file, overrides=overrides)
+    found = api.check(file, settings=overrides)
     assert found.columns.text == ("sent1", "sent2", "ending0", "ending1", "ending2", "ending3")
     assert [e.gold for e in found.parts["train"].examples] == [0, 3, 2, 1]
     example = found.parts["train"].examples[0]
@@ -65,7 +65,7 @@ def test_swag_is_read_as_it_is_published(tmp_path: Path, index: bool, tiny_weigh
 def test_swag_from_the_hub_and_without_labels_is_predicted(tmp_path: Path, tiny_weights: Path) -> None:
     train = [dict(zip(SWAG, row, strict=True)) for row in ROWS]
     overrides = {"task.name": "multiple_choice", "model.name": str(tiny_weights), "train.epochs": 1}
-    run = api.train({"train": train, "validation": train}, overrides=overrides, out=tmp_path / "run")
+    run = api.train({"train": train, "validation": train}, settings=overrides, out=tmp_path / "run")
     hidden = [row[:-1] for row in ROWS]
     file = write(tmp_path / "test.csv", as_csv(SWAG[:-1], hidden, index=True))
     of_file = api.predict(run, file)
@@ -118,13 +118,13 @@ def test_plain_text_is_answered_with_the_ways_to_read_it(tmp_path: Path, tiny_we
     file = write(tmp_path / "corpus.txt", PROSE)
     overrides = {"task.name": "language_modelling", "model.name": str(tiny_weights)}
     with pytest.raises(DataError) as caught:
-        api.check(file, overrides=overrides)
+        api.check(file, settings=overrides)
     message = str(caught.value)
     assert "corpus.txt: no column is plainly the text" in message
     assert "data.text=0 for a text on each line" in message and "data.reader=documents" in message
     assert "data.label=" not in message, "one column cannot be both"
     for more, num in (({"data.text": "0"}, 3), ({"data.reader": "documents"}, 2)):
-        found = api.check(file, overrides={**overrides, **more, "data.validation_fraction": 0.3})
+        found = api.check(file, settings={**overrides, **more, "data.validation_fraction": 0.3})
         assert sum(split["rows"] for split in found.audit["data"]["splits"].values()) == num
 
 
@@ -132,7 +132,7 @@ def test_a_model_of_documents_reads_the_next_file_like_the_first(tmp_path: Path,
     file = write(tmp_path / "corpus.txt", PROSE * 2)
     overrides = {"task.name": "language_modelling", "model.name": str(tiny_weights), "train.epochs": 1}
     overrides |= {"data.reader": "documents", "data.validation": str(file)}
-    run = api.train(file, overrides=overrides, out=tmp_path / "run")
+    run = api.train(file, settings=overrides, out=tmp_path / "run")
     assert len(api.predict(run, write(tmp_path / "more.txt", PROSE))) == 2
 
 
@@ -166,7 +166,7 @@ def test_a_treebank_gives_words_and_their_parts_of_speech(tmp_path: Path, tiny_w
         "model.name": str(tiny_weights),
         "data.validation_fraction": 0.5,
     }
-    assert api.check(tmp_path / "es.conllu", overrides=overrides).encoder.fitted.labels == (
+    assert api.check(tmp_path / "es.conllu", settings=overrides).encoder.fitted.labels == (
         "ADP", "INTJ", "PRON", "PUNCT", "VERB",
     )  # fmt: skip
 

@@ -12,6 +12,9 @@ import pytest
 
 from bertune.config import known_keys
 from bertune.data import named
+from bertune.tasks import FittedTask, Task
+from bertune.tasks.optional import OptionalFittedMembers, OptionalTaskMembers
+from test_architecture import LAYERS
 from tiny import QUICK, bertune, process, reviews, write_csv
 
 ROOT = Path(__file__).parents[2]
@@ -159,3 +162,43 @@ def run_line(line: str, here: Path, encoder: Path) -> None:
     assert program == "bertune", f"the tests do not know how to run {program}"
     small = (f"model.name={encoder}", *SMALL) if words[0] == "train" else ()
     bertune(*words, *small, stdin=stdin).fine()
+
+
+FROM_FILE = re.compile(r"^<!-- from: (\S+) -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_code_that_is_shown_from_a_file_is_in_that_file() -> None:
+    found = [(name, code) for document in DOCUMENTS for name, code in FROM_FILE.findall(read(document))]
+    assert len(found) >= 4
+    for name, code in found:
+        assert code in read(name), code
+
+
+def public_members(owner: type) -> set[str]:
+    return {name for name in {*vars(owner), *vars(owner).get("__annotations__", {})} if name[0] != "_"}
+
+
+def test_every_member_of_a_task_is_documented_and_no_other() -> None:
+    section = read("docs/extending.md").split("\n## A task\n")[1].split("\n### ")[0]
+    must, *optional = re.split(r"^Members of ", section, flags=re.MULTILINE)
+    cells = [
+        {
+            name
+            for line in part.splitlines()
+            if line.startswith("|")
+            for name in re.findall(r"`(\w+)(?:\([^`]*\))?`", line.split("|")[2])
+        }
+        for part in (must, *optional)
+    ]
+    # What an author never writes: the constructor, what it is given, and what it makes of it.
+    given = {"options", "fitted", "task", "labels", "notes"}
+    assert cells[0] == (public_members(Task) | public_members(FittedTask)) - given
+    assert len(cells[0]) <= 15
+    assert cells[1] == public_members(OptionalTaskMembers)
+    assert cells[2] == public_members(OptionalFittedMembers)
+
+
+def test_every_layer_is_described() -> None:
+    table = read("docs/architecture.md").split("## Layers, lowest first")[1].split("\n## ")[0]
+    for layer in LAYERS:
+        assert f"`{layer}`" in table or f"`{layer}/`" in table, layer

@@ -70,7 +70,7 @@ def test_the_library_does_not_run_it_and_does_not_ask(
         bt.load(model)
     overrides = {"model.name": str(encoder)}
     with pytest.raises(bt.BertuneError, match="never runs code"):
-        bt.train(["good", "bad"] * 10, ["a", "b"] * 10, overrides=overrides, out=tmp_path / "run")
+        bt.train(["good", "bad"] * 10, ["a", "b"] * 10, settings=overrides, out=tmp_path / "run")
     assert not mark.exists() and not (tmp_path / "run").exists()
 
 
@@ -91,16 +91,16 @@ def test_code_beside_a_family_that_is_built_in_is_ignored(
 def test_a_library_that_asks_on_standard_input_gets_no_answer(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bertune import model_folder
+    from bertune import saved_model
 
     heard: list[str] = []
-    load = model_folder.load
+    load = saved_model.load
 
     def asking(*arguments: Any) -> Any:
         heard.append(sys.stdin.readline())
         return load(*arguments)
 
-    monkeypatch.setattr("bertune.apply.load", asking)
+    monkeypatch.setattr("bertune.saved_model.load", asking)
     said = bertune("predict", model, "-", stdin="yes\nlovely phone\n").fine()
     assert heard == [""]
     assert [line["text"] for line in said.lines] == ["yes", "lovely phone"], "a line was eaten"

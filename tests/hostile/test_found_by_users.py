@@ -251,7 +251,7 @@ def test_training_ends_although_its_messages_cannot_be_written(
     """As with `2>/dev/full`, or where the terminal is closed before the first step."""
     from rich.console import Console
 
-    from bertune.cli import show
+    from bertune.console import show
 
     with open("/dev/null") as unwritable:
         monkeypatch.setattr(show, "messages", lambda: Console(file=unwritable, width=80))

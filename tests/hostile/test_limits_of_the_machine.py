@@ -41,7 +41,7 @@ def test_a_name_that_is_too_long_is_refused_by_every_verb(
         ("predict", name, train_csv),
         ("predict", model, name),
         ("predict", model, train_csv, "--out", f"{name}.jsonl"),
-        ("evaluate", model, train_csv, "--out", name),
+        ("evaluate", model, train_csv, "--out", f"{name}.jsonl"),
         ("report", name),
     ]
     for command in commands:

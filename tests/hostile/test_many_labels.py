@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bertune import infer
+from bertune.predict import predictor
 from small_texts import PLAIN
 from tiny import QUICK, bertune
 
@@ -138,12 +138,12 @@ def test_evaluation_of_many_labels_is_the_same_with_other_probabilities_shown(
     scores = []
     for number in ("1", "auto"):
         found = bertune(
-            "evaluate", run, labelled, f"task.top_k={number}", "--json", "--out", tmp_path / number
+            "evaluate", run, labelled, f"task.top_k={number}", "--json", "--out", tmp_path / f"{number}.jsonl"
         ).fine()
         scores.append(found.json["scores"])
         assert len(found.out) < MEGABYTE
     assert scores[0] == scores[1]
-    assert size(tmp_path / "1" / "labelled.jsonl") < size(tmp_path / "auto" / "labelled.jsonl") < 3 * MEGABYTE
+    assert size(tmp_path / "1.jsonl") < size(tmp_path / "auto.jsonl") < 3 * MEGABYTE
     shown = bertune("evaluate", run, labelled).fine().out
     assert "the weakest 200 of 1,500 labels" in shown
 
@@ -176,16 +176,16 @@ def test_many_entity_types(tiny_folder: Path, tmp_path: Path, monkeypatch: pytes
     assert details["counted"] == "word"
     assert len(page_of(run)) < MEGABYTE
     whole = bertune("evaluate", run, source, "--json").fine().json
-    monkeypatch.setattr(infer, "_MOST_OUTPUTS", 601 * 800)
+    monkeypatch.setattr(predictor, "_MOST_OUTPUTS", 601 * 800)
     portions = list[int]()
-    found = infer.Predictor._portions
+    found = predictor.Predictor._portions
 
     def counted(*arguments: Any) -> Iterator[Any]:
         for own, part in found(*arguments):
             portions.append(601 * sum(map(len, part)))
             yield own, part
 
-    monkeypatch.setattr(infer.Predictor, "_portions", counted)
+    monkeypatch.setattr(predictor.Predictor, "_portions", counted)
     assert bertune("evaluate", run, source, "--json").fine().json["scores"] == whole["scores"]
     assert max(portions) <= 601 * 800, "outputs held at once"
 

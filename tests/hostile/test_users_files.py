@@ -41,7 +41,7 @@ def test_training_into_a_folder_that_is_not_a_run_changes_nothing_in_it(
     assert said.code == 1 and "is not a run; nothing in it was changed" in said.err
     assert contents(project) == before
     with pytest.raises(bt.BertuneError, match="nothing in it was changed"):
-        bt.train(str(train_csv), overrides={"model.name": quick[0].split("=")[1]}, out=project)
+        bt.train(str(train_csv), settings={"model.name": quick[0].split("=")[1]}, out=project)
     assert contents(project) == before
 
 
@@ -138,7 +138,7 @@ def test_the_users_files_in_the_working_folders_survive_the_end_of_training(
     """Training ends by removing its checkpoints: they, and not the folder with all that is in it."""
     from bertune.training.session import Session
 
-    save = Session._note_score
+    save = Session._update_best
 
     def noting(self: Session, value: float | None) -> bool:
         found = save(self, value)
@@ -147,7 +147,7 @@ def test_the_users_files_in_the_working_folders_survive_the_end_of_training(
             (tmp_path / "run" / "checkpoints" / name).mkdir(exist_ok=True)
         return found
 
-    monkeypatch.setattr(Session, "_note_score", noting)
+    monkeypatch.setattr(Session, "_update_best", noting)
     bertune("train", train_csv, *quick, "--out", tmp_path / "run").fine()
     left = contents(tmp_path / "run" / "checkpoints")
     assert left == {"notes.txt": b"mine", ".git": b"", "step-of-mine": b"", "best-of-all.safetensors": b""}
@@ -189,9 +189,9 @@ class TestOutputs:
         assert (tmp_path / "target.jsonl").read_text() == "mine"
 
     def test_an_evaluation_does_not_replace_files_that_are_there(self, model: Path, tmp_path: Path) -> None:
-        """`--out .` for test.csv would write test.jsonl, which may well be the user's own data."""
+        """A file that is there already may well be the user's own data."""
         write_csv(tmp_path / "test.csv", reviews(4))
         (tmp_path / "test.jsonl").write_text('{"text": "mine", "label": "good"}\n')
-        said = bertune("evaluate", model, tmp_path / "test.csv", "--out", tmp_path)
+        said = bertune("evaluate", model, tmp_path / "test.csv", "--out", tmp_path / "test.jsonl")
         assert said.code == 3 and "test.jsonl" in said.err and "does not overwrite" in said.err
         assert (tmp_path / "test.jsonl").read_text() == '{"text": "mine", "label": "good"}\n'

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from bertune.nn.batch import Batch, collate
 from bertune.nn.heads.first_token import HEAD
-from bertune.nn.model import OwnHeadModel, StandardModel
+from bertune.nn.model import CustomHeadModel, StandardModel
 from bertune.text.sequences import Sequence as TokenSequence
 
 # Wide enough that attention, positions and biases move the outputs by far more than rounding does.
@@ -92,11 +92,11 @@ def standard(family: str, **more: object) -> StandardModel:
     return StandardModel(transformers.AutoModelForSequenceClassification.from_config(config).eval())
 
 
-def with_own_head(family: str, **more: object) -> OwnHeadModel:
+def with_own_head(family: str, **more: object) -> CustomHeadModel:
     """An encoder without dropout under a linear layer on the first token, the same at every call."""
     torch.manual_seed(1)
     encoder = transformers.AutoModel.from_config(PACKED[family](**{**NO_DROPOUT[family], **more}))
-    return OwnHeadModel(encoder, HEAD(36, 3, 0.0)).eval()
+    return CustomHeadModel(encoder, HEAD(36, 3, 0.0)).eval()
 
 
 def gradients(model: torch.nn.Module, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:

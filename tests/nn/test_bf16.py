@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from bertune.nn.batch import Batch
-from bertune.nn.model import OwnHeadModel, StandardModel, TextModel
+from bertune.nn.model import CustomHeadModel, StandardModel, TextModel
 
 LENGTHS = tuple(range(46, 2, -1)) + (20,) * 20
 LARGER = {
@@ -66,7 +66,7 @@ def flat_gradient(model: TextModel, outputs: Tensor, batch: Batch) -> Tensor:
 def test_the_hidden_states_that_an_own_head_gets_are_in_full_precision(family: str) -> None:
     model, batch, seen = with_own_head(family), batch_of((30, 20, 10)), list[Tensor]()
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        OwnHeadModel(model.hf, Keeping(seen, model.head))(batch)
+        CustomHeadModel(model.hf, Keeping(seen, model.head))(batch)
     assert [hidden_TH.dtype for hidden_TH in seen] == [torch.float32]
 
 

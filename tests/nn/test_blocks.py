@@ -10,7 +10,7 @@ from bertune.config import OptimizerConfig, TrainConfig
 from bertune.errors import ConfigError
 from bertune.nn.blocks import blocks, freeze
 from bertune.nn.heads.first_token import HEAD
-from bertune.nn.model import OwnHeadModel, StandardModel, TextModel
+from bertune.nn.model import CustomHeadModel, StandardModel, TextModel
 from bertune.training.optim import Optimizer
 
 EVERY_FAMILY = [*PACKED, *PADDED]
@@ -22,8 +22,8 @@ def bert(family: str = "bert", **more: object) -> StandardModel:
     return StandardModel(AutoModelForSequenceClassification.from_config(config))
 
 
-def bert_with_own_head() -> OwnHeadModel:
-    return OwnHeadModel(AutoModel.from_config(PACKED["bert"]()), HEAD(36, 3, 0.0))
+def bert_with_own_head() -> CustomHeadModel:
+    return CustomHeadModel(AutoModel.from_config(PACKED["bert"]()), HEAD(36, 3, 0.0))
 
 
 def changed_by_a_step(model: TextModel) -> set[str]:

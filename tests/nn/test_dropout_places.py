@@ -7,7 +7,7 @@ import torch
 from families import NO_DROPOUT, PACKED, batch_of, standard
 from torch import Tensor
 
-from bertune.nn.packed import PackedEncoder, first_token_layer, whole_layer
+from bertune.nn.packed import PackedEncoder, first_token_layer, full_layer
 
 PLACES = {
     family: [
@@ -33,7 +33,7 @@ def spread(first_BH: Tensor) -> float:
     return float(first_BH.std(0).square().mean().sqrt())
 
 
-@pytest.mark.parametrize("last_layer", [first_token_layer, whole_layer])
+@pytest.mark.parametrize("last_layer", [first_token_layer, full_layer])
 @pytest.mark.parametrize(
     ("family", "place"), [(family, place) for family, places in PLACES.items() for place in places]
 )

@@ -11,7 +11,7 @@ from families import PACKED, PADDED
 from bertune import api
 from bertune.source import resolve_source
 from bertune.training.events import Finished
-from bertune.training.fit import fit
+from bertune.training.fit import train_source
 
 TEXTS = ["great phone", "it is a very dull and broken lamp of my office , so no", "bag"]
 
@@ -37,7 +37,7 @@ def test_a_family_learns_and_its_saved_folder_works_in_plain_transformers(
     changes = settings(
         **{"model.name": str(folder), "model.dropout": 0.0, "train.epochs": 3, "train.lr": 3e-3}
     )
-    *_, last = fit(resolve_source(str(reviews_csv), changes), tmp_path / "run")
+    *_, last = train_source(resolve_source(str(reviews_csv), changes), tmp_path / "run")
     assert isinstance(last, Finished)
     assert last.run.manifest["model"]["forward"].startswith("packed" if family in PACKED else "padded: ")
     losses = [line["loss"] for line in last.run.metrics()]

@@ -24,7 +24,7 @@ from bertune.nn.families import Layer, layers
 from bertune.nn.first_token import first_token_context
 from bertune.nn.gradients import Gradients
 from bertune.nn.layout import Layout, layout
-from bertune.nn.packed import PackedEncoder, first_token_layer, whole_layer
+from bertune.nn.packed import PackedEncoder, first_token_layer, full_layer
 from bertune.nn.weights import Weights
 
 LENGTHS = [EQUAL_LENGTHS, UNEQUAL_LENGTHS, SEVERAL_GROUPS, (16, 16, 16, 16), (50,)]
@@ -44,7 +44,7 @@ class Twins:
 
 def twins(family: str, **more: object) -> Twins:
     encoder = standard(family, **{**NO_DROPOUT[family], **more}).encoder.train()
-    return Twins(encoder, PackedEncoder(encoder, first_token_layer), PackedEncoder(encoder, whole_layer))
+    return Twins(encoder, PackedEncoder(encoder, first_token_layer), PackedEncoder(encoder, full_layer))
 
 
 def first_rows(hidden_TH: Tensor, batch: Batch) -> Tensor:

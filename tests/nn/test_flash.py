@@ -18,7 +18,7 @@ from bertune.nn.attention import attention
 from bertune.nn.dropout import Dropout
 from bertune.nn.flash import can_flash, flash_attention
 from bertune.nn.layout import layout
-from bertune.nn.packed import PackedEncoder, first_token_layer, whole_layer
+from bertune.nn.packed import PackedEncoder, first_token_layer, full_layer
 
 HAS_KERNEL = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if HAS_KERNEL else "cpu")
@@ -73,7 +73,7 @@ def test_flash_attention_and_its_gradient_are_those_of_the_groups(lengths: tuple
     torch.testing.assert_close(gradients[0][: sum(lengths)], gradients[1][: sum(lengths)], **CLOSE)
 
 
-@pytest.mark.parametrize("last_layer", [whole_layer, first_token_layer])
+@pytest.mark.parametrize("last_layer", [full_layer, first_token_layer])
 @pytest.mark.parametrize("is_training", [True, False])
 def test_an_encoder_with_it_is_the_encoder_without(
     last_layer: Any, is_training: bool, monkeypatch: pytest.MonkeyPatch

@@ -44,6 +44,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "of Python": MemoryError,
 }
 Room = Callable[..., contextlib.AbstractContextManager[None]]
+BACKEND = "bertune.predict.torch_backend"
 
 
 class TestHalving:
@@ -255,7 +256,7 @@ def test_an_evaluation_short_of_memory_scores_the_same(
     with room(40, "of a CPU", is_training=False), caplog.at_level(logging.WARNING):
         short, events = train(reviews_csv, tmp_path / "short", changes)
     assert set(budgets(events)) == {256}, "training itself had enough"
-    said = {record.getMessage() for record in caplog.records if record.name == "bertune.infer"}
+    said = {record.getMessage() for record in caplog.records if record.name == BACKEND}
     assert said == {"memory ran out: predicted in batches of at most 32 tokens"}
     assert without_validation(short) == without_validation(plenty)
     assert load_equal(short, plenty)
@@ -269,14 +270,14 @@ def test_predicting_short_of_memory_keeps_the_order_and_says_so_once(
 ) -> None:
     run, _ = train(reviews_csv, tmp_path / "run", changes)
     texts = [text for text, _ in labelled_texts(99, seed=3)]
-    model = bertune.load(run, overrides={"machine.micro_batch_tokens": 256})
+    model = bertune.load(run, settings={"machine.micro_batch_tokens": 256})
     expected = model.predict(texts)
     with room(40, is_training=False), caplog.at_level(logging.WARNING):
         found = model.predict(texts)
     assert [p.label for p in found] == [p.label for p in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
-    said = [record.getMessage() for record in caplog.records if record.name == "bertune.infer"]
+    said = [record.getMessage() for record in caplog.records if record.name == BACKEND]
     assert said == ["memory ran out: predicted in batches of at most 32 tokens"]
     with room(3, is_training=False), pytest.raises(ResourceError, match="one text of"):
         model.predict(texts)
@@ -330,8 +331,8 @@ def test_auto_takes_fewer_tokens_where_little_memory_is_free(monkeypatch: pytest
     for free, tokens in ((64e9, 4096), (5e9, 4096), (4e9, 2048), (1.1e9, 1024), (0.6e9, 512), (1e6, 512)):
         monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=int(free)))
         for given, expected in (("auto", tokens), (3000, 3000)):
-            machine = make_machine(MachineConfig(device="cpu", micro_batch_tokens=given))
-            assert machine.micro_batch_tokens == expected
+            config = MachineConfig(device="cpu", micro_batch_tokens=given)
+            assert make_machine(config).micro_batch_tokens == expected
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import bertune
-from bertune.nn.vocabulary import CompactEmbedding, rest_on, tables, use_all, use_only
+from bertune.nn.vocabulary import (
+    CompactEmbedding,
+    rebase_on_file,
+    restore_vocabulary,
+    restrict_vocabulary,
+    tables,
+)
 from bertune.run import Run
 from bertune.source import resolve_source
 from bertune.training.events import Stepped
-from bertune.training.fit import fit
+from bertune.training.fit import train_source
 from small_texts import labelled_texts, write_csv, write_vocabulary
 from trainings import Command, as_arguments, stopped_after, train, without_times
 
@@ -107,10 +113,12 @@ def changes(folders: dict[str, Path], texts: dict[str, str]) -> Callable[..., di
 @pytest.fixture
 def whole_tables(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Says whether the trainings that follow have the slow twin: dense tables."""
-    compact = bertune.training.fit.use_only
+    compact = bertune.training.fit.restrict_vocabulary
 
     def choose(are_whole: bool) -> None:
-        monkeypatch.setattr(bertune.training.fit, "use_only", (lambda *_: None) if are_whole else compact)
+        monkeypatch.setattr(
+            bertune.training.fit, "restrict_vocabulary", (lambda *_: None) if are_whole else compact
+        )
 
     return choose
 
@@ -204,7 +212,7 @@ def test_a_trained_model_knows_the_words_no_text_of_the_training_had(
     for kind in ("compact", "whole"):
         whole_tables(kind == "whole")
         settings = {k: v for k, v in changes("bert").items() if not k.startswith("data.")}
-        run = bertune.train(texts["train"], overrides=settings, out=tmp_path / kind)
+        run = bertune.train(texts["train"], settings=settings, out=tmp_path / kind)
         probabilities.append(bertune.predict(run, unseen))
     assert probabilities[0] == probabilities[1]
 
@@ -217,7 +225,7 @@ def bert(**more: Any) -> Any:
 def test_a_frozen_table_stays_as_it_is() -> None:
     hf = bert()
     hf.base_model.embeddings.requires_grad_(False)
-    use_only(hf, hf.base_model, np.arange(9))
+    restrict_vocabulary(hf, hf.base_model, np.arange(9))
     assert type(hf.get_input_embeddings()) is nn.Embedding and not tables(hf)
 
 
@@ -225,7 +233,7 @@ def test_a_table_tied_to_another_parameter_stays_as_it_is() -> None:
     torch.manual_seed(2)
     hf = transformers.BertForMaskedLM(transformers.BertConfig(**_SIZES))
     assert hf.cls.predictions.decoder.weight is hf.get_input_embeddings().weight
-    use_only(hf, hf.base_model, np.arange(9))
+    restrict_vocabulary(hf, hf.base_model, np.arange(9))
     assert type(hf.get_input_embeddings()) is nn.Embedding and not tables(hf)
 
 
@@ -235,13 +243,13 @@ def test_a_table_that_is_more_than_an_embedding_stays_as_it_is() -> None:
 
     hf = bert()
     hf.set_input_embeddings(Own(_WORDS, _HIDDEN))
-    use_only(hf, hf.base_model, np.arange(9))
+    restrict_vocabulary(hf, hf.base_model, np.arange(9))
     assert type(hf.get_input_embeddings()) is Own
 
 
 def test_a_word_that_is_not_in_use_is_an_error_and_no_other_word() -> None:
     hf = bert()
-    use_only(hf, hf.base_model, np.arange(9))
+    restrict_vocabulary(hf, hf.base_model, np.arange(9))
     with pytest.raises(IndexError):
         hf(input_ids=torch.tensor([[2, 9, 3]]))
 
@@ -253,11 +261,11 @@ def test_padding_is_in_use_even_where_no_text_has_it(family: str) -> None:
     ids = torch.tensor([[5, 9, 7, 9], [6, 9, hf.config.pad_token_id, hf.config.pad_token_id]])
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     expected = hf(input_ids=ids, attention_mask=mask).logits
-    use_only(hf, hf.base_model, np.array([5, 6, 7, 9]))
+    restrict_vocabulary(hf, hf.base_model, np.array([5, 6, 7, 9]))
     (compact,) = tables(hf)
     assert len(compact.weight) == 5
     assert torch.equal(hf(input_ids=ids, attention_mask=mask).logits, expected)
-    use_all(hf.base_model)
+    restore_vocabulary(hf.base_model)
     assert hf.get_input_embeddings().padding_idx == hf.config.pad_token_id
     assert torch.equal(hf(input_ids=ids, attention_mask=mask).logits, expected)
 
@@ -328,7 +336,7 @@ def test_a_table_saved_rests_on_its_file_and_decays_on_from_there(tmp_path: Path
     save_file({"words.weight": compact.whole()}, tmp_path / "best.safetensors")
     written = (tmp_path / "best.safetensors").read_bytes()
     before = resident_bytes()
-    rest_on(model, load_file(tmp_path / "best.safetensors"))
+    rebase_on_file(model, load_file(tmp_path / "best.safetensors"))
     assert before - resident_bytes() > 0.9 * start.nbytes
     with torch.no_grad():
         compact.weight += 1
@@ -366,7 +374,7 @@ def test_while_training_there_is_one_whole_table_and_no_second(
                 if thing.grad is not None:
                     yield thing.grad
 
-    for event in fit(resolve_source(texts["train"], settings), tmp_path / "run"):
+    for event in train_source(resolve_source(texts["train"], settings), tmp_path / "run"):
         if isinstance(event, Stepped) and event.step.number in (1, 8):
             storages = {t.untyped_storage().data_ptr() for t in tensors() if t.nbytes >= num_words * 64 * 4}
             assert len(storages) == 1, event.step.number

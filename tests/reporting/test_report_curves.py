@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from bertune.manifest import Interval, ManifestRecord, SplitRecord
 from bertune.reporting.charts import MOST_BARS, Batches, score_by_batch, token_lengths
 from bertune.reporting.curves import read_curves, smoothed, thinned
 from bertune.reporting.mistakes import AROUND, worded
@@ -20,6 +21,11 @@ from bertune.reporting.wording import (
 )
 
 
+def manifest_record(**recorded):
+    """A manifest that has only this."""
+    return ManifestRecord(format=3, **recorded)
+
+
 def course(*evaluations: tuple[float, float | None], kept: int | None = None):
     """Curves of ten steps per evaluation, each (training loss, validation loss)."""
     lines = []
@@ -27,7 +33,8 @@ def course(*evaluations: tuple[float, float | None], kept: int | None = None):
         for step in range(number * 10 - 9, number * 10 + 1):
             lines.append({"step": step, "epoch": step / 10, "loss": train, "lr": 1e-5})
         lines[-1]["validation"] = {"loss": validation, "mcc": 0.1 * number, "seconds": 1.0}
-    return read_curves(lines, {"training": {"best": {"step": kept} if kept else None}, "primary": "mcc"})
+    best = {"step": kept} if kept else None
+    return read_curves(lines, manifest_record(training={"best": best}, primary="mcc"))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,8 @@ def test_without_a_recorded_training_loss_the_mean_since_the_last_evaluation_is_
 
 
 def test_a_broken_off_epoch_has_no_end():
-    curves = read_curves([{"step": i, "epoch": i / 10, "loss": 1.0, "lr": 0.1} for i in range(1, 15)], {})
+    lines = [{"step": i, "epoch": i / 10, "loss": 1.0, "lr": 0.1} for i in range(1, 15)]
+    curves = read_curves(lines, manifest_record())
     assert [(e.number, e.first, e.last, e.is_whole) for e in curves.epochs] == [
         (1, 1, 10, True),
         (2, 11, 14, False),
@@ -61,7 +69,7 @@ def test_a_broken_off_epoch_has_no_end():
 
 
 def test_a_folder_without_steps_has_no_curves():
-    assert read_curves([], {}) is None
+    assert read_curves([], manifest_record()) is None
 
 
 def test_smoothing_keeps_gaps_and_thinning_the_last_step():
@@ -75,9 +83,8 @@ def test_smoothing_keeps_gaps_and_thinning_the_last_step():
 
 
 def test_the_first_step_without_a_finite_loss_is_named():
-    curves = read_curves(
-        [{"step": 1, "loss": 0.5}, {"step": 2, "loss": math.inf}, {"step": 3, "loss": None}], {}
-    )
+    lines = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": math.inf}, {"step": 3, "loss": None}]
+    curves = read_curves(lines, manifest_record())
     assert curves.first_not_finite == 2
 
 
@@ -90,7 +97,7 @@ def test_scores_on_another_scale_are_left_out_of_the_score_panel():
             "validation": {"loss": 1, "mcc": 0.2, "mse": 7.0, "log_loss": 0.5},
         }
     ]
-    assert list(read_curves(lines, {"primary": "mcc"}).score_series) == ["mcc"]
+    assert list(read_curves(lines, manifest_record(primary="mcc")).score_series) == ["mcc"]
 
 
 def recorded(*texts: str, marks: tuple[dict[str, object], ...] = (), **more):
@@ -159,7 +166,7 @@ def test_very_many_batches_are_drawn_as_a_histogram():
 
 def test_a_few_enormous_texts_do_not_flatten_the_length_figure():
     split = {"tokens": {"p99": 40}, "histogram": {"edges": [0, 20, 40, 10_000], "counts": [500, 490, 10]}}
-    drawing = token_lengths({"train": split}, 512)
+    drawing = token_lengths({"train": SplitRecord(**split)}, 512)
     assert "10,000" not in drawing.wide
     assert "max_length 512 is further right" in drawing.wide
 
@@ -170,9 +177,9 @@ def test_a_few_enormous_texts_do_not_flatten_the_length_figure():
         (decimal(-0.0213), "−0.021"),
         (decimal(None), "–"),
         (decimal(math.nan), "–"),
-        (decimal({"value": 0.5, "low": 0.4, "high": 0.6}), "0.500"),
-        (interval({"value": 0.5, "low": 0.4, "high": 0.6}), "0.400 to 0.600"),
-        (interval({"value": 0.5, "low": None, "high": 0.6}), ""),
+        (decimal(Interval(value=0.5, low=0.4, high=0.6)), "0.500"),
+        (interval(Interval(value=0.5, low=0.4, high=0.6)), "0.400 to 0.600"),
+        (interval(Interval(value=0.5, low=None, high=0.6)), ""),
         (percent(1, 100_000), "< 0.1 %"),
         (percent(0, 0), "–"),
         (duration(41.23), "41.2 s"),

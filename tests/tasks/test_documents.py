@@ -12,6 +12,7 @@ from bertune.config import TaskConfig
 from bertune.data.rows import Origin
 from bertune.errors import ConfigError, DataError
 from bertune.nn.batch import collate
+from bertune.predict.predictor import plain
 from bertune.tasks import make_task
 from bertune.tasks.classification.task import Example
 from bertune.text.tokenizer import Tokenizer
@@ -111,7 +112,7 @@ def test_pairs_have_no_head_and_tail(tiny_weights: Path, tmp_path: Path) -> None
     rows = [{"text_a": text, "text_b": LONG, "label": n % 2} for n, text in enumerate(("a", "b", "c", "d"))]
     overrides = {"task.long_texts": "head_tail", "model.name": str(tiny_weights)}
     with pytest.raises(ConfigError, match=r"task\.long_texts=head_tail is for single texts"):
-        api.train(rows, overrides=overrides, out=tmp_path / "run")
+        api.train(rows, settings=overrides, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -144,12 +145,12 @@ def test_training_evaluation_and_prediction_read_long_texts_alike(
         "train.epochs": 1,
         "train.batch_size": 4,
     }
-    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
+    run = api.train({"train": rows, "validation": rows}, settings=overrides, out=tmp_path / "run")
     stored = list(run.predictions("validation"))
     assert len(stored) == len(rows)
-    model = api.load(run, overrides={"machine.micro_batch_tokens": 40})
+    model = api.load(run, settings={"machine.micro_batch_tokens": 40})
     for line, prediction in zip(stored, model.predict([row["text"] for row in rows]), strict=True):
-        for key, value in model.to_json(prediction).items():
+        for key, value in plain(prediction).items():
             assert line[key] == (value if isinstance(value, str | list) else pytest.approx(value, abs=1e-5))
     truncated = run.manifest["data"]["splits"]["train"]["truncated"]
     assert truncated == (0 if long == "windows" else len(rows))

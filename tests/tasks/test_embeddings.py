@@ -165,7 +165,7 @@ def test_a_size_that_no_vector_has_is_refused_before_anything_is_written(
     file = write_csv(tmp_path / "triplets.csv", TRIPLETS, "anchor,positive,negative")
     overrides = {"task.name": "embeddings", "model.name": str(tiny_weights), "task.matryoshka_dims": "37,12"}
     with pytest.raises(ConfigError, match=r"ask for vectors of 37 numbers, and those of .* have 36"):
-        api.train(file, overrides=overrides, out=tmp_path / "run")
+        api.train(file, settings=overrides, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -187,12 +187,10 @@ def test_a_step_of_one_example_must_have_something_to_compare(
         "machine.device": "cpu", "train.batch_size": 1, "train.epochs": 1, "data.validation": str(file),
     }  # fmt: skip
     if is_fine:
-        assert api.train(file, overrides=overrides, out=tmp_path / "run").manifest["status"] == "complete"
+        assert api.train(file, settings=overrides, out=tmp_path / "run").manifest["status"] == "complete"
     else:
-        with pytest.raises(
-            ConfigError, match=r"train\.batch_size=1: here an example is learned by comparing"
-        ):
-            api.train(file, overrides=overrides, out=tmp_path / "run")
+        with pytest.raises(ConfigError, match=r"train\.batch_size=1: this loss uses in-batch negatives"):
+            api.train(file, settings=overrides, out=tmp_path / "run")
 
 
 def test_equal_positives_are_not_each_others_negatives(tiny_weights: Path) -> None:
@@ -282,7 +280,7 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
         "machine.precision": "fp32", "machine.device": "cpu", "machine.micro_batch_tokens": 64,
         "data.validation": str(file),
     }  # fmt: skip
-    return api.train(file, overrides=overrides, out=folder / "run")
+    return api.train(file, settings=overrides, out=folder / "run")
 
 
 def test_triplets_are_scored_by_retrieval_and_by_the_right_order(trained: Run) -> None:
@@ -342,9 +340,7 @@ def test_triplets_and_pairs_are_validated_on_pairs_with_a_score(
         "machine.device": "cpu", "data.validation": str(scored_file(tmp_path)),
         "data.test": str(write_csv(tmp_path / "test.csv", TRIPLETS, "anchor,positive,negative")),
     }  # fmt: skip
-    run = api.train(
-        write_csv(tmp_path / "a.csv", triplets, header), overrides=overrides, out=tmp_path / "run"
-    )
+    run = api.train(write_csv(tmp_path / "a.csv", triplets, header), settings=overrides, out=tmp_path / "run")
     scores = run.manifest["scores"]
     assert scores["validation"]["spearman"] is not None and scores["validation"]["mrr@10"] is None
     assert scores["test"]["mrr@10"] is not None and scores["test"]["triplet_accuracy"] is not None
@@ -358,7 +354,7 @@ def test_single_texts_and_pairs_of_other_tasks_still_do_not_go_together(
     pairs_file = write_csv(tmp_path / "b.csv", [("a", "b", "x"), ("c", "d", "y")], "text_a,text_b,label")
     overrides = {"model.name": str(tiny_weights), "data.validation": str(pairs_file)}
     with pytest.raises(DataError, match="single texts and pairs do not go together"):
-        api.check(write_csv(tmp_path / "a.csv", [("a", "x"), ("b", "y")]), overrides=overrides)
+        api.check(write_csv(tmp_path / "a.csv", [("a", "x"), ("b", "y")]), settings=overrides)
 
 
 def test_the_command_writes_vectors_for_programs(trained: Run, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from bertune.config import DataConfig, ModelConfig, TaskConfig
 from bertune.data.rows import Origin
 from bertune.data.tables import open_table
 from bertune.errors import ConfigError, DataError
-from bertune.model_folder import new_model
 from bertune.nn.batch import collate
 from bertune.nn.pretrained import Pretrained
 from bertune.run import Run
+from bertune.saved_model import new_model
 from bertune.tasks import make_task
 from bertune.tasks.language_modelling.masking import NOT_ASKED, unmasked
 from bertune.tasks.language_modelling.task import (
@@ -225,7 +225,7 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
         "train.epochs": 4, "train.batch_size": 8, "train.lr": 0.003, "train.freeze": 1,
         "machine.precision": "fp32", "machine.device": "cpu",
     }  # fmt: skip
-    return api.train(file, overrides=overrides, out=folder / "run")
+    return api.train(file, settings=overrides, out=folder / "run")
 
 
 def test_perplexity_is_the_exponential_of_the_loss(trained: Run) -> None:
@@ -244,7 +244,7 @@ def test_a_step_has_as_many_windows_however_the_texts_are_cut_into_documents(
         "train.epochs": 1, "train.batch_size": 4, "machine.device": "cpu", "model.max_length": 16,
         "data.validation": str(tmp_path / "other.txt"),
     }  # fmt: skip
-    run = api.train(tmp_path / "long.txt", overrides=overrides, out=tmp_path / "run")
+    run = api.train(tmp_path / "long.txt", settings=overrides, out=tmp_path / "run")
     whole = Tokenizer.pretrained(tiny_weights).windows([(" ".join(TEXTS),), (" ".join(TEXTS[:20]),)], 16, 0)
     assert len(whole) > 20
     assert run.manifest["training"]["steps_done"] == math.ceil(len(whole) / 4)
@@ -256,7 +256,7 @@ def test_a_file_of_one_document_says_what_to_do(tiny_weights: Path, tmp_path: Pa
         "task.name": "language_modelling", "data.reader": "documents", "model.name": str(tiny_weights),
     }  # fmt: skip
     with pytest.raises(DataError, match=r"one\.txt, line 1: .* is one piece, .* data\.validation"):
-        api.train(tmp_path / "one.txt", overrides=overrides, out=tmp_path / "run")
+        api.train(tmp_path / "one.txt", settings=overrides, out=tmp_path / "run")
 
 
 def test_what_is_frozen_is_not_looked_up_where_masks_vary(trained: Run) -> None:

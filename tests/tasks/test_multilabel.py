@@ -207,7 +207,7 @@ def test_trained_weights_are_in_the_saved_model(tiny_weights: Path, tmp_path: Pa
         "train.epochs": 1,
         "machine.device": "cpu",
     }
-    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
+    run = api.train({"train": rows, "validation": rows}, settings=overrides, out=tmp_path / "run")
     assert any(note.startswith("task.class_weights: a ") for note in run.manifest["notes"])
     found = api.evaluate(run, rows)
     stored = run.metrics()[-1]["validation"]["loss"]

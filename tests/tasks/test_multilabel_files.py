@@ -66,7 +66,7 @@ def learned(tiny_weights: Path) -> Callable[..., tuple[list[tuple[str, ...]], tu
     def read(file: Path, **options: Any) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
         own = {f"task.{key}": value for key, value in options.items()}
         overrides = {"task.name": "multilabel", "model.name": str(tiny_weights), "data.validation": str(file)}
-        found = api.check(file, overrides={**overrides, **own})
+        found = api.check(file, settings={**overrides, **own})
         return [tuple(sorted(e.gold)) for e in found.parts["train"].examples], found.encoder.fitted.labels
 
     return read
@@ -128,8 +128,8 @@ def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     base = {"task.name": "multilabel", "model.name": str(tiny_weights), "train.epochs": 1}
     by_file = {**base, "task.label_file": str(folder / "names.txt"), "data.validation": str(numbers)}
     by_column = {**base, "task.columns": list(NAMES), "data.validation": str(columns)}
-    api.train(numbers, overrides=by_file, out=folder / "numbers")
-    api.train(columns, overrides=by_column, out=folder / "columns")
+    api.train(numbers, settings=by_file, out=folder / "numbers")
+    api.train(columns, settings=by_column, out=folder / "columns")
     (folder / "names.txt").unlink()
     return folder
 
@@ -195,11 +195,11 @@ def test_columns_that_a_file_lacks_cannot_be_scored_against(folder: Path) -> Non
 
 def test_the_threshold_of_a_trained_model_can_be_another(folder: Path) -> None:
     text = ["great phone"]
-    (every,) = api.predict(folder / "columns", text, overrides={"task.threshold": 0.01})
-    (none,) = api.predict(folder / "columns", text, overrides={"task.threshold": 0.99})
+    (every,) = api.predict(folder / "columns", text, settings={"task.threshold": 0.01})
+    (none,) = api.predict(folder / "columns", text, settings={"task.threshold": 0.99})
     assert every.labels == list(NAMES) and none.labels == []
     assert every.probabilities == none.probabilities
-    found = api.evaluate(folder / "columns", as_columns(), overrides={"task.threshold": 0.01})
+    found = api.evaluate(folder / "columns", as_columns(), settings={"task.threshold": 0.01})
     assert found.scores["micro_recall"] == 1.0
     told = bertune("predict", folder / "columns", "-", "task.threshold=0.01", stdin="great\n").fine().lines
     assert told[0]["labels"] == list(NAMES)
@@ -217,7 +217,7 @@ def test_other_options_of_a_trained_model_stay_as_they_were(
     folder: Path, option: str, value: Any, part: str
 ) -> None:
     with pytest.raises(ConfigError, match=part):
-        api.load(folder / "columns", overrides={option: value})
+        api.load(folder / "columns", settings={option: value})
 
 
 def test_names_in_two_places_are_refused(tmp_path: Path) -> None:
@@ -229,4 +229,4 @@ def test_names_in_two_places_are_refused(tmp_path: Path) -> None:
 def test_several_label_columns_are_answered_with_the_task_that_takes_them(tmp_path: Path) -> None:
     file = write(tmp_path, as_columns(), ".csv")
     with pytest.raises(DataError, match=r"say task\.name=multilabel task\.columns=joy,fear\."):
-        api.check(file, overrides={"data.label": "joy,fear"})
+        api.check(file, settings={"data.label": "joy,fear"})

@@ -56,13 +56,9 @@ def test_what_refuses_says_how_to_go_on() -> None:
     ):
         parsed(task(), BLANK)
     made = task()
-    with pytest.raises(
-        DataError, match=r'absent1"\): the answer "the sky".*task\.invalid_examples=count'
-    ):
+    with pytest.raises(DataError, match=r'absent1"\): the answer "the sky".*task\.invalid_examples=count'):
         made.fit([parsed(made, SOUND), parsed(made, ABSENT)])
-    with pytest.raises(
-        DataError, match=r'absent1"\): the answer "the sky".*task\.invalid_examples=count'
-    ):
+    with pytest.raises(DataError, match=r'absent1"\): the answer "the sky".*task\.invalid_examples=count'):
         made.fitted(("answer",)).for_scoring([parsed(made, SOUND), parsed(made, ABSENT)])
     counting = task(invalid_examples="count").fitted(("answer",))
     assert counting.for_scoring([parsed(made, SOUND), parsed(made, ABSENT)]) is counting

@@ -344,14 +344,15 @@ def test_trec_eval_reads_the_files_and_finds_the_same_scores(tiny_weights: Path,
     found = trec_scores(predictions / "test.run", predictions / "test.qrels")
     assert found == pytest.approx({name: stored[name] for name in TREC_NAMES})
     assert 0 < stored["ndcg@10"] < 1
-    bertune("evaluate", run, test, "--out", out).fine()
-    assert (out / "b.qrels").read_text() == (predictions / "test.qrels").read_text()
-    assert trec_scores(out / "b.run", out / "b.qrels") == pytest.approx(found)
-    assert len((out / "b.jsonl").read_text().splitlines()) == 96
+    for suffix in ("run", "qrels", "jsonl"):
+        bertune("evaluate", run, test, "--out", f"{out}.{suffix}").fine()
+    assert (tmp_path / "out.qrels").read_text() == (predictions / "test.qrels").read_text()
+    assert trec_scores(tmp_path / "out.run", tmp_path / "out.qrels") == pytest.approx(found)
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 96
     bertune("predict", run, test, "--out", tmp_path / "new.run").fine()
-    assert (tmp_path / "new.run").read_text() == (out / "b.run").read_text()
+    assert (tmp_path / "new.run").read_text() == (tmp_path / "out.run").read_text()
     refused = bertune("predict", run, test, "--out", tmp_path / "new.qrels")
-    assert refused.code == 3 and "bertune evaluate RUN FILE --out FOLDER" in " ".join(refused.err.split())
+    assert refused.code == 3 and "bertune evaluate RUN FILE --out NAME.qrels" in " ".join(refused.err.split())
     assert not (tmp_path / "new.qrels").exists()
 
 
@@ -359,7 +360,7 @@ def test_ids_that_trec_files_cannot_hold_do_not_lose_a_training(tiny_weights: Pa
     ids = ["doc 1", "", "<script>\t2", "doc%201", *(f"d{n}" for n in range(4, len(Ranking.sample)))]
     rows = [{**row, "key": key} for row, key in zip(Ranking.sample, ids, strict=False)]
     overrides = {"task.name": "ranking", "data.id": "key", "model.name": str(tiny_weights), "train.epochs": 1}
-    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
+    run = api.train({"train": rows, "validation": rows}, settings=overrides, out=tmp_path / "run")
     ranked = (run.path / "predictions" / "validation.run").read_text(encoding="utf-8").splitlines()
     assert all(len(line.split()) == 6 for line in ranked)
     documents = {line.split()[2] for line in ranked}

@@ -128,7 +128,7 @@ def test_the_unit_of_the_file_changes_nothing_but_the_unit_of_the_predictions(
     runs = [
         api.train(
             {"train": rows(scale, shift), "validation": rows(scale, shift)},
-            overrides=settings,
+            settings=settings,
             out=tmp_path / f"{scale}",
         )
         for scale, shift in ((1.0, 0.0), (10.0, 100.0))
@@ -144,6 +144,6 @@ def test_the_unit_of_the_file_changes_nothing_but_the_unit_of_the_predictions(
 def test_a_text_outside_the_range_of_training_is_scored_in_the_same_unit(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
-    run = api.train(rows(), overrides={**QUICK, "model.name": str(tiny_weights)}, out=tmp_path / "run")
+    run = api.train(rows(), settings={**QUICK, "model.name": str(tiny_weights)}, out=tmp_path / "run")
     found = api.evaluate(run, [{"text": "it was great", "score": 50.0}])
     assert found.scores["mae"] > 30

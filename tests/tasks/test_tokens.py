@@ -363,7 +363,7 @@ def test_a_model_trained_on_tokens_tags_tokens_and_raw_text(tiny_weights: Path, 
         "model.name": str(tiny_weights), "train.epochs": 30, "train.lr": 5e-3,
         "train.batch_size": 8, "machine.device": "cpu", "machine.precision": "fp32", "model.dropout": 0,
     }  # fmt: skip
-    run = api.train({"train": rows, "validation": rows}, overrides=overrides, out=tmp_path / "run")
+    run = api.train({"train": rows, "validation": rows}, settings=overrides, out=tmp_path / "run")
     assert run.scores["f1"] == 1
     model = api.load(run)
     (of_text,) = api.predict(model, ["the box is great"])

@@ -8,7 +8,7 @@ import pytest
 from bertune.config import TaskConfig
 from bertune.data.rows import Origin
 from bertune.errors import ConfigError
-from bertune.infer import plain
+from bertune.predict.predictor import plain
 from bertune.tasks import FittedTask, make_task
 from bertune.tasks.classification import task as classification
 from bertune.tasks.multilabel import task as multilabel

@@ -52,13 +52,13 @@ class AskedTwice:
     """Install with `()`: two signals come within the first evaluation."""
 
     def __call__(self) -> None:
-        import bertune.infer
+        from bertune.predict import torch_backend
 
-        original = bertune.infer.micro_batches
+        original = torch_backend.micro_batches
 
         def impatient(*arguments: Any) -> Any:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
             return original(*arguments)
 
-        bertune.infer.micro_batches = impatient
+        torch_backend.micro_batches = impatient

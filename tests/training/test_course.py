@@ -14,7 +14,7 @@ from bertune.errors import ConfigError, DivergedError, Interrupted
 from bertune.run import Run, open_run
 from bertune.source import resolve_source
 from bertune.training.events import Evaluated, Stepped, Warned
-from bertune.training.fit import fit
+from bertune.training.fit import train_source
 from small_texts import PLAIN, write_csv
 from trainings import assert_same_work, train
 
@@ -213,7 +213,7 @@ def test_stopped_right_after_the_last_evaluation_it_ends_as_if_never_stopped(
     last = whole.manifest["training"]["total_steps"]
     assert whole.manifest["training"]["best"]["step"] == last
     with pytest.raises(Interrupted):
-        for event in fit(resolve_source(str(reviews_csv), changes), tmp_path / "stopped"):
+        for event in train_source(resolve_source(str(reviews_csv), changes), tmp_path / "stopped"):
             if isinstance(event, Evaluated) and event.line["step"] == last:
                 signal.raise_signal(signal.SIGTERM)
     resumed, _ = train(reviews_csv, tmp_path / "stopped", changes, resume=True)

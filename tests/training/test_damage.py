@@ -62,7 +62,7 @@ def bare(stopped: Path) -> Path:
 
 def resumed(run: Path) -> tuple[Run, list[str]]:
     """The run once it is done, and the warnings on the way."""
-    events = list(api.training(run, resume=True))
+    events = list(api.train_events(run, resume=True))
     return open_run(run), [event.text for event in events if isinstance(event, Warned)]
 
 
@@ -72,7 +72,7 @@ def test_lost_settings_without_a_copy_are_refused_with_a_way_forward(
 ) -> None:
     replace(bare / "config.toml", content)
     with pytest.raises(DamagedError, match=r"config\.toml .* start again: .* another --out"):
-        list(api.training(bare, resume=True))
+        list(api.train_events(bare, resume=True))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}"])
@@ -92,7 +92,7 @@ def test_a_lost_manifest_without_a_copy_is_refused_with_a_command_that_works(
         (bare / "checkpoints" / "best-00000003.safetensors").write_bytes(b"")
     replace(bare / "manifest.json", content)
     with pytest.raises(DamagedError, match=rf"manifest\.json .*`bertune train {bare} --out NEW`"):
-        list(api.training(bare, resume=True))
+        list(api.train_events(bare, resume=True))
     assert not (tmp_path / "runs").exists(), "no other run may be begun instead"
     assert_same_work(api.train(bare, out=tmp_path / "new"), whole)
 
@@ -102,7 +102,7 @@ def test_a_manifest_is_not_promised_back_when_every_checkpoint_is_damaged(stoppe
     for state in stopped.glob("checkpoints/step-*/state.json"):
         state.write_bytes(b"")
     with pytest.raises(DamagedError, match=r"no intact checkpoint has a copy\. Start again") as caught:
-        list(api.training(stopped, resume=True))
+        list(api.train_events(stopped, resume=True))
     assert "--resume" not in str(caught.value)
 
 

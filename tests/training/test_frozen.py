@@ -23,13 +23,13 @@ from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine
 from bertune.nn.model import StandardModel
 from bertune.nn.packed import PackedEncoder
-from bertune.prepare import Part
 from bertune.run import Run, open_run
 from bertune.source import resolve_source
 from bertune.text.sequences import Sequence
 from bertune.training.events import Noted, Stepped, Warned
-from bertune.training.fit import fit
+from bertune.training.fit import train_source
 from bertune.training.frozen import compute_once
+from bertune.training.preparing import EncodedSplit
 from small_texts import labelled_texts, write_csv, write_vocabulary
 from trainings import (
     Command,
@@ -202,7 +202,7 @@ def test_a_run_that_is_resumed_finds_the_file_of_before(
     stopped_after(reviews_csv, tmp_path / "run", frozen, 4)
     (file,) = (tmp_path / "run" / "frozen").glob("*.npy")
     before = file.stat()
-    for event in fit(resolve_source(str(reviews_csv), frozen), tmp_path / "run", resume=True):
+    for event in train_source(resolve_source(str(reviews_csv), frozen), tmp_path / "run", resume=True):
         if isinstance(event, Stepped) and event.step.number == 14:
             assert [file] == list((tmp_path / "run" / "frozen").glob("*.npy"))
             assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -231,7 +231,7 @@ def test_memory_that_runs_out_meanwhile_is_met_with_smaller_batches(
 ) -> None:
     keep(where)
     model, texts = classifier(), some_texts()
-    parts = {"train": Part("", [], texts)}
+    parts = {"train": EncodedSplit("", [], texts)}
     plenty = compute_once(model, parts, CPU, tmp_path / "plenty", lambda: None)
     original = PackedEncoder.frozen
 
@@ -288,7 +288,7 @@ def test_the_room_on_the_disk_is_taken_before_anything_is_written_there(
         return original(packed, batch)
 
     monkeypatch.setattr(PackedEncoder, "frozen", frozen)
-    compute_once(classifier(), {"train": Part("", [], texts)}, CPU, tmp_path / "f", lambda: None)
+    compute_once(classifier(), {"train": EncodedSplit("", [], texts)}, CPU, tmp_path / "f", lambda: None)
     assert taken[0][1] > 36 * 4 * sum(map(len, texts))
     assert taken[0][0] >= taken[0][1]
 
@@ -319,7 +319,7 @@ class TestTheFile:
 
     @staticmethod
     def rows(folder: Path, model: Any, texts: list[Sequence], machine: Machine = CPU) -> Any:
-        parts = {"train": Part("", [], texts[:9]), "validation": Part("", [], texts[9:])}
+        parts = {"train": EncodedSplit("", [], texts[:9]), "validation": EncodedSplit("", [], texts[9:])}
         found = compute_once(model, parts, machine, folder, lambda: None)
         assert found is not None and found.kept_in == "disk"
         return [s.hidden for part in found.parts.values() for s in part.sequences]

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from bertune.config import ModelConfig, OptimizerConfig, TaskConfig, TrainConfig
 from bertune.data.rows import Origin
-from bertune.model_folder import new_model
 from bertune.nn.batch import collate
 from bertune.nn.device import Machine
 from bertune.nn.model import TextModel
 from bertune.nn.pretrained import Pretrained
-from bertune.prepare import Part
+from bertune.saved_model import new_model
 from bertune.tasks import FittedTask, Task, make_task
 from bertune.tasks.embeddings.task import Example
 from bertune.text.batches import micro_batches
@@ -23,6 +22,7 @@ from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from bertune.training import loop
 from bertune.training.optim import Optimizer
+from bertune.training.preparing import EncodedSplit
 from small_texts import labelled_texts
 
 WHOLE, CUT = 4096, 32  # tokens of a micro-batch: all of the step, or a few sequences
@@ -44,14 +44,15 @@ def model(folder: Path, task: FittedTask, dropout: float) -> TextModel:
     return new_model(Pretrained("tiny", folder, "pretrained"), ModelConfig(dropout=dropout), task).train()
 
 
-def trainee(folder: Path, task: Task, found: list[Example], dropout: float, tokens: int) -> loop.Trainee:
+def trainee(folder: Path, task: Task, found: list[Example], dropout: float, tokens: int) -> loop.TrainState:
     fitted = task.fit(found)
     sequences = fitted.encode(found, Tokenizer.pretrained(folder), None)
     machine = Machine(torch.device("cpu"), "cpu", "fp32", tokens, 1)
-    return loop.Trainee(model(folder, fitted, dropout), fitted, Part("pairs.csv", found, sequences), machine)
+    split = EncodedSplit("pairs.csv", found, sequences)
+    return loop.TrainState(model(folder, fitted, dropout), fitted, split, machine)
 
 
-def one_step(who: loop.Trainee) -> tuple[loop.Step, dict[str, Tensor]]:
+def one_step(who: loop.TrainState) -> tuple[loop.Step, dict[str, Tensor]]:
     """A step of the loop, and the gradients it left."""
     config = TrainConfig(batch_size=12, weight_decay=0)
     optimizer = Optimizer(who.model, config, OptimizerConfig(max_grad_norm=0))
@@ -97,7 +98,7 @@ def test_both_passes_of_a_cut_step_draw_the_same_dropout(tiny_weights: Path) -> 
     sequences = who.part.sequences
     optimizer = Optimizer(who.model, TrainConfig(), OptimizerConfig())
     cut = partial(micro_batches, [len(s) for s in sequences])
-    loss, _ = loop._as_one(who, optimizer, sequences, cut, seed, CUT)
+    loss, _ = loop._accumulate_with_grad_cache(who, optimizer, sequences, cut, seed, CUT)
     found = gradients(who.model)
 
     # One graph over all micro-batches, which is what caching the gradients does without.

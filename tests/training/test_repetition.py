@@ -15,7 +15,7 @@ from bertune.errors import ConfigError, Interrupted
 from bertune.run import Run, open_run
 from bertune.source import resolve_source
 from bertune.training.events import Started, Stepped
-from bertune.training.fit import fit
+from bertune.training.fit import train_source
 from trainings import assert_same_work, stopped_after, train, without_times
 
 TOTAL = 14  # steps: two epochs of seven
@@ -105,9 +105,9 @@ def test_stopped_within_an_evaluation_it_evaluates_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import bertune.infer
+    from bertune.predict import torch_backend
 
-    original = bertune.infer.micro_batches
+    original = torch_backend.micro_batches
     narrow = changes | {"machine.micro_batch_tokens": 16}
 
     def stopping(*arguments: Any) -> Iterator[Any]:
@@ -117,7 +117,7 @@ def test_stopped_within_an_evaluation_it_evaluates_again(
             yield positions
 
     with monkeypatch.context() as patch:
-        patch.setattr(bertune.infer, "micro_batches", stopping)
+        patch.setattr(torch_backend, "micro_batches", stopping)
         with pytest.raises(Interrupted, match="stopped after step 3 of 14"):
             train(reviews_csv, tmp_path / "run", narrow)
     assert "validation" not in Run(tmp_path / "run").metrics()[-1]
@@ -131,14 +131,14 @@ def test_stopped_while_the_trained_model_is_scored_it_scores_again(
 ) -> None:
     import bertune.training.finish
 
-    original = bertune.training.finish.Predictor
+    original = bertune.training.finish.evaluate
 
     def stopping(*arguments: Any) -> Any:
         signal.raise_signal(signal.SIGTERM)
         return original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(bertune.training.finish, "Predictor", stopping)
+        patch.setattr(bertune.training.finish, "evaluate", stopping)
         with pytest.raises(Interrupted, match="training itself is done and saved"):
             train(reviews_csv, tmp_path / "run", changes)
     run, events = train(reviews_csv, tmp_path / "run", changes, resume=True)
@@ -157,7 +157,7 @@ def test_a_complete_run_is_resumed_without_any_work(
 
 def test_the_message_says_how_to_go_on(reviews_csv: Path, changes: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(Interrupted) as caught:
-        for event in fit(resolve_source(str(reviews_csv), changes), tmp_path / "run"):
+        for event in train_source(resolve_source(str(reviews_csv), changes), tmp_path / "run"):
             if isinstance(event, Stepped) and event.step.number == 4:
                 signal.raise_signal(signal.SIGINT)
     assert "stopped after step 4 of 14" in str(caught.value)
@@ -288,7 +288,7 @@ def test_every_checkpoint_has_the_best_weights_it_counts_on(
 ) -> None:
     folder = tmp_path / "run" / "checkpoints"
     seen = 0
-    for event in fit(resolve_source(str(reviews_csv), changes), tmp_path / "run"):
+    for event in train_source(resolve_source(str(reviews_csv), changes), tmp_path / "run"):
         if isinstance(event, Stepped):
             for state in folder.glob("step-*/state.json"):
                 stored = json.loads(state.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bertune import infer
+from bertune.predict import torch_backend
 from bertune.text.batches import slices
 from bertune.training import loop
 from small_texts import PLAIN
@@ -47,7 +47,7 @@ def test_a_question_is_learned_in_pieces_as_it_is_in_one(
         return found
 
     monkeypatch.setattr(loop, "_in_pieces", counted)
-    monkeypatch.setattr(infer, "slices", cut)
+    monkeypatch.setattr(torch_backend, "slices", cut)
     changes = {
         "task.name": "multiple_choice",
         "model.dropout": 0,

@@ -20,9 +20,9 @@ from bertune.bench.runner import Contestant, Round, run_one, run_rounds
 from bertune.errors import BertuneError, ConfigError
 from bertune.nn.device import Machine, make_machine
 from bertune.nn.model import read_config
-from bertune.prepare import Prepared, prepare
 from bertune.source import Source
 from bertune.tasks.head_spec import HeadSpec
+from bertune.training.preparing import Prepared, prepare
 
 _RATE = "examples_per_second"
 _MOST_TEXTS = 2000  # predicted in one pass

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bertune.cli import bench, check, evaluate, predict, report, tasks, train
+from bertune.cli import bench, check, datasets, evaluate, predict, report, tasks, train
 from bertune.cli.stdin import kept_from_libraries
 from bertune.errors import BertuneError
 
@@ -56,6 +56,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("tasks")(tasks.tasks)
+app.command("datasets")(datasets.datasets)
 app.command("bench")(bench.bench)
 
 

@@ -19,13 +19,15 @@ def bench(
     Every round runs each side in a process of its own, so it takes minutes. Needs the extra `bench`.
     """
     from bertune import api
-    from bertune.cli import show
     from bertune.config import parse_overrides
+    from bertune.console import show
+    from bertune.nn.device import tune_allocator
 
     console = show.messages()
+    tune_allocator()
     found = api.bench(
         source,
-        overrides=parse_overrides(settings or []),
+        settings=parse_overrides(settings or []),
         rounds=rounds,
         seconds=seconds,
         tell=lambda text: show.say(console, text, "dim"),
@@ -45,7 +47,7 @@ def bench(
 
 def tables(console: Any, found: dict[str, Any]) -> None:
     """Shows what `api.bench` found."""
-    from bertune.cli import show
+    from bertune.console import show
 
     where, facts = found["machine"], found["settings"]
     show.say(

@@ -14,10 +14,10 @@ def check(
 ) -> None:
     """Look at the data: rows, label balance, token lengths, truncation, duplicates. Writes nothing."""
     from bertune import api
-    from bertune.cli import show
     from bertune.config import parse_overrides
+    from bertune.console import show
 
-    prepared = api.check(source, overrides=parse_overrides(settings or []))
+    prepared = api.check(source, settings=parse_overrides(settings or []))
     if as_json:
         print_json({**prepared.audit, "notes": prepared.notes, "warnings": prepared.warnings})
         return

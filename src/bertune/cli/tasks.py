@@ -15,7 +15,7 @@ def tasks(
 ) -> None:
     """List the tasks; of one, its columns, options, scores, named data sets, recipes and an example file."""
     from bertune import catalogue
-    from bertune.cli import show
+    from bertune.console import show
 
     found = catalogue.tasks() if name is None else catalogue.task(name)
     if as_json:

@@ -36,34 +36,22 @@ def train(
     bertune train reviews.csv model.name=minilm data.text=review data.label=stars
     bertune train cola model.name=minilm train.epochs=4 --out runs/cola --json
     """
-    from bertune.api import training
-    from bertune.cli import show
-    from bertune.cli.progress import TrainingView
+    from bertune.api import train_events
     from bertune.config import parse_overrides
+    from bertune.console import show
+    from bertune.console.progress import kept_line, watch
     from bertune.files import shell_word
-    from bertune.training.events import Finished
+    from bertune.nn.device import tune_allocator
 
     console = show.messages()
-    run = None
-    with TrainingView(console) as view:
-        for event in training(source, overrides=parse_overrides(settings or []), out=out, resume=resume):
-            view.show(event)
-            if isinstance(event, Finished):
-                run = event.run
-    assert run is not None
+    tune_allocator()
+    events = train_events(source, settings=parse_overrides(settings or []), out=out, resume=resume)
+    run = watch(events, console)
     manifest = run.manifest
     if as_json:
         print_json(_as_json(str(run.path), manifest))
         return
-    best, timings = manifest["training"]["best"], manifest["timings"]
-    early = ", stopped early" if manifest["training"]["stopped_early"] else ""
-    value = show.number(best["value"])
-    show.say(
-        console,
-        f"\nkept step {best['step']:,} of {manifest['training']['total_steps']:,} "
-        f"(best validation {best['score']}, {value}{early}); "
-        f"{timings['train_examples_per_second']:,.0f} examples/s, {timings['total_seconds']:,.0f} s in all\n",
-    )
+    show.say(console, kept_line(manifest))
     show.results().print(show.score_table(manifest["scores"]))
     folder = show.short(run.path)
     again = "".join(f" {setting}" for setting in own_code(run.config))

@@ -1,13 +1,9 @@
-"""Streams of a file's bytes that stop at gzip bombs, at lines without an end and at NUL bytes.
+"""How much of a file is read: the limits, and a stream of unpacked bytes that stops at gzip bombs."""
 
-They work on blocks, so their cost does not depend on the number of lines.
-"""
-
-import codecs
 import gzip
 import io
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bertune.errors import DataError
 
@@ -27,14 +23,6 @@ LINE_COST = 64
 LARGEST_WHOLE = 2048 * MEBIBYTE
 # Packed bytes from which a file is unpacked once to count before it is kept: 4 MiB can make 400.
 _COUNTED_FROM = 4 * MEBIBYTE
-
-
-class EndlessLine(Exception):
-    """A line is longer than the limit; its number is known to whoever reads lines."""
-
-
-class _Bytes(Protocol):
-    def read1(self, size: int = -1, /) -> bytes: ...
 
 
 class Unpacked(io.RawIOBase):
@@ -77,56 +65,6 @@ class Unpacked(io.RawIOBase):
             self._stream.close()
             self._packed.close()
         super().close()
-
-
-class Watched(io.BufferedIOBase):
-    """Blocks of text bytes for TextIOWrapper, ending behind the first NUL character.
-
-    Raises EndlessLine. The reader of the lines finds the NUL in the last one, with its place.
-    """
-
-    def __init__(self, binary: _Bytes, codec: str, longest: int) -> None:
-        super().__init__()
-        self._binary = binary
-        self._longest = longest
-        self._since_end = 0  # bytes since the last line end
-        self._num_read = 0
-        self._is_over = False
-        newline, carriage = (_plain_bytes(char, codec) for char in "\n\r")
-        self._is_wide = b"\0" in newline  # UTF-16 and UTF-32, where most NUL bytes are no NUL character
-        # A byte order mark may say either order.
-        self._ends = [newline, newline[::-1], carriage, carriage[::-1]] if self._is_wide else [newline]
-        self._carriage = b"" if self._is_wide else carriage
-
-    def readable(self) -> bool:
-        return True
-
-    def read1(self, size: int = -1, /) -> bytes:
-        if self._is_over:
-            return b""
-        block = self._binary.read1(BLOCK)
-        at = max(map(block.rfind, self._ends)) if self._is_wide else block.rfind(self._ends[0])
-        if at < 0 and self._carriage:
-            at = block.rfind(self._carriage)
-        self._since_end = self._since_end + len(block) if at < 0 else len(block) - at
-        nul = block.find(b"\0" * 8 if self._is_wide else b"\0")
-        if nul >= 0:
-            self._is_over = True
-            # Eight zero bytes hold an aligned character of 2 or 4 bytes; the cut must be aligned too.
-            end = (self._num_read + nul + 8) // 4 * 4 - self._num_read if self._is_wide else nul + 1
-            return block[:end]
-        self._num_read += len(block)
-        if self._since_end > self._longest:
-            raise EndlessLine
-        return block
-
-
-def _plain_bytes(char: str, codec: str) -> bytes:
-    """A character in an encoding, without a byte order mark."""
-    encoded = char.encode(codec)
-    for mark in (codecs.BOM_UTF8, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE):
-        encoded = encoded.removeprefix(mark)
-    return encoded.removeprefix(codecs.BOM_UTF16_BE)
 
 
 def refuse_too_large(path: Path, unpacked: io.BufferedIOBase | None) -> None:

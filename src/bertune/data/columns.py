@@ -97,6 +97,18 @@ def cell_text(row: Row, column: str) -> str:
     return _scalar_text(row, column, value)
 
 
+def read_texts(row: Row, columns: Columns) -> tuple[str, ...]:
+    """The texts of a row. Raises DataError for one that is empty."""
+    texts = tuple(cell_text(row, column) for column in columns.text)
+    for column, text in zip(columns.text, texts, strict=True):
+        if not text.strip():
+            raise DataError(
+                f'{row.origin}: the text in column "{column}" is empty. Remove the row, or give another '
+                "data.text"
+            )
+    return texts
+
+
 def _scalar_text(row: Row, column: str, value: object) -> str:
     if value is None:
         return ""

@@ -10,16 +10,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from bertune.data.byte_streams import (
     BLOCK,
     LARGEST_WHOLE,
     LONGEST_LINE,
     MEBIBYTE,
-    EndlessLine,
     Unpacked,
-    Watched,
     refuse_too_large,
 )
 from bertune.errors import ConfigError, DataError
@@ -40,6 +38,65 @@ _BOMS = {  # UTF-32 first: its little-endian mark begins with UTF-16's
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _UTF16 = ("utf-16-le", "utf-16-be")
+
+
+class _EndlessLine(Exception):
+    """A line is longer than the limit; its number is known to whoever reads lines."""
+
+
+class _Bytes(Protocol):
+    def read1(self, size: int = -1, /) -> bytes: ...
+
+
+class _Watched(io.BufferedIOBase):
+    """Blocks of text bytes for TextIOWrapper, ending behind the first NUL character.
+
+    It works on blocks, so that its cost does not depend on the number of lines. Raises _EndlessLine. The
+    reader of the lines finds the NUL in the last one, with its place.
+    """
+
+    def __init__(self, binary: _Bytes, codec: str, longest: int) -> None:
+        super().__init__()
+        self._binary = binary
+        self._longest = longest
+        self._since_end = 0  # bytes since the last line end
+        self._num_read = 0
+        self._is_over = False
+        newline, carriage = (_plain_bytes(char, codec) for char in "\n\r")
+        self._is_wide = b"\0" in newline  # UTF-16 and UTF-32, where most NUL bytes are no NUL character
+        # A byte order mark may say either order.
+        self._ends = [newline, newline[::-1], carriage, carriage[::-1]] if self._is_wide else [newline]
+        self._carriage = b"" if self._is_wide else carriage
+
+    def readable(self) -> bool:
+        return True
+
+    def read1(self, size: int = -1, /) -> bytes:
+        if self._is_over:
+            return b""
+        block = self._binary.read1(BLOCK)
+        at = max(map(block.rfind, self._ends)) if self._is_wide else block.rfind(self._ends[0])
+        if at < 0 and self._carriage:
+            at = block.rfind(self._carriage)
+        self._since_end = self._since_end + len(block) if at < 0 else len(block) - at
+        nul = block.find(b"\0" * 8 if self._is_wide else b"\0")
+        if nul >= 0:
+            self._is_over = True
+            # Eight zero bytes hold an aligned character of 2 or 4 bytes; the cut must be aligned too.
+            end = (self._num_read + nul + 8) // 4 * 4 - self._num_read if self._is_wide else nul + 1
+            return block[:end]
+        self._num_read += len(block)
+        if self._since_end > self._longest:
+            raise _EndlessLine
+        return block
+
+
+def _plain_bytes(char: str, codec: str) -> bytes:
+    """A character in an encoding, without a byte order mark."""
+    encoded = char.encode(codec)
+    for mark in (codecs.BOM_UTF8, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE):
+        encoded = encoded.removeprefix(mark)
+    return encoded.removeprefix(codecs.BOM_UTF16_BE)
 
 
 def is_gzip(path: Path) -> bool:
@@ -71,13 +128,13 @@ def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterat
             if encoding == "auto":
                 _refuse_other_formats(path, binary.peek(BLOCK)[:BLOCK])
             # newline="" leaves line ends inside quoted cells as they are, and splits at \r and \r\n too
-            watched = cast(BinaryIO, Watched(binary, codec, longest))
+            watched = cast(BinaryIO, _Watched(binary, codec, longest))
             lines = io.TextIOWrapper(watched, encoding=codec, newline="")
             for number, line in enumerate(lines, start=1):
                 if "\0" in line:
                     raise DataError(nul_found(str(path), number, line))
                 yield line.removeprefix("\ufeff") if number == 1 else line
-    except EndlessLine:
+    except _EndlessLine:
         raise DataError(endless_line(f"{path}, line {number + 1}", longest)) from None
     except UnicodeDecodeError:
         raise DataError(_wrong_or_damaged(path, encoding, number)) from None

@@ -50,8 +50,6 @@ def make_machine(config: MachineConfig) -> Machine:
     precision = config.precision
     if precision == "auto":
         precision = "bf16" if native else "fp32"
-    if device.type == "cpu":
-        _keep_freed_memory()
     return Machine(
         device=device,
         device_name=_device_name(device),
@@ -101,8 +99,13 @@ def give_back_pages(tensor: Tensor) -> None:
         ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
 
 
-def _keep_freed_memory() -> None:
-    """Lets glibc reuse the memory of freed tensors: fresh pages for every temporary are what costs."""
+def tune_allocator() -> None:
+    """Makes the C library keep freed memory for the next tensor, for this whole process and from here on.
+
+    Fresh pages for every temporary are what costs on a CPU. The commands that train or predict call this; the
+    Python functions do not, because a process that bertune is only a part of may want its memory back. Does
+    nothing without glibc.
+    """
     if _has_glibc():
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)  # a threshold would not do: glibc caps it at 32 MB

@@ -1,7 +1,7 @@
 """Owns the last layer where only the first token of each sequence is read: one query, one row out of it.
 
 Keys and values are those of all tokens, so the algebra is that of the whole layer; the twin is
-`packed.whole_layer` at the first tokens' rows.
+`packed.full_layer` at the first tokens' rows.
 """
 
 import torch

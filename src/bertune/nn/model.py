@@ -17,7 +17,7 @@ from bertune.errors import ConfigError, ModelError
 from bertune.hugging_face import HEAD_FILE, check_weight_files, library_errors, load_config
 from bertune.nn.batch import Batch
 from bertune.nn.families import why_not_packed
-from bertune.nn.packed import PackedEncoder, whole_layer
+from bertune.nn.packed import PackedEncoder, full_layer
 from bertune.nn.pretrained import Pretrained
 from bertune.nn.standard_heads import packed_head, padded_outputs
 from bertune.tasks.head_spec import HeadSpec
@@ -56,7 +56,7 @@ class StandardModel(nn.Module):
         """As in torch, but parts with nothing to train stay in evaluation mode, without dropout."""
         super().train(mode)
         if mode:  # in evaluation mode all of them are
-            _still_what_is_frozen(self.encoder)
+            _set_frozen_to_eval(self.encoder)
         return self
 
     def padded_forward(self, batch: Batch) -> Tensor:
@@ -73,7 +73,7 @@ class StandardModel(nn.Module):
             self.hf.save_pretrained(str(folder))
 
 
-class OwnHeadModel(nn.Module):
+class CustomHeadModel(nn.Module):
     """A Hugging Face encoder under a head of the user's own."""
 
     def __init__(self, hf: Any, head: nn.Module) -> None:
@@ -81,7 +81,7 @@ class OwnHeadModel(nn.Module):
         self.hf = hf
         self.head = head
         self.why_padded = why_not_packed(hf)
-        self.packed = None if self.why_padded else PackedEncoder(hf, whole_layer)
+        self.packed = None if self.why_padded else PackedEncoder(hf, full_layer)
 
     def forward(self, batch: Batch) -> Tensor:
         if self.packed is None:
@@ -95,7 +95,7 @@ class OwnHeadModel(nn.Module):
         """As in torch, but parts with nothing to train stay in evaluation mode, without dropout."""
         super().train(mode)
         if mode:  # in evaluation mode all of them are
-            _still_what_is_frozen(self.encoder)
+            _set_frozen_to_eval(self.encoder)
         return self
 
     def padded_forward(self, batch: Batch) -> Tensor:
@@ -117,16 +117,16 @@ class OwnHeadModel(nn.Module):
         save_file({k: v.contiguous() for k, v in self.head.state_dict().items()}, str(folder / HEAD_FILE))
 
 
-TextModel = StandardModel | OwnHeadModel
+TextModel = StandardModel | CustomHeadModel
 
 
-def _still_what_is_frozen(module: nn.Module) -> None:
+def _set_frozen_to_eval(module: nn.Module) -> None:
     parameters = list(module.parameters())
     if parameters and not any(p.requires_grad for p in parameters):
         module.eval()
     else:
         for child in module.children():
-            _still_what_is_frozen(child)
+            _set_frozen_to_eval(child)
 
 
 def _padded(batch: Batch, config: Any) -> dict[str, Tensor]:
@@ -210,7 +210,7 @@ def build(
         else:
             hf = _load_weights(auto, pretrained.folder, config, options, is_trained)
     hf = hf.float()
-    return StandardModel(hf) if isinstance(head, HeadSpec) else OwnHeadModel(hf, head)
+    return StandardModel(hf) if isinstance(head, HeadSpec) else CustomHeadModel(hf, head)
 
 
 def load(folder: Path, head: HeadSpec | nn.Module) -> TextModel:
@@ -220,7 +220,7 @@ def load(folder: Path, head: HeadSpec | nn.Module) -> TextModel:
     if not (folder / "model.safetensors").is_file() and not any(folder.glob("model-*.safetensors")):
         raise ModelError(f"{folder} has no model.safetensors; training may not have finished")
     model = build(Pretrained(str(folder), folder, "pretrained"), config, head, is_trained=True)
-    if isinstance(model, OwnHeadModel):
+    if isinstance(model, CustomHeadModel):
         try:
             model.head.load_state_dict(load_file(str(folder / HEAD_FILE)))
             _refuse_non_finite(model.head, folder)

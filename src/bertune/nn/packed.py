@@ -40,7 +40,7 @@ class Pass:
 LastLayer = Callable[[Tensor, Layer, Pass], Tensor]
 
 
-def whole_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
+def full_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
     """One Transformer layer over all tokens, [R, H]."""
     inputs_RH = hidden_RH.to(this.dtype)
     qkv_RE = this.weights(inputs_RH, layer.query, layer.key, layer.value)
@@ -77,6 +77,10 @@ class PackedEncoder:
         self._gradients = Gradients()
         self._weights = Weights(self._gradients)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without the compute copies, which have no meaning in another process."""
+        return PackedEncoder, (self._encoder, self._last_layer)
+
     def __call__(self, batch: Batch) -> Tensor:
         """The last hidden states: of all tokens [T, H], or what the last layer makes of them."""
         dtype = _dtype_of_products(batch)
@@ -108,9 +112,9 @@ class PackedEncoder:
 
     def keeps_tokens(self) -> bool:
         """Whether the frozen stages give a row for each token, not one for each sequence."""
-        return self._last_layer is whole_layer or self.num_frozen() <= len(self._layers)
+        return self._last_layer is full_layer or self.num_frozen() <= len(self._layers)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Frees the compute copies and gradient buffers that are kept between steps."""
         self._gradients = Gradients()
         self._weights = Weights(self._gradients)
@@ -134,7 +138,7 @@ class PackedEncoder:
             if hidden is None:
                 hidden = self._embed(batch, this)
             elif stage < len(self._layers):
-                hidden = whole_layer(hidden, self._layers[stage - 1], this)
+                hidden = full_layer(hidden, self._layers[stage - 1], this)
             else:
                 hidden = self._last_layer(hidden, self._layers[-1], this)
         assert hidden is not None

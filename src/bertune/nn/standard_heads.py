@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bertune.nn.batch import Batch
-from bertune.nn.packed import LastLayer, first_token_layer, whole_layer
+from bertune.nn.packed import LastLayer, first_token_layer, full_layer
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def _mean(_: Any, hidden_TH: Tensor, batch: Batch) -> Tensor:
 _HEADS = {
     "ForSequenceClassification": PackedHead(first_token_layer, _sequence_logits),
     "ForMultipleChoice": PackedHead(first_token_layer, _choice_logits),
-    "ForTokenClassification": PackedHead(whole_layer, _token_logits),
-    "ForQuestionAnswering": PackedHead(whole_layer, _span_logits),
-    "ForMaskedLM": PackedHead(whole_layer, _word_logits),
+    "ForTokenClassification": PackedHead(full_layer, _token_logits),
+    "ForQuestionAnswering": PackedHead(full_layer, _span_logits),
+    "ForMaskedLM": PackedHead(full_layer, _word_logits),
 }
-_POOLED_MEAN = PackedHead(whole_layer, _mean)
+_POOLED_MEAN = PackedHead(full_layer, _mean)

@@ -73,7 +73,7 @@ class CompactEmbedding(nn.Module):
         """The rows of words in use, from what `spread` gave."""
         return whole_VH[self._ids_U.to(whole_VH.device)]
 
-    def rest_on(self, stored_VH: Tensor) -> None:
+    def rebase_on_file(self, stored_VH: Tensor) -> None:
         """Keeps what `whole` gave as a file has it: a mapped page takes memory only once it is touched."""
         if self._whole_VH.device.type == "cpu":
             give_back_pages(self._whole_VH)
@@ -110,7 +110,7 @@ def rows(table: nn.Embedding | CompactEmbedding, ids_T: Tensor) -> Tensor:
     return table.rows(ids_T) if isinstance(table, CompactEmbedding) else ids_T
 
 
-def use_only(model: nn.Module, encoder: Any, ids: NDArray[np.integer[Any]]) -> None:
+def restrict_vocabulary(model: nn.Module, encoder: Any, ids: NDArray[np.integer[Any]]) -> None:
     """Leaves the encoder the rows `ids` of its table, unless that is frozen, tied, or not an ordinary one."""
     table = encoder.get_input_embeddings()
     uses = [p for _, p in model.named_parameters(remove_duplicate=False) if p is table.weight]
@@ -122,18 +122,18 @@ def use_only(model: nn.Module, encoder: Any, ids: NDArray[np.integer[Any]]) -> N
     encoder.set_input_embeddings(CompactEmbedding(table, ids_U))
 
 
-def use_all(encoder: Any) -> None:
+def restore_vocabulary(encoder: Any) -> None:
     """Gives the encoder its whole table back."""
     table = encoder.get_input_embeddings()
     if isinstance(table, CompactEmbedding):
         encoder.set_input_embeddings(table.plain())
 
 
-def rest_on(model: nn.Module, stored: Mapping[str, Tensor]) -> None:
+def rebase_on_file(model: nn.Module, stored: Mapping[str, Tensor]) -> None:
     """Lets the compact tables of a model rest on the file it was just saved to, read without a copy."""
     for name, module in model.named_modules():
         if isinstance(module, CompactEmbedding):
-            module.rest_on(stored[f"{name}.weight"])
+            module.rebase_on_file(stored[f"{name}.weight"])
 
 
 def tables(model: nn.Module) -> list[CompactEmbedding]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bertune.files import JsonObject
+from bertune.manifest import BatchRecord, DetailsRecord, SplitRecord
 from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, can_draw, draw, upright
 from bertune.reporting.wording import count, counted, decimal, plain, plural, real, score_name
 
@@ -35,17 +34,17 @@ class Batches:
         return sorted(value for value in self.values if value is not None)
 
 
-def read_batches(details: JsonObject, noun: str) -> Batches | None:
+def read_batches(details: DetailsRecord, noun: str) -> Batches | None:
     """The recorded scores by batch; None where fewer than two batches have one."""
-    recorded = details.get("by_batch") or {}
-    values = [real(value) for value in recorded.get("values") or []]
+    recorded = details.by_batch or BatchRecord()
+    values = [real(value) for value in recorded.values or []]
     batches = Batches(
-        str(recorded.get("score")),
-        recorded.get("batch_size") or 0,
+        recorded.score or "",
+        recorded.batch_size or 0,
         values,
-        real(recorded.get("total")),
+        real(recorded.total),
         noun,
-        recorded.get("num_batches"),
+        recorded.num_batches,
     )
     return batches if len(batches.defined) > 1 else None
 
@@ -102,10 +101,10 @@ def _above(axes: Axes, text: str, x: float, y: float) -> None:
 
 
 def token_lengths(
-    splits: dict[str, JsonObject], max_length: float | None, noun: str = "text"
+    splits: dict[str, SplitRecord], max_length: float | None, noun: str = "text"
 ) -> Drawing | None:
     """The share of texts by number of tokens, one outline per split, and the most tokens there may be."""
-    shown = {name: h for name, split in splits.items() if (h := _histogram(split.get("histogram")))}
+    shown = {name: h for name, split in splits.items() if (h := _histogram(split.histogram))}
     if not shown:
         return None
     right = _right_edge(splits, shown)
@@ -130,19 +129,19 @@ def token_lengths(
     return draw("token_lengths", f"Histogram of the number of tokens in a {noun}", paint, height=2.7)
 
 
-def _histogram(recorded: Any) -> tuple[list[float], list[float]] | None:
+def _histogram(recorded: dict[str, list[float]] | None) -> tuple[list[float], list[float]] | None:
     """Edges and shares of the texts, where any were counted."""
-    counts = (recorded or {}).get("counts") or []
+    counts, edges = ((recorded or {}).get(key, []) for key in ("counts", "edges"))
     total = sum(counts)
-    if not total or len(recorded["edges"]) != len(counts) + 1:
+    if not total or len(edges) != len(counts) + 1:
         return None
-    return list(recorded["edges"]), [number / total for number in counts]
+    return edges, [number / total for number in counts]
 
 
-def _right_edge(splits: dict[str, JsonObject], shown: dict[str, tuple[list[float], list[float]]]) -> float:
+def _right_edge(splits: dict[str, SplitRecord], shown: dict[str, tuple[list[float], list[float]]]) -> float:
     """The end of the axis: a few extremely long texts must not flatten all the others."""
     furthest = max(edges[-1] for edges, _ in shown.values())
-    p99s = [real((splits[name].get("tokens") or {}).get("p99")) for name in shown]
+    p99s = [real((splits[name].tokens or {}).get("p99")) for name in shown]
     known = [p99 for p99 in p99s if p99 is not None]
     return min(furthest, 2 * max(known) + 1) if known else furthest
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bertune.files import JsonObject
+from bertune.manifest import ConfusionsRecord, DetailsRecord
 from bertune.reporting.canvas import can_draw
 from bertune.reporting.table import Cell, Table, users
 from bertune.reporting.wording import count, percent, plain, plural, visible
@@ -34,10 +34,10 @@ class Matrix:
     counts: list[list[int]]
 
 
-def read_matrix(details: JsonObject) -> Matrix | None:
+def read_matrix(details: DetailsRecord) -> Matrix | None:
     """The recorded matrix; None where there is none or its shape does not fit its labels."""
-    labels = [str(label) for label in details.get("labels") or []]
-    counts = details.get("confusion_matrix") or []
+    labels = list(details.labels or [])
+    counts = details.confusion_matrix or []
     if not labels or [len(row) for row in counts] != [len(labels)] * len(labels):
         return None
     # Where the figure must number its classes for want of a glyph, this table says which number is which.
@@ -90,24 +90,24 @@ def _headings(unit: str) -> list[str]:
     return ["gold", "predicted as", plural(unit), "of the gold label"]
 
 
-def listed_confusions(details: JsonObject, unit: str) -> Table | None:
+def listed_confusions(details: DetailsRecord, unit: str) -> Table | None:
     """The most frequent wrong predictions, recorded in place of a matrix; the note says why."""
-    recorded = details.get("confusions") or {}
+    recorded = details.confusions or ConfusionsRecord()
     rows = [
         [
-            users(row.get("gold")),
-            Cell(visible(row.get("predicted")), is_users=True),
-            Cell(count(row.get("count"))),
-            Cell(percent(row.get("count"), row.get("support"))),
+            users(row.gold),
+            Cell(visible(row.predicted), is_users=True),
+            Cell(count(row.count)),
+            Cell(percent(row.count, row.support)),
         ]
-        for row in recorded.get("rows") or []
+        for row in recorded.rows or []
     ]
     if not rows:
         return None
-    shown, pairs, labels = (count(n) for n in (len(rows), recorded.get("num_pairs"), len(details["labels"])))
+    shown, pairs, labels = (count(n) for n in (len(rows), recorded.num_pairs, len(details.labels or [])))
     which = f"the {shown} most frequent of {pairs}" if shown != pairs else "all of them"
     note = (
-        f"These are {which}. A confusion matrix is stored for up to {count(recorded.get('most_labels'))} "
+        f"These are {which}. A confusion matrix is stored for up to {count(recorded.most_labels)} "
         f"labels; here it would have {labels} rows and columns."
     )
     return Table("confusions", _headings(unit), rows, num_text=2, note=note)

@@ -7,6 +7,8 @@ from itertools import accumulate, groupby
 from typing import Any
 
 from bertune.files import JsonObject
+from bertune.manifest import BestRecord, ManifestRecord
+from bertune.reporting.recorded import training_of
 from bertune.reporting.table import Cell, Table
 from bertune.reporting.wording import count, decimal, duration, real, score_name
 
@@ -86,7 +88,7 @@ class Curves:
         return dict(list(shown.items())[:4])
 
 
-def read_curves(lines: Sequence[JsonObject], manifest: JsonObject) -> Curves | None:
+def read_curves(lines: Sequence[JsonObject], manifest: ManifestRecord) -> Curves | None:
     """The curves in metrics.jsonl; None where no step was taken."""
     lines = [line for line in lines if isinstance(line.get("step"), int)]
     if not lines:
@@ -94,8 +96,8 @@ def read_curves(lines: Sequence[JsonObject], manifest: JsonObject) -> Curves | N
     losses = [_or_nan(line.get("loss")) for line in lines]
     evaluations = _evaluations(lines, losses)
     steps = [line["step"] for line in lines]
-    best = (manifest.get("training") or {}).get("best") or {}
-    kept = best.get("step")
+    best = training_of(manifest).best or BestRecord()
+    kept = best.step
     marked = [line["step"] for line in lines if (line.get("validation") or {}).get("is_best")]
     return Curves(
         steps=steps,
@@ -105,7 +107,7 @@ def read_curves(lines: Sequence[JsonObject], manifest: JsonObject) -> Curves | N
         evaluations=evaluations,
         # A step that was not taken has no place on the axis, and would widen the figure without limit.
         kept=kept if kept in steps else (marked[-1] if marked else None),
-        primary=str(best.get("score") or manifest.get("primary") or ""),
+        primary=best.score or manifest.primary or "",
     )
 
 

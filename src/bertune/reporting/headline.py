@@ -4,9 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bertune.files import JsonObject
+from bertune.manifest import BaselineRecord, ManifestRecord, SplitRecord
 from bertune.reporting.curves import Curves
-from bertune.reporting.recorded import final_details, final_split, row_noun, scored, splits_of
+from bertune.reporting.recorded import (
+    final_details,
+    final_split,
+    model_of,
+    row_noun,
+    scored,
+    scores_of,
+    splits_of,
+    training_of,
+)
 from bertune.reporting.wording import (
     count,
     counted,
@@ -37,23 +46,23 @@ class Headline:
         return self.value[-1:].isdigit()
 
 
-def subtitle(manifest: JsonObject) -> str:
+def subtitle(manifest: ManifestRecord) -> str:
     """What was trained on what, in one sentence."""
-    model = manifest.get("model") or {}
-    train = splits_of(manifest).get("train") or {}
-    weights = {"random": "random weights", "pretrained": "pretrained"}.get(str(model.get("weights")), "")
-    size = f"{magnitude(model['parameters'])} parameters" if model.get("parameters") else ""
+    model = model_of(manifest)
+    train = splits_of(manifest).get("train", SplitRecord())
+    weights = {"random": "random weights", "pretrained": "pretrained"}.get(model.weights or "", "")
+    size = f"{magnitude(model.parameters)} parameters" if model.parameters else ""
     known = ", ".join(part for part in (weights, size) if part)
-    encoder = str(model.get("name") or "an encoder") + (f" ({known})" if known else "")
-    texts = f" on {counted(train['rows'], row_noun(manifest))}" if train.get("rows") else ""
-    source = f" from {manifest['source']}" if manifest.get("source") else ""
-    task = f" for {manifest['task']}" if manifest.get("task") else ""
+    encoder = (model.name or "an encoder") + (f" ({known})" if known else "")
+    texts = f" on {counted(train.rows, row_noun(manifest))}" if train.rows else ""
+    source = f" from {manifest.source}" if manifest.source else ""
+    task = f" for {manifest.task}" if manifest.task else ""
     return visible(f"{encoder}, fine-tuned{task}{texts}{source}")
 
 
-def created(manifest: JsonObject) -> str:
+def created(manifest: ManifestRecord) -> str:
     """The date as a person writes it: `21 November 2026, 00:10 UTC`."""
-    recorded = str(manifest.get("created") or "")
+    recorded = manifest.created or ""
     try:
         moment = datetime.fromisoformat(recorded)
     except ValueError:
@@ -62,24 +71,24 @@ def created(manifest: JsonObject) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M} {zone}".strip()
 
 
-def headline(manifest: JsonObject, curves: Curves | None) -> Headline:
+def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
     """The primary score of the split that counts; of a run that did not get there, the best so far."""
     split = final_split(manifest)
-    primary = str(manifest.get("primary") or "")
+    primary = manifest.primary or ""
     facts = [fact for fact in (_kept(manifest), _trained(manifest, curves)) if fact]
     if split is None:
         return _so_far(manifest, curves, facts)
     on = _on(manifest, split)
     if split == "validation":
         on += "; they also chose the step to keep, so expect a little less on new texts"
-    value = manifest["scores"][split].get(primary)
+    value = scores_of(manifest, split).get(primary)
     facts = [*_beside(manifest, split, primary), *facts]
     return Headline(score_title(primary), _value(value), interval(value), on, facts)
 
 
-def _so_far(manifest: JsonObject, curves: Curves | None, facts: list[tuple[str, str]]) -> Headline:
+def _so_far(manifest: ManifestRecord, curves: Curves | None, facts: list[tuple[str, str]]) -> Headline:
     kept = curves.kept_evaluation if curves else None
-    primary = str(manifest.get("primary") or "")
+    primary = manifest.primary or ""
     if kept is None or real(kept.scores.get(primary)) is None:
         return Headline(score_title(primary) or "score", "none yet", "", "the run was not evaluated", facts)
     on = f"so far, {_on(manifest, 'validation')} at step {count(kept.step)}"
@@ -90,59 +99,59 @@ def _value(value: Any) -> str:
     return decimal(value) if real(value) is not None else "no value"
 
 
-def _on(manifest: JsonObject, split: str) -> str:
+def _on(manifest: ManifestRecord, split: str) -> str:
     found = scored(manifest, split)
     return f"on {counted(found[0], f'{split} {found[1]}')}" if found else f"on the {split} data"
 
 
-def _beside(manifest: JsonObject, split: str, primary: str) -> list[tuple[str, str]]:
+def _beside(manifest: ManifestRecord, split: str, primary: str) -> list[tuple[str, str]]:
     """What puts the number in proportion: validation beside test, and what needs no learning."""
     facts = []
-    validation = (manifest["scores"].get("validation") or {}).get(primary)
+    validation = scores_of(manifest, "validation").get(primary)
     if split != "validation" and real(validation) is not None:
         found = scored(manifest, "validation")
         on = f" on {counted(*found)}" if found else ""
         text = f"{score_name(primary)} {decimal(validation)}{on}"
         facts.append(("On validation", text))
-    baseline = final_details(manifest)[1].get("baseline") or {}
-    score = str(baseline.get("score"))
-    reached = manifest["scores"][split].get(score)
-    if real(reached) is not None and real(baseline.get("value")) is not None:
-        text = f"{score_name(score)} {decimal(reached)}; {baseline.get('how')}: {decimal(baseline['value'])}"
+    baseline = final_details(manifest)[1].baseline or BaselineRecord()
+    score = baseline.score or ""
+    reached = scores_of(manifest, split).get(score)
+    if real(reached) is not None and real(baseline.value) is not None:
+        text = f"{score_name(score)} {decimal(reached)}; {baseline.how}: {decimal(baseline.value)}"
         facts.append(("For comparison", visible(text)))
     return facts
 
 
-def _kept(manifest: JsonObject) -> tuple[str, str] | None:
-    training = manifest.get("training") or {}
-    best = training.get("best") or {}
-    if not best.get("step"):
+def _kept(manifest: ManifestRecord) -> tuple[str, str] | None:
+    training = training_of(manifest)
+    best = training.best
+    if best is None or not best.step:
         return None
-    score = str(best.get("score") or manifest.get("primary") or "score")
-    is_lower_better = best.get("lower_is_better", "loss" in score)
+    score = best.score or manifest.primary or "score"
+    is_lower_better = "loss" in score if best.lower_is_better is None else best.lower_is_better
     order = "lowest" if is_lower_better else "highest"
-    epoch = f" (epoch {decimal(best['epoch'], 1)})" if real(best.get("epoch")) is not None else ""
-    total = f" of {count(training['total_steps'])}" if training.get("total_steps") else ""
-    value = f", {decimal(best['value'])}" if real(best.get("value")) is not None else ""
+    epoch = f" (epoch {decimal(best.epoch, 1)})" if real(best.epoch) is not None else ""
+    total = f" of {count(training.total_steps)}" if training.total_steps else ""
+    value = f", {decimal(best.value)}" if real(best.value) is not None else ""
     return (
         "Weights kept",
-        f"step {count(best['step'])}{total}{epoch}: the {order} validation {score_name(score)}{value}",
+        f"step {count(best.step)}{total}{epoch}: the {order} validation {score_name(score)}{value}",
     )
 
 
-def _trained(manifest: JsonObject, curves: Curves | None) -> tuple[str, str] | None:
-    training = manifest.get("training") or {}
-    done = training.get("steps_done") or (curves.steps[-1] if curves else None)
+def _trained(manifest: ManifestRecord, curves: Curves | None) -> tuple[str, str] | None:
+    training = training_of(manifest)
+    done = training.steps_done or (curves.steps[-1] if curves else None)
     if not done:
         return None
-    total, per_epoch = training.get("total_steps"), training.get("steps_per_epoch")
+    total, per_epoch = training.total_steps, training.steps_per_epoch
     text = f"{count(done)} of {count(total)} steps" if total and done != total else f"{count(done)} steps"
     if per_epoch:
         text += f" ({done / per_epoch:.3g} epochs)"
-    if training.get("stopped_early"):
+    if training.stopped_early:
         text += ", stopped early because validation no longer improved"
-    seconds = (manifest.get("timings") or {}).get("train_seconds")
-    device = (manifest.get("machine") or {}).get("device")
+    seconds = (manifest.timings or {}).get("train_seconds")
+    device = (manifest.machine or {}).get("device")
     return "Trained", text + (f", in {duration(seconds)}" if seconds else "") + (
         f" on {device}" if device else ""
     )

@@ -7,12 +7,19 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bertune.files import JsonObject
+from bertune.manifest import ManifestRecord
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
 from bertune.reporting.headline import created, headline, subtitle
 from bertune.reporting.mistakes import read_mistakes
-from bertune.reporting.recorded import final_details, is_row_a_sequence, row_noun, splits_of
+from bertune.reporting.recorded import (
+    final_details,
+    is_row_a_sequence,
+    max_length_of,
+    model_of,
+    row_noun,
+    splits_of,
+)
 from bertune.reporting.wording import count, plural, visible
 from bertune.run import Run
 
@@ -29,12 +36,12 @@ class Rendered:
 
 def render(run: Run) -> Rendered:
     """Reads the run and renders it; a section whose data was not recorded is left out."""
-    manifest = run.manifest
+    manifest = run.record
     course = curves.read_curves(run.metrics(), manifest)
     results = _results(manifest)
     page: dict[str, Any] = {
-        "name": visible(manifest.get("name") or run.path.name),
-        "status": visible(manifest.get("status") or ""),
+        "name": visible(manifest.name or run.path.name),
+        "status": visible(manifest.status or ""),
         "created": created(manifest),
         "subtitle": subtitle(manifest),
         "headline": headline(manifest, course),
@@ -56,11 +63,11 @@ def render(run: Run) -> Rendered:
     return Rendered(_environment().get_template("index.html").render(page=page), drawings)
 
 
-def _results(manifest: JsonObject) -> dict[str, Any]:
+def _results(manifest: ManifestRecord) -> dict[str, Any]:
     split, details = final_details(manifest)
     matrix = confusion.read_matrix(details)
     noun = row_noun(manifest)
-    counted = visible(details.get("counted") or noun)
+    counted = visible(details.counted or noun)
     batches = charts.read_batches(details, noun)
     drawing = charts.confusion_matrix(matrix.labels, matrix.counts, split, counted) if matrix else None
     return {
@@ -80,31 +87,30 @@ def _results(manifest: JsonObject) -> dict[str, Any]:
     }
 
 
-def _data(manifest: JsonObject) -> dict[str, Any]:
+def _data(manifest: ManifestRecord) -> dict[str, Any]:
     unit = row_noun(manifest) if is_row_a_sequence(manifest) else "sequence"
-    limit = manifest.get("max_length") or {}
-    length = f"max_length is {count(limit['value'])}" if limit.get("value") else ""
-    why = f": {limit['why']}" if limit.get("why") else ""
-    most = f" (the model takes up to {count(limit['model_limit'])})" if limit.get("model_limit") else ""
+    limit = max_length_of(manifest)
+    length = f"max_length is {count(limit.value)}" if limit.value else ""
+    why = f": {limit.why}" if limit.why else ""
+    most = f" (the model takes up to {count(limit.model_limit)})" if limit.model_limit else ""
     return {
-        "notes": [visible(note) for note in manifest.get("notes") or []],
+        "notes": [visible(note) for note in manifest.notes or []],
         "splits": sections.split_table(manifest),
         "shared": sections.shared_table(manifest),
         "balance": sections.balance_table(manifest),
         "lengths": sections.length_table(manifest),
-        "lengths_drawing": charts.token_lengths(splits_of(manifest), limit.get("value"), unit),
+        "lengths_drawing": charts.token_lengths(splits_of(manifest), limit.value, unit),
         "length_unit": unit,
         "length_sentence": visible(f"{length}{why}{most}.") if length else "",
     }
 
 
-def _model(manifest: JsonObject) -> dict[str, Any]:
-    model = manifest.get("model") or {}
+def _model(manifest: ManifestRecord) -> dict[str, Any]:
     return {
         "parameters": sections.parameter_table(manifest),
         "outputs": sections.label_list(manifest),
-        "num_outputs": len(manifest.get("labels") or []),
-        "model_class": visible(model.get("class") or ""),
+        "num_outputs": len(manifest.labels or []),
+        "model_class": visible(model_of(manifest).class_name or ""),
     }
 
 

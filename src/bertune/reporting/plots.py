@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bertune.files import JsonObject
+from bertune.manifest import DetailsRecord
 from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, VIOLET, Drawing, draw, upright
 from bertune.reporting.wording import count, counted, decimal, plain, real, visible
 
@@ -25,11 +26,12 @@ class Plot:
     caption: str
 
 
-def plots(details: JsonObject, split: str) -> list[Plot]:
+def plots(details: DetailsRecord, split: str) -> list[Plot]:
     """The recorded figures that have something to draw; of an unknown kind none."""
     found: list[Plot] = []
     taken: set[str] = set()
-    for recorded in details.get("figures") or []:
+    for figure in details.figures or []:
+        recorded = figure.model_dump(exclude_unset=True)
         kind = KINDS.get(str(recorded.get("kind")))
         if kind is None or not kind.has_content(recorded):
             continue

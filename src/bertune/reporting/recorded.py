@@ -1,57 +1,89 @@
-"""Owns the look-ups in a manifest: which splits there are, whose scores count, and what rows are called."""
+"""Looks up in a manifest which splits there are, whose scores count, and what rows are called."""
 
-from bertune.files import JsonObject
+from bertune.manifest import (
+    DataRecord,
+    DetailsRecord,
+    ManifestRecord,
+    MaxLengthRecord,
+    ModelRecord,
+    Score,
+    SplitRecord,
+    TrainingRecord,
+)
 from bertune.reporting.wording import in_order
 
+Scores = dict[str, Score]
 
-def splits_of(manifest: JsonObject) -> dict[str, JsonObject]:
+
+def data_of(manifest: ManifestRecord) -> DataRecord:
+    """What was recorded of the data; of an unfinished or older run perhaps nothing."""
+    return manifest.data or DataRecord()
+
+
+def model_of(manifest: ManifestRecord) -> ModelRecord:
+    """What was recorded of the model."""
+    return manifest.model or ModelRecord()
+
+
+def training_of(manifest: ManifestRecord) -> TrainingRecord:
+    """What was recorded of the steps."""
+    return manifest.training or TrainingRecord()
+
+
+def max_length_of(manifest: ManifestRecord) -> MaxLengthRecord:
+    """The most tokens of a sequence."""
+    return manifest.max_length or MaxLengthRecord()
+
+
+def scores_of(manifest: ManifestRecord, split: str) -> Scores:
+    """The scores of a split; empty where it was not scored."""
+    return (manifest.scores or {}).get(split) or {}
+
+
+def splits_of(manifest: ManifestRecord) -> dict[str, SplitRecord]:
     """The recorded splits in the order of their use."""
-    splits = (manifest.get("data") or {}).get("splits") or {}
+    splits = data_of(manifest).splits or {}
     return {name: splits[name] for name in in_order(splits)}
 
 
-def row_noun(manifest: JsonObject) -> str:
+def row_noun(manifest: ManifestRecord) -> str:
     """What a row is called: text, question …"""
-    return str(manifest.get("row_noun") or "text")
+    return manifest.row_noun or "text"
 
 
-def is_row_a_sequence(manifest: JsonObject) -> bool:
+def is_row_a_sequence(manifest: ManifestRecord) -> bool:
     """Whether tokens were counted of whole rows, not of windows over them or of parts of theirs."""
-    splits = splits_of(manifest).values()
-    return all(split.get("sequences") in (None, split.get("rows")) for split in splits)
+    return all(split.sequences in (None, split.rows) for split in splits_of(manifest).values())
 
 
-def num_sequences(split: JsonObject) -> int | None:
+def num_sequences(split: SplitRecord) -> int | None:
     """What lengths were counted of."""
-    number: int | None = split.get("sequences") or split.get("rows")
-    return number
+    return split.sequences or split.rows
 
 
-def num_rows(manifest: JsonObject, split: str) -> int | None:
+def num_rows(manifest: ManifestRecord, split: str) -> int | None:
     """The recorded number of rows in a split."""
-    rows: int | None = (splits_of(manifest).get(split) or {}).get("rows")
-    return rows
+    return splits_of(manifest).get(split, SplitRecord()).rows
 
 
-def scored(manifest: JsonObject, split: str) -> tuple[int, str] | None:
+def scored(manifest: ManifestRecord, split: str) -> tuple[int, str] | None:
     """What the scores of a split are the mean over: how many, and what; None where it was not recorded."""
-    details = (manifest.get("details") or {}).get(split) or {}
-    if details.get("unit") and details.get("count") is not None:
-        return details["count"], details["unit"]
+    details = (manifest.details or {}).get(split) or DetailsRecord()
+    if details.unit and details.count is not None:
+        return details.count, details.unit
     rows = num_rows(manifest, split)
     return (rows, row_noun(manifest)) if rows else None
 
 
-def final_split(manifest: JsonObject) -> str | None:
+def final_split(manifest: ManifestRecord) -> str | None:
     """The split whose scores count: test, else validation; None before any evaluation."""
-    scores = manifest.get("scores") or {}
-    return next((split for split in ("test", "validation") if scores.get(split)), None)
+    return next((split for split in ("test", "validation") if scores_of(manifest, split)), None)
 
 
-def final_details(manifest: JsonObject) -> tuple[str, JsonObject]:
+def final_details(manifest: ManifestRecord) -> tuple[str, DetailsRecord]:
     """The split that counts and its details per class and batch; empty where none are recorded."""
-    details = manifest.get("details") or {}
-    chosen = next(
-        (name for name in (final_split(manifest), "test", "validation") if name and details.get(name)), ""
-    )
-    return chosen, details.get(chosen) or {}
+    for name in (final_split(manifest), "test", "validation"):
+        found = (manifest.details or {}).get(name) if name else None
+        if name and found and found.model_fields_set:
+            return name, found
+    return "", DetailsRecord()

@@ -2,9 +2,17 @@
 
 from typing import Any
 
-from bertune.files import JsonObject
+from bertune.manifest import DetailsRecord, ManifestRecord, SplitRecord
 from bertune.reporting.charts import Batches
-from bertune.reporting.recorded import num_sequences, row_noun, scored, splits_of
+from bertune.reporting.recorded import (
+    data_of,
+    model_of,
+    num_sequences,
+    row_noun,
+    scored,
+    scores_of,
+    splits_of,
+)
 from bertune.reporting.table import MOST_ROWS, Cell, Table, cut_note, head, users
 from bertune.reporting.wording import (
     MISSING,
@@ -24,16 +32,16 @@ from bertune.reporting.wording import (
 MOST_OUTPUTS = 1000  # named on the page
 
 
-def score_table(manifest: JsonObject) -> Table | None:
+def score_table(manifest: ManifestRecord) -> Table | None:
     """Every score of every split."""
-    scores = manifest.get("scores") or {}
-    splits = [split for split in in_order(scores) if scores[split]]
+    scores = {split: scores_of(manifest, split) for split in in_order(manifest.scores or {})}
+    splits = [split for split in scores if scores[split]]
     if not splits:
         return None
     recorded = dict.fromkeys(key for split in splits for key in scores[split])
     # Some scores are for other data than this.
     defined = [key for key in recorded if any(real(scores[split].get(key)) is not None for split in splits)]
-    keys = sorted(defined or recorded, key=lambda key: key != manifest.get("primary"))
+    keys = sorted(defined or recorded, key=lambda key: key != manifest.primary)
     rows = [
         [
             head(score_name(key)),
@@ -43,47 +51,42 @@ def score_table(manifest: JsonObject) -> Table | None:
     ]
     sizes = [scored(manifest, split) for split in splits]
     heads = [f"{s} ({counted(*size)})" if size else s for s, size in zip(splits, sizes, strict=True)]
-    marked = 0 if keys and keys[0] == manifest.get("primary") else None
+    marked = 0 if keys and keys[0] == manifest.primary else None
     return Table("scores", ["score", *heads], rows, marked=marked)
 
 
-def class_table(details: JsonObject) -> Table | None:
+def class_table(details: DetailsRecord) -> Table | None:
     """Precision, recall, F1 and support of each label; with many labels the weakest come first."""
-    classes = details.get("per_class") or []
+    classes = details.per_class or []
     if not classes:
         return None
     if len(classes) > 12:
-        classes = sorted(classes, key=lambda item: real(item.get("f1")) or 0.0)
+        classes = sorted(classes, key=lambda item: real(item.f1) or 0.0)
     shown = classes[:MOST_ROWS]
     note = cut_note(len(shown), len(classes), "with the lowest F1")
-    keys = ("precision", "recall", "f1")
     rows = [
         [
-            users(item.get("label")),
+            users(item.label),
             *[
-                Cell(
-                    decimal(item.get(key)),
-                    note=interval(item.get(key)),
-                    share=real(item.get(key)) if key == "f1" else None,
-                )
-                for key in keys
+                Cell(decimal(score), note=interval(score), share=share)
+                for score, share in ((item.precision, None), (item.recall, None), (item.f1, real(item.f1)))
             ],
-            Cell(count(item.get("support"))),
+            Cell(count(item.support)),
         ]
         for item in shown
     ]
     return Table("classes", ["label", "precision", "recall", "F1", "support"], rows, note=note)
 
 
-def detail_tables(details: JsonObject) -> list[tuple[str, Table, str]]:
+def detail_tables(details: DetailsRecord) -> list[tuple[str, Table, str]]:
     """The tables that scores bring along: heading, table, and a note below it."""
     found = []
-    for recorded in details.get("tables") or []:
-        rows = [[users(row[0]), *map(_valued, row[1:])] for row in recorded.get("rows") or [] if row]
+    for recorded in details.tables or []:
+        rows = [[users(row[0]), *map(_valued, row[1:])] for row in recorded.rows or [] if row]
         if rows:
-            headings = [visible(heading) if heading else "" for heading in recorded.get("headings") or []]
+            headings = [visible(heading) if heading else "" for heading in recorded.headings or []]
             body = Table("detail", headings, rows)
-            title, note = (str(recorded.get(key) or "") for key in ("title", "note"))
+            title, note = (recorded.title or "", recorded.note or "")
             found.append((visible(title), body, visible(note) if note else ""))
     return found
 
@@ -95,9 +98,9 @@ def _valued(value: Any) -> Cell:
     return Cell(count(value) if isinstance(value, int) else decimal(value))
 
 
-def label_list(manifest: JsonObject) -> list[str]:
+def label_list(manifest: ManifestRecord) -> list[str]:
     """The names of the model's outputs, in their order; of very many the first."""
-    return [visible(label) for label in (manifest.get("labels") or [])[:MOST_OUTPUTS]]
+    return [visible(label) for label in (manifest.labels or [])[:MOST_OUTPUTS]]
 
 
 def batch_sentence(batches: Batches, split: str) -> str:
@@ -118,44 +121,44 @@ def batch_sentence(batches: Batches, split: str) -> str:
     )
 
 
-def split_table(manifest: JsonObject) -> Table | None:
+def split_table(manifest: ManifestRecord) -> Table | None:
     """Where each split came from, its size and its repeated texts."""
     splits = splits_of(manifest)
     if not splits:
         return None
-    total = sum(split.get("rows") or 0 for split in splits.values())
+    total = sum(split.rows or 0 for split in splits.values())
     rows = [
         [
             head(visible(name)),
-            Cell(visible(split.get("source") or MISSING), note=_fingerprint(split), is_users=True),
-            Cell(count(split.get("rows"))),
-            Cell(percent(split.get("rows"), total)),
-            Cell(count(split.get("duplicates"))),
+            Cell(visible(split.source or MISSING), note=_fingerprint(split), is_users=True),
+            Cell(count(split.rows)),
+            Cell(percent(split.rows, total)),
+            Cell(count(split.duplicates)),
         ]
         for name, split in splits.items()
     ]
     return Table("splits", ["split", "source", "rows", "share", "exact duplicates"], rows, num_text=2)
 
 
-def _fingerprint(split: JsonObject) -> str:
-    return f"sha256 {str(split['sha256'])[:12]}…" if split.get("sha256") else ""
+def _fingerprint(split: SplitRecord) -> str:
+    return f"sha256 {split.sha256[:12]}…" if split.sha256 else ""
 
 
-def shared_table(manifest: JsonObject) -> Table | None:
+def shared_table(manifest: ManifestRecord) -> Table | None:
     """How much two splits have in common."""
-    shared = (manifest.get("data") or {}).get("shared_texts") or {}
+    shared = data_of(manifest).shared_texts or {}
     rows = [
         [head(visible(pair.replace("/", " and "))), Cell(count(number))] for pair, number in shared.items()
     ]
     return Table("shared", ["splits", f"{plural(row_noun(manifest))} in both"], rows) if rows else None
 
 
-def balance_table(manifest: JsonObject) -> Table | None:
+def balance_table(manifest: ManifestRecord) -> Table | None:
     """How often each split has each label."""
-    splits = {name: split["labels"] for name, split in splits_of(manifest).items() if split.get("labels")}
+    splits = {name: split.labels for name, split in splits_of(manifest).items() if split.labels}
     if not splits:
         return None
-    known = [str(label) for label in manifest.get("labels") or []]
+    known = [str(label) for label in manifest.labels or []]
     labels = list(dict.fromkeys([*known, *(label for counts in splits.values() for label in counts)]))
     totals = {name: sum(counts.values()) for name, counts in splits.items()}
     largest = {name: max(counts.values()) for name, counts in splits.items()}
@@ -163,7 +166,7 @@ def balance_table(manifest: JsonObject) -> Table | None:
     if len(labels) > MOST_ROWS:
         first = next(iter(splits.values()))
         shown = sorted(labels, key=lambda label: first.get(label, 0), reverse=True)[:MOST_ROWS]
-    left_out = max(split.get("labels_left_out", 0) for split in splits_of(manifest).values())
+    left_out = max(split.labels_left_out or 0 for split in splits_of(manifest).values())
     note = cut_note(len(shown), len(labels) + left_out, "with most rows", len(labels))
     rows = [
         [
@@ -182,19 +185,19 @@ def balance_table(manifest: JsonObject) -> Table | None:
     return Table("balance", ["label", *splits], rows, note=note)
 
 
-def length_table(manifest: JsonObject) -> Table | None:
+def length_table(manifest: ManifestRecord) -> Table | None:
     """Percentiles of the tokens in a sequence, and how many sequences were cut."""
-    splits = {name: split for name, split in splits_of(manifest).items() if split.get("tokens")}
+    splits = {name: (split, split.tokens) for name, split in splits_of(manifest).items() if split.tokens}
     if not splits:
         return None
-    keys = list(dict.fromkeys(key for split in splits.values() for key in split["tokens"]))
+    keys = list(dict.fromkeys(key for _, tokens in splits.values() for key in tokens))
     rows = [
         [
             head(visible(name)),
-            *[Cell(_tokens(split["tokens"].get(key), key)) for key in keys],
-            Cell(count(split.get("truncated")), note=percent(split.get("truncated"), num_sequences(split))),
+            *[Cell(_tokens(tokens.get(key), key)) for key in keys],
+            Cell(count(split.truncated), note=percent(split.truncated, num_sequences(split))),
         ]
-        for name, split in splits.items()
+        for name, (split, tokens) in splits.items()
     ]
     names = ["median" if key == "p50" else key for key in keys]
     return Table("lengths", ["split", *names, "truncated"], rows)
@@ -204,21 +207,21 @@ def _tokens(value: object, key: str) -> str:
     return decimal(value, 1) if key == "mean" else count(value)
 
 
-def parameter_table(manifest: JsonObject) -> Table | None:
+def parameter_table(manifest: ManifestRecord) -> Table | None:
     """The parameters of each block, its share, and whether it was trained."""
-    blocks = (manifest.get("model") or {}).get("blocks") or []
+    blocks = model_of(manifest).blocks or []
     if not blocks:
         return None
-    total = sum(block.get("parameters") or 0 for block in blocks)
-    trained = sum(block.get("parameters") or 0 for block in blocks if block.get("trained"))
+    total = sum(block.parameters or 0 for block in blocks)
+    trained = sum(block.parameters or 0 for block in blocks if block.trained)
     rows = [
         [
-            head(visible(block.get("name"))),
-            Cell("trained" if block.get("trained") else "frozen"),
-            Cell(count(block.get("parameters"))),
+            head(visible(block.name)),
+            Cell("trained" if block.trained else "frozen"),
+            Cell(count(block.parameters)),
             Cell(
-                percent(block.get("parameters"), total),
-                share=(block.get("parameters") or 0) / (total or 1),
+                percent(block.parameters, total),
+                share=(block.parameters or 0) / (total or 1),
             ),
         ]
         for block in blocks
@@ -234,20 +237,20 @@ def parameter_table(manifest: JsonObject) -> Table | None:
     return Table("parameters", ["block", "", "parameters", "share"], rows, num_text=2, has_total=True)
 
 
-def environment_table(manifest: JsonObject) -> Table | None:
+def environment_table(manifest: ManifestRecord) -> Table | None:
     """Device, versions, timings and memory, one row each."""
     rows: list[tuple[str, Any]] = [
-        *_named(manifest.get("machine"), ""),
-        *_named(manifest.get("versions"), ""),
+        *_named(manifest.machine, ""),
+        *_named(manifest.versions, ""),
     ]
-    for key, value in (manifest.get("timings") or {}).items():
+    for key, value in (manifest.timings or {}).items():
         name = key.replace("_", " ")
         if name.endswith(" seconds"):
             rows.append((name.removesuffix("seconds") + "time", duration(value)))
         else:
             rows.append((name, decimal(value, 1)))
-    if real(manifest.get("peak_memory_mb")) is not None:
-        rows.append(("peak memory", f"{count(manifest['peak_memory_mb'])} MB"))
+    if real(manifest.peak_memory_mb) is not None:
+        rows.append(("peak memory", f"{count(manifest.peak_memory_mb)} MB"))
     cells = [[head(visible(name)), Cell(visible(value))] for name, value in rows]
     return Table("environment", [], cells, num_text=2) if cells else None
 

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+from bertune.manifest import Interval
+
 MISSING = "–"
 ACRONYMS = {"mcc", "f1", "auc", "roc", "ece", "map", "mrr", "em", "mse", "rmse", "mae", "r2", "p"}
 SPELLED = {"ndcg": "nDCG"} | {word: word.upper() for word in ACRONYMS}
@@ -22,6 +24,8 @@ def real(value: Any) -> float | None:
     """The number in a recorded score (a number, null, or an object with an interval), if it is finite."""
     if isinstance(value, dict):
         value = value.get("value")
+    elif isinstance(value, Interval):
+        value = value.value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
@@ -35,9 +39,9 @@ def decimal(value: Any, digits: int = 3) -> str:
 
 def interval(value: Any) -> str:
     """`0.140 to 0.310` where a score was recorded with its bounds, else nothing."""
-    if not isinstance(value, dict) or real(value.get("low")) is None or real(value.get("high")) is None:
+    if not isinstance(value, Interval) or real(value.low) is None or real(value.high) is None:
         return ""
-    return f"{decimal(value['low'])} to {decimal(value['high'])}"
+    return f"{decimal(value.low)} to {decimal(value.high)}"
 
 
 def count(value: Any) -> str:

@@ -110,8 +110,29 @@ class OptionalFittedMembers:
         """What `decode` needs of a batch's outputs, a row for a sequence or a token; all of them."""
         return outputs
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether each label has a probability, so that `Model.predict_proba` can be used."""
+        return type(self).decode_probabilities is not OptionalFittedMembers.decode_probabilities
+
+    def decode_probabilities(self, outputs: list[Any], sequences: list[Sequence], example: Any) -> Any:
+        """The probability of every label [C], in fp64, from what `decode` gets: none."""
+        raise NotImplementedError("this task has no probabilities of labels")
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether a text has a vector, so that `Model.encode` can be used."""
+        return type(self).decode_vector is not OptionalFittedMembers.decode_vector
+
+    def decode_vector(self, outputs: list[Any], sequences: list[Sequence], example: Any) -> Any:
+        """The vector [H] of an example of one text, in fp32, from what `decode` gets: none.
+
+        Raises DataError for an example of several texts.
+        """
+        raise NotImplementedError("this task has no vectors of texts")
+
     def for_scoring(self, examples: SequenceOf[Any]) -> Self:
-        """What predicts and scores these examples: itself.
+        """What decodes and scores predictions of these examples: itself. The network computes the same.
 
         Raises DataError where they cannot be scored; asked before anything is learned or predicted.
         """

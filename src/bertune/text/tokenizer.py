@@ -18,6 +18,7 @@ from bertune.hugging_face import (
     write_tokenizer,
 )
 from bertune.text.sequences import Sequence
+from bertune.text.truncation import Owners, longest_first, owners_of, windows_over
 
 # Texts given to Rust at once: enough for all cores; its own form of a long text takes a hundred times ours.
 _CHUNK = 1000
@@ -49,13 +50,15 @@ class Tokenizer:
         refuse_more_tokens(folder, files.rust, num_ids)
         return cls(folder, files, num_ids)
 
+    def __post_init__(self) -> None:
+        # Once, and never again: encoding changes nothing, so that threads may share a tokenizer.
+        self.files.rust.no_padding()
+        self.files.rust.no_truncation()
+
     @property
     def rust(self) -> Any:
-        """The Rust tokenizer, which cuts nothing and fills nothing up."""
-        rust = self.files.rust
-        rust.no_padding()
-        rust.no_truncation()
-        return rust
+        """The Rust tokenizer, which neither truncates nor pads. Nobody may change its state."""
+        return self.files.rust
 
     @property
     def max_length(self) -> int:
@@ -112,63 +115,37 @@ class Tokenizer:
         found: list[Sequence] = []
         for start in range(0, len(texts), _CHUNK):
             inputs = _inputs(texts[start : start + _CHUNK])
-            rust = self.rust
             is_pair = bool(inputs) and isinstance(inputs[0], tuple)
-            side = "only_second" if is_pair else "only_first"
-            room = max_length - rust.num_special_tokens_to_add(is_pair)
+            room = max_length - self.rust.num_special_tokens_to_add(is_pair)
             # The same for every text, so that none is cut otherwise for what else is in its chunk.
             shared = min(stride, max(0, room // 2))
-            pieces = [[encoding] for encoding in rust.encode_batch_fast(inputs)]
-            long = [number for number, (whole,) in enumerate(pieces) if len(whole) > max_length]
-            if long and is_pair:
-                worst, taken = self._longest_first_text([inputs[number] for number in long])
-                if room - taken <= shared:
-                    place = f"{places[start + long[worst]]}: " if places else ""
-                    raise DataError(
-                        f"{place}the first text of this pair has {taken} tokens, which leaves "
-                        f"{max(0, room - taken)} of model.max_length={max_length} to a window of the second, "
-                        f"and {shared} of them are its neighbour's. Shorten that text; or train with more "
-                        "tokens, a smaller task.stride, or the columns the other way round"
-                    )
-            elif long and room <= shared:
-                raise DataError(
-                    f"model.max_length={max_length} leaves {max(0, room)} tokens to a window; give more"
-                )
-            if long:
-                rust.enable_truncation(max_length, stride=shared, strategy=side)
-                # Not the fast form: it gives overflowing windows of pairs wrong types.
-                for number, first in zip(long, rust.encode_batch([inputs[i] for i in long]), strict=True):
-                    pieces[number] = [first, *first.overflowing]
-                rust.no_truncation()
-            for group, windows in enumerate(pieces, start):
-                found += [_sequence(window, group) for window in windows]
+            for group, encoding in enumerate(self.rust.encode_batch_fast(inputs), start):
+                whole = _sequence(encoding, group)
+                if len(whole.ids) <= max_length:
+                    found.append(whole)
+                    continue
+                owners_L = owners_of(encoding)
+                _refuse_no_room(owners_L, room, shared, max_length, f"{places[group]}: " if places else "")
+                for kept in windows_over(owners_L, int(is_pair), max_length, shared):
+                    found.append(replace(whole, ids=whole.ids[kept], types=whole.types[kept]))
         return found
-
-    def _longest_first_text(self, pairs: list[Any]) -> tuple[int, int]:
-        """Its position, and the number of its tokens."""
-        first = self.rust.encode_batch_fast([a for a, _ in pairs], add_special_tokens=False)
-        lengths = [len(encoding) for encoding in first]
-        return max(enumerate(lengths), key=lambda pair: pair[1])
 
     def _encode_chunk(
         self, texts: SequenceOf[Texts], start: int, max_length: int | None, keep_end: bool
     ) -> list[Sequence]:
-        rust, inputs = self.rust, _inputs(texts)
-        encoded = rust.encode_batch_fast(inputs)
-        found = [_sequence(encoding, group) for group, encoding in enumerate(encoded, start)]
-        long = [] if max_length is None else [i for i, s in enumerate(found) if len(s) > max_length]
-        if max_length is None or not long:
-            return found
-        if keep_end and not isinstance(inputs[0], tuple):
-            for i in long:
-                found[i] = _without_middle(found[i], encoded[i].special_tokens_mask, max_length)
-            return found
-        rust.enable_truncation(
-            max_length, strategy="longest_first", direction=self.files.settings.truncation_side
-        )
-        for i, encoding in zip(long, rust.encode_batch_fast([inputs[i] for i in long]), strict=True):
-            found[i] = replace(_sequence(encoding, start + i), num_removed=len(found[i]) - len(encoding))
-        rust.no_truncation()
+        inputs = _inputs(texts)
+        found = []
+        for group, encoding in enumerate(self.rust.encode_batch_fast(inputs), start):
+            whole = _sequence(encoding, group)
+            if max_length is None or len(whole.ids) <= max_length:
+                found.append(whole)
+            elif keep_end and not isinstance(inputs[0], tuple):
+                found.append(_without_middle(whole, encoding.special_tokens_mask, max_length))
+            else:
+                side = self.files.settings.truncation_side
+                kept = longest_first(owners_of(encoding), max_length, side)
+                lost = len(whole) - len(kept)
+                found.append(replace(whole, ids=whole.ids[kept], types=whole.types[kept], num_removed=lost))
         return found
 
     def save(self, folder: Path) -> None:
@@ -180,6 +157,23 @@ class Tokenizer:
 def _inputs(texts: SequenceOf[Texts]) -> list[Any]:
     """As the Rust tokenizer takes them: a text, or a pair."""
     return [item if len(item) == 2 else item[0] for item in texts]
+
+
+def _refuse_no_room(owners_L: Owners, room: int, shared: int, max_length: int, location: str) -> None:
+    """Raises DataError where a window would have no token that its neighbour does not have."""
+    first = int((owners_L == 0).sum())
+    if not (owners_L == 1).any():
+        if room <= shared:
+            raise DataError(
+                f"model.max_length={max_length} leaves {max(0, room)} tokens to a window; give more"
+            )
+    elif room - first <= shared:
+        raise DataError(
+            f"{location}the first text of this pair has {first} tokens, which leaves "
+            f"{max(0, room - first)} of model.max_length={max_length} to a window of the second, "
+            f"and {shared} of them are its neighbour's. Shorten that text; or train with more "
+            "tokens, a smaller task.stride, or the columns the other way round"
+        )
 
 
 def _sequence(encoding: Any, group: int) -> Sequence:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bertune.prepare import Prepared
 from bertune.run import Run
 from bertune.training.loop import Step
+from bertune.training.preparing import Prepared
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,64 @@
-"""Owns the end of a training: the best weights are scored, saved and recorded."""
+"""What follows the last step of training, as a list of steps.
+
+The kept weights are loaded, all splits but the training one are evaluated, predictions and model are written,
+and the run is recorded as complete. What calibrates or decides on predictions belongs between evaluating and
+writing.
+"""
 
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bertune.config import TaskConfig
 from bertune.data.tables import file_suffix
 from bertune.errors import Interrupted
 from bertune.files import shell_word, to_json
-from bertune.infer import Outcome, Predictor, plain
+from bertune.manifest import BestRecord
 from bertune.metadata import ModelMetadata, own_files
 from bertune.metrics.scores import LOWER_IS_BETTER
-from bertune.model_folder import LoadedModel, save
-from bertune.nn.vocabulary import use_all
-from bertune.prepare import Prepared
+from bertune.nn.vocabulary import restore_vocabulary
+from bertune.predict.writers import prediction_lines
 from bertune.run_writer import RunWriter
+from bertune.saved_model import LoadedModel, save
 from bertune.training.checkpoint import load_model_tensors
+from bertune.training.evaluation import Evaluation, evaluate
 from bertune.training.events import Event, Finished, Warned
+from bertune.training.preparing import Prepared
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag
+
+
+@dataclass
+class Trained:
+    """A training whose last step is taken, and what the steps after it have found."""
+
+    session: Session
+    prepared: Prepared
+    writer: RunWriter
+    poll: Callable[[], None]  # called between batches; may raise to stop
+    started: float  # time.perf_counter() when the training began
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)  # by split
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What a step adds to the manifest, and what it warns of."""
+
+    entries: Mapping[str, Any] = field(default_factory=dict)  # top-level entries: records, or plain JSON
+    warnings: tuple[str, ...] = ()  # recorded after those of the data
+    was_shown: tuple[str, ...] = ()  # the warnings among them that need not be shown again
+
+
+FinalStep = Callable[[Trained], StepRecord]
 
 
 def finish(
     session: Session, prepared: Prepared, writer: RunWriter, stop: StopFlag, started: float
 ) -> Iterator[Event]:
-    """Scores validation and test with the kept weights, writes model, predictions and manifest."""
+    """Takes the steps in `FINAL_STEPS` and completes the run; the last event is Finished."""
 
     def poll() -> None:
         if stop.is_set:
@@ -36,73 +67,99 @@ def finish(
                 f"Go on with: bertune train {shell_word(writer.run.path)} --resume"
             )
 
-    progress, trainee = session.progress, session.trainee
-    if not session.holds_best:
-        load_model_tensors(trainee.model, session.checkpoints.load_best(progress.best_step))
-    fitted = trainee.fitted
-    predictor = Predictor(trainee.model, fitted, trainee.machine, poll)
-    scores: dict[str, Any] = {}
-    details: dict[str, Any] = {}
+    trained = Trained(session, prepared, writer, poll, started)
+    entries: dict[str, Any] = {}
     warnings = list(prepared.warnings)
-    for name, part in prepared.parts.items():
-        if name == "train":
-            continue
-        outcome = session.outcome_on(part) or predictor(part.examples, part.sequences)
-        found = fitted.score(outcome.predictions, part.examples)
-        scores[name], details[name] = found.values, found.details
-        said = fitted.warnings(outcome.predictions, part.examples, part.sequences)
-        new = [f"{name}: {warning}" for warning in said]
-        if name != "validation":  # of the validation texts it was said when they were last evaluated
-            yield from (Warned(text) for text in new)
-        warnings += new
-        writer.write_predictions(name, prediction_lines(part.examples, outcome))
-        for suffix, lines in fitted.extra_prediction_files(part.examples, outcome.predictions).items():
-            writer.write_lines(f"{name}.{suffix}", lines)
-        wrong = fitted.mistakes(outcome.predictions, part.examples)
-        if wrong is not None:
-            writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
-    session.make_room()
-    use_all(trainee.model.encoder)
-    save(writer.run.model_path, loaded_model(prepared, trainee.model))
-    manifest = writer.run.manifest
-    writer.complete(
-        warnings=warnings,
-        scores=scores,
-        details=details,
-        training=manifest["training"]
-        | {
-            "steps_done": progress.step,
-            "stopped_early": session.stopped_early,
-            "best": {
-                "step": progress.best_step,
-                "epoch": round(progress.best_step / manifest["training"]["steps_per_epoch"], 6),
-                "score": manifest["primary"],
-                "value": progress.best_value,
-                "lower_is_better": manifest["primary"] in LOWER_IS_BETTER,
-            },
-        },
-        timings={
-            "train_seconds": round(progress.train_seconds, 3),
-            "evaluate_seconds": round(progress.evaluate_seconds, 3),
-            "total_seconds": round(time.perf_counter() - started, 3),
-            "train_examples_per_second": round(progress.examples_seen / progress.train_seconds, 2),
-        },
-        peak_memory_mb=peak_memory_mb(),
-    )
+    for step in FINAL_STEPS:
+        record = step(trained)
+        entries |= record.entries
+        warnings += record.warnings
+        yield from (Warned(text) for text in record.warnings if text not in record.was_shown)
+    writer.complete(**entries, warnings=warnings)
     writer.clear_working_files()
     yield Finished(writer.run)
 
 
-def prediction_lines(examples: Iterable[Any], outcome: Outcome) -> Iterator[dict[str, Any]]:
-    """The stored form of predictions: where the text is from, what it is, and what was said about it."""
-    for example, prediction in zip(examples, outcome.predictions, strict=True):
-        yield {
-            "id": example.id,
-            "source": str(example.origin),
-            "text": list(example.texts),
-            "gold": example.gold,
-            **plain(prediction),
-        }
+def load_kept_weights(trained: Trained) -> StepRecord:
+    """Puts the weights that scored best into the model; records the step they are from."""
+    session, manifest = trained.session, trained.writer.run.record
+    progress, training, score = session.progress, manifest.training, manifest.primary
+    assert training is not None and training.steps_per_epoch and score, "every run begins with them"
+    if not session.holds_best:
+        load_model_tensors(session.state.model, session.checkpoints.load_best(progress.best_step))
+    best = BestRecord(
+        step=progress.best_step,
+        epoch=round(progress.best_step / training.steps_per_epoch, 6),
+        score=score,
+        value=progress.best_value,
+        lower_is_better=score in LOWER_IS_BETTER,
+    )
+    done = {"steps_done": progress.step, "stopped_early": session.stopped_early, "best": best}
+    return StepRecord({"training": training.model_copy(update=done)})
+
+
+def evaluate_splits(trained: Trained) -> StepRecord:
+    """Evaluates validation and test; what was evaluated last with these weights is not computed again."""
+    session = trained.session
+    warnings: list[str] = []
+    for name, split in trained.prepared.parts.items():
+        if name != "train":
+            found = session.evaluation_of(split) or evaluate(session.state, split, trained.poll)
+            trained.evaluations[name] = found
+            warnings += [f"{name}: {warning}" for warning in found.warnings]
+    return StepRecord(
+        {
+            "scores": {name: found.scores.values for name, found in trained.evaluations.items()},
+            "details": {name: found.scores.details for name, found in trained.evaluations.items()},
+        },
+        tuple(warnings),
+        # Those of the validation split were shown when it was last evaluated.
+        was_shown=tuple(text for text in warnings if text.startswith("validation: ")),
+    )
+
+
+def write_predictions(trained: Trained) -> StepRecord:
+    """Writes the predictions of every evaluated split, with the examples that went wrong."""
+    writer, fitted = trained.writer, trained.session.state.fitted
+    for name, evaluation in trained.evaluations.items():
+        examples, predictions = trained.prepared.parts[name].examples, evaluation.outcome.predictions
+        writer.write_predictions(name, prediction_lines(examples, predictions))
+        for suffix, lines in fitted.extra_prediction_files(examples, predictions).items():
+            writer.write_lines(f"{name}.{suffix}", lines)
+        wrong = fitted.mistakes(predictions, examples)
+        if wrong is not None:
+            writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
+    return StepRecord()
+
+
+def save_model(trained: Trained) -> StepRecord:
+    """Writes the model folder."""
+    session = trained.session
+    session.release_buffers()
+    restore_vocabulary(session.state.model.encoder)
+    save(trained.writer.run.model_path, loaded_model(trained.prepared, session.state.model))
+    return StepRecord()
+
+
+def record_cost(trained: Trained) -> StepRecord:
+    """Records time and memory; the last step, so that the others are counted."""
+    progress = trained.session.progress
+    timings = {
+        "train_seconds": round(progress.train_seconds, 3),
+        "evaluate_seconds": round(progress.evaluate_seconds, 3),
+        "total_seconds": round(time.perf_counter() - trained.started, 3),
+        "train_examples_per_second": round(progress.examples_seen / progress.train_seconds, 2),
+    }
+    return StepRecord({"timings": timings, "peak_memory_mb": peak_memory_mb()})
+
+
+FINAL_STEPS: tuple[FinalStep, ...] = (
+    load_kept_weights,
+    evaluate_splits,
+    write_predictions,
+    save_model,
+    record_cost,
+)
 
 
 def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:

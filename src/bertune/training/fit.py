@@ -1,64 +1,77 @@
-"""Owns a whole training, from a source to a complete run folder, as a generator of events."""
+"""A whole training, from a source or prepared data to a complete run folder, as a generator of events."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bertune.config import Config
+from bertune.data.memory import MEMORY
 from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
 from bertune.files import shell_word
-from bertune.manifest import check_finished
+from bertune.manifest import ManifestRecord, SplitRecord, check_finished
 from bertune.metadata import read_metadata
-from bertune.model_folder import new_model
 from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine, deterministic, make_machine
 from bertune.nn.memory import memory_errors
 from bertune.nn.model import TextModel
-from bertune.nn.vocabulary import use_only
-from bertune.prepare import Prepared, prepare
+from bertune.nn.vocabulary import restrict_vocabulary
 from bertune.run import MANIFEST, METRICS, Run, open_run, verify
 from bertune.run_writer import FROZEN, RunWriter, refuse_existing
+from bertune.saved_model import new_model
 from bertune.source import Source
 from bertune.tasks import make_task
 from bertune.text.batches import steps_per_epoch
 from bertune.training.events import DataReady, Event, Finished, Noted, Started, Warned
 from bertune.training.finish import finish
 from bertune.training.frozen import compute_once
-from bertune.training.loop import Plan, Trainee
+from bertune.training.loop import Plan, TrainState
 from bertune.training.manifest import first_manifest
 from bertune.training.optim import total_steps, warmup_steps
+from bertune.training.preparing import Prepared, prepare
 from bertune.training.session import Session, best_metric
 from bertune.training.signals import StopFlag, stop_on_signals
 
 
-def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
-    """Trains a source into the run folder `out`, yielding events; the last one is Finished.
+def train_source(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
+    """Prepares a source and trains it into the run folder `out`, yielding events; the last one is Finished.
 
     All that can be wrong with the input is found before anything is written. Raises InputError,
     RunExistsError, RunBusyError, Interrupted, DivergedError, ResourceError.
     """
     started = time.perf_counter()
-    is_resumed = resume and (out / "manifest.json").exists()
-    if not is_resumed:
-        refuse_existing(out)
-    elif open_run(out).manifest["status"] == "complete":
-        _refuse_changes(Run(out), _changed_settings(Run(out), source.config))
-        with RunWriter(out) as writer:
-            verify(writer.run)
-            check_finished(writer.run.manifest, out / MANIFEST)
-            read_metadata(writer.run.model_path)
-            writer.clear_working_files()  # of a process that was killed while it removed them
-            yield Finished(writer.run)
+    if _is_complete(out, resume):
+        yield from _complete_run(out, source.config)
         return
     best_metric(source.config.train.best_metric, make_task(source.config.task).fitted())
     prepared = prepare(source)
     yield DataReady(prepared)
+    yield from fit(prepared, out, resume, name=source.name, given=source.given, started=started)
+
+
+def fit(
+    prepared: Prepared,
+    out: Path,
+    resume: bool = False,
+    *,
+    name: str | None = None,
+    given: str = MEMORY,
+    started: float | None = None,
+) -> Iterator[Event]:
+    """Trains what was prepared into the run folder `out`, yielding events; the last one is Finished.
+
+    `name` and `given` are recorded as the name of the run, else that of its folder, and as its source;
+    `started` is when its total time began (`time.perf_counter`). Raises as `train_source` does.
+    """
+    started = time.perf_counter() if started is None else started
+    if _is_complete(out, resume):
+        yield from _complete_run(out, prepared.config)
+        return
+    is_resumed = _is_there(out, resume)
     if resume and not is_resumed:
         yield Warned(f"there is no run in {out} to resume: starting from the beginning")
     machine = make_machine(prepared.config.machine)
@@ -66,28 +79,52 @@ def fit(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
         machine = replace(machine, micro_batch_tokens=open_run(out).manifest["machine"]["tokens"])
     model = _new_model(prepared, machine)
     plan = _plan(prepared)
-    manifest = first_manifest(source, prepared, model, machine, plan)
+    manifest = first_manifest(name or out.name, given, prepared, model, machine, plan)
     if is_resumed:
         _refuse_other_work(open_run(out), prepared, manifest)
         writer = RunWriter(out)
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
     if not prepared.encoder.fitted.is_resampled:  # else words may come that stand in no text
-        use_only(model, model.encoder, _words(prepared))
+        restrict_vocabulary(model, model.encoder, _words(prepared))
     with writer, deterministic(machine.device), stop_on_signals() as stop:
-        trainee = Trainee(model, prepared.encoder.fitted, prepared.parts["train"], machine)
-        session = Session(prepared, trainee, writer, plan)
+        state = TrainState(model, prepared.encoder.fitted, prepared.parts["train"], machine)
+        session = Session(prepared, state, writer, plan)
         try:
             yield from _restore(session, writer)
-            yield Started(writer.run, manifest, session.progress.step)
+            yield Started(writer.run, manifest.to_json(), session.progress.step)
             with memory_errors():
                 if plan.total >= plan.per_epoch and not session.is_done:
-                    yield from _look_up_what_is_frozen(session, prepared, writer, stop)
+                    yield from _cache_frozen_outputs(session, prepared, writer, stop)
                 yield from session.run(stop)
                 yield from finish(session, prepared, writer, stop, started)
         except BertuneError as error:
-            _leave_in_order(error, session, writer)
+            _record_failure(error, session, writer)
             raise
+
+
+def _is_there(out: Path, resume: bool) -> bool:
+    """Whether there is a run to go on with."""
+    return resume and (out / MANIFEST).exists()
+
+
+def _is_complete(out: Path, resume: bool) -> bool:
+    """Whether there is a complete run to resume. Raises RunExistsError where there is another."""
+    if not _is_there(out, resume):
+        refuse_existing(out)
+        return False
+    return bool(open_run(out).manifest["status"] == "complete")
+
+
+def _complete_run(out: Path, config: Config) -> Iterator[Event]:
+    """A run that is resumed when it is complete already: it is verified, and nothing is trained."""
+    _refuse_changes(Run(out), _changed_settings(Run(out), config))
+    with RunWriter(out) as writer:
+        verify(writer.run)
+        check_finished(writer.run.manifest, out / MANIFEST)
+        read_metadata(writer.run.model_path)
+        writer.clear_working_files()  # of a process that was killed while it removed them
+        yield Finished(writer.run)
 
 
 def _new_model(prepared: Prepared, machine: Machine) -> TextModel:
@@ -111,13 +148,18 @@ def _plan(prepared: Prepared) -> Plan:
     return Plan(total=total, warmup=warmup_steps(config, total), per_epoch=per_epoch)
 
 
-def _refuse_other_work(run: Run, prepared: Prepared, manifest: dict[str, Any]) -> None:
+def _refuse_other_work(run: Run, prepared: Prepared, manifest: ManifestRecord) -> None:
     """Raises ConfigError when a resumed run would go on with other settings or other data."""
     changed = _changed_settings(run, prepared.config)
-    for split, now in manifest["data"]["splits"].items():
-        if run.manifest["data"]["splits"].get(split, {}).get("sha256") != now["sha256"]:
-            changed.append(f"the {split} data ({now['source']}) has changed since")
+    before = _splits(run.record)
+    for split, now in _splits(manifest).items():
+        if before.get(split, SplitRecord()).sha256 != now.sha256:
+            changed.append(f"the {split} data ({now.source}) has changed since")
     _refuse_changes(run, changed)
+
+
+def _splits(manifest: ManifestRecord) -> Mapping[str, SplitRecord]:
+    return (manifest.data and manifest.data.splits) or {}
 
 
 def _changed_settings(run: Run, config: Config) -> list[str]:
@@ -154,7 +196,7 @@ def _restore(session: Session, writer: RunWriter) -> Iterator[Event]:
         yield Warned(f"training continues from the checkpoint of step {session.progress.step:,}")
 
 
-def _look_up_what_is_frozen(
+def _cache_frozen_outputs(
     session: Session, prepared: Prepared, writer: RunWriter, stop: StopFlag
 ) -> Iterator[Event]:
     """Computes once what the frozen part of the model makes of the texts, where that pays."""
@@ -166,11 +208,11 @@ def _look_up_what_is_frozen(
                 f"Go on with: bertune train {shell_word(writer.run.path)} --resume"
             )
 
-    trainee = session.trainee
-    if trainee.fitted.is_resampled:
+    state = session.state
+    if state.fitted.is_resampled:
         return
     parts = {name: prepared.parts[name] for name in ("train", "validation")}
-    found = compute_once(trainee.model, parts, trainee.machine, writer.run.path / FROZEN, poll)
+    found = compute_once(state.model, parts, state.machine, writer.run.path / FROZEN, poll)
     if found is None:
         return
     megabytes = found.num_bytes / 2**20
@@ -184,7 +226,7 @@ def _look_up_what_is_frozen(
     session.use(found.parts["train"], found.parts["validation"])
 
 
-def _leave_in_order(error: BertuneError, session: Session, writer: RunWriter) -> None:
+def _record_failure(error: BertuneError, session: Session, writer: RunWriter) -> None:
     """A run that can go on says so in its manifest; one with nothing in it is removed."""
     if isinstance(error, ResourceError):
         if session.checkpoints.latest_valid().checkpoint is None:

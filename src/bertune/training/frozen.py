@@ -23,9 +23,9 @@ from bertune.nn.device import Machine
 from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.nn.packed import PackedEncoder
-from bertune.prepare import Part
 from bertune.text.batches import micro_batches
 from bertune.text.sequences import Sequence
+from bertune.training.preparing import EncodedSplit
 
 _SHARE_OF_MEMORY, _SHARE_OF_DISK = 0.25, 0.5  # of what is free, that may be taken
 
@@ -34,7 +34,7 @@ _SHARE_OF_MEMORY, _SHARE_OF_DISK = 0.25, 0.5  # of what is free, that may be tak
 class FrozenOutputs:
     """Parts whose sequences carry what the frozen part makes of them."""
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, EncodedSplit]
     kept_in: str  # "memory", "disk", or "nothing": then they are computed again at every step
     num_bytes: int
 
@@ -76,7 +76,7 @@ class _Filling:
 
 def compute_once(
     model: TextModel,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, EncodedSplit],
     machine: Machine,
     folder: Path,
     poll: Callable[[], None] = lambda: None,

@@ -14,11 +14,11 @@ from bertune.nn.batch import collate
 from bertune.nn.device import Machine
 from bertune.nn.memory import with_fewer_tokens
 from bertune.nn.model import TextModel
-from bertune.prepare import Part
 from bertune.tasks import FittedTask
 from bertune.text.batches import Indices, micro_batches, slices, step_examples
 from bertune.text.sequences import Sequence
 from bertune.training.optim import Optimizer, learning_rate
+from bertune.training.preparing import EncodedSplit
 
 # Groups of up to this many micro-batches run as one batch: gradient caching computes each piece twice.
 _WIDEST_GROUP = 4
@@ -51,40 +51,40 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Trainee:
+class TrainState:
     """What is trained and on what."""
 
     model: TextModel
     fitted: FittedTask
-    part: Part
+    part: EncodedSplit
     machine: Machine
 
 
-def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, plan: Plan) -> Iterator[Step]:
+def train_steps(state: TrainState, optimizer: Optimizer, config: TrainConfig, plan: Plan) -> Iterator[Step]:
     """Takes one optimizer step each time it is asked for the next, until the plan is done.
 
     Which examples a step has and its dropout depend on seed and step number only, so a run that starts at
     step k goes on exactly as one that never stopped. The caller may evaluate, save or stop between steps.
     """
-    by_example = _by_example(trainee.part)
+    by_example = _by_example(state.part)
     batches = step_examples(len(by_example), config.batch_size, config.seed, plan.start)
-    fitted = trainee.fitted
+    fitted = state.fitted
 
     def of_step(step: int) -> list[Sequence]:
         chosen = [sequence for i in next(batches) for sequence in by_example[i]]
         return fitted.resample(chosen, np.random.default_rng([config.seed, step]))
 
     sequences = of_step(plan.start)
-    tokens = trainee.machine.micro_batch_tokens
-    trainee.model.train()  # all of it, whatever mode its parts were loaded in: a walk not taken at every step
+    tokens = state.machine.micro_batch_tokens
+    state.model.train()  # all of it, whatever mode its parts were loaded in: a walk not taken at every step
     for done in range(plan.start, plan.total):
         started = time.perf_counter()
-        if not trainee.model.training:
-            trainee.model.train()
+        if not state.model.training:
+            state.model.train()
         groups = [s.group for s in sequences] if fitted.keep_together == "group" else None
         cut = partial(micro_batches, [len(s) for s in sequences], groups=groups)
-        compute = _as_one if fitted.keep_together == "step" else _accumulate
-        accumulate = partial(compute, trainee, optimizer, sequences, cut, _seed(config.seed, done))
+        compute = _accumulate_with_grad_cache if fitted.keep_together == "step" else _accumulate
+        accumulate = partial(compute, state, optimizer, sequences, cut, _seed(config.seed, done))
         longest = max(len(s) for s in sequences)
         (loss, num_terms), tokens = with_fewer_tokens(accumulate, tokens, longest)
         lr = learning_rate(done, config.lr, plan.warmup, plan.total)
@@ -105,7 +105,7 @@ def train_steps(trainee: Trainee, optimizer: Optimizer, config: TrainConfig, pla
 
 
 def _accumulate(
-    trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence], cut: Cut, seed: int, tokens: int
+    state: TrainState, optimizer: Optimizer, sequences: list[Sequence], cut: Cut, seed: int, tokens: int
 ) -> tuple[Tensor, Tensor]:
     """Leaves the gradient of the step's summed loss in the parameters; returns it and its terms.
 
@@ -115,38 +115,38 @@ def _accumulate(
     torch.manual_seed(seed)
     optimizer.zero_gradients()
     num_pieces = 0
-    loss_sum = torch.zeros((), device=trainee.machine.device)
-    num_terms = torch.zeros((), device=trainee.machine.device)
+    loss_sum = torch.zeros((), device=state.machine.device)
+    num_terms = torch.zeros((), device=state.machine.device)
     for positions in cut(tokens):
         chosen = [sequences[i] for i in positions]
         is_wide = len(chosen) > 1 and len(chosen) * len(chosen[0]) > _WIDEST_GROUP * tokens  # longest first
         if is_wide:
             pieces = [chosen[piece] for piece in slices([len(s) for s in chosen], tokens)]
-            loss, count = _in_pieces(trainee, pieces, seed + num_pieces)
+            loss, count = _in_pieces(state, pieces, seed + num_pieces)
             num_pieces += len(pieces)
         else:
-            batch = collate(chosen).to(trainee.machine.device)
-            with trainee.machine.autocast():
-                outputs = trainee.model(batch)
-            loss, count = trainee.fitted.loss(outputs, batch)
+            batch = collate(chosen).to(state.machine.device)
+            with state.machine.autocast():
+                outputs = state.model(batch)
+            loss, count = state.fitted.loss(outputs, batch)
             loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         num_terms += count
     return loss_sum, num_terms
 
 
-def _as_one(
-    trainee: Trainee, optimizer: Optimizer, sequences: list[Sequence], cut: Cut, seed: int, tokens: int
+def _accumulate_with_grad_cache(
+    state: TrainState, optimizer: Optimizer, sequences: list[Sequence], cut: Cut, seed: int, tokens: int
 ) -> tuple[Tensor, Tensor]:
     """The same for a loss that sees all outputs of the step at once."""
     cuts = list(cut(tokens))
     if len(cuts) == 1:
-        return _accumulate(trainee, optimizer, sequences, cut, seed, tokens)
+        return _accumulate(state, optimizer, sequences, cut, seed, tokens)
     optimizer.zero_gradients()
-    return _in_pieces(trainee, [[sequences[i] for i in positions] for positions in cuts], seed)
+    return _in_pieces(state, [[sequences[i] for i in positions] for positions in cuts], seed)
 
 
-def _in_pieces(trainee: Trainee, pieces: list[list[Sequence]], seed: int) -> tuple[Tensor, Tensor]:
+def _in_pieces(state: TrainState, pieces: list[list[Sequence]], seed: int) -> tuple[Tensor, Tensor]:
     """The loss over all pieces at once, and its terms; adds its gradient (Gao et al. 2021, gradient caching).
 
     The outputs are computed without a graph; their gradients go back through each piece, computed again with
@@ -156,22 +156,22 @@ def _in_pieces(trainee: Trainee, pieces: list[list[Sequence]], seed: int) -> tup
 
     def outputs_of(number: int) -> Tensor:
         torch.manual_seed(seed + number)
-        with trainee.machine.autocast():
-            outputs: Tensor = trainee.model(batches[number].to(trainee.machine.device))
+        with state.machine.autocast():
+            outputs: Tensor = state.model(batches[number].to(state.machine.device))
         return outputs
 
     with torch.no_grad():
         found = [outputs_of(number) for number in range(len(batches))]
-    whole = collate([sequence for piece in pieces for sequence in piece]).to(trainee.machine.device)
+    whole = collate([sequence for piece in pieces for sequence in piece]).to(state.machine.device)
     outputs = torch.cat(found).requires_grad_()
-    loss, count = trainee.fitted.loss(outputs, whole)
+    loss, count = state.fitted.loss(outputs, whole)
     (gradients,) = torch.autograd.grad(loss, outputs)
     for number, gradient in enumerate(torch.split(gradients, [len(part) for part in found])):
         outputs_of(number).backward(gradient)  # type: ignore[no-untyped-call]
     return loss.detach(), count
 
 
-def _by_example(part: Part) -> list[list[Sequence]]:
+def _by_example(part: EncodedSplit) -> list[list[Sequence]]:
     by_example: list[list[Sequence]] = [[] for _ in part.examples]
     for sequence in part.sequences:
         by_example[sequence.group].append(sequence)

@@ -1,65 +1,73 @@
-"""Owns what a run records about itself before its first step."""
+"""What a run records before its first step."""
 
 import importlib.metadata
 import platform
 from datetime import UTC, datetime
-from typing import Any
 
+from bertune.manifest import (
+    BlockRecord,
+    DataRecord,
+    ManifestRecord,
+    MaxLengthRecord,
+    ModelRecord,
+    TrainingRecord,
+)
 from bertune.nn.blocks import blocks
 from bertune.nn.device import Machine
 from bertune.nn.model import TextModel
-from bertune.prepare import Prepared
-from bertune.source import Source
+from bertune.run import FORMAT
 from bertune.training.loop import Plan
+from bertune.training.preparing import Prepared
 from bertune.training.session import best_metric
 
 _RECORDED = ("bertune", "torch", "transformers", "tokenizers", "numpy", "scikit-learn")
 
 
 def first_manifest(
-    source: Source, prepared: Prepared, model: TextModel, machine: Machine, plan: Plan
-) -> dict[str, Any]:
-    """Plain JSON: data, lengths, model, plan, machine and versions."""
-    config = prepared.config
-    parts = blocks(model)
-    return {
-        "name": source.name,
-        "status": "training",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "source": source.given,
-        "task": config.task.name,
-        "row_noun": prepared.encoder.fitted.task.noun,
-        "primary": best_metric(config.train.best_metric, prepared.encoder.fitted),
-        "labels": list(prepared.encoder.fitted.labels),
-        "notes": list(prepared.notes),
-        "warnings": list(prepared.warnings),
-        **prepared.audit,
-        "model": {
-            "name": config.model.name,
-            "weights": prepared.pretrained.weights,
-            "class": type(model.hf).__name__,
-            "forward": "packed" if model.why_padded is None else f"padded: {model.why_padded}",
-            "parameters": sum(block.num_parameters for block in parts),
-            "blocks": [
-                {"name": b.name, "parameters": b.num_parameters, "trained": b.is_trained} for b in parts
-            ],
-        },
-        "training": {
-            "total_steps": plan.total,
-            "steps_per_epoch": plan.per_epoch,
-            "warmup_steps": plan.warmup,
-            "steps_done": 0,
-        },
-        "machine": {
+    name: str, given: str, prepared: Prepared, model: TextModel, machine: Machine, plan: Plan
+) -> ManifestRecord:
+    """Data, lengths, model, plan, machine and versions. Raises ConfigError for an unknown best_metric."""
+    config, fitted = prepared.config, prepared.encoder.fitted
+    return ManifestRecord(
+        format=FORMAT,
+        name=name,
+        status="training",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=given,
+        task=config.task.name,
+        row_noun=fitted.task.noun,
+        primary=best_metric(config.train.best_metric, fitted),
+        labels=list(fitted.labels),
+        notes=list(prepared.notes),
+        warnings=list(prepared.warnings),
+        data=DataRecord.model_validate(prepared.audit["data"]),
+        max_length=MaxLengthRecord.model_validate(prepared.audit["max_length"]),
+        model=_model_record(prepared, model),
+        training=TrainingRecord(
+            total_steps=plan.total, steps_per_epoch=plan.per_epoch, warmup_steps=plan.warmup, steps_done=0
+        ),
+        machine={
             "device": str(machine.device),
             "device_name": machine.device_name,
             "precision": machine.precision,
             "threads": machine.threads,
             "tokens": machine.micro_batch_tokens,
         },
-        "versions": {name: importlib.metadata.version(name) for name in _RECORDED}
+        versions={package: importlib.metadata.version(package) for package in _RECORDED}
         | {"python": platform.python_version()},
-        "scores": {},
-        "details": {},
-        "timings": {},
-    }
+        scores={},
+        details={},
+        timings={},
+    )
+
+
+def _model_record(prepared: Prepared, model: TextModel) -> ModelRecord:
+    parts = blocks(model)
+    return ModelRecord(
+        name=prepared.config.model.name,
+        weights=prepared.pretrained.weights,
+        class_name=type(model.hf).__name__,
+        forward="packed" if model.why_padded is None else f"padded: {model.why_padded}",
+        parameters=sum(block.num_parameters for block in parts),
+        blocks=[BlockRecord(name=b.name, parameters=b.num_parameters, trained=b.is_trained) for b in parts],
+    )

@@ -72,7 +72,7 @@ class Optimizer:
             table.note_step(lr, self._decay)
         return norm
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Frees moments and gradients, once no step is left."""
         self.zero_gradients()
         self._adamw.state.clear()

@@ -8,11 +8,9 @@ from typing import Any
 
 from bertune.errors import BertuneError, ConfigError, DivergedError, Interrupted, NonFiniteError
 from bertune.files import shell_word
-from bertune.infer import Outcome, Predictor
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.device import give_back_freed_memory
-from bertune.nn.vocabulary import rest_on
-from bertune.prepare import Part, Prepared
+from bertune.nn.vocabulary import rebase_on_file
 from bertune.run_writer import RunWriter
 from bertune.tasks import FittedTask
 from bertune.training.checkpoint import (
@@ -22,9 +20,11 @@ from bertune.training.checkpoint import (
     load_model_tensors,
     model_tensors,
 )
+from bertune.training.evaluation import Evaluation, evaluate
 from bertune.training.events import Evaluated, Event, Stepped, Warned
-from bertune.training.loop import Plan, Step, Trainee, train_steps
+from bertune.training.loop import Plan, Step, TrainState, train_steps
 from bertune.training.optim import Optimizer
+from bertune.training.preparing import EncodedSplit, Prepared
 from bertune.training.signals import StopFlag
 
 FRESH = Progress(0, 0, 0, None, 0, 0.0, 0.0, 0)
@@ -54,18 +54,18 @@ def best_metric(wanted: str, fitted: FittedTask) -> str:
 class Session:
     """One training of a prepared model, from a first step or a checkpoint to the last step."""
 
-    def __init__(self, prepared: Prepared, trainee: Trainee, writer: RunWriter, plan: Plan) -> None:
+    def __init__(self, prepared: Prepared, state: TrainState, writer: RunWriter, plan: Plan) -> None:
         self.progress = FRESH
         self.stopped_early = False
         self._has_trained = False  # here, not before a resume: then the weights are on disk alone
         self._config = prepared.config.train
-        self.trainee = trainee
+        self.state = state
         self._validation = prepared.parts["validation"]
         self._writer = writer
         self._plan = plan
-        self._outcome: Outcome | None = None  # of the last evaluation, where it was the best
-        self._score = best_metric(self._config.best_metric, trainee.fitted)
-        self._optimizer = Optimizer(trainee.model, self._config, prepared.config.optimizer)
+        self._best: Evaluation | None = None  # the last evaluation, where it was the best
+        self._score = best_metric(self._config.best_metric, state.fitted)
+        self._optimizer = Optimizer(state.model, self._config, prepared.config.optimizer)
         self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
 
     @property
@@ -73,18 +73,18 @@ class Session:
         """Whether the model in memory is the one that scored best, as it is when that was the last step."""
         return self._has_trained and self.progress.best_step == self.progress.step
 
-    def outcome_on(self, part: Part) -> Outcome | None:
-        """What the kept weights said about a part, where they were evaluated on it last."""
-        return self._outcome if part is self._validation and self.holds_best else None
+    def evaluation_of(self, split: EncodedSplit) -> Evaluation | None:
+        """The evaluation of a split by the kept weights, where it was the last one made."""
+        return self._best if split is self._validation and self.holds_best else None
 
     @property
     def is_done(self) -> bool:
         """Whether no step is left to take, or patience has run out."""
         return self.progress.step >= self._plan.total or self._is_out_of_patience()
 
-    def use(self, train: Part, validation: Part) -> None:
+    def use(self, train: EncodedSplit, validation: EncodedSplit) -> None:
         """Goes on with the same texts, in a form that is faster to compute."""
-        self.trainee, self._validation = replace(self.trainee, part=train), validation
+        self.state, self._validation = replace(self.state, part=train), validation
 
     def restore(self, checkpoint: Checkpoint) -> bool:
         """Goes back to a checkpoint: weights, moments, counters, and the lines of metrics.jsonl.
@@ -94,7 +94,7 @@ class Session:
         self.progress = checkpoint.progress
         was_damaged = self._writer.restore_metrics(checkpoint.metrics())
         if checkpoint.has_weights:
-            load_model_tensors(self.trainee.model, checkpoint.model())
+            load_model_tensors(self.state.model, checkpoint.model())
             self._optimizer.load_state(checkpoint.optimizer())
         return was_damaged
 
@@ -111,14 +111,14 @@ class Session:
             self._writer.drop_metrics_after(self.progress.step - 1)
             yield from self._complete(lines[-1], losses, stop)
         steps = train_steps(
-            self.trainee, self._optimizer, self._config, replace(self._plan, start=self.progress.step)
+            self.state, self._optimizer, self._config, replace(self._plan, start=self.progress.step)
         )
         while not self.is_done:
             step = next(steps)
             self._has_trained = True
             _refuse_divergence(step)
             self._count(step)
-            if step.tokens < self.trainee.machine.micro_batch_tokens:
+            if step.tokens < self.state.machine.micro_batch_tokens:
                 yield self._note_fewer_tokens(step.tokens)
             losses.append(step.loss)
             yield Stepped(step, self._plan.total)
@@ -126,8 +126,8 @@ class Session:
         self.stopped_early = self.progress.step < self._plan.total
         # Only the best weights are needed from here on: this checkpoint marks that no step is left.
         self.checkpoints.save(self.progress, {}, {})
-        self._optimizer.forget()
-        self.make_room()
+        self._optimizer.reset()
+        self.release_buffers()
 
     def _complete(self, line: dict[str, Any], losses: list[float], stop: StopFlag) -> Iterator[Event]:
         """What follows a step: evaluation, its line in metrics.jsonl, a checkpoint, or the stop asked for."""
@@ -140,7 +140,7 @@ class Session:
                 yield from (Warned(text) for text in warnings)
         self._writer.append_metrics(line)
         if stop.is_set or (self._is_due(self._config.checkpoint_every) and not self.is_done):
-            self.checkpoints.save(self.progress, model_tensors(self.trainee.model), self._optimizer.state())
+            self.checkpoints.save(self.progress, model_tensors(self.state.model), self._optimizer.state())
         if stop.is_set:
             raise Interrupted(self._how_to_go_on())
 
@@ -152,21 +152,17 @@ class Session:
                 raise _StopEvaluation
 
         started = time.perf_counter()
-        self.make_room()
-        machine = self.trainee.machine
-        fitted, part = self.trainee.fitted, self._validation
-        predictor = Predictor(self.trainee.model, fitted, machine, poll)
+        self.release_buffers()
         try:
-            outcome = predictor(part.examples, part.sequences)
+            evaluation = evaluate(self.state, self._validation, poll)
         except _StopEvaluation:
             return None
         except NonFiniteError as error:
             what = f"the model's outputs became NaN or infinite at step {self.progress.step:,}"
             raise _diverged(what) from error
-        scores = fitted.score(outcome.predictions, part.examples)
-        values = {"loss": outcome.loss, **scores.values}
-        is_best = self._note_score(values[self._score])
-        self._outcome = outcome if is_best else None
+        values = evaluation.values
+        is_best = self._update_best(values[self._score])
+        self._best = evaluation if is_best else None
         seconds = time.perf_counter() - started
         self.progress = replace(self.progress, evaluate_seconds=self.progress.evaluate_seconds + seconds)
         found = {
@@ -175,9 +171,9 @@ class Session:
             "seconds": round(seconds, 3),
             "is_best": is_best,
         }
-        return found, fitted.warnings(outcome.predictions, part.examples, part.sequences)
+        return found, list(evaluation.warnings)
 
-    def _note_score(self, value: float | None) -> bool:
+    def _update_best(self, value: float | None) -> bool:
         """Counts the evaluation; stores the weights and says True when they score better than any before."""
         best, step = self.progress.best_value, self.progress.step
         sign = -1.0 if self._score in LOWER_IS_BETTER else 1.0
@@ -186,10 +182,10 @@ class Session:
         )
         if is_best:
             if step == self._plan.total:
-                self._optimizer.forget()  # no step is left that would need its moments
-            self.make_room()  # the whole of a compact vocabulary is about to be written
-            self.checkpoints.save_best(step, model_tensors(self.trainee.model))
-            rest_on(self.trainee.model, self.checkpoints.load_best(step))
+                self._optimizer.reset()  # no step is left that would need its moments
+            self.release_buffers()  # the whole of a compact vocabulary is about to be written
+            self.checkpoints.save_best(step, model_tensors(self.state.model))
+            rebase_on_file(self.state.model, self.checkpoints.load_best(step))
             self.progress = replace(
                 self.progress, best_step=step, best_value=value, evaluations_without_gain=0
             )
@@ -199,16 +195,16 @@ class Session:
         self.progress = replace(self.progress, evaluated_step=step)
         return is_best
 
-    def make_room(self) -> None:
+    def release_buffers(self) -> None:
         """Gives back what the next step or prediction can make again."""
         self._optimizer.zero_gradients()
-        if self.trainee.model.packed is not None:
-            self.trainee.model.packed.forget()
+        if self.state.model.packed is not None:
+            self.state.model.packed.reset()
         give_back_freed_memory()
 
     def _note_fewer_tokens(self, tokens: int) -> Warned:
-        machine = replace(self.trainee.machine, micro_batch_tokens=tokens)
-        self.trainee = replace(self.trainee, machine=machine)
+        machine = replace(self.state.machine, micro_batch_tokens=tokens)
+        self.state = replace(self.state, machine=machine)
         recorded = self._writer.run.manifest["machine"]
         self._writer.update_manifest(machine=recorded | {"tokens": tokens})
         return Warned(

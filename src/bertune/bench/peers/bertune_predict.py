@@ -1,16 +1,18 @@
-"""Owns bertune's prediction as a contestant: what `bertune.load(folder).predict(texts)` does."""
+"""bertune as a contestant: `bertune.load(folder).predict(texts)` in a process like `bertune predict`'s."""
 
 from typing import Any
 
-from bertune.apply import load_model
 from bertune.bench.job import Job
 from bertune.bench.passes import Texts, timed_passes
 from bertune.bench.peers import arguments
 from bertune.bench.result import say
+from bertune.nn.device import tune_allocator
+from bertune.predict.model import load_model
 
 
 def predict(job: Job, precision: str) -> dict[str, Any]:
     """Predicts the texts of a job, whose model is one that bertune trained; its numbers."""
+    tune_allocator()
     machine = {**job.settings.get("machine", {}), "precision": precision}
     model = load_model(job.model, {"machine": machine})
     last = job.labels[-1]

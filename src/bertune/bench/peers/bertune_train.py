@@ -13,11 +13,13 @@ from bertune.bench.floor import Load
 from bertune.bench.job import LABEL_COLUMN, TEXT_COLUMNS, Job
 from bertune.bench.peers import arguments
 from bertune.bench.result import say
-from bertune.prepare import Prepared
+from bertune.manifest import BlockRecord, ManifestRecord, ModelRecord
+from bertune.nn.device import tune_allocator
 from bertune.source import resolve_source
 from bertune.text.batches import micro_batches, step_examples
 from bertune.training.events import DataReady, Started, Stepped
-from bertune.training.fit import fit
+from bertune.training.fit import train_source
+from bertune.training.preparing import Prepared
 
 _NEVER = 10**9  # steps
 
@@ -51,55 +53,60 @@ def train(job: Job, seed: int) -> dict[str, Any]:
     """Trains a job; its numbers."""
     prepared, manifest = None, None
     arguments.import_model_class(job.model)
+    tune_allocator()  # as `bertune train` does
     with tempfile.TemporaryDirectory() as folder:
-        events = fit(resolve_source(job.texts, overrides(job, seed)), Path(folder) / "run")
+        events = train_source(resolve_source(job.texts, overrides(job, seed)), Path(folder) / "run")
         clock = StepClock(job)
         for event in events:
             if isinstance(event, DataReady):
                 # From here on everything counts in a job timed whole: the model, and caches wherever filled.
                 prepared, clock = event.prepared, StepClock(job)
             elif isinstance(event, Started):
-                manifest = event.manifest
+                manifest = event.run.record
             elif isinstance(event, Stepped):
                 clock.tick()
                 if clock.is_done or (event.step.number == event.total and not job.saves):
                     break
         events.close()  # type: ignore[attr-defined]
-    assert prepared is not None and manifest is not None, "fit yields DataReady and Started first"
+    assert prepared is not None and manifest is not None, "training yields DataReady and Started first"
     loads = list(islice(_loads(job, seed, prepared, manifest), clock.first + clock.steps))
-    return clock.result(loads, forward=manifest["model"]["forward"], **_parameters(prepared, manifest))
+    return clock.result(loads, forward=_model(manifest).forward, **_parameters(prepared, manifest))
 
 
-def _loads(job: Job, seed: int, prepared: Prepared, manifest: dict[str, Any]) -> Iterator[tuple[Load, Load]]:
+def _loads(job: Job, seed: int, prepared: Prepared, manifest: ManifestRecord) -> Iterator[tuple[Load, Load]]:
     """Each step's own tokens, and those computed: the same unless the forward pass is padded."""
     lengths = np.array([len(s) for s in prepared.parts["train"].sequences])
-    is_packed = str(manifest["model"]["forward"]).startswith("packed")
+    is_packed = (_model(manifest).forward or "").startswith("packed")
     for positions in step_examples(len(lengths), job.batch_size, seed):
         step = lengths[positions].tolist()
         own = Load.of(step)
         if is_packed:
             yield own, own
             continue
-        cuts = micro_batches(step, manifest["machine"]["tokens"])
+        cuts = micro_batches(step, int((manifest.machine or {})["tokens"] or 0))
         yield own, sum((Load.of([max(step[i] for i in cut)] * len(cut)) for cut in cuts), Load())
 
 
-def _parameters(prepared: Prepared, manifest: dict[str, Any]) -> dict[str, int]:
+def _parameters(prepared: Prepared, manifest: ManifestRecord) -> dict[str, int]:
     """Trained parameters, and those that some text of the data can change."""
     from bertune.nn.model import read_config
 
-    blocks = {block["name"]: block for block in manifest["model"]["blocks"]}
-    trained = sum(block["parameters"] for block in blocks.values() if block["trained"])
+    blocks = {block.name: block for block in _model(manifest).blocks or []}
+    trained = sum(block.parameters or 0 for block in blocks.values() if block.trained)
     config = read_config(prepared.pretrained)
     width = getattr(config, "embedding_size", config.hidden_size)
     used = len(np.unique(np.concatenate([s.ids for s in prepared.parts["train"].sequences])))
     unused = (config.vocab_size - used) * width
-    embeddings = blocks.get("embeddings", {"trained": False, "parameters": 0})
-    if not embeddings["trained"]:
+    embeddings = blocks.get("embeddings", BlockRecord())
+    if not embeddings.trained:
         unused = 0
-    elif embeddings["parameters"] < config.vocab_size * width:
+    elif (embeddings.parameters or 0) < config.vocab_size * width:
         trained += unused  # the manifest counts only the rows in use
     return {"trained_parameters": trained, "updated_parameters": trained - unused, "used_ids": used}
+
+
+def _model(manifest: ManifestRecord) -> ModelRecord:
+    return manifest.model or ModelRecord()
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from bertune import registry
 from bertune.config import Settings, TaskConfig, read_toml
 from bertune.data.named._dataset import Dataset, File, Source
-from bertune.data.named._files import located
+from bertune.data.named._files import at_hand, located
 from bertune.errors import ConfigError, did_you_mean, listed
 
 __all__ = [
@@ -19,11 +19,16 @@ __all__ = [
     "File",
     "Known",
     "Source",
+    "at_hand",
     "dataset",
     "defaults",
     "known",
+    "known_file",
     "names",
     "recipe",
+    "refuse_unknown",
+    "settings_of",
+    "source_of",
 ]
 
 _SENTENCE = re.compile(r"(.+?)(?<!\b[A-Z])\.( [A-Z(]|$)")  # an initial's full stop ends no sentence
@@ -66,6 +71,12 @@ def known() -> list[Known]:
     return sets + recipes
 
 
+def known_file(name: str) -> Known:
+    """What the user's own file of a data set says of itself. Raises ConfigError."""
+    about = _about(registry.load("dataset", name).__doc__, "Owns ")
+    return Known(name, about, _task_of(name), is_recipe=False)
+
+
 def dataset(name: str) -> Dataset:
     """The data set of a name, or in a file of the user's own. Raises ConfigError."""
     module = registry.load("dataset", name)
@@ -82,6 +93,30 @@ def recipe(name: str) -> tuple[list[str], str]:
     return comment, "\n".join(line for line in lines if not line.startswith("#")).strip()
 
 
+def source_of(name: str) -> str | None:
+    """The name of the data set that a recipe trains on; None for a data set."""
+    if name not in _recipes():
+        return None
+    below = str(read_toml(_recipes()[name])["source"])  # may itself be a recipe
+    return source_of(below) or below
+
+
+def settings_of(name: str) -> Settings:
+    """The settings of a data set or recipe, without the paths of its files. Needs no data."""
+    if name in _recipes():
+        return _with_recipe(name, settings_of(str(read_toml(_recipes()[name])["source"])))
+    return copy.deepcopy(dataset(name).settings)
+
+
+def refuse_unknown(name: str) -> None:
+    """Raises ConfigError for what is neither a data set, nor a recipe, nor a Python file."""
+    if not name.endswith(".py") and name not in names():
+        raise ConfigError(
+            f'there is no data set or recipe "{name}".{did_you_mean(name, names())}'
+            f" There are: {listed(names(), 60)}"
+        )
+
+
 def defaults(name: str, to_score: bool = False, given: Collection[str] = ()) -> Defaults:
     """The settings of a data set, with absolute paths to its files, or of a recipe for one.
 
@@ -92,11 +127,7 @@ def defaults(name: str, to_score: bool = False, given: Collection[str] = ()) -> 
     """
     if name in _recipes():
         return _recipe_defaults(name, to_score, given)
-    if not name.endswith(".py") and name not in names():
-        raise ConfigError(
-            f'there is no data set or recipe "{name}".{did_you_mean(name, names())}'
-            f" There are: {listed(names(), 60)}"
-        )
+    refuse_unknown(name)
     found = dataset(name)
     stem = Path(name).stem if name.endswith(".py") else name
     files = located(stem, found, to_score, given)
@@ -125,17 +156,21 @@ def _recipes() -> dict[str, Path]:
 
 
 def _recipe_defaults(name: str, to_score: bool, given: Collection[str]) -> Defaults:
-    """The recipe's tables over its source's, less the settings of the source that `unset` lists."""
+    below = defaults(read_toml(_recipes()[name])["source"], to_score, given)
+    return Defaults(_with_recipe(name, below.settings), below.notes, below.not_to_train)
+
+
+def _with_recipe(name: str, settings: Settings) -> Settings:
+    """The settings of a recipe's source with the recipe's own over them, less what `unset` lists."""
     tables: dict[str, Any] = read_toml(_recipes()[name])
-    source, unset = tables.pop("source"), tables.pop("unset", [])
-    below = defaults(source, to_score, given)
-    settings = below.settings
+    del tables["source"]
+    unset = tables.pop("unset", [])
     for section, values in tables.items():
         settings.setdefault(section, {}).update(values)
     for key in unset:
         section, _, setting = key.partition(".")
         settings[section].pop(setting, None)
-    return Defaults(settings, below.notes, below.not_to_train)
+    return settings
 
 
 def _task_of(name: str) -> str:

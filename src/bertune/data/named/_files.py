@@ -81,6 +81,24 @@ def located(name: str, dataset: Dataset, to_score: bool = False, given: Collecti
     return Located(paths, tuple(notes))
 
 
+def at_hand(name: str, dataset: Dataset) -> dict[str, Path | None]:
+    """Each file of a data set by its name, with its path where it is on this machine. Downloads nothing.
+
+    The content is not checked here. Raises ConfigError where BERTUNE_DATA is not a folder.
+    """
+    if dataset.packaged_in is not None:
+        return {file.name: dataset.packaged_in / file.name for file in dataset.files}
+    folder = dataset.folder or name
+    where = _Place(name, folder, _own_folder(folder), cache_folder() / "data" / folder)
+    found: dict[str, Path | None] = {}
+    for file in dataset.files:
+        found[file.name] = where.at_hand(file, dataset)
+        if found[file.name] is None and where.own is not None and file.sample is not None:
+            sample = where.own / file.sample.name
+            found[file.name] = sample if sample.is_file() else None
+    return found
+
+
 def _to_score(dataset: Dataset, where: _Place) -> list[File]:
     files = {file.use: file for file in dataset.files}
     scored = [files[use] for use in ("test", "validation") if use in files] or [*files.values()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from bertune.data.columns import ColumnNames, Columns, cell_text, name_of
+from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.metrics import classification as metrics
@@ -20,7 +20,7 @@ from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_label
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
-from bertune.tasks.parts.texts import TEXT_COLUMNS, natural, read_texts
+from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
     MOST_NAMED,
     FloatArray,
@@ -122,6 +122,11 @@ class FittedClassification(FittedToTexts):
                 labels[int(probabilities_C.argmax())], named(probabilities_C, labels, most)
             )
         return OneOfMany(labels[int(raw.all().argmax())], raw)
+
+    def decode_probabilities(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example
+    ) -> FloatArray:
+        return _probabilities(mean_output(outputs))
 
     def score(self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example]) -> Scores:
         index = {label: number for number, label in enumerate(self.labels)}

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from bertune.config import Section
-from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in
+from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import correlation, retrieval
@@ -25,6 +25,7 @@ from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.embeddings.error_analysis import wrong_likeness, wrong_neighbours
 from bertune.tasks.embeddings.vectors import (
     VectorPrediction,
+    Vectors,
     WithVectors,
     collection,
     likeness_by_size,
@@ -34,7 +35,6 @@ from bertune.tasks.embeddings.vectors import (
     vectors_of,
 )
 from bertune.tasks.head_spec import HeadSpec
-from bertune.tasks.parts.texts import read_texts
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
@@ -131,6 +131,16 @@ class FittedEmbeddings(FittedTask):
 
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> VectorPrediction:
         return WithVectors(normalized(np.stack(outputs)))
+
+    def decode_vector(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> Vectors:
+        if len(outputs) != 1:
+            raise DataError(
+                f"{example.origin}: a vector belongs to one text, and there are {len(outputs)}. Give single "
+                "texts, or name one column with data.text"
+            )
+        (vector_H,) = normalized(np.stack(outputs))
+        found: Vectors = vector_H
+        return found
 
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
         scores = {e.gold for e in examples}

@@ -98,7 +98,7 @@ def unmasked(sequence: Sequence) -> NDArray[np.int32]:
 
 def readable(tokenizer: Tokenizer, token: int) -> str:
     """A token as a reader would write it, with a space in front where the tokenizer marks one."""
-    rust = tokenizer.files.rust  # `tokenizer.rust` sets it up for encoding, which another thread may be doing
+    rust = tokenizer.rust
     raw: str | None = rust.id_to_token(token)
     if raw is None:  # a model may have room for more words than there are
         return f"[{token}]"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bertune.config import CHANGEABLE, Section
-from bertune.data.columns import ColumnNames, Columns, name_of
+from bertune.data.columns import ColumnNames, Columns, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError
 from bertune.metrics.details import calibration
@@ -25,7 +25,7 @@ from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.language_modelling.error_analysis import wrong_words
 from bertune.tasks.language_modelling.masking import NOT_ASKED, Masking, readable, vocabulary_of
-from bertune.tasks.parts.texts import TEXT_COLUMNS, read_texts
+from bertune.tasks.parts.texts import TEXT_COLUMNS
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from bertune.config import CHANGEABLE
-from bertune.data.columns import ColumnNames, Columns, name_of
+from bertune.data.columns import ColumnNames, Columns, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.metrics import multilabel as metrics
@@ -22,7 +22,7 @@ from bertune.tasks.multilabel.labels import is_yes, labels_in, names_in
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_labels
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
-from bertune.tasks.parts.texts import TEXT_COLUMNS, natural, read_texts
+from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
     MOST_NAMED,
     FloatArray,
@@ -136,6 +136,11 @@ class FittedMultiLabel(FittedToTexts):
         if example.gold is None or most == len(labels) <= MOST_NAMED:
             return LabelsPrediction(chosen, named(probabilities_C, labels, most))
         return SomeOfMany(chosen, RawOutputs(output_C, labels, _probabilities, most))
+
+    def decode_probabilities(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example
+    ) -> FloatArray:
+        return _probabilities(mean_output(outputs))
 
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
         without = next((e for e in examples if e.gold is None), None)

@@ -32,17 +32,17 @@ class FittedToTexts(FittedTask):
 
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
-        return "group" if self.options.long_texts == "windows" else "sequence"
+        return "group" if self.task.options.long_texts == "windows" else "sequence"
 
     def encode_texts(
         self, examples: SequenceOf[Any], tokenizer: Tokenizer, max_length: int | None
     ) -> list[Sequence]:
         """The sequences of examples of a text or a pair. Raises DataError, ConfigError."""
         texts = [e.texts for e in examples]
-        if self.options.long_texts == "windows" and max_length is not None:
+        if self.task.options.long_texts == "windows" and max_length is not None:
             places = [e.origin for e in examples]
-            return tokenizer.windows(texts, max_length, self.options.stride, places)
-        if self.options.long_texts == "head_tail":
+            return tokenizer.windows(texts, max_length, self.task.options.stride, places)
+        if self.task.options.long_texts == "head_tail":
             if any(len(parts) > 1 for parts in texts):
                 raise ConfigError(
                     "task.long_texts=head_tail is for single texts, whose middle it leaves out. Of pairs, "

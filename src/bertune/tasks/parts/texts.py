@@ -2,10 +2,6 @@
 
 import math
 
-from bertune.data.columns import Columns, cell_text
-from bertune.data.rows import Row
-from bertune.errors import DataError
-
 # Columns that are taken for the text, or the pair of texts, of a row.
 TEXT_COLUMNS: tuple[tuple[str, ...], ...] = (
     ("text",), ("sentence",), ("review",), ("content",), ("comment",), ("message",), ("body",), ("news",),
@@ -15,18 +11,6 @@ TEXT_COLUMNS: tuple[tuple[str, ...], ...] = (
     ("query", "document"), ("query", "passage"), ("#1 String", "#2 String"), ("title", "content"),
     ("文本",), ("内容",), ("评论",), ("句子",),
 )  # fmt: skip
-
-
-def read_texts(row: Row, columns: Columns) -> tuple[str, ...]:
-    """The texts of a row. Raises DataError for one that is empty."""
-    texts = tuple(cell_text(row, column) for column in columns.text)
-    for column, text in zip(columns.text, texts, strict=True):
-        if not text.strip():
-            raise DataError(
-                f'{row.origin}: the text in column "{column}" is empty. Remove the row, or give another '
-                "data.text"
-            )
-    return texts
 
 
 def natural(label: str) -> tuple[int, float, str]:

@@ -3,9 +3,9 @@
 Dimensions: W tokens of the context in one window.
 """
 
-from collections import defaultdict
+from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bertune.errors import DataError
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
+from bertune.text.truncation import owners_of, windows_over
 
 UNKNOWN = -1  # gold of windows of questions whose answer is nowhere in the context: the loss ignores it
 _CHUNK = 200  # questions given to Rust at once: its own form of a long context is large
@@ -50,29 +51,29 @@ def windows(asked: SequenceOf[Asked], tokenizer: Tokenizer, how: Windows) -> lis
 
     Raises DataError for a question that is too long: it is never cut.
     """
-    return [
-        [_sequence(encoding, start + number) for encoding in encodings]
-        for start in range(0, len(asked), _CHUNK)
-        for number, encodings in enumerate(_encodings(asked[start : start + _CHUNK], tokenizer, how))
-    ]
-
-
-def _encodings(asked: SequenceOf[Asked], tokenizer: Tokenizer, how: Windows) -> list[list[Any]]:
-    rust = tokenizer.rust
-    pairs = [(a.question.strip(), a.context) for a in asked]
-    questions = rust.encode_batch_fast([question for question, _ in pairs], add_special_tokens=False)
-    by_stride: dict[int, list[int]] = defaultdict(list)
-    for number, question in enumerate(questions):
-        room = _room(len(question), asked[number].place, rust.num_special_tokens_to_add(True), how)
-        by_stride[how.shared(room)].append(number)
-    found: list[list[Any]] = [[] for _ in asked]
-    for stride, numbers in by_stride.items():
-        if how.max_length is not None:
-            rust.enable_truncation(how.max_length, stride=stride, strategy="only_second", direction="right")
-        for number, encoding in zip(numbers, rust.encode_batch([pairs[i] for i in numbers]), strict=True):
-            found[number] = [encoding, *encoding.overflowing]
-        rust.no_truncation()
+    found: list[list[Sequence]] = []
+    num_special = tokenizer.rust.num_special_tokens_to_add(True)
+    for start in range(0, len(asked), _CHUNK):
+        chunk = asked[start : start + _CHUNK]
+        pairs = [(a.question.strip(), a.context) for a in chunk]
+        questions = tokenizer.rust.encode_batch_fast([q for q, _ in pairs], add_special_tokens=False)
+        rooms = [_room(len(q), a.place, num_special, how) for q, a in zip(questions, chunk, strict=True)]
+        for encoding, room in zip(tokenizer.rust.encode_batch(pairs), rooms, strict=True):
+            found.append(list(_cut(encoding, room, how, len(found))))
     return found
+
+
+def _cut(encoding: Any, room: int, how: Windows, group: int) -> Iterator[Sequence]:
+    """The windows of one question."""
+    owners_L = owners_of(encoding)
+    offsets = np.where(owners_L[:, None] == 1, np.asarray(encoding.offsets, np.int32), np.int32(-1))
+    ids, types = np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8)
+    whole = Sequence(ids, types, group, places=offsets)
+    if how.max_length is None or len(whole) <= how.max_length:
+        yield whole
+        return
+    for kept in windows_over(owners_L, 1, how.max_length, how.shared(room)):
+        yield replace(whole, ids=ids[kept], types=types[kept], places=offsets[kept])
 
 
 def _room(question: int, place: str, num_special: int, how: Windows) -> int:
@@ -91,17 +92,6 @@ def _room(question: int, place: str, num_special: int, how: Windows) -> int:
             f"{how.max_length} to the context. Shorten it, or train with a greater model.max_length"
         )
     return room
-
-
-def _sequence(encoding: Any, group: int) -> Sequence:
-    places = np.full((len(encoding), 2), -1, np.int32)
-    owners = encoding.sequence_ids
-    if 1 in owners:
-        first = owners.index(1)
-        last = first + owners.count(1)
-        places[first:last] = encoding.offsets[first:last]
-    ids, types = np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8)
-    return Sequence(ids, types, group, places=places)
 
 
 def answer_tokens(found: SequenceOf[Sequence], start: int, end: int) -> list[IntArray]:

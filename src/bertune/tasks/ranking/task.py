@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from bertune.config import CHANGEABLE, Section
-from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in
+from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import ranking as metrics
@@ -18,7 +18,6 @@ from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.head_spec import HeadSpec
-from bertune.tasks.parts.texts import read_texts
 from bertune.tasks.ranking.error_analysis import wrong_rankings
 from bertune.tasks.ranking.queries import by_query, drawn, query_id, refuse_unranked, refuse_unsure_ids
 from bertune.tasks.ranking.trec import trec_lines

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in
+from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import correlation
@@ -18,7 +18,7 @@ from bertune.tasks import Output, Task
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.parts.label_error_analysis import wrong_numbers
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
-from bertune.tasks.parts.texts import TEXT_COLUMNS, read_texts
+from bertune.tasks.parts.texts import TEXT_COLUMNS
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 

@@ -1,9 +1,10 @@
-"""Owns the way from a source to sequences: reading, parsing, splitting, tokenizing, auditing."""
+"""From a source to sequences: `read`, `split` and `encode`, each with a value, and the audit of the data."""
 
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,14 +27,51 @@ _NO_LIMIT = 100_000  # tokens; for architectures without a longest text
 
 
 @dataclass(frozen=True)
-class Part:
+class Tables:
+    """The examples of a source as its tables have them. Nothing here holds weights or an open file."""
+
+    config: Config
+    task: Task
+    columns: Columns  # of the first table
+    examples: Mapping[str, list[Any]]  # by table: train, and validation and test where there are such
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Which rows of which table are trained and evaluated on. Folds are several splits of the same tables."""
+
+    tables: Tables
+    rows: Mapping[str, tuple[str, SequenceOf[int]]]  # train, validation, and test where there is one
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def examples(self) -> dict[str, list[Any]]:
+        """The examples of each split, in the order of its rows."""
+        found = self.tables.examples
+        return {split: [found[table][i] for i in rows] for split, (table, rows) in self.rows.items()}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A task fitted to the training rows, with the tokenizer and the length limit of the encoder."""
+
+    task: FittedTask
+    tokenizer: Tokenizer
+    pretrained: Pretrained
+    limit: int  # the most tokens of a text that the model takes
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
     """One split, encoded."""
 
     source: str
     examples: list[Any]
     sequences: list[Sequence]
 
-    def whole_lengths(self) -> list[int]:
+    def untruncated_lengths(self) -> list[int]:
         """Tokens of each sequence before any were cut."""
         return [len(s) + s.num_removed for s in self.sequences]
 
@@ -46,7 +84,7 @@ class Prepared:
     encoder: TextEncoder
     columns: Columns
     pretrained: Pretrained
-    parts: Mapping[str, Part]  # train, validation, and test where there is one
+    parts: Mapping[str, EncodedSplit]  # train, validation, and test where there is one
     audit: dict[str, Any]  # plain JSON: "data" and "max_length" of the manifest
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -54,43 +92,96 @@ class Prepared:
 
 def prepare(source: Source) -> Prepared:
     """Reads, checks and encodes a source. Raises the first InputError met; nothing is written."""
-    config = source.config
-    task = make_task(config.task)
+    tables = read(source)
+    fitted = fit_task(tables)
+    return encode(split(tables), fitted)
+
+
+def read(source: Source) -> Tables:
+    """The examples of all tables of a source. Raises ConfigError, DataError."""
+    task = make_task(source.config.task)
     examples, columns, notes = _read_all(source, task)
-    fitted = task.fit(examples["train"])
-    too_large: str | None = None
-    notes += fitted.notes
+    return Tables(source.config, task, columns, examples, (*source.notes, *notes))
+
+
+def fit_task(tables: Tables) -> Fitted:
+    """The task fitted to all rows of the training table, before any are split off: folds share it.
+
+    Raises ConfigError, DataError, and ModelError where there is no such encoder.
+    """
+    config = tables.config
+    fitted = tables.task.fit(tables.examples["train"])
     if config.train.batch_size < fitted.least_batch_size:
         raise ConfigError(
-            f"train.batch_size={config.train.batch_size}: here an example is learned by comparing it with "
-            f"others of its step, so that needs at least {fitted.least_batch_size}, and better many"
+            f"train.batch_size={config.train.batch_size}: this loss uses in-batch negatives: the batch size "
+            f"must be at least {fitted.least_batch_size}, and larger is better"
         )
     pretrained = find_pretrained(config.model.name)
     tokenizer = Tokenizer.pretrained(pretrained.folder)
-    fitted = fitted.bound(tokenizer)
-    limit = _limit(pretrained, tokenizer)
-    if "validation" not in examples:
-        examples, note, too_large = _split_off(examples, task, config)
-        notes.append(note)
-    encode = TextEncoder(fitted, tokenizer, _most_tokens(config, fitted, limit))
-    parts = {name: Part(part[0].origin.file, part, encode(part)) for name, part in examples.items()}
+    bound = fitted.bound(tokenizer)
+    return Fitted(bound, tokenizer, pretrained, _limit(pretrained, tokenizer), fitted.notes)
+
+
+def split(tables: Tables) -> Splits:
+    """The tables as splits. Without a validation table, training rows are split off. Raises DataError."""
+    rows = {table: (table, range(len(examples))) for table, examples in tables.examples.items()}
+    return Splits(tables, rows) if "validation" in rows else _split_off(tables)
+
+
+def tokenize(tables: Tables, fitted: Fitted) -> dict[str, list[Sequence]]:
+    """The sequences of all tables, for callers that encode several splits of them. Raises ModelError."""
+    encoder = _encoder(tables.config, fitted)
+    return {table: encoder(examples) for table, examples in tables.examples.items()}
+
+
+def encode(
+    splits: Splits, fitted: Fitted, tokenized: Mapping[str, SequenceOf[Sequence]] | None = None
+) -> Prepared:
+    """The splits as sequences, audited; `tokenized` is what `tokenize` gave, else they are tokenized here.
+
+    Raises ConfigError, DataError, ModelError.
+    """
+    tables, task = splits.tables, fitted.task
+    encoder = _encoder(tables.config, fitted)
+    parts = {}
+    for name, examples in splits.examples().items():
+        if tokenized is None:
+            sequences = encoder(examples)
+        else:
+            table, rows = splits.rows[name]
+            sequences = _of_rows(tokenized[table], rows)
+        parts[name] = EncodedSplit(examples[0].origin.file, examples, sequences)
     for name, part in parts.items():
         if name != "train":
-            fitted.for_scoring(part.examples)
-    max_length, why = _choose_length(config, encode, limit, parts)
-    data = _audit(parts, fitted, max_length)
+            task.for_scoring(part.examples)
+    max_length, why = _choose_length(tables.config, encoder, fitted.limit, parts)
+    columns = tables.columns
+    data = _audit(parts, task, max_length)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
-    parts["train"] = _as_learned(parts["train"], fitted)
+    parts["train"] = _as_learned(parts["train"], task)
     return Prepared(
-        config=config,
-        encoder=replace(encode, max_length=max_length),
+        config=tables.config,
+        encoder=replace(encoder, max_length=max_length),
         columns=columns,
-        pretrained=pretrained,
+        pretrained=fitted.pretrained,
         parts=parts,
-        audit={"data": data, "max_length": {"value": max_length, "why": why, "model_limit": limit}},
-        notes=(*source.notes, *notes),
-        warnings=(*([too_large] if too_large else []), *_warnings(data)),
+        audit={"data": data, "max_length": {"value": max_length, "why": why, "model_limit": fitted.limit}},
+        notes=(*tables.notes, *fitted.notes, *splits.notes),
+        warnings=(*splits.warnings, *_warnings(data)),
     )
+
+
+def _encoder(config: Config, fitted: Fitted) -> TextEncoder:
+    """Cuts texts to the most tokens there may be; which limit fits them is decided once all are encoded."""
+    return TextEncoder(fitted.task, fitted.tokenizer, _most_tokens(config, fitted.task, fitted.limit))
+
+
+def _of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Sequence]:
+    """The sequences of some examples of a table, numbered as these examples are."""
+    of_example: dict[int, list[Sequence]] = {}
+    for sequence in sequences:
+        of_example.setdefault(sequence.group, []).append(sequence)
+    return [replace(s, group=group) for group, row in enumerate(rows) for s in of_example.get(row, [])]
 
 
 def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns, list[str]]:
@@ -139,12 +230,9 @@ def _refuse_number(columns: Columns, task: Task, config: Config, table: Table) -
         )
 
 
-def _split_off(
-    examples: dict[str, list[Any]], task: Task, config: Config
-) -> tuple[dict[str, list[Any]], str, str | None]:
-    """The splits with training rows as validation, a note on how they were chosen, and a warning where they
-    are many more than asked for."""
-    rows = examples["train"]
+def _split_off(tables: Tables) -> Splits:
+    """Training rows as validation, a note on how they were chosen, a warning where they are far too many."""
+    config, task, rows = tables.config, tables.task, tables.examples["train"]
     units, strata = [task.group_key(e) for e in rows], [task.stratify_key(e) for e in rows]
     kept, held_out = split_rows(
         units, strata, [e.origin for e in rows], config.data.validation_fraction, config.train.seed
@@ -155,10 +243,14 @@ def _split_off(
         f"validation: {len(held_out):,} of {len(rows):,} training rows, {how} "
         f"(data.validation_fraction={config.data.validation_fraction:g}, train.seed={config.train.seed})"
     )
-    parts = {"train": [rows[i] for i in kept], "validation": [rows[i] for i in held_out]}
-    if "test" in examples:
-        parts["test"] = examples["test"]
-    return parts, note, larger_than_asked(len(rows), len(held_out), config.data.validation_fraction, strata)
+    chosen: dict[str, tuple[str, SequenceOf[int]]] = {
+        "train": ("train", kept),
+        "validation": ("train", held_out),
+    }
+    if "test" in tables.examples:
+        chosen["test"] = ("test", range(len(tables.examples["test"])))
+    too_large = larger_than_asked(len(rows), len(held_out), config.data.validation_fraction, strata)
+    return Splits(tables, chosen, (note,), (too_large,) if too_large else ())
 
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
@@ -179,11 +271,11 @@ def _most_tokens(config: Config, fitted: FittedTask, limit: int) -> int:
 
 
 def _choose_length(
-    config: Config, encode: TextEncoder, limit: int, parts: Mapping[str, Part]
+    config: Config, encode: TextEncoder, limit: int, parts: Mapping[str, EncodedSplit]
 ) -> tuple[int, str]:
     """The maximum length to go on with, and why; the parts were cut to the most there may be."""
     most = encode.max_length
-    lengths = [n for part in parts.values() for n in part.whole_lengths()]
+    lengths = [n for part in parts.values() for n in part.untruncated_lengths()]
     wanted = config.model.max_length
     if wanted != "auto":
         cut = sum(n > int(wanted) for n in lengths)
@@ -210,20 +302,20 @@ def _choose_length(
     )
 
 
-def _as_learned(part: Part, fitted: FittedTask) -> Part:
+def _as_learned(part: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
     """The training part with an example, its first, for each group it is to learn from as one."""
     if fitted.windows_are_examples:
         owners = [part.examples[s.group] for s in part.sequences]
-        return Part(part.source, owners, [replace(s, group=i) for i, s in enumerate(part.sequences)])
+        return EncodedSplit(part.source, owners, [replace(s, group=i) for i, s in enumerate(part.sequences)])
     together = fitted.group_training_examples(part.examples)
     if together is None:
         return part
     group = {position: number for number, positions in enumerate(together) for position in positions}
     sequences = [replace(s, group=group[s.group]) for s in part.sequences if s.group in group]
-    return Part(part.source, [part.examples[positions[0]] for positions in together], sequences)
+    return EncodedSplit(part.source, [part.examples[positions[0]] for positions in together], sequences)
 
 
-def _audit(parts: Mapping[str, Part], fitted: FittedTask, max_length: int) -> dict[str, Any]:
+def _audit(parts: Mapping[str, EncodedSplit], fitted: FittedTask, max_length: int) -> dict[str, Any]:
     splits: dict[str, Any] = {}
     for name, part in parts.items():
         texts = [e.texts for e in part.examples]
@@ -231,7 +323,9 @@ def _audit(parts: Mapping[str, Part], fitted: FittedTask, max_length: int) -> di
         splits[name] = {
             "source": part.source,
             "sha256": _fingerprint(part.examples),
-        } | audit.audit_split(texts, [e.gold for e in part.examples], names, part.whole_lengths(), max_length)
+        } | audit.audit_split(
+            texts, [e.gold for e in part.examples], names, part.untruncated_lengths(), max_length
+        )
     shared = audit.shared_texts({name: [e.texts for e in part.examples] for name, part in parts.items()})
     return {"splits": splits, "shared_texts": shared}
 

@@ -1,15 +1,17 @@
-"""Owns what is seen while training: a progress bar, and a line per evaluation."""
+"""What is shown while training: a progress bar, and a line per evaluation."""
 
 import contextlib
 import time
 from collections import deque
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bertune.cli import show
+from bertune.console import show
+from bertune.run import Run
 from bertune.training.events import DataReady, Evaluated, Event, Finished, Noted, Started, Stepped, Warned
 
 _RECENT_STEPS = 50  # over which examples/s and the shown loss are averaged
@@ -130,3 +132,27 @@ class TrainingView:
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
         show.say(self._console, text)
+
+
+def watch(events: Iterable[Event], console: Console) -> Run:
+    """Shows the events of a training until it ends, and returns its run."""
+    run = None
+    with TrainingView(console) as view:
+        for event in events:
+            view.show(event)
+            if isinstance(event, Finished):
+                run = event.run
+    assert run is not None, "a training that raises nothing ends with Finished"
+    return run
+
+
+def kept_line(manifest: dict[str, Any]) -> str:
+    """Which step a finished run kept, by which score, and how long it took; a blank line on either side."""
+    training, timings = manifest["training"], manifest["timings"]
+    best = training["best"]
+    early = ", stopped early" if training["stopped_early"] else ""
+    return (
+        f"\nkept step {best['step']:,} of {training['total_steps']:,} "
+        f"(best validation {best['score']}, {show.number(best['value'])}{early}); "
+        f"{timings['train_examples_per_second']:,.0f} examples/s, {timings['total_seconds']:,.0f} s in all\n"
+    )

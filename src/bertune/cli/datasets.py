@@ -1,0 +1,93 @@
+"""`bertune datasets`: the data sets and recipes that are known by name."""
+
+from typing import Annotated, Any
+
+import typer
+
+from bertune.cli.arguments import AsJson, print_json
+
+
+def datasets(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="a named data set or a recipe", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the named data sets and recipes; of one, its files, where it is published, and its settings.
+
+    A recipe is a named data set with the settings of a published result. Downloads nothing.
+    """
+    from bertune import catalogue
+    from bertune.console import show
+
+    found = catalogue.data_sets() if name is None else catalogue.data_set(name)
+    if as_json:
+        print_json(found)
+        return
+    console = show.results()
+    if isinstance(found, dict):
+        _show_one(console, found)
+        return
+    for kind in ("data set", "recipe"):
+        rows = [{**entry, "here": _here(entry)} for entry in found if entry["kind"] == kind]
+        heads = (kind, "task", "on this machine", "what it is")
+        console.print(show.plain_table(heads, ("name", "task", "here", "about"), rows))
+        show.say(console, "")
+    show.say(
+        console,
+        "bertune train NAME trains on one; `bertune datasets NAME` shows its files and settings",
+        "dim",
+    )
+
+
+def _here(entry: dict[str, Any]) -> str:
+    """How much of a data set is on this machine: the size, "part", or nothing."""
+    sizes = [file["bytes"] for file in entry["files"] if file["bytes"] is not None]
+    if entry["on_this_machine"]:
+        return _size(sum(sizes))
+    return "part" if sizes else "no"
+
+
+def _size(number: int) -> str:
+    """Bytes in a unit that leaves a short number."""
+    if number < 1 << 20:
+        return f"{number / (1 << 10):,.0f} KiB"
+    return f"{number / (1 << 20):,.1f} MiB"
+
+
+def _show_one(console: Any, found: dict[str, Any]) -> None:
+    from bertune.console import show
+
+    show.say(console, f"{found['name']}: {found['about']}\n")
+    show.say(console, f"task: {found['task']}")
+    if found["source"]:
+        show.say(console, f"recipe for the data set {found['source']}")
+    if found["recipes"]:
+        show.say(console, f"recipes: {', '.join(found['recipes'])}")
+    show.say(console, "")
+    rows = [
+        {**file, "size": "" if file["bytes"] is None else _size(file["bytes"]), "here": file["path"] or "no"}
+        for file in found["files"]
+    ]
+    heads = ("split", "file", "size", "on this machine")
+    console.print(show.plain_table(heads, ("split", "name", "size", "here"), rows))
+    show.say(console, "")
+    for file in found["files"]:
+        if file["not_published"]:
+            show.say(console, f"{file['name']} is not published for download: {file['not_published']}")
+    for source in found["published_at"]:
+        url, _, _ = source["url"].partition("?")
+        show.say(console, f"published at {url} (at most {_size(source['at_most_bytes'])})")
+    if found["put_at"]:
+        show.say(console, f"your own copy of the files belongs in {found['put_at']}")
+    rows = [{"key": key, "value": _value(value)} for key, value in found["settings"].items()]
+    show.say(console, "")
+    console.print(show.plain_table(("setting", "value"), ("key", "value"), rows))
+
+
+def _value(value: Any) -> str:
+    """A setting as it is written on the command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

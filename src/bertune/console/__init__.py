@@ -1,0 +1,1 @@
+"""What a terminal shows: messages, tables, and the progress of a training."""

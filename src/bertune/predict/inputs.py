@@ -1,0 +1,186 @@
+"""What is given to a model to predict or to score, as a table with its columns."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+from bertune.config import DataConfig
+from bertune.data import named
+from bertune.data.columns import Columns, choose_columns
+from bertune.data.memory import MEMORY, table_from_memory, table_of
+from bertune.data.rows import Origin, Row
+from bertune.data.tables import Table, file_suffix, open_lines, open_table, refuse_long_name
+from bertune.errors import DataError, did_you_mean
+from bertune.metadata import ModelMetadata
+from bertune.source import SPLITS
+from bertune.tasks import Task
+from bertune.tasks.encoder import known_column_names
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A table, which of its columns matter, and what was inferred, one sentence each."""
+
+    table: Table
+    columns: Columns
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How a trained model reads what it is given: as its training file, unless settings say otherwise."""
+
+    task: Task
+    metadata: ModelMetadata
+    data: DataConfig
+
+    @property
+    def line_columns(self) -> tuple[str, ...]:
+        """The column names of the texts of plain lines: as in training, unless those were numbers."""
+        return _plain_columns(1) if self.task.predicts_single_texts else self._item_columns
+
+    @property
+    def _item_columns(self) -> tuple[str, ...]:
+        names = self.metadata.columns.text
+        return _plain_columns(len(names)) if any(name.isdecimal() for name in names) else names
+
+    def open(self, source: object, need_label: bool) -> Opened:
+        """A table and its columns: the training file's where it has them, else inferred.
+
+        `source` is a path, the name of a data set, an open text file whose lines are read once, a Table, a
+        table of another library, or (texts, labels). Of a named data set it is the test file, or the
+        validation file where there is none. Raises DataError.
+        """
+        if isinstance(source, str | Path):
+            file, data, notes = self._located(str(source))
+            table = open_table(file, data, known_column_names(self.task, self.metadata.columns))
+        else:
+            data, notes = self.data, ()
+            table = self._table(source)
+        columns, more = self._columns(table, need_label, data)
+        return Opened(table, columns, (*notes, *more))
+
+    def _table(self, source: Any) -> Table:
+        if hasattr(source, "readline"):
+            name = getattr(source, "name", None)  # a number for a file opened by its descriptor
+            return open_lines(source, name if isinstance(name, str) else "<stdin>", self.line_columns)
+        return source if isinstance(source, Table) else table_of(source)
+
+    def of_texts(self, items: Iterable[Any]) -> Opened | None:
+        """The table of a list of texts, or of tuples of texts where the model takes several; None: no items.
+
+        A list of words is a text where the task tags words. Raises DataError for what is not a text.
+        """
+        items = list(items)
+        if not items:
+            return None
+        is_single = self.task.predicts_single_texts and isinstance(items[0], str)
+        columns = Columns(_plain_columns(1) if is_single else self._item_columns, None, None)
+        rows = [
+            dict(zip(columns.text, self._cells(number, item, columns), strict=True))
+            for number, item in enumerate(items)
+        ]
+        return Opened(table_from_memory(rows), columns)
+
+    def _cells(self, number: int, item: Any, columns: Columns) -> tuple[Any, ...]:
+        """What an item of a list has for each text column. Raises DataError."""
+        value = item.tolist() if hasattr(item, "tolist") else item
+        if len(columns.text) == 1 and isinstance(value, list | tuple) and self._takes(list(value), columns):
+            return (list(value),)
+        parts = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if len(parts) != len(columns.text) or not all(isinstance(part, str | list | tuple) for part in parts):
+            needs = {1: "a text", 2: "a pair of texts"}.get(
+                len(columns.text), f"{len(columns.text)} texts in a tuple: {', '.join(columns.text)}"
+            )
+            words = ", or a list of its words" if self._takes(["a", "word"], columns) else ""
+            raise DataError(f"item {number} of the list is {item!r}; this model takes {needs}{words}")
+        return parts
+
+    def _takes(self, words: list[Any], columns: Columns) -> bool:
+        """Whether a list can stand for a text: then its items are the words."""
+        if len(columns.text) > 1:
+            return False
+        try:
+            self.task.is_blank(Row({columns.text[0]: words}, Origin(MEMORY, 1)), columns)
+        except DataError:
+            return False
+        return True
+
+    def _located(self, source: str) -> tuple[str, DataConfig, tuple[str, ...]]:
+        """The file that is meant, how to read it, and what must be known of it."""
+        path = Path(source)
+        if source in named.names():
+            return _named_file(source, self.data)
+        refuse_long_name(path)
+        near = did_you_mean(source, named.names())
+        if near and not path.suffix and not path.exists():
+            raise DataError(f'"{source}" is neither a file nor a named data set.{near}')
+        given, trained = self.data.model_fields_set, self.metadata.reading
+        if file_suffix(source) != trained.get("suffix"):
+            return source, self.data, ()
+        reading = {key: value for key, value in trained.items() if key != "suffix" and key not in given}
+        return source, self.data.model_copy(update=reading), ()
+
+    def _columns(self, table: Table, need_label: bool, data: DataConfig) -> tuple[Columns, tuple[str, ...]]:
+        """The columns of an opened table, and notes on what was inferred."""
+        trained, task = self.metadata.columns, self.task
+        given: dict[str, Any] = {}
+        numbers = {len(trained.text)}
+        if task.predicts_single_texts:
+            numbers |= set(task.columns.num_texts) if need_label else {1, *task.columns.num_texts}
+        if data.text is None and len(table.columns) == 1 and 1 in numbers:
+            given["text"] = table.columns
+        for names in (self.line_columns, trained.text):
+            if data.text is None and set(names) <= set(table.columns):
+                given["text"] = names
+        if data.label is None and trained.label in table.columns and need_label:
+            given["label"] = trained.label
+        if data.id is None and trained.id in table.columns:
+            given["id"] = trained.id
+        options = data.model_copy(update=given)
+        try:
+            columns, notes = choose_columns(
+                table, options, task.columns.text, task.columns.label, need_label and task.needs_label
+            )
+        except DataError as error:
+            if options.text is not None:
+                raise
+            label = f' and the label "{trained.label}"' if need_label and trained.label else ""
+            text = " and ".join(f'"{name}"' for name in trained.text)
+            raise DataError(f"{error}\nIn training the text was {text}{label}") from error
+        if len(columns.text) not in numbers:
+            raise DataError(
+                f"{table.name}: this model was trained on {_counted(trained.text)}, and given are "
+                f"{_counted(columns.text)}. Name those meant: data.text={','.join(trained.text)}"
+            )
+        return columns, (*table.notes, *notes)
+
+
+def _plain_columns(num_texts: int) -> tuple[str, ...]:
+    """What to call texts that come without a name."""
+    if num_texts == 1:
+        return ("text",)
+    return tuple(f"text_{ascii_lowercase[i]}" if i < 26 else f"text_{i + 1}" for i in range(num_texts))
+
+
+def _named_file(name: str, given: DataConfig) -> tuple[str, DataConfig, tuple[str, ...]]:
+    """The file of a named data set that is for scoring, how it is read, and what must be known of it."""
+    defaults = named.defaults(name, to_score=True)
+    settings = defaults.settings["data"]
+    use = next((use for use in ("test", "validation") if settings.get(use)), None)
+    if use is None:
+        raise DataError(
+            f'the data set "{name}" has neither a test nor a validation file, only one to train on. If you '
+            f"mean that, give it: {settings['train']}"
+        )
+    own = {key: getattr(given, key) for key in given.model_fields_set}
+    reading = {key: value for key, value in settings.items() if key not in SPLITS}
+    notes = (f"{name}: its {use} file, {settings[use]}", *defaults.notes)
+    return settings[use], DataConfig.model_validate({**reading, **own}), notes
+
+
+def _counted(names: tuple[str, ...]) -> str:
+    """So many text columns, and their names."""
+    return f"{len(names)} text column{'s' * (len(names) != 1)} ({', '.join(names)})"

@@ -1,0 +1,98 @@
+"""The network in torch: micro-batches that fit the machine, and smaller ones where memory runs out."""
+
+import logging
+from collections.abc import Iterator
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bertune.config import MachineConfig
+from bertune.nn.batch import Batch, collate
+from bertune.nn.device import Machine, make_machine
+from bertune.nn.memory import with_fewer_tokens
+from bertune.nn.model import TextModel
+from bertune.predict.backend import BackendOutputs, Poll, never_stop
+from bertune.saved_model import LoadedModel
+from bertune.tasks import FittedTask, Output
+from bertune.text.batches import Indices, micro_batches, slices
+from bertune.text.sequences import Sequence
+
+_LOG = logging.getLogger(__name__)
+_NOTHING: Output = np.empty(0, np.float32)
+
+
+@dataclass(frozen=True)
+class TorchBackend:
+    """A torch model with the task and the machine that decide how its batches are cut."""
+
+    model: TextModel
+    fitted: FittedTask
+    machine: Machine
+
+    def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
+        """The outputs of all sequences, without dropout. Raises ResourceError, and what `poll` raises."""
+        was_training = self.model.training
+        if was_training:  # else nothing is changed, so that threads may share the model
+            self.model.eval()
+        try:
+            return self._in_batches(sequences, poll)
+        finally:
+            if was_training:
+                self.model.train()
+
+    def _in_batches(self, sequences: SequenceOf[Sequence], poll: Poll) -> BackendOutputs:
+        outputs = [_NOTHING] * len(sequences)
+        loss_sum, num_terms, tokens = 0.0, 0.0, self.machine.micro_batch_tokens
+        for positions in self._cut(sequences, tokens):
+            poll()
+            chosen = [sequences[i] for i in positions]
+            longest = max(len(s) for s in chosen)
+            found, tokens = with_fewer_tokens(partial(self._compute, chosen), tokens, longest)
+            loss_sum, num_terms = loss_sum + found.loss_sum, num_terms + found.num_terms
+            for position, output in zip(positions, found.outputs, strict=True):
+                outputs[position] = output
+        if tokens < self.machine.micro_batch_tokens:
+            _LOG.warning("memory ran out: predicted in batches of at most %s tokens", f"{tokens:,}")
+        return BackendOutputs(outputs, loss_sum, num_terms)
+
+    def _cut(self, sequences: SequenceOf[Sequence], tokens: int) -> Iterator[Indices]:
+        groups = [s.group for s in sequences] if self.fitted.keep_together == "group" else None
+        return micro_batches([len(s) for s in sequences], tokens, groups)
+
+    def _compute(self, sequences: list[Sequence], tokens: int) -> BackendOutputs:
+        """The outputs of sequences that were one micro-batch before memory ran out."""
+        outputs = [_NOTHING] * len(sequences)
+        loss_sum, num_terms = 0.0, 0.0
+        per_token = self.fitted.head.per_token
+        for positions in self._cut(sequences, tokens):
+            chosen = [sequences[i] for i in positions]
+            batch = collate(chosen).to(self.machine.device)
+            with torch.inference_mode(), self.machine.autocast():
+                batch_outputs = self._forward(chosen, batch, tokens)
+                if batch.gold is not None and self.fitted.keep_together != "step":
+                    loss, count = self.fitted.loss(batch_outputs, batch)
+                    loss_sum, num_terms = loss_sum + float(loss), num_terms + float(count)
+                found = self.fitted.reduce_outputs(batch_outputs, batch).float().cpu()
+            rows = torch.split(found, batch.lengths_S.tolist()) if per_token else found
+            for position, output in zip(positions, rows, strict=True):
+                outputs[position] = output.numpy()
+        return BackendOutputs(outputs, loss_sum, num_terms)
+
+    def _forward(self, sequences: list[Sequence], batch: Batch, tokens: int) -> Tensor:
+        """The outputs of a batch; a group of more tokens than a micro-batch may have goes in pieces."""
+        pieces = list(slices([len(s) for s in sequences], tokens))
+        if len(pieces) == 1:
+            return self.model(batch)  # type: ignore[no-any-return]
+        return torch.cat([self.model(collate(sequences[p]).to(self.machine.device)) for p in pieces])
+
+
+def backend_of(loaded: LoadedModel, config: MachineConfig) -> TorchBackend:
+    """The backend of a saved model, in the precision it was trained with unless another one is given."""
+    if "precision" not in config.model_fields_set:
+        config = config.model_copy(update={"precision": loaded.metadata.precision})
+    machine = make_machine(config)
+    return TorchBackend(loaded.model.to(machine.device), loaded.fitted, machine)

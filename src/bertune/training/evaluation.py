@@ -1,0 +1,38 @@
+"""Scores a split with the model as it is: during training, and at the end with the weights that were kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bertune.metrics.scores import Scores
+from bertune.predict.predictor import PredictionOutput, Predictor
+from bertune.predict.torch_backend import TorchBackend
+from bertune.training.loop import TrainState
+from bertune.training.preparing import EncodedSplit
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model predicted for a split, and how well."""
+
+    outcome: PredictionOutput  # the predictions, in the order of the examples, and the loss
+    scores: Scores
+    warnings: tuple[str, ...]  # what looks wrong with the predictions
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The loss and all scores, by name."""
+        return {"loss": self.outcome.loss, **self.scores.values}
+
+
+def evaluate(state: TrainState, split: EncodedSplit, poll: Callable[[], None]) -> Evaluation:
+    """Predicts and scores a split; `poll` is called between batches and may raise to stop.
+
+    Raises NonFiniteError where outputs are NaN or infinite.
+    """
+    fitted, examples = state.fitted, split.examples
+    backend = TorchBackend(state.model, fitted, state.machine)
+    outcome = Predictor(fitted, backend, poll)(examples, split.sequences)
+    scores = fitted.score(outcome.predictions, examples)
+    warnings = fitted.warnings(outcome.predictions, examples, split.sequences)
+    return Evaluation(outcome, scores, tuple(warnings))

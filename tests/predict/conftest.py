@@ -1,0 +1,48 @@
+"""Small trained models, shared by every test that only uses them."""
+
+from pathlib import Path
+
+import pytest
+
+import bertune as bt
+from tiny import reviews
+
+
+@pytest.fixture(scope="session")
+def small(tiny_weights: Path) -> dict[str, object]:
+    """Settings of a training that takes a second."""
+    return {"model.name": str(tiny_weights), "train.epochs": 1, "machine.threads": 1}
+
+
+@pytest.fixture(scope="session")
+def classifier(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
+    """Good or bad. Read only."""
+    texts, labels = zip(*reviews(40, 1), strict=True)
+    return bt.train(texts, labels, settings=small, out=tmp_path_factory.mktemp("runs") / "labels")
+
+
+@pytest.fixture(scope="session")
+def many_labels(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
+    """130 labels, of which predictions show 10. Read only."""
+    rows = [{"text": text, "label": f"label {n % 130:03}"} for n, (text, _) in enumerate(reviews(520, 1))]
+    return bt.train(rows, settings=small, out=tmp_path_factory.mktemp("runs") / "many")
+
+
+@pytest.fixture(scope="session")
+def multilabel(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
+    """Any of three labels. Read only."""
+    rows = [
+        {"text": text, "labels": [("sound", "screen", "battery")[n % 3], label]}
+        for n, (text, label) in enumerate(reviews(40, 1))
+    ]
+    settings = {**small, "task.name": "multilabel"}
+    return bt.train(rows, settings=settings, out=tmp_path_factory.mktemp("runs") / "multilabel")
+
+
+@pytest.fixture(scope="session")
+def embeddings(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
+    """Vectors of texts. Read only."""
+    pairs = [(a, b) for (a, _), (b, _) in zip(reviews(24, 1), reviews(24, 2), strict=True)]
+    rows = [{"anchor": a, "positive": b} for a, b in pairs]
+    settings = {**small, "task.name": "embeddings"}
+    return bt.train(rows, settings=settings, out=tmp_path_factory.mktemp("runs") / "embeddings")
