@@ -233,7 +233,7 @@ def _workloads(folder: Path) -> list[Workload]:
         Workload("best between checkpoints", train, apart),
         Workload("early stopping", train, early | {"train.evaluate_every": 1}),
         Workload("frozen part on disk", train, apart | {"train.freeze": 1}, frozen_on_disk=True),
-        _with_files(folder, "tokens", apart, _tagged),
+        _with_files(folder, "token_classification", apart, _tagged),
         _with_files(folder, "ranking", coincide, _ranked),
     ]
 
