@@ -19,7 +19,7 @@ from bertune.tasks.classification.task import (
     ClassificationOptions,
     FittedClassification,
 )
-from bertune.tasks.parts.groups import outputs_of_texts
+from bertune.tasks.parts.loss import outputs_of_texts
 
 
 class ForgivingOptions(ClassificationOptions):

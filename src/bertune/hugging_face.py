@@ -187,10 +187,7 @@ def load_saved_tokenizer(folder: Path) -> TokenizerFiles:
     with library_errors(f"{path} cannot be read"):
         rust = Tokenizer.from_file(str(path))
         rust.encode(_RARE)
-    # All that save_pretrained writes beside tokenizer.json.
-    others = {p.name: read_bytes(p) for p in (settings_path, *folder.glob("*.jinja"))}
-
-    return TokenizerFiles(rust, settings, _Copied(rust, others))
+    return TokenizerFiles(rust, settings, _Copied(rust, read_bytes(settings_path)))
 
 
 @dataclass(frozen=True)
@@ -198,12 +195,11 @@ class _Copied:
     """Saves a tokenizer as it was read. A class, because a function inside another cannot be pickled."""
 
     rust: Any
-    others: dict[str, bytes]  # the content of each file beside tokenizer.json
+    settings: bytes  # tokenizer_config.json
 
     def __call__(self, into: str) -> None:
         write_tokenizer(Path(into), self.rust)
-        for name, content in self.others.items():
-            (Path(into) / name).write_bytes(content)
+        (Path(into) / _TOKENIZER_SETTINGS).write_bytes(self.settings)
 
 
 def write_tokenizer(folder: Path, rust: Any) -> None:
@@ -280,8 +276,6 @@ def _needs_code(path: Path, named: object) -> ModelError:
 
 
 def _check_tokenizer_settings(path: Path) -> None:
-    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
-
     content = _read(path)
     auto_map = content.get("auto_map")
     if not auto_map:
@@ -289,6 +283,8 @@ def _check_tokenizer_settings(path: Path) -> None:
     name = content.get("tokenizer_class")
     if isinstance(auto_map, dict) and "AutoTokenizer" not in auto_map:
         return
+    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+
     with library_errors(f"{path} cannot be used"):
         known = isinstance(name, str) and tokenizer_class_from_name(name) is not None
     if not known:

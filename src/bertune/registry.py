@@ -79,8 +79,12 @@ def _load_file(kind: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"the {kind} file {path} does not exist (looked in {path.absolute().parent})")
     # The same file is the same module, so that its classes stay themselves; a changed one is another.
-    content = hashlib.sha256(os.fsencode(path.absolute()) + b"\0" + path.read_bytes()).hexdigest()
-    name = f"bertune_user_{kind}_{path.stem}_{content[:12]}"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read the {kind} file {path}: {error.strerror}") from error
+    digest = hashlib.sha256(os.fsencode(path.absolute()) + b"\0" + content).hexdigest()
+    name = f"bertune_user_{kind}_{path.stem}_{digest[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

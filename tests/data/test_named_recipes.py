@@ -99,8 +99,7 @@ def test_each_dev_file_of_mnli_has_a_name_to_score_a_model_by(kind: str) -> None
             "cola-tutorial",
             "model.max_length=64 train.batch_size=32 train.lr=2e-05 optimizer.eps=1e-08 train.epochs=4.0 "
             "train.warmup=0.0 train.weight_decay=0.0 data.validation_fraction=0.1 data.validation=None "
-            "train.seed=42 "
-            "model.name=google-bert/bert-base-uncased",
+            "train.seed=42 model.name=google-bert/bert-base-uncased",
         ),
         (
             "cord19-tutorial",
@@ -112,8 +111,7 @@ def test_each_dev_file_of_mnli_has_a_name_to_score_a_model_by(kind: str) -> None
             "imdb-tutorial",
             "model.name=google-bert/bert-base-uncased model.max_length=512 train.batch_size=8 "
             "train.epochs=3.0 train.evaluate_every=500 train.patience=3 train.best_metric=loss "
-            "train.warmup=0.0 "
-            "train.weight_decay=0.0 data.validation=None",
+            "train.warmup=0.0 train.weight_decay=0.0 data.validation=None",
         ),
         (
             "chnsenticorp-tutorial",

@@ -89,8 +89,7 @@ def test_a_split_larger_than_asked_for_is_said_everywhere(
 ) -> None:
     warning = (
         "data.validation_fraction=0.1 asks for 300 of 3,000 rows, but 1,500 labels each need at least one "
-        "validation row: "
-        "validation has 1,500 (50.0%). Give a file as data.validation, or merge rare labels"
+        "validation row: validation has 1,500 (50.0%). Give a file as data.validation, or merge rare labels"
     )
     run, printed = many
     assert warning in " ".join(printed.split())

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bertune.tasks.parts.groups import group_log_softmax, group_mean, numbered
+from bertune.tasks.parts.loss import group_log_softmax, group_mean, numbered
 
 GROUPS = torch.tensor([7, 2, 7, 7, 11, 2])
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from bertune.tasks.parts.losses import weighted_binary_cross_entropy, weighted_cross_entropy
+from bertune.tasks.parts.loss import weighted_binary_cross_entropy, weighted_cross_entropy
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, -0.3], [-2.0, 3.0, 1.0], [0.0, 0.0, 4.0]])
 GOLD = torch.tensor([0, 2, 1, 0])

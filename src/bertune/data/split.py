@@ -59,8 +59,7 @@ def larger_than_asked(
         remedy = "Give a file as data.validation, or choose another train.seed"
     return (
         f"data.validation_fraction={share:g} asks for {asked:,} of {num_rows:,} rows, but {why}: validation "
-        f"has "
-        f"{num_held_out:,} ({num_held_out / num_rows:.1%}). {remedy}"
+        f"has {num_held_out:,} ({num_held_out / num_rows:.1%}). {remedy}"
     )
 
 

@@ -284,12 +284,12 @@ class Model:
             raise DataError(f"{out}: there is no .{suffix} file of these examples")
 
 
-def load_model(source: Run | str | Path, overrides: Mapping[str, Any] | None = None) -> Model:
-    """The model of a run, or of a model folder. Raises ModelError, InputError."""
+def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None) -> Model:
+    """The model of a run, or of a model folder, with the settings `given`. Raises ModelError, InputError."""
     from bertune.predict.torch_backend import backend_of
     from bertune.saved_model import load
 
-    folder, settings = _folder(source), {key: dict(values) for key, values in (overrides or {}).items()}
+    folder, settings = _folder(source), {key: dict(values) for key, values in (given or {}).items()}
     own = {
         key: str(settings[section].pop(name))
         for key, section, name in (("task.name", "task", "name"), ("model.head", "model", "head"))

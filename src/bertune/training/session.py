@@ -45,8 +45,7 @@ def best_metric(wanted: str, fitted: FittedTask) -> str:
     if name == "loss" and not fitted.has_validation_loss:
         raise ConfigError(
             "train.best_metric=loss: this loss depends on which examples are learned from together, so "
-            "there is "
-            f"none on the validation data. There are: {', '.join(task.scores)}"
+            f"there is none on the validation data. There are: {', '.join(task.scores)}"
         )
     return name
 
@@ -245,8 +244,8 @@ def _refuse_divergence(step: Step) -> None:
 def _diverged(what: str) -> DivergedError:
     return DivergedError(
         f"{what}. Usual remedies: a lower train.lr (2e-5), more train.warmup, machine.precision=fp32, "
-        "optimizer.max_grad_norm=1.0. Start a new run with another --out: --resume accepts only changes to "
-        "[machine]"
+        "optimizer.max_grad_norm=1.0. Start a new run with another --out: --resume accepts only "
+        "changes to [machine]"
     )
 
 

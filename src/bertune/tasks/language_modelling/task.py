@@ -200,8 +200,7 @@ class LanguageModelling(Task):
         if self.options.pseudo_perplexity:
             raise ConfigError(
                 "task.pseudo_perplexity=true is for `bertune evaluate`: training masks a share of the "
-                "tokens, drawn "
-                "anew at every step"
+                "tokens, drawn anew at every step"
             )
         made: FittedLanguageModelling = self.fitted()
         return made

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from bertune.nn.batch import Batch
 from bertune.tasks import FittedTask
-from bertune.tasks.parts.groups import outputs_of_texts
-from bertune.tasks.parts.losses import weighted_binary_cross_entropy, weights_tensor
+from bertune.tasks.parts.loss import outputs_of_texts, weighted_binary_cross_entropy, weights_tensor
 
 
 def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

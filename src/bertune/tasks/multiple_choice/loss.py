@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bertune.nn.batch import Batch
 from bertune.tasks import FittedTask
-from bertune.tasks.parts.groups import group_log_softmax, numbered
+from bertune.tasks.parts.loss import group_log_softmax, numbered
 
 
 def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bertune.nn.batch import Batch
 from bertune.tasks import FittedTask
-from bertune.tasks.parts.groups import outputs_of_texts
+from bertune.tasks.parts.loss import outputs_of_texts
 
 
 def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
