@@ -25,7 +25,8 @@ def test_many_labels_are_named_as_the_reason() -> None:
     strata = [f"label{i % 5_000}" for i in range(10_000)]
     assert larger_than_asked(10_000, 5_000, 0.1, strata) == (
         "data.validation_fraction=0.1 asks for 1,000 of 10,000 rows, but 5,000 labels each need at least "
-        "one validation row: validation has 5,000 (50.0%). Give a file as data.validation, or merge rare labels"
+        "one validation row: validation has 5,000 (50.0%). Give a file as data.validation, or merge rare "
+        "labels"
     )
 
 
