@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bertune.manifest import ConfusionsRecord, DetailsRecord
 from bertune.reporting.canvas import can_draw
-from bertune.reporting.table import Cell, Table, users
+from bertune.reporting.table import Cell, PageTable, users
 from bertune.reporting.wording import count, percent, plain, plural, visible
 
 MOST_IN_TABLE = 20  # classes; beyond that the page shows the figure
@@ -62,7 +62,7 @@ def _squares(row: Sequence[int], index: int) -> list[Square]:
     ]
 
 
-def confusions(matrix: Matrix, unit: str) -> Table | None:
+def confusions(matrix: Matrix, unit: str) -> PageTable | None:
     """The most frequent wrong predictions; None where a glance at the matrix shows them."""
     if len(matrix.labels) <= MOST_NAMED:
         return None
@@ -83,14 +83,14 @@ def confusions(matrix: Matrix, unit: str) -> Table | None:
         ]
         for number, i, j in wrong
     ]
-    return Table("confusions", _headings(unit), rows, num_text=2)
+    return PageTable("confusions", _headings(unit), rows, num_text=2)
 
 
 def _headings(unit: str) -> list[str]:
     return ["gold", "predicted as", plural(unit), "of the gold label"]
 
 
-def listed_confusions(details: DetailsRecord, unit: str) -> Table | None:
+def listed_confusions(details: DetailsRecord, unit: str) -> PageTable | None:
     """The most frequent wrong predictions, recorded in place of a matrix; the note says why."""
     recorded = details.confusions or ConfusionsRecord()
     rows = [
@@ -110,7 +110,7 @@ def listed_confusions(details: DetailsRecord, unit: str) -> Table | None:
         f"These are {which}. A confusion matrix is stored for up to {count(recorded.most_labels)} "
         f"labels; here it would have {labels} rows and columns."
     )
-    return Table("confusions", _headings(unit), rows, num_text=2, note=note)
+    return PageTable("confusions", _headings(unit), rows, num_text=2, note=note)
 
 
 def only_prediction(matrix: Matrix) -> str | None:

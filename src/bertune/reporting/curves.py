@@ -9,7 +9,7 @@ from typing import Any
 from bertune.files import JsonObject
 from bertune.manifest import BestRecord, ManifestRecord
 from bertune.reporting.recorded import training_of
-from bertune.reporting.table import Cell, Table
+from bertune.reporting.table import Cell, PageTable
 from bertune.reporting.wording import count, decimal, duration, real, score_name
 
 NOT_SCORES = {"loss", "seconds", "train_loss", "is_best"}
@@ -19,7 +19,7 @@ NAN = math.nan
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationPoint:
     """One look at the validation texts."""
 
     step: int
@@ -49,7 +49,7 @@ class Curves:
     losses: list[float]
     lrs: list[float]
     epochs: list[Epoch]
-    evaluations: list[Evaluation]
+    evaluations: list[EvaluationPoint]
     kept: int | None  # the step whose weights were kept
     primary: str
 
@@ -59,12 +59,12 @@ class Curves:
         return next((s for s, loss in zip(self.steps, self.losses, strict=True) if math.isnan(loss)), None)
 
     @property
-    def kept_evaluation(self) -> Evaluation | None:
+    def kept_evaluation(self) -> EvaluationPoint | None:
         """The evaluation whose weights were kept."""
         return next((e for e in self.evaluations if e.step == self.kept), None)
 
     @property
-    def overfitting(self) -> Evaluation | None:
+    def overfitting(self) -> EvaluationPoint | None:
         """The evaluation after which validation loss rises while training loss goes on falling."""
         seen = [e for e in self.evaluations if e.loss is not None and e.train_loss is not None]
         if len(seen) < 2:
@@ -111,8 +111,8 @@ def read_curves(lines: Sequence[JsonObject], manifest: ManifestRecord) -> Curves
     )
 
 
-def _evaluations(lines: Sequence[JsonObject], losses: Sequence[float]) -> list[Evaluation]:
-    found: list[Evaluation] = []
+def _evaluations(lines: Sequence[JsonObject], losses: Sequence[float]) -> list[EvaluationPoint]:
+    found: list[EvaluationPoint] = []
     since = 0
     for index, line in enumerate(lines):
         seen = line.get("validation")
@@ -122,7 +122,9 @@ def _evaluations(lines: Sequence[JsonObject], losses: Sequence[float]) -> list[E
         scores = {key: value for key, value in seen.items() if key not in NOT_SCORES}
         epoch = real(line.get("epoch"))
         found.append(
-            Evaluation(line["step"], epoch, mean, real(seen.get("loss")), scores, real(seen.get("seconds")))
+            EvaluationPoint(
+                line["step"], epoch, mean, real(seen.get("loss")), scores, real(seen.get("seconds"))
+            )
         )
         since = index + 1
     return found
@@ -163,7 +165,7 @@ def thinned(values: Sequence[Any], most: int = POINTS) -> list[Any]:
     return list(values[::-1][::stride][::-1]) if stride > 1 else list(values)
 
 
-def evaluation_table(curves: Curves) -> Table | None:
+def evaluation_table(curves: Curves) -> PageTable | None:
     """One row per evaluation with everything that was measured."""
     if not curves.evaluations:
         return None
@@ -183,7 +185,7 @@ def evaluation_table(curves: Curves) -> Table | None:
         for e in curves.evaluations
     ]
     kept = next((i for i, e in enumerate(curves.evaluations) if e.step == curves.kept), None)
-    return Table("evaluations", headings, rows, marked=kept)
+    return PageTable("evaluations", headings, rows, marked=kept)
 
 
 def _or_nan(value: Any) -> float:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, VIOLET, Drawing, draw, upright
-from bertune.reporting.curves import Curves, Evaluation, smoothed, thinned
+from bertune.reporting.curves import Curves, EvaluationPoint, smoothed, thinned
 from bertune.reporting.wording import count, score_name
 
 SCORE_LOOKS = ((BLUE, "o", 1.8), (GREEN, "s", 1.1), (VIOLET, "^", 1.1), (MUTED, "D", 1.1))
@@ -62,7 +62,7 @@ def _loss(axes: Axes, curves: Curves, is_narrow: bool) -> None:
     axes.legend(handles, labels, loc="lower left", ncols=columns, bbox_to_anchor=(0, 1.1), borderaxespad=0)
 
 
-def _line(axes: Axes, evaluations: Sequence[Evaluation]) -> None:
+def _line(axes: Axes, evaluations: Sequence[EvaluationPoint]) -> None:
     points = [(e.step, e.loss) for e in evaluations if e.loss is not None]
     if points:
         axes.plot(*zip(*points, strict=True), color=ORANGE, marker="o", markersize=4, label="validation")

@@ -13,7 +13,7 @@ from bertune.reporting.recorded import (
     scores_of,
     splits_of,
 )
-from bertune.reporting.table import MOST_ROWS, Cell, Table, cut_note, head, users
+from bertune.reporting.table import MOST_ROWS, Cell, PageTable, cut_note, head, users
 from bertune.reporting.wording import (
     MISSING,
     count,
@@ -32,7 +32,7 @@ from bertune.reporting.wording import (
 MOST_OUTPUTS = 1000  # named on the page
 
 
-def score_table(manifest: ManifestRecord) -> Table | None:
+def score_table(manifest: ManifestRecord) -> PageTable | None:
     """Every score of every split."""
     scores = {split: scores_of(manifest, split) for split in in_order(manifest.scores or {})}
     splits = [split for split in scores if scores[split]]
@@ -52,10 +52,10 @@ def score_table(manifest: ManifestRecord) -> Table | None:
     sizes = [scored(manifest, split) for split in splits]
     heads = [f"{s} ({counted(*size)})" if size else s for s, size in zip(splits, sizes, strict=True)]
     marked = 0 if keys and keys[0] == manifest.primary else None
-    return Table("scores", ["score", *heads], rows, marked=marked)
+    return PageTable("scores", ["score", *heads], rows, marked=marked)
 
 
-def class_table(details: DetailsRecord) -> Table | None:
+def class_table(details: DetailsRecord) -> PageTable | None:
     """Precision, recall, F1 and support of each label; with many labels the weakest come first."""
     classes = details.per_class or []
     if not classes:
@@ -75,17 +75,17 @@ def class_table(details: DetailsRecord) -> Table | None:
         ]
         for item in shown
     ]
-    return Table("classes", ["label", "precision", "recall", "F1", "support"], rows, note=note)
+    return PageTable("classes", ["label", "precision", "recall", "F1", "support"], rows, note=note)
 
 
-def detail_tables(details: DetailsRecord) -> list[tuple[str, Table, str]]:
+def detail_tables(details: DetailsRecord) -> list[tuple[str, PageTable, str]]:
     """The tables that scores bring along: heading, table, and a note below it."""
     found = []
     for recorded in details.tables or []:
         rows = [[users(row[0]), *map(_valued, row[1:])] for row in recorded.rows or [] if row]
         if rows:
             headings = [visible(heading) if heading else "" for heading in recorded.headings or []]
-            body = Table("detail", headings, rows)
+            body = PageTable("detail", headings, rows)
             title, note = (recorded.title or "", recorded.note or "")
             found.append((visible(title), body, visible(note) if note else ""))
     return found
@@ -121,7 +121,7 @@ def batch_sentence(batches: Batches, split: str) -> str:
     )
 
 
-def split_table(manifest: ManifestRecord) -> Table | None:
+def split_table(manifest: ManifestRecord) -> PageTable | None:
     """Where each split came from, its size and its repeated texts."""
     splits = splits_of(manifest)
     if not splits:
@@ -137,23 +137,23 @@ def split_table(manifest: ManifestRecord) -> Table | None:
         ]
         for name, split in splits.items()
     ]
-    return Table("splits", ["split", "source", "rows", "share", "exact duplicates"], rows, num_text=2)
+    return PageTable("splits", ["split", "source", "rows", "share", "exact duplicates"], rows, num_text=2)
 
 
 def _fingerprint(split: SplitRecord) -> str:
     return f"sha256 {split.sha256[:12]}…" if split.sha256 else ""
 
 
-def shared_table(manifest: ManifestRecord) -> Table | None:
+def shared_table(manifest: ManifestRecord) -> PageTable | None:
     """How much two splits have in common."""
     shared = data_of(manifest).shared_texts or {}
     rows = [
         [head(visible(pair.replace("/", " and "))), Cell(count(number))] for pair, number in shared.items()
     ]
-    return Table("shared", ["splits", f"{plural(row_noun(manifest))} in both"], rows) if rows else None
+    return PageTable("shared", ["splits", f"{plural(row_noun(manifest))} in both"], rows) if rows else None
 
 
-def balance_table(manifest: ManifestRecord) -> Table | None:
+def balance_table(manifest: ManifestRecord) -> PageTable | None:
     """How often each split has each label."""
     splits = {name: split.labels for name, split in splits_of(manifest).items() if split.labels}
     if not splits:
@@ -182,10 +182,10 @@ def balance_table(manifest: ManifestRecord) -> Table | None:
         ]
         for label in shown
     ]
-    return Table("balance", ["label", *splits], rows, note=note)
+    return PageTable("balance", ["label", *splits], rows, note=note)
 
 
-def length_table(manifest: ManifestRecord) -> Table | None:
+def length_table(manifest: ManifestRecord) -> PageTable | None:
     """Percentiles of the tokens in a sequence, and how many sequences were cut."""
     splits = {name: (split, split.tokens) for name, split in splits_of(manifest).items() if split.tokens}
     if not splits:
@@ -200,14 +200,14 @@ def length_table(manifest: ManifestRecord) -> Table | None:
         for name, (split, tokens) in splits.items()
     ]
     names = ["median" if key == "p50" else key for key in keys]
-    return Table("lengths", ["split", *names, "truncated"], rows)
+    return PageTable("lengths", ["split", *names, "truncated"], rows)
 
 
 def _tokens(value: object, key: str) -> str:
     return decimal(value, 1) if key == "mean" else count(value)
 
 
-def parameter_table(manifest: ManifestRecord) -> Table | None:
+def parameter_table(manifest: ManifestRecord) -> PageTable | None:
     """The parameters of each block, its share, and whether it was trained."""
     blocks = model_of(manifest).blocks or []
     if not blocks:
@@ -234,10 +234,10 @@ def parameter_table(manifest: ManifestRecord) -> Table | None:
             Cell(percent(1, 1)),
         ]
     )
-    return Table("parameters", ["block", "", "parameters", "share"], rows, num_text=2, has_total=True)
+    return PageTable("parameters", ["block", "", "parameters", "share"], rows, num_text=2, has_total=True)
 
 
-def environment_table(manifest: ManifestRecord) -> Table | None:
+def environment_table(manifest: ManifestRecord) -> PageTable | None:
     """Device, versions, timings and memory, one row each."""
     rows: list[tuple[str, Any]] = [
         *_named(manifest.machine, ""),
@@ -252,7 +252,7 @@ def environment_table(manifest: ManifestRecord) -> Table | None:
     if real(manifest.peak_memory_mb) is not None:
         rows.append(("peak memory", f"{count(manifest.peak_memory_mb)} MB"))
     cells = [[head(visible(name)), Cell(visible(value))] for name, value in rows]
-    return Table("environment", [], cells, num_text=2) if cells else None
+    return PageTable("environment", [], cells, num_text=2) if cells else None
 
 
 def _named(values: Any, prefix: str) -> list[tuple[str, Any]]:

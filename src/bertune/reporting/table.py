@@ -21,7 +21,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """Rows under headings; the first `num_text` columns are words, the others right-aligned numbers."""
 
     name: str

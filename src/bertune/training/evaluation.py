@@ -12,7 +12,7 @@ from bertune.training.preparing import EncodedSplit
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class ScoredSplit:
     """What a model predicted for a split, and how well."""
 
     outcome: PredictionOutput  # the predictions, in the order of the examples, and the loss
@@ -25,7 +25,7 @@ class Evaluation:
         return {"loss": self.outcome.loss, **self.scores.values}
 
 
-def evaluate(state: TrainState, split: EncodedSplit, poll: Callable[[], None]) -> Evaluation:
+def evaluate(state: TrainState, split: EncodedSplit, poll: Callable[[], None]) -> ScoredSplit:
     """Predicts and scores a split; `poll` is called between batches and may raise to stop.
 
     Raises NonFiniteError where outputs are NaN or infinite.
@@ -35,4 +35,4 @@ def evaluate(state: TrainState, split: EncodedSplit, poll: Callable[[], None]) -
     outcome = Predictor(fitted, backend, poll)(examples, split.sequences)
     scores = fitted.score(outcome.predictions, examples)
     warnings = fitted.warnings(outcome.predictions, examples, split.sequences)
-    return Evaluation(outcome, scores, tuple(warnings))
+    return ScoredSplit(outcome, scores, tuple(warnings))

@@ -24,7 +24,7 @@ from bertune.predict.writers import prediction_lines
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
 from bertune.training.checkpoint import load_model_tensors
-from bertune.training.evaluation import Evaluation, evaluate
+from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Warned
 from bertune.training.preparing import Prepared
 from bertune.training.session import Session
@@ -40,7 +40,7 @@ class Trained:
     writer: RunWriter
     poll: Callable[[], None]  # called between batches; may raise to stop
     started: float  # time.perf_counter() when the training began
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)  # by split
+    evaluations: dict[str, ScoredSplit] = field(default_factory=dict)  # by split
 
 
 @dataclass(frozen=True)
@@ -102,19 +102,22 @@ def evaluate_splits(trained: Trained) -> StepRecord:
     """Evaluates validation and test; what was evaluated last with these weights is not computed again."""
     session = trained.session
     warnings: list[str] = []
+    shown: tuple[str, ...] = ()
     for name, split in trained.prepared.parts.items():
         if name != "train":
             found = session.evaluation_of(split) or evaluate(session.state, split, trained.poll)
             trained.evaluations[name] = found
-            warnings += [f"{name}: {warning}" for warning in found.warnings]
+            own = tuple(f"{name}: {warning}" for warning in found.warnings)
+            warnings += own
+            if name == "validation":
+                shown = own  # when this split was last evaluated
     return StepRecord(
         {
             "scores": {name: found.scores.values for name, found in trained.evaluations.items()},
             "details": {name: found.scores.details for name, found in trained.evaluations.items()},
         },
         tuple(warnings),
-        # Those of the validation split were shown when it was last evaluated.
-        was_shown=tuple(text for text in warnings if text.startswith("validation: ")),
+        was_shown=shown,
     )
 
 

@@ -20,7 +20,7 @@ from bertune.training.checkpoint import (
     load_model_tensors,
     model_tensors,
 )
-from bertune.training.evaluation import Evaluation, evaluate
+from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Evaluated, Event, Stepped, Warned
 from bertune.training.loop import Plan, Step, TrainState, train_steps
 from bertune.training.optim import Optimizer
@@ -62,7 +62,7 @@ class Session:
         self._validation = prepared.parts["validation"]
         self._writer = writer
         self._plan = plan
-        self._best: Evaluation | None = None  # the last evaluation, where it was the best
+        self._best: ScoredSplit | None = None  # the last evaluation, where it was the best
         self._score = best_metric(self._config.best_metric, state.fitted)
         self._optimizer = Optimizer(state.model, self._config, prepared.config.optimizer)
         self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
@@ -72,7 +72,7 @@ class Session:
         """Whether the model in memory is the one that scored best, as it is when that was the last step."""
         return self._has_trained and self.progress.best_step == self.progress.step
 
-    def evaluation_of(self, split: EncodedSplit) -> Evaluation | None:
+    def evaluation_of(self, split: EncodedSplit) -> ScoredSplit | None:
         """The evaluation of a split by the kept weights, where it was the last one made."""
         return self._best if split is self._validation and self.holds_best else None
 

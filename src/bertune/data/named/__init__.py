@@ -9,16 +9,16 @@ from typing import Any
 
 from bertune import registry
 from bertune.config import Settings, TaskConfig, read_toml
-from bertune.data.named._dataset import Dataset, File, Source
+from bertune.data.named._dataset import Dataset, Download, File
 from bertune.data.named._files import at_hand, located
 from bertune.errors import ConfigError, did_you_mean, listed
 
 __all__ = [
     "Dataset",
     "Defaults",
+    "Download",
     "File",
     "Known",
-    "Source",
     "at_hand",
     "dataset",
     "defaults",

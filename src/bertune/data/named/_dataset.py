@@ -41,7 +41,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Download:
     """One published file."""
 
     url: str
@@ -63,7 +63,7 @@ class Dataset:
 
     settings: Settings  # without the paths
     files: tuple[File, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Download, ...] = ()
     build: Build = place
     packaged_in: Path | None = None  # a folder that comes with bertune: nothing is searched or fetched
     folder: str | None = None  # where its files are looked for; default: its name

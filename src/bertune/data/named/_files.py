@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertune.data.download import download, storage_error
-from bertune.data.named._dataset import Dataset, File, Source, place
+from bertune.data.named._dataset import Dataset, Download, File, place
 from bertune.errors import ConfigError, DataError
 
 
@@ -44,7 +44,7 @@ class _Place:
         is_current = all(path.stat().st_mtime <= cached.stat().st_mtime for path in of_user)
         return cached if is_current else None
 
-    def own_source(self, source: Source) -> Path | None:
+    def own_source(self, source: Download) -> Path | None:
         """The published file, where the user has it under BERTUNE_DATA."""
         path = None if self.own is None else self.own / source.file
         return path if path is not None and path.is_file() else None
@@ -199,7 +199,7 @@ def _fetch_alone(where: _Place, dataset: Dataset, missing: Sequence[File]) -> No
     shutil.rmtree(downloads, ignore_errors=True)
 
 
-def _needed(dataset: Dataset, missing: Sequence[File]) -> list[Source]:
+def _needed(dataset: Dataset, missing: Sequence[File]) -> list[Download]:
     """The sources of these files: those of the same name, or all that they are built from."""
     if dataset.build is place:
         names = {file.name for file in missing}

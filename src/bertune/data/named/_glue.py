@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bertune.data.named._dataset import Dataset, File, Source, Use, has_columns, unpack
+from bertune.data.named._dataset import Dataset, Download, File, Use, has_columns, unpack
 
 _USUAL: dict[Use, str] = {"train": "train.tsv", "validation": "dev.tsv"}
 
@@ -36,7 +36,7 @@ def glue(
         settings=settings,
         files=tuple(File(use, name, has_columns(header)) for use, name in files.items()),
         sources=(
-            Source(
+            Download(
                 f"https://dl.fbaipublicfiles.com/glue/data/{archive}", archive, sha256=None, at_most=512 << 20
             ),
         ),

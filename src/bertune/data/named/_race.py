@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bertune.data.archives import read_members
-from bertune.data.named._dataset import Dataset, File, Source, Use, has_rows
+from bertune.data.named._dataset import Dataset, Download, File, Use, has_rows
 
 _ARCHIVE = "RACE.tar.gz"
 _PASSAGE = re.compile(r"RACE/(train|dev|test)/(middle|high)/(\d+)\.txt")
@@ -43,7 +43,7 @@ def race(levels: tuple[str, ...], questions: Mapping[str, int]) -> Dataset:
             for split, count in questions.items()
         ),
         sources=(
-            Source(
+            Download(
                 f"https://www.cs.cmu.edu/~glai1/data/race/{_ARCHIVE}",
                 _ARCHIVE,
                 # As recorded by TensorFlow Datasets.

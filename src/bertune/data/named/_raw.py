@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bertune.config import Settings
-from bertune.data.named._dataset import Check, Dataset, File, Source, Use, has_sha256
+from bertune.data.named._dataset import Check, Dataset, Download, File, Use, has_sha256
 
 # Many Chinese sets, in one shape: no header, tabs, the label last.
 BERTORCH = (
@@ -41,7 +41,7 @@ def raw(
             *(File(use, name, check) for use, (name, check) in checks.items()),
         ),
         sources=tuple(
-            Source(
+            Download(
                 address + (published or {}).get(name, name),
                 name,
                 known if isinstance(known, str) else None,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bertune.data.archives import Limits, read_members
-from bertune.data.named._dataset import Dataset, File, Source, has_lines
+from bertune.data.named._dataset import Dataset, Download, File, has_lines
 from bertune.data.named._raw import by_number, github
 from bertune.errors import DataError
 
@@ -41,9 +41,9 @@ def xnli(language: str, dev_sha256: str) -> Dataset:
             File("test", test, has_lines(5_010, columns=3)),
         ),
         sources=(
-            Source(_ADDRESS + _BY_MACHINE, _BY_MACHINE, sha256=None, at_most=1 << 30, uses=("train",)),
-            Source(_DEV + dev, dev, dev_sha256, at_most=4 << 20, uses=("validation",)),
-            Source(_ADDRESS + _BY_PEOPLE, _BY_PEOPLE, sha256=None, at_most=64 << 20, uses=("test",)),
+            Download(_ADDRESS + _BY_MACHINE, _BY_MACHINE, sha256=None, at_most=1 << 30, uses=("train",)),
+            Download(_DEV + dev, dev, dev_sha256, at_most=4 << 20, uses=("validation",)),
+            Download(_ADDRESS + _BY_PEOPLE, _BY_PEOPLE, sha256=None, at_most=64 << 20, uses=("test",)),
         ),
         build=build,
         folder="xnli",

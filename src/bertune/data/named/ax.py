@@ -3,7 +3,7 @@
 It is published without labels, under GLUE's name for it.
 """
 
-from bertune.data.named._dataset import Dataset, File, Source, has_columns
+from bertune.data.named._dataset import Dataset, Download, File, has_columns
 
 DATASET = Dataset(
     settings={
@@ -17,6 +17,6 @@ DATASET = Dataset(
     },
     files=(File("test", "AX.tsv", has_columns(["index", "sentence1", "sentence2"])),),
     sources=(
-        Source("https://dl.fbaipublicfiles.com/glue/data/AX.tsv", "AX.tsv", sha256=None, at_most=4 << 20),
+        Download("https://dl.fbaipublicfiles.com/glue/data/AX.tsv", "AX.tsv", sha256=None, at_most=4 << 20),
     ),
 )

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from bertune.data.named._dataset import Dataset, File, Source, Use, has_rows
+from bertune.data.named._dataset import Dataset, Download, File, Use, has_rows
 from bertune.data.named._raw import github
 from bertune.errors import DataError
 
@@ -44,7 +44,9 @@ DATASET = Dataset(
         for split, count in _QUESTIONS.items()
     ),
     sources=tuple(
-        Source(_ADDRESS + name, name, known, at_most=16 << 20, uses=(_USES[name[5:].removesuffix(".json")],))
+        Download(
+            _ADDRESS + name, name, known, at_most=16 << 20, uses=(_USES[name[5:].removesuffix(".json")],)
+        )
         for name, known in _SHA256.items()
     ),
     build=_build,

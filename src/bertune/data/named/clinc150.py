@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from bertune.data.named._dataset import Dataset, File, Source, Use, has_rows
+from bertune.data.named._dataset import Dataset, Download, File, Use, has_rows
 from bertune.data.named._raw import github
 from bertune.errors import DataError
 
@@ -33,7 +33,7 @@ DATASET = Dataset(
     settings={"data": {"text": ["text"], "label": "label"}, "train": {"best_metric": "accuracy"}},
     files=tuple(File(use, f"{use}.jsonl", has_rows(count)) for use, count in _ROWS.items()),
     sources=(
-        Source(
+        Download(
             github("clinc/oos-eval", "828f8093932c8fe6ca7936c3d2e52903b1c523de", "data") + _PUBLISHED,
             _PUBLISHED,
             sha256="36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",

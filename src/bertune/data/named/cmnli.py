@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bertune.data.archives import read_members
-from bertune.data.named._dataset import Dataset, File, Source, has_lines
+from bertune.data.named._dataset import Dataset, Download, File, has_lines
 from bertune.data.named._raw import by_number
 from bertune.errors import DataError
 
@@ -45,7 +45,7 @@ DATASET = Dataset(
         File("validation", "dev.txt", has_lines(12_241, columns=3)),
     ),
     sources=(
-        Source(
+        Download(
             f"https://storage.googleapis.com/cluebenchmark/tasks/{_ARCHIVE}",
             _ARCHIVE,
             sha256=None,

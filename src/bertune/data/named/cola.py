@@ -1,6 +1,6 @@
 """Owns CoLA, acceptability of English sentences: Warstadt, Singh & Bowman 2019, version 1.1."""
 
-from bertune.data.named._dataset import Dataset, File, Source, has_lines, unpack
+from bertune.data.named._dataset import Dataset, Download, File, has_lines, unpack
 
 _FOLDER = "cola_public/raw/"
 _FILES = (
@@ -16,7 +16,7 @@ DATASET = Dataset(
     },
     files=_FILES,
     sources=(
-        Source(
+        Download(
             "https://nyu-mll.github.io/CoLA/cola_public_1.1.zip",
             "cola_public_1.1.zip",
             sha256=None,

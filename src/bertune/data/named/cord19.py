@@ -4,7 +4,7 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from bertune.data.named._dataset import Dataset, File, Sample, Source, opened_csv, other_columns
+from bertune.data.named._dataset import Dataset, Download, File, Sample, opened_csv, other_columns
 
 _NAME = "cord19-query-title-label.csv"
 _COLUMNS = ["query", "title", "label"]
@@ -47,5 +47,7 @@ DATASET = Dataset(
             ),
         ),
     ),
-    sources=(Source(f"https://thigm85.github.io/data/cord19/{_NAME}", _NAME, sha256=None, at_most=64 << 20),),
+    sources=(
+        Download(f"https://thigm85.github.io/data/cord19/{_NAME}", _NAME, sha256=None, at_most=64 << 20),
+    ),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bertune.data.archives import Limits, read_members
 from bertune.data.byte_streams import MEBIBYTE
-from bertune.data.named._dataset import Dataset, File, Source, has_records
+from bertune.data.named._dataset import Dataset, Download, File, has_records
 
 _ARCHIVE = "aclImdb_v1.tar.gz"
 _REVIEW = re.compile(r"aclImdb/(train|test)/(neg|pos)/(\d+)_(\d+)\.txt")
@@ -65,7 +65,7 @@ DATASET = Dataset(
         File("test", "test.csv.gz", has_records(25000, _COLUMNS)),
     ),
     sources=(
-        Source(
+        Download(
             f"https://ai.stanford.edu/~amaas/data/sentiment/{_ARCHIVE}",
             _ARCHIVE,
             # As recorded by TensorFlow Datasets.

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from bertune.data.named._dataset import Dataset, File, Source, has_lines, has_sha256
+from bertune.data.named._dataset import Dataset, Download, File, has_lines, has_sha256
 
 _SENTEVAL = "https://dl.fbaipublicfiles.com/senteval/senteval_data/"
 _DEV_IDS = (
@@ -51,14 +51,14 @@ DATASET = Dataset(
     ),
     # The checksums as recorded by Hugging Face datasets (glue) and TensorFlow Datasets.
     sources=(
-        Source(
+        Download(
             _SENTEVAL + "msr_paraphrase_train.txt",
             "msr_paraphrase_train.txt",
             sha256="60a9b09084528f0673eedee2b69cb941920f0b8cd0eeccefc464a98768457f89",
             at_most=4 << 20,
         ),
-        Source(_SENTEVAL + _TEST, _TEST, sha256=_TEST_SHA256, at_most=4 << 20),
-        Source(
+        Download(_SENTEVAL + _TEST, _TEST, sha256=_TEST_SHA256, at_most=4 << 20),
+        Download(
             _DEV_IDS,
             "mrpc_dev_ids.tsv",
             sha256="971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7",

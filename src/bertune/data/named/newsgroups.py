@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bertune.data.archives import read_members
-from bertune.data.named._dataset import Dataset, File, Source, has_rows
+from bertune.data.named._dataset import Dataset, Download, File, has_rows
 
 _ARCHIVE = "20news-bydate.tar.gz"
 _POST = re.compile(r"20news-bydate-(train|test)/([\w.-]+)/(\d+)")
@@ -52,7 +52,7 @@ DATASET = Dataset(
         File("test", "test.jsonl.gz", has_rows(7_532)),
     ),
     sources=(
-        Source(
+        Download(
             "https://ndownloader.figshare.com/files/5975967",
             _ARCHIVE,
             # As recorded by scikit-learn.

@@ -1,6 +1,6 @@
 """Owns SST-2, sentiment of film review phrases: Socher et al. 2013, as GLUE publishes it."""
 
-from bertune.data.named._dataset import Dataset, File, Source, has_lines, unpack
+from bertune.data.named._dataset import Dataset, Download, File, has_lines, unpack
 
 DATASET = Dataset(
     settings={
@@ -18,7 +18,7 @@ DATASET = Dataset(
         File("validation", "dev.tsv", has_lines(1 + 872, columns=2)),
     ),
     sources=(
-        Source(
+        Download(
             "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip",
             "SST-2.zip",
             # As recorded by Hugging Face datasets (glue) and TensorFlow Datasets.

@@ -20,7 +20,7 @@ def loss(fitted: FittedEmbeddings, outputs: Tensor, batch: Batch) -> tuple[Tenso
     """
     assert batch.gold is not None, "a loss is computed where there is gold"
     options = fitted.options
-    step = Step.of(batch.groups_S, *batch.gold.view(-1, 3).unbind(1))
+    step = StepTexts.of(batch.groups_S, *batch.gold.view(-1, 3).unbind(1))
     losses = []
     for size in options.matryoshka_dims or (outputs.shape[1],):
         vectors_SH = normalize(outputs[:, :size].float(), dim=-1)
@@ -35,7 +35,7 @@ def loss(fitted: FittedEmbeddings, outputs: Tensor, batch: Batch) -> tuple[Tenso
 
 
 @dataclass(frozen=True)
-class Step:
+class StepTexts:
     """Which sequences make an example. A score of NaN stands for no score."""
 
     firsts_A: Tensor  # positions of the anchors among the sequences, by example
@@ -45,7 +45,7 @@ class Step:
     texts_S: Tensor  # equal numbers for equal texts
 
     @classmethod
-    def of(cls, groups_S: Tensor, roles_S: Tensor, scores_S: Tensor, texts_S: Tensor) -> "Step":
+    def of(cls, groups_S: Tensor, roles_S: Tensor, scores_S: Tensor, texts_S: Tensor) -> "StepTexts":
         """From the example of each sequence, its place in that, its score, and which text it is."""
         order_S = torch.argsort(groups_S, stable=True)
         firsts_A, seconds_A = (order_S[roles_S[order_S] == role] for role in (0, 1))
@@ -58,7 +58,7 @@ class Step:
         return not bool(self.scores_A[0].isnan())
 
 
-def in_batch_negatives(vectors_SH: Tensor, step: Step, scale: float) -> Tensor:
+def in_batch_negatives(vectors_SH: Tensor, step: StepTexts, scale: float) -> Tensor:
     """The summed cross-entropy of each anchor's positive among all texts that are not anchors (Henderson et
     al. 2017, section 4.4); `scale` multiplies the cosines."""
     logits_AC = scale * vectors_SH[step.firsts_A] @ vectors_SH[step.others_C].T
@@ -68,7 +68,7 @@ def in_batch_negatives(vectors_SH: Tensor, step: Step, scale: float) -> Tensor:
     return cross_entropy(logits_AC.masked_fill(wrong_AC, -torch.inf), own_A, reduction="sum")
 
 
-def cosent(vectors_SH: Tensor, step: Step, scale: float) -> Tensor:
+def cosent(vectors_SH: Tensor, step: StepTexts, scale: float) -> Tensor:
     """One loss for all pairs of pairs in the wrong order (CoSENT, Su 2022): only the scores' order counts."""
     cosines_A = _cosines(vectors_SH, step)
     wrong_AA = scale * (cosines_A[None, :] - cosines_A[:, None])
@@ -76,13 +76,13 @@ def cosent(vectors_SH: Tensor, step: Step, scale: float) -> Tensor:
     return torch.cat([differences.new_zeros(1), differences]).logsumexp(0)
 
 
-def squared_error(vectors_SH: Tensor, step: Step, low: float, width: float) -> Tensor:
+def squared_error(vectors_SH: Tensor, step: StepTexts, low: float, width: float) -> Tensor:
     """The summed squared error of cosines against scores, of which `low` is 0 and `low + width` is 1 (Reimers
     & Gurevych 2019, section 3)."""
     return ((_cosines(vectors_SH, step) - (step.scores_A - low) / width) ** 2).sum()
 
 
-def _cosines(vectors_SH: Tensor, step: Step) -> Tensor:
+def _cosines(vectors_SH: Tensor, step: StepTexts) -> Tensor:
     return (vectors_SH[step.firsts_A] * vectors_SH[step.seconds_A]).sum(-1)
 
 

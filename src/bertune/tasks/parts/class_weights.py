@@ -35,10 +35,10 @@ class ImbalanceOptions(Section):
         return weights
 
 
-Weights = dict[str, float]  # by label, in the order of the outputs; empty where all are alike
+ClassWeights = dict[str, float]  # by label, in the order of the outputs; empty where all are alike
 
 
-def resolved_weights(wanted: str | Weights, automatic: Mapping[str, float]) -> Weights:
+def resolved_weights(wanted: str | ClassWeights, automatic: Mapping[str, float]) -> ClassWeights:
     """The weight of each label there is, given what each would get automatically. Raises ConfigError."""
     if wanted == "none":
         return {}
@@ -56,7 +56,7 @@ def resolved_weights(wanted: str | Weights, automatic: Mapping[str, float]) -> W
     return {label: wanted.get(label, 1.0) for label in automatic}
 
 
-def weights_note(weights: Weights) -> tuple[str, ...]:
+def weights_note(weights: ClassWeights) -> tuple[str, ...]:
     """What each label weighs, in a sentence."""
     if not weights:
         return ()
