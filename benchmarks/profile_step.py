@@ -25,8 +25,8 @@ from suite import BY_NAME, items_of
 from torch.profiler import ProfilerActivity, profile
 
 from bertune import api
+from bertune.bench.environment import machine, versions
 from bertune.bench.job import LABEL_COLUMN, TEXT_COLUMNS, spread, write_items
-from bertune.bench.place import machine, versions
 from bertune.nn.device import tune_allocator
 from bertune.source import resolve_source
 from bertune.training.events import Stepped

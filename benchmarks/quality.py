@@ -29,7 +29,7 @@ from quality_page import SIDES, Result, table
 from quality_tasks import TASKS
 from slices import place
 
-from bertune.bench.place import machine
+from bertune.bench.environment import machine
 
 HERE = Path(__file__).parent
 

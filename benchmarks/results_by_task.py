@@ -27,7 +27,7 @@ from results_page import page
 from results_sets import MINILM, SETS
 from slices import place
 
-from bertune.bench.place import machine, versions
+from bertune.bench.environment import machine, versions
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results" / "tasks", HERE.parent / "docs" / "results.md"

@@ -25,10 +25,10 @@ from page import render
 from suite import BENCHMARKS, BY_NAME, FLOOR, Benchmark, make_job
 
 from bertune.bench import sides
+from bertune.bench.environment import machine, versions
 from bertune.bench.figures import agreement, contestant_figures, flagged, floor_figures, ratio_figures
 from bertune.bench.floor import shape_of
 from bertune.bench.job import Job
-from bertune.bench.place import machine, versions
 from bertune.bench.runner import Contestant, Round, run_rounds
 from bertune.config import MachineConfig
 from bertune.errors import BertuneError

@@ -17,7 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from bertune import catalogue, errors, registry
+from bertune import errors, registry, task_info
 from bertune.cli.app import app
 from bertune.config import Config
 from bertune.data import named
@@ -132,7 +132,7 @@ def tasks() -> str:
     """Every task: what it reads, its options and scores, and an example file."""
     parts = []
     for name in registry.names("task"):
-        found = catalogue.task(name)
+        found = task_info.task(name)
         options = [
             f"| `{o['key']}` | {o['takes']} | {_shown(o['default'])} | {_cell(o['meaning'])} |"
             for o in found["options"]

@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "bertune"
 LAYERS = (
     "errors", "files", "renamed", "config", "registry", "manifest", "metrics", "data", "metadata", "run",
     "run_writer",
-    "hugging_face", "text", "tasks", "nn", "losses", "catalogue", "source",
+    "hugging_face", "text", "tasks", "nn", "losses", "task_info", "source",
     "saved_model", "predict", "training", "reporting", "bench", "console", "api", "cli",
 )  # fmt: skip
 # The only files below the line that may import torch.

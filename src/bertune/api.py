@@ -54,7 +54,7 @@ def train(
 
         console = show.messages()
         shown = watch(events, console)
-        show.say(console, kept_line(shown.manifest))
+        show.echo(console, kept_line(shown.manifest))
         console.print(show.score_table(shown.manifest["scores"]))
         return shown
     run = next((event.run for event in events if isinstance(event, Finished)), None)
@@ -136,17 +136,17 @@ def bench(
     settings: Settings = None,
     rounds: int = 3,
     seconds: float = 5.0,
-    tell: Callable[[str], None] = lambda text: None,
+    on_progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """How fast bertune and its peers train and predict on a source, as plain JSON; nothing is written.
 
-    Every round runs each side in a process of its own and times at least `seconds`; `tell` gets a line of
-    progress for each. Raises InputError, BertuneError.
+    Every round runs each side in its own process for at least `seconds`; `on_progress` gets a line for
+    each. Raises InputError, BertuneError.
     """
     from bertune.bench.compare import compare
 
     resolved = resolve_source(source, settings)
-    return compare(resolved, rounds, seconds, tell)
+    return compare(resolved, rounds, seconds, on_progress)
 
 
 def _run_folder(source: object, out: str | Path | None, resume: bool) -> Path | None:

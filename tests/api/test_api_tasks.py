@@ -131,8 +131,8 @@ def test_choices_of_a_data_frame_may_be_arrays_inside_an_object(settings: Settin
         pd.DataFrame(rows),
         settings=settings(**{"task.name": "multiple_choice", "data.validation_fraction": 0.3}),
     )
-    assert found.parts["train"].examples[0].choices == ("at home", "at work")
-    assert {e.gold for part in found.parts.values() for e in part.examples} == {0, 1}
+    assert found.splits["train"].examples[0].choices == ("at home", "at work")
+    assert {e.gold for part in found.splits.values() for e in part.examples} == {0, 1}
 
 
 def test_splits_in_lists_may_be_triplets_and_pairs_with_a_score(settings: Settings) -> None:
@@ -140,8 +140,8 @@ def test_splits_in_lists_may_be_triplets_and_pairs_with_a_score(settings: Settin
     scored = [(f"great {i}", f"dull {i}") for i in range(6)], [float(i % 3) for i in range(6)]
     overrides = settings(**{"task.name": "embeddings"})
     found = bt.check({"train": triplets, "validation": scored}, settings=overrides)
-    assert {len(e.texts) for e in found.parts["train"].examples} == {3}
-    assert [e.gold for e in found.parts["validation"].examples] == scored[1]
+    assert {len(e.texts) for e in found.splits["train"].examples} == {3}
+    assert [e.gold for e in found.splits["validation"].examples] == scored[1]
 
 
 def test_a_model_is_scored_on_lists_like_on_a_table(run: bt.Run) -> None:

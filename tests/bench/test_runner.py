@@ -30,7 +30,7 @@ def test_a_slow_side_takes_part_in_fewer_rounds() -> None:
 def test_every_round_has_the_numbers_of_a_fresh_process() -> None:
     said: list[str] = []
     sides = [program("a", SAY % 10), program("b", SAY % 20)]
-    rounds = run_rounds(sides, 2, tell=said.append)
+    rounds = run_rounds(sides, 2, on_progress=said.append)
     assert [r.number for r in rounds] == [1, 2]
     for round_ in rounds:
         assert round_.outcomes["a"].numbers == {"examples_per_second": 10}
@@ -44,7 +44,7 @@ def test_every_round_has_the_numbers_of_a_fresh_process() -> None:
 def test_a_failing_side_is_said_once_with_the_end_of_its_errors_and_the_others_go_on() -> None:
     said: list[str] = []
     bad = "import sys; sys.exit('x' * 5000 + ' cannot open /home/someone/secret/file.txt')"
-    rounds = run_rounds([program("bad", bad), program("good", SAY % 1)], 2, tell=said.append)
+    rounds = run_rounds([program("bad", bad), program("good", SAY % 1)], 2, on_progress=said.append)
     error = rounds[0].outcomes["bad"].error
     assert error is not None and error.startswith("exit code 1") and error.endswith("cannot open file.txt")
     assert len(error) < 700

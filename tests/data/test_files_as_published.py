@@ -56,8 +56,8 @@ def test_swag_is_read_as_it_is_published(tmp_path: Path, index: bool, tiny_weigh
     }
     found = api.check(file, settings=overrides)
     assert found.columns.text == ("sent1", "sent2", "ending0", "ending1", "ending2", "ending3")
-    assert [e.gold for e in found.parts["train"].examples] == [0, 3, 2, 1]
-    example = found.parts["train"].examples[0]
+    assert [e.gold for e in found.splits["train"].examples] == [0, 3, 2, 1]
+    example = found.splits["train"].examples[0]
     assert (example.context, example.question) == ("She sits.", "He")
     assert example.choices == ("leaves, so.", "sings.", "eats.", "is out.")
 

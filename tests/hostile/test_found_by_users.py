@@ -226,11 +226,11 @@ def test_what_stands_for_the_metrics_of_an_unfinished_run_is_replaced_or_refused
 def test_results_that_do_not_fit_on_standard_output_are_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bertune.cli.app import errors_said
+    from bertune.cli.app import exit_on_error
 
     with open("/dev/full", "w") as full, pytest.raises(SystemExit, match="4"):
         monkeypatch.setattr(sys, "stdout", full)
-        with errors_said():
+        with exit_on_error():
             sys.stdout.write("a prediction")
             sys.stdout.flush()
     assert capsys.readouterr().err.startswith("error: cannot write all results to standard output")

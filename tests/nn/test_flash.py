@@ -62,12 +62,12 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 def test_flash_attention_and_its_gradient_are_those_of_the_groups(lengths: tuple[int, ...]) -> None:
-    places = layout(torch.tensor(lengths), DEVICE, DTYPE)
+    there = layout(torch.tensor(lengths), DEVICE, DTYPE)
     torch.manual_seed(4)
-    qkv_RE = torch.randn(places.num_rows, 3 * HEADS * SIZE, device=DEVICE, dtype=DTYPE).requires_grad_()
-    weights_RH = torch.randn(places.num_rows, HEADS * SIZE, device=DEVICE, dtype=DTYPE)
-    found = flash_attention(qkv_RE, HEADS, places, NONE, 0.1)
-    expected = attention(qkv_RE, HEADS, places, NONE, 0.1)
+    qkv_RE = torch.randn(there.num_rows, 3 * HEADS * SIZE, device=DEVICE, dtype=DTYPE).requires_grad_()
+    weights_RH = torch.randn(there.num_rows, HEADS * SIZE, device=DEVICE, dtype=DTYPE)
+    found = flash_attention(qkv_RE, HEADS, there, NONE, 0.1)
+    expected = attention(qkv_RE, HEADS, there, NONE, 0.1)
     torch.testing.assert_close(found, expected, **CLOSE)
     gradients = [torch.autograd.grad((out * weights_RH).sum(), qkv_RE)[0] for out in (found, expected)]
     torch.testing.assert_close(gradients[0][: sum(lengths)], gradients[1][: sum(lengths)], **CLOSE)
@@ -99,12 +99,12 @@ def test_an_encoder_with_it_is_the_encoder_without(
 
 
 def test_it_drops_in_training_alone_and_the_same_after_the_same_seed() -> None:
-    places = layout(torch.tensor(UNEQUAL_LENGTHS), DEVICE, DTYPE)
-    qkv_RE = torch.randn(places.num_rows, 3 * HEADS * SIZE, device=DEVICE, dtype=DTYPE)
+    there = layout(torch.tensor(UNEQUAL_LENGTHS), DEVICE, DTYPE)
+    qkv_RE = torch.randn(there.num_rows, 3 * HEADS * SIZE, device=DEVICE, dtype=DTYPE)
 
     def drawn(seed: int, is_training: bool = True) -> Tensor:
         torch.manual_seed(seed)
-        return flash_attention(qkv_RE, HEADS, places, Dropout(is_training), 0.5)
+        return flash_attention(qkv_RE, HEADS, there, Dropout(is_training), 0.5)
 
     assert torch.equal(drawn(1), drawn(1))
     assert not torch.equal(drawn(1), drawn(2))
@@ -122,11 +122,11 @@ def test_it_is_for_cuda_devices_in_half_precision_alone() -> None:
 def test_the_operator_takes_these_arguments_and_has_a_gradient() -> None:
     """As torch itself declares it: shapes alone, on tensors without data."""
     lengths = torch.tensor(UNEQUAL_LENGTHS)
-    places = layout(lengths, torch.device("meta"), torch.bfloat16)
-    qkv_RE = torch.empty(places.num_rows, 3 * HEADS * SIZE, device="meta", dtype=torch.bfloat16)
+    there = layout(lengths, torch.device("meta"), torch.bfloat16)
+    qkv_RE = torch.empty(there.num_rows, 3 * HEADS * SIZE, device="meta", dtype=torch.bfloat16)
     qkv_RE.requires_grad_()
-    context_RH = flash_attention(qkv_RE, HEADS, places, Dropout(is_training=True), 0.1)
-    assert context_RH.shape == (places.num_rows, HEADS * SIZE)
+    context_RH = flash_attention(qkv_RE, HEADS, there, Dropout(is_training=True), 0.1)
+    assert context_RH.shape == (there.num_rows, HEADS * SIZE)
     assert "FlashAttentionBackward" in _names(context_RH.grad_fn)
     context_RH.sum().backward()
     assert qkv_RE.grad is not None and qkv_RE.grad.shape == qkv_RE.shape

@@ -20,7 +20,7 @@ from bertune.nn.pretrained import Pretrained
 from bertune.run import Run
 from bertune.saved_model import new_model
 from bertune.tasks import make_task
-from bertune.tasks.language_modelling.masking import NOT_ASKED, unmasked
+from bertune.tasks.language_modelling.masking import IGNORE_INDEX, unmasked
 from bertune.tasks.language_modelling.task import (
     Example,
     FittedLanguageModelling,
@@ -52,7 +52,7 @@ def examples(*texts: str) -> list[Example]:
 
 def asked(sequence: Sequence) -> list[int]:
     assert isinstance(sequence.gold, np.ndarray)
-    return np.flatnonzero(sequence.gold != NOT_ASKED).tolist()
+    return np.flatnonzero(sequence.gold != IGNORE_INDEX).tolist()
 
 
 def test_loss_and_gradients_are_those_of_plain_transformers(tiny_weights: Path) -> None:
@@ -75,7 +75,7 @@ def test_loss_and_gradients_are_those_of_plain_transformers(tiny_weights: Path) 
     expected = hf(
         input_ids=inputs,
         attention_mask=pad([torch.ones(n, dtype=torch.int64) for n in lengths], batch_first=True),
-        labels=pad(list(gold), batch_first=True, padding_value=NOT_ASKED),
+        labels=pad(list(gold), batch_first=True, padding_value=IGNORE_INDEX),
     ).loss
     expected.backward()
     assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
@@ -90,9 +90,9 @@ def test_every_step_masks_anew_and_the_same_seed_the_same(tiny_weights: Path) ->
     this = bound(tokenizer, mask_probability=0.3)
     sequences = this.encode(examples(*TEXTS[:8]), tokenizer, None)
     steps = [this.resample(sequences, np.random.default_rng([42, step])) for step in (0, 1, 0)]
-    places = [[asked(s) for s in step] for step in steps]
-    assert places[0] != places[1]
-    assert places[0] == places[2]
+    positions = [[asked(s) for s in step] for step in steps]
+    assert positions[0] != positions[1]
+    assert positions[0] == positions[2]
     for step in steps:
         for varied, sequence in zip(step, sequences, strict=True):
             assert unmasked(varied).tolist() == unmasked(sequence).tolist()
@@ -142,17 +142,19 @@ def test_predictions_have_the_probabilities_of_the_masked_and_of_the_best_words(
         for rows, sequence, example in zip(outputs, sequences, texts, strict=True)
     )
     torch.manual_seed(3)
-    places = [(s, place) for s in sequences for place in asked(s)]
-    shares_MV = (5 * torch.randn(len(places), tokenizer.num_ids)).double().softmax(-1)
-    assert len(own.masks) == len(places) - 1 and len(given.masks) == 1
-    for mask, shares_V, (sequence, place) in zip([*own.masks, *given.masks], shares_MV, places, strict=True):
+    positions = [(s, position) for s in sequences for position in asked(s)]
+    shares_MV = (5 * torch.randn(len(positions), tokenizer.num_ids)).double().softmax(-1)
+    assert len(own.masks) == len(positions) - 1 and len(given.masks) == 1
+    for mask, shares_V, (sequence, position) in zip(
+        [*own.masks, *given.masks], shares_MV, positions, strict=True
+    ):
         best = shares_V.topk(5)
         assert list(mask["best"]) == tokenizer.tokens(best.indices.tolist())
         assert list(mask["best"].values()) == pytest.approx(best.values.tolist(), rel=1e-5)
         if mask is given.masks[0]:
             assert (mask["word"], mask["probability"]) == (None, None)
         else:
-            gold = int(np.asarray(sequence.gold)[place])
+            gold = int(np.asarray(sequence.gold)[position])
             assert [mask["word"]] == tokenizer.tokens([gold])
             assert mask["probability"] == pytest.approx(float(shares_V[gold]), rel=1e-5)
 
@@ -300,12 +302,12 @@ def test_pseudo_perplexity_is_of_each_token_masked_alone(trained: Run, tmp_path:
     logs: list[float] = []
     for text in TEXTS[:3]:
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
-        for place in range(1, ids.shape[1] - 1):
+        for position in range(1, ids.shape[1] - 1):
             hidden = ids.clone()
-            hidden[0, place] = tokenizer.mask_token_id
+            hidden[0, position] = tokenizer.mask_token_id
             with torch.no_grad():
-                log_V = model(hidden).logits[0, place].log_softmax(-1)
-            logs.append(float(log_V[ids[0, place]]))
+                log_V = model(hidden).logits[0, position].log_softmax(-1)
+            logs.append(float(log_V[ids[0, position]]))
     said = bertune(
         "evaluate", trained.path, file, "task.pseudo_perplexity=true", "machine.precision=fp32", "--json"
     ).fine()  # fmt: skip

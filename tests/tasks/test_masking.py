@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bertune.errors import ModelError
-from bertune.tasks.language_modelling.masking import NOT_ASKED, Masking, readable, unmasked, vocabulary_of
+from bertune.tasks.language_modelling.masking import IGNORE_INDEX, Masking, readable, unmasked, vocabulary_of
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
@@ -26,7 +26,7 @@ def masking(tokenizer: Tokenizer, share: float = 0.15, whole_words: bool = False
 def asked(sequence: Sequence) -> list[int]:
     assert isinstance(sequence.gold, np.ndarray)
     assert sequence.gold.dtype == np.int64 and len(sequence.gold) == len(sequence)
-    return np.flatnonzero(sequence.gold != NOT_ASKED).tolist()
+    return np.flatnonzero(sequence.gold != IGNORE_INDEX).tolist()
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
@@ -34,20 +34,20 @@ def test_a_masked_text_can_be_put_together_again(tokenizer: Tokenizer, whole_wor
     (sequence,) = tokenizer.encode([(TEXT,)])
     random = np.random.default_rng(1)
     for _ in range(50):
-        drawn = masking(tokenizer, 0.4, whole_words).drawn(sequence, random)
-        assert unmasked(drawn).tolist() == sequence.ids.tolist()
-        untouched = np.setdiff1d(np.arange(len(sequence)), asked(drawn))
-        assert (drawn.ids[untouched] == sequence.ids[untouched]).all()
+        masked = masking(tokenizer, 0.4, whole_words).sample(sequence, random)
+        assert unmasked(masked).tolist() == sequence.ids.tolist()
+        untouched = np.setdiff1d(np.arange(len(sequence)), asked(masked))
+        assert (masked.ids[untouched] == sequence.ids[untouched]).all()
 
 
 def test_masking_again_starts_from_the_text_not_from_the_masks(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([(TEXT,)])
     random = np.random.default_rng(1)
-    drawn = sequence
+    masked = sequence
     for _ in range(20):
-        drawn = masking(tokenizer).drawn(drawn, random)
-    assert unmasked(drawn).tolist() == sequence.ids.tolist()
-    assert len(asked(drawn)) == round(0.15 * (len(sequence) - 2))
+        masked = masking(tokenizer).sample(masked, random)
+    assert unmasked(masked).tolist() == sequence.ids.tolist()
+    assert len(asked(masked)) == round(0.15 * (len(sequence) - 2))
 
 
 def test_over_many_draws_every_token_is_asked_for_as_often_and_hidden_as_the_paper_says(
@@ -55,18 +55,18 @@ def test_over_many_draws_every_token_is_asked_for_as_often_and_hidden_as_the_pap
 ) -> None:
     (sequence,) = tokenizer.encode([(TEXT,)])
     random, this = np.random.default_rng(3), masking(tokenizer, 0.5)
-    places: Counter[int] = Counter()
+    positions: Counter[int] = Counter()
     shown: Counter[str] = Counter()
     draws = 2000
     for _ in range(draws):
-        drawn = this.drawn(sequence, random)
-        for place in asked(drawn):
-            places[place] += 1
-            seen = drawn.ids[place]
+        masked = this.sample(sequence, random)
+        for position in asked(masked):
+            positions[position] += 1
+            seen = masked.ids[position]
             kind = "mask" if seen == this.vocabulary.mask else "other"
-            shown["same" if seen == sequence.ids[place] else kind] += 1
-    assert set(places) == set(range(1, len(sequence) - 1)), "neither [CLS] nor [SEP]"
-    counts = np.array(list(places.values()))
+            shown["same" if seen == sequence.ids[position] else kind] += 1
+    assert set(positions) == set(range(1, len(sequence) - 1)), "neither [CLS] nor [SEP]"
+    counts = np.array(list(positions.values()))
     assert counts.min() > 0.9 * draws / 2 and counts.max() < 1.1 * draws / 2
     total = sum(shown.values())
     assert shown["mask"] / total == pytest.approx(0.8, abs=0.01)
@@ -86,47 +86,47 @@ def test_whole_words_are_masked_with_all_their_pieces_or_not_at_all(tokenizer: T
     random, this = np.random.default_rng(5), masking(tokenizer, 0.4, whole_words=True)
     was_masked = 0
     for _ in range(100):
-        chosen = set(asked(this.drawn(sequence, random)))
+        chosen = set(asked(this.sample(sequence, random)))
         assert len(chosen) <= round(0.4 * (len(sequence) - 2))
-        for place, token in enumerate(tokens):
+        for position, token in enumerate(tokens):
             if token.startswith("##"):
-                assert (place in chosen) == (place - 1 in chosen)
-                was_masked += place in chosen
+                assert (position in chosen) == (position - 1 in chosen)
+                was_masked += position in chosen
     assert was_masked
 
 
 def test_a_text_of_one_long_word_is_masked_all_the_same(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("boxing",)])
-    drawn = masking(tokenizer, whole_words=True).drawn(sequence, np.random.default_rng(1))
-    assert asked(drawn) == [1, 2]
+    masked = masking(tokenizer, whole_words=True).sample(sequence, np.random.default_rng(1))
+    assert asked(masked) == [1, 2]
 
 
 def test_at_least_one_token_of_a_short_text_is_asked_for(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("lamp",)])
-    assert asked(masking(tokenizer).drawn(sequence, np.random.default_rng(1))) == [1]
+    assert asked(masking(tokenizer).sample(sequence, np.random.default_rng(1))) == [1]
 
 
 def test_a_word_the_tokenizer_does_not_know_is_a_word(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("☃",)])
     assert sequence.ids.tolist()[1] == tokenizer.unknown_id
-    assert asked(masking(tokenizer).drawn(sequence, np.random.default_rng(1))) == [1]
+    assert asked(masking(tokenizer).sample(sequence, np.random.default_rng(1))) == [1]
 
 
 def test_a_text_without_tokens_is_asked_for_nothing(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("",)])
     for whole_words in (False, True):
-        assert asked(masking(tokenizer, 0.15, whole_words).drawn(sequence, np.random.default_rng(1))) == []
+        assert asked(masking(tokenizer, 0.15, whole_words).sample(sequence, np.random.default_rng(1))) == []
 
 
 def test_what_is_settled_depends_on_the_text_alone(tokenizer: Tokenizer) -> None:
     first, second = tokenizer.encode([(TEXT,), ("the lamp was late",)])
     this = masking(tokenizer)
-    expected = this.settled(second)
-    this.settled(first)
-    again = this.settled(second)
+    expected = this.fixed(second)
+    this.fixed(first)
+    again = this.fixed(second)
     assert again.ids.tolist() == expected.ids.tolist()
     assert asked(again) == asked(expected)
-    assert this.settled(first).ids.tolist() != this.drawn(first, np.random.default_rng(0)).ids.tolist()
+    assert this.fixed(first).ids.tolist() != this.sample(first, np.random.default_rng(0)).ids.tolist()
 
 
 def test_masks_of_the_text_itself_are_all_that_is_asked_for(tokenizer: Tokenizer) -> None:
@@ -139,9 +139,9 @@ def test_masks_of_the_text_itself_are_all_that_is_asked_for(tokenizer: Tokenizer
 def test_training_never_asks_for_what_a_mask_of_the_text_hides(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("the [MASK] was very late",)])
     this = masking(tokenizer, 0.9)
-    drawn = this.drawn(this.as_given(sequence), np.random.default_rng(1))
-    assert asked(drawn) and 2 not in asked(drawn)
-    assert unmasked(drawn).tolist() == sequence.ids.tolist()
+    masked = this.sample(this.as_given(sequence), np.random.default_rng(1))
+    assert asked(masked) and 2 not in asked(masked)
+    assert unmasked(masked).tolist() == sequence.ids.tolist()
 
 
 def test_byte_level_words_begin_behind_a_space(tmp_path: Path) -> None:
@@ -149,10 +149,10 @@ def test_byte_level_words_begin_behind_a_space(tmp_path: Path) -> None:
     (sequence,) = tokenizer.encode([("low lower low",)])
     continues = vocabulary_of(tokenizer).continues[sequence.ids]
     assert [readable(tokenizer, int(i)) for i in sequence.ids] == ["low", " low", "er", " low"]
-    # The first has no space in front, but nothing before it either: a word begins there by its place.
+    # The first has no space in front, but nothing before it either: a word begins there by its position.
     assert continues.tolist()[1:] == [False, True, False]
-    drawn = masking(tokenizer, 0.5, whole_words=True).drawn(sequence, np.random.default_rng(1))
-    assert (1 in asked(drawn)) == (2 in asked(drawn))
+    masked = masking(tokenizer, 0.5, whole_words=True).sample(sequence, np.random.default_rng(1))
+    assert (1 in asked(masked)) == (2 in asked(masked))
 
 
 def test_a_tokenizer_without_a_mask_is_refused(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def learned(tiny_weights: Path) -> Callable[..., tuple[list[tuple[str, ...]], tu
         own = {f"task.{key}": value for key, value in options.items()}
         overrides = {"task.name": "multilabel", "model.name": str(tiny_weights), "data.validation": str(file)}
         found = api.check(file, settings={**overrides, **own})
-        return [tuple(sorted(e.gold)) for e in found.parts["train"].examples], found.encoder.fitted.labels
+        return [tuple(sorted(e.gold)) for e in found.splits["train"].examples], found.encoder.fitted.labels
 
     return read
 

@@ -88,15 +88,15 @@ def test_a_question_may_have_no_answer(answers: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"answers": None}, r'there is nothing in "answers".*empty list.*predicted'),
+        ({"answers": None}, r'column "answers" is empty.*empty list.*predicted'),
         ({"answers": "the table"}, r"must be \[.*found 'the table'"),
         ({"answers": [{"text": "the table"}]}, "an answer must be"),
         ({"answers": [answer("the table", "15")]}, "needs a text and"),  # type: ignore[arg-type]
         ({"answers": {"text": ["a"], "answer_start": []}}, "two lists of one length"),
-        ({"answers": [answer("", 0)]}, "text of an answer is empty.*withheld"),
+        ({"answers": [answer("", 0)]}, "text of an answer is empty.*predicted but not scored"),
         ({"answers": [answer("the", 0)], "is_impossible": True}, 'there is the answer "the"'),
         ({"answers": [], "is_impossible": False}, "there is no answer"),
-        ({"answers": [], "is_impossible": None}, 'not "is_impossible": true'),
+        ({"answers": [], "is_impossible": None}, 'nor "is_impossible": true'),
         ({"answers": [], "is_impossible": "false"}, "must be true or false"),
         ({"answers": [answer("the", 99)]}, 'the answer "the" at 99 ends after the context'),
         ({"answers": [], "question": " "}, "the question is empty"),
@@ -239,7 +239,10 @@ def test_published_answers_are_found_as_their_files_have_them(name: str, moved: 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tydiqa_en/tydiqa.goldp.en.dev.json", r"question 1 \(id .*the text of an answer is empty.*withheld"),
+        (
+            "tydiqa_en/tydiqa.goldp.en.dev.json",
+            r"question 1 \(id .*text of an answer is empty.*predicted but not scored",
+        ),
         ("cmrc2018/cmrc2018_trial.json", r'question \d+ \(id "TRIAL_\d+_QUERY_\d"\): the question is empty'),
     ],
 )

@@ -99,8 +99,8 @@ def test_windows_are_those_of_hugging_face(
         assert [s.types.tolist() for s in own] == (types if max_length else [types])
         covered = set()
         for window in own:
-            assert window.places is not None and window.gold is None
-            covered |= {i for start, end in window.places if start >= 0 for i in range(start, end)}
+            assert window.offsets is not None and window.gold is None
+            covered |= {i for start, end in window.offsets if start >= 0 for i in range(start, end)}
         assert covered >= {i for i, char in enumerate(context) if char != " "}
 
 
@@ -117,13 +117,13 @@ def test_gold_is_the_answer_where_all_of_it_is_in_the_window(
         start = len(" ".join(words[:first])) + (first > 0)
         found = fitted(stride=6).encode([asked("on the lamp ?", context, text, start)], chosen, 24)
         for window in found:
-            assert window.places is not None and isinstance(window.gold, np.ndarray)
-            starts = window.places[window.places[:, 0] >= 0]
+            assert window.offsets is not None and isinstance(window.gold, np.ndarray)
+            starts = window.offsets[window.offsets[:, 0] >= 0]
             has_all = starts[0, 0] <= start and start + len(text) <= starts[-1, 1]
             assert has_all == (window.gold[0] > 0) == (window.gold[1] > 0)
             if has_all:
                 a, b = window.gold
-                assert context[window.places[a, 0] : window.places[b, 1]].strip() == text
+                assert context[window.offsets[a, 0] : window.offsets[b, 1]].strip() == text
                 inside += 1
     assert inside > 15
 
@@ -147,7 +147,7 @@ def test_gold_covers_answers_that_cut_words_or_have_no_token(tokenizer: Tokenize
         (
             {"max_question": 10},
             None,
-            "has 11 tokens, and task.max_question=10.*train with task.max_question=11",
+            "has 11 tokens, more than task.max_question=10.*train with task.max_question=11",
         ),
         ({}, 16, "has 11 tokens, which leaves 2 of a window of 16"),
     ],
@@ -181,9 +181,9 @@ def plainly_best(
 ) -> dict[str, float]:
     """Every passage's best score, by the rules of Devlin et al.'s run_squad.py, one after the other."""
     spans = [
-        [(i, *map(int, p)) for i, p in enumerate(w.places) if p[0] >= 0]
+        [(i, *map(int, p)) for i, p in enumerate(w.offsets) if p[0] >= 0]
         for w in windows
-        if w.places is not None
+        if w.offsets is not None
     ]
 
     def context_of(number: int, start: int) -> float:

@@ -78,9 +78,9 @@ def test_characters_may_be_words() -> None:
     ],
 )
 def test_tokens_are_joined_as_their_script_is_written(tokens: list[str], text: str) -> None:
-    found, places = joined(tokens)
+    found, offsets = joined(tokens)
     assert found == text
-    assert [found[start:end] for start, end in places] == tokens
+    assert [found[start:end] for start, end in offsets] == tokens
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -88,10 +88,10 @@ def test_tokens_are_joined_as_their_script_is_written(tokens: list[str], text: s
 def test_every_set_of_spans_survives_every_scheme(name: str, typed: bool) -> None:
     draw, scheme = random.Random(7), Scheme(name, typed)
     for _ in range(200):
-        places = sorted(draw.sample(range(12), 6))
+        offsets = sorted(draw.sample(range(12), 6))
         labels = ["PER", "X-Y"] if typed else ["entity"]
         spans = [
-            Span(a, b, draw.choice(labels)) for a, b in itertools.pairwise(places) if draw.random() < 0.7
+            Span(a, b, draw.choice(labels)) for a, b in itertools.pairwise(offsets) if draw.random() < 0.7
         ]
         tags = write_tags(spans, 12, scheme)
         assert read_tags(tags, scheme) == read_tags(tags, scheme).__class__(tuple(spans), ())
@@ -166,8 +166,10 @@ def test_a_word_is_decided_where_it_has_the_most_context() -> None:
     words = [(i, i + 1) for i in range(8)]
 
     def window(start: int, end: int) -> Sequence:
-        places = np.array([[-1, -1], *([i, i + 1] for i in range(start, end)), [-1, -1]], np.int32)
-        return Sequence(np.zeros(len(places), np.int32), np.zeros(len(places), np.uint8), 0, places=places)
+        offsets = np.array([[-1, -1], *([i, i + 1] for i in range(start, end)), [-1, -1]], np.int32)
+        return Sequence(
+            np.zeros(len(offsets), np.int32), np.zeros(len(offsets), np.uint8), 0, offsets=offsets
+        )
 
     found = deciding_tokens([window(0, 5), window(3, 8)], words)
     assert found[:, 0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]

@@ -278,8 +278,8 @@ def test_only_the_first_token_of_a_word_is_learned(tiny_weights: Path) -> None:
     (sequence,) = task().fit([example]).encode([example], tokenizer, None)
     assert tokenizer.tokens(sequence.ids) == ["[CLS]", "phone", "##s", "box", "[SEP]"]
     assert np.asarray(sequence.gold).tolist() == [-100, 1, -100, 0, -100]
-    assert sequence.places is not None
-    assert sequence.places.tolist() == [[-1, -1], [0, 5], [5, 6], [7, 10], [-1, -1]]
+    assert sequence.offsets is not None
+    assert sequence.offsets.tolist() == [[-1, -1], [0, 5], [5, 6], [7, 10], [-1, -1]]
 
 
 def test_a_word_without_a_token_goes_on_with_its_entity(tiny_weights: Path) -> None:
@@ -348,9 +348,9 @@ def test_byte_level_tokens_know_the_space_before_a_word(tmp_path: Path) -> None:
     example = spanned("the box, the box", [9, 12, "X"])
     (sequence,) = task().fit([example]).encode([example], Tokenizer.pretrained(tmp_path), None)
     assert list(sequence.ids) == fast("the box, the box")["input_ids"]
-    assert sequence.places is not None
+    assert sequence.offsets is not None
     decided = np.flatnonzero(np.asarray(sequence.gold) >= 0)
-    assert [sequence.places[i, 0] for i in decided] == [start for start, _ in example.words]
+    assert [sequence.offsets[i, 0] for i in decided] == [start for start, _ in example.words]
 
 
 def test_a_model_trained_on_tokens_tags_tokens_and_raw_text(tiny_weights: Path, tmp_path: Path) -> None:

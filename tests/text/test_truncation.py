@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from bertune.text.truncation import longest_first, owners_of, windows_over
+from bertune.text.truncation import longest_first, owners_of
+from bertune.text.windows import windows_over
 
 WORDS = [f"w{number}" for number in range(50)]
 VOCABULARY = {word: number for number, word in enumerate(["[CLS]", "[SEP]", "[UNK]", *WORDS])}
@@ -55,7 +56,7 @@ def test_tokens_kept_are_those_that_the_tokenizer_keeps(name: str) -> None:
         strategy = ("only_first", "only_second")[text]
         rust.enable_truncation(max_length, stride=shared, strategy=strategy)
         first = encoded(rust, texts)
-        found = list(windows_over(owners, text, max_length, shared))
+        found = list(windows_over(np.flatnonzero(owners == text), len(owners), max_length, shared))
         for window, expected in zip(found, [first, *first.overflowing], strict=True):
             assert np.array(whole.ids)[window].tolist() == expected.ids
             assert np.array(whole.type_ids)[window].tolist() == expected.type_ids

@@ -99,12 +99,12 @@ def test_several_folds_read_and_tokenize_once(source: Source, monkeypatch: pytes
     for number, one in enumerate(found):
         fresh = encode(fold(tables, number), fitted)
         assert one.audit == fresh.audit
-        for name, part in fresh.parts.items():
-            assert one.parts[name].examples == part.examples
-            assert [(s.ids.tolist(), s.group, s.gold) for s in one.parts[name].sequences] == [
+        for name, part in fresh.splits.items():
+            assert one.splits[name].examples == part.examples
+            assert [(s.ids.tolist(), s.group, s.gold) for s in one.splits[name].sequences] == [
                 (s.ids.tolist(), s.group, s.gold) for s in part.sequences
             ]
-    assert found[0].parts["validation"].examples != found[1].parts["validation"].examples
+    assert found[0].splits["validation"].examples != found[1].splits["validation"].examples
 
 
 def test_prepare_is_its_stages(source: Source) -> None:
@@ -112,8 +112,8 @@ def test_prepare_is_its_stages(source: Source) -> None:
     staged, whole = encode(split(tables), fit_task(tables)), prepare(source)
     assert (staged.audit, staged.notes, staged.warnings) == (whole.audit, whole.notes, whole.warnings)
     assert any("training rows, stratified by label" in note for note in staged.notes)
-    held_out = len(staged.parts["validation"].examples)
-    assert 0 < held_out < len(staged.parts["train"].examples) == 61 - held_out
+    held_out = len(staged.splits["validation"].examples)
+    assert 0 < held_out < len(staged.splits["train"].examples) == 61 - held_out
 
 
 def test_prepared_data_train_to_the_same_run_as_their_source(source: Source, tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_memory_that_runs_out_meanwhile_is_met_with_smaller_batches(
     monkeypatch.setattr(PackedEncoder, "frozen", frozen)
     short = compute_once(model, parts, CPU, tmp_path / "short", lambda: None)
     assert plenty is not None and short is not None
-    for one, other in zip(short.parts["train"].sequences, plenty.parts["train"].sequences, strict=True):
+    for one, other in zip(short.splits["train"].sequences, plenty.splits["train"].sequences, strict=True):
         np.testing.assert_allclose(one.hidden, other.hidden, atol=1e-5, rtol=0)
 
 
@@ -322,7 +322,7 @@ class TestTheFile:
         parts = {"train": EncodedSplit("", [], texts[:9]), "validation": EncodedSplit("", [], texts[9:])}
         found = compute_once(model, parts, machine, folder, lambda: None)
         assert found is not None and found.kept_in == "disk"
-        return [s.hidden for part in found.parts.values() for s in part.sequences]
+        return [s.hidden for part in found.splits.values() for s in part.sequences]
 
     @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "electra"])
     @pytest.mark.parametrize("what", ["encoder", 1, 2])

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from bertune.bench import sides
+from bertune.bench.environment import machine, versions
 from bertune.bench.extra import missing
 from bertune.bench.figures import agreement, contestant_figures, flagged, floor_figures, ratio_figures
 from bertune.bench.floor import Load, Shape, shape_of, training_flops
 from bertune.bench.job import TEXT_COLUMNS, Item, Job, plan_epochs, spread, write_items
 from bertune.bench.peaks import calibration_flops
-from bertune.bench.place import machine, versions
 from bertune.bench.runner import Contestant, Round, run_one, run_rounds
 from bertune.errors import BertuneError, ConfigError
 from bertune.nn.device import Machine, make_machine
@@ -30,10 +30,12 @@ _HELD_OUT = 32
 # Of the plain fp32 peak, what a Trainer's step at its best was seen to reach; only to size the work.
 _USUAL_SHARE = 0.5
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
-def compare(source: Source, rounds: int, seconds: float, tell: Tell = lambda text: None) -> dict[str, Any]:
+def compare(
+    source: Source, rounds: int, seconds: float, on_progress: OnProgress = lambda text: None
+) -> dict[str, Any]:
     """Speed, memory and padding of bertune and of its peers on a source, as plain JSON.
 
     Trains and predicts on the training texts, as many as each measurement of `seconds` needs. Raises what
@@ -50,10 +52,10 @@ def compare(source: Source, rounds: int, seconds: float, tell: Tell = lambda tex
         job = _job(prepared, here, seconds, Path(folder))
         shape = shape_of(read_config(prepared.pretrained), len(job.labels))
         training = _training_sides(job, prepared, Path(folder))
-        trained = run_rounds(training, rounds, environment, tell)
+        trained = run_rounds(training, rounds, environment, on_progress)
         _own_side(trained)
         prediction = _prediction_sides(job, prepared, Path(folder), environment)
-        predicted = run_rounds(prediction, rounds, environment, tell)
+        predicted = run_rounds(prediction, rounds, environment, on_progress)
         _own_side(predicted)
     shown = [c for c in training if c.key != sides.PEAKS]
     return {
@@ -96,7 +98,7 @@ def _own_side(rounds: list[Round]) -> None:
 
 def _job(prepared: Prepared, here: Machine, seconds: float, folder: Path) -> Job:
     """The source as a job in a folder, with as many texts as the measurements need."""
-    config, part = prepared.config, prepared.parts["train"]
+    config, part = prepared.config, prepared.splits["train"]
     lengths = [len(s) for s in part.sequences]
     mean = Load.of([round(float(np.mean(lengths)))] * config.train.batch_size)
     shape = shape_of(read_config(prepared.pretrained), len(prepared.encoder.fitted.labels))
@@ -140,7 +142,7 @@ def _steps_in(seconds: float, step: Load, shape: Shape | None) -> int:
 def _training_sides(job: Job, prepared: Prepared, folder: Path) -> list[Contestant]:
     path = folder / "train.json"
     job.write(path)
-    lengths = [len(s) for s in prepared.parts["train"].sequences]
+    lengths = [len(s) for s in prepared.splits["train"].sequences]
     return [
         sides.bertune_training(path),
         sides.trainer(path, "best"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-def say(result: dict[str, Any]) -> None:
+def write_result(result: dict[str, Any]) -> None:
     """One JSON line on stdout, with this process's own peak memory."""
     sys.stdout.write(json.dumps({**result, "peak_rss_mb": peak_rss_mb()}) + "\n")
     sys.stdout.flush()

@@ -75,7 +75,7 @@ def run_rounds(
     contestants: Sequence[Contestant],
     rounds: int,
     environment: dict[str, str] | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    on_progress: Callable[[str], None] = lambda text: None,
 ) -> list[Round]:
     """Runs every contestant once a round, each in a process of its own.
 
@@ -91,9 +91,9 @@ def run_rounds(
             outcomes[contestant.key] = outcome
             if outcome.error:
                 failed.add(contestant.key)
-                tell(f"{contestant.title} failed: {outcome.error}")
+                on_progress(f"{contestant.title} failed: {outcome.error}")
             else:
-                tell(f"round {number}: {contestant.title}: {_short(outcome)}")
+                on_progress(f"round {number}: {contestant.title}: {_short(outcome)}")
         steal = _steal(ticks, _processor_ticks())
         done.append(Round(number, outcomes, (before, calibration_seconds()), steal))
     return done

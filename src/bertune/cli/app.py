@@ -64,7 +64,7 @@ def main() -> None:
     """Entry point of `bertune`."""
     _open_what_is_closed()
     _write_any_path()
-    with errors_said(), kept_from_libraries():
+    with exit_on_error(), kept_from_libraries():
         app()
 
 
@@ -90,7 +90,7 @@ def _write_any_path() -> None:
 
 
 @contextlib.contextmanager
-def errors_said() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """One message on stderr and the right exit code for every error a user can meet; no traceback."""
     try:
         yield

@@ -30,7 +30,7 @@ def bench(
         settings=parse_overrides(settings or []),
         rounds=rounds,
         seconds=seconds,
-        tell=lambda text: show.say(console, text, "dim"),
+        on_progress=lambda text: show.echo(console, text, "dim"),
     )
     if as_json:
         print_json(found)
@@ -50,7 +50,7 @@ def tables(console: Any, found: dict[str, Any]) -> None:
     from bertune.console import show
 
     where, facts = found["machine"], found["settings"]
-    show.say(
+    show.echo(
         console,
         f"{facts['num_texts']:,} texts, at most {facts['max_length']} tokens, batches of "
         f"{facts['batch_size']}; {where['cpu']}, {where['threads']} threads, {facts['precision']}",
@@ -62,7 +62,7 @@ def tables(console: Any, found: dict[str, Any]) -> None:
         console.print(show.side_table(phase, rows))
     floor = found["floor"]
     if floor:
-        show.say(
+        show.echo(
             console,
             f"\nA training step is at {floor['updated']['median']:.0%} of the physical floor: the least time "
             f"that its arithmetic ({floor['flops_per_step'] / 1e9:,.1f} GFLOP, "

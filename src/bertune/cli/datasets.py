@@ -18,10 +18,10 @@ def datasets(
 
     A recipe is a named data set with the settings of a published result. Downloads nothing.
     """
-    from bertune import catalogue
+    from bertune import task_info
     from bertune.console import show
 
-    found = catalogue.data_sets() if name is None else catalogue.data_set(name)
+    found = task_info.data_sets() if name is None else task_info.data_set(name)
     if as_json:
         print_json(found)
         return
@@ -33,8 +33,8 @@ def datasets(
         rows = [{**entry, "here": _here(entry)} for entry in found if entry["kind"] == kind]
         heads = (kind, "task", "on this machine", "what it is")
         console.print(show.plain_table(heads, ("name", "task", "here", "about"), rows))
-        show.say(console, "")
-    show.say(
+        show.echo(console, "")
+    show.echo(
         console,
         "bertune train NAME trains on one; `bertune datasets NAME` shows its files and settings",
         "dim",
@@ -59,30 +59,30 @@ def _size(number: int) -> str:
 def _show_one(console: Any, found: dict[str, Any]) -> None:
     from bertune.console import show
 
-    show.say(console, f"{found['name']}: {found['about']}\n")
-    show.say(console, f"task: {found['task']}")
+    show.echo(console, f"{found['name']}: {found['about']}\n")
+    show.echo(console, f"task: {found['task']}")
     if found["source"]:
-        show.say(console, f"recipe for the data set {found['source']}")
+        show.echo(console, f"recipe for the data set {found['source']}")
     if found["recipes"]:
-        show.say(console, f"recipes: {', '.join(found['recipes'])}")
-    show.say(console, "")
+        show.echo(console, f"recipes: {', '.join(found['recipes'])}")
+    show.echo(console, "")
     rows = [
         {**file, "size": "" if file["bytes"] is None else _size(file["bytes"]), "here": file["path"] or "no"}
         for file in found["files"]
     ]
     heads = ("split", "file", "size", "on this machine")
     console.print(show.plain_table(heads, ("split", "name", "size", "here"), rows))
-    show.say(console, "")
+    show.echo(console, "")
     for file in found["files"]:
         if file["not_published"]:
-            show.say(console, f"{file['name']} is not published for download: {file['not_published']}")
+            show.echo(console, f"{file['name']} is not published for download: {file['not_published']}")
     for source in found["published_at"]:
         url, _, _ = source["url"].partition("?")
-        show.say(console, f"published at {url} (at most {_size(source['at_most_bytes'])})")
+        show.echo(console, f"published at {url} (at most {_size(source['at_most_bytes'])})")
     if found["put_at"]:
-        show.say(console, f"your own copy of the files belongs in {found['put_at']}")
+        show.echo(console, f"your own copy of the files belongs in {found['put_at']}")
     rows = [{"key": key, "value": _value(value)} for key, value in found["settings"].items()]
-    show.say(console, "")
+    show.echo(console, "")
     console.print(show.plain_table(("setting", "value"), ("key", "value"), rows))
 
 

@@ -46,15 +46,15 @@ def evaluate(
         return
     console, noun = show.messages(), found.noun
     if out is not None:
-        show.say(console, f"predictions in {out}", "dim")
+        show.echo(console, f"predictions in {out}", "dim")
     for note in found.notes:
-        show.say(console, note, "dim")
+        show.echo(console, note, "dim")
     if found.num_truncated:
         show.warn(
             console,
             f"{found.num_truncated:,} of {counted(found.num_examples, noun)} are truncated, as in training",
         )
-    show.say(console, counted(found.num_examples, noun))
+    show.echo(console, counted(found.num_examples, noun))
     show.results().print(show.score_table({name: found.scores}))
     if found.details.get("per_class"):
         show.results().print(show.class_table(found.details))

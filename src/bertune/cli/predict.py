@@ -48,7 +48,7 @@ def predict(
         given() if data == "-" else data,
         sys.stdout if out is None else out,
         csv_format,
-        on_note=lambda note: None if data == "-" else show.say(console, note, "dim"),
+        on_note=lambda note: None if data == "-" else show.echo(console, note, "dim"),
     )
     if as_json and out is not None:
         print_json(
@@ -68,4 +68,4 @@ def predict(
         )
     where = "" if out is None else f" into {out}"
     rows = "1 row" if written.rows == 1 else f"{written.rows:,} rows"
-    show.say(console, f"{rows}{where}", "dim")
+    show.echo(console, f"{rows}{where}", "dim")

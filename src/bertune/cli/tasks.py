@@ -14,10 +14,10 @@ def tasks(
     as_json: AsJson = False,
 ) -> None:
     """List the tasks; of one, its columns, options, scores, named data sets, recipes and an example file."""
-    from bertune import catalogue
+    from bertune import task_info
     from bertune.console import show
 
-    found = catalogue.tasks() if name is None else catalogue.task(name)
+    found = task_info.tasks() if name is None else task_info.task(name)
     if as_json:
         print_json(found)
         return
@@ -29,21 +29,23 @@ def tasks(
         columns = ("name", "about", "primary", "num_data_sets", "num_recipes")
         heads = ("task", "what is learned", "score", "data sets", "recipes")
         console.print(show.plain_table(heads, columns, found))
-        show.say(console, "\nbertune train FILE task.name=NAME · bertune tasks NAME says more", "dim")
+        show.echo(console, "\nbertune train FILE task.name=NAME · bertune tasks NAME says more", "dim")
         return
-    show.say(console, f"{found['name']}: {found['about']}\n")
-    show.say(console, "Columns taken for the text without asking (else data.text=…):")
+    show.echo(console, f"{found['name']}: {found['about']}\n")
+    show.echo(console, "Columns taken for the text without asking (else data.text=…):")
     for group in found["text"]:
-        show.say(console, f"  {', '.join(group)}")
+        show.echo(console, f"  {', '.join(group)}")
     if found["label"]:
-        show.say(console, f"and for the label (else data.label=…): {', '.join(found['label'])}\n")
+        show.echo(console, f"and for the label (else data.label=…): {', '.join(found['label'])}\n")
     keys = ("key", "takes", "default", "meaning")
     console.print(show.plain_table(("option", *keys[1:]), keys, found["options"]))
-    show.say(console, f"\nScores: {', '.join(found['scores'])}; {found['primary']} picks the weights kept.\n")
+    show.echo(
+        console, f"\nScores: {', '.join(found['scores'])}; {found['primary']} picks the weights kept.\n"
+    )
     for kind, title in (("data_sets", "data set by name"), ("recipes", "recipe")):
         if found[kind]:
             console.print(show.plain_table((title, "what it is"), ("name", "about"), found[kind]))
-            show.say(console, "")
-    show.say(console, "An example file, as .jsonl:")
+            show.echo(console, "")
+    show.echo(console, "An example file, as .jsonl:")
     for line in found["example"]:
-        show.say(console, line)
+        show.echo(console, line)

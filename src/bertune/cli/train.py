@@ -51,12 +51,12 @@ def train(
     if as_json:
         print_json(_as_json(str(run.path), manifest))
         return
-    show.say(console, kept_line(manifest))
+    show.echo(console, kept_line(manifest))
     show.results().print(show.score_table(manifest["scores"]))
     folder = show.short(run.path)
     again = "".join(f" {setting}" for setting in own_code(run.config))
-    show.say(console, f"\nmodel    {folder}/model\nreport   {folder}/report/index.html")
-    show.say(console, f"use it   bertune predict {shell_word(folder)} FILE{again}")
+    show.echo(console, f"\nmodel    {folder}/model\nreport   {folder}/report/index.html")
+    show.echo(console, f"use it   bertune predict {shell_word(folder)} FILE{again}")
 
 
 def own_code(config: "Config") -> list[str]:

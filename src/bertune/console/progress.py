@@ -88,13 +88,13 @@ class TrainingView:
                 f"{model['name']} has no weights: the encoder starts from random numbers and learns "
                 "from these texts alone",
             )
-        show.say(
+        show.echo(
             self._console,
             f"\n{model['class']} from {model['name']}: {model['parameters']:,} parameters, "
             f"{trained:,} trained; {machine['device']}, {machine['precision']}",
         )
         begin = f"going on after step {resumed_at:,} of" if resumed_at else "training"
-        show.say(self._console, f"{begin} {plan['total_steps']:,} steps into {path}\n")
+        show.echo(self._console, f"{begin} {plan['total_steps']:,} steps into {path}\n")
         self._bar = self._progress.add_task(
             "training", total=plan["total_steps"], completed=resumed_at, state=""
         )
@@ -131,7 +131,7 @@ class TrainingView:
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
-        show.say(self._console, text)
+        show.echo(self._console, text)
 
 
 def watch(events: Iterable[Event], console: Console) -> Run:

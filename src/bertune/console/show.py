@@ -40,7 +40,7 @@ def _console(kind: type[Console], stderr: bool) -> Console:
     return kind(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else 200)
 
 
-def say(console: Console, text: str, style: str = "") -> None:
+def echo(console: Console, text: str, style: str = "") -> None:
     """A line of text that may hold anything a user's file holds: no markup is read from it.
 
     A message that cannot be written, as where the terminal is gone, is no reason to stop.
@@ -52,7 +52,7 @@ def say(console: Console, text: str, style: str = "") -> None:
 def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, Any]) -> None:
     """What is in the data: where it is from, rows, balance, lengths, duplicates."""
     for note in notes:
-        say(console, note, "dim")
+        echo(console, note, "dim")
     splits = manifest["data"]["splits"]
     table = _table("", "rows", "repeated", "truncated", "tokens: median", "p95", "p99", "longest")
     for name, split in splits.items():
@@ -65,14 +65,14 @@ def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, 
     if splits["train"]["labels"]:
         console.print(Padding(_balance(splits), (0, 0, 1, 0)))
     length = manifest["max_length"]
-    say(
+    echo(
         console,
         f"max_length {length['value']}: {length['why']} (the model takes {length['model_limit']:,})",
     )
     shares = splits["train"]["truncated_at"]
     if shares:
         cuts = ", ".join(f"{n} would cut {share:.1%}" for n, share in shares.items())
-        say(console, f"of the training texts a max_length of {cuts}")
+        echo(console, f"of the training texts a max_length of {cuts}")
 
 
 def _balance(splits: Mapping[str, Any]) -> Table:
@@ -94,7 +94,7 @@ def _balance(splits: Mapping[str, Any]) -> Table:
 
 def warn(console: Console, text: str) -> None:
     """Something that deserves attention."""
-    say(console, f"warning: {text}", "yellow")
+    echo(console, f"warning: {text}", "yellow")
 
 
 def score_table(scores: Mapping[str, Mapping[str, float | None]]) -> Table:

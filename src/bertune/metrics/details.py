@@ -40,12 +40,12 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]], no
     return {"title": title, "headings": list(headings), "rows": kept, "note": note}
 
 
-def place_table(title: str, places: Sequence[int], unit: str, note: str = "") -> Plain:
+def rank_table(title: str, ranks: Sequence[int], unit: str, note: str = "") -> Plain:
     """How many of what is ranked stand first, soon after, within ten, later."""
-    places_N = np.asarray(places)
+    ranks_N = np.asarray(ranks)
     rows = []
     for low, high in PLACES:
-        there_N = (places_N >= low) & (places_N <= (high or np.inf))
+        there_N = (ranks_N >= low) & (ranks_N <= (high or np.inf))
         name = f"{low}" if low == high else f"{low} to {high}" if high else f"{low} or later"
         rows.append([name, int(there_N.sum()), float(there_N.mean())])
     return table(title, ["place", unit, "share"], rows, note)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.metrics.details import baseline, histogram, place_table
+from bertune.metrics.details import baseline, histogram, rank_table
 
 Numbers = NDArray[np.float64]
 NAMES = ("ndcg@10", "mrr@10", "map", "mrr", "ndcg", "p@1", "p@5", "p@10", "recall@5", "recall@10")
@@ -71,12 +71,12 @@ def reciprocal_rank(is_relevant_D: NDArray[np.bool_], scores_D: Numbers) -> floa
 def _scores(grades_D: Numbers) -> dict[str, float]:
     """The scores of one query from its grades in the order predicted."""
     hits_D = grades_D > 0
-    places = np.flatnonzero(hits_D) + 1
-    found = len(places)
+    ranks = np.flatnonzero(hits_D) + 1
+    found = len(ranks)
     return {
         "ndcg@10": _ndcg(grades_D, 10),
         "mrr@10": _reciprocal(grades_D[:10]),
-        "map": float(np.mean(np.arange(1, found + 1) / places)),
+        "map": float(np.mean(np.arange(1, found + 1) / ranks)),
         "mrr": _reciprocal(grades_D),
         "ndcg": _ndcg(grades_D, len(grades_D)),
         **{f"p@{k}": float(hits_D[:k].sum()) / k for k in (1, 5, 10)},
@@ -85,8 +85,8 @@ def _scores(grades_D: Numbers) -> dict[str, float]:
 
 
 def _reciprocal(grades_D: Numbers) -> float:
-    places = np.flatnonzero(grades_D > 0)
-    return 1 / (int(places[0]) + 1) if len(places) else 0.0
+    ranks = np.flatnonzero(grades_D > 0)
+    return 1 / (int(ranks[0]) + 1) if len(ranks) else 0.0
 
 
 def _ndcg(grades_D: Numbers, most: int) -> float:
@@ -116,7 +116,7 @@ def _places(ranked: Sequence[Numbers]) -> dict[str, Any]:
     firsts = [int(np.flatnonzero(grades_D > 0)[0]) + 1 for grades_D in ranked]
     num_documents = float(np.mean([len(grades_D) for grades_D in ranked]))
     note = f"A query has {num_documents:.1f} documents on average."
-    return place_table("First relevant document", firsts, "queries", note)
+    return rank_table("First relevant document", firsts, "queries", note)
 
 
 def qrels_lines(judged: Iterable[tuple[str, str, int]]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.metrics.details import place_table
+from bertune.metrics.details import rank_table
 
 Vectors = NDArray[np.float32]
 
@@ -60,8 +60,8 @@ def ranks_of(
 def details(ranks: Sequence[NDArray[np.int64]], num_documents: int) -> dict[str, Any]:
     """What a report shows of retrieval."""
     note = f"A query is compared with {num_documents:,} texts."
-    places = [int(own[0]) for own in ranks]
-    found = place_table("Place of the text that belongs to a query", places, "queries", note)
+    ranks_found = [int(own[0]) for own in ranks]
+    found = rank_table("Place of the text that belongs to a query", ranks_found, "queries", note)
     return {"unit": "query", "count": len(ranks), "tables": [found]}
 
 

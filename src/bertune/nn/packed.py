@@ -130,8 +130,8 @@ class PackedEncoder:
             return self._stages(batch, None, range(num_stages), this)[: len(batch.ids_T)]
 
     def _pass(self, batch: Batch, dtype: torch.dtype, is_training: bool) -> Pass:
-        places = layout(batch.lengths_S, batch.ids_T.device, dtype)
-        return Pass(places, Dropout(is_training), self._weights, dtype)
+        there = layout(batch.lengths_S, batch.ids_T.device, dtype)
+        return Pass(there, Dropout(is_training), self._weights, dtype)
 
     def _stages(self, batch: Batch, hidden: Tensor | None, stages: range, this: Pass) -> Tensor:
         for stage in stages:
@@ -149,11 +149,11 @@ class PackedEncoder:
         positions_T = this.layout.positions_T
         if config.model_type in POSITIONS_AFTER_PADDING:
             positions_T = _positions_after_padding(batch, this.layout, config.pad_token_id)
-        words, places = parts.word_embeddings, parts.position_embeddings
+        words, positions = parts.word_embeddings, parts.position_embeddings
         hidden_TH = lookup(words, rows(words, batch.ids_T), self._gradients)
         if hasattr(parts, "token_type_embeddings"):
             hidden_TH = hidden_TH + _types(parts.token_type_embeddings.weight, batch)
-        hidden_TH = hidden_TH + embedding(positions_T, places.weight, places.padding_idx)
+        hidden_TH = hidden_TH + embedding(positions_T, positions.weight, positions.padding_idx)
         hidden_TH = this.dropout(_norm(hidden_TH, parts.LayerNorm), parts.dropout.p)
         hidden_RH = pad(hidden_TH, (0, 0, 0, this.layout.num_rows - len(hidden_TH)))
         if hasattr(self._encoder, "embeddings_project"):
@@ -184,10 +184,10 @@ def _types(table: Tensor, batch: Batch) -> Tensor:
     return one_hot(types_T, len(table)).to(table.dtype) @ table
 
 
-def _positions_after_padding(batch: Batch, places: Layout, padding: int) -> Tensor:
+def _positions_after_padding(batch: Batch, there: Layout, padding: int) -> Tensor:
     """RoBERTa's positions [T]: counted from the padding index on, over tokens that are not padding."""
-    lengths_B = places.lengths_B.to(batch.ids_T.device)
+    lengths_B = there.lengths_B.to(batch.ids_T.device)
     counts_T = (batch.ids_T != padding).long()
-    before_B = (torch.cumsum(counts_T, 0) - counts_T)[places.starts_B]
+    before_B = (torch.cumsum(counts_T, 0) - counts_T)[there.starts_B]
     place_T = torch.cumsum(counts_T, 0) - torch.repeat_interleave(before_B, lengths_B)
     return place_T * counts_T + padding

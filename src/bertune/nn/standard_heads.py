@@ -43,7 +43,7 @@ def padded_outputs(hf: Any, inputs: dict[str, Tensor], batch: Batch) -> Tensor:
         tokens: Tensor = found.logits[mask_SL]
         return tokens
     if name.endswith("ForMaskedLM"):
-        words: Tensor = found.logits[mask_SL][asked_tokens(batch)]
+        words: Tensor = found.logits[mask_SL][masked_positions(batch)]
         return words
     if hf.base_model is hf:
         return mean_of_sequences(found.last_hidden_state[mask_SL], batch)
@@ -51,7 +51,7 @@ def padded_outputs(hf: Any, inputs: dict[str, Tensor], batch: Batch) -> Tensor:
     return logits
 
 
-def asked_tokens(batch: Batch) -> Tensor:
+def masked_positions(batch: Batch) -> Tensor:
     """Positions [M] among the T tokens for which a language model is asked: those with a gold word."""
     assert batch.gold is not None, "a language model predicts words that were masked"
     return torch.nonzero(batch.gold >= 0).flatten()
@@ -101,7 +101,7 @@ def _span_logits(hf: Any, hidden_TH: Tensor, _: Batch) -> Tensor:
 
 def _word_logits(hf: Any, hidden_TH: Tensor, batch: Batch) -> Tensor:
     """[M, V] for the M tokens that are asked for, and no others: the vocabulary is wide."""
-    hidden_MH = hidden_TH[asked_tokens(batch)]
+    hidden_MH = hidden_TH[masked_positions(batch)]
     logits: Tensor
     if hasattr(hf, "cls"):  # BERT
         logits = hf.cls(hidden_MH)

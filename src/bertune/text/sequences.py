@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Place = tuple[int, int]  # of a text: first character, last + 1
+Offsets = tuple[int, int]  # of a text: first character, last + 1
 Gold = int | float | NDArray[np.int64] | NDArray[np.float32] | None
 
 
@@ -19,7 +19,7 @@ class Sequence:
     gold: Gold = None  # what the task's loss compares with: a number, or an array of them
     num_removed: int = 0  # tokens lost to truncation
     hidden: NDArray[np.float32] | None = None  # [rows, H] what the frozen part of a model makes of it
-    places: NDArray[np.int32] | None = (
+    offsets: NDArray[np.int32] | None = (
         None  # [length, 2] first and last + 1 character; -1 where there is none
     )
 

@@ -18,7 +18,8 @@ from bertune.hugging_face import (
     write_tokenizer,
 )
 from bertune.text.sequences import Sequence
-from bertune.text.truncation import Owners, longest_first, owners_of, windows_over
+from bertune.text.truncation import Owners, longest_first, owners_of
+from bertune.text.windows import overlap, windows_over
 
 # Texts given to Rust at once: enough for all cores; its own form of a long text takes a hundred times ours.
 _CHUNK = 1000
@@ -104,13 +105,13 @@ class Tokenizer:
         ]
 
     def windows(
-        self, texts: SequenceOf[Texts], max_length: int, stride: int, places: SequenceOf[object] = ()
+        self, texts: SequenceOf[Texts], max_length: int, stride: int, locations: SequenceOf[object] = ()
     ) -> list[Sequence]:
         """All of each item in sequences of at most `max_length` tokens.
 
-        Neighbours share `stride` tokens, or half of `max_length` where that is less. Of a pair the second
-        text is cut into windows, each behind the whole first. Raises DataError, with the item's of `places`,
-        where the first of a pair that is too long leaves no room for that.
+        Neighbours share `stride` tokens, or half of `max_length` where that is less. In a pair the second
+        text is divided among windows, each preceded by the whole first text. Raises DataError, naming the
+        item of `locations`, where the first text leaves no room for the second.
         """
         found: list[Sequence] = []
         for start in range(0, len(texts), _CHUNK):
@@ -118,15 +119,19 @@ class Tokenizer:
             is_pair = bool(inputs) and isinstance(inputs[0], tuple)
             room = max_length - self.rust.num_special_tokens_to_add(is_pair)
             # The same for every text, so that none is cut otherwise for what else is in its chunk.
-            shared = min(stride, max(0, room // 2))
+            shared = overlap(stride, room)
             for group, encoding in enumerate(self.rust.encode_batch_fast(inputs), start):
                 whole = _sequence(encoding, group)
                 if len(whole.ids) <= max_length:
                     found.append(whole)
                     continue
                 owners_L = owners_of(encoding)
-                _refuse_no_room(owners_L, room, shared, max_length, f"{places[group]}: " if places else "")
-                for kept in windows_over(owners_L, int(is_pair), max_length, shared):
+                _refuse_no_room(
+                    owners_L, room, shared, max_length, f"{locations[group]}: " if locations else ""
+                )
+                for kept in windows_over(
+                    np.flatnonzero(owners_L == int(is_pair)), len(owners_L), max_length, shared
+                ):
                     found.append(replace(whole, ids=whole.ids[kept], types=whole.types[kept]))
         return found
 

@@ -6,7 +6,6 @@ by a change of its own state, which threads share. The results are the same as i
 Dimensions: L tokens with special tokens, K of them kept.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,21 +28,6 @@ def longest_first(owners_L: Owners, max_length: int, side: str) -> Kept:
     for part, size in zip(parts, _sizes(len(parts[0]), len(parts[1]), room), strict=True):
         keep_L[part[size:] if side == "right" else part[: len(part) - size]] = False
     return np.flatnonzero(keep_L)
-
-
-def windows_over(owners_L: Owners, text: int, max_length: int, shared: int) -> Iterator[Kept]:
-    """The positions of each window over one of the texts, beside everything that is not of that text.
-
-    Neighbours share `shared` tokens; `max_length` must leave room for more than those.
-    """
-    inside = np.flatnonzero(owners_L == text)
-    around = np.flatnonzero(owners_L != text)
-    room = max_length - len(around)
-    assert room > shared, "a window must have tokens that its neighbour does not"
-    for start in range(0, max(1, len(inside)), room - shared):
-        yield np.sort(np.concatenate([around, inside[start : start + room]]))
-        if start + room >= len(inside):
-            return
 
 
 def _sizes(first: int, second: int, room: int) -> tuple[int, int]:

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.errors import DataError
-from bertune.text.sequences import Place, Sequence
+from bertune.text.sequences import Offsets, Sequence
 from bertune.text.tokenizer import Tokenizer
+from bertune.text.windows import overlap, windows_over
 
 _CHUNK = 1000  # texts given to Rust at once: its own form of a long text is large
 
 
 def word_windows(
-    texts: SequenceOf[tuple[str, SequenceOf[Place]]],
+    texts: SequenceOf[tuple[str, SequenceOf[Offsets]]],
     tokenizer: Tokenizer,
     max_length: int | None,
     stride: int,
@@ -47,7 +48,7 @@ def _knows_spaces(rust: Any) -> bool:
 
 
 def _inputs(
-    texts: SequenceOf[tuple[str, SequenceOf[Place]]], with_spaces: bool
+    texts: SequenceOf[tuple[str, SequenceOf[Offsets]]], with_spaces: bool
 ) -> tuple[list[list[str]], list[NDArray[np.int32]]]:
     """The words of every text as the tokenizer wants them, and how many characters [W] are before each."""
     inputs, leads = [], []
@@ -58,38 +59,32 @@ def _inputs(
     return inputs, leads
 
 
-def _sequence(encoding: Any, words: SequenceOf[Place], leads: NDArray[np.int32], group: int) -> Sequence:
+def _sequence(encoding: Any, words: SequenceOf[Offsets], leads: NDArray[np.int32], group: int) -> Sequence:
     """All of a text in one sequence."""
     owner = np.array([-1 if word is None else word for word in encoding.word_ids])
     inside = np.flatnonzero(owner >= 0)
-    places = np.full((len(encoding), 2), -1, np.int32)
+    offsets = np.full((len(encoding), 2), -1, np.int32)
     if len(inside):
-        word_places = np.array(words, np.int32)[owner[inside]]
-        offsets = np.array(encoding.offsets, np.int32)[inside] - leads[owner[inside], None]
-        places[inside] = np.clip(word_places[:, :1] + offsets, word_places[:, :1], word_places[:, 1:])
+        word_offsets = np.array(words, np.int32)[owner[inside]]
+        in_word = np.array(encoding.offsets, np.int32)[inside] - leads[owner[inside], None]
+        offsets[inside] = np.clip(word_offsets[:, :1] + in_word, word_offsets[:, :1], word_offsets[:, 1:])
         _, first = np.unique(owner[inside], return_index=True)
-        places[inside[first], 0] = word_places[first, 0]
+        offsets[inside[first], 0] = word_offsets[first, 0]
     ids, types = np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8)
-    return Sequence(ids, types, group, places=places)
+    return Sequence(ids, types, group, offsets=offsets)
 
 
 def _cut(whole: Sequence, max_length: int | None, stride: int) -> Iterator[Sequence]:
     """A sequence, or windows over it, each between the same special tokens."""
-    assert whole.places is not None
-    inside = np.flatnonzero(whole.places[:, 0] >= 0)
+    assert whole.offsets is not None
+    inside = np.flatnonzero(whole.offsets[:, 0] >= 0)
     if max_length is None or len(whole) <= max_length or not len(inside):
         yield whole
         return
     first, last = int(inside[0]), int(inside[-1]) + 1
     room = max_length - (len(whole) - (last - first))
     if room < 1:
-        raise DataError(f"model.max_length={max_length} leaves no room for a token; give more")
-    step = room - min(stride, room // 2)
-    start = first
-    while True:
-        start = min(start, last - room)  # the last window is as long as the others
-        chosen = np.r_[0:first, start : start + room, last : len(whole)]
-        yield Sequence(whole.ids[chosen], whole.types[chosen], whole.group, places=whole.places[chosen])
-        if start + room >= last:
-            return
-        start += step
+        raise DataError(f"model.max_length={max_length} leaves no room for a token; increase it")
+    words = np.arange(first, last)
+    for kept in windows_over(words, len(whole), max_length, overlap(stride, room), fill_last=True):
+        yield Sequence(whole.ids[kept], whole.types[kept], whole.group, offsets=whole.offsets[kept])

@@ -103,7 +103,7 @@ def evaluate_splits(trained: Trained) -> StepRecord:
     session = trained.session
     warnings: list[str] = []
     shown: tuple[str, ...] = ()
-    for name, split in trained.prepared.parts.items():
+    for name, split in trained.prepared.splits.items():
         if name != "train":
             found = session.evaluation_of(split) or evaluate(session.state, split, trained.poll)
             trained.evaluations[name] = found
@@ -125,7 +125,7 @@ def write_predictions(trained: Trained) -> StepRecord:
     """Writes the predictions of every evaluated split, with the examples that went wrong."""
     writer, fitted = trained.writer, trained.session.state.fitted
     for name, evaluation in trained.evaluations.items():
-        examples, predictions = trained.prepared.parts[name].examples, evaluation.outcome.predictions
+        examples, predictions = trained.prepared.splits[name].examples, evaluation.outcome.predictions
         writer.write_predictions(name, prediction_lines(examples, predictions))
         for suffix, lines in fitted.extra_prediction_files(examples, predictions).items():
             writer.write_lines(f"{name}.{suffix}", lines)

@@ -88,7 +88,7 @@ def fit(
     if not prepared.encoder.fitted.is_resampled:  # else words may come that stand in no text
         restrict_vocabulary(model, model.encoder, _words(prepared))
     with writer, deterministic(machine.device), stop_on_signals() as stop:
-        state = TrainState(model, prepared.encoder.fitted, prepared.parts["train"], machine)
+        state = TrainState(model, prepared.encoder.fitted, prepared.splits["train"], machine)
         session = Session(prepared, state, writer, plan)
         try:
             yield from _restore(session, writer)
@@ -137,13 +137,15 @@ def _new_model(prepared: Prepared, machine: Machine) -> TextModel:
 
 def _words(prepared: Prepared) -> NDArray[np.int32]:
     """The token ids that occur in any split."""
-    parts = prepared.parts.values()
-    return np.unique(np.concatenate([np.unique(np.concatenate([s.ids for s in p.sequences])) for p in parts]))
+    splits = prepared.splits.values()
+    return np.unique(
+        np.concatenate([np.unique(np.concatenate([s.ids for s in p.sequences])) for p in splits])
+    )
 
 
 def _plan(prepared: Prepared) -> Plan:
     config = prepared.config.train
-    per_epoch = steps_per_epoch(len(prepared.parts["train"].examples), config.batch_size)
+    per_epoch = steps_per_epoch(len(prepared.splits["train"].examples), config.batch_size)
     total = total_steps(config, per_epoch)
     return Plan(total=total, warmup=warmup_steps(config, total), per_epoch=per_epoch)
 
@@ -211,8 +213,8 @@ def _cache_frozen_outputs(
     state = session.state
     if state.fitted.is_resampled:
         return
-    parts = {name: prepared.parts[name] for name in ("train", "validation")}
-    found = compute_once(state.model, parts, state.machine, writer.run.path / FROZEN, poll)
+    splits = {name: prepared.splits[name] for name in ("train", "validation")}
+    found = compute_once(state.model, splits, state.machine, writer.run.path / FROZEN, poll)
     if found is None:
         return
     megabytes = found.num_bytes / 2**20
@@ -223,7 +225,7 @@ def _cache_frozen_outputs(
         )
     else:
         yield Noted(f"the frozen part was computed once: {megabytes:,.1f} MB, kept in {found.kept_in}")
-    session.use(found.parts["train"], found.parts["validation"])
+    session.use(found.splits["train"], found.splits["validation"])
 
 
 def _record_failure(error: BertuneError, session: Session, writer: RunWriter) -> None:

@@ -32,9 +32,9 @@ _SHARE_OF_MEMORY, _SHARE_OF_DISK = 0.25, 0.5  # of what is free, that may be tak
 
 @dataclass(frozen=True)
 class FrozenOutputs:
-    """Parts whose sequences carry what the frozen part makes of them."""
+    """Splits whose sequences carry what the frozen part makes of them."""
 
-    parts: Mapping[str, EncodedSplit]
+    splits: Mapping[str, EncodedSplit]
     kept_in: str  # "memory", "disk", or "nothing": then they are computed again at every step
     num_bytes: int
 
@@ -76,19 +76,19 @@ class _Filling:
 
 def compute_once(
     model: TextModel,
-    parts: Mapping[str, EncodedSplit],
+    splits: Mapping[str, EncodedSplit],
     machine: Machine,
     folder: Path,
     poll: Callable[[], None] = lambda: None,
 ) -> FrozenOutputs | None:
-    """The parts with the frozen output of each sequence; None where too little is frozen to gain by it.
+    """The splits with the frozen output of each sequence; None where too little is frozen to gain by it.
 
     `poll` is called between batches and may raise to stop. Raises ResourceError when memory or disk fill up.
     """
     packed = model.packed
     if packed is None or packed.num_frozen() < 2:  # embeddings alone cost as much to fetch as to compute
         return None
-    sequences = [sequence for part in parts.values() for sequence in part.sequences]
+    sequences = [sequence for split in splits.values() for sequence in split.sequences]
     ends = np.cumsum([len(s) for s in sequences] if packed.keeps_tokens() else [1] * len(sequences))
     filling = _Filling(packed, sequences, ends, machine, poll)
     shape = (int(ends[-1]), model.encoder.config.hidden_size)
@@ -98,11 +98,11 @@ def compute_once(
     elif num_bytes <= _SHARE_OF_DISK * shutil.disk_usage(folder.parent).free:
         kept_in, rows = "disk", _in_file(folder, shape, filling)
     else:
-        return FrozenOutputs(parts, "nothing", num_bytes)
+        return FrozenOutputs(splits, "nothing", num_bytes)
     pieces = iter(np.split(rows, ends[:-1]))
     found = {
-        name: replace(part, sequences=[replace(s, hidden=next(pieces)) for s in part.sequences])
-        for name, part in parts.items()
+        name: replace(split, sequences=[replace(s, hidden=next(pieces)) for s in split.sequences])
+        for name, split in splits.items()
     }
     return FrozenOutputs(found, kept_in, num_bytes)
 

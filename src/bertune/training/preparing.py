@@ -84,7 +84,7 @@ class Prepared:
     encoder: TextEncoder
     columns: Columns
     pretrained: Pretrained
-    parts: Mapping[str, EncodedSplit]  # train, validation, and test where there is one
+    splits: Mapping[str, EncodedSplit]  # train, validation, and test where there is one
     audit: dict[str, Any]  # plain JSON: "data" and "max_length" of the manifest
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -143,28 +143,28 @@ def encode(
     """
     tables, task = splits.tables, fitted.task
     encoder = _encoder(tables.config, fitted)
-    parts = {}
+    encoded = {}
     for name, examples in splits.examples().items():
         if tokenized is None:
             sequences = encoder(examples)
         else:
             table, rows = splits.rows[name]
             sequences = _of_rows(tokenized[table], rows)
-        parts[name] = EncodedSplit(examples[0].origin.file, examples, sequences)
-    for name, part in parts.items():
+        encoded[name] = EncodedSplit(examples[0].origin.file, examples, sequences)
+    for name, split in encoded.items():
         if name != "train":
-            task.for_scoring(part.examples)
-    max_length, why = _choose_length(tables.config, encoder, fitted.limit, parts)
+            task.for_scoring(split.examples)
+    max_length, why = _choose_length(tables.config, encoder, fitted.limit, encoded)
     columns = tables.columns
-    data = _audit(parts, task, max_length)
+    data = _audit(encoded, task, max_length)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
-    parts["train"] = _as_learned(parts["train"], task)
+    encoded["train"] = _as_learned(encoded["train"], task)
     return Prepared(
         config=tables.config,
         encoder=replace(encoder, max_length=max_length),
         columns=columns,
         pretrained=fitted.pretrained,
-        parts=parts,
+        splits=encoded,
         audit={"data": data, "max_length": {"value": max_length, "why": why, "model_limit": fitted.limit}},
         notes=(*tables.notes, *fitted.notes, *splits.notes),
         warnings=(*splits.warnings, *_warnings(data)),
@@ -271,18 +271,18 @@ def _most_tokens(config: Config, fitted: FittedTask, limit: int) -> int:
 
 
 def _choose_length(
-    config: Config, encode: TextEncoder, limit: int, parts: Mapping[str, EncodedSplit]
+    config: Config, encode: TextEncoder, limit: int, encoded: Mapping[str, EncodedSplit]
 ) -> tuple[int, str]:
-    """The maximum length to go on with, and why; the parts were cut to the most there may be."""
+    """The maximum length to use, and why; the splits are encoded up to the most the model allows."""
     most = encode.max_length
-    lengths = [n for part in parts.values() for n in part.untruncated_lengths()]
+    lengths = [n for split in encoded.values() for n in split.untruncated_lengths()]
     wanted = config.model.max_length
     if wanted != "auto":
         cut = sum(n > int(wanted) for n in lengths)
         return int(
             wanted
         ), f"as set; {cut:,} of {len(lengths):,} texts ({cut / len(lengths):.1%}) are truncated"
-    origins = [part.examples[s.group].origin for part in parts.values() for s in part.sequences]
+    origins = [split.examples[s.group].origin for split in encoded.values() for s in split.sequences]
     longest, where = audit.longest(lengths, origins)
     if longest <= most:
         return longest, f"the longest text has {longest:,} tokens; nothing is truncated"
@@ -302,31 +302,34 @@ def _choose_length(
     )
 
 
-def _as_learned(part: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
-    """The training part with an example, its first, for each group it is to learn from as one."""
+def _as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
+    """The training split regrouped so that each group counts as one example."""
     if fitted.windows_are_examples:
-        owners = [part.examples[s.group] for s in part.sequences]
-        return EncodedSplit(part.source, owners, [replace(s, group=i) for i, s in enumerate(part.sequences)])
-    together = fitted.group_training_examples(part.examples)
-    if together is None:
-        return part
-    group = {position: number for number, positions in enumerate(together) for position in positions}
-    sequences = [replace(s, group=group[s.group]) for s in part.sequences if s.group in group]
-    return EncodedSplit(part.source, [part.examples[positions[0]] for positions in together], sequences)
-
-
-def _audit(parts: Mapping[str, EncodedSplit], fitted: FittedTask, max_length: int) -> dict[str, Any]:
-    splits: dict[str, Any] = {}
-    for name, part in parts.items():
-        texts = [e.texts for e in part.examples]
-        names = Counter(name for e in part.examples for name in fitted.label_names(e))
-        splits[name] = {
-            "source": part.source,
-            "sha256": _fingerprint(part.examples),
-        } | audit.audit_split(
-            texts, [e.gold for e in part.examples], names, part.untruncated_lengths(), max_length
+        owners = [split.examples[s.group] for s in split.sequences]
+        numbered = [replace(s, group=i) for i, s in enumerate(split.sequences)]
+        return EncodedSplit(
+            split.source, owners, [replace(s, group=i) for i, s in enumerate(split.sequences)]
         )
-    shared = audit.shared_texts({name: [e.texts for e in part.examples] for name, part in parts.items()})
+    together = fitted.group_training_examples(split.examples)
+    if together is None:
+        return split
+    group = {position: number for number, positions in enumerate(together) for position in positions}
+    sequences = [replace(s, group=group[s.group]) for s in split.sequences if s.group in group]
+    return EncodedSplit(split.source, [split.examples[positions[0]] for positions in together], sequences)
+
+
+def _audit(encoded: Mapping[str, EncodedSplit], fitted: FittedTask, max_length: int) -> dict[str, Any]:
+    splits: dict[str, Any] = {}
+    for name, split in encoded.items():
+        texts = [e.texts for e in split.examples]
+        names = Counter(name for e in split.examples for name in fitted.label_names(e))
+        splits[name] = {
+            "source": split.source,
+            "sha256": _fingerprint(split.examples),
+        } | audit.audit_split(
+            texts, [e.gold for e in split.examples], names, split.untruncated_lengths(), max_length
+        )
+    shared = audit.shared_texts({name: [e.texts for e in split.examples] for name, split in encoded.items()})
     return {"splits": splits, "shared_texts": shared}
 
 

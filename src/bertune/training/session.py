@@ -59,7 +59,7 @@ class Session:
         self._has_trained = False  # here, not before a resume: then the weights are on disk alone
         self._config = prepared.config.train
         self.state = state
-        self._validation = prepared.parts["validation"]
+        self._validation = prepared.splits["validation"]
         self._writer = writer
         self._plan = plan
         self._best: ScoredSplit | None = None  # the last evaluation, where it was the best

@@ -5,7 +5,7 @@ from typing import Any
 from bertune.bench.job import Job
 from bertune.bench.passes import Texts, timed_passes
 from bertune.bench.peers import arguments
-from bertune.bench.result import say
+from bertune.bench.result import write_result
 from bertune.nn.device import tune_allocator
 from bertune.predict.model import load_model
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser = arguments.parser(__doc__)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     options = parser.parse_args()
-    say(predict(options.job, options.precision))
+    write_result(predict(options.job, options.precision))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from bertune.bench.clock import StepClock
 from bertune.bench.floor import Load
 from bertune.bench.job import LABEL_COLUMN, TEXT_COLUMNS, Job
 from bertune.bench.peers import arguments
-from bertune.bench.result import say
+from bertune.bench.result import write_result
 from bertune.manifest import BlockRecord, ManifestRecord, ModelRecord
 from bertune.nn.device import tune_allocator
 from bertune.source import resolve_source
@@ -75,7 +75,7 @@ def train(job: Job, seed: int) -> dict[str, Any]:
 
 def _loads(job: Job, seed: int, prepared: Prepared, manifest: ManifestRecord) -> Iterator[tuple[Load, Load]]:
     """Each step's own tokens, and those computed: the same unless the forward pass is padded."""
-    lengths = np.array([len(s) for s in prepared.parts["train"].sequences])
+    lengths = np.array([len(s) for s in prepared.splits["train"].sequences])
     is_packed = (_model(manifest).forward or "").startswith("packed")
     for positions in step_examples(len(lengths), job.batch_size, seed):
         step = lengths[positions].tolist()
@@ -95,7 +95,7 @@ def _parameters(prepared: Prepared, manifest: ManifestRecord) -> dict[str, int]:
     trained = sum(block.parameters or 0 for block in blocks.values() if block.trained)
     config = read_config(prepared.pretrained)
     width = getattr(config, "embedding_size", config.hidden_size)
-    used = len(np.unique(np.concatenate([s.ids for s in prepared.parts["train"].sequences])))
+    used = len(np.unique(np.concatenate([s.ids for s in prepared.splits["train"].sequences])))
     unused = (config.vocab_size - used) * width
     embeddings = blocks.get("embeddings", BlockRecord())
     if not embeddings.trained:
@@ -112,7 +112,7 @@ def _model(manifest: ManifestRecord) -> ModelRecord:
 def main() -> None:
     """Trains and prints the numbers."""
     options = arguments.parser(__doc__).parse_args()
-    say(train(options.job, options.seed))
+    write_result(train(options.job, options.seed))
 
 
 if __name__ == "__main__":

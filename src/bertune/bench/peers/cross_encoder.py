@@ -15,7 +15,7 @@ from bertune.bench.floor import Load
 from bertune.bench.job import Job
 from bertune.bench.peers import arguments
 from bertune.bench.peers.trainer import clocked, fastest_settings, plain_settings
-from bertune.bench.result import say
+from bertune.bench.result import write_result
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 _UNKNOWN_TO_IT = ("train_sampling_strategy", "per_device_eval_batch_size")
@@ -79,7 +79,7 @@ def main() -> None:
     parser = arguments.parser(__doc__)
     parser.add_argument("--precision", choices=("fp32", "bf16"), required=True)
     options = parser.parse_args()
-    say(train(options.job, options.precision, options.seed))
+    write_result(train(options.job, options.precision, options.seed))
 
 
 if __name__ == "__main__":

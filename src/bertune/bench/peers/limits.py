@@ -6,7 +6,7 @@ from pathlib import Path
 from bertune.bench.floor import shape_of
 from bertune.bench.peaks import measure_peaks
 from bertune.bench.peers import arguments
-from bertune.bench.result import say
+from bertune.bench.result import write_result
 from bertune.hugging_face import load_config
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     options = parser.parse_args()
     shape = shape_of(load_config(Path(options.job.model)), len(options.job.labels))
     peaks = measure_peaks(shape, options.tokens, options.job.precision, options.job.device)
-    say(asdict(peaks))
+    write_result(asdict(peaks))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from bertune.bench.extra import need
 from bertune.bench.job import Job
 from bertune.bench.passes import Texts, timed_passes
 from bertune.bench.peers import arguments
-from bertune.bench.result import say
+from bertune.bench.result import write_result
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
@@ -59,7 +59,7 @@ def main() -> None:
     parser = arguments.parser(__doc__)
     parser.add_argument("--graph", type=Path, required=True)
     options = parser.parse_args()
-    say(predict(options.job, options.graph))
+    write_result(predict(options.job, options.graph))
 
 
 if __name__ == "__main__":

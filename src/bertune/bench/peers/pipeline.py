@@ -6,7 +6,7 @@ from typing import Any
 from bertune.bench.job import Job
 from bertune.bench.passes import Texts, timed_passes
 from bertune.bench.peers import arguments
-from bertune.bench.result import say
+from bertune.bench.result import write_result
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser = arguments.parser(__doc__)
     parser.add_argument("--batch", type=int, required=True)
     options = parser.parse_args()
-    say(predict(options.job, options.batch))
+    write_result(predict(options.job, options.batch))
 
 
 if __name__ == "__main__":

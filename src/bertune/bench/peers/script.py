@@ -11,7 +11,7 @@ from bertune.bench.extra import need
 from bertune.bench.job import Job, read_items
 from bertune.bench.peers import arguments
 from bertune.bench.peers.trainer import encode, fastest_settings, load_model, plain_settings
-from bertune.bench.result import say
+from bertune.bench.result import write_result
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    say(fine_tune(options.job, options.test, options.out, options.seed))
+    write_result(fine_tune(options.job, options.test, options.out, options.seed))
 
 
 if __name__ == "__main__":

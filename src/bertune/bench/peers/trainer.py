@@ -17,7 +17,7 @@ from bertune.bench.extra import need
 from bertune.bench.floor import Load
 from bertune.bench.job import WARMUP_STEPS, Job, read_items
 from bertune.bench.peers import arguments
-from bertune.bench.result import say
+from bertune.bench.result import write_result
 from bertune.nn.model import set_dropout
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -185,7 +185,7 @@ def main() -> None:
     parser = arguments.parser(__doc__)
     parser.add_argument("--way", choices=WAYS, required=True)
     options = parser.parse_args()
-    say(train(options.job, options.way, options.seed))
+    write_result(train(options.job, options.way, options.seed))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _HEAD = 1 << 16  # characters within which a file shows what it is
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Question:
     """A question as a file has it; the answer is a position, None where the file has none."""
 
     id: str
@@ -27,15 +27,15 @@ class Asked:
     answer: int | None
 
 
-def rows(path: Path, questions: Iterable[Asked]) -> Iterator[Row]:
+def rows(path: Path, questions: Iterable[Question]) -> Iterator[Row]:
     """A row for each question, numbered from 1 through the whole file."""
-    for number, asked in enumerate(questions, start=1):
+    for number, question in enumerate(questions, start=1):
         values = {
-            "id": asked.id,
-            "context": asked.context,
-            "question": asked.question,
-            "choices": asked.choices,
-            "label": asked.answer,
+            "id": question.id,
+            "context": question.context,
+            "question": question.question,
+            "choices": question.choices,
+            "label": question.answer,
         }
         yield Row(values, Origin(str(path), number, "question"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bertune.config import DataConfig
 from bertune.data.readers._objects import json_kind
-from bertune.data.readers._questions import Asked, head, parsed, rows, taken
+from bertune.data.readers._questions import Question, head, parsed, rows, taken
 from bertune.data.rows import Row
 from bertune.errors import DataError, did_you_mean, listed
 
@@ -32,7 +32,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     return rows(path, _questions(path, content))
 
 
-def _questions(path: Path, content: list[Any]) -> Iterator[Asked]:
+def _questions(path: Path, content: list[Any]) -> Iterator[Question]:
     number = 0
     for position, item in enumerate(content, start=1):
         place = f"{path}, item {position}"
@@ -45,7 +45,7 @@ def _questions(path: Path, content: list[Any]) -> Iterator[Asked]:
             number += 1
             where = f"{path}, question {number} ({name})"
             choices = taken(question, "choice", list, where)
-            yield Asked(
+            yield Question(
                 id=f"{name}-{of_text}",
                 context="\n".join(lines),
                 question=taken(question, "question", str, where),

@@ -7,7 +7,7 @@ from typing import Any
 
 from bertune.config import DataConfig
 from bertune.data.readers._objects import json_kind
-from bertune.data.readers._questions import Asked, head, parsed, rows, taken
+from bertune.data.readers._questions import Question, head, parsed, rows, taken
 from bertune.data.rows import Row
 from bertune.errors import DataError
 
@@ -32,7 +32,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     return rows(path, _questions(path, passages))
 
 
-def _questions(path: Path, passages: list[Any]) -> Iterator[Asked]:
+def _questions(path: Path, passages: list[Any]) -> Iterator[Question]:
     number = 0
     for position, passage in enumerate(passages, start=1):
         place = f"{path}, passage {position}"
@@ -53,7 +53,7 @@ def _questions(path: Path, passages: list[Any]) -> Iterator[Asked]:
             if not isinstance(question, str) or not isinstance(choices, list):
                 raise DataError(f"{where}: expected a text and a list of options")
             name = passage.get("id", position)
-            yield Asked(f"{name}-{of_text}", article, question, choices, _position(answer, choices, where))
+            yield Question(f"{name}-{of_text}", article, question, choices, _position(answer, choices, where))
 
 
 def _position(answer: object, choices: list[Any], where: str) -> int | None:

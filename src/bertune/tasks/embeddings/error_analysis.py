@@ -24,23 +24,23 @@ def wrong_neighbours(predictions: Sequence[Any], examples: Sequence[Any]) -> Mis
     first = {e.texts[0]: e for e in reversed(examples)}
     queries = list(dict.fromkeys(e.texts[0] for e in examples))
     documents = list(dict.fromkeys(text for e in examples for text in e.texts[1:]))
-    places = [int(ranks[0]) for ranks in ranks_of(queries_QH, documents_DH, relevant, hidden)]
+    own_ranks = [int(ranks[0]) for ranks in ranks_of(queries_QH, documents_DH, relevant, hidden)]
     shown = []
-    for at in worst([place if place > 1 else None for place in places]):
+    for at in worst([rank if rank > 1 else None for rank in own_ranks]):
         scores_D = documents_DH @ queries_QH[at]
         scores_D[list(hidden[at])] = -np.inf
         others = [int(d) for d in np.argsort(-scores_D, kind="stable") if d not in relevant[at]]
-        before = others[: min(_MOST_NEIGHBOURS, places[at] - 1)]
+        before = others[: min(_MOST_NEIGHBOURS, own_ranks[at] - 1)]
         own = max(relevant[at], key=scores_D.__getitem__)
         items = [_neighbour(documents[d], scores_D[d], "wrong", rank) for rank, d in enumerate(before, 1)]
-        items.append(_neighbour(documents[own], scores_D[own], "right", places[at]))
+        items.append(_neighbour(documents[own], scores_D[own], "right", own_ranks[at]))
         passages = [Passage(queries[at], "query")]
-        shown.append(mistake(first[queries[at]], places[at], passages=passages, items=items))
+        shown.append(mistake(first[queries[at]], own_ranks[at], passages=passages, items=items))
     return Mistakes(
         title="Worst queries",
         unit="query",
-        num=len(places),
-        num_wrong=sum(place > 1 for place in places),
+        num=len(own_ranks),
+        num_wrong=sum(rank > 1 for rank in own_ranks),
         what="do not have their own text first",
         order="Those whose text stands furthest down come first, each with what stands before it",
         measure="place {}",

@@ -109,11 +109,11 @@ class FittedEmbeddings(FittedTask):
         self, examples: SequenceOf[Example], tokenizer: Tokenizer, max_length: int | None
     ) -> list[Sequence]:
         """A sequence for each text; its gold is its place in the example, the score, and which text it is."""
-        places = [(group, role) for group, e in enumerate(examples) for role in range(len(e.texts))]
-        sequences = tokenizer.encode([(examples[g].texts[role],) for g, role in places], max_length)
+        rows = [(group, role) for group, e in enumerate(examples) for role in range(len(e.texts))]
+        sequences = tokenizer.encode([(examples[g].texts[role],) for g, role in rows], max_length)
         known: dict[bytes, int] = {}
         found = []
-        for sequence, (group, role) in zip(sequences, places, strict=True):
+        for sequence, (group, role) in zip(sequences, rows, strict=True):
             number = known.setdefault(sequence.ids.tobytes(), len(known)) % _MOST_IDS
             score = examples[group].gold
             gold = np.array([role, math.nan if score is None else score, number], np.float32)

@@ -12,7 +12,7 @@ from bertune.errors import ModelError
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
-NOT_ASKED = -100  # the gold of a token that the model is not asked for
+IGNORE_INDEX = -100  # the gold of a token that the model is not asked for
 _MASKED, _REPLACED = 0.8, 0.9  # up to here the mask, up to here any word, else left as it is
 
 Tokens = NDArray[np.int64]
@@ -36,13 +36,13 @@ class Masking:
     whole_words: bool
     vocabulary: Vocabulary
 
-    def drawn(self, sequence: Sequence, random: np.random.Generator) -> Sequence:
+    def sample(self, sequence: Sequence, random: np.random.Generator) -> Sequence:
         """A sequence with some tokens masked and those as its gold, at least one where it has any."""
         original = unmasked(sequence)
         chosen = self._chosen(original, random)
         if not len(chosen):
-            return replace(sequence, ids=original, gold=np.full(len(original), NOT_ASKED, np.int64))
-        ids, gold = original.copy(), np.full(len(original), NOT_ASKED, np.int64)
+            return replace(sequence, ids=original, gold=np.full(len(original), IGNORE_INDEX, np.int64))
+        ids, gold = original.copy(), np.full(len(original), IGNORE_INDEX, np.int64)
         gold[chosen] = original[chosen]
         draw = random.random(len(chosen))
         ids[chosen[draw < _MASKED]] = self.vocabulary.mask
@@ -50,15 +50,15 @@ class Masking:
         ids[replaced] = random.choice(self.vocabulary.ordinary, len(replaced))
         return replace(sequence, ids=ids, gold=gold)
 
-    def settled(self, sequence: Sequence) -> Sequence:
+    def fixed(self, sequence: Sequence) -> Sequence:
         """The same drawn once and for all, whatever else is in the batch: for evaluation and prediction."""
-        return self.drawn(sequence, np.random.default_rng(zlib.crc32(sequence.ids.tobytes())))
+        return self.sample(sequence, np.random.default_rng(zlib.crc32(sequence.ids.tobytes())))
 
-    def in_turn(self, sequence: Sequence) -> Iterator[Sequence]:
+    def one_at_a_time(self, sequence: Sequence) -> Iterator[Sequence]:
         """Copies of a sequence, in each another token masked and no other: each is asked for once."""
-        for place in np.flatnonzero(~self.vocabulary.kept[sequence.ids]):
-            ids, gold = sequence.ids.copy(), np.full(len(sequence.ids), NOT_ASKED, np.int64)
-            gold[place], ids[place] = ids[place], self.vocabulary.mask
+        for position in np.flatnonzero(~self.vocabulary.kept[sequence.ids]):
+            ids, gold = sequence.ids.copy(), np.full(len(sequence.ids), IGNORE_INDEX, np.int64)
+            gold[position], ids[position] = ids[position], self.vocabulary.mask
             yield replace(sequence, ids=ids, gold=gold)
 
     def as_given(self, sequence: Sequence) -> Sequence:
@@ -67,18 +67,18 @@ class Masking:
         Nobody knows what they hide: their gold is the mask itself.
         """
         mask = self.vocabulary.mask
-        return replace(sequence, gold=np.where(sequence.ids == mask, mask, NOT_ASKED).astype(np.int64))
+        return replace(sequence, gold=np.where(sequence.ids == mask, mask, IGNORE_INDEX).astype(np.int64))
 
     def _chosen(self, ids: NDArray[np.int32], random: np.random.Generator) -> Tokens:
         """Positions to be asked for, ascending: `share` of the tokens, in whole words if that is wanted."""
-        places = np.flatnonzero(~self.vocabulary.kept[ids])
-        wanted = min(len(places), max(1, round(self.share * len(places))))
+        positions = np.flatnonzero(~self.vocabulary.kept[ids])
+        wanted = min(len(positions), max(1, round(self.share * len(positions))))
         if not self.whole_words:
-            return np.sort(random.permutation(places)[:wanted])
+            return np.sort(random.permutation(positions)[:wanted])
         # A word begins with every token that does not go on, and behind every token that is kept.
-        begins = ~self.vocabulary.continues[ids[places]] | (np.diff(places, prepend=-2) > 1)
-        words = np.split(places, np.flatnonzero(begins)[1:])
-        order = [words[i] for i in random.permutation(len(words))] if len(places) else []
+        begins = ~self.vocabulary.continues[ids[positions]] | (np.diff(positions, prepend=-2) > 1)
+        words = np.split(positions, np.flatnonzero(begins)[1:])
+        order = [words[i] for i in random.permutation(len(words))] if len(positions) else []
         chosen: list[Tokens] = []
         for word in order:
             if len(word) <= wanted:
@@ -93,7 +93,7 @@ def unmasked(sequence: Sequence) -> NDArray[np.int32]:
     gold = sequence.gold
     if not isinstance(gold, np.ndarray):
         return sequence.ids
-    return np.where(gold == NOT_ASKED, sequence.ids, gold).astype(np.int32)
+    return np.where(gold == IGNORE_INDEX, sequence.ids, gold).astype(np.int32)
 
 
 def readable(tokenizer: Tokenizer, token: int) -> str:

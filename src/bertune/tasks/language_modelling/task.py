@@ -24,7 +24,7 @@ from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.language_modelling.error_analysis import wrong_words
-from bertune.tasks.language_modelling.masking import NOT_ASKED, Masking, readable, vocabulary_of
+from bertune.tasks.language_modelling.masking import IGNORE_INDEX, Masking, readable, vocabulary_of
 from bertune.tasks.parts.texts import TEXT_COLUMNS
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -100,14 +100,14 @@ class FittedLanguageModelling(FittedTask):
             if sequence.group in asking:
                 found.append(masking.as_given(sequence))
             elif self.options.pseudo_perplexity:
-                found += list(masking.in_turn(sequence)) or [masking.settled(sequence)]
+                found += list(masking.one_at_a_time(sequence)) or [masking.fixed(sequence)]
             else:
-                found.append(masking.settled(sequence))
+                found.append(masking.fixed(sequence))
         return found
 
     def resample(self, sequences: list[Sequence], random: np.random.Generator) -> list[Sequence]:
         masking = self._bound_masking()
-        return [masking.drawn(s, random) for s in sequences]
+        return [masking.sample(s, random) for s in sequences]
 
     @property
     def head(self) -> HeadSpec:
@@ -130,10 +130,10 @@ class FittedLanguageModelling(FittedTask):
         masks = []
         for rows_TC, sequence in zip(outputs, sequences, strict=True):
             assert isinstance(sequence.gold, np.ndarray)
-            for place in np.flatnonzero(sequence.gold != NOT_ASKED):
-                gold = int(sequence.gold[place])
+            for position in np.flatnonzero(sequence.gold != IGNORE_INDEX):
+                gold = int(sequence.gold[position])
                 known = None if gold == mask else gold  # see Masking.as_given
-                masks.append(_filled(rows_TC[place].astype(np.float64), known, word_of))
+                masks.append(_filled(rows_TC[position].astype(np.float64), known, word_of))
         return MasksPrediction(masks)
 
     def score(self, predictions: SequenceOf[MasksPrediction], examples: SequenceOf[Example]) -> Scores:

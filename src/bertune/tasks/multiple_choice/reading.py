@@ -35,7 +35,7 @@ class MultipleChoiceOptions(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Question:
     """What a row asks: the texts before the choices, context and question or one of them, and the choices."""
 
     heads: tuple[str, ...]
@@ -48,7 +48,7 @@ class Asked:
         return not any(self.heads) or not any(self.choices)
 
 
-def read_question(row: Row, columns: Columns, options: MultipleChoiceOptions) -> Asked:
+def read_question(row: Row, columns: Columns, options: MultipleChoiceOptions) -> Question:
     """The question of a row, its texts stripped. Raises DataError where cells are not as the columns say."""
     *before, last = columns.text
     may_hold = options.choices == "auto" and len(columns.text) <= 3
@@ -73,16 +73,16 @@ def read_question(row: Row, columns: Columns, options: MultipleChoiceOptions) ->
             "data.text=…, and task.choices=… for how many of these hold choices"
         )
     heads = tuple(cell_text(row, column).strip() for column in before)
-    return Asked(heads, tuple(choices), tuple(names), number)
+    return Question(heads, tuple(choices), tuple(names), number)
 
 
-def refuse_incomplete(row: Row, asked: Asked) -> None:
+def refuse_incomplete(row: Row, item: Question) -> None:
     """Raises DataError for a question that cannot be answered."""
-    if not any(asked.heads):
+    if not any(item.heads):
         raise DataError(
             f"{row.origin}: there is neither a context nor a question. Fill one in or remove the row"
         )
-    choices = asked.choices
+    choices = item.choices
     if len(choices) < 2:
         raise DataError(
             f"{row.origin}: a question needs at least two choices; it has {len(choices)}"
@@ -95,19 +95,19 @@ def refuse_incomplete(row: Row, asked: Asked) -> None:
         )
 
 
-def read_answer(row: Row, column: str, asked: Asked, options: MultipleChoiceOptions) -> int:
+def read_answer(row: Row, column: str, item: Question, options: MultipleChoiceOptions) -> int:
     """The position of the right choice. Raises DataError for a label that names none, or two."""
     cell = cell_text(row, column).strip()
     if not cell:
         raise DataError(
             f'{row.origin}: the answer in column "{column}" is missing. Fill it in or remove the row'
         )
-    if cell in asked.names:
-        return asked.names.index(cell)
+    if cell in item.names:
+        return item.names.index(cell)
     wanted = options.answers
     found = {
         how: position
-        for how, position in _readings(cell, asked.choices, isinstance(row.values[column], str)).items()
+        for how, position in _readings(cell, item.choices, isinstance(row.values[column], str)).items()
         if how == wanted or (wanted == "auto" and how != "number_from_1")
     }
     if len(set(found.values())) == 1:
@@ -115,14 +115,14 @@ def read_answer(row: Row, column: str, asked: Asked, options: MultipleChoiceOpti
     if found:
         raise DataError(
             f'{row.origin}: the answer "{cell}" can be read as {" and as ".join(found)}, of different '
-            f"choices: {listed(asked.choices)}. Say task.answers={' or task.answers='.join(found)}"
+            f"choices: {listed(item.choices)}. Say task.answers={' or task.answers='.join(found)}"
         )
     how = "neither the text, the letter nor the number (from 0)" if wanted == "auto" else f"not the {wanted}"
-    hint = did_you_mean(cell, asked.choices) or " Correct it, or say data.label=…"
-    if cell == str(len(asked.choices)) and wanted in ("auto", "number"):
+    hint = did_you_mean(cell, item.choices) or " Correct it, or say data.label=…"
+    if cell == str(len(item.choices)) and wanted in ("auto", "number"):
         hint = " If the first has the number 1, say task.answers=number_from_1"
     raise DataError(
-        f'{row.origin}: the answer "{cell[:60]}" is {how} of a choice: {listed(asked.choices)}.{hint}'
+        f'{row.origin}: the answer "{cell[:60]}" is {how} of a choice: {listed(item.choices)}.{hint}'
     )
 
 

@@ -180,15 +180,15 @@ class MultipleChoice(Task):
     )
 
     def parse(self, row: Row, columns: Columns) -> Example:
-        asked = read_question(row, columns, self.options)
-        refuse_incomplete(row, asked)
-        context, question = asked.heads if len(asked.heads) == 2 else ("", asked.heads[0])
-        gold = None if columns.label is None else read_answer(row, columns.label, asked, self.options)
+        item = read_question(row, columns, self.options)
+        refuse_incomplete(row, item)
+        context, question = item.heads if len(item.heads) == 2 else ("", item.heads[0])
+        gold = None if columns.label is None else read_answer(row, columns.label, item, self.options)
         # Files of questions name them; DREAM, C3 and RACE are read with these names.
         named = columns.id or ("id" if "id" in row.values else None)
         row_id = (cell_text(row, named) if named else "") or str(row.origin.line)
-        texts = (*asked.heads, " | ".join(asked.choices))
-        return Example(row_id, row.origin, texts, context, question, asked.choices, gold, asked.num_columns)
+        texts = (*item.heads, " | ".join(item.choices))
+        return Example(row_id, row.origin, texts, context, question, item.choices, gold, item.num_columns)
 
     def is_blank(self, row: Row, columns: Columns) -> bool:
         return read_question(row, columns, self.options).is_blank

@@ -40,8 +40,8 @@ class FittedToTexts(FittedTask):
         """The sequences of examples of a text or a pair. Raises DataError, ConfigError."""
         texts = [e.texts for e in examples]
         if self.task.options.long_texts == "windows" and max_length is not None:
-            places = [e.origin for e in examples]
-            return tokenizer.windows(texts, max_length, self.task.options.stride, places)
+            locations = [e.origin for e in examples]
+            return tokenizer.windows(texts, max_length, self.task.options.stride, locations)
         if self.task.options.long_texts == "head_tail":
             if any(len(parts) > 1 for parts in texts):
                 raise ConfigError(

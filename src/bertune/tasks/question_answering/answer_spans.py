@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from bertune.errors import DataError
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
-from bertune.text.truncation import owners_of, windows_over
+from bertune.text.truncation import owners_of
+from bertune.text.windows import overlap, windows_over
 
 UNKNOWN = -1  # gold of windows of questions whose answer is nowhere in the context: the loss ignores it
 _CHUNK = 200  # questions given to Rust at once: its own form of a long context is large
@@ -25,12 +26,12 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Question:
     """A question about a context."""
 
     question: str
     context: str
-    place: str  # where it was read, for errors
+    location: str  # where it was read, for errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +42,19 @@ class Windows:
     stride: int  # tokens that neighbours share, as far as there is room
     max_question: int  # tokens
 
-    def shared(self, room: int) -> int:
-        """Tokens that neighbours with `room` for the context share: half at most, so that all are few."""
-        return min(self.stride, room // 2)
 
-
-def windows(asked: SequenceOf[Asked], tokenizer: Tokenizer, how: Windows) -> list[list[Sequence]]:
-    """The windows of every question, each behind the whole question; places are in the context.
+def windows(questions: SequenceOf[Question], tokenizer: Tokenizer, how: Windows) -> list[list[Sequence]]:
+    """The windows of every question, each behind the whole question; offsets are in the context.
 
     Raises DataError for a question that is too long: it is never cut.
     """
     found: list[list[Sequence]] = []
     num_special = tokenizer.rust.num_special_tokens_to_add(True)
-    for start in range(0, len(asked), _CHUNK):
-        chunk = asked[start : start + _CHUNK]
+    for start in range(0, len(questions), _CHUNK):
+        chunk = questions[start : start + _CHUNK]
         pairs = [(a.question.strip(), a.context) for a in chunk]
-        questions = tokenizer.rust.encode_batch_fast([q for q, _ in pairs], add_special_tokens=False)
-        rooms = [_room(len(q), a.place, num_special, how) for q, a in zip(questions, chunk, strict=True)]
+        bare = tokenizer.rust.encode_batch_fast([q for q, _ in pairs], add_special_tokens=False)
+        rooms = [_room(len(q), a.location, num_special, how) for q, a in zip(bare, chunk, strict=True)]
         for encoding, room in zip(tokenizer.rust.encode_batch(pairs), rooms, strict=True):
             found.append(list(_cut(encoding, room, how, len(found))))
     return found
@@ -68,27 +65,30 @@ def _cut(encoding: Any, room: int, how: Windows, group: int) -> Iterator[Sequenc
     owners_L = owners_of(encoding)
     offsets = np.where(owners_L[:, None] == 1, np.asarray(encoding.offsets, np.int32), np.int32(-1))
     ids, types = np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8)
-    whole = Sequence(ids, types, group, places=offsets)
+    whole = Sequence(ids, types, group, offsets=offsets)
     if how.max_length is None or len(whole) <= how.max_length:
         yield whole
         return
-    for kept in windows_over(owners_L, 1, how.max_length, how.shared(room)):
-        yield replace(whole, ids=ids[kept], types=types[kept], places=offsets[kept])
+    for kept in windows_over(
+        np.flatnonzero(owners_L == 1), len(owners_L), how.max_length, overlap(how.stride, room)
+    ):
+        yield replace(whole, ids=ids[kept], types=types[kept], offsets=offsets[kept])
 
 
-def _room(question: int, place: str, num_special: int, how: Windows) -> int:
+def _room(question: int, location: str, num_special: int, how: Windows) -> int:
     """Tokens that a question leaves to the context."""
     if question > how.max_question:
         raise DataError(
-            f"{place}: the question has {question} tokens, and task.max_question={how.max_question}. Shorten "
-            f"it, or train with task.max_question={question} or more; a question is never cut"
+            f"{location}: the question has {question} tokens, more than task.max_question="
+            f"{how.max_question}; questions are never truncated. Shorten it, or train with "
+            f"task.max_question={question} or more"
         )
     if how.max_length is None:
         return 0
     room = how.max_length - num_special - question
     if room < max(1, how.max_length // _LEAST_CONTEXT):
         raise DataError(
-            f"{place}: the question has {question} tokens, which leaves {max(0, room)} of a window of "
+            f"{location}: the question has {question} tokens, which leaves {max(0, room)} of a window of "
             f"{how.max_length} to the context. Shorten it, or train with a greater model.max_length"
         )
     return room
@@ -98,14 +98,16 @@ def answer_tokens(found: SequenceOf[Sequence], start: int, end: int) -> list[Int
     """First and last token of the characters from `start` to `end` in each window; 0 and 0 if not inside."""
     tokens = []
     for number, window in enumerate(found):
-        inside, places = _context(window)
+        inside, offsets = _context(window)
         is_first, is_last = number == 0, number == len(found) - 1
-        if not len(inside) or not ((is_first or places[0, 0] <= start) and (is_last or end <= places[-1, 1])):
+        if not len(inside) or not (
+            (is_first or offsets[0, 0] <= start) and (is_last or end <= offsets[-1, 1])
+        ):
             tokens.append(np.zeros(2, np.int64))
             continue
         # Characters that a tokenizer leaves out have no token: then the next one starts, the one before ends.
-        first = min(int(np.searchsorted(places[:, 1], start, "right")), len(inside) - 1)
-        last = max(int(np.searchsorted(places[:, 0], end, "left")) - 1, first)
+        first = min(int(np.searchsorted(offsets[:, 1], start, "right")), len(inside) - 1)
+        last = max(int(np.searchsorted(offsets[:, 0], end, "left")) - 1, first)
         tokens.append(inside[[first, last]])
     return tokens
 
@@ -120,7 +122,7 @@ def passages(
     """
     candidates: list[tuple[float, int, int]] = []
     for window, logit, owned in zip(found, logits, _owned(found, how), strict=True):
-        inside, places = _context(window)
+        inside, offsets = _context(window)
         if not len(inside):
             continue
         starts_W = np.where(owned, logit[inside, 0], -np.inf)
@@ -130,21 +132,21 @@ def passages(
         for first, more in zip(*np.unravel_index(order, scores.shape), strict=True):
             if np.isfinite(scores[first, more]):
                 last = first + more
-                candidates.append((float(scores[first, more]), int(places[first, 0]), int(places[last, 1])))
+                candidates.append((float(scores[first, more]), int(offsets[first, 0]), int(offsets[last, 1])))
     return sorted(candidates, key=lambda passage: (-passage[0], passage[1:]))
 
 
 def _context(window: Sequence) -> tuple[IntArray, NDArray[np.int32]]:
-    """Positions [W] of the context's tokens in a window, and their places [W, 2]."""
-    assert window.places is not None
-    inside = np.flatnonzero(window.places[:, 0] >= 0)
-    return inside, window.places[inside]
+    """Positions [W] of the context's tokens in a window, and their offsets [W, 2]."""
+    assert window.offsets is not None
+    inside = np.flatnonzero(window.offsets[:, 0] >= 0)
+    return inside, window.offsets[inside]
 
 
 def _owned(found: SequenceOf[Sequence], how: Windows) -> list[NDArray[np.bool_]]:
     """For each window which of its context's tokens [W] have no more context in another one."""
     sizes = [len(_context(window)[0]) for window in found]
-    step = sizes[0] - how.shared(sizes[0])
+    step = sizes[0] - overlap(how.stride, sizes[0])
     most = np.full(step * (len(sizes) - 1) + max(sizes), -np.inf)
     owner = np.zeros(len(most), np.int64)
     for number, size in enumerate(sizes):

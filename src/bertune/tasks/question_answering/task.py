@@ -19,7 +19,7 @@ from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.question_answering.answer_spans import (
     UNKNOWN,
-    Asked,
+    Question,
     Windows,
     answer_tokens,
     candidate,
@@ -52,9 +52,9 @@ class Example:
     num_moved: int = 0  # answers found elsewhere than their offset says
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where it was read, for errors."""
-        return _place(self.origin, self.id)
+        return _location(self.origin, self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +115,14 @@ class FittedQuestionAnswering(FittedTask):
     ) -> list[Sequence]:
         """The windows of every question, in order.
 
-        `places` are offsets in the context. `gold` is the first and the last token of the answer: 0 where
+        `offsets` are offsets in the context. `gold` is the first and the last token of the answer: 0 where
         the window does not contain it, -1, which the loss ignores, where the context does not.
         """
-        asked = [Asked(e.texts[0], e.texts[1], e.place) for e in examples]
+        questions = [Question(e.texts[0], e.texts[1], e.location) for e in examples]
         sequences: list[Sequence] = []
-        for example, found in zip(examples, windows(asked, tokenizer, self._how(max_length)), strict=True):
+        for example, found in zip(
+            examples, windows(questions, tokenizer, self._how(max_length)), strict=True
+        ):
             if example.gold is not None:
                 gold = _gold(example, found)
                 found = [replace(window, gold=tokens) for window, tokens in zip(found, gold, strict=True)]
@@ -260,12 +262,12 @@ class QuestionAnswering(Task):
     def parse(self, row: Row, columns: Columns) -> Example:
         column = columns.id or ("id" if "id" in row.values else None)
         row_id = (cell_text(row, column) if column is not None else "") or str(row.origin.line)
-        place = _place(row.origin, row_id)
+        location = _location(row.origin, row_id)
         question, context = (cell_text(row, column) for column in columns.text)
-        refuse_blank(columns.text, (question, context), place, self.options.invalid_examples == "count")
+        refuse_blank(columns.text, (question, context), location, self.options.invalid_examples == "count")
         if columns.label is None:
             return Example(row_id, row.origin, (question, context))
-        gold = read_gold(row, columns.label, context, place)
+        gold = read_gold(row, columns.label, context, location)
         return Example(row_id, row.origin, (question, context), gold.answers, gold.num_moved)
 
     def group_key(self, example: Example) -> str:
@@ -292,12 +294,12 @@ def _refuse_absent(options: QuestionAnsweringOptions, examples: SequenceOf[Examp
     if absent is not None and options.invalid_examples == "refuse":
         assert absent.gold is not None
         raise DataError(
-            f'{absent.place}: the answer "{absent.gold[0]["text"]}" is nowhere in the context. Correct '
+            f'{absent.location}: the answer "{absent.gold[0]["text"]}" is nowhere in the context. Correct '
             "one of them, remove the question, or say task.invalid_examples=count"
         )
 
 
-def _place(origin: Origin, row_id: str) -> str:
+def _location(origin: Origin, row_id: str) -> str:
     return str(origin) if row_id == str(origin.line) else f'{origin} (id "{row_id}")'
 
 

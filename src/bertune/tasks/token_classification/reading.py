@@ -10,7 +10,7 @@ from bertune.data.readers._objects import JsonFault, json_kind, loads, python_li
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 from bertune.tasks.token_classification.schemes import Span, joined, words_of
-from bertune.text.sequences import Place
+from bertune.text.sequences import Offsets
 
 _FORMS = (
     'tags, one for each token: ["O", "B-PER"]; or spans of characters: [[0, 5, "PER"]] or '
@@ -22,12 +22,12 @@ _LABELS = ("label", "labels", "type", "entity_group")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text, the places of its words, and its gold: a tag for each word, or spans of characters."""
+    """A text, the offsets of its words, and its gold: a tag for each word, or spans of characters."""
 
     id: str
     origin: Origin
     texts: tuple[str, ...]
-    words: tuple[Place, ...]
+    words: tuple[Offsets, ...]
     gold: tuple[str, ...] | tuple[dict[str, Any], ...] | None = None  # a span: start, end, label
     num_trimmed: int = 0  # spans that began or ended with spaces
 

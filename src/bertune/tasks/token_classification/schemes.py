@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.errors import DataError, listed
-from bertune.text.sequences import Place
+from bertune.text.sequences import Offsets
 from bertune.text.sequences import Sequence as Window
 
 OUTSIDE = "O"
@@ -90,7 +90,7 @@ class Resolved:
     num_overlapping: int = 0  # lay partly over a longer span, or an earlier one as long: left out
 
 
-def words_of(text: str, rule: str = "signs") -> tuple[Place, ...]:
+def words_of(text: str, rule: str = "signs") -> tuple[Offsets, ...]:
     """Words of a text: runs of letters and digits, single punctuation marks, single CJK characters.
 
     So it is by the rule `signs`. By `whole` punctuation inside a run belongs to it, as in Jean-Pierre, U.S.
@@ -101,7 +101,7 @@ def words_of(text: str, rule: str = "signs") -> tuple[Place, ...]:
     return _whole(text, words) if rule == "whole" else words
 
 
-def _runs(text: str, singly: bool) -> tuple[Place, ...]:
+def _runs(text: str, singly: bool) -> tuple[Offsets, ...]:
     words: list[list[int]] = []
     in_run = False
     for at, char in enumerate(text):
@@ -117,8 +117,8 @@ def _runs(text: str, singly: bool) -> tuple[Place, ...]:
     return tuple((start, end) for start, end in words)
 
 
-def _whole(text: str, words: Sequence[Place]) -> tuple[Place, ...]:
-    merged: list[Place] = []
+def _whole(text: str, words: Sequence[Offsets]) -> tuple[Offsets, ...]:
+    merged: list[Offsets] = []
     at = 0
     while at < len(words):
         start, end = words[at]
@@ -157,19 +157,19 @@ def _kind(char: str) -> str:
     return "run" if category[0] in "LN" and not _CJK.match(char) else "single"
 
 
-def joined(tokens: Sequence[str]) -> tuple[str, tuple[Place, ...]]:
-    """One text from tokens, and their places in it.
+def joined(tokens: Sequence[str]) -> tuple[str, tuple[Offsets, ...]]:
+    """One text from tokens, and their offsets in it.
 
     Between them stands a space, but not beside CJK characters, nor in CJK text cut into single characters.
     """
     single = all(len(token) == 1 for token in tokens) and any(_CJK.match(token) for token in tokens)
-    text, places = "", []
+    text, offsets = "", []
     for number, token in enumerate(tokens):
         touches = single or not number or _UNSPACED.match(text[-1]) or _UNSPACED.match(token[0])
         text += "" if touches else " "
-        places.append((len(text), len(text) + len(token)))
+        offsets.append((len(text), len(text) + len(token)))
         text += token
-    return text, tuple(places)
+    return text, tuple(offsets)
 
 
 def detect(sequences: Sequence[Sequence[str]]) -> Scheme:
@@ -256,7 +256,7 @@ def write_tags(spans: Iterable[Span], num_words: int, scheme: Scheme) -> list[st
     return tags
 
 
-def to_words(spans: Iterable[Span], words: Sequence[Place]) -> Resolved:
+def to_words(spans: Iterable[Span], words: Sequence[Offsets]) -> Resolved:
     """Spans of characters as spans of the words they touch; of those that overlap the longest stays."""
     starts, ends = np.array(words).T
     num_inside = num_nested = num_overlapping = 0
@@ -276,7 +276,7 @@ def to_words(spans: Iterable[Span], words: Sequence[Place]) -> Resolved:
     return Resolved(tuple(sorted(kept)), num_inside, num_nested, num_overlapping)
 
 
-def deciding_tokens(windows: Sequence[Window], words: Sequence[Place]) -> NDArray[np.int64]:
+def deciding_tokens(windows: Sequence[Window], words: Sequence[Offsets]) -> NDArray[np.int64]:
     """For each word the window and the token [W, 2] that decide its label; -1 where it has no token.
 
     That is its first token, in the window where it has the most context.
@@ -285,11 +285,11 @@ def deciding_tokens(windows: Sequence[Window], words: Sequence[Place]) -> NDArra
     found = np.full((len(words), 2), -1, np.int64)
     most = np.full(len(words), -1.0)
     for number, window in enumerate(windows):
-        assert window.places is not None
-        places = window.places
-        inside = np.flatnonzero(places[:, 0] >= 0)
-        word = np.searchsorted(starts, places[inside, 0])
-        is_first = starts[np.minimum(word, len(words) - 1)] == places[inside, 0]
+        assert window.offsets is not None
+        offsets = window.offsets
+        inside = np.flatnonzero(offsets[:, 0] >= 0)
+        word = np.searchsorted(starts, offsets[inside, 0])
+        is_first = starts[np.minimum(word, len(words) - 1)] == offsets[inside, 0]
         # Backwards: of several tokens at one place the first is left.
         word, token = word[is_first][::-1], inside[is_first][::-1]
         if not len(token):
