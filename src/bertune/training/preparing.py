@@ -307,9 +307,7 @@ def _as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
     if fitted.windows_are_examples:
         owners = [split.examples[s.group] for s in split.sequences]
         numbered = [replace(s, group=i) for i, s in enumerate(split.sequences)]
-        return EncodedSplit(
-            split.source, owners, [replace(s, group=i) for i, s in enumerate(split.sequences)]
-        )
+        return EncodedSplit(split.source, owners, numbered)
     together = fitted.group_training_examples(split.examples)
     if together is None:
         return split
