@@ -1,10 +1,10 @@
-"""Writes the generated blocks of the documentation: help texts, settings, data sets, recipes.
+"""Generate the marked blocks of the documentation: help texts, settings, data sets, recipes and tasks.
 
-    python docs/generate.py            writes them
-    python docs/generate.py --check    names the stale ones and exits with 1 if there are any
+    python docs/generate.py            update all blocks
+    python docs/generate.py --check    list the files with outdated blocks, and exit with 1 if there are any
 
-A block stands between <!-- generated: NAME --> and <!-- end --> in a file of this folder; NAME is a key of
-BLOCKS.
+A block is the text between <!-- generated: NAME --> and <!-- end --> in a Markdown file of this folder.
+NAME is a key of BLOCKS.
 """
 
 import re
@@ -28,45 +28,45 @@ _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTA
 
 
 def verbs() -> list[str]:
-    """The verbs of the command, in the order of its help."""
+    """Return the names of the subcommands, in the order of `bertune --help`."""
     return [str(command.name) for command in app.registered_commands]
 
 
 def help_of(*verb: str) -> str:
-    """What `bertune VERB --help` prints on a terminal of 80 columns."""
-    shown = CliRunner().invoke(app, [*verb, "--help"], prog_name="bertune", env={"COLUMNS": "80"})
+    """Return the output of `bertune VERB --help` in a terminal with 80 columns."""
+    result = CliRunner().invoke(app, [*verb, "--help"], prog_name="bertune", env={"COLUMNS": "80"})
     command = " ".join(("bertune", *verb, "--help"))
-    lines = "\n".join(line.rstrip() for line in shown.output.splitlines())
+    lines = "\n".join(line.rstrip() for line in result.output.splitlines())
     return f"```text\n$ {command}\n{lines}\n```"
 
 
 def settings() -> str:
-    """Every key with what it takes, its default and what it means."""
-    rows = ["| setting | takes | default | meaning |", "|---|---|---|---|"]
+    """Return a table of all settings with their types, defaults and meanings."""
+    rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for section, model in ((name, field.annotation) for name, field in Config.model_fields.items()):
         assert isinstance(model, type) and issubclass(model, BaseModel)
         for key, field in model.model_fields.items():
-            takes = ", ".join(dict.fromkeys(_kinds(field.annotation)))
+            kinds = ", ".join(dict.fromkeys(_kinds(field.annotation)))
             default = "" if field.default is None else f"`{field.default}`"
             meaning = (field.description or "").replace("|", "\\|")
-            rows.append(f"| `{section}.{key}` | {takes} | {default} | {meaning} |")
+            rows.append(f"| `{section}.{key}` | {kinds} | {default} | {meaning} |")
     return "\n".join(rows)
 
 
 def _kinds(annotation: Any) -> list[str]:
-    """The values of a type in plain words."""
+    """Describe the values of a type annotation for the settings table."""
     if get_origin(annotation) is Literal:
         return [f"`{value}`" for value in get_args(annotation)]
     if get_origin(annotation) in (Union, types.UnionType):
         return [kind for member in get_args(annotation) for kind in _kinds(member)]
-    plain = {int: "whole number", float: "number", str: "text", bool: "`true`, `false`", type(None): ""}
-    kind = plain.get(annotation, "texts with commas between")
+    names = {int: "integer", float: "number", str: "string", bool: "`true`, `false`", type(None): ""}
+    kind = names.get(annotation, "comma-separated strings")
     return [kind] if kind else []
 
 
 def data_sets() -> str:
-    """Every named data set with what it is and which files it has."""
-    rows = ["| name | what | task | files |", "|---|---|---|---|"]
+    """Return a table of the named data sets with their descriptions, tasks and files."""
+    rows = ["| name | description | task | files |", "|---|---|---|---|"]
     for known, dataset in _data_sets():
         files = ", ".join(f"{file.use}: `{file.name}`" for file in dataset.files)
         rows.append(f"| `{known.name}` | {known.about} | `{known.task}` | {files} |")
@@ -74,19 +74,19 @@ def data_sets() -> str:
 
 
 def sources() -> str:
-    """Where each data set is published and where a file of one's own is looked for."""
+    """List where each named data set is published and where bertune looks for local files."""
     parts = []
     for known, dataset in _data_sets():
         folder = dataset.folder or known.name
-        own = [f"- `BERTUNE_DATA/{folder}/{file.name}`{_only_own(file)}" for file in dataset.files]
+        local = [f"- `BERTUNE_DATA/{folder}/{file.name}`{_only_own(file)}" for file in dataset.files]
         published = [f"- published: <{source.url.partition('?')[0]}>" for source in dataset.sources]
-        lines = own + published if dataset.packaged_in is None else ["- comes with bertune"]
+        lines = local + published if dataset.packaged_in is None else ["- bundled with bertune"]
         parts.append("\n".join([f"**{known.name}**: {known.about}", "", *lines]))
     return "\n\n".join(parts)
 
 
 def _only_own(file: named.File) -> str:
-    return f", which is not published for download: {file.only_own}" if file.only_own else ""
+    return f" (not available for download: {file.only_own})" if file.only_own else ""
 
 
 def _data_sets() -> list[tuple[named.Known, named.Dataset]]:
@@ -94,8 +94,8 @@ def _data_sets() -> list[tuple[named.Known, named.Dataset]]:
 
 
 def recipes() -> str:
-    """Every recipe: what it reproduces, and the settings it makes."""
-    rows = ["| recipe | task | what it reproduces |", "|---|---|---|"]
+    """Return a table of the recipes, then a section per recipe with its notes and settings."""
+    rows = ["| recipe | task | reproduces |", "|---|---|---|"]
     parts = []
     for known in named.known():
         if known.is_recipe:
@@ -106,7 +106,7 @@ def recipes() -> str:
 
 
 def columns() -> str:
-    """The column names that classification takes without being told."""
+    """List the column names that classification recognises without settings."""
     known = Classification.columns
     singles = [group[0] for group in known.text if len(group) == 1]
     pairs = [" and ".join(f"`{name}`" for name in group) for group in known.text if len(group) == 2]
@@ -120,8 +120,8 @@ def columns() -> str:
 
 
 def readers() -> str:
-    """Every reader with the file names it is taken for."""
-    rows = ["| reader | file names end in |", "|---|---|"]
+    """Return a table of the readers with the file name suffixes they handle."""
+    rows = ["| reader | file name suffixes |", "|---|---|"]
     for name in registry.names("reader"):
         suffixes = registry.load("reader", name).SUFFIXES
         rows.append(f"| `{name}` | {', '.join(f'`{suffix}`' for suffix in suffixes)} |")
@@ -129,34 +129,34 @@ def readers() -> str:
 
 
 def tasks() -> str:
-    """Every task: what it reads, its options and scores, and an example file."""
+    """Return a section per task: columns, scores, options and an example file."""
     parts = []
     for name in registry.names("task"):
-        found = task_info.task(name)
+        task = task_info.task(name)
         options = [
             f"| `{o['key']}` | {o['takes']} | {_shown(o['default'])} | {_cell(o['meaning'])} |"
-            for o in found["options"]
+            for o in task["options"]
         ]
-        text = "; ".join(" and ".join(f"`{column}`" for column in group) for group in found["text"])
-        label = ", ".join(f"`{column}`" for column in found["label"])
-        scores = ", ".join(f"`{score}`" for score in found["scores"])
+        text = "; ".join(" and ".join(f"`{column}`" for column in group) for group in task["text"])
+        label = ", ".join(f"`{column}`" for column in task["label"])
+        scores = ", ".join(f"`{score}`" for score in task["scores"])
         table = (
-            ["| option | takes | default | meaning |", "|---|---|---|---|", *options, ""] if options else []
+            ["| option | type | default | meaning |", "|---|---|---|---|", *options, ""] if options else []
         )
         lines = [
             f"## {name}",
             "",
-            found["about"],
+            task["about"],
             "",
-            f"- text columns taken without asking: {text}",
-            *([f"- label columns taken without asking: {label}"] if label else []),
-            f"- scores: {scores}; `{found['primary']}` picks the weights",
-            *_by_name("data sets by name", found["data_sets"]),
-            *_by_name("recipes", found["recipes"]),
+            f"- recognised text columns: {text}",
+            *([f"- recognised label columns: {label}"] if label else []),
+            f"- scores: {scores}; the best checkpoint is selected by `{task['primary']}`",
+            *_by_name("named data sets", task["data_sets"]),
+            *_by_name("recipes", task["recipes"]),
             "",
             *table,
             "```json",
-            *found["example"],
+            *task["example"],
             "```",
         ]
         parts.append("\n".join(lines))
@@ -177,10 +177,10 @@ def _cell(text: str) -> str:
 
 
 def exit_codes() -> str:
-    """The errors with their codes, as bertune.errors draws them."""
+    """Return the tree of errors and exit codes from the docstring of bertune.errors."""
     tree = (errors.__doc__ or "").split("\n\n", 1)[1].strip("\n")
-    drawn = "\n".join(line.removeprefix("    ") for line in tree.splitlines() if line.startswith("    "))
-    return f"```text\n{drawn}\n```"
+    lines = "\n".join(line.removeprefix("    ") for line in tree.splitlines() if line.startswith("    "))
+    return f"```text\n{lines}\n```"
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -198,12 +198,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 
 def fresh(text: str) -> str:
-    """A document with its generated blocks written anew."""
-    return _BLOCK.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", text)
+    """Return the text of a document with all generated blocks updated."""
+    return _BLOCK.sub(lambda block: f"{block[1]}{BLOCKS[block[2]]()}\n{block[3]}", text)
 
 
 def main(arguments: list[str]) -> int:
-    """Writes or checks every document; the exit code."""
+    """Update or check all documents and return the exit code."""
     stale = []
     for path in sorted(DOCS.glob("*.md")):
         text = path.read_text(encoding="utf-8")
@@ -214,7 +214,7 @@ def main(arguments: list[str]) -> int:
         if "--check" not in arguments:
             path.write_text(new, encoding="utf-8")
     if stale and "--check" in arguments:
-        sys.stderr.write(f"stale: {', '.join(stale)}; write them with: python docs/generate.py\n")
+        sys.stderr.write(f"outdated: {', '.join(stale)}. To update, run: python docs/generate.py\n")
         return 1
     return 0
 

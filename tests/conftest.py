@@ -17,6 +17,19 @@ from small_texts import TINY_BERT, labelled_texts, write_csv, write_vocabulary
 
 pytest.register_assert_rewrite("trainings")
 
+# Folders of tests that train, which come first: at the end no worker then waits for another's slow file.
+SLOW_FOLDERS = ("training", "hostile", "contracts", "docs", "examples", "hub", "cli", "nn", "predict", "api")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of SLOW_FOLDERS first, in that order."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return SLOW_FOLDERS.index(folder) if folder in SLOW_FOLDERS else len(SLOW_FOLDERS)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

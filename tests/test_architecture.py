@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "bertune"
 LAYERS = (
     "errors", "files", "renamed", "config", "registry", "manifest", "metrics", "data", "metadata", "run",
     "run_writer",
-    "hugging_face", "text", "tasks", "nn", "losses", "task_info", "source",
+    "hugging_face", "encoder_config", "text", "tasks", "nn", "losses", "task_info", "source",
     "saved_model", "predict", "training", "reporting", "bench", "console", "api", "cli",
 )  # fmt: skip
 # The only files below the line that may import torch.
@@ -279,8 +279,8 @@ def test_the_settings_stay_few() -> None:
         if isinstance(section, type) and issubclass(section, BaseModel)
     }
     assert len(sizes) == len(fields), "a setting outside any section"
-    assert max(sizes.values()) <= 12, sizes
-    assert sum(sizes.values()) <= 40, sizes
+    assert max(sizes.values()) <= 13, sizes
+    assert sum(sizes.values()) <= 42, sizes
 
 
 def test_the_verbs_and_their_flags_are_frozen() -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,22 @@ _PRELOADED = (
 )
 
 
-def train(source: Path, out: Path, overrides: Settings, resume: bool = False) -> tuple[Run, list[Any]]:
-    """A training to its end, with all its events."""
+def train(
+    source: object,
+    out: Path,
+    overrides: Settings,
+    resume: bool = False,
+    labels: Sequence[object] | None = None,
+) -> tuple[Run, list[Any]]:
+    """A training to its end, with all its events, but without the report.
+
+    Drawing the report takes longer than training a model this small.
+    """
     from bertune.source import resolve_source
     from bertune.training.events import Finished
     from bertune.training.fit import train_source
 
-    events = list(train_source(resolve_source(str(source), overrides), out, resume))
+    events = list(train_source(resolve_source(source, overrides, labels), out, resume))
     assert isinstance(events[-1], Finished)
     return events[-1].run, events
 
@@ -162,13 +171,14 @@ def _command(words: list[str], out: Path, err: Path, before: Callable[[], None] 
     """What the process does: be `bertune`, with its output in files."""
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-    sys.stdout, sys.stderr = (
-        io.TextIOWrapper(io.FileIO(number, "w", closefd=False), encoding="utf-8", write_through=True)
-        for number in (1, 2)
-    )
     sys.argv = ["bertune", *words]
     from bertune.cli.app import main
 
     if before is not None:
         before()
+    # After `before`, which may have put a terminal or a pipe in the place of a file.
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(io.FileIO(number, "w", closefd=False), encoding="utf-8", write_through=True)
+        for number in (1, 2)
+    )
     main()

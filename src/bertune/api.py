@@ -1,15 +1,18 @@
 """The public functions: they return values, raise BertuneError, and print nothing unless asked."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bertune.config import nested
 from bertune.errors import ConfigError, DamagedError
+from bertune.files import as_path
 from bertune.metadata import read_metadata
-from bertune.predict.model import Evaluation, Model, load_model
-from bertune.reporting import write_report
+from bertune.predict.loading import load_model
+from bertune.predict.model import Evaluation, Model
 from bertune.run import (
     CONFIG,
     MANIFEST,
@@ -22,9 +25,9 @@ from bertune.run import (
 )
 from bertune.source import resolve_source
 from bertune.training.events import Event, Finished, Warned
-from bertune.training.fit import train_source
-from bertune.training.preparing import Prepared, prepare
-from bertune.training.recovery import recover
+
+if TYPE_CHECKING:
+    from bertune.training.preparing import Prepared
 
 Settings = Mapping[str, Any] | None
 
@@ -79,6 +82,10 @@ def train_events(
     A run that is already complete gives `Finished` alone. Closing the generator early leaves the checkpoints
     saved so far.
     """
+    from bertune.reporting.write import write_report
+    from bertune.training.fit import train_source
+    from bertune.training.recovery import recover
+
     given = _run_folder(source, out, resume)
     restored = recover(given) if resume and given is not None else []
     resolved = resolve_source(source, settings, labels)
@@ -94,6 +101,8 @@ def train_events(
 
 def check(source: object, labels: Sequence[object] | None = None, *, settings: Settings = None) -> Prepared:
     """Everything training would find out before it starts; nothing is written. Raises InputError."""
+    from bertune.training.preparing import prepare
+
     return prepare(resolve_source(source, settings, labels))
 
 
@@ -121,6 +130,8 @@ def report(run: Run | str | Path) -> Path:
 
     Raises InputError, also where a finished run is not as training left it.
     """
+    from bertune.reporting.write import write_report
+
     found = open_run(run.path if isinstance(run, Run) else run)
     refuse_older_manifest(found)
     if found.manifest.get("status") == "complete":
@@ -154,12 +165,12 @@ def _run_folder(source: object, out: str | Path | None, resume: bool) -> Path | 
     if not (isinstance(source, str | Path) and is_run(Path(source))):
         if out is None and resume and isinstance(source, str | Path):
             _refuse_remains(Path(source))
-        return None if out is None else Path(out)
+        return None if out is None else as_path(out, "out")
     if not resume and out is None:
         raise ConfigError(
             f"{source} is a run: continue it with --resume, or repeat it in another folder with --out"
         )
-    return Path(source) if out is None else Path(out)
+    return Path(source) if out is None else as_path(out, "out")
 
 
 def _refuse_remains(folder: Path) -> None:

@@ -1,7 +1,11 @@
-"""Owns the settings: closed, frozen sections, read from TOML and `key=value`, all problems said at once."""
+"""Settings in closed, frozen sections, read from TOML files and `key=value` pairs.
+
+All problems with the settings are reported in one error.
+"""
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,39 +21,49 @@ from bertune.renamed import SETTINGS
 Auto = Literal["auto"]
 Settings = dict[str, dict[str, Any]]
 
-# As json_schema_extra of a task's option: only prediction depends on it, so a trained model takes another.
+# json_schema_extra of a task option that only affects prediction: it can be changed on a trained model.
 CHANGEABLE: dict[str, Any] = {"changeable": True}
 
 
 class Section(BaseModel):
-    """A closed, frozen group of settings: an unknown key is an error, not an attribute."""
+    """A closed, frozen group of settings. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class DataConfig(Section):
-    """Where the texts are and how to read them. Columns are named, or numbered from 0."""
+    """Which files hold the texts and how to read them. Columns are given by name, or by number from 0."""
 
-    train: str | None = Field(None, min_length=1, description="file with the training texts")
+    train: str | None = Field(None, min_length=1, description="training file")
     validation: str | None = Field(
-        None, min_length=1, description="file to validate on; without it a share of train is split off"
+        None,
+        min_length=1,
+        description="validation file; default: a fraction of the training rows is held out",
     )
-    test: str | None = Field(None, min_length=1, description="file that is scored once, at the end")
+    test: str | None = Field(None, min_length=1, description="test file, scored once after training")
     text: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="the text column, or two for pairs: question,sentence; more where a task takes them",
+        description="the text column, or two for pairs: question,sentence; some tasks take more",
     )
     label: str | None = Field(None, description="the label column")
-    id: str | None = Field(None, description="a column that names each row in predictions")
-    header: bool | Auto = Field("auto", description="whether the first line names the columns")
-    delimiter: str = Field("auto", min_length=1, description='what separates cells: ",", "tab", ";" …')
-    quoting: bool | Auto = Field("auto", description='whether cells may be wrapped in "…"')
-    encoding: str = Field("auto", description="the text encoding; auto is UTF-8 with or without BOM")
-    validation_fraction: float = Field(
-        0.1, gt=0, lt=1, description="share of train used for validation, spread evenly over classes"
+    id: str | None = Field(
+        None, description="column with an identifier of each row, copied to the predictions"
     )
-    reader: str = Field("auto", description="a reader by name, or your own reader.py")
+    header: bool | Auto = Field("auto", description="whether the first line holds the column names")
+    delimiter: str = Field("auto", min_length=1, description='cell separator: ",", "tab", ";" …')
+    quoting: bool | Auto = Field("auto", description='whether cells may be quoted with ""')
+    encoding: str = Field("auto", description="text encoding; auto: UTF-8, with or without a BOM")
+    validation_fraction: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="fraction of the training rows held out for validation, stratified by label",
+    )
+    reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")
+    sheet: str | None = Field(
+        None, min_length=1, description="sheet of an Excel workbook; default: the first visible sheet"
+    )
 
     @field_validator("text", mode="before")
     @classmethod
@@ -64,74 +78,97 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which encoder, how much of a text it sees, and what sits on it."""
+    """The pretrained encoder, the maximum length of a text, dropout, and the head."""
 
     name: str = Field(
         "google-bert/bert-base-uncased",
         min_length=1,
-        description="minilm (packaged), a folder, or a hub name",
+        description="minilm (packaged), a local folder, or a Hub model ID",
     )
     max_length: int | Auto = Field(
-        "auto", description="tokens a text may have; auto: all, or the model's limit if that cuts few texts"
+        "auto",
+        description="maximum tokens of a text or a window; auto: the maximum of the encoder, and an error if "
+        "more than 2 % of the texts would be truncated; can be changed on a trained model",
     )
     dropout: float | None = Field(
-        None, ge=0, lt=1, description="hidden and attention dropout; default: the model's"
+        None, ge=0, lt=1, description="hidden and attention dropout; default: as in the model's configuration"
     )
-    head: str = Field("auto", description="auto is the task's own head; or your own head.py")
+    head: str = Field(
+        "auto", description="auto: the standard head of the task; or the path of your own head.py"
+    )
 
     @field_validator("max_length")
     @classmethod
     def _room_for_special_tokens(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 4:
-            raise ValueError("a text needs at least 4 tokens ([CLS], two pieces, [SEP])")
+            raise ValueError("must be at least 4 ([CLS], two tokens, [SEP])")
         return value
 
 
-# Names that are usual for a task, beside its own.
+# Common short names of tasks.
 SHORT_NAMES = {"ner": "token_classification", "qa": "question_answering", "mlm": "language_modelling"}
 
 
 class TaskConfig(BaseModel):
-    """What is learned; further keys are the task's own options, checked by the task."""
+    """The task. All other keys are options of the task, which validates them."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    name: str = Field("classification", description="a task by name (or ner, qa, mlm), or your own task.py")
+    name: str = Field(
+        "classification", description="name of a task (or ner, qa, mlm), or the path of your own task.py"
+    )
 
     @field_validator("name")
     @classmethod
-    def _in_full(cls, value: str) -> str:
+    def _full_name(cls, value: str) -> str:
         return SHORT_NAMES.get(value, value)
 
     @property
     def options(self) -> dict[str, Any]:
-        """The task's own options as given, unchecked."""
+        """The options of the task as given, not validated."""
         return dict(self.__pydantic_extra__ or {})
 
 
 class TrainConfig(Section):
-    """What is computed. The defaults are the BERT paper's (Devlin et al. 2019, appendix A.3)."""
+    """Training hyperparameters. The defaults follow the BERT paper (Devlin et al. 2019, appendix A.3)."""
 
-    epochs: float = Field(3, gt=0, description="passes over the training texts")
+    epochs: float = Field(3, gt=0, description="passes over the training data")
     batch_size: int = Field(
-        32, ge=1, description="examples per optimizer step, however they are fitted in memory"
+        32, ge=1, description="examples per optimizer step, independent of machine.micro_batch_tokens"
     )
     lr: float = Field(5e-5, gt=0, description="peak learning rate")
-    warmup: float = Field(0.1, ge=0, description="below 1 a share of all steps, else a number of steps")
-    weight_decay: float = Field(0.01, ge=0, description="not applied to biases and LayerNorm")
+    warmup: float = Field(
+        0.1,
+        ge=0,
+        description="learning-rate warmup; below 1: a fraction of all steps, otherwise a number of steps",
+    )
+    weight_decay: float = Field(0.01, ge=0, description="weight decay, not applied to biases and LayerNorm")
     freeze: Literal["none", "embeddings", "encoder"] | int = Field(
         "none",
-        description="none, embeddings, a number of lower layers (with the embeddings), or the encoder",
+        description="what to freeze: none, embeddings, encoder, or the embeddings and a number of lower layers",
     )
-    seed: int = Field(42, ge=0, lt=2**32, description="decides the split, the order and the dropout")
+    seed: int = Field(
+        42,
+        ge=0,
+        lt=2**32,
+        description="random seed of the split, the order of examples, new weights and dropout",
+    )
     patience: int = Field(
-        0, ge=0, description="stop after this many evaluations without a better score; 0: never"
+        0, ge=0, description="early stopping: maximum evaluations in a row without improvement; 0: off"
     )
     evaluate_every: int | Literal["epoch"] = Field("epoch", description="steps between evaluations")
     checkpoint_every: int | Literal["epoch"] = Field(
         "epoch", description="steps between resumable checkpoints"
     )
-    best_metric: str = Field("auto", description="the validation score that picks the weights kept, or loss")
-    max_examples: int | None = Field(None, ge=1, description="use only the first N training texts")
+    best_metric: str = Field(
+        "auto", description="validation metric, or loss, that selects the best checkpoint"
+    )
+    best_margin: float = Field(
+        1.0,
+        ge=0,
+        description="an earlier checkpoint is selected only if its score is better than that of a later one "
+        "by more than this many standard errors of the paired difference; 0 selects the best score",
+    )
+    max_examples: int | None = Field(None, ge=1, description="use only the first N training rows")
 
     @field_validator("freeze", mode="before")
     @classmethod
@@ -144,62 +181,72 @@ class TrainConfig(Section):
     @classmethod
     def _some_layers(cls, value: str | int) -> str | int:
         if isinstance(value, int) and value < 1:
-            raise ValueError('give a number of layers from 1, or "none"')
+            raise ValueError('must be at least 1, or "none"')
         return value
 
     @field_validator("warmup")
     @classmethod
     def _whole_steps(cls, value: float) -> float:
         if value >= 1 and value != math.floor(value):
-            raise ValueError("from 1 on this is a number of steps and must be whole; below 1 it is a share")
+            raise ValueError("must be a whole number of steps, or a fraction below 1")
         return value
 
     @field_validator("evaluate_every", "checkpoint_every")
     @classmethod
     def _some_steps(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 1:
-            raise ValueError('give a number of steps from 1, or "epoch"')
+            raise ValueError('must be at least 1, or "epoch"')
         return value
 
 
 class OptimizerConfig(Section):
-    """AdamW with bias correction (Loshchilov & Hutter 2019)."""
+    """AdamW with bias correction (Loshchilov & Hutter 2019), and gradient clipping."""
 
-    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the mean of gradients")
-    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean of squared gradients")
-    eps: float = Field(1e-8, gt=0, description="added to the root of the second moment")
-    max_grad_norm: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay rate of the first moment (mean of gradients)")
+    beta2: float = Field(
+        0.999, ge=0, lt=1, description="decay rate of the second moment (mean of squared gradients)"
+    )
+    eps: float = Field(1e-8, gt=0, description="added to the square root of the second moment")
+    max_grad_norm: float = Field(1.0, ge=0, description="maximum gradient norm for clipping; 0: no clipping")
 
 
 class MachineConfig(Section):
-    """How it is computed: nothing changes a result beyond rounding but precision and the draws of dropout."""
+    """Hardware settings. Except for precision, they affect results only by rounding and dropout masks."""
 
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
+    device: str = Field("auto", description="device: auto, cpu, cuda, cuda:1 …")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="of matrix products; auto: bf16 where the hardware multiplies it, else fp32",
+        description="precision of matrix products; auto: bf16 if the hardware supports it, otherwise fp32",
     )
-    micro_batch_tokens: int | Auto = Field("auto", description="tokens per micro-batch; auto: by free memory")
-    threads: int | Auto = Field("auto", description="processor threads")
+    micro_batch_tokens: int | Auto = Field(
+        "auto", description="tokens per micro-batch; auto: chosen from the free memory"
+    )
+    threads: int | Auto = Field("auto", description="CPU threads")
 
     @field_validator("micro_batch_tokens", "threads")
     @classmethod
     def _positive(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 1:
-            raise ValueError('give a number from 1, or "auto"')
+            raise ValueError('must be at least 1, or "auto"')
         return value
 
     @field_validator("threads")
     @classmethod
     def _startable(cls, value: int | str) -> int | str:
-        # The OpenMP runtime ends the process that asks for more than it can start.
+        # The OpenMP runtime aborts the process if it cannot start that many threads.
         if isinstance(value, int) and value > 1024:
-            raise ValueError('give a number up to 1,024, or "auto"')
+            raise ValueError('must be at most 1,024, or "auto"')
         return value
 
 
+class PredictConfig(Section):
+    """How the predictions of a trained model are written. Not used in training."""
+
+    prefix: str = Field("", description="prefix of the name of every column that prediction adds")
+
+
 class Config(Section):
-    """Every setting of a run. Source of truth for the command line, TOML files and Python."""
+    """All settings. The command line, TOML files and the Python interface share this definition."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -207,34 +254,38 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     machine: MachineConfig = MachineConfig()
+    predict: PredictConfig = PredictConfig()
 
     def to_settings(self) -> Settings:
-        """Nested plain values without the unset ones; `Config.model_validate` takes them back."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """The training settings that are set, as nested plain values.
+
+        `Config.model_validate` restores an equal Config from them.
+        """
+        return self.model_dump(mode="json", exclude_none=True, exclude={"predict"})
 
     def to_toml(self) -> str:
-        """The complete settings as a TOML document that `read_toml` reads back to an equal Config."""
+        """The complete settings as a TOML document; `read_toml` restores an equal Config from it."""
         return tomlkit.dumps(self.to_settings())
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML settings file. Raises ConfigError naming the file and the place."""
+    """Read the tables of a TOML settings file. Raises ConfigError with the file and the position."""
     try:
         return tomllib.loads(read_bytes(path).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a TOML settings file: {error}") from error
+        raise ConfigError(f"{path} is not a valid TOML file: {error}") from error
     except OSError as error:
         raise ConfigError(f"cannot read the settings file {path}: {error.strerror}") from error
 
 
 def parse_overrides(pairs: Iterable[str]) -> Settings:
-    """`["train.lr=3e-5"]` as nested settings. Values stay text; the section's types read them."""
+    """Parse `["train.lr=3e-5"]` into nested settings. Values stay strings; validation converts them."""
     settings: Settings = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise ConfigError(
-                f'"{pair}" is no setting; settings are written section.key=value, as in train.epochs=3'
+                f'"{pair}" is not a setting. Write settings as section.key=value, for example train.epochs=3'
             )
         section, dot, name = key.strip().partition(".")
         if not dot:
@@ -244,11 +295,11 @@ def parse_overrides(pairs: Iterable[str]) -> Settings:
 
 
 def nested(given: Mapping[str, Any] | None) -> Settings:
-    """`{"train.epochs": 3}` or `{"train": {"epochs": 3}}` as nested settings."""
+    """Convert `{"train.epochs": 3}` or `{"train": {"epochs": 3}}` to nested settings. Raises ConfigError."""
     settings: Settings = {}
     given = {} if given is None else given
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise ConfigError(f'settings must be a dict, as in {{"train.epochs": 3}}, got {given!r}')
+        raise ConfigError(f'settings must be a dict such as {{"train.epochs": 3}}, got {given!r}')
     for key, value in given.items():
         section, dot, name = key.partition(".")
         if dot:
@@ -261,7 +312,7 @@ def nested(given: Mapping[str, Any] | None) -> Settings:
 
 
 def resolve(*layers: Mapping[str, Mapping[str, Any]]) -> Config:
-    """One Config from layers of settings, later ones winning. Raises ConfigError listing every problem."""
+    """Merge layers of settings into a Config; later layers win. Raises ConfigError listing every problem."""
     merged: Settings = {}
     for layer in layers:
         for section, values in layer.items():
@@ -281,34 +332,55 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], settings: Mapping[str, Any], prefix: str = "") -> Model:
-    """`settings` as a `model`; all that is wrong with them in one ConfigError."""
+    """Validate settings as a `model`. Raises one ConfigError with a line for each wrong setting."""
     try:
         return model.model_validate(settings)
     except ValidationError as error:
-        # One setting of a union type fails once per member; the user made one mistake.
-        problems = dict.fromkeys(_problem(dict(e), prefix, model) for e in error.errors())
-        raise ConfigError("\n".join(_one_per_key(problems))) from error
+        raise ConfigError("\n".join(_problems(error, prefix, model))) from error
 
 
-def _one_per_key(problems: Iterable[str]) -> list[str]:
-    by_key: dict[str, str] = {}
-    for problem in problems:
-        by_key.setdefault(problem.split(":", 1)[0], problem)
-    return list(by_key.values())
+def _problems(error: ValidationError, prefix: str, model: type[BaseModel]) -> list[str]:
+    # A setting of a union type fails once per member: one line then lists everything it accepts.
+    unknown: list[str] = []
+    inputs: dict[str, object] = {}
+    reasons: dict[str, list[str]] = {}
+    for item in error.errors():
+        location = [str(part) for part in item["loc"]]
+        if item["type"] == "extra_forbidden":
+            unknown.append(_unknown_key(prefix + ".".join(location), model, prefix))
+            continue
+        key = prefix + ".".join(location[:1] if prefix else location[:2])
+        inputs.setdefault(key, item["input"])
+        reasons.setdefault(key, []).append(_reason(item["msg"]))
+    return [
+        _wrong_value(key, value, list(dict.fromkeys(reasons[key]))) for key, value in inputs.items()
+    ] + unknown
 
 
-def _problem(error: dict[str, Any], prefix: str, model: type[BaseModel]) -> str:
-    location = [str(part) for part in error["loc"]]
-    if error["type"] == "extra_forbidden":
-        return _unknown_key(prefix + ".".join(location), model, prefix)
-    key = prefix + ".".join(location[:1] if prefix else location[:2])
-    allowed = error.get("ctx", {}).get("expected")
-    reason = f"it must be {allowed}" if allowed else error["msg"].removeprefix("Value error, ")
-    return f"{key}: {error['input']!r} cannot be used here: {reason}"
+def _wrong_value(key: str, value: object, reasons: list[str]) -> str:
+    reason = reasons[0]
+    if len(reasons) > 1 and all(text.startswith("must be ") for text in reasons):
+        *first, last = (text.removeprefix("must be ") for text in reasons)
+        reason = f"must be {', '.join(first).replace(' or ', ', ')} or {last}"
+    if reason.startswith("must "):
+        return f"{key} {reason}, got {value!r}"
+    return f"{key}={value!r}: {reason}"
+
+
+def _reason(message: str) -> str:
+    """A message of pydantic or of a validator as "must be …", where it can be put that way."""
+    message = message.removeprefix("Value error, ").removeprefix("it ")
+    message = re.sub(r"^(Input|String|Tuple|List|Dictionary|Value) should (be|have) ", r"must \2 ", message)
+    message = message.replace("must be a valid boolean", "must be true or false")
+    message = re.sub(r"^must be a valid ", "must be a ", message)
+    message = re.sub(r"^must be a (integer|array)", r"must be an \1", message)
+    # Drop how parsing failed: the value is shown.
+    message = re.sub(r",? (unable to \w+ |got a number |or instance of |after validation).*", "", message)
+    return message
 
 
 def known_keys() -> list[str]:
-    """Every `section.key` there is, in order."""
+    """Every `section.key`, in order of definition."""
     return [
         f"{section}.{key}"
         for section, field in Config.model_fields.items()
@@ -324,8 +396,8 @@ def _unknown_key(key: str, model: type[BaseModel] = Config, prefix: str = "") ->
     renamed = SETTINGS.get(key) if SETTINGS.get(key) in keys else None
     hint = renamed or _same_name(name, keys) or _near_name(name, siblings) or _near_name(name, keys)
     if hint:
-        return f'there is no setting "{key}". Did you mean "{hint}"?'
-    return f'there is no setting "{key}". There are: {listed(siblings or keys, 40)}'
+        return f'unknown setting "{key}". Did you mean "{hint}"?'
+    return f'unknown setting "{key}". Known settings: {listed(siblings or keys, 40)}'
 
 
 def _same_name(name: str, keys: list[str]) -> str | None:
@@ -338,10 +410,10 @@ def _near_name(name: str, keys: list[str]) -> str | None:
 
 
 def _plain(value: str) -> Any:
-    """A command-line value: a TOML list where it is written as one, otherwise the text itself."""
+    """A command-line value: parsed as a TOML list if it starts with "[", otherwise the string itself."""
     if value.startswith("["):
         try:
             return tomllib.loads(f"v = {value}")["v"]
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{value} is not a list that can be read: {error}") from error
+            raise ConfigError(f"{value} is not a valid TOML list: {error}") from error
     return value

@@ -1,19 +1,19 @@
-"""Every error a user can meet, and the exit code the command gives for it.
+"""The exceptions of bertune and the exit code of the command for each.
 
-    BertuneError                 1  anything bertune itself refuses
-    ├── InputError               3  what was given cannot be used: it says what was seen, where, what to do
-    │   ├── DataError            3  a data file, a row, a label
-    │   ├── ConfigError          3  a setting that does not exist or cannot be
-    │   ├── ModelError           3  a model that cannot be found or read
-    │   ├── NonFiniteError       3  a model's outputs are NaN or infinite
-    │   └── DamagedError         3  a file of a run is not as bertune wrote it
-    ├── RunExistsError           1  the run folder is there already
+    BertuneError                 1  base class of all errors below
+    ├── InputError               3  invalid input: the message says what is wrong, where, and what to do
+    │   ├── DataError            3  an invalid data file, row or label
+    │   ├── ConfigError          3  an unknown setting or an invalid value
+    │   ├── ModelError           3  a model cannot be found or read
+    │   ├── NonFiniteError       3  the outputs of a model are NaN or infinite
+    │   └── DamagedError         3  a file was damaged or changed after bertune wrote it
+    ├── RunExistsError           1  the run folder already exists
     ├── RunBusyError             3  another process is writing the run folder
-    ├── DivergedError            1  the loss is no longer a number
+    ├── DivergedError            1  the training loss became NaN or infinite
     ├── ResourceError            4  out of disk space or memory
     └── Interrupted            130  stopped by a signal after the state was saved
 
-Usage errors of the command line (an unknown verb or flag) exit with 2.
+Usage errors on the command line (an unknown command or option) exit with 2.
 """
 
 import difflib
@@ -21,27 +21,27 @@ from collections.abc import Iterable, Sequence
 
 
 class BertuneError(Exception):
-    """A problem that bertune understands; its text is written for the user."""
+    """Base class of the errors of bertune; the message is written for the user."""
 
     exit_code = 1
 
 
 class InputError(BertuneError):
-    """Something the user gave cannot be used."""
+    """Invalid input from the user."""
 
     exit_code = 3
 
 
 class DataError(InputError):
-    """A data file, a row or a label cannot be used."""
+    """A data file, a row or a label is invalid."""
 
 
 class ConfigError(InputError):
-    """A setting does not exist or has an impossible value."""
+    """A setting does not exist or has an invalid value."""
 
 
 class ModelError(InputError):
-    """A pretrained model or a run's model cannot be found or read."""
+    """A pretrained or trained model cannot be found or read."""
 
 
 class NonFiniteError(InputError):
@@ -49,15 +49,15 @@ class NonFiniteError(InputError):
 
 
 class DamagedError(InputError):
-    """A file that bertune wrote has other content now."""
+    """A file was damaged or changed after bertune wrote it."""
 
 
 class RunExistsError(BertuneError):
-    """The run folder exists; nothing in it was touched."""
+    """The run folder already exists. Nothing in it was changed."""
 
 
 class RunBusyError(InputError):
-    """Another process is writing the run folder."""
+    """Another process is writing to the run folder."""
 
 
 class DivergedError(BertuneError):
@@ -65,7 +65,7 @@ class DivergedError(BertuneError):
 
 
 class ResourceError(BertuneError):
-    """The disk is full or memory is used up; what was saved before is whole."""
+    """Out of disk space or memory. Everything saved before is intact."""
 
     exit_code = 4
 
@@ -77,13 +77,13 @@ class Interrupted(BertuneError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`' Did you mean "x"?'` for the nearest known word, or an empty string."""
+    """`' Did you mean "x"?'` with the closest known word, or an empty string."""
     names = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), names, n=1)
     return f' Did you mean "{names[near[0]]}"?' if near else ""
 
 
 def listed(names: Sequence[object], most: int = 12) -> str:
-    """Names joined for an error text, shortened after `most`."""
+    """Names joined for an error message, truncated after `most`."""
     shown = ", ".join(str(n) for n in names[:most])
-    return shown if len(names) <= most else f"{shown} … ({len(names)} in all)"
+    return shown if len(names) <= most else f"{shown} … ({len(names)} in total)"

@@ -1,6 +1,7 @@
-"""Writes files so that a crash leaves them whole or absent, checks them, and removes only what bertune made.
+"""File operations: atomic writes, checksums, JSON, and the removal of temporary files.
 
-Every temporary name ends in `.bertune-tmp`: that ending is the record that a file is bertune's to remove.
+Temporary names end in `.bertune-tmp`. bertune removes only files with that ending, because any other file may
+belong to the user.
 """
 
 import contextlib
@@ -21,10 +22,10 @@ from bertune.errors import DamagedError, InputError, ResourceError
 
 JsonObject = dict[str, Any]
 
-CHECKSUM = "checksum"  # the key under which a sealed JSON object holds the sha256 of the rest of it
-MOST_JSON = 1 << 29  # bytes of a JSON record: the largest tokenizers have 20 MB
+CHECKSUM = "checksum"  # key of the sha256 that a sealed JSON object holds of its other entries
+MOST_JSON = 1 << 29  # maximum bytes of a JSON file; the largest tokenizers have 20 MB
 _BLOCK = 1 << 23  # bytes hashed at a time
-_MOST_DIGITS = 300  # of a whole number: it, and a sum of such numbers, can still be turned into a float
+_MOST_DIGITS = 300  # of an integer: it, and a sum of such integers, can still be converted to a float
 _TEMPORARY = re.compile(r"\..+\.bertune-tmp", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CANNOT_BE_WRITTEN = {
@@ -35,7 +36,7 @@ _CANNOT_BE_WRITTEN = {
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns a full disk or a path that cannot be written into an error that says so."""
+    """Turn errors of writing to disk into a ResourceError or InputError."""
     from safetensors import SafetensorError
 
     try:
@@ -44,57 +45,72 @@ def disk_errors(path: Path) -> Iterator[None]:
         number = _os_error_number(error)
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ResourceError(
-                f"no space left on the disk of {path} ({os.strerror(number)}). Nothing half-written was "
-                f"kept; free some space, or choose another disk with --out"
+                f"no space left on the disk of {path} ({os.strerror(number)}). Incomplete files were "
+                "removed. Free some space, or choose another disk with --out"
             ) from error
         if number in _CANNOT_BE_WRITTEN:
-            raise InputError(f"cannot write {path}: {os.strerror(number)}; give another --out") from error
+            raise InputError(f"cannot write {path}: {os.strerror(number)}. Use another --out") from error
         raise
 
 
 def _os_error_number(error: Exception) -> int:
-    """The operating system's error number; safetensors hands it on in its text alone."""
+    """The error number of the operating system, which safetensors reports only in its message."""
     if isinstance(error, OSError):
         return error.errno or 0
     found = re.search(r"os error (\d+)", str(error))
     return int(found.group(1)) if found else 0
 
 
+def as_path(value: object, what: str) -> Path:
+    """Convert an argument to a Path. Raises InputError if it is not a path, such as None. `what` names it."""
+    if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
+        raise InputError(f"{what} must be a path (str or pathlib.Path), got {shown(value)}")
+    return Path(value)
+
+
+def shown(value: object) -> str:
+    """A value for an error message: its representation, truncated, and its type."""
+    text = repr(value)
+    name = type(value).__name__
+    text = text if len(text) <= 40 else f"{text[:40]}…"
+    return text if value is None else f"{text} ({name})"
+
+
 def refuse_unusable(path: Path, what: str) -> None:
-    """Raises InputError for a text that cannot be a path, such as one that is too long. `what` names it."""
+    """Raise InputError if a path cannot exist, for example one that is too long. `what` names it."""
     try:
         os.lstat(path)
     except (OSError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else error.strerror
         if isinstance(error, ValueError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             shown = str(path) if len(str(path)) <= 60 else f"{str(path)[:60]}…"
-            raise InputError(f"{what} {shown!r} is not a usable path ({reason}); give another one") from error
+            raise InputError(f"{what} {shown!r} is not a usable path ({reason}). Use another path") from error
 
 
 def shell_word(path: Path | str) -> str:
-    """A path as it is typed in a command: quoted where a shell would not take it as one word."""
+    """A path as typed in a shell command: quoted if necessary."""
     text = f"./{path}" if str(path).startswith("-") else str(path)
     return shlex.quote(text) if os.name == "posix" else text
 
 
 def temporary_name(name: str) -> str:
-    """A hidden name to write under before `name` is taken."""
-    # Long names are cut: with process number and ending, no file system's limit of 255 bytes is passed.
+    """The hidden name under which a file is written before it is renamed to `name`."""
+    # Long names are truncated: with process ID and ending, they must stay below 255 bytes, a common limit.
     return f".{shortened(name)}.{os.getpid()}.bertune-tmp"
 
 
 def shortened(name: str) -> str:
-    """The first 200 bytes of a file name, without what is not UTF-8."""
+    """The first 200 bytes of a file name, without bytes that are not UTF-8."""
     return os.fsencode(name)[:200].decode(errors="ignore")
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file name is one that `temporary_name` makes."""
+    """Whether a file name has the form that `temporary_name` returns."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link (never what it points to) or a whole folder; nothing where there is none."""
+    """Remove a file, a symbolic link (not its target) or a folder with its contents, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -103,7 +119,7 @@ def remove(path: Path) -> None:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Removes what a killed process was writing in a folder; only the holder of the run's lock may."""
+    """Remove temporary files that a killed process left in a folder. The caller must hold the run's lock."""
     if folder.is_symlink() or not folder.is_dir():
         return
     for path in list(folder.iterdir()):
@@ -112,13 +128,13 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Removes a folder in which nothing is left."""
+    """Remove a folder if it is empty."""
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file so that it is there whole or, after a crash at any moment, as it was before."""
+    """Write a file atomically: after a crash it is either complete or unchanged."""
     data = content.encode("utf-8") if isinstance(content, str) else content
     with replacing(path) as staging:
         staging.write_bytes(data)
@@ -126,10 +142,10 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, synced to disk, when the block succeeds."""
+    """A temporary path, synced to disk and renamed to `path` when the block succeeds."""
     refuse_unusable(path, "cannot write:")
     if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
+        raise InputError(f"cannot write {path}: it is a folder. Use a file name")
     staging = path.with_name(temporary_name(path.name))
     try:
         with disk_errors(path.parent):
@@ -138,12 +154,12 @@ def replacing(path: Path) -> Iterator[Path]:
             staging.replace(path)
             sync(path.parent)
     finally:
-        with contextlib.suppress(OSError):  # it was never made, or has taken its place
+        with contextlib.suppress(OSError):  # never created, or already renamed
             staging.unlink()
 
 
 def sync(path: Path) -> None:
-    """Waits until a file, or a folder's entries, are on disk."""
+    """Wait until a file, or the entries of a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -152,36 +168,58 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Waits until every file and folder below a folder is on disk, and the folder itself."""
+    """Wait until a folder and everything in it are on disk."""
     for path in folder.rglob("*"):
         sync(path)
     sync(folder)
 
 
+def give_usual_permissions(path: Path) -> None:
+    """Set the permissions of a file, or of every file in a folder, to those of a new file.
+
+    Some libraries, such as safetensors, create files that only their owner can read, but one user may train
+    a model and another serve it.
+    """
+    folder = path if path.is_dir() else path.parent
+    probe = folder / temporary_name(
+        "permissions"
+    )  # os.umask could only read it by changing it for all threads
+    probe.touch()
+    try:
+        mode = stat.S_IMODE(probe.stat().st_mode)
+    finally:
+        probe.unlink()
+    for file in folder.rglob("*") if path.is_dir() else (path,):
+        if file.is_file() and not file.is_symlink():
+            file.chmod(mode)
+
+
 def open_regular(path: Path) -> io.BufferedReader:
-    """A file to read from. Raises OSError for a FIFO or a device: it may block, or never end."""
+    """Open a file for reading. Raises OSError for a FIFO or a device, which may block or never end."""
     return open(path, "rb", opener=_regular)
 
 
 def _regular(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # opening a FIFO waits for its writer
+    descriptor = os.open(
+        path, flags | getattr(os, "O_NONBLOCK", 0)
+    )  # opening a FIFO would wait for its writer
     mode = os.fstat(descriptor).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder, open() says so itself
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # open() itself reports a folder
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", path)
     return descriptor
 
 
 def read_bytes(path: Path) -> bytes:
-    """The whole of a regular file. Raises OSError."""
+    """The content of a regular file. Raises OSError."""
     with open_regular(path) as file:
         return file.read()
 
 
 def to_json(value: Any, indent: int | None = 2, default: Callable[[Any], Any] | None = None) -> str:
-    """JSON that any parser reads: numbers that are not finite are written as null.
+    """Serialize to strict JSON: numbers that are not finite become null.
 
-    Half of a surrogate pair, which UTF-8 cannot hold, is written as an escape.
+    Lone surrogates, which UTF-8 cannot encode, are written as escapes.
     """
     try:
         text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
@@ -204,21 +242,21 @@ def _finite(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON atomically."""
+    """Write indented JSON atomically."""
     write_atomically(path, to_json(value) + "\n")
 
 
 def write_jsonl(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Writes one JSON object per line, atomically, without holding them all."""
+    """Write one JSON object per line, atomically and without holding all of them in memory."""
     with replacing(path) as staging, staging.open("w", encoding="utf-8") as file:
         for line in lines:
             file.write(to_json(line, indent=None) + "\n")
 
 
 def read_jsonl(path: Path) -> Iterator[JsonObject]:
-    """The objects of a JSONL file that bertune wrote, up to a line that a killed process left unfinished.
+    """The objects in a JSONL file that bertune wrote, up to a line that a killed process left incomplete.
 
-    Raises DamagedError naming file and line for one that is not a JSON object.
+    Raises DamagedError with file and line if a line is not a JSON object.
     """
     try:
         with io.TextIOWrapper(open_regular(path), encoding="utf-8") as file:
@@ -233,7 +271,7 @@ def read_jsonl(path: Path) -> Iterator[JsonObject]:
 
 
 def read_object(path: Path) -> JsonObject:
-    """The JSON object in a file. Raises DamagedError naming the file when there is none."""
+    """The JSON object in a file. Raises DamagedError with the file name if it does not contain one."""
     try:
         if path.stat().st_size > MOST_JSON:
             raise DamagedError(f"{path} is damaged: larger than {MOST_JSON / 2**20:,.0f} MiB")
@@ -248,7 +286,7 @@ def read_object(path: Path) -> JsonObject:
 def _object(text: str, place: str) -> JsonObject:
     try:
         value = json.loads(text, parse_int=_whole)
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # ValueError: also for a number with thousands of digits
         raise DamagedError(f"{place} is damaged: not JSON ({str(error)[:80]})") from error
     if not isinstance(value, dict):
         raise DamagedError(f"{place} is damaged: expected a JSON object, found a {type(value).__name__}")
@@ -257,18 +295,18 @@ def _object(text: str, place: str) -> JsonObject:
 
 def _whole(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
-        raise ValueError(f"a number of {len(digits):,} digits")
+        raise ValueError(f"a number with {len(digits):,} digits")
     return int(digits)
 
 
 def sealed(value: Mapping[str, Any]) -> JsonObject:
-    """The object with a checksum of itself, so that a change of any value is noticed."""
+    """The object with a checksum of its content, so that any change can be detected."""
     plain: JsonObject = json.loads(to_json({key: v for key, v in value.items() if key != CHECKSUM}))
     return {**plain, CHECKSUM: _digest(plain)}
 
 
 def is_intact(value: Mapping[str, Any]) -> bool:
-    """Whether a sealed object is as it was sealed."""
+    """Whether the content of a sealed object matches its checksum."""
     rest = {key: v for key, v in value.items() if key != CHECKSUM}
     return value.get(CHECKSUM) == _digest(rest)
 
@@ -279,10 +317,10 @@ def _digest(value: Mapping[str, Any]) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal digits."""
+    """The sha256 of the content of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open_regular(path) as file:
-        # Large blocks: between two the thread waits for the interpreter, which another one may hold.
+        # Large blocks: between two blocks the thread may have to wait for the interpreter lock.
         block = memoryview(bytearray(min(_BLOCK, max(1, os.fstat(file.fileno()).st_size))))
         while size := file.readinto(block):
             digest.update(block[:size])
@@ -290,13 +328,13 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_of_all(folder: Path) -> dict[str, str]:
-    """The sha256 of every file below a folder, by its path in it."""
+    """The sha256 of every file in a folder, by relative path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def changed_files(folder: Path, expected: Mapping[str, str]) -> list[str]:
-    """What is wrong with files below a folder, a phrase each: absent, unreadable, or of another sha256."""
+    """A message for each file in a folder that is missing, unreadable, or has another sha256."""
     problems = []
     for name, digest in expected.items():
         try:

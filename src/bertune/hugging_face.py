@@ -1,10 +1,11 @@
-"""Reads configurations and tokenizers of model folders, which may be untrusted.
+"""Read configurations and tokenizers of model folders, which may be untrusted.
 
-The only place that does: nothing in a folder is executed, no pickle is opened, nothing outside is read, and
-whatever is wrong with a file is a ModelError that names it.
+No other module does. Nothing in a folder is executed, no pickle is opened and no file outside it is read, and
+every problem with a file is a ModelError that names the file.
 """
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,19 +22,36 @@ from bertune.manifest import Record, checked
 INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
 HEAD_FILE = "head.safetensors"  # the weights of a custom head
-_TOKENIZER_SETTINGS = "tokenizer_config.json"
-# Without any of these transformers makes up a vocabulary in which every word is unknown.
+TOKENIZER_SETTINGS = "tokenizer_config.json"
+# Without any of these, transformers creates a vocabulary in which every word is unknown.
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")
 _SIZES = re.compile(r"(^|_)(size|dim|layers?|heads?|positions?|embeddings|labels)(_|$)|^(num|n|d)_")
-_MOST = 10**8  # of any size in a configuration: a vocabulary of 10**6 tokens and 10**6 positions exist
-_MOST_LAYERS = 10_000  # of layers and heads; building more would take longer than anybody waits
-_RARE = "\U0010ffff"  # a character that no vocabulary has
-_UNUSED = ("dtype", "torch_dtype", "attn_implementation", "_attn_implementation")  # bertune decides on these
+_MOST = (
+    10**8
+)  # maximum of any size in a configuration; vocabularies of 10**6 tokens exist, and 10**6 positions
+_MOST_LAYERS = 10_000  # maximum of layers and heads; building more would take too long
+_POSITIONS_AFTER_PADDING = {
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "xlm-roberta-xl",
+    "roberta-prelayernorm",
+    "data2vec-text",
+    "xmod",
+    "ibert",
+    "luke",
+    "lilt",
+    "mpnet",
+    "longformer",
+}
+_UNLIMITED = 100_000  # tokens, for architectures and tokenizers without a limit
+RARE = "\U0010ffff"  # a character that is in no vocabulary
+_UNUSED = ("dtype", "torch_dtype", "attn_implementation", "_attn_implementation")  # set by bertune
 
 
 class _ConfigFile(Record):
-    """The keys of `config.json` that must be right for anything to work, whatever the family."""
+    """The keys of `config.json` that must be valid for every model family."""
 
     model_type: str
     hidden_act: str | None = None
@@ -44,7 +62,7 @@ class _ConfigFile(Record):
 
 
 class _IndexFile(Record):
-    """Which file holds which tensor, where weights are in several files."""
+    """The file of each tensor, for weights in several files."""
 
     weight_map: dict[str, str]
 
@@ -57,26 +75,26 @@ _Token = Annotated[str | None, BeforeValidator(_content)]
 
 
 class TokenizerSettings(Record):
-    """What bertune needs of `tokenizer_config.json`."""
+    """The entries of `tokenizer_config.json` that bertune uses."""
 
-    truncation_side: Literal["left", "right"] = "right"  # where a text that is too long is cut
-    model_max_length: float = Field(1e30, gt=0)  # tokens; this large where it is not known
+    truncation_side: Literal["left", "right"] = "right"  # side at which long texts are truncated
+    model_max_length: float = Field(1e30, gt=0)  # tokens; the default means unknown
     mask_token: _Token = None
     unk_token: _Token = None
 
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """What a folder has of a tokenizer."""
+    """The tokenizer of a model folder."""
 
     rust: Any  # tokenizers.Tokenizer: the content of tokenizer.json
     settings: TokenizerSettings
-    save: Callable[[str], object]  # writes all of it into a folder, in the Hugging Face layout
+    save: Callable[[str], object]  # writes the tokenizer files to a folder, in the Hugging Face layout
 
 
 @contextlib.contextmanager
 def library_errors(what: str) -> Iterator[None]:
-    """Turns whatever transformers and tokenizers raise about a stranger's files into a ModelError."""
+    """Turn any error that transformers or tokenizers raise for untrusted files into a ModelError."""
     try:
         yield
     except (BertuneError, MemoryError):
@@ -84,13 +102,13 @@ def library_errors(what: str) -> Iterator[None]:
     except Exception as error:  # tokenizers raises plain Exception, and transformers many types
         if "can't allocate memory" in str(error) or "not enough memory" in str(error):
             raise
-        said = str(error).strip().splitlines()
-        reason = said[0][:200] if said else type(error).__name__
+        lines = str(error).strip().splitlines()
+        reason = lines[0][:200] if lines else type(error).__name__
         raise ModelError(f"{what} ({reason})") from error
 
 
 def load_config(folder: Path) -> Any:
-    """The Hugging Face configuration of a model folder, its values checked. Raises ModelError."""
+    """Load and validate the Hugging Face configuration of a model folder. Raises ModelError."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     refuse_special_files(folder)
@@ -98,7 +116,7 @@ def load_config(folder: Path) -> Any:
     if not path.is_file():
         raise ModelError(
             f"{folder} has no config.json. Expected a Hugging Face model folder (config.json, *.safetensors, "
-            "tokenizer files); give another one"
+            "tokenizer files). Use another folder"
         )
     content = _read(path)
     family = content.get("model_type")
@@ -116,10 +134,10 @@ def load_config(folder: Path) -> Any:
         )
     if "quantization_config" in content:
         raise ModelError(
-            f"{path}: the weights are quantized (quantization_config), and bertune reads plain weights only. "
-            "Use the model that they were quantized from"
+            f"{path}: the weights are quantized (quantization_config), which bertune does not support. "
+            "Use the original, unquantized model"
         )
-    with _damage_named():
+    with _damage_as_model_error():
         checked(_ConfigFile, content, path)
     _check_sizes(content, path)
     plain = {key: value for key, value in content.items() if key not in (*_UNUSED, "auto_map")}
@@ -130,32 +148,47 @@ def load_config(folder: Path) -> Any:
     return config
 
 
-def load_tokenizer(folder: Path, config: Any) -> TokenizerFiles:
-    """The tokenizer of any Hugging Face folder; its configuration is None where the folder has none.
+def length_limit(config: Any) -> int | None:
+    """The maximum tokens of a text, or None if the architecture has no limit."""
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is None:
+        return None
+    # RoBERTa numbers positions from the padding index + 1, so its first rows are not used for tokens.
+    offset = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
+    return int(limit) - offset
 
-    Raises ModelError, also where the model has fewer tokens than the tokenizer.
+
+def most_tokens(config: Any, tokenizer_limit: int) -> int:
+    """The maximum tokens of a sequence for an encoder and its tokenizer, including special tokens."""
+    return min(length_limit(config) or _UNLIMITED, tokenizer_limit)
+
+
+def load_tokenizer(folder: Path, config: Any) -> TokenizerFiles:
+    """Load the tokenizer of any Hugging Face folder; `config` is None if the folder has no configuration.
+
+    Raises ModelError, also if the tokenizer has more tokens than the model.
     """
     from transformers import AutoTokenizer
 
     if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
         raise ModelError(
-            f"{folder} has no vocabulary: it needs tokenizer.json, or vocab.txt beside a config.json that "
-            "names the model_type"
+            f"{folder} has no vocabulary. Expected tokenizer.json, or vocab.txt and a config.json with "
+            "model_type"
         )
-    settings_path = folder / _TOKENIZER_SETTINGS
+    settings_path = folder / TOKENIZER_SETTINGS
     if settings_path.is_file():
         _check_tokenizer_settings(settings_path)
-    needs = "It needs tokenizer.json, or vocab.txt beside a config.json that names the model_type"
-    with library_errors(f"the tokenizer in {folder} cannot be read. {needs}"):
+    expected = "Expected tokenizer.json, or vocab.txt and a config.json with model_type"
+    with library_errors(f"the tokenizer in {folder} cannot be read. {expected}"):
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, trust_remote_code=False, local_files_only=True
         )
         is_fast = tokenizer.is_fast
-        if is_fast:  # a vocabulary without the token for unknown words fails only when one comes
-            tokenizer.backend_tokenizer.encode(_RARE)
+        if is_fast:  # a vocabulary without an unknown token fails only at the first unknown word
+            tokenizer.backend_tokenizer.encode(RARE)
     if not is_fast:
         raise ModelError(
-            f"the tokenizer in {folder} has no fast (Rust) version, which bertune needs; convert it to "
+            f"the tokenizer in {folder} has no fast (Rust) version, which bertune requires. Convert it to "
             "tokenizer.json"
         )
     if config is not None:
@@ -170,80 +203,90 @@ def load_tokenizer(folder: Path, config: Any) -> TokenizerFiles:
 
 
 def load_saved_tokenizer(folder: Path) -> TokenizerFiles:
-    """The tokenizer that bertune wrote into a model folder. Raises ModelError.
+    """Load the tokenizer that bertune saved in a model folder. Raises ModelError.
 
-    The folder has what transformers made of the pretrained files, so all of it is read without transformers.
+    transformers has already converted the pretrained files, so they can be read without it.
     """
     from tokenizers import Tokenizer
 
     refuse_special_files(folder)
-    path, settings_path = folder / TOKENIZER, folder / _TOKENIZER_SETTINGS
+    path, settings_path = folder / TOKENIZER, folder / TOKENIZER_SETTINGS
     for needed in (path, settings_path):
         if not needed.is_file():
-            raise ModelError(f"{needed} is missing: put back a copy of the folder, or train again")
+            raise ModelError(f"{needed} is missing. Restore the folder from a copy, or train again")
     _check_tokenizer_settings(settings_path)
-    with _damage_named():
+    with _damage_as_model_error():
         settings = checked(TokenizerSettings, read_object(settings_path), settings_path)
     with library_errors(f"{path} cannot be read"):
         rust = Tokenizer.from_file(str(path))
-        rust.encode(_RARE)
+        rust.encode(RARE)
     return TokenizerFiles(rust, settings, _Copied(rust, read_bytes(settings_path)))
 
 
 @dataclass(frozen=True)
 class _Copied:
-    """Saves a tokenizer as it was read. A class, because a function inside another cannot be pickled."""
+    """Saves a tokenizer unchanged. A class, because a nested function cannot be pickled."""
 
     rust: Any
     settings: bytes  # tokenizer_config.json
 
     def __call__(self, into: str) -> None:
         write_tokenizer(Path(into), self.rust)
-        (Path(into) / _TOKENIZER_SETTINGS).write_bytes(self.settings)
+        (Path(into) / TOKENIZER_SETTINGS).write_bytes(self.settings)
 
 
 def write_tokenizer(folder: Path, rust: Any) -> None:
-    """Writes tokenizer.json. Not by the Rust writer, for which a full disk is a bare Exception."""
+    """Write tokenizer.json, not with the Rust writer, which reports a full disk as a plain Exception."""
     (folder / TOKENIZER).write_text(rust.to_str(pretty=True), encoding="utf-8")
 
 
+def write_max_length(folder: Path, max_length: int) -> None:
+    """Set the length in tokens at which transformers truncates, in a saved tokenizer_config.json."""
+    path = folder / TOKENIZER_SETTINGS
+    content = json.loads(path.read_bytes())
+    content["model_max_length"] = max_length
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def refuse_more_tokens(folder: Path, rust: Any, vocab_size: int) -> None:
-    """Raises ModelError where a tokenizer has more tokens than its model."""
+    """Raise ModelError if a tokenizer has more tokens than its model."""
     num_tokens = rust.get_vocab_size(with_added_tokens=True)
     if num_tokens > vocab_size:
         raise ModelError(
-            f"{folder}: the tokenizer has {num_tokens:,} tokens, but config.json says vocab_size "
+            f"{folder}: the tokenizer has {num_tokens:,} tokens, but vocab_size in config.json is "
             f"{vocab_size:,}. Use the tokenizer files and config.json of the same model"
         )
 
 
 def refuse_special_files(folder: Path) -> None:
-    """Raises ModelError for a FIFO, a device or a JSON file that would fill the memory in a model folder."""
+    """Raise ModelError for a FIFO, a device or an oversized JSON file in a model folder."""
     for path in folder.iterdir():
         if path.exists() and not (path.is_file() or path.is_dir()):
-            raise ModelError(f"{path} is not a regular file. Remove it, or get the folder again")
+            raise ModelError(f"{path} is not a regular file. Remove it, or download the folder again")
         if path.suffix == ".json" and path.is_file() and path.stat().st_size > MOST_JSON:
             size = MOST_JSON / 2**20
-            raise ModelError(f"{path} is larger than {size:,.0f} MiB, so it is damaged. Get the folder again")
+            raise ModelError(
+                f"{path} is larger than {size:,.0f} MiB, so it is damaged. Download the folder again"
+            )
 
 
 def check_weight_files(folder: Path) -> None:
-    """Raises ModelError where weights would be read from a pickle, or from outside the folder."""
+    """Raise ModelError if weights would be read from a pickle or from outside the folder."""
     adapter = folder / "adapter_config.json"
     if adapter.is_file():
         raise ModelError(
-            f"{adapter}: this folder holds an adapter, which needs a base model from elsewhere. Merge it "
-            "into its base model first (peft: merge_and_unload) and save that"
+            f"{adapter}: this folder holds an adapter without its base model. Merge the adapter into its base "
+            "model (peft: merge_and_unload) and save the result"
         )
     index = folder / INDEX
     if not index.is_file():
         return
-    with _damage_named():
+    with _damage_as_model_error():
         names = checked(_IndexFile, read_object(index), index).weight_map.values()
     unsafe = sorted({name for name in names if not _PLAIN_NAME.fullmatch(name)})
     if unsafe:
         raise ModelError(
-            f"{index} names {listed([repr(name) for name in unsafe])}; bertune reads only *.safetensors "
+            f"{index} refers to {listed([repr(name) for name in unsafe])}. bertune reads only *.safetensors "
             "files inside the folder, because other formats can run code"
         )
     missing = sorted({name for name in names if not (folder / name).is_file()})
@@ -255,12 +298,12 @@ def check_weight_files(folder: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with _damage_named():
+    with _damage_as_model_error():
         return read_object(path)
 
 
 @contextlib.contextmanager
-def _damage_named() -> Iterator[None]:
+def _damage_as_model_error() -> Iterator[None]:
     try:
         yield
     except DamagedError as error:
@@ -270,8 +313,8 @@ def _damage_named() -> Iterator[None]:
 def _needs_code(path: Path, named: object) -> ModelError:
     code = ", ".join(map(str, named.values())) if isinstance(named, dict) else str(named)
     return ModelError(
-        f"{path} asks for code of its own (auto_map: {code[:80]}), and bertune never runs code from a model "
-        "folder. Use a model whose family transformers has built in"
+        f"{path} requires custom code (auto_map: {code[:80]}), and bertune never runs code from a model "
+        "folder. Use a model of a family that is built into transformers"
     )
 
 
@@ -296,38 +339,40 @@ def _check_sizes(content: dict[str, Any], path: Path) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not _SIZES.search(key):
             continue
         most = _MOST_LAYERS if "layers" in key or "heads" in key else _MOST
-        if not -1 <= value <= most:  # -1: not used, as in DeBERTa's max_relative_positions
-            raise ModelError(f"{path}: {key} is {value!r}; expected at most {most:,}")
+        if not -1 <= value <= most:  # -1 means unused, as in DeBERTa's max_relative_positions
+            raise ModelError(f"{path}: {key} must be at most {most:,}, got {value!r}")
 
 
 def _check_config(config: Any, path: Path) -> None:
-    """Raises ModelError for values that no encoder can have, or that no memory could hold."""
+    """Raise ModelError for values that are invalid or describe a model larger than the memory."""
     from transformers.activations import ACT2FN
 
     if getattr(config, "vocab_size", None) is None:
         raise ModelError(
-            f"{path}: {config.model_type} has no vocabulary of its own; bertune trains encoders of text"
+            f"{path}: {config.model_type} has no vocabulary. bertune supports text encoders only"
         )
     for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"):
         value = getattr(config, key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ModelError(f"{path}: {key} is {value!r}; expected a positive integer")
+            raise ModelError(f"{path}: {key} must be a positive integer, got {value!r}")
     for key in ("intermediate_size", "max_position_embeddings", "embedding_size"):
         value = getattr(config, key, None)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ModelError(f"{path}: {key} is {value!r}; expected a positive integer")
+            raise ModelError(f"{path}: {key} must be a positive integer, got {value!r}")
     if config.is_encoder_decoder:
         raise ModelError(
-            f"{path}: {config.model_type} is an encoder-decoder model; bertune supports encoders like BERT"
+            f"{path}: {config.model_type} is an encoder-decoder model; bertune supports encoders only"
         )
     pad, vocabulary = getattr(config, "pad_token_id", None), getattr(config, "vocab_size", None)
     if pad is not None and vocabulary is not None and pad >= vocabulary:
         raise ModelError(
-            f"{path}: pad_token_id is {pad:,}; expected a token id below vocab_size ({vocabulary:,})"
+            f"{path}: pad_token_id must be a token ID below vocab_size ({vocabulary:,}), got {pad:,}"
         )
     activation = getattr(config, "hidden_act", None)
     if activation is not None and activation not in ACT2FN:
-        raise ModelError(f'{path}: hidden_act is "{activation}"; expected one of transformers, such as gelu')
+        raise ModelError(
+            f'{path}: hidden_act must be an activation of transformers such as gelu, got "{activation}"'
+        )
     num_bytes = 4 * _num_parameters(config)
     if num_bytes > psutil.virtual_memory().total:
         raise ModelError(
@@ -337,7 +382,7 @@ def _check_config(config: Any, path: Path) -> None:
 
 
 def _num_parameters(config: Any) -> int:
-    """About how many parameters a Transformer of these sizes has."""
+    """The approximate number of parameters of a Transformer of these sizes."""
     hidden = getattr(config, "hidden_size", 1)
     inner = getattr(config, "intermediate_size", None) or 4 * hidden
     embedding = getattr(config, "embedding_size", None) or hidden

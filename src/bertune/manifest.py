@@ -1,7 +1,7 @@
-"""The types of what a run records: `manifest.json` and the error analysis beside the predictions.
+"""Types of the records of a run: `manifest.json` and the error analysis next to the predictions.
 
-A record that is absent is a section that a report leaves out; one of another type is an error with its key,
-so that whoever reads a run may rely on what is there.
+All records are optional: a report leaves out the section of a missing one. A value of the wrong type is an
+error with its key, so that code that reads a run can rely on the types.
 """
 
 from pathlib import Path
@@ -13,12 +13,12 @@ from bertune.errors import DamagedError
 
 
 class Record(BaseModel):
-    """A group of recorded values: each may be absent or null, none may be of another type."""
+    """A group of recorded values. Each may be missing or null, but must not have another type."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, populate_by_name=True)
 
     def to_json(self) -> dict[str, Any]:
-        """What was recorded, as plain JSON; what was not is left out."""
+        """The recorded values as plain JSON, without those that were not set."""
         return self.model_dump(by_alias=True, exclude_unset=True)
 
 
@@ -31,7 +31,7 @@ class Interval(Record):
 
 
 Score = float | Interval | None
-Number = float | int  # a whole number is stored as one
+Number = float | int  # whole numbers are stored as int
 Cell = str | int | float | None
 
 
@@ -53,7 +53,7 @@ class SplitRecord(Record):
 
 
 class DataRecord(Record):
-    """All splits, and what two of them have in common."""
+    """All splits, and the number of texts that two of them share."""
 
     splits: dict[str, SplitRecord] | None = None
     shared_texts: dict[str, int] | None = None
@@ -61,7 +61,7 @@ class DataRecord(Record):
 
 
 class MaxLengthRecord(Record):
-    """The most tokens of a sequence, and why."""
+    """The maximum tokens of a sequence, and how it was chosen."""
 
     value: int | None = None
     why: str | None = None
@@ -77,28 +77,32 @@ class BlockRecord(Record):
 
 
 class ModelRecord(Record):
-    """Which encoder, and how large it is."""
+    """The encoder and its size."""
 
     name: str | None = None
     weights: str | None = None
     class_name: str | None = Field(None, alias="class")
-    forward: str | None = None  # "packed", or "padded: " and why
+    forward: str | None = None  # "packed", or "padded: " and the reason
     parameters: int | None = None
     blocks: list[BlockRecord] | None = None
 
 
 class BestRecord(Record):
-    """The step whose weights were kept."""
+    """The step of the best checkpoint."""
 
     step: int | None = None
     epoch: float | None = None
     score: str | None = None
     value: float | None = None
     lower_is_better: bool | None = None
+    top_step: int | None = (
+        None  # step with the best score, even if it is not clearly better than the selected one
+    )
+    top_value: float | None = None
 
 
 class TrainingRecord(Record):
-    """The plan of the steps, and how far training came."""
+    """The planned steps, and the steps that were taken."""
 
     total_steps: int | None = None
     steps_per_epoch: int | None = None
@@ -128,7 +132,7 @@ class ConfusionRecord(Record):
 
 
 class ConfusionsRecord(Record):
-    """The most frequent confusions, where there are too many labels for a matrix."""
+    """The most frequent confusions, for too many labels to show a matrix."""
 
     rows: list[ConfusionRecord] | None = None
     num_pairs: int | None = None
@@ -146,7 +150,7 @@ class BatchRecord(Record):
 
 
 class BaselineRecord(Record):
-    """What a model that has learned nothing would score."""
+    """The score of a trivial baseline."""
 
     score: str | None = None
     value: float | None = None
@@ -154,7 +158,7 @@ class BaselineRecord(Record):
 
 
 class TableRecord(Record):
-    """A table that scores bring along."""
+    """An additional table of the scores."""
 
     title: str | None = None
     headings: list[str] | None = None
@@ -178,7 +182,7 @@ class Points(Record):
 
 
 class FigureRecord(Points):
-    """A figure of any kind that `metrics.details` makes."""
+    """A figure of any kind defined in `metrics.details`."""
 
     kind: str | None = None
     title: str | None = None
@@ -193,7 +197,7 @@ class FigureRecord(Points):
 
 
 class DetailsRecord(Record):
-    """What stands behind the scores of one split."""
+    """Details of the scores of one split."""
 
     unit: str | None = None
     count: int | None = None
@@ -209,7 +213,7 @@ class DetailsRecord(Record):
 
 
 class ManifestRecord(Record):
-    """The whole of `manifest.json`."""
+    """The complete `manifest.json`."""
 
     format: int
     name: str | None = None
@@ -253,7 +257,7 @@ class _Timings(Record):
 
 
 class _Finished(Record):
-    """What the end of every training adds to the manifest."""
+    """What every finished training adds to the manifest."""
 
     training: _Training
     scores: dict[str, dict[str, float | None]]
@@ -264,7 +268,7 @@ class _Finished(Record):
 
 
 class MarkRecord(Record):
-    """A marked part of a text."""
+    """A highlighted span of a text."""
 
     start: int
     end: int
@@ -273,7 +277,7 @@ class MarkRecord(Record):
 
 
 class PassageRecord(Record):
-    """A text of an example, or an item that was chosen from or ranked."""
+    """A text of an example, or one of the items to choose from or to rank."""
 
     text: str | None = None
     name: str | None = None
@@ -285,7 +289,7 @@ class PassageRecord(Record):
 
 
 class MistakeRecord(Record):
-    """One example that went wrong."""
+    """One misclassified or badly predicted example."""
 
     id: str | None = None
     source: str | None = None
@@ -296,7 +300,7 @@ class MistakeRecord(Record):
 
 
 class MistakesRecord(Record):
-    """The worst errors of a split, as `metrics.mistakes.Mistakes` holds them."""
+    """The worst errors of a split, as in `metrics.mistakes.Mistakes`."""
 
     title: str | None = None
     unit: str | None = None
@@ -313,23 +317,23 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def check_manifest(manifest: dict[str, Any], path: Path) -> None:
-    """Raises DamagedError naming file and key where a manifest holds a value of another type."""
+    """Raise DamagedError with file and key if a value in a manifest has the wrong type."""
     checked(ManifestRecord, manifest, path)
 
 
 def check_finished(manifest: dict[str, Any], path: Path) -> None:
-    """Raises DamagedError naming file and key where the manifest of a finished run lacks results."""
+    """Raise DamagedError with file and key if the manifest of a finished run lacks results."""
     checked(_Finished, manifest, path)
 
 
 def checked(kind: type[Kind], value: object, path: Path) -> Kind:
-    """The value as a record. Raises DamagedError naming file and key of everything that is wrong with it."""
+    """Validate a value as a record. Raises DamagedError with the file and every invalid key."""
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         problems: dict[str, str] = {}
         for one in error.errors():
-            # The last parts of a place in a union name its members, in words that mean nothing to a reader.
+            # For a union, pydantic appends the member type to the location, which means nothing to the user.
             place = ".".join(str(part) for part in one["loc"] if not str(part)[:1].isupper()) or "(top level)"
             for member in (".float", ".int", ".str", ".list[str]"):
                 place = place.removesuffix(member)

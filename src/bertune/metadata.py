@@ -1,6 +1,7 @@
-"""What a saved model takes and means, as `bertune.json` beside its weights records it.
+"""Metadata of a saved model, stored in `bertune.json` next to its weights.
 
-The file also holds the sha256 of every other file of the model, and a checksum of itself.
+The file records the inputs a model expects and the meaning of its outputs. It also holds the sha256 of every
+other file in the model folder, and a checksum of itself.
 """
 
 import contextlib
@@ -30,30 +31,39 @@ from bertune.files import (
 from bertune.manifest import Record, checked
 from bertune.renamed import LAST_FORMAT, current_settings
 
-FORMAT = 3  # raised when the layout changes; readers accept every earlier number
+FORMAT = 4  # incremented when the layout changes; all earlier formats can be read
 FILE = "bertune.json"
 _LEAST_LENGTH = 3  # [CLS], a token, [SEP]
-_ADVICE = "Put back a copy of the folder, or train again"
+_ADVICE = "Restore the folder from a copy, or train again"
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What texts a model takes and what its outputs mean."""
+    """The inputs a model expects and the meaning of its outputs."""
 
     task: TaskConfig
     labels: tuple[str, ...]
-    max_length: int
-    columns: Columns  # as in the training file; used again where a file has the same
-    reading: dict[str, Any]  # how the training file was read, and its suffix: used again for files like it
+    max_length: int  # tokens; longer texts are truncated or split into windows
+    columns: Columns  # of the training file; also used for a file that has the same columns
+    reading: dict[
+        str, Any
+    ]  # how the training file was read, and its suffix; also used for files of the same format
     head: str = "auto"
-    precision: str = "auto"  # what machine.precision was, and is where it is not given again
-    own_files: dict[str, str] | None = None  # sha256 by path of the user's own task, head and reader
+    precision: str = "auto"  # machine.precision in training; the default for prediction
+    own_files: dict[str, str] | None = None  # sha256 by path of custom task, head and reader files
+    length_limit: int | None = None  # maximum tokens of the encoder; None up to format 3
+    output_scale: tuple[float, float] | None = None  # offset and factor folded into the output layer
 
 
 class _Columns(Record):
     text: Annotated[list[str], Field(min_length=1)]
     label: str | None
     id: str | None
+
+
+class _Scale(Record):
+    offset: Annotated[float, Field(allow_inf_nan=False)]
+    factor: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Stored(Record):
@@ -66,16 +76,18 @@ class _Stored(Record):
     head: Annotated[str, Field(min_length=1)]
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     own_files: dict[str, str] | None = None
+    length_limit: Annotated[int, Field(ge=_LEAST_LENGTH, le=10**7)] | None = None
+    output_scale: _Scale | None = None
     files: dict[str, str] | None = None
 
 
 def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
-    """Writes `bertune.json` into a folder that holds all other files of the model, all synced to disk."""
-    with ThreadPoolExecutor(max_workers=1) as pool:  # the disk writes while the checksums are computed
+    """Write `bertune.json` to a folder with all other files of the model, and sync the folder to disk."""
+    with ThreadPoolExecutor(max_workers=1) as pool:  # sync to disk while the checksums are computed
         synced = pool.submit(sync_tree, folder)
         checksums = sha256_of_all(folder)
         synced.result()
-    columns = metadata.columns
+    columns, scale = metadata.columns, metadata.output_scale
     stored = {
         "format": FORMAT,
         "task": {"name": metadata.task.name, **metadata.task.options},
@@ -86,6 +98,8 @@ def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
         "head": metadata.head,
         "precision": metadata.precision,
         "own_files": metadata.own_files or {},
+        "length_limit": metadata.length_limit,
+        "output_scale": scale and {"offset": scale[0], "factor": scale[1]},
         "files": checksums,
     }
     (folder / FILE).write_text(to_json(sealed(stored)) + "\n", encoding="utf-8")
@@ -94,9 +108,9 @@ def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
-    """The metadata of a saved model whose files are as they were saved. Raises ModelError.
+    """The metadata of a saved model, with all files verified. Raises ModelError.
 
-    Folders of format 1 have no checksums and are taken as they are.
+    Folders of format 1 have no checksums and are not verified.
     """
     with verified(folder) as metadata:
         return metadata
@@ -104,13 +118,13 @@ def read_metadata(folder: Path) -> ModelMetadata:
 
 @contextlib.contextmanager
 def verified(folder: Path) -> Iterator[ModelMetadata]:
-    """The metadata of a saved model; its files are verified while the block reads them.
+    """The metadata of a saved model, whose files are verified while the block reads them.
 
-    Raises ModelError at the end of the block where they are not as they were saved, also in the place of an
-    error of the block: a damaged file is the cause, what it led to is not. The twin is verifying first.
+    Raises ModelError at the end of the block if a file has changed since it was saved. That error also
+    replaces a ModelError raised in the block, because the damaged file is its cause.
     """
     found = _stored(folder)
-    with ThreadPoolExecutor(max_workers=1) as pool:  # hashing leaves the interpreter to others
+    with ThreadPoolExecutor(max_workers=1) as pool:  # hashing releases the interpreter lock
         problems = pool.submit(changed_files, folder, found.files or {})
         try:
             yield _metadata(found)
@@ -123,7 +137,7 @@ def verified(folder: Path) -> Iterator[ModelMetadata]:
 def _refuse_changed(problems: list[str], cause: ModelError | None = None) -> None:
     if problems:
         raise ModelError(
-            f"{'; '.join(problems)} ({FILE} has the checksums): damaged, or changed after saving. {_ADVICE}"
+            f"{'; '.join(problems)}: damaged, or changed after saving (see {FILE}). {_ADVICE}"
         ) from cause
 
 
@@ -131,8 +145,8 @@ def _stored(folder: Path) -> _Stored:
     path = folder / FILE
     if not path.is_file():
         raise ModelError(
-            f"{folder} has no {FILE}: give a run folder, or a model folder that bertune saved. If it is one, "
-            f"it is damaged. {_ADVICE}"
+            f"{folder} has no {FILE}. Use a run folder, or a model folder that bertune saved. If this is "
+            f"one, it is damaged. {_ADVICE}"
         )
     try:
         return _read(path)
@@ -141,6 +155,7 @@ def _stored(folder: Path) -> _Stored:
 
 
 def _metadata(found: _Stored) -> ModelMetadata:
+    scale = found.output_scale
     return ModelMetadata(
         task=TaskConfig(**_task_settings(found)),
         labels=tuple(found.labels),
@@ -150,6 +165,8 @@ def _metadata(found: _Stored) -> ModelMetadata:
         head=found.head,
         precision=found.precision,
         own_files=found.own_files,
+        length_limit=found.length_limit,
+        output_scale=None if scale is None else (scale.offset, scale.factor),
     )
 
 
@@ -159,10 +176,18 @@ def _task_settings(found: _Stored) -> dict[str, Any]:
     return current_settings({"task": found.task})["task"]
 
 
-def verify_model(folder: Path) -> None:
-    """Raises ModelError when files of a folder that bertune saved are not as they were saved.
+def recorded_metadata(folder: Path) -> ModelMetadata | None:
+    """The metadata of a folder that bertune saved, or None for any other folder. Raises ModelError.
 
-    A plain Hugging Face folder, which has no `bertune.json`, has nothing to compare with.
+    The other files are not verified; use `verify_model` for that.
+    """
+    return _metadata(_stored(folder)) if (folder / FILE).is_file() else None
+
+
+def verify_model(folder: Path) -> None:
+    """Raise ModelError if files in a folder that bertune saved have changed since.
+
+    A plain Hugging Face folder has no `bertune.json` and is not verified.
     """
     if (folder / FILE).is_file():
         read_metadata(folder)
@@ -172,29 +197,32 @@ def _read(path: Path) -> _Stored:
     content = read_object(path)
     if CHECKSUM in content and not is_intact(content):
         raise DamagedError(f"{path} does not match its checksum: damaged, or changed after saving")
-    made_with = content.get("format")
-    if isinstance(made_with, int) and made_with > FORMAT:
+    format_number = content.get("format")
+    if isinstance(format_number, int) and format_number > FORMAT:
         raise ModelError(
-            f"{path.parent} has model format {made_with}; this bertune reads up to {FORMAT}: upgrade bertune"
+            f"{path.parent} has model format {format_number}, but this bertune reads formats up to "
+            f"{FORMAT}. Upgrade bertune"
         )
     found = checked(_Stored, content, path)
     if found.format >= 2 and (CHECKSUM not in content or found.files is None):
         raise DamagedError(f"{path} is damaged: it has no checksums")
     if len(set(found.labels)) < len(found.labels):
-        twice = next(label for label in found.labels if found.labels.count(label) > 1)
-        raise DamagedError(f'{path} is damaged: labels has "{twice}" twice')
+        repeated = next(label for label in found.labels if found.labels.count(label) > 1)
+        raise DamagedError(f'{path} is damaged: labels contains "{repeated}" twice')
     if not isinstance(found.task.get("name"), str):
-        raise DamagedError(f"{path} is damaged: task.name is {found.task.get('name')!r}, not a name")
+        raise DamagedError(f"{path} is damaged: task.name must be a string, got {found.task.get('name')!r}")
     reading = {key: value for key, value in found.reading.items() if key != "suffix"}
     try:
         validated(DataConfig, reading, prefix="reading.")
     except ConfigError as error:
         raise DamagedError(f"{path} is damaged: {error}") from error
     if not isinstance(found.reading.get("suffix", ""), str):
-        raise DamagedError(f"{path} is damaged: reading.suffix is {found.reading['suffix']!r}, not text")
+        raise DamagedError(
+            f"{path} is damaged: reading.suffix must be a string, got {found.reading['suffix']!r}"
+        )
     return found
 
 
 def own_files(*names: str) -> dict[str, str]:
-    """The sha256 of the user's own code files among `names`, so that another version is noticed."""
+    """The sha256 of custom code files among `names`, so that a changed file can be detected."""
     return {name: sha256_of(Path(name)) for name in names if name.endswith(".py") and Path(name).is_file()}

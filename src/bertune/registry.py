@@ -1,6 +1,6 @@
-"""Owns how a name becomes code: a file or folder of ours, an installed entry point, or a file the user names.
+"""Resolves names to modules: built-in files and folders, installed entry points, and files of the user.
 
-The name of the file or folder is its registration. Configuration holds names only, never code.
+A built-in module is registered by its file or folder name. Settings hold names, never code.
 """
 
 import hashlib
@@ -25,30 +25,30 @@ KINDS = {
     "dataset": "bertune.data.named",
 }
 
-_SHARED = {"task": {"encoder", "head_spec", "optional", "parts"}}  # what all of a kind are made of
-_SETTINGS = {
-    "task": ", task.name=my_task.py",
-    "reader": ", data.reader=my_reader.py",
-    "head": ", model.head=my_head.py",
+_SHARED = {"task": {"encoder", "head_spec", "optional", "parts"}}  # modules shared by all members of a kind
+_OWN_FILE = {
+    "task": ", or your own file: task.name=my_task.py",
+    "reader": ", or your own file: data.reader=my_reader.py",
+    "head": ", or your own file: model.head=my_head.py",
     "dataset": "",
 }
 
 
 def names(kind: str) -> list[str]:
-    """Every name of a kind that needs no path: built in, then installed."""
+    """The names of a kind, built-in ones first, then installed ones."""
     package = importlib.import_module(KINDS[kind])
     modules = pkgutil.iter_modules(package.__path__)
     built_in = [m.name for m in modules if not m.name.startswith("_") and m.name not in _SHARED.get(kind, ())]
     return built_in + sorted(_installed(kind).names)
 
 
-@cache  # it reads what every installed package says of itself
+@cache  # scans the metadata of every installed package
 def _installed(kind: str) -> importlib.metadata.EntryPoints:
     return importlib.metadata.entry_points(group=KINDS[kind])
 
 
 def load(kind: str, name: str) -> ModuleType:
-    """The module that a name or a `.py` path stands for. Raises ConfigError with the names there are."""
+    """The module for a name or a `.py` path. Raises ConfigError, listing the known names."""
     if name.endswith(".py"):
         return _load_file(kind, Path(name))
     known = names(kind)
@@ -56,10 +56,7 @@ def load(kind: str, name: str) -> ModuleType:
         near = did_you_mean(name, known)
         if kind == "task" and TASKS.get(name) in known:
             near = f' Did you mean "{TASKS[name]}"?'
-        raise ConfigError(
-            f'there is no {kind} "{name}".{near}'
-            f" There are: {listed(known)}; or give a file of your own{_SETTINGS[kind]}"
-        )
+        raise ConfigError(f'unknown {kind} "{name}".{near} Use one of {listed(known)}{_OWN_FILE[kind]}')
     for entry in _installed(kind).select(name=name):
         module = entry.load()
         assert isinstance(module, ModuleType), f"entry point {name} must name a module"
@@ -68,17 +65,19 @@ def load(kind: str, name: str) -> ModuleType:
 
 
 def exported(module: ModuleType, name: str) -> object:
-    """What a registered file exports under the agreed name. Raises ConfigError when it does not."""
+    """The object that a registered module exports as `name`. Raises ConfigError if it is missing."""
     try:
         return getattr(module, name)
     except AttributeError:
-        raise ConfigError(f"{module.__file__} must define {name}; it does not") from None
+        raise ConfigError(
+            f"{module.__file__} does not define {name}, which bertune expects in this file"
+        ) from None
 
 
 def _load_file(kind: str, path: Path) -> ModuleType:
     if not path.is_file():
-        raise ConfigError(f"the {kind} file {path} does not exist (looked in {path.absolute().parent})")
-    # The same file is the same module, so that its classes stay themselves; a changed one is another.
+        raise ConfigError(f"the {kind} file {path} does not exist (searched in {path.absolute().parent})")
+    # An unchanged file gives the same module, so that its classes keep their identity.
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -90,19 +89,21 @@ def _load_file(kind: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up while the file is executed
-    is_whole = False
+    sys.modules[name] = module  # dataclasses look up their module while it executes
+    is_complete = False
     try:
         spec.loader.exec_module(module)
-        is_whole = True
+        is_complete = True
     except (SyntaxError, ImportError) as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
         if isinstance(error, SyntaxError) and error.filename == str(path):
             lines.append(error.lineno)
         place = f"{path}, line {lines[-1]}" if lines else str(path)
-        raise ConfigError(f"{place}: the {kind} file fails: {type(error).__name__}: {error}") from error
+        raise ConfigError(
+            f"{place}: cannot import the {kind} file: {type(error).__name__}: {error}"
+        ) from error
     finally:
-        if not is_whole:
+        if not is_complete:
             del sys.modules[name]
     return module

@@ -1,6 +1,6 @@
-"""Knows the names that settings and tasks had up to format 2: for old runs, and to answer old habits.
+"""Former names of settings and tasks (up to format 2), to read old runs and to suggest the new names.
 
-A name from here is not accepted from a user: the answer is the new one.
+A former name in the settings of a user is an error that suggests the new name.
 """
 
 from collections.abc import Mapping
@@ -25,25 +25,26 @@ SETTINGS = {
     "task.highest": "task.max_grade",
 }
 TASKS = {"tokens": "token_classification", "qa": "question_answering", "choice": "multiple_choice"}
-LAST_FORMAT = 2  # of runs and model folders with these names
+LAST_FORMAT = 2  # last format of runs and model folders that uses these names
 
 
 def current_settings(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Nested settings of a run of format 2 or earlier, under the names they have now.
+    """Convert the nested settings of a run of format 2 or earlier to the current names.
 
-    Options of a user's own task are its own, whatever they are called.
+    The options of a custom task are left unchanged.
     """
-    is_own = str(stored.get("task", {}).get("name", "")).endswith(".py")
-    found = {
+    is_custom = str(stored.get("task", {}).get("name", "")).endswith(".py")
+    current = {
         section: {
-            key if is_own and section == "task" else _current(f"{section}.{key}", key): value
+            key if is_custom and section == "task" else _current(f"{section}.{key}", key): value
             for key, value in values.items()
         }
         for section, values in stored.items()
     }
-    if "name" in found.get("task", {}):
-        found["task"]["name"] = TASKS.get(found["task"]["name"], found["task"]["name"])
-    return found
+    if "name" in current.get("task", {}):
+        name = current["task"]["name"]
+        current["task"]["name"] = TASKS.get(name, name)
+    return current
 
 
 def _current(key: str, name: str) -> str:

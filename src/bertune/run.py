@@ -1,4 +1,4 @@
-"""The run folder: what is in it, how it is read and checked. Nothing in a run is ever executed."""
+"""Read and verify a run folder. Nothing in a run is ever executed."""
 
 import os
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from bertune.errors import ConfigError, DamagedError, InputError
 from bertune.files import (
     CHECKSUM,
     JsonObject,
+    as_path,
     changed_files,
     is_intact,
     read_jsonl,
@@ -20,7 +21,7 @@ from bertune.files import (
 from bertune.manifest import ManifestRecord, check_manifest
 from bertune.renamed import LAST_FORMAT, current_settings
 
-FORMAT = 3  # raised when the layout changes; readers accept every earlier number
+FORMAT = 3  # incremented when the layout changes; all earlier formats can be read
 MANIFEST, CONFIG, METRICS = "manifest.json", "config.toml", "metrics.jsonl"
 
 
@@ -32,35 +33,35 @@ class Run:
 
     @property
     def model_path(self) -> Path:
-        """The folder with the kept weights, in the Hugging Face layout."""
+        """The folder with the best weights, in the Hugging Face layout."""
         return self.path / "model"
 
     @property
     def config(self) -> Config:
-        """The resolved settings that made this run. Raises ConfigError."""
+        """The resolved settings of this run. Raises ConfigError."""
         return read_config(self.path)
 
     @property
     def manifest(self) -> JsonObject:
-        """What was trained on what, what "auto" chose, timings and scores. Raises InputError."""
+        """The manifest: data, model, resolved "auto" values, timings and scores. Raises InputError."""
         return read_manifest(self.path / MANIFEST)
 
     @property
     def record(self) -> ManifestRecord:
-        """The manifest with a type for every value; what was not recorded is None. Raises InputError."""
+        """The manifest as typed records; values that were not recorded are None. Raises InputError."""
         return ManifestRecord.model_validate(self.manifest)
 
     @property
     def scores(self) -> dict[str, float]:
-        """Scores of the kept weights: on the test texts where there are some, else on validation."""
+        """Scores of the best weights on the test split, or on the validation split without a test split."""
         scores = self.manifest["scores"]
         chosen: dict[str, float] = scores.get("test") or scores.get("validation") or {}
         return chosen
 
     def metrics(self) -> list[JsonObject]:
-        """One object per training step: step, epoch, loss, lr, and `validation` where it was evaluated.
+        """One object per training step: step, epoch, loss, lr, and `validation` after an evaluation.
 
-        Raises DamagedError where a line is damaged or missing.
+        Raises DamagedError if a line is damaged or missing.
         """
         path = self.path / METRICS
         if not path.exists():
@@ -69,8 +70,9 @@ class Run:
             lines = list(read_jsonl(path))
             for number, line in enumerate(lines, start=1):
                 if line.get("step") != number:
-                    found = line.get("step")
-                    raise DamagedError(f"{path}, line {number}: expected step {number}, found {found!r}")
+                    raise DamagedError(
+                        f"{path}, line {number}: expected step {number}, found {line.get('step')!r}"
+                    )
         except DamagedError as error:
             raise DamagedError(
                 f"{error}. If the run is unfinished, `bertune train {shell_word(self.path)} --resume` "
@@ -79,26 +81,26 @@ class Run:
         return lines
 
     def predictions(self, split: str) -> Iterator[JsonObject]:
-        """The stored predictions of `validation` or `test`, in the order of the source."""
+        """The stored predictions for `validation` or `test`, in the order of the source."""
         return read_jsonl(self.path / "predictions" / f"{split}.jsonl")
 
 
 def open_run(path: str | Path) -> Run:
-    """The run in a folder. Raises InputError when it is none, damaged, or of a newer format."""
-    folder = Path(path)
+    """Open a run folder. Raises InputError if it is not a run, is damaged, or has a newer format."""
+    folder = as_path(path, "the run")
     refuse_unusable(folder, "the run")
     manifest = folder / MANIFEST
     if not manifest.is_file():
         what = "has no manifest.json" if folder.is_dir() else "does not exist"
         raise InputError(
-            f"{folder} is not a run folder: it {what}. `bertune train SOURCE --out {folder}` makes one"
+            f"{folder} is not a run folder: it {what}. `bertune train SOURCE --out {folder}` creates one"
         )
     read_manifest(manifest)
     return Run(folder)
 
 
 def read_manifest(path: Path) -> JsonObject:
-    """The manifest in a file, its checksum and types verified. Raises InputError with advice."""
+    """Read a manifest and verify its checksum and types. Raises InputError that says what to do."""
     try:
         return intact_manifest(path)
     except DamagedError as error:
@@ -106,47 +108,46 @@ def read_manifest(path: Path) -> JsonObject:
 
 
 def intact_manifest(path: Path) -> JsonObject:
-    """As `read_manifest`, for a caller that knows what to advise."""
+    """Like `read_manifest`, but the error does not say what to do: the caller adds that."""
     manifest = read_object(path)
-    made_with = manifest.get("format")
+    format_number = manifest.get("format")
     if CHECKSUM in manifest and not is_intact(manifest):
-        raise DamagedError(
-            f"{path} does not match its checksum: it is damaged, or was changed after bertune wrote it"
-        )
-    if isinstance(made_with, bool) or not isinstance(made_with, int) or made_with < 1:
-        raise DamagedError(f"{path} is not the manifest of a run: its format is {made_with!r}")
-    if made_with > FORMAT:
+        raise DamagedError(f"{path} does not match its checksum: damaged, or changed after bertune wrote it")
+    if isinstance(format_number, bool) or not isinstance(format_number, int) or format_number < 1:
+        raise DamagedError(f"{path} is not the manifest of a run: its format is {format_number!r}")
+    if format_number > FORMAT:
         raise InputError(
-            f"{path.parent} has run format {made_with}; this bertune reads up to {FORMAT}: upgrade bertune"
+            f"{path.parent} has run format {format_number}, but this bertune reads formats up to "
+            f"{FORMAT}. Upgrade bertune"
         )
-    if made_with >= 2 and CHECKSUM not in manifest:
+    if format_number >= 2 and CHECKSUM not in manifest:
         raise DamagedError(f"{path} is damaged: it has no checksum")
     check_manifest(manifest, path)
     return manifest
 
 
 def _advice(folder: Path) -> str:
-    """What can still be done with a run whose manifest is lost."""
+    """What the user can still do with a run whose manifest is lost."""
     if _has_checkpoint(folder):
         return f"`bertune train {shell_word(folder)} --resume` restores it from the last checkpoint"
     if (folder / "model" / "bertune.json").is_file():
         return (
-            "The model has checksums of its own and can still be used: "
-            f"`bertune predict {shell_word(folder)} FILE`. For a report, train again: "
+            "The model has its own checksums and can still be used: "
+            f"`bertune predict {shell_word(folder)} FILE`. To get a report, train again: "
             f"`bertune train {shell_word(folder)} --out NEW`"
         )
     return start_again(folder)
 
 
 def start_again(folder: Path) -> str:
-    """What to do with a run that cannot be continued."""
+    """What the user can do with a run that cannot be resumed."""
     if (folder / CONFIG).is_file():
         return f"Start again with the same settings: `bertune train {shell_word(folder)} --out NEW`"
     return "Start a new run with another --out"
 
 
 def read_config(folder: Path) -> Config:
-    """The settings of a run. Raises ConfigError naming the file where they cannot be used."""
+    """The settings of a run. Raises ConfigError with the file name if they are invalid."""
     path = folder / CONFIG
     try:
         return resolve(stored_settings(folder))
@@ -156,17 +157,17 @@ def read_config(folder: Path) -> Config:
 
 
 def stored_settings(folder: Path) -> Settings:
-    """The settings in a run folder under the names they have now. Raises ConfigError."""
+    """The settings in a run folder under their current names. Raises ConfigError."""
     settings = nested(read_toml(folder / CONFIG))
     try:
-        written_with = read_manifest(folder / MANIFEST)["format"]
+        format_number = read_manifest(folder / MANIFEST)["format"]
     except InputError:
         return settings
-    return current_settings(settings) if written_with <= LAST_FORMAT else settings
+    return current_settings(settings) if format_number <= LAST_FORMAT else settings
 
 
 def verify_config(folder: Path) -> None:
-    """Raises DamagedError where config.toml is not the one that an intact manifest beside it records."""
+    """Raise DamagedError if config.toml does not match the checksum in an intact manifest."""
     try:
         recorded = read_manifest(folder / MANIFEST).get("files") or {}
     except InputError:
@@ -174,37 +175,37 @@ def verify_config(folder: Path) -> None:
     problems = changed_files(folder, {name: recorded[name] for name in (CONFIG,) if name in recorded})
     if problems:
         raise DamagedError(
-            f"{problems[0]}: damaged, or changed after training began. Put back a copy. To train with other "
-            "settings, give them as key=value, or copy the file out of the run and train from the copy"
+            f"{problems[0]}: damaged, or changed after training started. Restore it from a copy. To train "
+            "with other settings, set them as key=value, or copy the file and train from the copy"
         )
 
 
 def verify(run: Run) -> None:
-    """Raises InputError when a file of a finished run is not as training left it."""
+    """Raise DamagedError if a file of a finished run has changed since training."""
     recorded = run.manifest.get("files") or {}
     problems = changed_files(run.path, recorded)
     if problems:
         raise DamagedError(
-            f"{'; '.join(problems)}: damaged, or changed after training. Put back a copy, or train again: "
-            f"`bertune train {shell_word(run.path)} --out NEW`"
+            f"{'; '.join(problems)}: damaged, or changed after training. Restore from a copy, or train "
+            f"again: `bertune train {shell_word(run.path)} --out NEW`"
         )
 
 
 def refuse_older_manifest(run: Run) -> None:
-    """Raises DamagedError for the manifest of an unfinished training in the folder of a finished one.
+    """Raise DamagedError if a finished run has the manifest of an unfinished one.
 
-    A model without checkpoints is only there once the manifest has said that the run is complete.
+    A model without checkpoints exists only after the manifest has recorded that the run is complete.
     """
     is_finished = (run.model_path / "bertune.json").is_file() and not (run.path / "checkpoints").exists()
     if is_finished and run.manifest.get("status") != "complete":
         raise DamagedError(
-            f"{run.path / MANIFEST} is older than {run.model_path}: it does not say that training is done. "
-            f"Put back the newest copy, or train again: `bertune train {run.path} --out NEW`"
+            f"{run.path / MANIFEST} is older than {run.model_path}: it does not record that training is "
+            f"complete. Restore the newest copy, or train again: `bertune train {run.path} --out NEW`"
         )
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder holds a run: it has a manifest, or checkpoints to restore one from."""
+    """Whether a folder is a run: it has a manifest, or checkpoints from which it can be restored."""
     return os.path.isfile(path / MANIFEST) or _has_checkpoint(path)
 
 

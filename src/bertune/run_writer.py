@@ -1,7 +1,7 @@
-"""Writes a run folder: makes it, holds its lock, and removes only files that bertune made.
+"""Create, lock and write a run folder. Only files that bertune created are ever removed.
 
-A run folder is built under a temporary name and renamed once it is whole. What a killed process was writing
-has a temporary name (`files.is_temporary`), and whoever takes the lock next removes it.
+A run folder is built under a temporary name and renamed when it is complete. Files that a killed process was
+writing have temporary names (`files.is_temporary`); the next process that takes the lock removes them.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ LOCK = ".bertune-lock"
 FROZEN = "frozen"
 _FOLDERS = ("model", "predictions", "report", "checkpoints", FROZEN)
 _ENTRIES = (MANIFEST, CONFIG, METRICS, LOCK, *_FOLDERS)
-# What bertune puts into the two folders that it empties; anything else in them is the user's.
+# Files that bertune writes into the two folders it clears; all other files in them belong to the user.
 _OWN_NAMES = {
     "checkpoints": re.compile(r"(damaged-)?(step-\d{8}(\.\d+)?|best-\d{8}(\.spare)?\.safetensors(\.\d+)?)"),
     FROZEN: re.compile(r"[0-9a-f]{32}\.(npy|sha256)"),
@@ -48,32 +48,32 @@ _OWN_NAMES = {
 
 
 class RunWriter:
-    """Holds a run folder for writing, alone; use as a context manager."""
+    """Exclusive write access to a run folder. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
         self.run = Run(path)
         self._lock = FileLock(path / LOCK)
-        self._files = [CONFIG]  # what a finished run records a checksum of
+        self._files = [CONFIG]  # files whose checksums a finished run records
 
     @staticmethod
     def create(path: Path, config: Config, manifest: ManifestRecord) -> "RunWriter":
-        """A new run folder, visible only once it is whole, its lock held.
+        """Create a run folder, visible only when it is complete, and hold its lock.
 
-        Raises RunExistsError, RunBusyError, and InputError where it cannot be written.
+        Raises RunExistsError, RunBusyError, and InputError if it cannot be written.
         """
         refuse_existing(path)
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            # The same name for every process, so that whoever comes next removes what a killed one left.
+            # The same name for every process, so that the next one removes what a killed one left.
             staging = path.with_name(f".{shortened(path.name)}.new.bertune-tmp")
             if staging.is_symlink() or not staging.is_dir():
-                remove(staging)  # its name says that it is bertune's
+                remove(staging)  # the name marks it as bertune's
             staging.mkdir(exist_ok=True)
-            refuse_links(staging)  # else training would write into what they point to
+            refuse_links(staging)  # otherwise training would write to their targets
             writer = RunWriter(staging)
             writer._acquire(path)
             try:
-                for leftover in list(staging.iterdir()):  # of a process that was killed here
+                for leftover in list(staging.iterdir()):  # from a process that was killed at this point
                     if leftover.name != LOCK:
                         remove(leftover)
                 write_atomically(staging / CONFIG, config.to_toml())
@@ -85,7 +85,7 @@ class RunWriter:
                 writer.run = Run(path)
                 sync(path.parent)
             finally:
-                if writer.run.path == staging:  # it did not become the run folder
+                if writer.run.path == staging:  # it was not renamed to the run folder
                     writer.discard()
                     writer._release()
         return writer
@@ -111,13 +111,13 @@ class RunWriter:
                 raise _busy(path) from error
 
     def _release(self) -> None:
-        # Removed while it is still held: later, the file might be another process's lock.
+        # Remove the file while the lock is held: later it might be the lock of another process.
         with contextlib.suppress(OSError):
             (self.run.path / LOCK).unlink()
         self._lock.release()
 
     def update_manifest(self, **changes: Any) -> None:
-        """Replaces top-level entries of the manifest, plain JSON or records, atomically."""
+        """Replace top-level entries of the manifest (plain JSON or records) atomically."""
         plain = {
             key: value.to_json() if isinstance(value, Record) else value for key, value in changes.items()
         }
@@ -128,7 +128,7 @@ class RunWriter:
         write_json(self.run.path / MANIFEST, sealed({**manifest, "files": files}))
 
     def complete(self, **changes: Any) -> None:
-        """Marks the run as complete, with a checksum of every file that training wrote outside `model/`."""
+        """Mark the run as complete and record a checksum of every file written outside `model/`."""
         metrics = self.run.path / METRICS
         with disk_errors(self.run.path):
             if metrics.exists():
@@ -138,31 +138,32 @@ class RunWriter:
         self.update_manifest(**changes, status="complete", files=files)
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
-        """Appends one step's line and flushes it."""
+        """Append the line of one step to metrics.jsonl."""
         with disk_errors(self.run.path), (self.run.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(to_json(line, indent=None) + "\n")
 
     def restore_metrics(self, content: bytes) -> bool:
-        """Puts back the lines up to a checkpoint; says whether the file did not begin with them."""
+        """Restore the lines up to a checkpoint. Returns whether the existing file differed from them."""
         path = self.run.path / METRICS
-        found = read_bytes(path) if path.is_file() else b""  # else it is replaced, or refused as a folder
-        if found != content:
+        # A folder of that name is an error in write_atomically.
+        existing = read_bytes(path) if path.is_file() else b""
+        if existing != content:
             write_atomically(path, content)
-        return not found.startswith(content)
+        return not existing.startswith(content)
 
     def drop_metrics_after(self, step: int) -> None:
-        """Forgets the lines of steps that a resumed run will take again."""
+        """Drop the lines of steps that a resumed run will repeat."""
         path = self.run.path / METRICS
         if path.exists():
             kept = [line for line in self.run.metrics() if line["step"] <= step] if step else []
             write_jsonl(path, kept)
 
     def write_predictions(self, split: str, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Stores the predictions of a split."""
+        """Write the predictions for a split."""
         write_jsonl(self._prediction_file(f"{split}.jsonl"), lines)
 
     def write_lines(self, file: str, lines: Iterable[str]) -> None:
-        """Stores a text file beside the predictions."""
+        """Write a text file next to the predictions."""
         with replacing(self._prediction_file(file)) as staging:
             staging.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -174,7 +175,7 @@ class RunWriter:
         return folder / name
 
     def clear_working_files(self) -> None:
-        """Frees the disk of what only training needed; the user's own files in there stay."""
+        """Remove files that only training needs. Files of the user in the same folders are kept."""
         for name in _OWN_NAMES:
             self._clear_folder(name)
 
@@ -189,7 +190,7 @@ class RunWriter:
         remove_if_empty(folder)
 
     def discard(self) -> None:
-        """Removes a run in which nothing worth resuming was saved; other files in its folder stay."""
+        """Remove a run without anything to resume. Other files in its folder are kept."""
         remove_temporaries(self.run.path)
         self.clear_working_files()
         for name in (MANIFEST, METRICS, *self._files, LOCK):
@@ -199,9 +200,9 @@ class RunWriter:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raises RunBusyError or RunExistsError when something is there; called before any work is done.
+    """Raise RunBusyError or RunExistsError if the path exists. Nothing is written or removed.
 
-    Nothing is written or removed to find out. Raises InputError for what cannot be a path.
+    Raises InputError if the path is not usable. Called before any work is done.
     """
     refuse_unusable(path, "--out")
     if not os.path.lexists(path):
@@ -212,13 +213,13 @@ def refuse_existing(path: Path) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raises InputError where an entry of a run is a symbolic link: what it points to is not the run's."""
+    """Raise InputError if an entry of a run is a symbolic link, whose target is not part of the run."""
     for name in _ENTRIES:
         path = folder / name
         if path.is_symlink():
             raise InputError(
                 f"{path} is a symbolic link. bertune does not write through links inside a run folder; "
-                "replace the link with the file or folder that it points to"
+                "replace the link with its target"
             )
 
 
@@ -238,13 +239,13 @@ def _is_locked(path: Path) -> bool:
 def _exists(path: Path) -> RunExistsError:
     if not is_run(path):
         return RunExistsError(
-            f"{path} exists already and is not a run; nothing in it was changed. Give another --out"
+            f"{path} already exists and is not a run. Nothing in it was changed. Use another --out"
         )
     return RunExistsError(
-        f"{path} exists already; nothing in it was changed. Give another --out, or continue that run with "
+        f"{path} already exists. Nothing in it was changed. Use another --out, or continue that run with "
         "--resume"
     )
 
 
 def _busy(path: Path) -> RunBusyError:
-    return RunBusyError(f"another process is writing {path}. Wait for it, or give another --out")
+    return RunBusyError(f"another process is writing to {path}. Wait for it to finish, or use another --out")

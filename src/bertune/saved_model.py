@@ -1,4 +1,4 @@
-"""The model folder: the Hugging Face layout plus `bertune.json`, written whole and verified when read."""
+"""Save and load model folders: the Hugging Face layout plus `bertune.json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,8 +10,9 @@ from torch import nn
 
 from bertune.config import ModelConfig, TaskConfig
 from bertune.errors import ConfigError, ModelError
-from bertune.files import disk_errors, remove, sha256_of, sync, temporary_name
-from bertune.metadata import FILE, ModelMetadata, verified, write_metadata
+from bertune.files import disk_errors, give_usual_permissions, remove, sha256_of, sync, temporary_name
+from bertune.hugging_face import length_limit, load_config, most_tokens
+from bertune.metadata import FILE, ModelMetadata, recorded_metadata, verified, write_metadata
 from bertune.nn import model as nn_model
 from bertune.nn.model import TextModel
 from bertune.nn.pretrained import Pretrained
@@ -21,10 +22,13 @@ from bertune.tasks import FittedTask, Task, make_task
 from bertune.tasks.head_spec import HeadSpec
 from bertune.text.tokenizer import Tokenizer
 
+# Where sentence-transformers' CrossEncoder looks for the output activation, now and before version 4.
+_CROSS_ENCODER_KEYS = ("sentence_transformers", "sbert_ce_default_activation_function")
+
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model with everything around it."""
+    """A model with its tokenizer, fitted task and metadata."""
 
     model: TextModel
     tokenizer: Tokenizer
@@ -33,42 +37,54 @@ class LoadedModel:
 
 
 def new_model(pretrained: Pretrained, config: ModelConfig, fitted: FittedTask) -> TextModel:
-    """A model to train; its fresh parts are drawn from torch's generator. Raises ModelError, ConfigError."""
-    hf_config = nn_model.read_config(pretrained)
+    """A model to train; new weights are drawn from torch's global generator. Raises ModelError, ConfigError."""
+    hf_config = load_config(pretrained.folder)
     if config.dropout is not None:
         nn_model.set_dropout(hf_config, config.dropout)
     head, labels = fitted.head, fitted.labels
+    # Settings that an earlier task saved for other libraries do not apply to this task.
+    hf_config.problem_type = None
+    for key in _CROSS_ENCODER_KEYS:
+        if hasattr(hf_config, key):
+            delattr(hf_config, key)
     if head.least_width > hf_config.hidden_size:
         raise ConfigError(
-            f"the settings under [task] ask for vectors of {head.least_width:,} numbers, and those of "
+            f"the task settings ask for vectors with {head.least_width:,} dimensions, but those of "
             f"model.name={pretrained.name} have {hf_config.hidden_size:,}"
         )
     if config.head != "auto":
         return nn_model.build(pretrained, hf_config, own_head(config.head, head, hf_config))
-    hf_config.num_labels = head.num_outputs  # first: it resets the names
+    hf_config.num_labels = head.num_outputs  # set first, because it resets the label names
     if head.is_named and head.num_outputs == len(labels):
         hf_config.id2label = dict(enumerate(labels))
         hf_config.label2id = {label: number for number, label in enumerate(labels)}
-    return nn_model.build(pretrained, hf_config, head)
+    if head.activation is not None:
+        hf_config.sentence_transformers = {"activation_fn": f"torch.nn.{head.activation}"}
+    earlier, recorded = hf_config.architectures, recorded_metadata(pretrained.folder)
+    model = nn_model.build(pretrained, hf_config, head)
+    # A saved output layer is trained further, and the loss expects outputs without the scale.
+    if recorded is not None and recorded.output_scale is not None and earlier == [type(model.hf).__name__]:
+        model.remove_scale(recorded.output_scale)
+    return model
 
 
 def own_head(name: str, standard: HeadSpec, hf_config: Any) -> nn.Module:
-    """The module that `model.head` names, with the outputs the task needs."""
+    """The module named by `model.head`, with the number of outputs of the task. Raises ConfigError."""
     make_head: Any = exported(load_registered("head", name), "HEAD")
     if not callable(make_head):
-        raise ConfigError(f"model.head={name}: HEAD must be a class or function; it is {make_head!r}")
+        raise ConfigError(f"model.head={name}: HEAD must be a class or function, got {make_head!r}")
     head = make_head(hf_config.hidden_size, standard.num_outputs, nn_model.hidden_dropout(hf_config))
     if not isinstance(head, nn.Module):
-        raise ConfigError(f"model.head={name}: HEAD must make a torch.nn.Module; it made {head!r}")
+        raise ConfigError(f"model.head={name}: HEAD must return a torch.nn.Module, got {head!r}")
     return head
 
 
 def save(folder: Path, loaded: LoadedModel) -> None:
-    """Writes the folder so that it appears whole or not at all. Replaces an older one."""
+    """Write a model folder atomically, replacing an older one. Raises ModelError."""
     if folder.exists() and not (folder / FILE).is_file():
         raise ModelError(
-            f"{folder / FILE} is missing: the folder is damaged, or not a model that bertune saved. It was "
-            "not replaced. Move the folder away and continue with --resume"
+            f"{folder / FILE} is missing: the folder is damaged, or not a model that bertune saved. It was not "
+            "replaced. Move the folder away and continue with --resume"
         )
     staging, retired = (
         folder.with_name(temporary_name(name)) for name in (folder.name, f"{folder.name}.old")
@@ -77,13 +93,16 @@ def save(folder: Path, loaded: LoadedModel) -> None:
         with disk_errors(folder):
             remove(staging)
             staging.mkdir()
-            loaded.model.save(staging)
-            loaded.tokenizer.save(staging)
-            loaded.fitted.save_extras(staging, loaded.metadata.max_length)
-            # Synced before it takes its name: the checkpoints, the only other copy, are removed next.
-            write_metadata(staging, loaded.metadata)
+            scale = loaded.fitted.output_scale if loaded.model.output_layer else None
+            metadata = replace(loaded.metadata, output_scale=scale)
+            loaded.model.save(staging, scale)
+            loaded.tokenizer.save(staging, metadata.max_length)
+            loaded.fitted.save_extras(staging, metadata.max_length)
+            give_usual_permissions(staging)
+            # Sync before renaming, because the checkpoints, the only other copy, are removed next.
+            write_metadata(staging, metadata)
             if folder.exists():
-                folder.rename(retired)  # never half-removed under its name
+                folder.rename(retired)  # so that it is never partly removed under its name
             staging.rename(folder)
             if retired.exists():
                 _carry_over(retired, folder)
@@ -94,16 +113,17 @@ def save(folder: Path, loaded: LoadedModel) -> None:
 
 
 def _carry_over(old: Path, new: Path) -> None:
-    """Moves what the user put into a model folder to the one that takes its place."""
+    """Move files that the user added to the old model folder to the new one."""
     for path in list(old.iterdir()):
         if not (new / path.name).exists():
             path.rename(new / path.name)
 
 
 def load(folder: Path, own: Mapping[str, str] | None = None) -> LoadedModel:
-    """A saved model. `own` gives the user's files again where it was made with some (task.name, model.head).
+    """Load a saved model. `own` names the user's files by setting, if the model was trained with custom code.
 
-    Raises ModelError when the folder is no model of bertune's, or damaged.
+    The settings are task.name, model.head and data.reader. Raises ModelError if the folder is damaged or was
+    not saved by bertune.
     """
     with verified(folder) as metadata:
         return _load(folder, metadata, own or {})
@@ -122,24 +142,29 @@ def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> Load
     standard = fitted.head
     head: HeadSpec | nn.Module = standard
     if metadata.head != "auto":
-        hf_config = nn_model.read_config(Pretrained(str(folder), folder, "pretrained"))
+        hf_config = load_config(folder)
         head = own_head(metadata.head, standard, hf_config)
     with torch.random.fork_rng(devices=[]):
-        model = nn_model.load(folder, head)
+        model = nn_model.load_for_prediction(folder, head)
     outputs = getattr(model.hf.config, "num_labels", None)
     is_counted = standard.num_outputs or "Classification" in standard.auto_class
     if metadata.head == "auto" and is_counted and outputs != standard.num_outputs:
         raise ModelError(
-            f"{folder}: the weights have {outputs} outputs, but {FILE} is for {standard.num_outputs}; one of "
-            "them belongs to another model. Put back a copy of the folder, or train again"
+            f"{folder}: the weights have {outputs} outputs, but {FILE} expects {standard.num_outputs}; one of "
+            "them belongs to another model. Restore the folder from a copy, or train again"
         )
-    limit = nn_model.length_limit(model.encoder.config)
+    limit = length_limit(model.encoder.config)
     if limit is not None and metadata.max_length > limit:
         raise ModelError(
-            f"{folder / FILE}: max_length is {metadata.max_length:,}, but the model takes up to {limit:,} "
-            "tokens; one of them belongs to another model"
+            f"{folder / FILE}: max_length is {metadata.max_length:,}, but the maximum of the model is {limit:,} "
+            "tokens; one of them belongs to another model. Restore the folder from a copy, or train again"
         )
     tokenizer = Tokenizer.saved(folder, model.encoder.config.vocab_size)
+    if metadata.output_scale is not None:
+        model.remove_scale(metadata.output_scale)  # decoding applies it, in fp64
+    # Formats up to 3 do not record the limit, but their tokenizers still have it.
+    known = metadata.length_limit or max(tokenizer.max_length, metadata.max_length)
+    metadata = replace(metadata, length_limit=most_tokens(model.encoder.config, known))
     return LoadedModel(model, tokenizer, fitted.bound(tokenizer), metadata)
 
 
@@ -153,24 +178,27 @@ def _task(metadata: ModelMetadata, folder: Path) -> Task:
 
 
 def _own_file(metadata: ModelMetadata, name: str, key: str, own: Mapping[str, str]) -> str:
-    """The name to use. Code that a run folder mentions is never executed until the user names it again."""
+    """The name to use. Code named in a run folder is executed only if the user names it again."""
     if not name.endswith(".py"):
         return name
     given = own.get(key)
     if given is None:
-        raise ModelError(f"this model was made with your own file {name}; name it again: {key}={name}")
+        raise ModelError(
+            f"this model was trained with a custom file, {name}. If you trust it, set {key}={name}"
+        )
     if not Path(given).is_file():
-        raise ModelError(f"{key}={given}: there is no such file")
+        raise ModelError(f"{key}={given}: the file does not exist")
     expected = (metadata.own_files or {}).get(name)
     if expected is not None and sha256_of(Path(given)) != expected:
         raise ModelError(
-            f"{key}={given} is not the file this model was made with ({name}): its contents differ"
+            f"{key}={given}: the file differs from the one this model was trained with ({name}). Use the original "
+            "version"
         )
     return given
 
 
 def _own_reader(metadata: ModelMetadata, own: Mapping[str, str]) -> dict[str, str]:
-    """The reader to use: a file need not be of the training file's kind, so one's own is not asked for."""
+    """The reader to use. A custom reader is optional, because the format may differ from the training file."""
     name = metadata.reading.get("reader", "auto")
     given = own.get("data.reader")
     if given is not None and given.endswith(".py"):

@@ -1,4 +1,4 @@
-"""Owns what SOURCE may be: a data file, a named data set, a settings file, a run folder, a table."""
+"""Resolve SOURCE: a data file or folder, a named data set, a settings file, a run folder, or data in memory."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 from bertune.config import Config, Settings, TaskConfig, nested, read_toml, resolve
 from bertune.data import named
+from bertune.data.folders import splits_in
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
@@ -18,33 +19,47 @@ _CODE = (
     ("task", "name"),
     ("model", "head"),
     ("data", "reader"),
-)  # settings that may name a file of one's own
+)  # settings that may name a Python file of the user
 
 
 @dataclass(frozen=True)
 class Source:
-    """Settings with everything under the user's own filled in, and tables that have no file."""
+    """The resolved settings of a source, and its tables if the data is in memory."""
 
     name: str  # for the run folder: "cola", "reviews"
-    given: str  # as the user wrote it
+    given: str  # as given by the user
     config: Config
-    tables: Mapping[str, Table]  # by split, for data given from Python
+    tables: Mapping[str, Table]  # by split, for data passed from Python
     notes: tuple[str, ...] = ()
 
 
 def resolve_source(
     source: object, settings: Mapping[str, Any] | None, labels: Sequence[object] | None = None
 ) -> Source:
-    """Everything that a SOURCE and the user's own settings say. Raises ConfigError, DataError."""
+    """Resolve a SOURCE and the settings of the user. Raises ConfigError, DataError."""
+    resolved = _resolved(source, settings, labels)
+    for key in sorted(resolved.config.predict.model_fields_set):
+        raise ConfigError(
+            f"predict.{key} applies to `bertune predict` and `bertune evaluate --out`; training does not use it. "
+            "Remove it here"
+        )
+    return resolved
+
+
+def _resolved(source: object, settings: Mapping[str, Any] | None, labels: Sequence[object] | None) -> Source:
     user = nested(settings)
     if isinstance(source, str | Path):
         if labels is not None:
-            raise ConfigError("labels can be given beside a list of texts only; a file has them in a column")
+            raise ConfigError(
+                "labels can only be passed with a list of texts. For a file, set data.label to its label column"
+            )
         return _from_name(str(source), user)
     tables = _memory_tables(source, labels)
     clash = sorted(set(tables) & set(user.get("data", {})))
     if clash:
-        raise ConfigError(f"data.{clash[0]} is given twice: as a table and as a setting")
+        raise ConfigError(
+            f"data.{clash[0]} is given twice: as data in memory and as a setting. Remove one of them"
+        )
     config = resolve({"data": dict.fromkeys(tables, MEMORY)}, user)
     return Source("memory", MEMORY, config, tables)
 
@@ -64,12 +79,12 @@ def _from_name(source: str, user: Settings) -> Source:
         config = resolve(stored_settings(path), user)
         if config.data.train is None:
             raise ConfigError(
-                f"{path / CONFIG} is damaged: data.train is missing. Put back a copy of the file"
+                f"{path / CONFIG} is damaged: data.train is missing. Restore the file from a copy"
             )
         if config.data.train == MEMORY:
             raise ConfigError(
-                f"{path} was trained on data given from Python, which is not in the run; "
-                "go on with bertune.train(data, out=…, resume=True)"
+                f"{path} was trained on data passed from Python, which the run does not contain. "
+                "Continue with bertune.train(data, out=…, resume=True)"
             )
         _refuse_unasked_code(path, config.to_settings(), user)
         return Source(path.name, source, config, {})
@@ -78,21 +93,25 @@ def _from_name(source: str, user: Settings) -> Source:
             f'"{source}" is neither a file nor a named data set.{did_you_mean(source, named.names())} '
             "`bertune datasets` lists the named data sets"
         )
-    settings: Settings = {"data": {"train": source}}
-    return Source(path.name.split(".")[0], source, _with_absolute_paths(resolve(settings, user)), {})
+    splits = splits_in(path) if path.is_dir() else {}
+    settings: Settings = {"data": splits or {"train": source}}
+    config = _with_absolute_paths(resolve(settings, user))
+    notes = tuple(f"{split}: {place}" for split, place in splits.items() if split not in user.get("data", {}))
+    name = path.resolve().name if path.is_dir() else path.name
+    return Source(name.split(".")[0], source, config, {}, notes)
 
 
 def _refuse_unasked_code(path: Path, own: Settings, user: Settings) -> None:
-    """Code that a settings file or a run names is not executed until the user names it; raises ConfigError.
+    """Raise ConfigError if a settings file or a run names a Python file that the user did not name.
 
-    Such files are sent from person to person, and reading settings must not run anything.
+    Such files are shared between people, and reading settings must not run code.
     """
     for section, key in _CODE:
         name = str(own.get(section, {}).get(key, ""))
         if name.endswith(".py") and key not in user.get(section, {}):
             raise ConfigError(
-                f"{path}: {section}.{key} names a Python file, {name}. bertune runs it only if you name it "
-                f"too. Review it; if you trust it, add {section}.{key}={name} to the command (or settings=)"
+                f"{path}: {section}.{key} names a Python file, {name}, which bertune runs only if you name it "
+                f"too. Review it. If you trust it, add {section}.{key}={name} to the command (or settings=)"
             )
 
 
@@ -101,17 +120,17 @@ def _from_toml(path: Path, user: Settings) -> Source:
     base = tables.pop("source", None)
     if base is not None and not isinstance(base, str):
         raise ConfigError(
-            f"{path}: source = {base!r} is no name of a data set.{did_you_mean(str(base), named.names())} "
-            "`bertune datasets` lists them"
+            f"{path}: source = {base!r} is not the name of a data set.{did_you_mean(str(base), named.names())} "
+            "`bertune datasets` lists the named data sets"
         )
     own = nested(tables)
     given = {*own.get("data", {}), *user.get("data", {})}
     defaults = named.defaults(base, given=given) if base is not None else named.Defaults({})
     for split in SPLITS:
-        # A path in a settings file is meant from where the file is, not from where the command runs.
+        # A path in a settings file is relative to that file, not to the working directory.
         file = own.get("data", {}).get(split)
         if file is not None and not isinstance(file, str):
-            raise ConfigError(f"{path}: data.{split} = {file!r} is no name of a file")
+            raise ConfigError(f"{path}: data.{split} must be a file name, got {file!r}")
         if file:
             own["data"][split] = str(path.parent / file)
     for section, key in (*_CODE, ("model", "name")):
@@ -128,8 +147,11 @@ def _from_toml(path: Path, user: Settings) -> Source:
 
 
 def _for_task(settings: Settings, *layers: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """The settings of a data set, less those for its usual task where the layers over it choose another, and
-    a note on what was left out."""
+    """The settings of a data set, and a note on the settings that were left out.
+
+    If a higher layer selects another task than the default of the data set, the task-specific settings of the
+    data set do not apply.
+    """
     usual = settings.get("task", {}).get("name", TaskConfig().name)
     names = [layer["task"]["name"] for layer in layers if "name" in layer.get("task", {})]
     chosen = [TaskConfig(name=name).name for name in names]
@@ -139,17 +161,17 @@ def _for_task(settings: Settings, *layers: Settings) -> tuple[Settings, tuple[st
     left_out = [f"task.{key}" for key in settings.get("task", {}) if key != "name"]
     if kept.get("train", {}).pop("best_metric", None) is not None:
         left_out.append("train.best_metric")
-    note = f"task.name={chosen[-1]}: without {listed(left_out)}, which are set for {usual} here"
+    note = f"task.name={chosen[-1]}: ignored {listed(left_out)}, which the data set defines for {usual}"
     return kept, (note,) if left_out else ()
 
 
 def _names_a_file(option: str, value: object) -> bool:
-    """Whether a task's option is a path: by its name, so that no task's code runs to find out."""
+    """Whether a task option is a path, judged by its name so that no code of a task runs."""
     return option.endswith("_file") and isinstance(value, str)
 
 
 def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
-    """The same settings, readable from any folder: a run may be resumed from elsewhere."""
+    """The settings with absolute paths, because a run may be resumed from another folder."""
     data = {
         split: os.path.abspath(Path(file).expanduser())
         for split in SPLITS
@@ -157,7 +179,7 @@ def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
     }
     if data.get("train") is None:
         raise ConfigError(
-            not_to_train or "there is nothing to train on: give a data file as SOURCE, or data.train=FILE"
+            not_to_train or "no training data. Pass a data file as SOURCE, or set data.train=FILE"
         )
     sections: dict[str, Any] = {"data": config.data.model_copy(update=data)}
     for section, key in (*_CODE, ("model", "name")):
@@ -179,11 +201,11 @@ def _memory_tables(source: object, labels: Sequence[object] | None) -> dict[str,
     if labels is not None:
         source = source.tolist() if hasattr(source, "tolist") else source  # a column of a data frame
         if not isinstance(source, Sequence):
-            raise DataError(f"labels go with a list of texts, not with a {type(source).__name__}")
+            raise DataError(f"labels can only be passed with a list of texts, got a {type(source).__name__}")
         return {"train": table_from_lists(source, labels)}
     if isinstance(source, Mapping) and "train" in source:
         unknown = sorted(set(source) - set(SPLITS))
         if unknown:
-            raise DataError(f'the data has a split "{unknown[0]}"; bertune knows train, validation and test')
+            raise DataError(f'unknown split "{unknown[0]}". The splits are train, validation and test')
         return {split: table_of(data, f"{MEMORY}/{split}") for split, data in source.items()}
     return {"train": table_of(source, MEMORY)}

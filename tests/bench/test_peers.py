@@ -72,7 +72,9 @@ def test_where_the_extra_is_missing_a_contestant_says_how_to_get_it(job: Job, tm
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.strip().endswith("sentence_transformers. Do: pip install 'bertune[bench]'")
+    assert done.stderr.strip().endswith(
+        "sentence_transformers. Install them with: pip install 'bertune[bench]'"
+    )
     assert len(done.stderr.strip().splitlines()) == 1
 
 

@@ -76,4 +76,4 @@ def test_round_and_folder_are_filled_in() -> None:
 
 def test_a_side_that_a_signal_ended_has_failed() -> None:
     outcome = run_one(program("a", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"), 1)
-    assert outcome.error == "exit code -9: it said nothing"
+    assert outcome.error == "exit code -9: no output"

@@ -1,5 +1,6 @@
 """One training through the real command, shared by every test that only reads what it left."""
 
+import contextlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -7,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tiny import BIN, QUICK, Result, process, reviews, write_csv
+from tiny import QUICK, Result, bertune, reviews, write_csv
 
 EPOCHS = 3
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A training by `bertune train --json` in a process of its own. Read only."""
+    """A training by `bertune train --json`. Read only."""
 
     folder: Path  # where the command ran
     run: Path
@@ -41,11 +42,11 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
             for i, (text, label) in enumerate(reviews(count, seed))
         ]
         write_csv(folder / name, rows, "id,text,label,note")
-    said = process(
-        BIN, "train", "train.csv", "data.test=test.csv", "data.id=id", f"model.name={encoder}", *QUICK,
-        f"train.epochs={EPOCHS}", "data.validation_fraction=0.2", "--out", "runs/reviews", "--json",
-        cwd=folder,
-    )  # fmt: skip
+    with contextlib.chdir(folder):
+        said = bertune(
+            "train", "train.csv", "data.test=test.csv", "data.id=id", f"model.name={encoder}", *QUICK,
+            f"train.epochs={EPOCHS}", "data.validation_fraction=0.2", "--out", "runs/reviews", "--json",
+        )  # fmt: skip
     return Trained(folder, folder / "runs" / "reviews", said.fine())
 
 

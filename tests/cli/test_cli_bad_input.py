@@ -50,9 +50,6 @@ def refusal(here: Path, *arguments: str) -> str:
             CHINESE.encode("gb18030"), ["a.csv, line 2", "GB18030", "data.encoding=gb18030"], id="gb18030"
         ),
         pytest.param(
-            CHINESE.encode("utf-16"), ["a.csv, line 1", "UTF-16", "data.encoding=utf-16"], id="utf-16"
-        ),
-        pytest.param(
             CHINESE.encode("utf-16-le"), ["a.csv", "data.encoding=utf-16-le"], id="utf-16 without mark"
         ),
         pytest.param(TABLE + "gr\0at,good\n", ["a.csv, line 14", "NUL", "remove"], id="nul"),
@@ -107,8 +104,9 @@ def test_a_file_that_cannot_be_trained_on_is_refused(
     ("content", "parts"),
     [
         ('{"text": "great", "label": 1}\n["dull", 0]\n', ["a.jsonl, line 2", "an object", "a list"]),
-        ('{"text": "great", "label": 1}\n{"text": "dull"}\n', ["a.jsonl, line 2", '"label"', "same keys"]),
+        ('{"text": "great", "label": 1}\n{"text": "dull"}\n', ["a.jsonl, line 2", '"label"', "missing"]),
         ('{"text": "great", "label": 1}\n{"text": "dull", "lable": 0}\n', ["line 2", '"lable"', '"label"']),
+        ('{"text": "great", "label": 1}\n{"label": 0}\n', ["a.jsonl, line 2", '"text"', "is empty"]),
         (
             '{"text": "great", "label": 1}\n{"text": "dull, "label": 0}\n',
             ["a.jsonl, line 2", "no JSON", "column"],

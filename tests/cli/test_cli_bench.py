@@ -92,14 +92,13 @@ def test_a_head_that_the_trainer_does_not_have_is_refused(source: Path, encoder:
     assert "model.head=first_token" in said.err and "only" in said.err
 
 
-def test_without_the_extra_the_message_says_how_to_get_it(source: Path, encoder: Path) -> None:
-    code = (
-        "import sys; sys.modules['accelerate'] = None\n"
-        f"sys.argv = ['bertune', 'bench', 'reviews.csv', 'model.name={encoder}']\n"
-        "from bertune.cli import main; main()"
-    )
-    said = process(sys.executable, "-c", code, cwd=source)
+def test_without_the_extra_the_message_says_how_to_get_it(
+    source: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # so that importing it fails
+    said = bertune("bench", "reviews.csv", f"model.name={encoder}")
     assert said.code == 3
     assert said.err == (
-        "error: not installed, but needed to compare: accelerate. Do: pip install 'bertune[bench]'\n"
+        "error: comparisons require packages that are not installed: accelerate. "
+        "Install them with: pip install 'bertune[bench]'\n"
     )

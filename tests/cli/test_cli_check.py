@@ -22,7 +22,7 @@ def test_check_gives_json_for_programs(here: Path, encoder: Path) -> None:
     assert splits["train"]["rows"] + splits["validation"]["rows"] == 20
     assert sum(splits["train"]["labels"].values()) == splits["train"]["rows"]
     assert found["max_length"]["model_limit"] == 64
-    assert found["max_length"]["value"] == max(split["tokens"]["max"] for split in splits.values())
+    assert found["max_length"]["value"] == 64  # not the longest of these texts: a model reads longer ones
 
 
 def test_check_counts_repeated_contradicting_and_shared_texts(here: Path, encoder: Path) -> None:
@@ -56,3 +56,13 @@ def test_long_label_names_are_shown_whole(here: Path, encoder: Path) -> None:
     said = bertune("check", "a.csv", f"model.name={encoder}").fine()
     assert all(name in said.out for name in names), said.out
     assert "50.0%" in said.out
+
+
+def test_check_refuses_a_metric_that_training_refuses(here: Path, encoder: Path) -> None:
+    write_csv(here / "a.csv", reviews(20))
+    said = [
+        bertune(verb, "a.csv", f"model.name={encoder}", "train.best_metric=acuracy")
+        for verb in ("check", "train")
+    ]
+    assert said[0].err == said[1].err and said[0].code == said[1].code == 3
+    assert 'train.best_metric=acuracy: this task has no such score. Did you mean "accuracy"?' in said[0].err

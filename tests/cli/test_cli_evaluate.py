@@ -60,11 +60,13 @@ def test_a_file_without_labels_is_refused(trained: Any, here: Path) -> None:
     assert said.code == 3 and "new.csv" in said.err and "label" in said.err
 
 
-def test_texts_cut_to_the_trained_length_are_counted(trained: Any, here: Path) -> None:
+def test_texts_truncated_to_a_given_length_are_counted(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [*reviews(4), ("great phone " * 20, "good")])
-    found = bertune("evaluate", trained.run, "new.csv", "--json").fine().json
-    assert found["truncated"] == 1
-    assert "1 of 5 texts are truncated" in bertune("evaluate", trained.run, "new.csv").err
+    assert bertune("evaluate", trained.run, "new.csv", "--json").fine().json["truncated"] == 0
+    given = (trained.run, "new.csv", "model.max_length=30")
+    assert bertune("evaluate", *given, "--json").fine().json["truncated"] == 1
+    said = bertune("evaluate", *given).fine().err
+    assert "1 of 5 texts were truncated to model.max_length=30 tokens" in said
 
 
 def test_the_data_file_is_never_replaced_by_what_is_said_of_it(trained: Any, here: Path) -> None:
@@ -112,3 +114,16 @@ def test_out_has_a_row_for_each_example_with_its_label_and_prediction(
     ]
     assert texts == [row["text"] for row in stored]
     assert chances == [row["probabilities"]["good"] for row in stored]
+
+
+def test_scores_that_no_prediction_could_change_come_with_a_warning(trained: Any, here: Path) -> None:
+    write_csv(here / "one.csv", [(text, "good") for text, _ in reviews(6)])
+    said = bertune("evaluate", trained.run, "one.csv").fine()
+    message = (
+        'warning: all 6 texts have the label "good" (missing: bad); whatever is predicted, mcc is 0'
+    )
+    assert message in " ".join(said.err.split())
+    found = bertune("evaluate", trained.run, "one.csv", "--json").fine().json
+    (warning,) = found["warnings"]
+    assert "mcc is 0; roc_auc is undefined" in warning
+    assert (found["scores"]["one"]["roc_auc"], found["scores"]["one"]["mcc"]) == (None, 0)

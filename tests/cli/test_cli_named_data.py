@@ -46,7 +46,7 @@ def test_a_model_of_another_file_is_put_to_it_with_the_settings_of_the_set(
     assert [line["3"] for line in predicted] == [text for text, _ in reviews(8, 3)]
     refused = bertune("evaluate", trained.run, "cola")
     assert refused.code == 3
-    assert 'out_of_domain_dev.tsv, line 1: the label "1" does not occur in the training texts' in refused.err
+    assert 'out_of_domain_dev.tsv, line 1: the label "1" does not occur in the training data' in refused.err
 
 
 def test_the_validation_file_is_taken_where_there_is_no_test_file(
@@ -80,4 +80,4 @@ def test_a_name_that_is_nearly_one_is_answered_with_it(here: Path, trained: Any)
     assert refused.code == 3
     assert '"colaa" is neither a file nor a named data set. Did you mean "cola"?' in refused.err
     write_csv(here / "colaa", reviews(4))
-    assert "has no suffix to tell its format" in bertune("evaluate", trained.run, "colaa").err
+    assert "colaa: comma-separated" in bertune("evaluate", trained.run, "colaa").fine().err

@@ -206,7 +206,14 @@ def test_out_writes_a_file_and_nothing_else(trained: Any, here: Path, name: str)
 def test_json_with_out_prints_the_counts_as_one_object(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [("1", ""), ("2", "great phone"), ("3", "dull lamp " * 30)], "id,text")
     said = bertune("predict", trained.run, "new.csv", "--out", "out.csv", "--json").fine()
-    assert said.json == {"rows": 3, "blank": 1, "truncated": 1, "out": "out.csv"}
+    assert said.json == {
+        "rows": 3,
+        "blank": 1,
+        "failed": 0,
+        "truncated": 0,
+        "out": "out.csv",
+        "renamed": {},
+    }
     assert len(as_csv((here / "out.csv").read_text())) == 3
 
 
@@ -293,7 +300,7 @@ def test_what_cannot_be_predicted_is_refused(
 
 
 @pytest.mark.parametrize(
-    "setting", ["train.epochs=9", "model.max_length=5", "model.name=other", "data.validation_fraction=0.3"]
+    "setting", ["train.epochs=9", "model.dropout=0", "model.name=other", "data.validation_fraction=0.3"]
 )
 def test_a_setting_that_prediction_has_no_use_for_is_not_ignored(
     trained: Any, here: Path, setting: str
@@ -304,9 +311,28 @@ def test_a_setting_that_prediction_has_no_use_for_is_not_ignored(
     assert said.code == 3 and setting.partition("=")[0] in said.err
 
 
-def test_texts_longer_than_in_training_are_cut_and_counted(trained: Any) -> None:
+def test_texts_longer_than_in_training_are_read_whole(trained: Any) -> None:
     said = bertune("predict", trained.run, "-", stdin="great phone\n" + "dull lamp " * 30 + "\n").fine()
-    assert "1 texts are longer" in said.err or "1 text is longer" in said.err
+    assert "truncated" not in said.err
+
+
+def test_texts_longer_than_the_setting_are_truncated_and_counted(trained: Any) -> None:
+    stdin = "great phone\n" + "dull lamp " * 30 + "\n"
+    said = bertune("predict", trained.run, "-", "model.max_length=20", stdin=stdin).fine()
+    assert "1 of 2 rows were truncated to model.max_length=20 tokens" in said.err
+    assert "model.max_length=64 reads up to 64" in said.err
+    refused = bertune("predict", trained.run, "-", "model.max_length=65", stdin=stdin)
+    assert refused.code == 3 and "takes at most 64 tokens" in refused.err
+
+
+def test_a_row_that_cannot_be_predicted_stays_empty_and_is_named(trained: Any, here: Path) -> None:
+    rows = [{"text": "great phone"}, {"text": ["dull", "lamp"]}, {"text": "dull lamp"}]
+    (here / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    said = bertune("predict", trained.run, "new.jsonl").fine()
+    assert [row["label"] is None for row in said.lines] == [False, True, False]
+    assert "1 row could not be predicted" in said.err and "new.jsonl, line 2" in said.err
+    refused = bertune("evaluate", trained.run, "new.jsonl")
+    assert refused.code == 3
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])

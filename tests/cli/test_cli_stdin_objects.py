@@ -60,12 +60,12 @@ def test_vectors_are_made_of_texts_pairs_and_under_other_names(folder: Path) -> 
         (
             "ranking",
             {"q": "why ?", "d": "x"},
-            ["no column is plainly", 'was "query" and "document"'],
+            ["could not identify the text column", 'was "query" and "document"'],
         ),
         (
             "token_classification",
             {"a": "x", "b": "y"},
-            ["no column is plainly", 'the text was "tokens"'],
+            ["could not identify the text column", 'the text was "tokens"'],
         ),
     ],
 )

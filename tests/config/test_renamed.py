@@ -24,7 +24,7 @@ LABELS = ["good", "bad"] * 12
 )
 def test_an_old_setting_is_answered_with_its_new_name(old: str, new: str) -> None:
     assert new in known_keys() and old not in known_keys()
-    with pytest.raises(ConfigError, match=f'no setting "{old}". Did you mean "{new}"'):
+    with pytest.raises(ConfigError, match=f'unknown setting "{old}". Did you mean "{new}"'):
         resolve(parse_overrides([f"{old}=1"]))
 
 
@@ -39,13 +39,13 @@ def test_an_old_setting_is_answered_with_its_new_name(old: str, new: str) -> Non
     ],
 )  # fmt: skip
 def test_an_old_option_is_answered_with_its_new_name(task: str, old: str) -> None:
-    with pytest.raises(ConfigError, match=f'no setting "{old}". Did you mean "{renamed.SETTINGS[old]}"'):
+    with pytest.raises(ConfigError, match=f'unknown setting "{old}". Did you mean "{renamed.SETTINGS[old]}"'):
         make_task(TaskConfig(name=task, **{old.removeprefix("task."): 1}))
 
 
 @pytest.mark.parametrize("old", ["tokens", "choice"])
 def test_an_old_task_is_answered_with_its_new_name(old: str) -> None:
-    with pytest.raises(ConfigError, match=f'no task "{old}". Did you mean "{renamed.TASKS[old]}"'):
+    with pytest.raises(ConfigError, match=f'unknown task "{old}". Did you mean "{renamed.TASKS[old]}"'):
         make_task(TaskConfig(name=old))
 
 

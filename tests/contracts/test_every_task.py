@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from by_transformers import BOTH
 
 from bertune import api, registry
 from bertune.config import DataConfig, ModelConfig, TaskConfig
@@ -26,12 +27,13 @@ from bertune.nn.model import StandardModel
 from bertune.nn.pretrained import Pretrained
 from bertune.predict.model import Model
 from bertune.predict.predictor import plain
-from bertune.reporting import write_report
+from bertune.reporting.write import write_report
 from bertune.run import Run
 from bertune.saved_model import new_model
 from bertune.tasks import FittedTask, Task, make_task
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
+from trainings import train
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OWN = [str(EXAMPLES / name) for name in ("my_task.py", "ordinal_task.py")]
@@ -114,7 +116,7 @@ def run(
         "train.evaluate_every": STEPS // 3,
     }
     tables = {"train": rows, "validation": rows}
-    return api.train(tables, settings=overrides, out=tmp_path_factory.mktemp("runs") / "run")
+    return train(tables, tmp_path_factory.mktemp("runs") / "run", overrides)[0]
 
 
 @pytest.fixture(scope="module")
@@ -232,11 +234,16 @@ def test_a_task_learns_its_sample_by_heart(task: Task, fitted: FittedTask, run: 
     assert run.scores[task.primary] == pytest.approx(1.0, abs=0.01)
 
 
-def test_the_loaded_model_predicts_what_the_trained_one_did(run: Run, predictions: list[Any]) -> None:
+def test_the_loaded_model_predicts_what_the_trained_one_did(
+    run: Run, fitted: FittedTask, predictions: list[Any]
+) -> None:
     stored = list(run.predictions("validation"))
-    assert [plain(p) for p in predictions] == [
-        {key: line[key] for key in plain(p)} for line, p in zip(stored, predictions, strict=True)
-    ]
+    for line, prediction in zip(stored, predictions, strict=True):
+        found, expected = plain(prediction), {key: line[key] for key in plain(prediction)}
+        if fitted.output_scale is None:
+            assert found == expected
+        else:
+            _assert_close(found, expected)  # the saved layer contains the scale, rounded to fp32
 
 
 def test_a_model_folder_that_was_moved_predicts_the_same(
@@ -263,13 +270,28 @@ def test_plain_transformers_computes_the_same_from_the_saved_folder(
 ) -> None:
     auto = getattr(transformers, fitted.head.auto_class)
     hf = auto.from_pretrained(run.model_path, dtype=torch.float32).eval()
-    metadata = read_metadata(run.model_path)
+    metadata, network = read_metadata(run.model_path), StandardModel(hf).eval()
+    if metadata.output_scale is not None:
+        network.remove_scale(metadata.output_scale)  # `decode` puts it back
     sequences = fitted.encode(examples, Tokenizer.pretrained(run.model_path), metadata.max_length)
     with torch.no_grad():
-        outputs = StandardModel(hf).eval().padded_forward(collate(sequences))
+        outputs = network.padded_forward(collate(sequences))
     expected = _decoded(fitted, outputs, sequences, examples)
     for found, prediction in zip(predictions, expected, strict=True):
         _assert_close(plain(found), plain(prediction))
+
+
+def test_other_libraries_alone_predict_the_same_from_the_saved_folder(
+    name: str, run: Run, model: Model, inputs: list[dict[str, Any]]
+) -> None:
+    pytest.importorskip("sentence_transformers")
+    if name not in registry.names("task"):
+        pytest.skip("what a user's own task predicts is known to that task alone")
+    theirs, ours = BOTH[name](run.model_path, model, inputs)
+    _assert_close(theirs, ours)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(run.model_path)
+    assert tokenizer.model_max_length == model.max_length == 60
+    assert tokenizer.padding_side == tokenizer.truncation_side == "right"
 
 
 def test_the_saved_config_names_the_outputs(run: Run, fitted: FittedTask) -> None:

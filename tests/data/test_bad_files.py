@@ -182,19 +182,15 @@ def test_bytes_that_are_not_utf8_are_recognised(
 @pytest.mark.parametrize(
     ("raw", "parts"),
     [
-        (GERMAN.encode("utf-16"), ["byte order mark at byte 0", "UTF-16", "data.encoding=utf-16"]),
-        (GERMAN.encode("utf-32"), ["data.encoding=utf-32"]),
         (GERMAN.encode("utf-16-le"), ["byte 1", "NUL", "data.encoding=utf-16-le"]),
         (GERMAN.encode("utf-16-be"), ["byte 0", "NUL", "data.encoding=utf-16-be"]),
         (CHINESE.encode("utf-16-le"), ["data.encoding=utf-16-le"]),
         (CHINESE.encode("utf-16-be"), ["data.encoding=utf-16-be"]),
         (gzip.compress(b"text\na\n"), ["gzip", "suffix .gz"]),
-        (b"PK\x03\x04rest", ["Excel", "CSV UTF-8"]),
+        (b"PK\x03\x04rest", ["Excel", "data.reader=xlsx", "CSV UTF-8"]),
         (b"PAR1rest", ["Parquet", "data.reader=parquet"]),
     ],
     ids=[
-        "utf-16-bom",
-        "utf-32-bom",
         "utf-16-le",
         "utf-16-be",
         "chinese-le",
@@ -243,7 +239,7 @@ def test_a_pipe_is_refused_since_it_can_be_read_only_once(tmp_path: Path) -> Non
     says(refusal(tmp_path / "a.csv"), "a.csv", "read only once", "save it to a file")
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.gz"])
+@pytest.mark.parametrize("name", ["a.ods", "a", "a.gz"])
 def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path: Path, name: str) -> None:
     message = refusal(write(tmp_path / name, "text\na\n"))
     says(message, name, ".csv", ".jsonl", ".parquet", "data.reader=delimited", "my_reader.py")
@@ -319,15 +315,6 @@ def test_parquet_columns_with_one_name_are_refused(tmp_path: Path) -> None:
         ("7\n", ["line 1", "found a number"]),
         ("{}\n", ["line 1", "without keys"]),
         ('[\n{"text": "a"}]\n', ["line 1", "data.reader=json"]),
-        (
-            '{"text": "a", "label": 1}\n{"text": "b"}\n',
-            ["line 2", 'without "label"', 'line 1 has "text", "label"', "null where"],
-        ),
-        ('{"text": "a"}\n{"text": "b", "stars": 1}\n', ["line 2", 'new key "stars"', "same keys"]),
-        (
-            '\n{"text": "a", "label": 1}\n{"text": "b", "labels": 1}\n',
-            ["line 3", 'without "label"', 'new key "labels"', 'Did you mean "label"?', "line 2 has"],
-        ),
     ],
 )
 def test_a_json_line_that_is_no_row_is_shown_with_its_line(
@@ -345,7 +332,6 @@ def test_a_json_line_that_is_no_row_is_shown_with_its_line(
         ('{"text": {"0": "a"}}', ["expected a list of objects", '"text": an object', "records"]),
         ('{"train": [{"a": 1}], "test": [{"a": 1}]}', ["several lists of objects, train, test"]),
         ('[{"text": "a"}, ["b"]]', ["row 2", "found a list"]),
-        ('[{"text": "a"}, {"texts": "b"}]', ["row 2", 'without "text"', 'new key "texts"', "row 1 has"]),
     ],
 )
 def test_json_that_is_no_list_of_objects_is_refused(tmp_path: Path, content: str, parts: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Which columns are chosen, what is said when none is plain, and what a cell is as text."""
+"""Column selection, the errors for missing or ambiguous columns, and cells as text."""
 
 import datetime
 import decimal
@@ -56,7 +56,7 @@ def refusal(source: Table, need_label: bool = True, **options: object) -> str:
         (("query", "title", "label"), ("query", "title"), "label"),
     ],
 )
-def test_plainly_named_columns_are_chosen_and_noted(
+def test_columns_with_known_names_are_chosen_and_noted(
     columns: tuple[str, ...], text: tuple[str, ...], label: str
 ) -> None:
     chosen, notes = choose(table(columns))
@@ -90,39 +90,39 @@ def test_a_column_is_found_by_name_then_any_case_then_number(given: str, column:
     assert chosen.text == (column,)
 
 
-def test_a_given_label_takes_its_column_out_of_the_guess() -> None:
+def test_a_column_set_as_label_or_id_is_not_inferred_as_text() -> None:
     chosen, _ = choose(table(("text", "review")), label="review")
     assert chosen == Columns(("text",), "review", None)
     chosen, _ = choose(table(("text", "review", "label")), id="text")
     assert chosen == Columns(("review",), "label", "text")
 
 
-def test_no_plain_text_column_is_answered_with_what_was_seen_and_an_override() -> None:
+def test_without_a_known_text_column_the_error_shows_the_columns_and_a_setting() -> None:
     source = table(("opinion", "grade"), ["what a great phone, " * 9, 5])
     message = refusal(source)
-    assert message.startswith("reviews.csv: no column is plainly the text.")
+    assert message.startswith("reviews.csv: could not identify the text column.")
     assert '\n  opinion = "what a great phone, what a great phone' in message
     assert "\n  grade = 5\n" in message and max(map(len, message.split("\n"))) < 100
     assert message.endswith("data.text=opinion data.label=grade")
     assert refusal(source, need_label=False).endswith("data.text=opinion")
 
 
-def test_several_plain_text_columns_are_not_chosen_between() -> None:
+def test_several_possible_text_columns_are_refused() -> None:
     message = refusal(table(("text", "review", "label")))
     assert 'several columns could be the text: "text"; "review"' in message and "data.text=" in message
 
 
-def test_no_or_several_plain_label_columns_are_refused_when_one_is_needed() -> None:
+def test_no_or_several_possible_label_columns_are_refused_when_one_is_needed() -> None:
     message = refusal(table(("text", "grade")))
-    assert "no column is plainly the label" in message and "data.label=grade" in message
+    assert "could not identify the label column" in message and "data.label=grade" in message
     message = refusal(table(("text", "stars", "label")))
     assert 'several columns could be the label: "label", "stars"' in message
-    assert "Give a file with labels" in refusal(table(("text",)))
+    assert "Use a file with labels" in refusal(table(("text",)))
     chosen, notes = choose(table(("text", "stars", "label")), need_label=False)
     assert chosen.label is None and len(notes) == 1
 
 
-def test_a_text_column_is_not_taken_for_the_label_too() -> None:
+def test_a_text_column_is_not_also_inferred_as_the_label() -> None:
     chosen, _ = choose(table(("query", "title")), need_label=False)
     assert chosen == Columns(("query", "title"), None, None)
 
@@ -135,17 +135,17 @@ def test_a_given_label_may_be_missing_where_none_is_needed() -> None:
 
 
 @pytest.mark.parametrize("key", ["text", "label", "id"])
-def test_a_name_that_is_not_there_is_answered_with_the_nearest_and_the_list(key: str) -> None:
+def test_an_unknown_column_is_answered_with_the_nearest_name_and_all_columns(key: str) -> None:
     message = refusal(table(("text", "label", "reviewer")), **{key: "reviewr"})
     assert f'no column "reviewr" (data.{key}=reviewr). Did you mean "reviewer"?' in message
     assert '\n  label = "label cell"' in message
 
 
-def test_a_number_that_is_too_high_is_answered_with_the_range() -> None:
-    assert "numbers go from 0 to 1" in refusal(table(("text", "label")), text="2")
+def test_a_column_number_out_of_range_is_answered_with_the_range() -> None:
+    assert "Column numbers range from 0 to 1" in refusal(table(("text", "label")), text="2")
 
 
-def test_a_name_looked_for_in_a_table_without_header_is_found_in_its_first_line(tmp_path: Path) -> None:
+def test_an_unknown_column_of_a_table_without_header_is_compared_with_the_first_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("opinion,grade\ngood,5\n")
     options = DataConfig.model_validate({"text": "opinon"})
@@ -154,11 +154,11 @@ def test_a_name_looked_for_in_a_table_without_header_is_found_in_its_first_line(
 
 
 def test_one_column_cannot_be_used_twice() -> None:
-    assert '"text" is named twice' in refusal(table(("text", "label")), text="text", label="0")
-    assert '"text" is named twice' in refusal(table(("text", "label")), text="text,text")
+    assert '"text" is used twice' in refusal(table(("text", "label")), text="text", label="0")
+    assert '"text" is used twice' in refusal(table(("text", "label")), text="text,text")
 
 
-def test_choosing_takes_no_row_from_a_stream() -> None:
+def test_choosing_columns_consumes_no_row_of_a_stream() -> None:
     stream = open_lines(io.StringIO('{"text": "a"}\n{"text": "b"}\n'), "<stdin>", ("text",))
     choose(stream, need_label=False)
     assert [row.values["text"] for row in stream.rows()] == ["a", "b"]
@@ -196,22 +196,24 @@ def test_a_nested_cell_is_refused_with_its_line(value: object) -> None:
     with pytest.raises(DataError) as caught:
         cell_text(row(value), "text")
     message = str(caught.value)
-    assert message.startswith(f'a.jsonl, line 7: column "text" holds a {type(value).__name__}')
+    assert message.startswith(f'a.jsonl, line 7: column "text" contains a {type(value).__name__}')
     assert repr(value) in message and "data.text=" in message
 
 
-def test_half_a_character_is_refused_with_its_place() -> None:
-    with pytest.raises(DataError, match=r"a.jsonl, line 7: column \"text\" has half a character .* place 3"):
+def test_an_unpaired_surrogate_is_refused_with_its_position() -> None:
+    with pytest.raises(
+        DataError, match=r"a.jsonl, line 7: column \"text\" contains half a character.*'\\ud83d', at position 3"
+    ):
         cell_text(row("abc\ud83d"), "text")
 
 
-def test_a_cell_of_a_column_that_is_not_there_is_refused() -> None:
+def test_a_cell_of_an_unknown_column_is_refused() -> None:
     with pytest.raises(
         DataError, match=r"a.jsonl, line 7: there is no column \"txt\". Did you mean \"text\"\?"
     ):
         cell_text(row("a"), "txt")
 
 
-def test_a_stream_without_a_plain_column_is_refused_like_a_file() -> None:
+def test_a_stream_without_a_known_text_column_is_refused_like_a_file() -> None:
     stream = open_lines(io.StringIO('{"opinion": "a"}\n'), "<stdin>", ())
     assert 'opinion = "a"' in refusal(stream, need_label=False)

@@ -1,4 +1,4 @@
-"""Downloads against a real HTTP server on this machine that behaves as badly as it is told to."""
+"""Downloads from a real local HTTP server that misbehaves on request."""
 
 import hashlib
 import json
@@ -26,17 +26,17 @@ SOURCE_FOLDER = Path(module.__file__).parents[2]
 
 @dataclass
 class Page:
-    """How the server answers for one path."""
+    """How the server responds to one path."""
 
     body: bytes = BODY
     etag: str | None = '"one"'
     honours_range: bool = True
     tells_length: bool = True
     cut_after: list[int] = field(default_factory=list)  # bytes sent before the connection breaks, per request
-    statuses: list[int] = field(default_factory=list)  # answers before the first 200
+    statuses: list[int] = field(default_factory=list)  # responses before the first 200
     location: str | None = None
-    skews_range: bool = False  # answers another range than the one asked for
-    most_of_range: int | None = None  # bytes of a range that come at once
+    skews_range: bool = False  # returns another range than the requested one
+    most_of_range: int | None = None  # maximum bytes of a range per response
     pause: float = 0.0
 
 
@@ -115,7 +115,7 @@ def only(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
 
 
-def test_a_file_arrives_whole_and_nothing_else_remains(site: Site, tmp_path: Path) -> None:
+def test_a_file_is_downloaded_and_no_temporary_file_remains(site: Site, tmp_path: Path) -> None:
     target = tmp_path / "deep" / "file.zip"
     assert download(site.page(), target, sha256=SHA256, patience=QUICK) == target
     assert target.read_bytes() == BODY
@@ -123,7 +123,7 @@ def test_a_file_arrives_whole_and_nothing_else_remains(site: Site, tmp_path: Pat
     assert site.requests[0]["accept-encoding"] == "identity"
 
 
-def test_a_file_that_is_there_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_downloaded_again(site: Site, tmp_path: Path) -> None:
     url = site.page()
     for sha256 in (SHA256, SHA256, None):
         download(url, tmp_path / "f", sha256=sha256, patience=QUICK)
@@ -136,17 +136,17 @@ def test_a_file_with_another_checksum_is_replaced(site: Site, tmp_path: Path) ->
     assert (tmp_path / "f").read_bytes() == BODY
 
 
-def test_a_file_of_the_users_with_another_checksum_is_named_when_the_network_fails(
+def test_an_existing_file_with_another_checksum_is_named_when_the_network_fails(
     site: Site, tmp_path: Path
 ) -> None:
     (tmp_path / "f").write_bytes(b"mine")
-    with pytest.raises(DataError, match="another SHA-256") as error:
+    with pytest.raises(DataError, match="a different SHA-256") as error:
         download(site.page(statuses=[404]), tmp_path / "f", sha256=SHA256, patience=QUICK)
     assert str(tmp_path / "f") in str(error.value)
     assert (tmp_path / "f").read_bytes() == b"mine"
 
 
-def test_a_dropped_connection_is_continued_where_it_broke(site: Site, tmp_path: Path) -> None:
+def test_a_dropped_connection_is_resumed_at_the_last_byte(site: Site, tmp_path: Path) -> None:
     url = site.page(cut_after=[100_000, 50_000])
     download(url, tmp_path / "f", sha256=SHA256, patience=QUICK)
     assert (tmp_path / "f").read_bytes() == BODY
@@ -154,9 +154,9 @@ def test_a_dropped_connection_is_continued_where_it_broke(site: Site, tmp_path: 
     assert {r.get("if-range") for r in site.requests[1:]} == {'"one"'}
 
 
-def test_a_later_call_continues_what_an_earlier_one_left(site: Site, tmp_path: Path) -> None:
+def test_a_later_call_resumes_an_earlier_download(site: Site, tmp_path: Path) -> None:
     url = site.page(cut_after=[10_000, 10_000])
-    with pytest.raises(DataError, match="20000 bytes that came are kept"):
+    with pytest.raises(DataError, match="20000 bytes received are kept"):
         download(url, tmp_path / "f", sha256=None, patience=Patience(tries=2, pause=0.01))
     assert not (tmp_path / "f").exists()
     download(url, tmp_path / "f", sha256=None, patience=QUICK)
@@ -164,7 +164,7 @@ def test_a_later_call_continues_what_an_earlier_one_left(site: Site, tmp_path: P
     assert site.requests[2]["range"] == "bytes=20000-"
 
 
-def test_a_file_that_changed_in_between_is_fetched_anew(site: Site, tmp_path: Path) -> None:
+def test_a_file_that_changed_at_the_source_is_downloaded_from_the_start(site: Site, tmp_path: Path) -> None:
     url = site.page(cut_after=[10_000])
     with pytest.raises(DataError):
         download(url, tmp_path / "f", sha256=None, patience=Patience(tries=1))
@@ -174,27 +174,27 @@ def test_a_file_that_changed_in_between_is_fetched_anew(site: Site, tmp_path: Pa
     assert (tmp_path / "f").read_bytes() == newer
 
 
-def test_a_server_that_ignores_ranges_is_asked_for_all_of_it(site: Site, tmp_path: Path) -> None:
+def test_a_server_that_ignores_ranges_sends_the_whole_file(site: Site, tmp_path: Path) -> None:
     url = site.page(honours_range=False, cut_after=[100_000])
     download(url, tmp_path / "f", sha256=SHA256, patience=QUICK)
     assert (tmp_path / "f").read_bytes() == BODY
 
 
-def test_nothing_is_continued_without_a_way_to_tell_versions_apart(site: Site, tmp_path: Path) -> None:
+def test_a_download_without_a_version_or_checksum_is_not_resumed(site: Site, tmp_path: Path) -> None:
     url = site.page(etag='W/"weak"', cut_after=[100_000])
     download(url, tmp_path / "f", sha256=None, patience=QUICK)
     assert [r.get("range") for r in site.requests] == [None, None]
     assert (tmp_path / "f").read_bytes() == BODY
 
 
-def test_a_range_that_comes_in_pieces_is_put_together(site: Site, tmp_path: Path) -> None:
+def test_a_range_in_several_responses_is_joined(site: Site, tmp_path: Path) -> None:
     url = site.page(cut_after=[100_000], most_of_range=150_000)
     download(url, tmp_path / "f", sha256=None, patience=QUICK)
     assert (tmp_path / "f").read_bytes() == BODY
     assert [r.get("range") for r in site.requests] == [None, "bytes=100000-", "bytes=250000-"]
 
 
-def test_a_wrong_range_is_thrown_away(site: Site, tmp_path: Path) -> None:
+def test_a_wrong_range_is_discarded(site: Site, tmp_path: Path) -> None:
     url = site.page(skews_range=True, cut_after=[100_000])
     download(url, tmp_path / "f", sha256=None, patience=QUICK)
     assert (tmp_path / "f").read_bytes() == BODY
@@ -202,7 +202,7 @@ def test_a_wrong_range_is_thrown_away(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("left", "num_requests"), [(BODY, 1), (BODY + b"more", 2), (BODY[::-1], 2)])
-def test_a_part_as_long_as_the_file_is_checked_before_it_is_believed(
+def test_a_complete_part_is_verified_before_it_is_used(
     site: Site, tmp_path: Path, left: bytes, num_requests: int
 ) -> None:
     url = site.page()
@@ -214,7 +214,7 @@ def test_a_part_as_long_as_the_file_is_checked_before_it_is_believed(
     assert only(tmp_path) == ["f"]
 
 
-def test_a_continued_file_with_a_wrong_beginning_is_fetched_anew(site: Site, tmp_path: Path) -> None:
+def test_a_resumed_file_with_a_wrong_beginning_is_downloaded_from_the_start(site: Site, tmp_path: Path) -> None:
     (tmp_path / "f.part").write_bytes(b"x" * 1000)
     (tmp_path / "f.part.json").write_text("not json")
     download(site.page(), tmp_path / "f", sha256=SHA256, patience=QUICK)
@@ -222,58 +222,58 @@ def test_a_continued_file_with_a_wrong_beginning_is_fetched_anew(site: Site, tmp
     assert [r.get("range") for r in site.requests] == ["bytes=1000-", None]
 
 
-def test_wrong_bytes_are_refused_at_once_and_not_kept(site: Site, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="its SHA-256 is") as error:
+def test_a_wrong_checksum_is_refused_without_a_retry_and_not_kept(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the SHA-256 is") as error:
         download(site.page(body=b"<html>login</html>"), tmp_path / "f", sha256=SHA256, patience=QUICK)
     assert SHA256 in str(error.value)
     assert len(site.requests) == 1
     assert only(tmp_path) == []
 
 
-def test_tries_are_bounded_and_the_error_says_what_to_do(site: Site, tmp_path: Path) -> None:
+def test_attempts_are_limited_and_the_error_says_what_to_do(site: Site, tmp_path: Path) -> None:
     url = site.page(statuses=[503] * 9)
     with pytest.raises(DataError) as error:
         download(url, tmp_path / "f", sha256=None, instead="Put it there", patience=QUICK)
     assert len(site.requests) == 4
     assert url in str(error.value)
-    assert "503 Service Unavailable (4 tries)" in str(error.value)
+    assert "503 Service Unavailable (4 attempts)" in str(error.value)
     assert str(error.value).endswith("Put it there.")
 
 
-def test_a_passing_failure_of_the_server_is_waited_out(site: Site, tmp_path: Path) -> None:
+def test_a_temporary_server_error_is_retried(site: Site, tmp_path: Path) -> None:
     download(site.page(statuses=[503, 429]), tmp_path / "f", sha256=SHA256, patience=QUICK)
     assert (tmp_path / "f").read_bytes() == BODY
 
 
-def test_a_missing_file_is_not_asked_for_twice(site: Site, tmp_path: Path) -> None:
+def test_a_missing_file_is_not_requested_twice(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="404 Not Found"):
         download(site.page(statuses=[404]), tmp_path / "f", sha256=None, patience=QUICK)
     assert len(site.requests) == 1
 
 
-def test_a_server_that_is_not_there_is_named(site: Site, tmp_path: Path) -> None:
+def test_an_unreachable_server_is_named(site: Site, tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"http://127\.0\.0\.1:9/f.*refused.*Without a network: put the file at"
+        DataError, match=r"http://127\.0\.0\.1:9/f.*refused.*Without network access, save the file as"
     ):
         download("http://127.0.0.1:9/f", tmp_path / "f", sha256=None, patience=Patience(2, 0.01, 2))
 
 
-def test_a_server_that_falls_silent_is_given_up(site: Site, tmp_path: Path) -> None:
+def test_a_server_that_stops_responding_times_out(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="timed out"):
         download(site.page(pause=0.6), tmp_path / "f", sha256=None, patience=Patience(2, 0.01, 0.2))
 
 
-def test_a_file_that_says_it_is_over_the_limit_is_not_begun(site: Site, tmp_path: Path) -> None:
+def test_a_file_whose_declared_size_is_over_the_limit_is_not_downloaded(site: Site, tmp_path: Path) -> None:
     url = site.page(cut_after=[10] * 9)
-    with pytest.raises(DataError, match="larger than the 100000 bytes"):
+    with pytest.raises(DataError, match="larger than the limit of 100000 bytes"):
         download(url, tmp_path / "f", sha256=None, at_most=100_000, patience=QUICK)
     assert len(site.requests) == 1
     assert only(tmp_path) == []
 
 
-def test_a_file_that_turns_out_over_the_limit_is_not_kept(site: Site, tmp_path: Path) -> None:
+def test_a_file_of_unknown_size_over_the_limit_is_not_kept(site: Site, tmp_path: Path) -> None:
     url = site.page(tells_length=False)
-    with pytest.raises(DataError, match="larger than the 100000 bytes"):
+    with pytest.raises(DataError, match="larger than the limit of 100000 bytes"):
         download(url, tmp_path / "f", sha256=None, at_most=100_000, patience=QUICK)
     assert only(tmp_path) == []
 
@@ -285,10 +285,10 @@ def test_a_redirect_is_followed(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/f", "data:text/plain,x"])
-def test_only_the_web_is_followed(site: Site, tmp_path: Path, address: str) -> None:
-    with pytest.raises(DataError, match=r"redirected to .*(only http and https|no web address)"):
+def test_only_http_urls_are_followed(site: Site, tmp_path: Path, address: str) -> None:
+    with pytest.raises(DataError, match=r"redirected to .*(only http and https|invalid URL)"):
         download(site.page(location=address), tmp_path / "f", sha256=None, patience=QUICK)
-    with pytest.raises(DataError, match="no web address"):
+    with pytest.raises(DataError, match="not an HTTP address"):
         download(address, tmp_path / "f", sha256=None, patience=QUICK)
     assert only(tmp_path) == []
 
@@ -296,13 +296,13 @@ def test_only_the_web_is_followed(site: Site, tmp_path: Path, address: str) -> N
 def test_a_redirect_from_https_to_http_is_refused(tmp_path: Path) -> None:
     import httpx
 
-    wanted = module._Wanted("https://a/f", tmp_path / "f", None, 1, "Instead.")
-    assert str(module._http_url("//b/f", wanted, httpx.URL("https://a/f"))) == "https://b/f"
+    request = module._Request("https://a/f", tmp_path / "f", None, 1, "Instead.")
+    assert str(module._http_url("//b/f", request, httpx.URL("https://a/f"))) == "https://b/f"
     with pytest.raises(DataError, match="redirected to http://b/f; only https"):
-        module._http_url("http://b/f", wanted, httpx.URL("https://a/f"))
+        module._http_url("http://b/f", request, httpx.URL("https://a/f"))
 
 
-def test_redirects_in_a_circle_end(site: Site, tmp_path: Path) -> None:
+def test_a_redirect_loop_ends(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="redirected more than 10 times"):
         download(site.page(location="/file"), tmp_path / "f", sha256=None, patience=QUICK)
 
@@ -316,7 +316,7 @@ def test_the_proxy_of_the_environment_is_used(
     assert site.requests[0]["path"] == "http://published.invalid/file"
 
 
-def test_a_proxy_that_cannot_be_used_is_an_error_of_ours(
+def test_an_unusable_proxy_raises_a_data_error(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "carrier-pigeon://127.0.0.1")
@@ -339,7 +339,7 @@ def test_a_folder_that_cannot_be_written_is_named(site: Site, tmp_path: Path) ->
         download(site.page(), tmp_path / "file" / "f", sha256=None, patience=QUICK)
 
 
-def test_two_processes_fetch_a_file_once(site: Site, tmp_path: Path) -> None:
+def test_two_processes_download_a_file_once(site: Site, tmp_path: Path) -> None:
     url = site.page(pause=0.5)
     script = (
         "import sys; from pathlib import Path; from bertune.data.download import download;"
@@ -352,10 +352,10 @@ def test_two_processes_fetch_a_file_once(site: Site, tmp_path: Path) -> None:
     assert len(site.requests) == 1
 
 
-def test_another_process_that_never_ends_is_named(site: Site, tmp_path: Path) -> None:
+def test_a_lock_that_is_never_released_is_named(site: Site, tmp_path: Path) -> None:
     from filelock import FileLock
 
-    with FileLock(tmp_path / "f.lock"), pytest.raises(DataError, match=r"another process has held .*f\.lock"):
+    with FileLock(tmp_path / "f.lock"), pytest.raises(DataError, match=r"another process has held the lock .*f\.lock"):
         download(site.page(), tmp_path / "f", sha256=None, patience=Patience(lock=0.1))
 
 

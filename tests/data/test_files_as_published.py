@@ -120,8 +120,8 @@ def test_plain_text_is_answered_with_the_ways_to_read_it(tmp_path: Path, tiny_we
     with pytest.raises(DataError) as caught:
         api.check(file, settings=overrides)
     message = str(caught.value)
-    assert "corpus.txt: no column is plainly the text" in message
-    assert "data.text=0 for a text on each line" in message and "data.reader=documents" in message
+    assert "corpus.txt: could not identify the text column" in message
+    assert "data.text=0 (one text per line)" in message and "data.reader=documents" in message
     assert "data.label=" not in message, "one column cannot be both"
     for more, num in (({"data.text": "0"}, 3), ({"data.reader": "documents"}, 2)):
         found = api.check(file, settings={**overrides, **more, "data.validation_fraction": 0.3})

@@ -37,7 +37,8 @@ def test_every_data_set_and_recipe_has_a_name() -> None:
 
 def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
     with pytest.raises(
-        ConfigError, match=r'no data set or recipe "coal"\. Did you mean "cola"\? There are: afqmc, ag_news'
+        ConfigError,
+        match=r'unknown data set or recipe "coal"\. Did you mean "cola"\? Available names: afqmc, ag_news',
     ):
         defaults("coal")
 
@@ -121,7 +122,7 @@ def test_the_demo_comes_with_the_package(cache: Path) -> None:
 def test_a_file_in_the_cache_that_is_too_short_is_named(cache: Path) -> None:
     (cache / "cola").mkdir(parents=True)
     (cache / "cola" / "in_domain_train.tsv").write_text("gj04\t1\t\tOne.\n" * 8550)
-    with pytest.raises(DataError, match=r"it has 8550 lines, the published file has 8551\. Delete it"):
+    with pytest.raises(DataError, match=r"the file has 8550 lines, expected 8551\. Delete it"):
         defaults("cola")
 
 
@@ -133,7 +134,7 @@ def test_a_damaged_gzip_in_the_cache_is_named(cache: Path) -> None:
     }.items():
         (cache / "imdb" / name).write_bytes(content)
     with pytest.raises(
-        DataError, match=r"train\.csv\.gz is not the published file of imdb: it cannot be read"
+        DataError, match=r"train\.csv\.gz is not the published file of imdb: the file cannot be read"
     ):
         defaults("imdb")
 
@@ -151,7 +152,7 @@ def test_a_data_set_of_the_users_own_is_a_file(
     monkeypatch.setenv("BERTUNE_DATA", str(tmp_path / "own"))
     assert paths(str(source)) == {"train": tmp_path / "own" / "mine" / "a.tsv"}
     source.write_text("DATASET = 3\n")
-    with pytest.raises(ConfigError, match=r"mine\.py: DATASET must be a bertune\.data\.named\.Dataset"):
+    with pytest.raises(ConfigError, match=r"mine\.py: DATASET must be a bertune\.data\.named\.Dataset, got int"):
         defaults(str(source))
 
 
@@ -160,7 +161,7 @@ def test_a_data_set_to_score_on_says_so_where_it_is_to_be_trained_on(
     name: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_files(tmp_path, monkeypatch, name, "test")
-    with pytest.raises(ConfigError, match=rf"{name} has nothing to train on.*bertune evaluate RUN {name}"):
+    with pytest.raises(ConfigError, match=rf"{name} has no training file.*bertune evaluate RUN {name}"):
         resolve_source(name, {})
     trained_elsewhere = resolve_source(name, {"data.train": str(tmp_path / "mine.tsv")}).config.data
     assert trained_elsewhere.test == str(paths(name)["test"])
@@ -233,7 +234,7 @@ def test_every_name_says_what_it_is_and_for_which_task() -> None:
     known = {entry.name: entry for entry in named.known()}
     assert list(known) == names()
     assert all(entry.about and not entry.about.endswith(".") for entry in known.values())
-    assert known["cola"].about.startswith("CoLA, acceptability of English sentences: Warstadt")
+    assert known["cola"].about.startswith("CoLA 1.1: acceptability of English sentences (Warstadt")
     assert known["cola"].task == "classification"
     assert (known["squad-bert"].task, known["squad-bert"].is_recipe) == ("question_answering", True)
     assert known["imdb-mlm"].task == "language_modelling", "a recipe may do something else with a data set"

@@ -122,7 +122,7 @@ def test_imdb_becomes_one_csv_a_split_in_a_fixed_order(publisher: Publisher, cac
 
 def test_imdb_with_a_review_missing_is_refused(publisher: Publisher, cache: Path) -> None:
     publisher.publish("imdb", {"aclImdb_v1.tar.gz": tarred(REVIEWS)})
-    with pytest.raises(DataError, match=r"in train\.csv\.gz, it has 3 rows, the published file has 25000"):
+    with pytest.raises(DataError, match=r"train\.csv\.gz: the file has 3 rows, expected 25000"):
         defaults("imdb")
     assert in_cache(cache / "imdb") == set()
 
@@ -152,10 +152,10 @@ def test_cord19_is_fetched_as_it_is(publisher: Publisher, cache: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (cord19_csv(rows=50_000), "it has 50000 rows, the published file has more than 50000"),
-        (cord19_csv(queries=49), "it has 49 queries, not 50"),
-        (b"<html>\n", "its columns are <html>"),
-        (b"query,title,label\n\xff\xfe,x,0\n", "it cannot be read"),
+        (cord19_csv(rows=50_000), "the file has 50000 rows, expected more than 50000"),
+        (cord19_csv(queries=49), "the file has 49 queries, expected 50"),
+        (b"<html>\n", "the columns are <html>"),
+        (b"query,title,label\n\xff\xfe,x,0\n", "the file cannot be read"),
     ],
     ids=["too short", "too few queries", "html", "no text"],
 )
@@ -166,13 +166,13 @@ def test_a_cord19_that_is_not_the_published_one_is_refused(
     with pytest.raises(DataError, match=said) as error:
         defaults("cord19")
     assert publisher.url in str(error.value)
-    assert "set BERTUNE_DATA to a folder that holds cord19/cord19-query-title-label.csv" in str(error.value)
+    assert "set BERTUNE_DATA to a folder with cord19/cord19-query-title-label.csv" in str(error.value)
     assert in_cache(cache / "cord19") == set()
 
 
 def test_a_login_page_in_place_of_an_archive_is_not_kept(publisher: Publisher, cache: Path) -> None:
     publisher.publish("cola", {"cola_public_1.1.zip": b"<html>please log in</html>"})
-    with pytest.raises(DataError, match=r"is not the published cola: .*damaged or not an archive"):
+    with pytest.raises(DataError, match=r"is not the published cola: .*corrupt or not an archive"):
         defaults("cola")
     assert in_cache(cache / "cola") == set()
     publisher.publish("cola", {"cola_public_1.1.zip": cola_zip()})
@@ -181,7 +181,7 @@ def test_a_login_page_in_place_of_an_archive_is_not_kept(publisher: Publisher, c
 
 def test_an_archive_with_another_checksum_is_refused(publisher: Publisher, cache: Path) -> None:
     publisher.publish("sst2", {"SST-2.zip": zipped({"SST-2/train.tsv": b""})}, keep_sha256=True)
-    with pytest.raises(DataError, match="the published file's is d67e16fb"):
+    with pytest.raises(DataError, match=r"the SHA-256 is \w+, expected d67e16fb"):
         defaults("sst2")
 
 
@@ -193,9 +193,9 @@ def test_without_a_network_the_error_says_what_to_do(publisher: Publisher, cache
     with pytest.raises(DataError) as error:
         defaults("cola")
     text = str(error.value)
-    assert text.startswith(f"could not download {publisher.url}/no: the server answered 404")
-    assert f"put it at {cache / 'cola' / 'downloads' / 'cola_public_1.1.zip'}" in text
-    assert "BERTUNE_DATA to a folder that holds cola/in_domain_train.tsv and cola/in_domain_dev.tsv" in text
+    assert text.startswith(f"could not download {publisher.url}/no: the server returned 404")
+    assert f"save the file as {cache / 'cola' / 'downloads' / 'cola_public_1.1.zip'}" in text
+    assert "BERTUNE_DATA to a folder with cola/in_domain_train.tsv and cola/in_domain_dev.tsv" in text
 
 
 def test_an_archive_put_in_the_cache_by_hand_is_used(publisher: Publisher, cache: Path) -> None:

@@ -4,9 +4,9 @@ import json
 import os
 import pty
 import signal
-import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ import pytest
 
 from bertune.run import open_run
 from tiny import BIN, QUICK, bertune, process, reviews, write_csv
+from trainings import Command, wait_for_steps
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and signals are those of POSIX")
 
@@ -125,6 +126,27 @@ class TestManifests:
             assert said.code == 3 and "config.toml" in said.err and "Traceback" not in said.err, said.err
 
 
+@dataclass(frozen=True)
+class OnATerminal:
+    """Makes a terminal the controlling one of a process, which writes to it and reads from it."""
+
+    path: str
+
+    def __call__(self) -> None:
+        os.setsid()  # the first terminal that the leader of a session opens controls the session
+        terminal = os.open(self.path, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(terminal, number)
+
+
+def write_to_nobody() -> None:
+    """Makes standard error a pipe whose reader is gone."""
+    reader, writer = os.pipe()
+    os.dup2(writer, 2)
+    os.close(writer)
+    os.close(reader)
+
+
 def test_a_closed_terminal_stops_training_in_order_and_it_can_be_resumed(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -132,17 +154,12 @@ def test_a_closed_terminal_stops_training_in_order_and_it_can_be_resumed(
     csv = write_csv(tmp_path / "train.csv", reviews(40))
     words = ["train", csv, f"model.name={tiny_weights}", "train.epochs=4000", "train.batch_size=8"]
     words += ["train.checkpoint_every=100000", "train.evaluate_every=100000", "--out", tmp_path / "run"]
-    pid, terminal = pty.fork()
-    if pid == 0:  # the child, in a session of its own with the terminal
-        os.execv(BIN, [str(BIN), *map(str, words)])
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.exists() and metrics.read_bytes().count(b"\n") > 20):
-        assert time.monotonic() < deadline, "training did not begin"
-        time.sleep(0.01)
+    terminal, seen_by_command = pty.openpty()
+    command = Command(tmp_path / "output", *words, before=OnATerminal(os.ttyname(seen_by_command)))
+    wait_for_steps(tmp_path / "run", 21, command)
+    os.close(seen_by_command)
     os.close(terminal)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 130
+    assert command.end().code == 130
     run = open_run(tmp_path / "run")
     assert run.manifest["status"] == "interrupted"
     steps = len(run.metrics())
@@ -169,11 +186,6 @@ def test_signals_of_terminals_and_schedulers(
 
 def test_training_goes_on_when_the_reader_of_its_messages_is_gone(tiny_weights: Path, tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "train.csv", reviews(40))
-    words = [BIN, "train", csv, f"model.name={tiny_weights}", *QUICK, "--out", tmp_path / "run"]
-    with subprocess.Popen(
-        list(map(str, words)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    ) as process_:
-        assert process_.stderr is not None
-        process_.stderr.close()
-        process_.wait(timeout=120)
+    words = ["train", csv, f"model.name={tiny_weights}", *QUICK, "--out", tmp_path / "run"]
+    assert Command(tmp_path / "output", *words, before=write_to_nobody).end().code == 0
     assert open_run(tmp_path / "run").manifest["status"] == "complete"

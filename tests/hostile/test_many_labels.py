@@ -103,10 +103,10 @@ def test_the_page_of_many_labels_says_what_it_leaves_out(many: tuple[Path, str])
     bertune("report", many[0]).fine()
     page = page_of(many[0])
     assert "Most frequent confusions" in page
-    assert "A confusion matrix is stored for up to 200 labels; here it would have 1,500 rows" in page
-    assert "These are the 200 of 1,500 labels with the lowest F1." in page
-    assert "These are the 200 of 1,500 labels with most rows." in page
-    assert "These are the first 1,000 of 1,500." in page.replace("\n   ", "")
+    assert "A confusion matrix is stored for up to 200 labels; this task has 1,500." in page
+    assert "Showing the 200 of 1,500 labels with the lowest F1." in page
+    assert "Showing the 200 of 1,500 labels with the most rows." in page
+    assert "Showing the first 1,000 of 1,500 labels." in page.replace("\n   ", "")
 
 
 def test_predictions_take_another_number_of_probabilities(many: tuple[Path, str], tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ def test_training_into_a_folder_that_is_not_a_run_changes_nothing_in_it(
 ) -> None:
     before = contents(project)
     said = bertune("train", train_csv, *quick, "--out", project, *flags)
-    assert said.code == 1 and "is not a run; nothing in it was changed" in said.err
+    assert said.code == 1 and "is not a run. Nothing in it was changed" in said.err
     assert contents(project) == before
-    with pytest.raises(bt.BertuneError, match="nothing in it was changed"):
+    with pytest.raises(bt.BertuneError, match="Nothing in it was changed"):
         bt.train(str(train_csv), settings={"model.name": quick[0].split("=")[1]}, out=project)
     assert contents(project) == before
 

@@ -4,10 +4,20 @@ import math
 
 import numpy as np
 import pytest
+import pytrec_eval  # type: ignore[import-not-found, import-untyped, unused-ignore]
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, ndcg_score
 
-from bertune.metrics.ranking import NAMES, Judged, mean_scores, qrels_lines, reciprocal_rank, run_lines
+from bertune.metrics.ranking import (
+    NAMES,
+    Judged,
+    details,
+    limitations,
+    mean_scores,
+    qrels_lines,
+    reciprocal_rank,
+    run_lines,
+)
 
 
 def drawn(seed: int, num: int) -> Judged:
@@ -59,6 +69,64 @@ def test_the_mean_is_over_queries_with_a_relevant_document() -> None:
     found, expected = mean_scores([one, hopeless, other]), [by_definition(q) for q in (one, other)]
     assert found == pytest.approx({name: (expected[0][name] + expected[1][name]) / 2 for name in NAMES})
     assert mean_scores([hopeless]) == dict.fromkeys(NAMES)
+
+
+TREC_NAMES = {"ndcg": "ndcg", "map": "map", "mrr": "recip_rank", "p@5": "P_5", "recall@5": "recall_5"}
+
+
+@pytest.mark.parametrize("relevant", [1, 2, 3])
+def test_documents_count_from_the_grade_of_relevance_on_as_in_trec_eval(relevant: int) -> None:
+    queries = [drawn(seed, 15) for seed in range(12)]
+    named = [[f"d{n:02}" for n in range(len(q.grades_D))] for q in queries]
+    qrels = {
+        f"q{n}": dict(zip(names, map(int, q.grades_D), strict=True))
+        for n, (q, names) in enumerate(zip(queries, named, strict=True))
+    }
+    run = {
+        f"q{n}": dict(zip(names, q.scores_D.tolist(), strict=True))
+        for n, (q, names) in enumerate(zip(queries, named, strict=True))
+    }
+    evaluator = pytrec_eval.RelevanceEvaluator(qrels, set(TREC_NAMES.values()), relevance_level=relevant)
+    of_queries = evaluator.evaluate(run)
+    found = mean_scores(queries, relevant)
+    for ours, theirs in TREC_NAMES.items():
+        least = 1 if ours == "ndcg" else relevant
+        scored = [q for q, grades in qrels.items() if max(grades.values()) >= least]
+        assert found[ours] == pytest.approx(np.mean([of_queries[q][theirs] for q in scored]), abs=1e-6), ours
+
+
+def test_a_query_below_the_grade_of_relevance_has_ndcg_alone() -> None:
+    low = Judged(np.array([0.0, 1.0]), np.array([0.9, 0.1]))
+    found = mean_scores([low], 2)
+    assert found["ndcg"] == pytest.approx(1 / math.log2(3))
+    assert {value for name, value in found.items() if "ndcg" not in name} == {None}
+    assert details([low], 2)["count"] == 1 and details([low], 2)["tables"] == []
+
+
+@pytest.mark.parametrize(
+    ("grades", "relevant", "settled", "fact"),
+    [
+        # Every document is relevant, by different grades: the order counts for nDCG alone.
+        ([[3, 1], [2, 1]], 1, {*NAMES} - {"ndcg", "ndcg@10"}, "all documents or none have a grade"),
+        ([[2, 2], [0, 0]], 1, {*NAMES}, "all documents or none have a grade"),
+        ([[1, 0, 0, 0], [0, 0, 1]], 1, {"p@5", "p@10", "recall@5", "recall@10"}, "no query has more than 4"),
+        ([[1], [2]], 3, {*NAMES}, "no document has a grade of at least task.relevant=3; the highest is 2"),
+        ([[1] + [0] * 10, [0, 1, 1]], 1, set(), ""),
+    ],
+)
+def test_scores_that_no_order_changes_are_found(
+    grades: list[list[int]], relevant: float, settled: set[str], fact: str
+) -> None:
+    arrays = [np.array(own, float) for own in grades]
+    found = limitations(arrays, relevant)
+    assert {name for one in found for name in one.settled} == settled
+    assert fact in " ".join(one.fact for one in found)
+    stated = {name: value for one in found for name, value in one.settled.items()}
+    for seed in range(5):
+        draw = np.random.default_rng(seed)
+        scores = mean_scores([Judged(own, draw.normal(size=len(own))) for own in arrays], relevant)
+        for name, value in stated.items():
+            assert value == ("undefined" if scores[name] is None else f"{scores[name]:.4g}"), name
 
 
 @pytest.mark.parametrize("grades", [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])

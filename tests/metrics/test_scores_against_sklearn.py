@@ -27,9 +27,8 @@ def drawn(num_classes: int, seed: int, num: int = 97, absent: int | None = None)
 def reference(gold_N, probabilities_NC, num_classes: int, positive: int) -> dict[str, float]:
     predicted_N = probabilities_NC.argmax(axis=1)
     classes = list(range(num_classes))
-    quiet = {"labels": classes, "zero_division": 0}
+    own = quiet = {"zero_division": 0}  # labels are inferred: those that are gold or predicted
     average = {"average": "binary", "pos_label": positive} if num_classes == 2 else {"average": "macro"}
-    own = quiet if num_classes > 2 else {"zero_division": 0}
     values = {
         "accuracy": sk.accuracy_score(gold_N, predicted_N),
         "precision": sk.precision_score(gold_N, predicted_N, **average, **own),
@@ -65,6 +64,31 @@ def test_a_class_that_never_occurs_counts_as_scikit_learn_counts_it(num_classes:
     found = score(gold_N, probabilities_NC, labels, 0).values
     assert found.pop("roc_auc") is None
     assert found == pytest.approx(reference(gold_N, probabilities_NC, num_classes, 0), abs=1e-12)
+
+
+def test_a_perfect_model_has_a_macro_f1_of_1_where_a_class_does_not_occur() -> None:
+    gold_N = np.array([0, 1, 0, 1])
+    found = score(gold_N, np.eye(3)[gold_N], ("a", "b", "c"), 0)
+    assert sk.f1_score(gold_N, gold_N, average="macro") == 1
+    assert {found[f"macro_{name}"] for name in ("precision", "recall", "f1")} == {1.0}
+    absent = {"label": "c", "precision": None, "recall": None, "f1": None, "support": 0}
+    assert found.details["per_class"][2] == absent
+
+
+@pytest.mark.parametrize(("gold", "predicted"), [([0, 1, 0], [0, 1, 2]), ([0, 1, 2], [0, 1, 0])])
+def test_a_class_that_is_only_gold_or_only_predicted_counts_as_0(
+    gold: list[int], predicted: list[int]
+) -> None:
+    found = score(np.array(gold), np.eye(4)[predicted], tuple("abcd"), 0)
+    assert found["macro_f1"] == pytest.approx(sk.f1_score(gold, predicted, average="macro", zero_division=0))
+    assert [row["f1"] for row in found.details["per_class"][2:]] == [0, None]
+
+
+def test_scores_of_a_positive_class_that_is_neither_gold_nor_predicted_are_undefined() -> None:
+    gold_N = np.zeros(3, np.int64)
+    found = score(gold_N, np.eye(2)[gold_N], ("no", "yes"), 1)
+    assert {found[name] for name in ("precision", "recall", "f1")} == {None}
+    assert found["macro_f1"] == 1
 
 
 def test_roc_auc_of_texts_of_one_class_is_undefined_and_the_rest_is_not() -> None:

@@ -42,12 +42,13 @@ def test_scores_of_rows_that_come_one_by_one_are_those_of_scikit_learn() -> None
     found = classification.score(gold_N, iter(probabilities_NC), labels, 0).values
     predicted_N = probabilities_NC.argmax(axis=1)
     classes = range(num_classes)
-    every = {"labels": classes, "zero_division": 0}
     assert found["roc_auc"] is None
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(gold_N, predicted_N))
     assert found["mcc"] == pytest.approx(sk.matthews_corrcoef(gold_N, predicted_N))
     assert found["log_loss"] == pytest.approx(sk.log_loss(gold_N, probabilities_NC, labels=classes))
-    assert found["macro_f1"] == pytest.approx(sk.f1_score(gold_N, predicted_N, average="macro", **every))
+    assert found["macro_f1"] == pytest.approx(
+        sk.f1_score(gold_N, predicted_N, average="macro", zero_division=0)
+    )
 
 
 def test_whether_rows_are_held_changes_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +106,7 @@ def test_multilabel_scores_in_blocks_are_those_of_scikit_learn(
     gold_NC = draw.random((90, 12)) < 0.2
     gold_NC[:, 3] = False  # never there: not in the mean of areas
     probabilities_NC = np.clip(0.4 * gold_NC + 0.6 * draw.random((90, 12)), 0, 0.999).round(2)  # with ties
+    gold_NC[:, 5] = probabilities_NC[:, 5] = 0  # nor predicted: in no average over labels
     by_threshold = multilabel.score(gold_NC, probabilities_NC, tuple("abcdefghijkl"), 0.5).details["figures"][
         0
     ]
@@ -114,14 +116,32 @@ def test_multilabel_scores_in_blocks_are_those_of_scikit_learn(
     wanted = {
         "subset_accuracy": sk.accuracy_score(gold_NC, predicted_NC),
         "hamming_loss": sk.hamming_loss(gold_NC, predicted_NC),
-        "map": sk.average_precision_score(np.delete(gold_NC, 3, 1), np.delete(probabilities_NC, 3, 1)),
+        "map": sk.average_precision_score(
+            np.delete(gold_NC, [3, 5], 1), np.delete(probabilities_NC, [3, 5], 1)
+        ),
     }
     for average in ("micro", "macro", "weighted", "samples"):
-        triple = sk.precision_recall_fscore_support(gold_NC, predicted_NC, average=average, zero_division=0)
+        # Of indicator matrices scikit-learn counts all columns unless it is given labels.
+        seen = (gold_NC | predicted_NC).any(axis=0).nonzero()[0]
+        triple = sk.precision_recall_fscore_support(
+            gold_NC, predicted_NC, labels=seen, average=average, zero_division=0
+        )
         wanted |= dict(zip((f"{average}_{n}" for n in ("precision", "recall", "f1")), triple, strict=False))
     assert found.values == pytest.approx(wanted, abs=1e-12)
     assert found.details["figures"][0] == by_threshold
     assert sum(b["count"] for b in found.details["figures"][1]["bins"]) == gold_NC.size
+
+
+@pytest.mark.parametrize("num_found", [0, 2])
+def test_multilabel_scores_where_no_text_has_a_label(num_found: int) -> None:
+    probabilities_NC = np.zeros((4, 3))
+    probabilities_NC[:num_found, 1] = 0.9
+    found = multilabel.score(np.zeros((4, 3), bool), probabilities_NC, tuple("abc"), 0.5)
+    of_labels = {found[f"{average}_f1"] for average in ("micro", "macro", "weighted")}
+    assert of_labels == ({0.0} if num_found else {None})
+    assert found["map"] is None
+    assert found["samples_f1"] == 0
+    assert [row["f1"] for row in found.details["per_class"]] == [None, 0.0 if num_found else None, None]
 
 
 def test_a_table_has_a_limit_and_says_so() -> None:

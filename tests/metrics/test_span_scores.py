@@ -15,7 +15,7 @@ from bertune.tasks.token_classification.schemes import Scheme, read_tags
 def strict_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, Any]:
     """What seqeval says of IOB2 tags in its strict mode, type by type and on average."""
     found: dict[str, Any] = classification_report(
-        gold, predicted, mode="strict", scheme=IOB2, output_dict=True
+        gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0
     )
     return found
 
@@ -59,7 +59,19 @@ def test_a_span_that_is_nearly_right_is_wrong() -> None:
 
 
 def test_nothing_to_find_and_nothing_found_is_no_score() -> None:
-    assert score_spans([[]], [[]]) == ({"f1": 0, "macro_f1": 0, "precision": 0, "recall": 0}, [])
+    assert score_spans([[]], [[]]) == (dict.fromkeys(("f1", "macro_f1", "precision", "recall")), [])
+    found, _ = score_spans([[]], [[(0, 3, "X")]])
+    assert found == {"f1": 0, "macro_f1": 0, "precision": 0, "recall": 0}
+
+
+def test_types_that_only_one_side_has_count_as_0_as_in_seqeval() -> None:
+    gold, predicted = [["B-X", "O", "B-Y"]], [["B-X", "B-Z", "O"]]
+    values, per_class = score_spans(
+        *([read_tags(tags, Scheme("bio")).spans for tags in side] for side in (gold, predicted))
+    )
+    expected = strict_scores(gold, predicted)
+    assert values["macro_f1"] == pytest.approx(expected["macro avg"]["f1-score"]) == pytest.approx(1 / 3)
+    assert {row["label"]: row["f1"] for row in per_class} == {"X": 1, "Y": 0, "Z": 0}
 
 
 def test_scores_of_plain_tags_are_those_of_scikit_learn() -> None:

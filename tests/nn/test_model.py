@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bertune.errors import ConfigError, ModelError
+from bertune.hugging_face import length_limit, load_config
 from bertune.nn.heads.first_token import HEAD
-from bertune.nn.model import TextModel, build, hidden_dropout, length_limit, load, read_config, set_dropout
-from bertune.nn.pretrained import Pretrained, find_pretrained
+from bertune.nn.model import TextModel, build, hidden_dropout, load, set_dropout
+from bertune.nn.pretrained import find_pretrained
 from bertune.tasks.head_spec import HeadSpec
 
 THREE_LABELS = HeadSpec("AutoModelForSequenceClassification", 3, "single_label_classification")
@@ -24,7 +25,7 @@ THREE_LABELS = HeadSpec("AutoModelForSequenceClassification", 3, "single_label_c
 
 def built(folder: Path, head: HeadSpec | nn.Module = THREE_LABELS) -> TextModel:
     found = find_pretrained(str(folder))
-    config = read_config(found)
+    config = load_config(found.folder)
     if isinstance(head, HeadSpec):
         config.num_labels = head.num_outputs
     return build(found, config, head)
@@ -195,7 +196,7 @@ def test_a_saved_folder_without_weights_is_refused(tmp_path: Path) -> None:
 def test_a_config_that_names_no_family_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match=r"config\.json"):
-        read_config(Pretrained("mine", tmp_path, "random"))
+        load_config(tmp_path)
 
 
 @pytest.mark.parametrize("family", ["bert", "electra", "distilbert"])

@@ -6,6 +6,7 @@ import pytest
 
 import bertune as bt
 from tiny import reviews
+from trainings import train
 
 
 @pytest.fixture(scope="session")
@@ -18,14 +19,14 @@ def small(tiny_weights: Path) -> dict[str, object]:
 def classifier(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
     """Good or bad. Read only."""
     texts, labels = zip(*reviews(40, 1), strict=True)
-    return bt.train(texts, labels, settings=small, out=tmp_path_factory.mktemp("runs") / "labels")
+    return train(texts, tmp_path_factory.mktemp("runs") / "labels", small, labels=labels)[0]
 
 
 @pytest.fixture(scope="session")
 def many_labels(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
     """130 labels, of which predictions show 10. Read only."""
     rows = [{"text": text, "label": f"label {n % 130:03}"} for n, (text, _) in enumerate(reviews(520, 1))]
-    return bt.train(rows, settings=small, out=tmp_path_factory.mktemp("runs") / "many")
+    return train(rows, tmp_path_factory.mktemp("runs") / "many", small)[0]
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ def multilabel(small: dict[str, object], tmp_path_factory: pytest.TempPathFactor
         for n, (text, label) in enumerate(reviews(40, 1))
     ]
     settings = {**small, "task.name": "multilabel"}
-    return bt.train(rows, settings=settings, out=tmp_path_factory.mktemp("runs") / "multilabel")
+    return train(rows, tmp_path_factory.mktemp("runs") / "multilabel", settings)[0]
 
 
 @pytest.fixture(scope="session")
@@ -45,4 +46,4 @@ def embeddings(small: dict[str, object], tmp_path_factory: pytest.TempPathFactor
     pairs = [(a, b) for (a, _), (b, _) in zip(reviews(24, 1), reviews(24, 2), strict=True)]
     rows = [{"anchor": a, "positive": b} for a, b in pairs]
     settings = {**small, "task.name": "embeddings"}
-    return bt.train(rows, settings=settings, out=tmp_path_factory.mktemp("runs") / "embeddings")
+    return train(rows, tmp_path_factory.mktemp("runs") / "embeddings", settings)[0]

@@ -83,7 +83,7 @@ def test_one_text_in_the_place_of_a_list_is_refused(classifier: bt.Run, embeddin
 
 def test_several_texts_in_a_row_have_no_vector(embeddings: bt.Run) -> None:
     rows = [{"anchor": "great phone", "positive": "lovely phone"}]
-    with pytest.raises(bt.BertuneError, match="a vector belongs to one text"):
+    with pytest.raises(bt.BertuneError, match="expected a single text to encode, got 2 texts"):
         bt.load(embeddings).encode(rows)
 
 

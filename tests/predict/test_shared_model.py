@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -126,10 +127,13 @@ class _AtTheNetwork(Exception):
 def test_a_row_of_a_csv_file_passes_few_files_on_its_way_to_the_network(
     classifier: bt.Run, tmp_path: Path
 ) -> None:
-    """What one has to read to follow a row: everything from `Table.rows` to the call of the backend."""
-    path = write_csv(tmp_path / "new.csv", [("great phone",)], "text")
+    """What one has to read to follow a row of an open file: all from its line to the call of the backend."""
+    path = write_csv(tmp_path / "new.csv", [("a first row",), ("great phone",)], "text")
     model = bt.load(classifier)
     opened = model._inputs.open(path, need_label=False)
+    rows = opened.table.rows()
+    next(rows)  # with the first row the header is read
+    opened = replace(opened, table=replace(opened.table, rows=lambda: rows))
 
     class Network:
         def __call__(self, *_: object) -> Any:
@@ -143,4 +147,4 @@ def test_a_row_of_a_csv_file_passes_few_files_on_its_way_to_the_network(
 
     found = files_entered(predict)
     assert {"predict/model.py", "predict/predictor.py", "text/tokenizer.py"} <= found
-    assert len(found) <= MOST_FILES, sorted(found)
+    assert len(found) <= MOST_FILES, " ".join(sorted(found))

@@ -1,4 +1,4 @@
-"""Owns the fake runs with their reports, each written once."""
+"""Fixture for reports of fake runs, each written once per session."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import pytest
 import task_runs
 from page_reader import Page
 
-from bertune.reporting import write_report
+from bertune.reporting.write import write_report
 from bertune.run import Run
 
 
@@ -28,7 +28,7 @@ class Report:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Report]:
-    """`report("binary")` is that fake run with its report, written once for all tests."""
+    """`report("binary")` returns the fake run of that name with its report."""
 
     @cache
     def write(name: str) -> Report:

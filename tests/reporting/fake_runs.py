@@ -1,4 +1,4 @@
-"""Owns fake run folders that follow the layout training writes, none of them trained."""
+"""Builds fake run folders with the layout that training writes; nothing is trained."""
 
 import json
 import math
@@ -37,7 +37,7 @@ HOSTILE = [
 
 
 def steps(total: int, per_epoch: int, overfits: bool = True) -> list[dict[str, Any]]:
-    """A plausible run: training loss falls; validation loss rises after epoch two where it over-fits."""
+    """A plausible run: training loss falls; if `overfits`, validation loss rises after epoch two."""
     draw = random.Random(7)
     lines: list[dict[str, Any]] = []
     since: list[float] = []
@@ -74,7 +74,7 @@ def steps(total: int, per_epoch: int, overfits: bool = True) -> list[dict[str, A
 
 
 def split(rows: int, counts: dict[str, int], source: str = "train.tsv", middle: int = 11) -> dict[str, Any]:
-    """What the audit records of one split."""
+    """The audit record of one split."""
     edges = list(range(0, 50, 2))
     heights = [round(rows * math.exp(-((edge - middle) ** 2) / 50) / 6.3) for edge in edges[:-1]]
     return {
@@ -162,7 +162,7 @@ def manifest(name: str = "cola", **changes: Any) -> dict[str, Any]:
 
 
 def binary_scores(mcc: Any) -> dict[str, Any]:
-    """The scores classification gives."""
+    """The scores of binary classification."""
     return {
         "accuracy": 0.706,
         "precision": 0.731,
@@ -176,7 +176,7 @@ def binary_scores(mcc: Any) -> dict[str, Any]:
 
 
 def binary_details() -> dict[str, Any]:
-    """The details classification gives of two labels."""
+    """The score details of binary classification."""
     draw = random.Random(3)
     return {
         "baseline": {"score": "accuracy", "value": 0.686, "how": "always the commonest label, “1”"},
@@ -196,7 +196,7 @@ def binary_details() -> dict[str, Any]:
 
 
 def many_details(labels: list[str], each: int = 20, right: float = 0.7) -> dict[str, Any]:
-    """Details of any number of labels, most predictions right."""
+    """Score details for any number of labels, with most predictions correct."""
     draw = random.Random(5)
     size = len(labels)
     matrix = [[0] * size for _ in labels]
@@ -227,7 +227,7 @@ def many_details(labels: list[str], each: int = 20, right: float = 0.7) -> dict[
 
 
 def predictions(num: int, labels: tuple[str, ...] = ("0", "1")) -> list[dict[str, Any]]:
-    """Predictions in the order of the source, about a third of them wrong."""
+    """Predictions in source order, about a third of them wrong."""
     draw = random.Random(11)
     lines = []
     for i in range(num):
@@ -255,7 +255,7 @@ def write_run(
     metrics: list[dict[str, Any]],
     predicted: dict[str, list[dict[str, Any]]] | None = None,
 ) -> Run:
-    """The run folder as training leaves it, without weights."""
+    """Writes a run folder as training leaves it, without weights."""
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(Config().to_toml(), encoding="utf-8")
     # ASCII, because a text may hold half of a surrogate pair.
@@ -272,18 +272,18 @@ def write_run(
 
 
 def mistakes(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """What classification says of its mistakes among such predictions."""
+    """The stored errors that classification reports for these predictions."""
     examples, predictions = [], []
     for line in lines:
         file, _, number = line["source"].rpartition(", line ")
         examples.append(Example(line["id"], Origin(file, int(number)), tuple(line["text"]), line["gold"]))
         predictions.append(LabelPrediction(line["label"], line["probabilities"]))
-    found: Any = make_task(TaskConfig(name="classification")).fitted().mistakes(predictions, examples)
-    return asdict(found)
+    result: Any = make_task(TaskConfig(name="classification")).fitted().mistakes(predictions, examples)
+    return asdict(result)
 
 
 def binary(folder: Path) -> Run:
-    """Two labels, a test split, over-fitting, one hostile text and one of ten thousand words."""
+    """Two labels, a test split, overfitting, hostile texts and one text of ten thousand words."""
     lines = predictions(516)
     for i, text in enumerate([*HOSTILE, "word " * 10_000]):
         sure = {"0": 0.9991, "1": 0.0009}
@@ -292,7 +292,7 @@ def binary(folder: Path) -> Run:
 
 
 def four_labels(folder: Path) -> Run:
-    """Chinese labels and pairs of texts, no test split, no over-fitting."""
+    """Chinese labels and text pairs, no test split, no overfitting."""
     labels = ["财经", "体育", "科技 & <娱乐>", "娱乐"]
     lines = predictions(200, tuple(labels))
     for line in lines:
@@ -338,7 +338,7 @@ def many_labels(folder: Path) -> Run:
 
 
 def interrupted(folder: Path) -> Run:
-    """Stopped within the second epoch, nothing evaluated at the end."""
+    """Interrupted within the second epoch, without final evaluation."""
     recorded = manifest(status="interrupted", training={"total_steps": 1072, "steps_per_epoch": 268})
     for key in ("scores", "details", "timings", "peak_memory_mb", "versions", "machine"):
         del recorded[key]
@@ -346,7 +346,7 @@ def interrupted(folder: Path) -> Run:
 
 
 def all_null(folder: Path) -> Run:
-    """Everything there and nothing in it: a run whose loss was never a number."""
+    """All entries present but empty: a run whose loss was never finite."""
     lines = [
         {"step": i, "epoch": i / 10, "loss": math.nan, "lr": None, "grad_norm": math.inf}
         for i in range(1, 31)
@@ -372,7 +372,7 @@ def all_null(folder: Path) -> Run:
 
 
 def bare(folder: Path) -> Run:
-    """No more than a format number: a run that stopped before its first step."""
+    """Only a format number: a run that stopped before its first step."""
     return write_run(folder, {"format": 1, "name": "bare"}, [])
 
 

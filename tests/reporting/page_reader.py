@@ -1,4 +1,4 @@
-"""Owns what a reader sees of a page."""
+"""Parses a report page into elements and visible text."""
 
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -16,7 +16,7 @@ class Element:
 
 
 class Page(HTMLParser):
-    """A report as a browser would read it; a tag closed out of order is an error."""
+    """A parsed report; a tag closed out of order fails an assertion."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -47,11 +47,11 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """Everything a reader can read, white space collapsed."""
+        """The visible text of the body, with whitespace collapsed."""
         body = next(element for element in self.elements if element.tag == "body")
         return " ".join(body.text.split())
 
     def all(self, tag: str, name: str = "") -> list[Element]:
-        """The elements of a tag, of one class where it is given."""
-        found = [element for element in self.elements if element.tag == tag]
-        return [e for e in found if not name or name in str(e.attributes.get("class")).split()]
+        """The elements with a tag and, if `name` is given, that class."""
+        elements = [element for element in self.elements if element.tag == tag]
+        return [e for e in elements if not name or name in str(e.attributes.get("class")).split()]

@@ -1,4 +1,4 @@
-"""Owns fake runs of every kind of task: rows and predictions made up, the rest by the task itself."""
+"""Builds fake runs of every kind of task: rows and predictions are invented, the rest comes from the task."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Rows = list[dict[str, Any]]
 def task_run(
     folder: Path, task: TaskConfig, rows: Rows, columns: Columns, predict: Callable[[Any, int], Any]
 ) -> Run:
-    """A complete run whose test data are the rows; `predict(example, position)` gives their predictions."""
+    """A complete run with `rows` as test split; `predict(example, position)` returns each prediction."""
     made = make_task(task)
     examples = [made.parse(Row(row, Origin("dev.jsonl", i)), columns) for i, row in enumerate(rows, 1)]
     fitted = made.fit(examples)
@@ -61,16 +61,18 @@ def task_run(
 
 
 def tokens(folder: Path) -> Run:
-    """Two texts with spans of characters: one found, one with another label, one missed, one too many."""
+    """Two texts with character spans: one correct, one mislabelled, one missed, one spurious."""
     rows = [
         {"text": "Ada Lovelace met Bo in Paris", "spans": [[0, 12, "PER"], [17, 19, "PER"], [23, 28, "LOC"]]},
         {"text": "nobody in Osloville came", "spans": [[10, 14, "LOC"]]},  # ends inside a word
     ]
-    found = [[(0, 12, "PER"), (23, 28, "ORG"), (13, 16, "ORG")], [(10, 19, "LOC")]]
+    predicted = [[(0, 12, "PER"), (23, 28, "ORG"), (13, 16, "ORG")], [(10, 19, "LOC")]]
     tags = [["B-PER", "I-PER", "B-ORG", "O", "O", "B-ORG"], ["O", "O", "B-LOC", "O"]]
 
     def predict(example: Any, i: int) -> TokensPrediction:
-        spans = [{"start": a, "end": b, "label": label, "text": "", "score": 0.9} for a, b, label in found[i]]
+        spans = [
+            {"start": a, "end": b, "label": label, "text": "", "score": 0.9} for a, b, label in predicted[i]
+        ]
         return TokensPrediction(spans, [], tags[i])
 
     return task_run(
@@ -92,7 +94,7 @@ def tags(folder: Path) -> Run:
 
 
 def qa(folder: Path) -> Run:
-    """One answered rightly, one wrongly in a long context, one that has no answer and is given one."""
+    """One correct answer, one wrong answer in a long context, one answer to an unanswerable question."""
     context = "Filler words stand here. " * 40 + "Ada sings and Bo drums." + " More words follow." * 40
     ada, bo = context.index("Ada"), context.index("Bo")
     rows = [
@@ -100,10 +102,10 @@ def qa(folder: Path) -> Run:
         {"question": "who drums?", "context": context, "answers": [{"text": "Bo", "answer_start": bo}]},
         {"question": "who left?", "context": "Ada sings.", "answers": []},
     ]
-    said = [("Ada", ada, 0.9, -3.0), ("Ada sings", ada, 0.8, -2.0), ("Ada", 0, 0.6, -0.5)]
+    answers = [("Ada", ada, 0.9, -3.0), ("Ada sings", ada, 0.8, -2.0), ("Ada", 0, 0.6, -0.5)]
 
     def predict(example: Any, i: int) -> AnswerPrediction:
-        text, start, score, margin = said[i]
+        text, start, score, margin = answers[i]
         best = [{"answer": text, "start": start, "end": start + len(text), "score": score}]
         return AnswerPrediction(text, start, start + len(text), score, margin, best)
 
@@ -112,7 +114,7 @@ def qa(folder: Path) -> Run:
 
 
 def choice(folder: Path) -> Run:
-    """Two questions of two and three choices, the second answered wrongly."""
+    """Two questions with two and three choices; the second is answered wrongly."""
     rows = [
         {"context": "tom is ill", "question": "where is he?", "choices": ["at home", "at work"], "label": 0},
         {"context": "it rains", "question": "we need", "choices": ["sun", "an umbrella", "milk"], "label": 1},
@@ -123,19 +125,19 @@ def choice(folder: Path) -> Run:
 
 
 def multilabel(folder: Path) -> Run:
-    """One text right, one with a label too many and one missing."""
+    """Two correct texts, and one with a superfluous and a missed label."""
     rows = [{"text": "loud and dark", "labels": "dark,loud"}, {"text": "only loud", "labels": "loud"}]
     rows += [{"text": "nothing", "labels": ""}]
-    chances = [{"dark": 0.9, "loud": 0.8}, {"dark": 0.95, "loud": 0.2}, {"dark": 0.1, "loud": 0.1}]
+    scores = [{"dark": 0.9, "loud": 0.8}, {"dark": 0.95, "loud": 0.2}, {"dark": 0.1, "loud": 0.1}]
 
     def predict(example: Any, i: int) -> LabelsPrediction:
-        return LabelsPrediction([label for label, p in chances[i].items() if p >= 0.5], chances[i])
+        return LabelsPrediction([label for label, p in scores[i].items() if p >= 0.5], scores[i])
 
     return task_run(folder, TaskConfig(name="multilabel"), rows, Columns(("text",), "labels", None), predict)
 
 
 def regression(folder: Path) -> Run:
-    """Numbers from 0 to 5, one far off."""
+    """Numbers from 0 to 5; one prediction is far off."""
     rows: Rows = [{"a": f"one {i}", "b": f"two {i}", "score": i % 6} for i in range(60)]
     return task_run(
         folder,
@@ -147,7 +149,7 @@ def regression(folder: Path) -> Run:
 
 
 def ranking(folder: Path) -> Run:
-    """Two queries: one in the best order, one with its only relevant document last of twelve."""
+    """Two queries: one ranked perfectly, one with its only relevant document last of twelve."""
     rows: Rows = [
         {"query": "how do caves form?", "document": "water", "grade": 1},
         {"query": "how do caves form?", "document": "bats", "grade": 0},
@@ -160,7 +162,7 @@ def ranking(folder: Path) -> Run:
 
 
 def embeddings(folder: Path) -> Run:
-    """Three pairs, one query of which is nearer to the texts of the others than to its own."""
+    """Three pairs; one query is closer to the other texts than to its own."""
     rows: Rows = [{"anchor": f"query {i}", "positive": f"text {i}"} for i in range(3)]
     vectors = [[[1, 0], [1, 0]], [[0, 1], [0, 1]], [[0.6, 0.8], [-1, 0]]]
     columns = Columns(("anchor", "positive"), None, None)
@@ -174,7 +176,7 @@ def embeddings(folder: Path) -> Run:
 
 
 def likeness(folder: Path) -> Run:
-    """Pairs with scores of similarity, one scored high and unlike."""
+    """Pairs with similarity scores; one has a high gold score and dissimilar vectors."""
     rows: Rows = [{"sentence1": f"one {i}", "sentence2": f"two {i}", "score": i} for i in range(6)]
 
     def predict(example: Any, i: int) -> WithVectors:
@@ -186,7 +188,7 @@ def likeness(folder: Path) -> Run:
 
 
 def language_modelling(folder: Path) -> Run:
-    """Two masks, one filled in with another word."""
+    """Two masks, one predicted wrongly."""
     masks = [
         {"best": {"rain": 0.6, "snow": 0.2}, "word": "rain", "probability": 0.6},
         {"best": {"wind": 0.9, "fog": 0.05}, "word": "fog", "probability": 0.05},

@@ -1,4 +1,4 @@
-"""Curves, mistakes and wording, each on its own."""
+"""Unit tests of curves, error lists and number formatting."""
 
 import math
 
@@ -22,12 +22,12 @@ from bertune.reporting.wording import (
 
 
 def manifest_record(**recorded):
-    """A manifest that has only this."""
+    """A manifest with only the given entries."""
     return ManifestRecord(format=3, **recorded)
 
 
 def course(*evaluations: tuple[float, float | None], kept: int | None = None):
-    """Curves of ten steps per evaluation, each (training loss, validation loss)."""
+    """Curves with ten steps per evaluation, each given as (training loss, validation loss)."""
     lines = []
     for number, (train, validation) in enumerate(evaluations, 1):
         for step in range(number * 10 - 9, number * 10 + 1):
@@ -43,14 +43,14 @@ def course(*evaluations: tuple[float, float | None], kept: int | None = None):
         ([(0.6, 0.5), (0.4, 0.45), (0.3, 0.5), (0.2, 0.6)], 20),
         ([(0.6, 0.5), (0.4, 0.55)], 10),
         ([(0.6, 0.5), (0.4, 0.45), (0.3, 0.44)], None),  # still falling
-        ([(0.6, 0.5), (0.4, 0.450), (0.3, 0.452)], None),  # less than noise
-        ([(0.6, 0.5), (0.7, 0.9)], None),  # both rise: diverging, not over-fitting
-        ([(0.6, 0.5), (0.4, 0.45), (0.35, 0.5), (0.3, 0.44)], None),  # it came down again
+        ([(0.6, 0.5), (0.4, 0.450), (0.3, 0.452)], None),  # a rise within noise
+        ([(0.6, 0.5), (0.7, 0.9)], None),  # both rise: divergence, not overfitting
+        ([(0.6, 0.5), (0.4, 0.45), (0.35, 0.5), (0.3, 0.44)], None),  # falls again later
         ([(0.6, 0.5), (0.4, None), (0.3, 0.6)], 10),
         ([(0.6, 0.5)], None),
     ],
 )
-def test_over_fitting_begins_where_validation_loss_is_lowest_and_later_rises(evaluations, step):
+def test_overfitting_begins_at_the_minimum_of_a_validation_loss_that_rises_later(evaluations, step):
     turn = course(*evaluations).overfitting
     assert (turn.step if turn else None) == step
 
@@ -59,7 +59,7 @@ def test_without_a_recorded_training_loss_the_mean_since_the_last_evaluation_is_
     assert [e.train_loss for e in course((0.6, 0.5), (0.4, 0.3)).evaluations] == pytest.approx([0.6, 0.4])
 
 
-def test_a_broken_off_epoch_has_no_end():
+def test_an_unfinished_epoch_is_not_whole():
     lines = [{"step": i, "epoch": i / 10, "loss": 1.0, "lr": 0.1} for i in range(1, 15)]
     curves = read_curves(lines, manifest_record())
     assert [(e.number, e.first, e.last, e.is_whole) for e in curves.epochs] == [
@@ -68,11 +68,11 @@ def test_a_broken_off_epoch_has_no_end():
     ]
 
 
-def test_a_folder_without_steps_has_no_curves():
+def test_a_run_without_steps_has_no_curves():
     assert read_curves([], manifest_record()) is None
 
 
-def test_smoothing_keeps_gaps_and_thinning_the_last_step():
+def test_smoothing_keeps_gaps_and_thinning_keeps_the_last_step():
     values = [1.0] * 300
     values[150] = math.nan
     assert [i for i, value in enumerate(smoothed(values)) if math.isnan(value)] == [150]
@@ -88,7 +88,7 @@ def test_the_first_step_without_a_finite_loss_is_named():
     assert curves.first_not_finite == 2
 
 
-def test_scores_on_another_scale_are_left_out_of_the_score_panel():
+def test_scores_on_a_different_scale_are_omitted_from_the_score_panel():
     lines = [
         {
             "step": 1,
@@ -101,7 +101,7 @@ def test_scores_on_another_scale_are_left_out_of_the_score_panel():
 
 
 def recorded(*texts: str, marks: tuple[dict[str, object], ...] = (), **more):
-    """Mistakes as they are stored: one for each text."""
+    """A stored error list with one error per text."""
     shown = [
         {"id": "", "source": f"line {i}", "measure": 0.5, "passages": [{"text": t, "marks": list(marks)}]}
         for i, t in enumerate(texts)
@@ -109,16 +109,14 @@ def recorded(*texts: str, marks: tuple[dict[str, object], ...] = (), **more):
     return {"num": 30, "num_wrong": len(texts), "what": "were wrong", "unit": "query", "shown": shown, **more}
 
 
-def test_how_many_are_wrong_is_said_in_the_words_of_the_task():
-    sentence = worded("test", recorded("a", "b", order="The longest come first")).sentence
-    assert sentence == (
-        "2 of 30 test queries were wrong. The longest come first; some may be errors of the data."
-    )
+def test_the_number_of_errors_is_reported_in_the_terms_of_the_task():
+    sentence = worded("test", recorded("a", "b", order="Sorted by length")).sentence
+    assert sentence == "2 of 30 test queries were wrong. Sorted by length; some may be labelling errors."
     assert worded("test", recorded()).sentence == "None of the 30 test queries were wrong."
     assert worded("test", recorded(num=0)) is None
 
 
-def test_of_a_long_text_what_is_marked_is_shown_with_what_is_around_it():
+def test_the_excerpt_of_a_long_text_shows_marked_spans_with_context():
     text = "word " * 1000 + "HERE" + " word" * 1000
     mark = {"start": 5000, "end": 5004, "role": "missed", "label": "PER"}
     (shown,) = worded("test", recorded(text, marks=(mark,))).shown
@@ -132,7 +130,7 @@ def test_of_a_long_text_what_is_marked_is_shown_with_what_is_around_it():
     assert "".join(piece.text for piece in passage.whole) == text
 
 
-def test_marks_that_overlap_are_both_shown():
+def test_overlapping_marks_are_both_shown():
     marks = (
         {"start": 0, "end": 8, "role": "wrong", "label": "ORG"},
         {"start": 4, "end": 12, "role": "missed", "label": "PER"},
@@ -152,7 +150,7 @@ def test_marks_that_overlap_are_both_shown():
         (math.nan, {"is_probability": True}, "–"),
     ],
 )
-def test_what_leads_a_mistake_is_worded_by_its_kind(value, more, lead):
+def test_the_measure_of_an_error_is_formatted_by_its_kind(value, more, lead):
     stored = recorded("a", **more)
     stored["shown"][0]["measure"] = value
     assert worded("test", stored).shown[0].lead == lead
@@ -164,11 +162,11 @@ def test_very_many_batches_are_drawn_as_a_histogram():
     assert "batch of 32 texts" in drawing.wide
 
 
-def test_a_few_enormous_texts_do_not_flatten_the_length_figure():
+def test_a_few_very_long_texts_do_not_flatten_the_length_figure():
     split = {"tokens": {"p99": 40}, "histogram": {"edges": [0, 20, 40, 10_000], "counts": [500, 490, 10]}}
     drawing = token_lengths({"train": SplitRecord(**split)}, 512)
     assert "10,000" not in drawing.wide
-    assert "max_length 512 is further right" in drawing.wide
+    assert "max_length 512 is beyond this axis" in drawing.wide
 
 
 @pytest.mark.parametrize(
@@ -199,5 +197,5 @@ def test_a_few_enormous_texts_do_not_flatten_the_length_figure():
         (plain("x" * 40), "x" * 17 + "…"),
     ],
 )
-def test_numbers_and_texts_are_worded_for_a_reader(shown, expected):
+def test_numbers_and_texts_are_formatted_for_display(shown, expected):
     assert shown == expected

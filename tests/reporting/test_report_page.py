@@ -1,4 +1,4 @@
-"""What a reader finds on the page."""
+"""The content of the page."""
 
 import re
 
@@ -7,13 +7,13 @@ import pytest
 import task_runs
 from page_reader import Page
 
-from bertune.reporting import write_report
+from bertune.reporting.write import write_report
 
 NAMES = [make.__name__ for make in (*fake_runs.EVERY_RUN, *task_runs.EVERY_RUN)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_page_refers_to_nothing_outside_itself_and_runs_no_script(report, name):
+def test_the_page_has_no_external_references_and_no_scripts(report, name):
     page = report(name).page
     assert not page.all("script") + page.all("link") + page.all("iframe") + page.all("base")
     for element in page.elements:
@@ -29,7 +29,7 @@ def test_the_page_refers_to_nothing_outside_itself_and_runs_no_script(report, na
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_two_elements_share_an_id_and_every_reference_is_met(report, name):
+def test_ids_are_unique_and_every_reference_resolves(report, name):
     page = report(name).page
     ids = [e.attributes["id"] for e in page.elements if "id" in e.attributes]
     assert len(ids) == len(set(ids))
@@ -40,7 +40,7 @@ def test_no_two_elements_share_an_id_and_every_reference_is_met(report, name):
     assert targets | clips <= set(ids)
 
 
-def test_hostile_texts_are_shown_as_text_and_nothing_else(report):
+def test_hostile_texts_are_escaped(report):
     page = report("binary").page
     shown = [element.text for element in page.all("bdi")]
     for text in fake_runs.HOSTILE[:4]:
@@ -50,39 +50,39 @@ def test_hostile_texts_are_shown_as_text_and_nothing_else(report):
     assert not page.all("img")
 
 
-def test_hostile_labels_are_shown_as_text_in_tables_and_figures(report):
+def test_hostile_labels_are_escaped_in_tables_and_figures(report):
     shown = {element.text for element in report("many_labels").page.all("bdi")}
     assert {"<b>", "a_$x$_b", "$\\alpha$", "🤖", "</svg>", "(empty)", "٣ عربي"} <= shown
 
 
-def test_a_label_with_dollars_is_no_formula_in_a_figure(tmp_path):
+def test_a_label_with_dollar_signs_is_not_a_formula_in_a_figure(tmp_path):
     labels = ["$\\alpha$", "a_$x$_b", "<i>"]
     recorded = fake_runs.manifest(details={"test": fake_runs.many_details(labels)})
     page = Page(write_report(fake_runs.write_run(tmp_path / "run", recorded, [])).read_text(encoding="utf-8"))
     assert {"$\\alpha$", "a_$x$_b", "<i>"} <= {element.text for element in page.all("bdi")}
 
 
-def test_figures_take_their_colours_from_the_page_so_that_they_follow_dark_mode(report):
+def test_figures_use_the_page_colours_and_so_follow_dark_mode(report):
     page = report("binary").page
     in_figures = [str(e.attributes.get("style")) for e in page.elements if e.tag in ("path", "text", "use")]
     assert any("var(--accent)" in style for style in in_figures)
     assert not any(re.search("#[0-9a-f]{6}", style.replace("#000000", "")) for style in in_figures)
 
 
-def test_the_headline_is_the_primary_score_with_the_size_of_its_split_and_why_these_weights(report):
+def test_the_headline_is_the_primary_score_with_its_split_size_baseline_and_checkpoint(report):
     text = report("binary").page.text
     assert "Matthews correlation (MCC) 0.225 interval 0.140 to 0.310 on 516 test texts" in text
-    assert "On validation MCC 0.410 on 527 texts" in text
-    assert "step 804 of 1,072 (epoch 3.0): the highest validation MCC, 0.410" in text
-    assert "accuracy 0.706; always the commonest label, “1”: 0.686" in text
+    assert "Validation MCC 0.410 on 527 texts" in text
+    assert "step 804 of 1,072 (epoch 3.0), highest validation MCC (0.410)" in text
+    assert "accuracy 0.686 (always the commonest label, “1”); this model: 0.706" in text
 
 
-def test_without_a_test_split_the_headline_says_that_validation_also_chose_the_weights(report):
+def test_without_a_test_split_the_headline_says_that_validation_also_selected_the_checkpoint(report):
     text = report("four_labels").page.text
-    assert "macro F1 0.583 on 200 validation texts; they also chose the step to keep" in text
+    assert "macro F1 0.583 on 200 validation texts, which also selected the checkpoint" in text
 
 
-def test_three_commands_say_how_to_use_the_run(report):
+def test_three_snippets_show_how_to_use_the_run(report):
     written = report("binary")
     commands = [element.text for element in written.page.all("pre")]
     assert commands[0] == f"bertune predict {written.run.path} new.tsv"
@@ -91,14 +91,14 @@ def test_three_commands_say_how_to_use_the_run(report):
     assert "model.predict([(a, b)])" in report("four_labels").page.all("pre")[2].text
 
 
-def test_an_interrupted_run_shows_the_best_so_far_and_how_to_continue(report):
+def test_an_interrupted_run_shows_the_best_score_so_far_and_how_to_resume(report):
     written = report("interrupted")
     text = written.page.text
     assert f"bertune train {written.run.path} --resume" in text
-    assert "0.210 so far, on 527 validation texts at step 268" in text
+    assert "0.210 best so far, on 527 validation texts at step 268" in text
     assert "400 of 1,072 steps (1.49 epochs)" in text
     assert [heading.text for heading in written.page.all("h2")] == [
-        "How to use it",
+        "Use this run",
         "Training",
         "Data",
         "Model",
@@ -106,21 +106,21 @@ def test_an_interrupted_run_shows_the_best_so_far_and_how_to_continue(report):
     ]
 
 
-def test_a_run_without_a_single_number_says_so_and_warns(report):
+def test_a_run_without_finite_numbers_reports_it(report):
     text = report("all_null").page.text
-    assert "no value on 516 test texts" in text
-    assert "The model has collapsed: every text was given the label “0”." in text
-    assert "The training loss was not a number: first at step 1." in text
+    assert "undefined on 516 test texts" in text
+    assert "The model has collapsed: it predicts “0” for every text." in text
+    assert "The training loss was not finite: first at step 1." in text
     assert "No step had a finite loss" in text
     assert "nan" not in text.lower()
     assert "None" not in text
 
 
-def test_texts_shared_by_two_splits_are_called_out(report):
+def test_texts_shared_by_two_splits_cause_a_warning(report):
     assert "Splits share texts: 3 in both train and validation." in report("binary").page.text
 
 
-def test_a_recorded_warning_is_shown_once_and_not_found_again_in_the_numbers(tmp_path, report):
+def test_a_recorded_warning_is_not_repeated_from_the_numbers(tmp_path, report):
     recorded = fake_runs.manifest(warnings=["train: 37 of 8,551 texts (0.4%) are truncated"])
     recorded["data"]["splits"]["train"]["truncated"] = 37
     run = fake_runs.write_run(tmp_path / "warned", recorded, [])
@@ -131,53 +131,53 @@ def test_a_recorded_warning_is_shown_once_and_not_found_again_in_the_numbers(tmp
     recorded["warnings"] = []
     run = fake_runs.write_run(tmp_path / "unwarned", recorded, [])
     callouts = [e.text for e in Page(write_report(run).read_text(encoding="utf-8")).all("p", "callout")]
-    assert "Texts were truncated: 37 of 8,551 train texts (0.4 %) are cut after 47 tokens." in callouts
+    assert "Truncated texts: 37 of 8,551 train texts (0.4 %) are truncated to 47 tokens." in callouts
 
 
-def test_over_fitting_is_marked_where_validation_loss_turns(report):
+def test_overfitting_is_marked_where_the_validation_loss_turns(report):
     page = report("binary").page
-    assert "Over-fitting begins after step 536" in page.text
-    assert [e.text for e in page.all("text")].count("over-fitting begins") == 2  # wide and narrow
-    assert "ver-fitting" not in report("four_labels").page.html
+    assert "Overfitting begins after step 536" in page.text
+    assert [e.text for e in page.all("text")].count("overfitting begins") == 2  # wide and narrow
+    assert "verfitting" not in report("four_labels").page.html
 
 
-def test_the_evaluation_table_marks_the_kept_step(report):
+def test_the_evaluation_table_marks_the_best_step(report):
     marked = [" ".join(row.text.split()) for row in report("binary").page.all("tr", "marked")]
-    assert marked[0].startswith("kept 804 3.00 0.3")
+    assert marked[0].startswith("best 804 3.00 0.3")
     assert len(marked) == 2  # the other is the primary score's row
 
 
-def test_the_twenty_surest_mistakes_are_shown_surest_first_with_their_source(report):
+def test_the_twenty_most_confident_errors_are_shown_by_confidence_with_their_source(report):
     page = report("binary").page
     shown = [float(e.text.removesuffix(" %")) for e in page.all("span", "measure")]
     assert len(shown) == 20
     assert shown == sorted(shown, reverse=True)
     assert page.all("p", "place")[0].text == "out_of_domain_dev.tsv, line 1 · id row-0"
-    assert "of 516 test texts were labelled differently from the data; these are 20 of them." in page.text
+    assert "of 516 test texts were misclassified; 20 of them are shown." in page.text
 
 
-def test_a_long_text_is_folded_but_whole(report):
+def test_a_long_text_is_folded_but_complete(report):
     folded = [e for e in report("binary").page.all("details", "text") if "50,000 characters" in e.text]
     assert len(folded) == 1
     assert folded[0].text.count("word") > 10_000
 
 
-def test_a_run_without_mistakes_says_so(tmp_path):
+def test_a_run_without_errors_says_so(tmp_path):
     right = [line | {"label": line["gold"]} for line in fake_runs.predictions(30)]
     run = fake_runs.write_run(tmp_path / "run", fake_runs.manifest(), [], {"test": right})
     page = Page(write_report(run).read_text(encoding="utf-8"))
-    assert "None of the 30 test texts were labelled differently from the data." in page.text
+    assert "None of the 30 test texts were misclassified." in page.text
 
 
-def test_how_much_the_score_varies_by_batch_is_said_in_words(report):
+def test_the_variation_of_the_score_between_batches_is_described(report):
     text = report("binary").page.text
-    assert "Scored 32 test texts at a time, the MCC runs from 0.04 to 0.56" in text
-    assert "On all texts together it is 0.225. It has no value on 1 batch." in text
+    assert "On batches of 32 test texts, the MCC ranges from 0.04 to 0.56" in text
+    assert "On all texts together it is 0.225. It is undefined on 1 batch." in text
 
 
-def test_many_labels_are_listed_weakest_first_with_their_most_frequent_confusions(report):
+def test_many_labels_are_sorted_by_f1_and_their_most_frequent_confusions_listed(report):
     page = report("many_labels").page
-    assert "Each label on the test texts, the weakest first" in page.text
+    assert "Scores per label on the test texts, lowest F1 first" in page.text
     assert "Most frequent confusions" in page.text
     assert not page.all("table", "matrix")
     assert len(page.html) < 1_000_000
@@ -186,10 +186,10 @@ def test_many_labels_are_listed_weakest_first_with_their_most_frequent_confusion
 def test_the_parameters_of_each_block_add_up(report):
     text = report("binary").page.text
     assert "embeddings frozen 11,929,344 52.5 %" in text
-    assert "all 47.5 % trained 22,724,738 100.0 %" in text
+    assert "total 47.5 % trained 22,724,738 100.0 %" in text
 
 
-def test_splits_stand_in_the_order_of_their_use_with_balance_and_lengths(report):
+def test_splits_are_listed_in_order_with_label_distribution_and_lengths(report):
     text = report("binary").page.text
     assert "split source rows share exact duplicates train /data/cola/train.tsv" in text
     assert "label train validation test 0 2,528 29.6 % 162 30.7 % 162 31.4 %" in text
@@ -197,7 +197,7 @@ def test_splits_stand_in_the_order_of_their_use_with_balance_and_lengths(report)
     assert "max_length is 47: the longest text has 47 tokens; nothing is truncated" in text
 
 
-def test_settings_and_environment_are_folded_away(report):
+def test_settings_and_environment_are_folded(report):
     folded = [element.text for element in report("binary").page.all("details")]
     assert any("batch_size = 32" in text for text in folded)
     assert any("AMD EPYC 7B13" in text and "train time" in text and "1,500 MB" in text for text in folded)

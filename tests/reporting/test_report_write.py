@@ -1,4 +1,4 @@
-"""What is on disk after a report was written, or could not be."""
+"""The files of a report after writing succeeds or fails."""
 
 import errno
 import re
@@ -10,13 +10,14 @@ import pytest
 import task_runs
 
 from bertune.errors import ResourceError
-from bertune.reporting import canvas, write, write_report
+from bertune.reporting import canvas, write
+from bertune.reporting.write import write_report
 
 NAMES = [make.__name__ for make in (*fake_runs.EVERY_RUN, *task_runs.EVERY_RUN)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_run_gets_a_page_and_its_figures_as_png(report, name):
+def test_every_run_gets_a_page_and_png_figures(report, name):
     written = report(name)
     assert written.path == written.run.path / "report" / "index.html"
     figures = sorted(path.name for path in written.path.parent.glob("*.png"))
@@ -68,7 +69,7 @@ def test_the_same_run_gives_the_same_bytes(report):
     assert {path.name: path.read_bytes() for path in written.path.parent.iterdir()} == before
 
 
-def test_the_users_own_matplotlib_settings_are_neither_used_nor_changed(tmp_path, report):
+def test_the_users_matplotlib_settings_are_neither_used_nor_changed(tmp_path, report):
     expected = report("interrupted").path.read_bytes()
     run = fake_runs.interrupted(tmp_path / "interrupted")
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "font.size": 30}):
@@ -79,7 +80,7 @@ def test_the_users_own_matplotlib_settings_are_neither_used_nor_changed(tmp_path
     assert own_folder.sub(b"", page) == own_folder.sub(b"", expected)
 
 
-def test_labels_whose_glyphs_no_font_has_are_numbered_and_listed(tmp_path, monkeypatch):
+def test_labels_without_available_glyphs_are_numbered_and_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(canvas, "CHINESE_FONTS", ())
     for cached in (canvas._families, canvas._glyphs):
         cached.cache_clear()

@@ -346,3 +346,15 @@ def test_names_of_choices_are_as_many_as_the_choices(label: Any) -> None:
 def test_a_letter_is_one_of_the_alphabet() -> None:
     with pytest.raises(DataError, match='the answer "ß" is neither'):
         parse(asked(choices=["hat", "coat"], label="ß"))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "['hat', 'coat', 'bag']",
+        "['hat' 'coat' 'bag']",
+        str({"text": np.array(["hat", "coat", "bag"], dtype=object), "label": np.array(list("ABC"))}),
+    ],
+)
+def test_choices_may_be_written_out_as_python_and_numpy_print_them(cell: str) -> None:
+    assert parse(asked(choices=cell, label="coat")).choices == ("hat", "coat", "bag")

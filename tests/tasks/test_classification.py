@@ -77,7 +77,7 @@ def test_words_that_python_reads_as_numbers_are_labels_like_any_other(label: str
 
 
 def test_one_label_throughout_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r'reviews\.csv: every one of the 3 rows has the label "yes"'):
+    with pytest.raises(DataError, match=r'reviews\.csv: all 3 rows have the label "yes"'):
         task().fit(examples(["yes"] * 3))
 
 
@@ -167,7 +167,7 @@ def predicted(labels: str) -> list[LabelPrediction]:
 def test_one_label_for_every_text_is_called_collapsed(labels: str, num: int) -> None:
     warnings = fitted("a", "b").warnings(predicted(labels), examples("ab" * 2), [])
     assert len(warnings) == num
-    assert all('collapsed: every text is predicted as "a"' in warning for warning in warnings)
+    assert all('collapsed: all texts are predicted as "a"' in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_positive_label_is_the_one_that_precision_and_recall_are_about(
 
 
 def test_a_positive_label_that_does_not_exist_is_refused_before_training() -> None:
-    with pytest.raises(ConfigError, match=r'task\.positive_label: there is no label "yes"; there are a, b'):
+    with pytest.raises(ConfigError, match=r'task\.positive_label must be .*, got "yes" \(labels: a, b\)'):
         task(positive_label="yes").fit(examples(["a", "b"]))
 
 

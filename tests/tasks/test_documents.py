@@ -17,6 +17,7 @@ from bertune.tasks import make_task
 from bertune.tasks.classification.task import Example
 from bertune.text.tokenizer import Tokenizer
 from tiny import QUICK, bertune
+from trainings import train
 
 WORDS = ("great", "broken", "dull", "lovely", "slow", "bright", "phone", "lamp")
 LONG = " ".join(WORDS[i % 8] for i in range(50))
@@ -145,7 +146,7 @@ def test_training_evaluation_and_prediction_read_long_texts_alike(
         "train.epochs": 1,
         "train.batch_size": 4,
     }
-    run = api.train({"train": rows, "validation": rows}, settings=overrides, out=tmp_path / "run")
+    run, _ = train({"train": rows, "validation": rows}, tmp_path / "run", overrides)
     stored = list(run.predictions("validation"))
     assert len(stored) == len(rows)
     model = api.load(run, settings={"machine.micro_batch_tokens": 40})

@@ -26,6 +26,7 @@ from bertune.tasks.embeddings.vectors import vectors_of
 from bertune.text.tokenizer import Tokenizer
 from small_texts import labelled_texts
 from tiny import bertune, write_csv
+from trainings import train
 
 TEXTS = [text for text, _ in labelled_texts(60, seed=2)]
 
@@ -187,7 +188,7 @@ def test_a_step_of_one_example_must_have_something_to_compare(
         "machine.device": "cpu", "train.batch_size": 1, "train.epochs": 1, "data.validation": str(file),
     }  # fmt: skip
     if is_fine:
-        assert api.train(file, settings=overrides, out=tmp_path / "run").manifest["status"] == "complete"
+        assert train(file, tmp_path / "run", overrides)[0].manifest["status"] == "complete"
     else:
         with pytest.raises(ConfigError, match=r"train\.batch_size=1: this loss uses in-batch negatives"):
             api.train(file, settings=overrides, out=tmp_path / "run")
@@ -280,7 +281,7 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
         "machine.precision": "fp32", "machine.device": "cpu", "machine.micro_batch_tokens": 64,
         "data.validation": str(file),
     }  # fmt: skip
-    return api.train(file, settings=overrides, out=folder / "run")
+    return train(file, folder / "run", overrides)[0]
 
 
 def test_triplets_are_scored_by_retrieval_and_by_the_right_order(trained: Run) -> None:
@@ -340,7 +341,7 @@ def test_triplets_and_pairs_are_validated_on_pairs_with_a_score(
         "machine.device": "cpu", "data.validation": str(scored_file(tmp_path)),
         "data.test": str(write_csv(tmp_path / "test.csv", TRIPLETS, "anchor,positive,negative")),
     }  # fmt: skip
-    run = api.train(write_csv(tmp_path / "a.csv", triplets, header), settings=overrides, out=tmp_path / "run")
+    run, _ = train(write_csv(tmp_path / "a.csv", triplets, header), tmp_path / "run", overrides)
     scores = run.manifest["scores"]
     assert scores["validation"]["spearman"] is not None and scores["validation"]["mrr@10"] is None
     assert scores["test"]["mrr@10"] is not None and scores["test"]["triplet_accuracy"] is not None

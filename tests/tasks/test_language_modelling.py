@@ -31,6 +31,7 @@ from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from small_texts import labelled_texts
 from tiny import bertune
+from trainings import train
 
 TEXTS = [text for text, _ in labelled_texts(40, seed=2)]
 
@@ -227,7 +228,7 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
         "train.epochs": 4, "train.batch_size": 8, "train.lr": 0.003, "train.freeze": 1,
         "machine.precision": "fp32", "machine.device": "cpu",
     }  # fmt: skip
-    return api.train(file, settings=overrides, out=folder / "run")
+    return train(file, folder / "run", overrides)[0]
 
 
 def test_perplexity_is_the_exponential_of_the_loss(trained: Run) -> None:
@@ -246,7 +247,7 @@ def test_a_step_has_as_many_windows_however_the_texts_are_cut_into_documents(
         "train.epochs": 1, "train.batch_size": 4, "machine.device": "cpu", "model.max_length": 16,
         "data.validation": str(tmp_path / "other.txt"),
     }  # fmt: skip
-    run = api.train(tmp_path / "long.txt", settings=overrides, out=tmp_path / "run")
+    run, _ = train(tmp_path / "long.txt", tmp_path / "run", overrides)
     whole = Tokenizer.pretrained(tiny_weights).windows([(" ".join(TEXTS),), (" ".join(TEXTS[:20]),)], 16, 0)
     assert len(whole) > 20
     assert run.manifest["training"]["steps_done"] == math.ceil(len(whole) / 4)
@@ -317,7 +318,7 @@ def test_pseudo_perplexity_is_of_each_token_masked_alone(trained: Run, tmp_path:
 
 
 def test_training_masks_no_token_in_turn() -> None:
-    with pytest.raises(ConfigError, match=r"task\.pseudo_perplexity=true is for `bertune evaluate`"):
+    with pytest.raises(ConfigError, match=r"task\.pseudo_perplexity=true is not available in training"):
         task(pseudo_perplexity=True).fit(examples(*TEXTS))
 
 

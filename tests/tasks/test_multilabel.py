@@ -19,6 +19,7 @@ from bertune.nn.batch import collate
 from bertune.tasks import make_task
 from bertune.tasks.multilabel.task import Example, FittedMultiLabel, MultiLabel
 from bertune.text.tokenizer import Tokenizer
+from trainings import train
 
 COLUMNS = Columns(("text",), "labels", None)
 
@@ -48,7 +49,6 @@ def examples(*golds: tuple[str, ...]) -> list[Example]:
         (["joy", "anger"], ("joy", "anger")),
         ('["joy", "anger"]', ("joy", "anger")),
         ([], ()),
-        ("joy,joy", ("joy",)),
         (3, ("3",)),
     ],
 )
@@ -59,10 +59,12 @@ def test_labels_are_read_however_they_are_written(cell: Any, names: tuple[str, .
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (None, 'what is missing in column "labels" says nothing'),
-        (float("nan"), 'what is missing in column "labels" says nothing'),
+        (None, 'the value in column "labels" is missing'),
+        (float("nan"), 'the value in column "labels" is missing'),
         (["joy", ""], "a name in the list .* is empty"),
-        ([True], 'column "labels" holds more than a list of names'),
+        ([True, "joy"], 'column "labels" holds more than a list of names'),
+        ("joy, joy", 'duplicate label "joy"'),
+        (["joy", "fear", "joy"], 'duplicate label "joy"'),
     ],
 )
 def test_what_says_no_labels_is_not_taken_for_none(cell: Any, message: str) -> None:
@@ -77,7 +79,7 @@ def test_one_label_is_not_several() -> None:
 
 @pytest.mark.parametrize("key", ["columns", "names"])
 def test_a_label_is_named_once(key: str) -> None:
-    with pytest.raises(ConfigError, match=rf'task\.{key}: .* "b" stands there twice'):
+    with pytest.raises(ConfigError, match=rf'task\.{key}: .* "b" is listed more than once'):
         task(**{key: "a,b,b"})
 
 
@@ -92,7 +94,7 @@ def test_a_label_file_has_a_name_on_every_line(tmp_path: Path, text: str, messag
 
 @pytest.mark.parametrize("weights", ["battery", "balanced", "battery=2,battery=3", "=2"])
 def test_weights_are_none_auto_or_one_for_each_name(weights: str) -> None:
-    with pytest.raises(ConfigError, match=r"task\.class_weights: .*a weight for each name once: spam=3"):
+    with pytest.raises(ConfigError, match=r"task\.class_weights must be none, auto, or one weight per name"):
         task(class_weights=weights)
 
 
@@ -101,7 +103,7 @@ def test_another_separator_can_be_given() -> None:
 
 
 def test_a_broken_list_is_refused_with_its_place() -> None:
-    with pytest.raises(DataError, match=r"a\.csv, line 7: .* begins like a JSON list"):
+    with pytest.raises(DataError, match=r"a\.csv, line 7: .* begins like a list or an object"):
         gold('["joy", ')
 
 
@@ -181,7 +183,7 @@ def test_the_cost_of_a_missed_label_is_settled_said_and_used(
 
 
 def test_a_weight_for_a_label_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r'task\.class_weights: there is no label "hapy".*happy'):
+    with pytest.raises(ConfigError, match=r'task\.class_weights: unknown label "hapy".*happy'):
         task(class_weights={"hapy": 2}).fit(examples(("happy",), ("sad",)))
 
 
@@ -207,7 +209,7 @@ def test_trained_weights_are_in_the_saved_model(tiny_weights: Path, tmp_path: Pa
         "train.epochs": 1,
         "machine.device": "cpu",
     }
-    run = api.train({"train": rows, "validation": rows}, settings=overrides, out=tmp_path / "run")
+    run, _ = train({"train": rows, "validation": rows}, tmp_path / "run", overrides)
     assert any(note.startswith("task.class_weights: a ") for note in run.manifest["notes"])
     found = api.evaluate(run, rows)
     stored = run.metrics()[-1]["validation"]["loss"]

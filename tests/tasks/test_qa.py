@@ -88,16 +88,16 @@ def test_a_question_may_have_no_answer(answers: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"answers": None}, r'column "answers" is empty.*empty list.*predicted'),
-        ({"answers": "the table"}, r"must be \[.*found 'the table'"),
-        ({"answers": [{"text": "the table"}]}, "an answer must be"),
+        ({"answers": None}, r'column "answers" is empty.*Write \[\] if the question.*predicted'),
+        ({"answers": [7]}, r"must be \[.*found \[7\]"),
+        ({"answers": [{"answer_start": 3}]}, "an answer must be"),
         ({"answers": [answer("the table", "15")]}, "needs a text and"),  # type: ignore[arg-type]
         ({"answers": {"text": ["a"], "answer_start": []}}, "two lists of one length"),
         ({"answers": [answer("", 0)]}, "text of an answer is empty.*predicted but not scored"),
         ({"answers": [answer("the", 0)], "is_impossible": True}, 'there is the answer "the"'),
         ({"answers": [], "is_impossible": False}, "there is no answer"),
         ({"answers": [], "is_impossible": None}, 'nor "is_impossible": true'),
-        ({"answers": [], "is_impossible": "false"}, "must be true or false"),
+        ({"answers": [], "is_impossible": "perhaps"}, "must be true or false"),
         ({"answers": [answer("the", 99)]}, 'the answer "the" at 99 ends after the context'),
         ({"answers": [], "question": " "}, "the question is empty"),
         ({"answers": [], "context": ""}, "the context is empty"),

@@ -147,7 +147,7 @@ def test_gold_covers_answers_that_cut_words_or_have_no_token(tokenizer: Tokenize
         (
             {"max_question": 10},
             None,
-            "has 11 tokens, more than task.max_question=10.*train with task.max_question=11",
+            "has 11 tokens, more than task.max_question=10.*set task.max_question=11",
         ),
         ({}, 16, "has 11 tokens, which leaves 2 of a window of 16"),
     ],

@@ -11,7 +11,6 @@ import pytrec_eval  # type: ignore[import-not-found, import-untyped, unused-igno
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from bertune import api
 from bertune.config import TaskConfig
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
@@ -23,8 +22,9 @@ from bertune.tasks.ranking.loss import listwise_loss
 from bertune.tasks.ranking.task import Example, FittedRanking, Ranking, RelevancePrediction
 from bertune.tasks.ranking.trec import trec_lines
 from bertune.text.sequences import Sequence
-from bertune.training.session import best_metric
+from bertune.training.selection import best_metric
 from tiny import QUICK, bertune, write_csv
+from trainings import train
 
 WORDS = ["great", "dull", "slow", "bright", "weak", "clear", "late", "new"]
 COLUMNS = Columns(("query", "document"), "grade", None)
@@ -311,16 +311,23 @@ TREC_NAMES = {
 
 
 def trec_scores(ranked: Path, judged: Path) -> dict[str, float]:
-    """What trec_eval says of the files, on average over the queries with something relevant."""
+    """What trec_eval says of the files, on average over the queries with something relevant.
+
+    Grades have one decimal and are ten times as high in qrels.
+    """
     with judged.open() as file:
         grades = pytrec_eval.parse_qrel(file)
     with ranked.open() as file:
         found = pytrec_eval.RelevanceEvaluator(
-            grades, {"ndcg", "ndcg_cut.10", "map", "recip_rank", "P.1,5,10", "recall.5,10"}
+            grades,
+            {"ndcg", "ndcg_cut.10", "map", "recip_rank", "P.1,5,10", "recall.5,10"},
+            relevance_level=10,
         ).evaluate(pytrec_eval.parse_run(file))
-    scored = [query for query in grades if any(grade > 0 for grade in grades[query].values())]
+    highest = {query: max(of_query.values()) for query, of_query in grades.items()}
     return {
-        ours: float(np.mean([found[query][theirs] for query in scored]))
+        ours: float(
+            np.mean([found[q][theirs] for q in grades if highest[q] >= (1 if "ndcg" in ours else 10)])
+        )
         for ours, theirs in TREC_NAMES.items()
     }
 
@@ -360,7 +367,7 @@ def test_ids_that_trec_files_cannot_hold_do_not_lose_a_training(tiny_weights: Pa
     ids = ["doc 1", "", "<script>\t2", "doc%201", *(f"d{n}" for n in range(4, len(Ranking.sample)))]
     rows = [{**row, "key": key} for row, key in zip(Ranking.sample, ids, strict=False)]
     overrides = {"task.name": "ranking", "data.id": "key", "model.name": str(tiny_weights), "train.epochs": 1}
-    run = api.train({"train": rows, "validation": rows}, settings=overrides, out=tmp_path / "run")
+    run, _ = train({"train": rows, "validation": rows}, tmp_path / "run", overrides)
     ranked = (run.path / "predictions" / "validation.run").read_text(encoding="utf-8").splitlines()
     assert all(len(line.split()) == 6 for line in ranked)
     documents = {line.split()[2] for line in ranked}

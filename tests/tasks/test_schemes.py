@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from bertune.errors import DataError
+from bertune.tasks.token_classification.detection import detect
 from bertune.tasks.token_classification.schemes import (
     Scheme,
     Span,
     best_path,
     deciding_tokens,
-    detect,
     joined,
     read_tags,
     to_words,
@@ -108,7 +108,7 @@ def test_every_set_of_spans_survives_every_scheme(name: str, typed: bool) -> Non
         ("B-X I-X L-X O U-Y", "bilou"),
         ("B-X E-X S-Y", "bioes"),
         ("DT NN VB", "plain"),
-        ("O PER O", "plain"),
+        ("O PER O", "io"),
     ],
 )
 def test_the_scheme_is_told_by_the_tags(tags: str, name: str) -> None:
@@ -126,7 +126,7 @@ def test_iob2_with_a_slip_is_not_taken_for_iob1() -> None:
 
 @pytest.mark.parametrize("tags", ["B-X M-X I-X E-X", "B-X I O", "B-X O PER"])
 def test_a_mixture_of_schemes_is_refused(tags: str) -> None:
-    with pytest.raises(DataError, match=r"of no one scheme: .*task\.scheme=plain"):
+    with pytest.raises(DataError, match=r"mix several schemes: .*task\.scheme=plain"):
         detect([tags.split()])
 
 

@@ -44,6 +44,7 @@ def noisy(noise: tuple[Path, Path], tmp_path: Path, settings: Any) -> Any:
             "train.epochs": 6,
             "train.lr": 3e-3,
             "train.seed": 3,
+            "train.best_margin": 0,
             **changes,
         }
         return train(noise[0], tmp_path / "run", settings(**more))
@@ -56,12 +57,18 @@ def evaluations(run: Run) -> dict[int, dict[str, Any]]:
 
 
 def best_step(found: dict[int, dict[str, Any]], score: str) -> int:
-    """The step of the best value, the earliest of equals."""
+    """The step of the best value, the latest of equals."""
     sign = -1 if score in {"loss", "log_loss"} else 1
-    return max(found, key=lambda step: (sign * found[step][score], -step))
+    return max(found, key=lambda step: (sign * found[step][score], step))
 
 
-@pytest.mark.parametrize("score", ["loss", "mcc", "accuracy", "log_loss"])
+def first_best_step(found: dict[int, dict[str, Any]], score: str) -> int:
+    """The step that reached the best value first."""
+    best = found[best_step(found, score)][score]
+    return min(step for step in found if found[step][score] == best)
+
+
+@pytest.mark.parametrize("score", ["loss", "log_loss"])
 def test_the_weights_kept_are_those_of_the_best_evaluation(score: str, noisy: Any) -> None:
     run, _ = noisy(**{"train.best_metric": score, "train.evaluate_every": 2})
     found = evaluations(run)
@@ -73,6 +80,8 @@ def test_the_weights_kept_are_those_of_the_best_evaluation(score: str, noisy: An
         "score": score,
         "value": found[best][score],
         "lower_is_better": score in {"loss", "log_loss"},
+        "top_step": first_best_step(found, score),
+        "top_value": found[best][score],
     }
     kept = run.manifest["scores"]["validation"]
     for name in ("accuracy", "mcc", "log_loss", "roc_auc"):
@@ -80,13 +89,20 @@ def test_the_weights_kept_are_those_of_the_best_evaluation(score: str, noisy: An
 
 
 @pytest.mark.parametrize("score", ["loss", "mcc"])
-def test_is_best_marks_every_evaluation_that_beats_all_before(score: str, noisy: Any) -> None:
+def test_is_best_marks_every_evaluation_that_none_before_beats(score: str, noisy: Any) -> None:
     run, _ = noisy(**{"train.best_metric": score, "train.evaluate_every": 2})
     sign = -1 if score == "loss" else 1
     best = -float("inf")
     for line in evaluations(run).values():
-        assert line["is_best"] == (sign * line[score] > best)
+        assert line["is_best"] == (sign * line[score] >= best)
         best = max(best, sign * line[score])
+
+
+def test_a_later_checkpoint_is_kept_where_the_best_is_not_better_by_more_than_chance(noisy: Any) -> None:
+    run, _ = noisy(**{"train.best_metric": "log_loss", "train.evaluate_every": 2, "train.best_margin": 50})
+    found, kept = evaluations(run), run.manifest["training"]["best"]
+    assert kept["top_step"] == first_best_step(found, "log_loss") < kept["step"] == max(found)
+    assert run.manifest["scores"]["validation"]["log_loss"] == kept["value"] > kept["top_value"]
 
 
 def test_the_kept_model_scores_the_same_when_it_is_loaded(noisy: Any, noise: tuple[Path, Path]) -> None:
@@ -168,7 +184,9 @@ def test_the_loss_of_the_first_step_is_that_of_the_untrained_model(
 def test_an_unknown_score_to_pick_by_is_refused_before_anything_is_written(
     noisy: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"train\.best_metric=bleu: there is no such score. There are: "):
+    with pytest.raises(
+        ConfigError, match=r"train\.best_metric=bleu: this task has no such score. Set it to "
+    ):
         noisy(**{"train.best_metric": "bleu"})
     assert list(tmp_path.iterdir()) == []
 
@@ -192,7 +210,7 @@ def test_a_run_that_says_the_same_of_every_text_is_warned_about(
 ) -> None:
     run, events = train(reviews_csv, tmp_path / "run", settings(**{"train.lr": 0.5, "train.epochs": 1}))
     texts = [event.text for event in events if isinstance(event, Warned)]
-    assert any("collapsed: every text is predicted as" in text and "train.lr" in text for text in texts)
+    assert any("collapsed: all texts are predicted as" in text and "train.lr" in text for text in texts)
     assert any("collapsed" in text for text in run.manifest["warnings"])
     labels = {line["label"] for line in run.predictions("validation")}
     assert len(labels) == 1

@@ -79,9 +79,9 @@ def test_folds_side_by_side_are_those_trained_one_by_one(source: Source, tmp_pat
 def test_several_folds_read_and_tokenize_once(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, encoded = [], []
 
-    def opening(*arguments: Any) -> Any:
+    def opening(*arguments: Any, **options: Any) -> Any:
         opened.append(arguments)
-        return open_table(*arguments)
+        return open_table(*arguments, **options)
 
     def encoding(self: TextEncoder, examples: list[Any]) -> Any:
         encoded.append(len(examples))
@@ -141,6 +141,6 @@ def test_refusals_come_before_anything_is_written(source: Source, tmp_path: Path
     prepared = prepare(source)
     wrong = prepared.config.train.model_copy(update={"best_metric": "bleu"})
     unknown = replace(prepared, config=prepared.config.model_copy(update={"train": wrong}))
-    with pytest.raises(ConfigError, match=r"train\.best_metric=bleu: there is no such score"):
+    with pytest.raises(ConfigError, match=r"train\.best_metric=bleu: this task has no such score"):
         list(fit(unknown, tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []

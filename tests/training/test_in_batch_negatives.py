@@ -131,5 +131,5 @@ def test_fitting_and_scoring_other_pairs_leaves_the_loss_as_it_was(tiny_weights:
     vectors = list(outputs.numpy())
     first.score([first.decode(vectors[2 * i : 2 * i + 2], [], e) for i, e in enumerate(others)], others)
     assert first.loss(outputs, batch)[0].item() == expected != second.loss(outputs, batch)[0].item()
-    assert first.notes[0] == "learned from scores from 0 to 2 (mse)"
-    assert second.notes[0] == "learned from scores from 0 to 100 (mse)"
+    assert first.notes[0] == "training on pairs with scores from 0 to 2 (task.loss=mse)"
+    assert second.notes[0] == "training on pairs with scores from 0 to 100 (task.loss=mse)"

@@ -185,7 +185,7 @@ def test_a_second_process_is_refused_while_the_first_one_runs(
     second, resumed = start(), start("--resume")
     for ended in (second.end(), resumed.end()):
         assert ended.code == 3, ended
-        assert f"another process is writing {run}" in unwrapped(ended.stderr)
+        assert f"another process is writing to {run}" in unwrapped(ended.stderr)
         assert "Traceback" not in ended.stderr
     first.signal(signal.SIGCONT)
     assert first.end().code == 0
@@ -196,7 +196,7 @@ def test_an_existing_run_is_left_alone(start: Start, whole: Run, tmp_path: Path)
     before = {path: path.read_bytes() for path in whole.path.rglob("*") if path.is_file()}
     ended = start(out=whole.path).end()
     assert ended.code == 1
-    assert "exists already; nothing in it was changed" in unwrapped(ended.stderr)
+    assert "already exists. Nothing in it was changed" in unwrapped(ended.stderr)
     assert {path: path.read_bytes() for path in whole.path.rglob("*") if path.is_file()} == before
 
 

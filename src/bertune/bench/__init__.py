@@ -1,1 +1,1 @@
-"""What speed is measured with: jobs, contestants in fresh processes, paired ratios, the physical floor."""
+"""Benchmarks of speed and memory: jobs, contestants in fresh processes, paired ratios, the physical floor."""

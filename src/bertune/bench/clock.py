@@ -1,4 +1,4 @@
-"""Owns which steps of a training are timed, and the numbers that come of them."""
+"""Times the steps of a training run and reports its throughput."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from bertune.bench.job import WARMUP_STEPS, Job
 
 
 class StepClock:
-    """Times the steps after a warm-up, or all of them where the job is timed whole."""
+    """Times the steps after a warm-up, or all steps if the job is timed as a whole."""
 
     def __init__(self, job: Job, warmup: int = WARMUP_STEPS, period: int | None = None) -> None:
         self._seconds = job.seconds
@@ -22,7 +22,7 @@ class StepClock:
         self._moments: list[tuple[float, float]] = [_now()]
 
     def tick(self) -> None:
-        """Notes that a step is done; where the timing may begin or end, that it is done on the GPU too."""
+        """Records the end of a step. Synchronizes the GPU where the timed interval may begin or end."""
         timed = len(self._moments) - self.first
         if self._is_cuda and timed >= 0 and (timed % self._period == 0 or timed == self._plan):
             import torch
@@ -32,12 +32,12 @@ class StepClock:
 
     @property
     def steps(self) -> int:
-        """Timed steps so far."""
+        """Number of timed steps so far."""
         return max(0, len(self._moments) - 1 - self.first)
 
     @property
     def is_done(self) -> bool:
-        """Whether enough is timed; a job that is timed whole ends with its plan."""
+        """Whether enough steps were timed. A job that is timed as a whole runs to the end of its plan."""
         return (
             not self.is_whole
             and self.steps > 0
@@ -46,7 +46,10 @@ class StepClock:
         )
 
     def result(self, loads: Sequence[tuple[Load, Load]], **more: Any) -> dict[str, Any]:
-        """The numbers of a training; `loads` has each step's own tokens and its tokens with padding."""
+        """The measurements as JSON values, with `more` added.
+
+        `loads` has the load of each step without and with padding. Raises RuntimeError if no step was timed.
+        """
         if not self.steps:
             raise RuntimeError(f"the training ended within its {self.first} steps of warm-up")
         timed = loads[self.first : self.first + self.steps]

@@ -1,4 +1,4 @@
-"""Owns the comparison on a user's own source: the figures of `bertune bench`."""
+"""`bertune bench`: compares bertune with other libraries on a user's source."""
 
 import sys
 import tempfile
@@ -18,16 +18,16 @@ from bertune.bench.job import TEXT_COLUMNS, Item, Job, plan_epochs, spread, writ
 from bertune.bench.peaks import calibration_flops
 from bertune.bench.runner import Contestant, Round, run_one, run_rounds
 from bertune.errors import BertuneError, ConfigError
+from bertune.hugging_face import load_config
 from bertune.nn.device import Machine, make_machine
-from bertune.nn.model import read_config
 from bertune.source import Source
 from bertune.tasks.head_spec import HeadSpec
 from bertune.training.preparing import Prepared, prepare
 
 _RATE = "examples_per_second"
-_MOST_TEXTS = 2000  # predicted in one pass
-_HELD_OUT = 32
-# Of the plain fp32 peak, what a Trainer's step at its best was seen to reach; only to size the work.
+_MOST_TEXTS = 2000  # predicted in one pass: enough to amortize the start of a pass
+_HELD_OUT = 32  # validation texts: training needs some, but they are not timed
+# Share of the fp32 peak that a well-configured Trainer step reached in trials; only used to size the work.
 _USUAL_SHARE = 0.5
 
 OnProgress = Callable[[str], None]
@@ -36,10 +36,10 @@ OnProgress = Callable[[str], None]
 def compare(
     source: Source, rounds: int, seconds: float, on_progress: OnProgress = lambda text: None
 ) -> dict[str, Any]:
-    """Speed, memory and padding of bertune and of its peers on a source, as plain JSON.
+    """Speed, memory and padding of bertune and its peers on a source, as JSON values.
 
-    Trains and predicts on the training texts, as many as each measurement of `seconds` needs. Raises what
-    `prepare` raises, ConfigError for what peers cannot do, BertuneError when bertune's own side fails.
+    Trains and predicts on as many training texts as a measurement of `seconds` needs. Raises what `prepare`
+    raises, ConfigError for a task that the peers do not support, and BertuneError if bertune's side fails.
     """
     prepared = prepare(source)
     _refuse_own_code(prepared)
@@ -50,7 +50,7 @@ def compare(
     environment = {"OMP_NUM_THREADS": str(here.threads)}
     with tempfile.TemporaryDirectory(prefix="bertune-bench-") as folder:
         job = _job(prepared, here, seconds, Path(folder))
-        shape = shape_of(read_config(prepared.pretrained), len(job.labels))
+        shape = shape_of(load_config(prepared.pretrained.folder), len(job.labels))
         training = _training_sides(job, prepared, Path(folder))
         trained = run_rounds(training, rounds, environment, on_progress)
         _own_side(trained)
@@ -80,28 +80,28 @@ def _section(rounds: list[Round], contestants: list[Contestant]) -> dict[str, An
 
 
 def _refuse_own_code(prepared: Prepared) -> None:
-    """Raises ConfigError for what the Trainer has no counterpart of."""
+    """Raises ConfigError for tasks and heads that the Trainer has no counterpart for."""
     head = prepared.encoder.fitted.head
     is_plain = isinstance(head, HeadSpec) and head.problem_type == "single_label_classification"
     if not is_plain or prepared.config.model.head != "auto":
         raise ConfigError(
-            f"task.name={prepared.config.task.name} model.head={prepared.config.model.head}: only "
-            "classification with its own head can be compared, because the Trainer trains that too"
+            f"task.name={prepared.config.task.name} model.head={prepared.config.model.head} cannot be "
+            "compared. Use single-label classification with model.head=auto, which the Trainer supports too"
         )
 
 
 def _own_side(rounds: list[Round]) -> None:
     error = next((r.outcomes[sides.OURS].error for r in rounds if sides.OURS in r.outcomes), None)
     if error:
-        raise BertuneError(f"bertune's own side of the comparison failed: {error}")
+        raise BertuneError(f"bertune failed in the comparison: {error}")
 
 
 def _job(prepared: Prepared, here: Machine, seconds: float, folder: Path) -> Job:
-    """The source as a job in a folder, with as many texts as the measurements need."""
+    """Writes the source as a job to a folder, with as many texts as the measurements need."""
     config, part = prepared.config, prepared.splits["train"]
     lengths = [len(s) for s in part.sequences]
     mean = Load.of([round(float(np.mean(lengths)))] * config.train.batch_size)
-    shape = shape_of(read_config(prepared.pretrained), len(prepared.encoder.fitted.labels))
+    shape = shape_of(load_config(prepared.pretrained.folder), len(prepared.encoder.fitted.labels))
     most = 4 * config.train.batch_size * _steps_in(seconds, mean, shape)
     items: list[Item] = [(e.texts, str(e.gold)) for e in part.examples]
     chosen = spread(items, most)
@@ -114,7 +114,8 @@ def _job(prepared: Prepared, here: Machine, seconds: float, folder: Path) -> Job
         num_texts=len(chosen),
         num_columns=len(items[0][0]),
         labels=prepared.encoder.fitted.labels,
-        max_length=prepared.encoder.max_length,
+        # Peers pad to this length: that of the longest text of the source, not the encoder's limit.
+        max_length=max(len(s) for split in prepared.splits.values() for s in split.sequences),
         batch_size=config.train.batch_size,
         epochs=plan_epochs(len(chosen), config.train.batch_size),
         lr=config.train.lr,
@@ -132,7 +133,7 @@ def _job(prepared: Prepared, here: Machine, seconds: float, folder: Path) -> Job
 
 
 def _steps_in(seconds: float, step: Load, shape: Shape | None) -> int:
-    """Steps that a Trainer may take in about three times the seconds, from 4 to 50."""
+    """Steps that a Trainer can run in about three times the given seconds, between 4 and 50."""
     if shape is None:
         return 8
     usual = training_flops(step, shape) / (_USUAL_SHARE * calibration_flops())
@@ -154,7 +155,7 @@ def _training_sides(job: Job, prepared: Prepared, folder: Path) -> list[Contesta
 def _prediction_sides(
     job: Job, prepared: Prepared, folder: Path, environment: dict[str, str]
 ) -> list[Contestant]:
-    """Both predict with a model that bertune trained for a few steps."""
+    """Contestants that predict with a model that bertune trained for a few steps."""
     path = folder / "predict.json"
     texts = spread(job.items(), _MOST_TEXTS)
     write_items(folder / "new.jsonl", texts)
@@ -164,7 +165,7 @@ def _prediction_sides(
 
 
 def train_briefly(job: Job, folder: Path, environment: dict[str, str], examples: int | None = None) -> Path:
-    """The model folder of a short training by `bertune train`. Raises BertuneError when that fails."""
+    """The model folder of a short `bertune train` run. Raises BertuneError if training fails."""
     write_items(folder / "few.jsonl", spread(job.items(), examples or 4 * job.batch_size))
     settings = [
         f"data.validation={job.held_out}",
@@ -179,5 +180,5 @@ def train_briefly(job: Job, folder: Path, environment: dict[str, str], examples:
     command = (sys.executable, "-m", "bertune", "train", str(folder / "few.jsonl"), *settings, "--out", out)
     outcome = run_one(Contestant("setup", "setup", command, reports=False), 1, environment)
     if outcome.error:
-        raise BertuneError(f"the model to predict with could not be trained: {outcome.error}")
+        raise BertuneError(f"training the model for the prediction benchmark failed: {outcome.error}")
     return folder / "run" / "model"

@@ -1,4 +1,4 @@
-"""Owns what is said about where a measurement was made: processor, cores, system, versions. No host names."""
+"""Describes the machine and the software of a measurement, without host names."""
 
 import importlib.metadata
 import os
@@ -13,7 +13,7 @@ _RECORDED = (
 
 
 def machine() -> dict[str, Any]:
-    """The processor, the cores this process may use, and the system."""
+    """The processor, the number of cores available to this process, and the operating system."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -26,11 +26,11 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what takes part, as far as it is installed."""
-    found = {"python": platform.python_version()}
+    """The versions of Python and of the compared packages that are installed."""
+    result = {"python": platform.python_version()}
     for name in _RECORDED:
         try:
-            found[name] = importlib.metadata.version(name)
+            result[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return result

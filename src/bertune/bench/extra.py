@@ -1,19 +1,21 @@
-"""Owns the packages that only comparisons need: the extra `bench`."""
+"""Checks for the packages of the extra `bench`, which only comparisons need."""
 
 import importlib.util
 import sys
 
+_INSTALL = "Install them with: pip install 'bertune[bench]'"
+
 
 def missing(*modules: str) -> str | None:
-    """What to say where one of these is not installed; None where all are."""
+    """An error message if one of the modules is not installed, else None."""
     absent = [name for name in modules if importlib.util.find_spec(name) is None]
     if not absent:
         return None
-    return f"not installed, but needed to compare: {', '.join(absent)}. Do: pip install 'bertune[bench]'"
+    return f"comparisons require packages that are not installed: {', '.join(absent)}. {_INSTALL}"
 
 
 def need(*modules: str) -> None:
-    """Ends a contestant with one message where one of these is not installed."""
+    """Exits with an error message if one of the modules is not installed."""
     problem = missing(*modules)
     if problem:
         sys.exit(problem)

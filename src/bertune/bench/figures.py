@@ -1,4 +1,4 @@
-"""Owns the figures that come of rounds: per contestant, ratios between them, the fraction of the floor."""
+"""Summarizes rounds: measurements per contestant, ratios between them, the fraction of the floor."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from bertune.bench.ratios import by_round, ratio, summary
 from bertune.bench.runner import Contestant, Round
 
 _PEAKS = ("square_flops", "shapes_flops", "copy_bytes", "triad_bytes")
-_AGREE = 0.02  # a probability that is off by more is another computation, or int8
+_AGREE = 0.02  # larger differences in probability are beyond bf16 rounding: another computation, or int8
 
 
 def contestant_figures(rounds: Sequence[Round], contestant: Contestant, metric: str) -> dict[str, Any]:
-    """Median figures of one contestant as plain JSON; only `error` where it failed."""
+    """The medians of one contestant as JSON values; only title and error if it failed."""
     outcomes = [r.outcomes[contestant.key] for r in rounds if contestant.key in r.outcomes]
     error = next((o.error for o in outcomes if o.error), None)
     found: dict[str, Any] = {"title": contestant.title}
     values = list(by_round(rounds, contestant.key, metric).values())
     if error is not None or not values:
-        return {**found, "error": error or "it did not run"}
+        return {**found, "error": error or "not run"}
     found[metric] = summary(values).as_json()
     for name in ("wall_seconds", "cpu_seconds", "peak_rss_mb"):
         found[f"process_{name}"] = round(statistics.median(getattr(o, name) for o in outcomes), 1)
@@ -35,7 +35,7 @@ def contestant_figures(rounds: Sequence[Round], contestant: Contestant, metric: 
 def ratio_figures(
     rounds: Sequence[Round], contestants: Sequence[Contestant], ours: str, metric: str
 ) -> dict[str, Any]:
-    """How bertune compares with each of the others that ran."""
+    """The ratios of bertune to each other contestant with measurements."""
     own = by_round(rounds, ours, metric)
     found = {c.key: ratio(own, by_round(rounds, c.key, metric), metric) for c in contestants if c.key != ours}
     return {key: value for key, value in found.items() if value is not None}
@@ -44,10 +44,11 @@ def ratio_figures(
 def floor_figures(
     rounds: Sequence[Round], job: Job, shape: Shape | None, ours: str, peaks: str
 ) -> dict[str, Any] | None:
-    """Floor time over measured time, round by round; None where one of the two was not measured.
+    """The time of the floor divided by the measured time, per round; None if either was not measured.
 
-    `updated` counts the optimizer's traffic for the parameters that some text can change, `all` for all that
-    are trained. `arithmetic` is the share of the peak that the step's arithmetic reaches: MFU.
+    `updated` counts the optimizer's memory traffic for the parameters that receive a gradient from some text,
+    `all` for all trained parameters. `arithmetic` is the model FLOPs utilization (MFU); `executed` also counts
+    padding.
     """
     both = [r for r in rounds if _has(r, ours) and _has(r, peaks)]
     if shape is None or not both:
@@ -75,7 +76,7 @@ def floor_figures(
 
 
 def agreement(rounds: Sequence[Round], contestants: Sequence[Contestant], reference: str) -> dict[str, Any]:
-    """The largest difference of a probability from the reference's, for contestants that report them."""
+    """The largest difference in probability from a reference, for contestants that report probabilities."""
     found = {}
     for contestant in contestants:
         for round_ in rounds:
@@ -91,7 +92,7 @@ def agreement(rounds: Sequence[Round], contestants: Sequence[Contestant], refere
 
 
 def flagged(rounds: Sequence[Round]) -> list[int]:
-    """The rounds during which the machine changed its speed."""
+    """The numbers of the rounds during which the speed of the machine changed."""
     return [r.number for r in rounds if r.is_flagged]
 
 

@@ -1,10 +1,11 @@
-"""Owns the physical floor of a training step: the arithmetic and the memory traffic nobody can avoid.
+"""The physical floor of a training step: its unavoidable arithmetic and memory traffic.
 
-FLOP: a multiplication or an addition. Counted are matrix products; embedding lookups, softmax, GELU,
-LayerNorm and dropout move bytes and are left out by convention. L layers, H hidden, F feed-forward, E
-embedding width, C labels. A text of s tokens takes s·L·(8H² + 4HF + 4sH) forward, and 2H² + 2HC in the head.
-The backward pass takes twice that, one product for the input and one for the weights; recomputed work
-never counts. The optimizer phase follows the backward pass, so its time is added.
+One FLOP is a multiplication or an addition. Only matrix products are counted; embedding lookups, softmax,
+GELU, LayerNorm and dropout are memory-bound and omitted by convention. With L layers, hidden size H,
+feed-forward size F, embedding size E and C labels, the forward pass of a text of s tokens takes
+s·L·(8H² + 4HF + 4sH) FLOP in the layers and 2H² + 2HC in the head. The backward pass takes twice that: one
+product for the gradient of the input and one for that of the weights. Recomputation does not count. The
+optimizer runs after the backward pass, so its time is added.
 """
 
 from collections.abc import Iterable
@@ -13,13 +14,13 @@ from typing import Any
 
 # AdamW reads parameter, gradient and two moments and writes all but the gradient, in fp32.
 OPTIMIZER_BYTES = 28
-# Families whose layers are the products above. DeBERTa has more, ModernBERT has a gate.
+# Families whose layers consist of the products above. DeBERTa has additional ones, ModernBERT is gated.
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert"})
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a model that decide its FLOPs."""
+    """The dimensions of a model that determine its FLOPs."""
 
     layers: int
     hidden: int
@@ -30,11 +31,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Load:
-    """Sums over sequences, enough for the FLOPs of any model."""
+    """Sums over sequences from which the FLOPs of any model can be computed."""
 
     sequences: int = 0
     tokens: int = 0
-    squares: int = 0  # of the lengths: attention grows with them
+    squares: int = 0  # sum of squared lengths, for attention
 
     @classmethod
     def of(cls, lengths: Iterable[int]) -> "Load":
@@ -50,26 +51,26 @@ class Load:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What the machine can do, measured in the same run."""
+    """Peak rates of the machine, measured in the same run as the contestants."""
 
     square_flops: float  # per second, best large square product
-    shapes_flops: float  # per second, the model's own products, forward and backward, weighted by FLOP
+    shapes_flops: float  # per second, products of the model's shapes, forward and backward, weighted by FLOP
     copy_bytes: float  # per second
     triad_bytes: float  # per second
 
     @property
     def flops(self) -> float:
-        """The fastest product seen."""
+        """The highest measured FLOP/s."""
         return max(self.square_flops, self.shapes_flops)
 
     @property
     def bytes(self) -> float:
-        """The fastest traffic seen."""
+        """The highest measured bandwidth in bytes/s."""
         return max(self.copy_bytes, self.triad_bytes)
 
 
 def shape_of(config: Any, num_labels: int) -> Shape | None:
-    """The sizes in a Hugging Face configuration; None for a family whose products are others."""
+    """The dimensions in a Hugging Face configuration; None for a family with different products."""
     if config.model_type not in FAMILIES:
         return None
     intermediate = getattr(config, "intermediate_size", None) or config.hidden_dim
@@ -84,9 +85,9 @@ def forward_flops(load: Load, shape: Shape) -> int:
 
 
 def training_flops(load: Load, shape: Shape, freeze: str = "none") -> int:
-    """FLOP of forward and backward; `freeze` as train.freeze: none, embeddings, a number, encoder.
+    """FLOP of forward and backward pass. `freeze` takes the values of train.freeze.
 
-    A frozen part has no weight gradient, and where everything below is frozen, no input gradient.
+    A frozen part has no weight gradient and, if everything below it is frozen, no input gradient either.
     """
     forward = forward_flops(load, shape)
     if freeze == "none":
@@ -95,19 +96,19 @@ def training_flops(load: Load, shape: Shape, freeze: str = "none") -> int:
         return forward + 2 * load.sequences * shape.hidden * shape.labels
     frozen = int(freeze) if freeze.isdigit() else 0
     unneeded = 2 * (frozen * _layer(load, shape) + _projection(load, shape))
-    # The lowest trained product needs no gradient of its input: query, key and value, or the pooler.
+    # The lowest trained products (query, key and value, or the pooler) need no gradient of their input.
     is_head_only = frozen >= shape.layers
     unneeded += (2 * load.sequences if is_head_only else 6 * load.tokens) * shape.hidden**2
     return 3 * forward - unneeded
 
 
 def optimizer_bytes(parameters: int) -> int:
-    """Bytes that a fused AdamW step moves for so many parameters."""
+    """Bytes read and written by a fused AdamW step on this number of parameters."""
     return OPTIMIZER_BYTES * parameters
 
 
 def floor_seconds(flops: float, moved: float, peaks: Peaks) -> float:
-    """The least time for so many FLOP and, after them, so many bytes."""
+    """The minimum seconds for `flops` FLOP followed by `moved` bytes of memory traffic."""
     return flops / peaks.flops + moved / peaks.bytes
 
 
@@ -117,5 +118,5 @@ def _layer(load: Load, shape: Shape) -> int:
 
 
 def _projection(load: Load, shape: Shape) -> int:
-    """From the embedding width to the hidden size, where they differ."""
+    """FLOP of the projection from the embedding size to the hidden size, if they differ."""
     return 0 if shape.embedding == shape.hidden else 2 * load.tokens * shape.embedding * shape.hidden

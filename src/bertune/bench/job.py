@@ -1,4 +1,4 @@
-"""Owns the job: what every contestant of a comparison is given, so that all of them do the same work."""
+"""The job of a comparison: the same texts, model and recipe for every contestant."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-WARMUP_STEPS = 5  # not timed: the first steps allocate memory and choose kernels
+WARMUP_STEPS = 5  # not timed: the first steps allocate memory and select kernels
 TEXT_COLUMNS = {1: ("text",), 2: ("text_a", "text_b")}
 LABEL_COLUMN = "label"
 
@@ -15,7 +15,7 @@ Item = tuple[tuple[str, ...], str]  # one text or a pair, and its label
 
 @dataclass(frozen=True)
 class Job:
-    """Texts, model and recipe. Files are absolute paths; `texts` and `held_out` are JSON Lines."""
+    """Texts, model and recipe. Paths are absolute; `texts` and `held_out` are JSON Lines files."""
 
     model: str  # folder with configuration, weights and tokenizer
     texts: str
@@ -25,29 +25,29 @@ class Job:
     labels: tuple[str, ...]
     max_length: int
     batch_size: int = 32
-    epochs: int = 3  # of the plan that decides the learning rates; a timed run may stop before
+    epochs: int = 3  # determines the learning-rate schedule; a timed run may stop earlier
     lr: float = 5e-5
-    warmup: float = 0.1  # share of the plan's steps
+    warmup: float = 0.1  # fraction of the scheduled steps
     weight_decay: float = 0.01
     freeze: str = "none"  # as train.freeze
-    precision: str = "bf16"  # of contestants that take the fastest there is: fp32 or bf16
+    precision: str = "bf16"  # fp32 or bf16, for contestants that use the fastest available precision
     device: str = "cpu"
-    seconds: float = 5.0  # the least time that is measured
-    is_whole: bool = False  # every step of the plan counts, caches included; else the steps after a warm-up
-    saves: bool = False  # after the last step the model is evaluated and saved, as a user's run would
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # bertune's own, beside the above
+    seconds: float = 5.0  # minimum duration of a measurement
+    is_whole: bool = False  # time every step, including the filling of caches; else only after a warm-up
+    saves: bool = False  # evaluate and save the model after the last step, as a user's run does
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # further settings of bertune
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in one pass; the last may hold fewer texts."""
+        """Optimizer steps per epoch; the last batch may be smaller."""
         return -(-self.num_texts // self.batch_size)
 
     @property
     def period(self) -> int:
-        """Steps after which a Trainer that groups by length has seen short and long batches alike.
+        """Steps after which a Trainer that groups by length has seen batches of all lengths.
 
-        It sorts 50 batches at a time, longest first (fewer where the texts are few), so the rate over any
-        other number of steps would be that of long or of short texts.
+        It sorts 50 batches at a time (fewer if there are few texts), longest first. The rate over any other
+        number of steps would be biased towards long or short texts.
         """
         return max(1, min(self.num_texts // (self.batch_size * 4), 50))
 
@@ -56,7 +56,7 @@ class Job:
         return read_items(Path(self.texts), self.num_columns)
 
     def facts(self) -> dict[str, Any]:
-        """What a reader of the figures has to know; no folders."""
+        """The job's values for a results page, without paths."""
         values = asdict(self)
         del values["model"], values["texts"], values["held_out"], values["settings"]
         return values
@@ -73,7 +73,7 @@ class Job:
 
 
 def write_items(path: Path, items: Sequence[Item]) -> None:
-    """Texts and labels as JSON Lines that bertune and the peers both read."""
+    """Writes texts and labels as JSON Lines, readable by bertune and the peers."""
     with path.open("w", encoding="utf-8") as file:
         for texts, label in items:
             row = {**dict(zip(TEXT_COLUMNS[len(texts)], texts, strict=True)), LABEL_COLUMN: label}
@@ -81,27 +81,27 @@ def write_items(path: Path, items: Sequence[Item]) -> None:
 
 
 def read_items(path: Path, num_columns: int) -> list[Item]:
-    """What `write_items` wrote."""
+    """Reads a file that `write_items` wrote."""
     columns = TEXT_COLUMNS[num_columns]
-    # Only "\n" ends a row: str.splitlines would also cut at Unicode separators inside a text.
+    # Only "\n" ends a row: str.splitlines would also split at Unicode separators inside a text.
     rows = (json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line)
     return [(tuple(row[column] for column in columns), row[LABEL_COLUMN]) for row in rows]
 
 
 def plan_epochs(num_texts: int, batch_size: int, least_steps: int = 200) -> int:
-    """Three epochs, or as many as make a plan long enough to be timed."""
+    """Three epochs, or as many as are needed for `least_steps` steps."""
     per_epoch = -(-num_texts // batch_size)
     return max(3, -(-least_steps // per_epoch))
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
-    """At most so many items, evenly from first to last, and one more for every label they would lack.
+    """At most `most` evenly spaced items, plus one for every label that would otherwise be missing.
 
-    Evenly, because files are often sorted by label.
+    They are evenly spaced because files are often sorted by label.
     """
     if len(items) <= most:
         return list(items)
     chosen = [items[i * (len(items) - 1) // max(1, most - 1)] for i in range(most)]
-    there = {label for _, label in chosen}
-    others = {label: (texts, label) for texts, label in reversed(items) if label not in there}
+    covered = {label for _, label in chosen}
+    others = {label: (texts, label) for texts, label in reversed(items) if label not in covered}
     return chosen + list(others.values())

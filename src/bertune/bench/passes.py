@@ -1,4 +1,4 @@
-"""Owns the timing of prediction: whole passes over the same texts, and a sample of what came out."""
+"""Times prediction in complete passes over the same texts."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,16 +6,16 @@ from typing import Any
 
 from bertune.bench.job import Job
 
-_SAMPLE = 256  # texts whose probabilities are reported, so that all can be seen to compute the same
+_SAMPLE = 256  # texts whose probabilities are reported, to check that all contestants agree
 _WARMUP = 64  # texts
 
 Texts = Sequence[tuple[str, ...]]
 
 
 def timed_passes(job: Job, predict: Callable[[Texts], list[float]]) -> dict[str, Any]:
-    """The numbers of predicting a job's texts, from text to probabilities, tokenization included.
+    """Measures prediction on a job's texts, from text to probabilities, including tokenization.
 
-    `predict` gives the probability of the last label for every text, in order.
+    `predict` returns the probability of the last label for each text, in order.
     """
     texts = [item[0] for item in job.items()]
     predict(texts[:_WARMUP])

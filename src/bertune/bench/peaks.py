@@ -1,4 +1,4 @@
-"""Owns the measurement of what a machine can do: matrix products and memory traffic, best of several."""
+"""Measures the peak rates of the machine: matrix products and memory bandwidth, best of several tries."""
 
 import os
 import time
@@ -11,12 +11,15 @@ from bertune.bench.floor import Peaks, Shape
 _SQUARE = {"cpu": 2048, "cuda": 8192}
 _TRIES = 7
 _CALIBRATION = 1536
-_MOST_BYTES = 512 << 20  # per buffer: three of them lie beyond any cache
+_MOST_BYTES = 512 << 20  # per buffer: three of them exceed any cache
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def measure_peaks(shape: Shape | None, tokens: int, precision: str, device: str) -> Peaks:
-    """Peaks of this process's threads; `tokens` are those of an average step. `shape` None: squares only."""
+    """Peaks with this process's threads. `tokens` is the number of tokens of an average step.
+
+    If `shape` is None, only square products are measured.
+    """
     dtype, where = _DTYPES[precision], torch.device(device)
     size = _SQUARE.get(where.type, 2048)
     square = _product_seconds((size, size, size), dtype, where)
@@ -29,7 +32,7 @@ def measure_peaks(shape: Shape | None, tokens: int, precision: str, device: str)
 
 
 def calibration_seconds() -> float:
-    """The time of a fixed product on the CPU: by how much it drifts, the machine drifts."""
+    """The time of a fixed product on the CPU, to detect changes in the machine's speed."""
     a_NN = torch.ones(_CALIBRATION, _CALIBRATION)
     out_NN = torch.empty(_CALIBRATION, _CALIBRATION)
     seconds = sorted(_timed(lambda: torch.mm(a_NN, a_NN, out=out_NN), torch.device("cpu")) for _ in range(9))
@@ -42,7 +45,7 @@ def calibration_flops() -> float:
 
 
 def _shapes_flops(shape: Shape, tokens: int, dtype: torch.dtype, device: torch.device) -> float:
-    """FLOP per second over the products of one layer: forward, input gradient, weight gradient."""
+    """FLOP/s over the products of one layer: forward, input gradient, weight gradient."""
     hidden, wide, count = shape.hidden, shape.intermediate, max(8, tokens)
     layer = [(3 * hidden, hidden), (hidden, hidden), (wide, hidden), (hidden, wide)]  # outputs, inputs
     flops = seconds = 0.0
@@ -58,14 +61,14 @@ def _shapes_flops(shape: Shape, tokens: int, dtype: torch.dtype, device: torch.d
 
 
 def _product_seconds(mnk: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> float:
-    """The best time of [m,k] x [k,n], with either operand laid out transposed or not."""
+    """The best time of [m,k] x [k,n], with either operand stored transposed or not."""
     m, n, k = mnk
     a_MK = torch.randn(m, k, device=device).to(dtype)
     b_KN = torch.randn(k, n, device=device).to(dtype)
     b_as_weight_KN = b_KN.T.contiguous().T
     a_as_gradient_MK = a_MK.T.contiguous().T
     out_MN = torch.empty(m, n, dtype=dtype, device=device)
-    # Small products are repeated: one call of microseconds is within the clock's own noise.
+    # Small products are repeated, because a call of microseconds is within the noise of the clock.
     repeat = max(1, int(2e8 / (2 * m * n * k)))
     best = float("inf")
     for first, second in ((a_MK, b_KN), (a_MK, b_as_weight_KN), (a_as_gradient_MK, b_KN)):

@@ -1,4 +1,4 @@
-"""Owns the arithmetic of paired measurements: ratios round by round, their median and its interval."""
+"""Statistics of paired measurements: ratios per round, their median and its confidence interval."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ HIGHER_IS_BETTER = {"examples_per_second": True, "wall_seconds": False, "peak_rs
 
 @dataclass(frozen=True)
 class Summary:
-    """A median with its bootstrap 95 % interval; of a single value the interval is that value."""
+    """A median with its bootstrap 95 % interval, which has zero width for a single value."""
 
     median: float
     low: float
@@ -22,12 +22,12 @@ class Summary:
     count: int
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, rounded to what a measurement can tell."""
+        """JSON values, rounded to four decimals."""
         return {key: round(value, 4) for key, value in asdict(self).items()}
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """Median of some values and the interval of medians of resamples. ValueError where there are none."""
+    """The median and its bootstrap percentile interval. Raises ValueError if there are no values."""
     if not values:
         raise ValueError("no values to summarize")
     known = np.asarray(values, dtype=float)
@@ -37,16 +37,16 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def by_round(rounds: Sequence[Round], key: str, metric: str) -> dict[int, float]:
-    """A contestant's numbers in the rounds in which it has one."""
+    """A contestant's values by round, for the rounds in which it has one."""
     found = {r.number: r.outcomes[key].value(metric) for r in rounds if key in r.outcomes}
     return {number: value for number, value in found.items() if value is not None}
 
 
 def ratio(ours: Mapping[int, float], theirs: Mapping[int, float], metric: str) -> dict[str, Any] | None:
-    """How many times theirs ours is, paired by round; None where no round has both.
+    """The ratio of two contestants, paired by round; None if no round has both.
 
-    Rates and times give a speed-up, more is better; memory gives a share, less is better. `best` compares
-    each side's best round, which other load on the machine disturbs least.
+    For rates and times it is the speed-up of `ours`; for memory it is `ours / theirs`, so lower is better.
+    `best` compares the best round of each side, which is least affected by other load on the machine.
     """
     shared = sorted(ours.keys() & theirs.keys())
     if not shared:

@@ -1,4 +1,4 @@
-"""Owns what a contestant prints: one line of JSON, with the memory its process has held."""
+"""The output of a contestant: one line of JSON, including the peak memory of its process."""
 
 import json
 import resource
@@ -8,16 +8,15 @@ from typing import Any
 
 
 def write_result(result: dict[str, Any]) -> None:
-    """One JSON line on stdout, with this process's own peak memory."""
+    """Prints one JSON line to stdout, with this process's peak memory added."""
     sys.stdout.write(json.dumps({**result, "peak_rss_mb": peak_rss_mb()}) + "\n")
     sys.stdout.flush()
 
 
 def peak_rss_mb() -> float:
-    """The most memory this program has held, in MB of 2**20 bytes.
+    """The peak resident memory of this program, in MB of 2**20 bytes.
 
-    From the kernel's record of the program where there is one: getrusage also counts the process that
-    started it.
+    Uses /proc/self/status if available, because getrusage also counts the process before exec.
     """
     status = Path("/proc/self/status")
     if status.is_file():

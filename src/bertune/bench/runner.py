@@ -1,4 +1,4 @@
-"""Owns running contestants: interleaved rounds of fresh processes, each timed from outside too."""
+"""Runs contestants in interleaved rounds, each in a fresh process that is also timed from outside."""
 
 import json
 import os
@@ -15,26 +15,26 @@ from typing import Any
 
 from bertune.bench.peaks import calibration_seconds
 
-DRIFT = 0.05  # a round whose calibration moved by more is flagged
-_LONGEST = 1800.0  # seconds; what takes longer hangs
-_TAIL = 600  # characters of a failed contestant's errors that are kept
+DRIFT = 0.05  # relative change of the calibration time above which a round is flagged
+_LONGEST = 1800.0  # seconds after which a contestant is considered hung
+_TAIL = 600  # characters kept of a failed contestant's stderr
 _FOLDERS = re.compile(r"(?:/[\w.+~-]+)+/(?=[\w.+~-])")
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One side of a comparison. In `command`, {round} and {folder} stand for the round and a fresh folder."""
+    """One side of a comparison. `command` may contain {round}, and {folder} for the path of a new folder."""
 
     key: str
     title: str
     command: tuple[str, ...]
-    most_rounds: int | None = None  # of slow ones fewer rounds do
-    reports: bool = True  # prints a JSON line; else only its process is measured
+    most_rounds: int | None = None  # limit for slow contestants
+    reports: bool = True  # whether it prints a JSON line; otherwise only the process is measured
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one process of a contestant came to."""
+    """The result of one process of a contestant."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -43,29 +43,30 @@ class Outcome:
     error: str | None = None
 
     def value(self, metric: str) -> float | None:
-        """A measured number by name: the contestant's own, else the process's."""
-        found = self.numbers.get(metric, getattr(self, metric, None))
-        return None if self.error or found is None else float(found)
+        """A measurement by name, as reported by the contestant or else taken from its process."""
+        measured = self.numbers.get(metric, getattr(self, metric, None))
+        return None if self.error or measured is None else float(measured)
 
 
 @dataclass(frozen=True)
 class Round:
-    """One pass over all contestants, with the machine's own speed before and after."""
+    """One run of every contestant, with the speed of the machine before and after."""
 
     number: int  # from 1
     outcomes: dict[str, Outcome]
     calibration_seconds: tuple[float, float]
-    steal: float | None  # share of processor time the host took away; None where the system does not say
+    steal: float | None  # fraction of processor time taken by the host; None if not reported by the system
 
     @property
     def is_flagged(self) -> bool:
-        """Whether the machine was not the same at the end as at the start."""
+        """Whether the speed of the machine changed during the round."""
         before, after = self.calibration_seconds
+        # 2 % of stolen time is about the smallest effect that the ratios could show.
         return abs(after / before - 1) > DRIFT or (self.steal or 0) > 0.02
 
 
 def order(contestants: Sequence[Contestant], number: int) -> list[Contestant]:
-    """Who runs when in a round (from 1): A B C, then C A B, so that nobody always follows the same one."""
+    """The order of the contestants in a round, rotated by one each round: A B C, then C A B."""
     taking_part = [c for c in contestants if c.most_rounds is None or number <= c.most_rounds]
     turn = -(number - 1) % len(taking_part) if taking_part else 0
     return taking_part[turn:] + taking_part[:turn]
@@ -77,9 +78,9 @@ def run_rounds(
     environment: dict[str, str] | None = None,
     on_progress: Callable[[str], None] = lambda text: None,
 ) -> list[Round]:
-    """Runs every contestant once a round, each in a process of its own.
+    """Runs every contestant once per round, each in a separate process.
 
-    One that fails is said so once, recorded with the end of its errors, and not started again.
+    A failure is reported once and recorded with the end of stderr; the contestant is not started again.
     """
     done: list[Round] = []
     failed: set[str] = set()
@@ -100,7 +101,7 @@ def run_rounds(
 
 
 def run_one(contestant: Contestant, number: int, environment: dict[str, str] | None = None) -> Outcome:
-    """One process of a contestant, from its start to its exit."""
+    """Runs one process of a contestant to its exit."""
     with tempfile.TemporaryDirectory(prefix="bertune-bench-") as folder:
         command = [part.replace("{round}", str(number)) for part in contestant.command]
         command = [part.replace("{folder}", f"{folder}/out") for part in command]
@@ -110,15 +111,15 @@ def run_one(contestant: Contestant, number: int, environment: dict[str, str] | N
         cpu = usage.ru_utime + usage.ru_stime
         rss = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
         if code != 0:
-            said = stderr.read_text(encoding="utf-8", errors="replace")
-            return Outcome(wall, cpu, rss, error=f"exit code {code}: {_tail(said)}")
+            errors = stderr.read_text(encoding="utf-8", errors="replace")
+            return Outcome(wall, cpu, rss, error=f"exit code {code}: {_tail(errors)}")
         if not contestant.reports:
             return Outcome(wall, cpu, round(rss, 1))
         lines = stdout.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         try:
             numbers = json.loads(lines[-1])
         except (IndexError, json.JSONDecodeError):
-            return Outcome(wall, cpu, rss, error=f"it printed no JSON line: {_tail(' '.join(lines))}")
+            return Outcome(wall, cpu, rss, error=f"no JSON line in the output: {_tail(' '.join(lines))}")
         return Outcome(wall, cpu, float(numbers.pop("peak_rss_mb", rss)), numbers)
 
 
@@ -142,20 +143,20 @@ def _run(command: list[str], streams: dict[str, Any], environment: dict[str, str
     return process.returncode, time.perf_counter() - started, usage
 
 
-def _tail(said: str) -> str:
-    """The end of what a process said, on one line, without the machine's folders."""
-    lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
-    return _FOLDERS.sub("", " | ".join(lines))[-_TAIL:] or "it said nothing"
+def _tail(output: str) -> str:
+    """The end of a process's output, on one line, without the paths of folders."""
+    lines = [line.strip() for line in output.strip().splitlines() if line.strip()]
+    return _FOLDERS.sub("", " | ".join(lines))[-_TAIL:] or "no output"
 
 
 def _short(outcome: Outcome) -> str:
     rate = outcome.value("examples_per_second")
-    seconds = f"{outcome.wall_seconds:.1f} s in all, {outcome.peak_rss_mb:,.0f} MB"
+    seconds = f"{outcome.wall_seconds:.1f} s total, {outcome.peak_rss_mb:,.0f} MB"
     return seconds if rate is None else f"{rate:,.1f} texts/s, {seconds}"
 
 
 def _processor_ticks() -> list[int] | None:
-    """Total and stolen time of all processors since the start, where the system says."""
+    """Total and stolen ticks of all processors since boot; None if the system does not report them."""
     path = Path("/proc/stat")
     if not path.is_file():
         return None

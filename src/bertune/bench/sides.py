@@ -1,4 +1,4 @@
-"""Owns how each contestant is started: which program, with which options."""
+"""Builds the contestants: the command line of each program."""
 
 import sys
 from pathlib import Path
@@ -21,23 +21,23 @@ def _peer(module: str, job: Path, *options: str) -> tuple[str, ...]:
 
 
 def trainer(job: Path, way: str, most_rounds: int | None = None) -> Contestant:
-    """The Hugging Face Trainer in one of its ways."""
+    """The Hugging Face Trainer in one of the configurations of `peers.trainer`."""
     return Contestant(way, _TITLES[way], _peer("trainer", job, "--way", way), most_rounds)
 
 
 def cross_encoder(job: Path, precision: str, most_rounds: int | None = None) -> Contestant:
-    """CrossEncoderTrainer of sentence-transformers."""
+    """sentence-transformers' CrossEncoderTrainer."""
     command = _peer("cross_encoder", job, "--precision", precision)
     return Contestant(f"cross_encoder_{precision}", f"CrossEncoderTrainer, {precision}", command, most_rounds)
 
 
 def bertune_training(job: Path) -> Contestant:
-    """bertune's training."""
+    """Training with bertune."""
     return Contestant(OURS, "bertune", _peer("bertune_train", job))
 
 
 def peaks(job: Path, tokens: int) -> Contestant:
-    """The machine's limits, for steps of so many tokens."""
+    """The peak rates of the machine, for steps of this number of tokens."""
     return Contestant(PEAKS, "the machine's peaks", _peer("limits", job, "--tokens", str(tokens)))
 
 
@@ -48,13 +48,13 @@ def pipeline(job: Path, batch: int) -> Contestant:
 
 
 def onnx_runtime(job: Path, graph: Path, kind: str) -> Contestant:
-    """ONNX Runtime on an exported graph."""
+    """ONNX Runtime with an exported graph."""
     command = _peer("onnx_runtime", job, "--graph", str(graph))
     return Contestant(f"onnx_{kind}", f"ONNX Runtime, {kind}", command)
 
 
 def bertune_prediction(job: Path, precision: str = "auto") -> Contestant:
-    """bertune's prediction, with default settings or another precision."""
+    """Prediction with bertune, in the default or another precision."""
     key, title = (
         (OURS, "bertune") if precision == "auto" else (f"bertune_{precision}", f"bertune, {precision}")
     )

@@ -3,15 +3,13 @@
 import contextlib
 import errno
 import importlib.metadata
-import io
-import os
 import sys
 from collections.abc import Iterator
 from typing import Annotated, NoReturn
 
 import typer
 
-from bertune.cli import bench, check, datasets, evaluate, predict, report, tasks, train
+from bertune.cli import bench, check, datasets, evaluate, predict, report, streams, tasks, train
 from bertune.cli.stdin import kept_from_libraries
 from bertune.errors import BertuneError
 
@@ -62,31 +60,21 @@ app.command("bench")(bench.bench)
 
 def main() -> None:
     """Entry point of `bertune`."""
-    _open_what_is_closed()
-    _write_any_path()
-    with exit_on_error(), kept_from_libraries():
+    streams.prepare()
+    try:
+        with exit_on_error(), kept_from_libraries():
+            _run()
+    finally:
+        streams.abandon_unwritable()
+
+
+def _run() -> None:
+    """The command to its end, with all results written. Raises SystemExit with its exit code, OSError."""
+    try:
         app()
-
-
-def _open_what_is_closed() -> None:
-    """The null device for each standard stream that the caller closed, as by `2>&-`.
-
-    Otherwise the next file that is opened gets its number, and messages are written into that file.
-    """
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)
-            if null != number:
-                os.dup2(null, number)
-                os.close(null)
-            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
-
-
-def _write_any_path() -> None:
-    """Lets paths be printed that are not UTF-8: as their own bytes on stdout, escaped on stderr."""
-    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
-            stream.reconfigure(errors=errors)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
 
 
 @contextlib.contextmanager
@@ -95,27 +83,25 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except BertuneError as error:
-        # On a full disk stderr may be a file that takes no more; the exit code must tell then.
-        with contextlib.suppress(OSError):
-            print(f"{_kind(error)}: {error}", file=sys.stderr, flush=True)
+        _say(f"{_kind(error)}: {error}")
         sys.exit(error.exit_code)
     except MemoryError:
         _exit_out_of_memory()
     except BrokenPipeError:
         # The reader of our output, such as head, has gone; nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.discard_output()
         sys.exit(1)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _say("interrupted")
         sys.exit(130)
     except (ImportError, OSError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             _leave_full_output(error)
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            print(
-                f"error: {str(error.filename)[:60]!r}… is too long for a path; give another", file=sys.stderr
-            )
+            _say(f"error: {str(error.filename)[:60]!r}… is too long for a path; give another")
             sys.exit(3)
+        if isinstance(error, OSError) and error.filename is None and error.errno in (errno.EBADF, errno.EIO):
+            _leave_unwritable_output(error)
         # How the loader of shared libraries says that memory is limited too tightly to map them.
         if not any(sign in str(error) for sign in ("failed to map segment", "annot allocate memory")):
             raise
@@ -124,26 +110,33 @@ def exit_on_error() -> Iterator[None]:
 
 def _leave_full_output(error: OSError) -> NoReturn:
     """Files of bertune's own say where they are; what is left is standard output."""
-    with contextlib.suppress(OSError):
-        print(
-            f"error: cannot write all results to standard output ({error.strerror}). Free some space, or "
-            "write to another disk",
-            file=sys.stderr,
-            flush=True,
-        )
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the same error comes at exit
+    _say(
+        f"error: cannot write all results to standard output ({error.strerror}). Free some space, or "
+        "write to another disk"
+    )
+    streams.discard_output()  # else the same error comes at exit
     sys.exit(4)
+
+
+def _leave_unwritable_output(error: OSError) -> NoReturn:
+    """As where standard output is open for reading only, or its terminal is gone."""
+    _say(f"error: cannot write to standard output ({error.strerror}). Redirect it, for instance with > FILE")
+    streams.discard_output()
+    sys.exit(3)
 
 
 def _exit_out_of_memory() -> None:
-    with contextlib.suppress(OSError):
-        print(
-            "error: out of memory. Free some, raise the limit (ulimit -v), or give a smaller file, a smaller "
-            "model or, in training, a lower machine.micro_batch_tokens",
-            file=sys.stderr,
-            flush=True,
-        )
+    _say(
+        "error: out of memory. Free some, raise the limit (ulimit -v), or give a smaller file, a smaller "
+        "model or, in training, a lower machine.micro_batch_tokens"
+    )
     sys.exit(4)
+
+
+def _say(message: str) -> None:
+    # On a full disk stderr may be a file that takes no more; the exit code must tell then.
+    with contextlib.suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def _kind(error: BertuneError) -> str:

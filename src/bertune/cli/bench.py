@@ -19,10 +19,12 @@ def bench(
     Every round runs each side in a process of its own, so it takes minutes. Needs the extra `bench`.
     """
     from bertune import api
+    from bertune.cli.streams import refuse_closed_output
     from bertune.config import parse_overrides
     from bertune.console import show
     from bertune.nn.device import tune_allocator
 
+    refuse_closed_output("the results")
     console = show.messages()
     tune_allocator()
     found = api.bench(

@@ -14,9 +14,11 @@ def check(
 ) -> None:
     """Look at the data: rows, label balance, token lengths, truncation, duplicates. Writes nothing."""
     from bertune import api
+    from bertune.cli.streams import refuse_closed_output
     from bertune.config import parse_overrides
     from bertune.console import show
 
+    refuse_closed_output("the results")
     prepared = api.check(source, settings=parse_overrides(settings or []))
     if as_json:
         print_json({**prepared.audit, "notes": prepared.notes, "warnings": prepared.warnings})

@@ -32,7 +32,7 @@ def datasets(
     for kind in ("data set", "recipe"):
         rows = [{**entry, "here": _here(entry)} for entry in found if entry["kind"] == kind]
         heads = (kind, "task", "on this machine", "what it is")
-        console.print(show.plain_table(heads, ("name", "task", "here", "about"), rows))
+        show.print_plain_table(console, heads, ("name", "task", "here", "about"), rows)
         show.echo(console, "")
     show.echo(
         console,
@@ -71,7 +71,7 @@ def _show_one(console: Any, found: dict[str, Any]) -> None:
         for file in found["files"]
     ]
     heads = ("split", "file", "size", "on this machine")
-    console.print(show.plain_table(heads, ("split", "name", "size", "here"), rows))
+    show.print_plain_table(console, heads, ("split", "name", "size", "here"), rows)
     show.echo(console, "")
     for file in found["files"]:
         if file["not_published"]:
@@ -83,7 +83,7 @@ def _show_one(console: Any, found: dict[str, Any]) -> None:
         show.echo(console, f"your own copy of the files belongs in {found['put_at']}")
     rows = [{"key": key, "value": _value(value)} for key, value in found["settings"].items()]
     show.echo(console, "")
-    console.print(show.plain_table(("setting", "value"), ("key", "value"), rows))
+    show.print_plain_table(console, ("setting", "value"), ("key", "value"), rows)
 
 
 def _value(value: Any) -> str:

@@ -24,11 +24,13 @@ def evaluate(
 ) -> None:
     """Score a trained model on a labelled file, or on the test file of a named data set."""
     from bertune import api
+    from bertune.cli.streams import refuse_closed_output
     from bertune.config import parse_overrides
     from bertune.console import show
     from bertune.nn.device import tune_allocator
     from bertune.reporting.wording import counted
 
+    refuse_closed_output("scores")
     tune_allocator()
     model = api.load(run, settings=parse_overrides(settings or []))
     found = model.evaluate(data, out)
@@ -41,6 +43,7 @@ def evaluate(
                 "details": {name: found.details},
                 "examples": found.num_examples,
                 "truncated": found.num_truncated,
+                "warnings": found.warnings,
             }
         )
         return
@@ -50,10 +53,10 @@ def evaluate(
     for note in found.notes:
         show.echo(console, note, "dim")
     if found.num_truncated:
-        show.warn(
-            console,
-            f"{found.num_truncated:,} of {counted(found.num_examples, noun)} are truncated, as in training",
-        )
+        of_all = f"{found.num_truncated:,} of {counted(found.num_examples, noun)}"
+        show.warn(console, show.truncation_note(of_all, model.max_length, model.length_limit))
+    for text in found.warnings:
+        show.warn(console, text)
     show.echo(console, counted(found.num_examples, noun))
     show.results().print(show.score_table({name: found.scores}))
     if found.details.get("per_class"):

@@ -28,7 +28,7 @@ def tasks(
                 entry[f"num_{kind}"] = len(entry[kind])
         columns = ("name", "about", "primary", "num_data_sets", "num_recipes")
         heads = ("task", "what is learned", "score", "data sets", "recipes")
-        console.print(show.plain_table(heads, columns, found))
+        show.print_plain_table(console, heads, columns, found)
         show.echo(console, "\nbertune train FILE task.name=NAME · bertune tasks NAME says more", "dim")
         return
     show.echo(console, f"{found['name']}: {found['about']}\n")
@@ -38,13 +38,13 @@ def tasks(
     if found["label"]:
         show.echo(console, f"and for the label (else data.label=…): {', '.join(found['label'])}\n")
     keys = ("key", "takes", "default", "meaning")
-    console.print(show.plain_table(("option", *keys[1:]), keys, found["options"]))
+    show.print_plain_table(console, ("option", *keys[1:]), keys, found["options"])
     show.echo(
         console, f"\nScores: {', '.join(found['scores'])}; {found['primary']} picks the weights kept.\n"
     )
     for kind, title in (("data_sets", "data set by name"), ("recipes", "recipe")):
         if found[kind]:
-            console.print(show.plain_table((title, "what it is"), ("name", "about"), found[kind]))
+            show.print_plain_table(console, (title, "what it is"), ("name", "about"), found[kind])
             show.echo(console, "")
     show.echo(console, "An example file, as .jsonl:")
     for line in found["example"]:

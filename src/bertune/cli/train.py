@@ -37,12 +37,15 @@ def train(
     bertune train cola model.name=minilm train.epochs=4 --out runs/cola --json
     """
     from bertune.api import train_events
+    from bertune.cli import streams
     from bertune.config import parse_overrides
     from bertune.console import show
     from bertune.console.progress import kept_line, watch
     from bertune.files import shell_word
     from bertune.nn.device import tune_allocator
 
+    if as_json:
+        streams.refuse_closed_output("scores")
     console = show.messages()
     tune_allocator()
     events = train_events(source, settings=parse_overrides(settings or []), out=out, resume=resume)
@@ -52,7 +55,8 @@ def train(
         print_json(_as_json(str(run.path), manifest))
         return
     show.echo(console, kept_line(manifest))
-    show.results().print(show.score_table(manifest["scores"]))
+    if not streams.is_closed():  # the run folder is the result: a training needs no standard output
+        show.results().print(show.score_table(manifest["scores"]))
     folder = show.short(run.path)
     again = "".join(f" {setting}" for setting in own_code(run.config))
     show.echo(console, f"\nmodel    {folder}/model\nreport   {folder}/report/index.html")

@@ -151,8 +151,13 @@ def kept_line(manifest: dict[str, Any]) -> str:
     training, timings = manifest["training"], manifest["timings"]
     best = training["best"]
     early = ", stopped early" if training["stopped_early"] else ""
+    why = f"validation {best['score']} {show.number(best['value'])}"
+    if best.get("top_step") not in (None, best["step"]):
+        top = f"{show.number(best['top_value'])} at step {best['top_step']:,}"
+        why += f"; the best, {top}, is not better by more than chance"
+    if best["value"] is None:
+        why = f"the last evaluated, because no evaluation had a defined {best['score']}"
     return (
-        f"\nkept step {best['step']:,} of {training['total_steps']:,} "
-        f"(best validation {best['score']}, {show.number(best['value'])}{early}); "
+        f"\nkept step {best['step']:,} of {training['total_steps']:,} ({why}{early}); "
         f"{timings['train_examples_per_second']:,.0f} examples/s, {timings['total_seconds']:,.0f} s in all\n"
     )

@@ -1,20 +1,24 @@
 """Owns how results look in a terminal: plain words and aligned tables, the same with and without colour."""
 
 import contextlib
+import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 MOST_LABELS = 12
+MOST_FAILURES = 5
 MOST_CLASSES = 200  # in a table of scores
+_NO_LIMIT = 10_000  # columns
+_PROSE_WIDTH = 100  # columns of a table of sentences in a file or a pipe
 
 
 class _Messages(Console):
@@ -37,7 +41,8 @@ def results() -> Console:
 def _console(kind: type[Console], stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # In a file or a pipe nothing is cut to the width of a screen that is not there.
-    return kind(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else 200)
+    width = None if stream.isatty() else _NO_LIMIT
+    return kind(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
 def echo(console: Console, text: str, style: str = "") -> None:
@@ -47,6 +52,24 @@ def echo(console: Console, text: str, style: str = "") -> None:
     """
     with contextlib.suppress(OSError):
         console.print(Text(text, style=style))
+
+
+def truncation_note(of_all: str, max_length: int, limit: int) -> str:
+    """What was truncated, and whether the model could read more; both lengths are in tokens."""
+    more = (
+        "which is all that the encoder takes"
+        if max_length >= limit
+        else f"and model.max_length={limit} reads up to {limit:,}"
+    )
+    return f"{of_all} were truncated to model.max_length={max_length} tokens, {more}"
+
+
+def failure_note(failed: int, failures: Sequence[str]) -> str:
+    """How many rows could not be predicted, and why for the first of them."""
+    were = "1 row" if failed == 1 else f"{failed:,} rows"
+    shown = failures[:MOST_FAILURES]
+    more = [f"… and {failed - len(shown):,} more"] if failed > len(shown) else []
+    return "\n  ".join([f"{were} could not be predicted, so the prediction is empty:", *shown, *more])
 
 
 def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, Any]) -> None:
@@ -61,14 +84,15 @@ def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, 
             name, f"{split['rows']:,}", f"{split['duplicates']:,}", f"{split['truncated']:,}",
             *(f"{tokens[key]:,}" for key in ("p50", "p95", "p99", "max")),
         )  # fmt: skip
-    console.print(Padding(table, (1, 0)))
+    for part in ("", table, ""):
+        console.print(part)
     if splits["train"]["labels"]:
-        console.print(Padding(_balance(splits), (0, 0, 1, 0)))
+        for part in (_balance(splits), ""):
+            console.print(part)
     length = manifest["max_length"]
-    echo(
-        console,
-        f"max_length {length['value']}: {length['why']} (the model takes {length['model_limit']:,})",
-    )
+    value, limit = length["value"], length["model_limit"]
+    takes = "" if value == limit else f" (the model takes {limit:,})"
+    echo(console, f"max_length {value}: {length['why']}{takes}")
     shares = splits["train"]["truncated_at"]
     if shares:
         cuts = ", ".join(f"{n} would cut {share:.1%}" for n, share in shares.items())
@@ -114,7 +138,7 @@ def class_table(details: Mapping[str, Any]) -> Table:
     classes = details.get("per_class", [])
     shown = classes
     if len(classes) > MOST_CLASSES:
-        shown = sorted(classes, key=lambda row: float(row["f1"]))[:MOST_CLASSES]
+        shown = sorted(classes, key=lambda row: math.inf if row["f1"] is None else row["f1"])[:MOST_CLASSES]
     for row in shown:
         values = (number(row[key]) for key in ("precision", "recall", "f1"))
         table.add_row(Text(row["label"]), *values, f"{row['support']:,}")
@@ -123,14 +147,22 @@ def class_table(details: Mapping[str, Any]) -> Table:
     return table
 
 
-def plain_table(heads: tuple[str, ...], keys: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> Table:
-    """Values of objects in columns, wrapped where they are long."""
+def print_plain_table(
+    console: Console, heads: tuple[str, ...], keys: tuple[str, ...], rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Shows values of objects in columns, wrapped where they are long."""
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
     for head in heads:
         table.add_column(head, overflow="fold", no_wrap=head == heads[0])
     for row in rows:
         table.add_row(*(Text("" if row[key] is None else str(row[key])) for key in keys))
-    return table
+    if console.is_terminal:
+        console.print(table)
+        return
+    for column in table.columns:  # a long word, such as a path, stays whole where there is no screen
+        words = [word for cell in column.cells for word in str(cell).split()]
+        column.min_width = max(map(cell_len, words), default=0)
+    console.print(table, width=_PROSE_WIDTH)
 
 
 def side_table(title: str, rows: Iterable[tuple[str, ...]]) -> Table:
@@ -155,5 +187,8 @@ def number(value: float | None) -> str:
 def _table(*headers: str) -> Table:
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
     for position, header in enumerate(headers):
-        table.add_column(header, justify="left" if position == 0 else "right", no_wrap=position > 0)
+        if position == 0:  # the one that may be long: it is wrapped, never cut
+            table.add_column(header, overflow="fold")
+        else:
+            table.add_column(header, justify="right", no_wrap=True)
     return table

@@ -1,1 +1,1 @@
-"""Rows with their origin: reading, choosing columns, splitting, auditing. Knows no task and no model."""
+"""Rows and their origins: reading, column selection, splitting, auditing. Independent of tasks and models."""

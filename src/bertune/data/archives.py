@@ -1,4 +1,4 @@
-"""Owns unpacking: only the members asked for, within limits counted while reading, all or none."""
+"""Safe extraction of zip and tar.gz archives: selected members only, with size limits, all or nothing."""
 
 import gzip
 import os
@@ -20,7 +20,7 @@ from bertune.data.download import storage_error
 from bertune.errors import DataError, listed
 
 _BLOCK = 1 << 16
-# What a fuzzer got out of zipfile, gzip and tarfile; only reading runs where these are caught.
+# Exceptions of zipfile, gzip and tarfile on fuzzed archives. They are caught around reading only.
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -29,26 +29,26 @@ _DAMAGE = (
     EOFError,
     OSError,
     ValueError,
-    NotImplementedError,  # how zipfile says that a zip is of a version it cannot read
+    NotImplementedError,  # raised by zipfile for an unsupported zip version
 )
 _Kind = Literal["file", "folder", "link", "device"]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What unpacking may cost. Texts compress about 3 to 10 times; DEFLATE can reach 1,000."""
+    """Limits on unpacked bytes. Text compresses by a factor of 3 to 10; DEFLATE can reach 1,000."""
 
     member: int = 256 * MEBIBYTE
-    total: int = 1024 * MEBIBYTE  # of a tar.gz everything counts, since all of it must be decompressed
+    total: int = 1024 * MEBIBYTE  # in a tar.gz every member counts, because all of it must be decompressed
     ratio: int = MOST_RATIO  # unpacked to packed bytes
-    ratio_from: int = RATIO_FROM  # unpacked bytes below which no ratio is absurd
+    ratio_from: int = RATIO_FROM  # the ratio is not checked below this many unpacked bytes
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
     name: str
     kind: _Kind
-    points_to: str  # of a link, from the archive's root
+    points_to: str  # target of a link, relative to the root of the archive
     open: Callable[[], IO[bytes]]
 
 
@@ -56,7 +56,7 @@ _USUAL = Limits()
 
 
 class _Budget:
-    """Counts the bytes that really come out of an archive."""
+    """Counts the bytes that are actually unpacked, whatever the archive declares."""
 
     def __init__(self, archive: Path, limits: Limits) -> None:
         self._archive = archive
@@ -68,11 +68,11 @@ class _Budget:
     def spend(self, size: int) -> None:
         self._total += size
         if self._total > self._limits.total:
-            raise self.refused(f"unpacks to more than {self._limits.total} bytes in all")
+            raise self.refused(f"brings the unpacked size to more than {self._limits.total} bytes in total")
         if self._total > max(self._limits.ratio_from, self._limits.ratio * self._packed):
             raise self.refused(
-                f"unpacks to more than {self._limits.ratio} times the archive's {self._packed} bytes;"
-                " no text does"
+                f"brings the unpacked size to more than {self._limits.ratio} times the archive's"
+                f" {self._packed} bytes, which text does not reach"
             )
 
     def blocks(self, file: IO[bytes], is_spent: bool) -> Iterator[bytes]:
@@ -87,14 +87,14 @@ class _Budget:
                 yield block
 
     def refused(self, why: str) -> DataError:
-        return DataError(f"{self._archive}: the member {self.member!r} {why}; nothing was unpacked")
+        return DataError(f"{self._archive}: the member {self.member!r} {why}. Nothing was unpacked")
 
 
 def extract(archive: Path, members: Mapping[str, str], folder: Path, limits: Limits = _USUAL) -> None:
-    """Write each named member to the file `folder/members[name]`: all of them, or none.
+    """Write each named member to `folder/members[name]`: all of them, or none.
 
-    Raises DataError naming the archive and the member when one is missing or unsafe, ResourceError when
-    the disk is full.
+    Raises DataError with the archive and the member if a member is missing or unsafe, ResourceError if the
+    disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def extract(archive: Path, members: Mapping[str, str], folder: Path, limits: Lim
                     file.writelines(blocks)
                 seen.add(name)
             if missing := [name for name in members if name not in seen]:
-                raise DataError(f"{archive} does not hold {listed(missing)}; nothing was unpacked")
+                raise DataError(f"{archive} does not contain {listed(missing)}. Nothing was unpacked")
             for target in members.values():
                 os.replace(Path(temporary) / target, folder / target)
     except OSError as error:
@@ -117,14 +117,15 @@ def read_members(
     is_wanted: Callable[[str], bool],
     limits: Limits = _USUAL,
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Each wanted file of a zip or tar.gz with its blocks, in the archive's order.
+    """The selected files of a zip or tar.gz archive, each with its blocks, in the order of the archive.
 
-    Use up the blocks before the next member. An archive that holds an unsafe name anywhere is refused.
+    Consume the blocks of a member before requesting the next one. Raises DataError, also for an unsafe member
+    that was not selected.
     """
     budget = _Budget(archive, limits)
     is_zip = archive.name.endswith(".zip")
     if not is_zip and not archive.name.endswith((".tar.gz", ".tgz")):
-        raise DataError(f"{archive} is neither .zip nor .tar.gz")
+        raise DataError(f"{archive}: expected a .zip, .tar.gz or .tgz archive")
     seen: set[str] = set()
     with _damage_named(archive):
         for member in _zip_members(archive, budget) if is_zip else _tar_members(archive, budget):
@@ -136,7 +137,7 @@ def read_members(
             if member.kind != "file":
                 raise budget.refused(f"is a {member.kind}, not a file")
             if member.name in seen:
-                raise budget.refused("is there twice")
+                raise budget.refused("occurs twice")
             seen.add(member.name)
             with member.open() as file:
                 yield member.name, budget.blocks(file, is_spent=is_zip)
@@ -146,14 +147,14 @@ def _unsafe(member: _Member) -> str | None:
     if member.kind == "device":
         return "is a device"
     if _leaves(member.name) or ".." in member.name.replace("\\", "/").split("/"):
-        return "has a path that leaves the folder"
+        return "has a path outside the target folder"
     if member.kind == "link" and _leaves(member.points_to):
-        return f"is a link that leaves the folder, to {member.points_to!r}"
+        return f"is a link to a path outside the target folder, {member.points_to!r}"
     return None
 
 
 def _leaves(name: str) -> bool:
-    """Whether a path, on any system, stands outside the folder it is unpacked in."""
+    """Whether a path leads outside the target folder, on any operating system."""
     path = name.replace("\\", "/")
     return bool(PureWindowsPath(name).anchor) or posixpath.normpath(path).split("/")[0] in ("..", "")
 
@@ -167,7 +168,7 @@ def _damage_named(archive: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise DataError(f"{archive} is damaged or not an archive: {error}; nothing was unpacked") from error
+        raise DataError(f"{archive} is corrupt or not an archive: {error}. Nothing was unpacked") from error
 
 
 def _zip_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
@@ -179,7 +180,7 @@ def _zip_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
                 zipfile.ZIP_STORED,
                 zipfile.ZIP_DEFLATED,
             ):
-                raise budget.refused("is encrypted or compressed by an unusual method")
+                raise budget.refused("is encrypted or uses an unsupported compression method")
 
             def opened(info: zipfile.ZipInfo = info) -> IO[bytes]:
                 return file.open(info)
@@ -211,11 +212,11 @@ def _tar_members(archive: Path, budget: _Budget) -> Iterator[_Member]:
                     points_to = _link_path(info.name, info.linkname) if info.issym() else info.linkname
                 yield _Member(info.name, kind, points_to, opened)
         while counted.read(_BLOCK):
-            pass  # the checksum of the gzip stands at its end
+            pass  # gzip verifies its checksum at the end of the stream
 
 
 class _Counted:
-    """The unpacked stream that tarfile reads; every byte is spent, whatever the headers declare."""
+    """The unpacked stream that tarfile reads. Every byte counts, whatever the headers declare."""
 
     def __init__(self, stream: gzip.GzipFile, budget: _Budget) -> None:
         self._stream = stream

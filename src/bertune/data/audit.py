@@ -1,4 +1,4 @@
-"""Owns what is said about data before any training is paid for: balance, lengths, truncation, duplicates."""
+"""Data statistics that are reported before training: label balance, lengths, truncation, duplicates."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,17 @@ from bertune.data.rows import Origin
 
 _PERCENTILES = (50, 90, 95, 99)
 _TRIAL_LENGTHS = (64, 128, 256, 512)
-_MOST_LABELS = 10_000  # counted by name; grades with decimals may be as many as rows
+_MOST_LABELS = 10_000  # labels reported by name; decimal scores can be as many as there are rows
 Texts = tuple[str, ...]
 
 
 def audit_split(
     texts: Sequence[Texts], gold: Sequence[Any], names: Counter[str], lengths: Sequence[int], max_length: int
 ) -> dict[str, Any]:
-    """What one split holds. `names` counts its labels; `lengths` are token counts before any truncation,
-    special tokens included."""
+    """The statistics of one split.
+
+    `names` counts its labels. `lengths` are token counts before truncation, including special tokens.
+    """
     tokens = np.asarray(lengths)
     first_label: dict[Texts, Any] = {}
     repeated = conflicting = 0
@@ -51,7 +53,7 @@ def audit_split(
 
 
 def shared_texts(splits: Mapping[str, Sequence[Texts]]) -> dict[str, int]:
-    """For each two splits, how many rows of the second have a text that the first has too."""
+    """For each pair of splits, the number of rows in the second whose text is also in the first."""
     names = list(splits)
     found: dict[str, int] = {}
     for i, first in enumerate(names):
@@ -62,12 +64,12 @@ def shared_texts(splits: Mapping[str, Sequence[Texts]]) -> dict[str, int]:
 
 
 def all_numbers(texts: Sequence[Texts]) -> bool:
-    """Whether some text column holds nothing but numbers, which is most likely the wrong column."""
+    """Whether a text column holds only numbers. Such a column is probably the wrong one."""
     return any(all(_is_number(text[column]) for text in texts) for column in range(len(texts[0])))
 
 
 def longest(lengths: Sequence[int], origins: Sequence[Origin]) -> tuple[int, Origin]:
-    """The largest token count and where it is."""
+    """The maximum token count and the origin of that sequence."""
     position = int(np.argmax(np.asarray(lengths)))
     return lengths[position], origins[position]
 

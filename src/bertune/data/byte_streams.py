@@ -1,4 +1,4 @@
-"""How much of a file is read: the limits, and a stream of unpacked bytes that stops at gzip bombs."""
+"""Limits on the size of what is read, and a stream of unpacked bytes that stops at gzip bombs."""
 
 import gzip
 import io
@@ -10,23 +10,23 @@ from bertune.errors import DataError
 MEBIBYTE = 1 << 20
 BLOCK = 1 << 16
 
-# DEFLATE reaches 1,032; texts and tables compress 3 to 10 times. Below 8 MiB no ratio does any harm.
+# DEFLATE reaches a ratio of 1,032; texts and tables compress 3 to 10 times. Below 8 MiB any ratio is harmless.
 MOST_RATIO = 100
 RATIO_FROM = 8 * MEBIBYTE
 
-# Characters of a line, a quoted record or a document. text8, a corpus on one line, has 95 MiB; the csv
-# module takes 4 bytes for a character, so that a longer record would cost over a gigabyte.
+# Characters of a line, a quoted record or a document. text8, a corpus on one line, has 95 MiB. The csv module
+# uses 4 bytes per character, so a record much longer than this would take over a gigabyte.
 LONGEST_LINE = 128 * MEBIBYTE
-# What Python adds to each line of a record that is held.
+# Approximate overhead, in bytes, of each line (a Python string) of a record held in memory.
 LINE_COST = 64
-# Bytes of a file that must be in memory as a whole, such as JSON. What is parsed takes several times that.
+# Bytes of a file that must be in memory as a whole, such as JSON. The parsed value takes several times that.
 LARGEST_WHOLE = 2048 * MEBIBYTE
-# Packed bytes from which a file is unpacked once to count before it is kept: 4 MiB can make 400.
+# From this packed size on, a file is first unpacked once to count its bytes: 4 MiB can unpack to 400 MiB.
 _COUNTED_FROM = 4 * MEBIBYTE
 
 
 class Unpacked(io.RawIOBase):
-    """The unpacked bytes of a gzip file. Raises DataError where they are too many for the packed ones."""
+    """The unpacked bytes of a gzip file. Raises DataError if the compression ratio is implausible."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -47,16 +47,16 @@ class Unpacked(io.RawIOBase):
         return self._stream.tell()
 
     def readinto(self, buffer: Any, /) -> int:
-        # read1 gives what comes before damage; read would lose it.
+        # read1 returns the bytes before the corrupt part; read would lose them.
         block = self._stream.read1(len(buffer))
         buffer[: len(block)] = block
         unpacked = self._stream.tell()
-        # Both are counted up to here, so that a bomb behind harmless bytes is found as well.
+        # Both are counted up to this point, so that a bomb after harmless bytes is detected as well.
         if unpacked > RATIO_FROM and unpacked > MOST_RATIO * self._packed.tell():
             raise DataError(
                 f"{self._path}: the first {self._packed.tell():,} bytes unpack to {unpacked:,}, more than"
-                f" {MOST_RATIO} times as many. Text rarely compresses that well, so the file may be built to"
-                " fill the memory. If you trust it, unpack it with gunzip and give the unpacked file"
+                f" {MOST_RATIO} times as many. Text rarely compresses that well, so the file may be a"
+                " decompression bomb. If you trust it, unpack it with gunzip and use the unpacked file"
             )
         return len(block)
 
@@ -68,7 +68,7 @@ class Unpacked(io.RawIOBase):
 
 
 def refuse_too_large(path: Path, unpacked: io.BufferedIOBase | None) -> None:
-    """Raises DataError for a file, or the stream of a packed one, that is too large to be held as a whole."""
+    """Raises DataError if a file, or the unpacked stream of a gzip file, is too large to hold in memory."""
     size = path.stat().st_size
     if unpacked is not None:
         if size < _COUNTED_FROM:
@@ -78,7 +78,7 @@ def refuse_too_large(path: Path, unpacked: io.BufferedIOBase | None) -> None:
             size += len(block)
     if size > LARGEST_WHOLE:
         raise DataError(
-            f"{path}: the file has more than {LARGEST_WHOLE // MEBIBYTE:,} MiB"
-            f"{' when unpacked' if unpacked is not None else ''}. bertune reads this format as a whole into"
-            " memory. Write it as JSON Lines, an object a line, which is read row by row, or split it"
+            f"{path}: the file is larger than {LARGEST_WHOLE // MEBIBYTE:,} MiB"
+            f"{' when unpacked' if unpacked is not None else ''}, and files of this format are read into memory"
+            " as a whole. Convert it to JSON Lines (one object per line), which is read row by row, or split it"
         )

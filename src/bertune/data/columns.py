@@ -1,4 +1,4 @@
-"""Owns which column is the text, the label and the id, and what a cell is as text."""
+"""Selects the text, label and ID columns of a table, and converts cells to text."""
 
 import datetime
 import decimal
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bertune.config import DataConfig
+from bertune.data.readers._decimals import with_point
 from bertune.data.rows import Row
 from bertune.data.tables import Table
 from bertune.errors import DataError, did_you_mean, listed
@@ -16,35 +17,35 @@ Groups = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """The columns that a task takes without asking."""
+    """The column names that a task recognizes without a setting."""
 
-    text: tuple[tuple[str, ...], ...]  # columns with these names go together
+    text: tuple[tuple[str, ...], ...]  # groups of columns that are used together
     label: tuple[str, ...] = ()
-    num_texts: tuple[int, ...] = (1, 2)  # how many text columns the task can do with
+    num_texts: tuple[int, ...] = (1, 2)  # the numbers of text columns that the task supports
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table that matter; two texts for pairs."""
+    """The columns of a table that are used; pairs of texts have two text columns."""
 
     text: tuple[str, ...]
     label: str | None
     id: str | None
-    has_gold: bool = True  # False where rows are predicted: what they say of the answer is not read
+    has_gold: bool = True  # False in prediction: gold labels in the rows are not read
 
 
 def choose_columns(
     table: Table, options: DataConfig, text_names: Groups, label_names: tuple[str, ...], need_label: bool
 ) -> tuple[Columns, tuple[str, ...]]:
-    """The columns as given in the options, else by plain names, and a note on each one inferred.
+    """The columns set in the options, or inferred from their names, with a note on each inferred column.
 
-    `text_names` are groups of columns that go together. Raises DataError, with the columns and the
-    override that settles it, for a name that is not there and where no choice or several are plain.
-    Without `need_label` a label column may be missing.
+    `text_names` are groups of columns that are used together. Without `need_label` the label column may be
+    missing. Raises DataError, with the columns of the table and the setting to use, for a name that does not
+    exist, and if no column or several columns could be meant.
     """
     id_column = _given(table, "data.id", options.id) if options.id is not None else None
     label = None
-    if options.label is not None and (need_label or _find(table, options.label)):
+    if options.label is not None and (need_label or find_column(table, options.label)):
         label = _given(table, "data.label", options.label)
     notes = []
     if options.text is not None:
@@ -65,31 +66,54 @@ def choose_columns(
 
 
 def name_of(row: Row, columns: Columns) -> str:
-    """What a row is called: its cell of the id column, else its line."""
+    """The ID of a row: its cell in the ID column, or else its line number."""
     return cell_text(row, columns.id) if columns.id is not None else str(row.origin.line)
 
 
 def number_in(cell: str) -> float | None:
-    """The number a cell's text stands for, or None where it stands for none, or none that is finite."""
+    """The number in the text of a cell; None if it is not a finite number."""
     try:
-        number = math.nan if "_" in cell else float(cell)  # Python alone reads 1_000 as a number
+        number = math.nan if "_" in cell else float(cell)  # float accepts 1_000, which is Python syntax
     except ValueError:
         return None
     return number if math.isfinite(number) else None
 
 
-def cell_text(row: Row, column: str) -> str:
-    """A cell as text: whole numbers without a fraction, true and false, nothing for a missing value.
+def cell_number(row: Row, column: str) -> float | None:
+    """The number in a cell; None if it is not a finite number. Decimal commas are read in columns that have them.
 
-    Raises DataError with the row's origin for lists, objects and text that is no Unicode.
+    Raises DataError with the row's origin for ambiguous separators: 1,234 may mean 1.234.
+    """
+    cell = cell_text(row, column).strip()
+    try:
+        return number_in(with_point(cell, column in row.decimal_commas))
+    except ValueError as reason:
+        raise DataError(
+            f'{row.origin}: "{cell[:60]}" in column "{column}" is ambiguous as a number: {reason}. Expected'
+            " digits with one decimal point, as in 1234.5. Write the column with decimal points and without"
+            " thousands separators"
+        ) from None
+
+
+def missing_hint(row: Row, column: str) -> str:
+    """`' Did you mean "x"?'` with a similar key of a row that has no value in a column; else empty."""
+    others = [key for key, value in row.values.items() if value is not None]
+    return did_you_mean(column, others) if row.values.get(column) is None else ""
+
+
+def cell_text(row: Row, column: str) -> str:
+    """A cell as text. Integral floats have no fraction, booleans are true or false, missing values are empty.
+
+    Raises DataError with the row's origin for a missing column, for lists and objects, and for text with an
+    unpaired surrogate.
     """
     try:
         value = row.values[column]
     except KeyError:
-        there = list(row.values)
+        known = list(row.values)
         raise DataError(
-            f'{row.origin}: there is no column "{column}".{did_you_mean(column, there)}'
-            f" There are {listed(there)}"
+            f'{row.origin}: there is no column "{column}".{did_you_mean(column, known)}'
+            f" Available columns: {listed(known)}"
         ) from None
     if isinstance(value, str):
         refuse_half_characters(row, column, value)
@@ -98,13 +122,13 @@ def cell_text(row: Row, column: str) -> str:
 
 
 def read_texts(row: Row, columns: Columns) -> tuple[str, ...]:
-    """The texts of a row. Raises DataError for one that is empty."""
+    """The texts of a row, one per text column. Raises DataError for an empty one."""
     texts = tuple(cell_text(row, column) for column in columns.text)
     for column, text in zip(columns.text, texts, strict=True):
         if not text.strip():
             raise DataError(
-                f'{row.origin}: the text in column "{column}" is empty. Remove the row, or give another '
-                "data.text"
+                f'{row.origin}: the text in column "{column}" is empty.{missing_hint(row, column)} Remove '
+                "the row, or set data.text to another column"
             )
     return texts
 
@@ -119,7 +143,7 @@ def _scalar_text(row: Row, column: str, value: object) -> str:
     if isinstance(value, float):
         if math.isnan(value):
             return ""
-        # pandas turns whole numbers with gaps into floats
+        # pandas converts integer columns with missing values to floats
         return str(int(value)) if value.is_integer() else str(value)
     if isinstance(value, decimal.Decimal):
         return "" if value.is_nan() else f"{value.normalize():f}"
@@ -127,15 +151,15 @@ def _scalar_text(row: Row, column: str, value: object) -> str:
         return str(value)
     kind = type(value).__name__
     raise DataError(
-        f'{row.origin}: column "{column}" holds a {kind}, not a text: {_shown(value)};'
-        " choose another column, as in data.text=review, or write it as text"
+        f'{row.origin}: column "{column}" contains a {kind}, expected text: {_shown(value)}.'
+        " Choose another column, as in data.text=review, or write the value as text"
     )
 
 
 def refuse_half_characters(row: Row, column: str, value: str) -> None:
-    """Raises DataError for half a surrogate pair, from a JSON escape or wrong bytes on standard input.
+    """Raises DataError for an unpaired surrogate, which comes from a JSON escape or from invalid bytes.
 
-    It has no tokens and cannot be written as UTF-8.
+    It has no token and cannot be encoded as UTF-8.
     """
     if value.isascii():
         return
@@ -143,38 +167,42 @@ def refuse_half_characters(row: Row, column: str, value: str) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f'{row.origin}: column "{column}" has half a character ({value[error.start]!r}) at place'
-            f" {error.start}; the text was cut or decoded wrongly, so write it again as UTF-8"
+            f'{row.origin}: column "{column}" contains half a character, the unpaired surrogate'
+            f" {value[error.start]!r}, at position {error.start} (counted from 0). The text was truncated or"
+            " decoded incorrectly. Write it again as UTF-8"
         ) from error
 
 
-def _find(table: Table, name: str) -> str | None:
-    """The column of a name, exact or else in any case, or of a number counted from 0."""
-    wanted = name.strip()
-    if wanted in table.columns:
-        return wanted
-    folded = [column for column in table.columns if column.strip().casefold() == wanted.casefold()]
+def find_column(table: Table, name: str) -> str | None:
+    """Look up a column by exact name, case-insensitive name, number (from 0) or dotted path, in this order."""
+    name = name.strip()
+    if name in table.columns:
+        return name
+    folded = [column for column in table.columns if column.strip().casefold() == name.casefold()]
     if len(folded) == 1:
         return folded[0]
-    if wanted.isdecimal() and len(wanted) < 10 and int(wanted) < len(table.columns):
-        return table.columns[int(wanted)]
-    return None
+    if name.isdecimal() and len(name) < 10 and int(name) < len(table.columns):
+        return table.columns[int(name)]
+    if name in table.nested:
+        return name
+    folded = [path for path in table.nested if path.casefold() == name.casefold()]
+    return folded[0] if len(folded) == 1 else None
 
 
 def _given(table: Table, key: str, name: str) -> str:
-    column = _find(table, name)
+    column = find_column(table, name)
     if column is not None:
         return column
     first = next(table.rows())
-    known = list(table.columns)
-    if not table.has_header:  # what was meant may stand in a line that was not taken for a header
+    known = [*table.columns, *table.nested]
+    if not table.has_header:  # the first line may be a header that was not recognized
         known += [str(value) for value in first.values.values()]
-    numbers = f"numbers go from 0 to {len(table.columns) - 1}. " if name.isdecimal() else ""
-    if key == "data.label" and "," in name and all(_find(table, part) for part in name.split(",")):
-        numbers = f"For a column of 0 and 1 to each label say task.name=multilabel task.columns={name}. "
+    hint = f"Column numbers range from 0 to {len(table.columns) - 1}. " if name.isdecimal() else ""
+    if key == "data.label" and "," in name and all(find_column(table, part) for part in name.split(",")):
+        hint = f"If each label has its own column of 0 and 1, set task.name=multilabel task.columns={name}. "
     raise DataError(
         f'{table.name}: there is no column "{name}" ({key}={name}).{did_you_mean(name, known)}'
-        f" {numbers}{_seen(table, first)}"
+        f" {hint}{_seen(table, first)}"
     )
 
 
@@ -182,15 +210,15 @@ def _refuse_double_use(table: Table, used: Sequence[str]) -> None:
     for number, column in enumerate(used):
         if column in used[:number]:
             raise DataError(
-                f'{table.name}: column "{column}" is named twice in data.text and data.label;'
-                f" each needs its own. {_seen(table, next(table.rows()))}"
+                f'{table.name}: column "{column}" is used twice in data.text and data.label.'
+                f" Use each column once. {_seen(table, next(table.rows()))}"
             )
 
 
 def _guessed_text(
     table: Table, groups: Groups, taken: Sequence[str | None], need_label: bool
 ) -> tuple[str, ...]:
-    complete: dict[tuple[str, ...], None] = {}  # a set that keeps its order
+    complete: dict[tuple[str, ...], None] = {}  # an ordered set
     for group in groups:
         columns = _named(table, group, taken)
         if len(columns) == len(group):
@@ -199,17 +227,17 @@ def _guessed_text(
     if len(best) == 1:
         return best[0]
     several = "; ".join(" and ".join(_quoted(group)) for group in best)
-    problem = f"several columns could be the text: {several}" if best else "no column is plainly the text"
+    problem = f"several columns could be the text: {several}" if best else "could not identify the text column"
     first = next(table.rows())
-    # The longest cell is the text more often than not; the label mostly stands last.
+    # A suggestion: the longest cell is usually the text, and the last other column the label.
     text = max(table.columns, key=lambda column: len(str(first.values[column])))
     others = [column for column in table.columns if column not in (text, *taken)]
     label = f" data.label={others[-1]}" if need_label and others else ""
-    remedy = f"Say which to use, for instance: data.text={text}{label}"
+    remedy = f"Set the columns to use, for example: data.text={text}{label}"
     if not table.has_header and len(table.columns) == 1:
         remedy = (
-            "Of plain text say data.text=0 for a text on each line, or data.reader=documents for documents "
-            "with blank lines between; of words with a tag each, data.reader=conll"
+            "For plain text, set data.text=0 (one text per line) or data.reader=documents (documents separated "
+            "by blank lines). For tagged words, set data.reader=conll"
         )
     raise DataError(f"{table.name}: {problem}. {_seen(table, first)}\n{remedy}")
 
@@ -223,35 +251,33 @@ def _guessed_label(
     if not need_label:
         return None
     several = f"several columns could be the label: {', '.join(_quoted(labels))}"
-    problem = several if labels else "no column is plainly the label"
+    problem = several if labels else "could not identify the label column"
     others = labels or [column for column in table.columns if column not in taken]
     remedy = (
-        f"Say which to use, for instance: data.label={others[-1]}"
+        f"Set the column to use, for example: data.label={others[-1]}"
         if others
-        else "Give a file with labels, or from Python a list of labels beside the texts"
+        else "Use a file with labels, or in Python pass a list of labels together with the texts"
     )
     raise DataError(f"{table.name}: {problem}. {_seen(table, next(table.rows()))}\n{remedy}")
 
 
 def _named(table: Table, names: Sequence[str], taken: Sequence[str | None]) -> list[str]:
-    """Those of the columns with these names, in their order, that are not taken."""
-    found = [_find(table, name) for name in names if not name.isdecimal()]
+    """The columns with these names, in this order, without those already taken."""
+    found = [find_column(table, name) for name in names if not name.isdecimal()]
     return [column for column in found if column is not None and column not in taken]
 
 
 def _seen(table: Table, first: Row) -> str:
-    """The columns of a table with what the first row has in them."""
+    """The columns of a table with the values of the first row, for an error message."""
     values = list(first.values.items())
     lines = [f"\n  {column} = {_shown(value)}" for column, value in values[:12]]
     if len(values) > 12:
-        lines.append(f"\n  … ({len(values)} in all)")
+        lines.append(f"\n  … ({len(values)} in total)")
     cells = [str(value).strip() for _, value in values]
-    doubt = ""
+    hint = ""
     if not table.has_header and _could_be_names(cells):
-        doubt = (
-            f"\nIf these are the names of the columns, use them: data.text={cells[0]} data.label={cells[-1]}"
-        )
-    return f"Columns, and what the first row has in them:{''.join(lines)}{doubt}"
+        hint = f"\nIf these values are column names, use them: data.text={cells[0]} data.label={cells[-1]}"
+    return f"Columns, with the values of the first row:{''.join(lines)}{hint}"
 
 
 def _could_be_names(cells: list[str]) -> bool:

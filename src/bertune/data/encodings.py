@@ -28,8 +28,8 @@ DAMAGED_GZIP = (gzip.BadGzipFile, zlib.error, EOFError)
 _MAGIC = {
     b"\x1f\x8b": "a gzip file; give its name the suffix .gz",
     b"PAR1": "a Parquet file; say data.reader=parquet",
-    b"PK\x03\x04": "an Excel workbook or a zip archive; save the table as CSV UTF-8",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the table as CSV UTF-8",
+    b"PK\x03\x04": "an Excel workbook or a zip archive; set data.reader=xlsx, or save the table as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "an old or encrypted Excel workbook; save the table as .xlsx or as CSV UTF-8",
 }
 _BOMS = {  # UTF-32 first: its little-endian mark begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
@@ -118,15 +118,18 @@ def open_bytes(path: Path) -> io.BufferedReader:
 def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterator[str]:
     """The physical lines of a text file with their line ends, without a BOM.
 
-    `encoding` is a name, or "auto" for UTF-8. Raises DataError with line and byte where they do not fit, and
-    for a line of more than `longest` bytes.
+    `encoding` is a name, or "auto" for UTF-8, or UTF-16 and UTF-32 with a byte order mark. Raises DataError
+    with line and byte where they do not fit, and for a line of more than `longest` bytes.
     """
     codec = _codec(encoding)
     number = 0
     try:
         with open_bytes(path) as binary:
             if encoding == "auto":
-                _refuse_other_formats(path, binary.peek(BLOCK)[:BLOCK])
+                head = binary.peek(BLOCK)[:BLOCK]
+                codec = _marked(head) or codec
+                encoding = codec if _marked(head) else encoding
+                _refuse_other_formats(path, head)
             # newline="" leaves line ends inside quoted cells as they are, and splits at \r and \r\n too
             watched = cast(BinaryIO, _Watched(binary, codec, longest))
             lines = io.TextIOWrapper(watched, encoding=codec, newline="")
@@ -161,7 +164,18 @@ def whole_text(path: Path, encoding: str) -> str:
 
 def first_text(path: Path, encoding: str, most: int) -> str:
     """The first characters of a file, for telling its format; damage is left to whoever reads the file."""
-    return first_bytes(path, 4 * most).decode(_codec(encoding), "replace").removeprefix("\ufeff")[:most]
+    head = first_bytes(path, 4 * most)
+    codec = (_marked(head) if encoding == "auto" else None) or _codec(encoding)
+    return head.decode(codec, "replace").removeprefix("\ufeff")[:most]
+
+
+def first_ascii(path: Path, most: int) -> bytes:
+    """The first bytes of a file without byte order mark and NUL bytes, so that what is ASCII in a JSON file
+    is found in any Unicode encoding."""
+    head = first_bytes(path, most)
+    for mark in (*_BOMS, codecs.BOM_UTF8):
+        head = head.removeprefix(mark)
+    return head.replace(b"\0", b"")
 
 
 def first_bytes(path: Path, most: int) -> bytes:
@@ -216,16 +230,16 @@ def _codec(encoding: str) -> str:
     return encoding
 
 
+def _marked(head: bytes) -> str | None:
+    """The encoding that a byte order mark at the start of a file stands for; UTF-8's is not looked for."""
+    return next((name for mark, name in _BOMS.items() if head.startswith(mark)), None)
+
+
 def _refuse_other_formats(path: Path, head: bytes) -> None:
     for magic, advice in _MAGIC.items():
         if head.startswith(magic):
             raise DataError(f"{path}, line 1: this is no text; it begins like {advice}")
-    for bom, name in _BOMS.items():
-        if head.startswith(bom):
-            raise DataError(
-                f"{path}, line 1: the byte order mark at byte 0 says {name.upper()}; say data.encoding={name}"
-            )
-    wide = _utf16_without_bom(head)
+    wide = None if _marked(head) else _utf16_without_bom(head)
     if wide:
         raise DataError(
             f"{path}, line 1: from byte {head.index(0)} on there is a NUL byte beside each letter,"

@@ -1,12 +1,16 @@
 """Owns tables made from Python objects: data frames, Arrow tables, data sets, lists."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
+from bertune.data.cell_values import is_missing, plain
+from bertune.data.readers._classes import class_name
 from bertune.data.readers._objects import object_rows
 from bertune.data.rows import Origin, Row
-from bertune.data.tables import Table
+from bertune.data.tables import SAMPLE_ROWS, Table, with_columns
 from bertune.errors import DataError
+from bertune.files import shown
 
 _ACCEPTED = (
     "accepted are a pandas or polars DataFrame, a pyarrow Table, a Hugging Face Dataset,"
@@ -29,7 +33,10 @@ def table_of(data: object, name: str = MEMORY) -> Table:
 
 def _are_texts(data: object) -> bool:
     """Whether this is a list of texts, or of tuples of texts."""
-    return isinstance(data, list | tuple) and bool(data) and isinstance(data[0], str | list | tuple)
+    if not isinstance(data, list | tuple):
+        return False
+    first = next((item for item in data if not is_missing(item)), None)
+    return isinstance(first, str | list | tuple)
 
 
 def table_from_memory(data: object, name: str = MEMORY) -> Table:
@@ -45,12 +52,14 @@ def table_from_memory(data: object, name: str = MEMORY) -> Table:
             )
 
     def rows() -> Iterator[Row]:
-        plain = ({key: _plain(value) for key, value in record.items()} for record in records())
-        return object_rows(enumerate(plain, start=1), name, "row")
+        values = ({key: plain(value) for key, value in record.items()} for record in records())
+        return object_rows(enumerate(values, start=1), name, "row")
 
-    if next(iter(rows()), None) is None:
+    found = rows()
+    first = next(found, None)
+    if first is None:
         raise DataError(f"{name}: the {type(data).__name__} holds no rows; give at least one")
-    return Table(name, tuple(columns), True, rows)
+    return with_columns(Table(name, (), True, rows), chain([first], islice(found, SAMPLE_ROWS - 1)), columns)
 
 
 def table_from_lists(texts: Sequence[Any], labels: Sequence[object] | None, name: str = MEMORY) -> Table:
@@ -66,12 +75,12 @@ def table_from_lists(texts: Sequence[Any], labels: Sequence[object] | None, name
         )
     if labels is not None and len(labels) != len(texts):
         raise DataError(f"{name}: {len(texts)} texts but {len(labels)} labels; give one label for every text")
-    listed_texts = [_plain(item) for item in texts]
-    listed_labels = [_plain(label) for label in labels] if labels is not None else None
+    listed_texts = [tuple(map(plain, item)) if isinstance(item, tuple) else plain(item) for item in texts]
+    listed_labels = [plain(label) for label in labels] if labels is not None else None
     columns: tuple[str, ...] = ("text",)
     cells: list[tuple[Any, ...]] = [(item,) for item in listed_texts]
     if not _are_words(listed_texts, listed_labels):
-        first = listed_texts[0]
+        first = next((item for item in listed_texts if item is not None), None)
         columns = _text_columns(len(first) if isinstance(first, list | tuple) else 1)
         cells = [_texts(name, number, item, len(columns)) for number, item in enumerate(listed_texts, 1)]
 
@@ -101,9 +110,11 @@ def _are_words(texts: Sequence[Any], labels: Sequence[Any] | None) -> bool:
 
 
 def _texts(name: str, number: int, item: object, num_texts: int) -> tuple[Any, ...]:
+    if item is None:
+        return (None,) * num_texts
     texts = (item,) if isinstance(item, str) else tuple(item) if isinstance(item, list | tuple) else ()
     # A list in the place of a text holds the choices of a question.
-    if len(texts) == num_texts and all(isinstance(text, str | list | tuple) for text in texts):
+    if len(texts) == num_texts and all(isinstance(text, str | list | tuple | None) for text in texts):
         return texts
     wanted = {1: "a text", 2: "a pair of texts"}.get(num_texts, f"{num_texts} texts")
     raise DataError(f"{name}, row {number}: expected {wanted} like the first, found {item!r:.60}")
@@ -128,7 +139,7 @@ def _opened(data: object) -> tuple[list[str], Records]:
         raise DataError(f"a {type(data).__name__} holds several tables; give one of them: {splits}")
     if isinstance(getattr(data, "features", None), Mapping) and isinstance(names, list):
         return names, lambda: _named_classes(source)
-    raise DataError(f"a {type(data).__name__} cannot be read as a table; {_ACCEPTED}")
+    raise DataError(f"expected a table, got {shown(data)}; {_ACCEPTED}")
 
 
 def _opened_list(data: Sequence[Any]) -> tuple[list[str], Records]:
@@ -157,33 +168,10 @@ def _named_classes(dataset: Any) -> Iterator[dict[str, Any]]:
     for example in dataset:
         record = dict(example)
         for column, classes in named.items():
-            record[column] = _class_name(_plain(record[column]), classes)
+            record[column] = class_name(plain(record[column]), classes)
         yield record
 
 
 def _class_names(feature: Any) -> Sequence[str] | None:
     inner = getattr(feature, "feature", feature)  # a list of classes has its class inside
     return inner.names if hasattr(inner, "int2str") and inner.names else None
-
-
-def _class_name(value: Any, classes: Sequence[str]) -> Any:
-    if isinstance(value, list):
-        return [_class_name(item, classes) for item in value]
-    if value is None or value == -1:  # -1 is the convention for the hidden labels of test sets
-        return None
-    return classes[value]
-
-
-def _plain(value: Any) -> Any:
-    """A value as plain Python, inside lists too: numpy and torch unwrapped, NaN, NaT and NA as None."""
-    if value is None or isinstance(value, str | int):
-        return value
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if type(value).__name__ in ("NaTType", "NAType"):
-        return None
-    return None if isinstance(value, float) and value != value else value

@@ -1,21 +1,26 @@
 """Owns the table: named columns over rows that can be read again, whatever format they come from."""
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from itertools import chain
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO
+from typing import Any, TextIO
 
 from bertune import registry
 from bertune.config import DataConfig
 from bertune.data.byte_streams import LONGEST_LINE
 from bertune.data.encodings import endless_line, nul_found
+from bertune.data.folders import is_pattern, parquet_files
+from bertune.data.formats import choose_reader, read_as
 from bertune.data.readers import jsonl
-from bertune.data.rows import Origin, Row
+from bertune.data.rows import NestedValues, Origin, Row, paths_in
 from bertune.errors import DataError, did_you_mean, listed
 
 _PIECE = 1 << 20  # characters of a line that are taken from a stream at once
+# Rows in which columns are looked for, where each row names its own; more would delay large files.
+SAMPLE_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -29,24 +34,42 @@ class Table:
     notes: tuple[str, ...] = ()  # what was inferred, a short sentence each
     text: tuple[str, ...] | None = None  # which columns are the text and the label, where the source has no
     label: str | None = None  # names for them: texts in a list beside labels
+    nested: tuple[str, ...] = ()  # dotted paths of what objects in its cells hold, such as data.text
+    ungrouped: "Table | None" = None  # the same with the rows of the source, where a task has grouped them
+
+    def has(self, name: str) -> bool:
+        """Whether a column or path has exactly this name."""
+        return name in self.columns or name in self.nested
 
 
-def open_table(source: str | Path, options: DataConfig, known_names: Collection[str]) -> Table:
-    """The table in a data file, its first row already checked.
+def open_table(
+    source: str | Path,
+    options: DataConfig,
+    known_names: Collection[str],
+    like: str = "",
+    likely_header: bool = False,
+) -> Table:
+    """The table in a data file, a folder or a pattern of Parquet files, its first row already checked.
 
-    `known_names` are column names that count as evidence of a header line. Raises DataError for a file
-    that is missing, empty, of no known format or broken at its start; `rows` raises it for what follows.
+    `known_names` are column names that count as evidence of a header line. A file whose ending stands for no
+    format is read like one that ends in `like`. With `likely_header` the first line of a single column is
+    taken for a header where it looks like one. Raises DataError for a file that is missing, empty, of no
+    known format or broken at its start; `rows` raises it for what follows.
     """
     path = Path(source)
     refuse_long_name(path)
-    if not path.exists():
+    if is_pattern(path):
+        parquet_files(path)  # refuses a pattern that stands for nothing
+    elif not path.exists():
         raise DataError(_missing(path))
-    reader = _reader(path, options)
+    suffix = read_as(path, options, like)
+    reader = choose_reader(path, options, suffix)
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); give a file with at least one row")
     has_header, notes, lone = True, (), "holds no rows"
-    if hasattr(reader, "settle"):
-        options, notes = reader.settle(path, options, known_names)
+    names_own_columns = not hasattr(reader, "settle")
+    if not names_own_columns:
+        options, notes = reader.settle(path, options, known_names, suffix, likely_header)
         has_header = options.header is True
         lone = "has no rows below its header line" if has_header else lone
     read = registry.exported(reader, "read")
@@ -56,21 +79,48 @@ def open_table(source: str | Path, options: DataConfig, known_names: Collection[
     def rows() -> Iterator[Row]:
         return iter(read(path, options))
 
-    first = next(rows(), None)
+    found = rows()
+    first = next(found, None)
     if first is None:
         raise DataError(f"{path} {lone}; give a file with at least one row")
-    if not isinstance(first, Row):
-        raise DataError(
-            f"{reader.__file__}: read() must yield bertune.data.rows.Row; it yielded a {type(first).__name__}"
-        )
-    return Table(str(source), tuple(first.values), has_header, rows, notes)
+    _refuse_other_rows(reader, first)
+    sample = islice(found, SAMPLE_ROWS - 1) if names_own_columns else iter(())
+    return with_columns(Table(str(source), (), has_header, rows, notes), chain([first], sample))
 
 
-def file_suffix(path: str | Path) -> str:
-    """The ending that tells a file's format, in small letters and without .gz; empty where there is none."""
-    suffixes = [suffix.casefold() for suffix in Path(path).suffixes]
-    packed = suffixes[-1:] == [".gz"]
-    return "".join(suffixes[:-1][-1:] if packed else suffixes[-1:])
+def with_columns(table: Table, sample: Iterator[Row], names: Sequence[str] = ()) -> Table:
+    """The table with `names`, and what further columns its first rows have, as its columns.
+
+    A row without one of the columns has None there. Rows after the first may be broken: `rows` says so.
+    """
+    columns, nested = dict.fromkeys(names), dict[str, None]()
+    with contextlib.suppress(DataError):
+        for row in sample:
+            columns |= dict.fromkeys(row.values)
+            paths_in(row.values, nested)
+    order = tuple(columns)
+
+    def rows() -> Iterator[Row]:
+        for row in table.rows():
+            values = completed(row.values, order, bool(nested))
+            yield row if values is row.values else replace(row, values=values)
+
+    return replace(table, columns=order, nested=tuple(nested), rows=rows)
+
+
+def completed(
+    values: Mapping[str, Any], columns: Iterable[str], is_nested: bool = False
+) -> Mapping[str, Any]:
+    """The values with None for each absent column, and with paths where an object or a list is among them.
+
+    `is_nested` says that other rows have such, so that their paths are known in this one too.
+    """
+    absent = [column for column in columns if column not in values]
+    is_nested = is_nested or any(isinstance(value, dict | list) for value in values.values())
+    if not absent and not is_nested:
+        return values
+    whole = {**dict.fromkeys(columns), **values} if absent else values
+    return NestedValues(whole) if is_nested else whole
 
 
 def refuse_long_name(path: Path) -> None:
@@ -107,38 +157,14 @@ def open_lines(stream: TextIO, name: str, text_columns: tuple[str, ...]) -> Tabl
         return Table(name, text_columns, False, _once(_plain_rows(chain(head, lines), name, text_columns)))
     rows = jsonl.rows_of_lines((line for line in chain(head, lines) if line[1]), name)
     first = next(rows)
-    return Table(name, tuple(first.values), True, _once(chain([first], rows)))
+    return with_columns(Table(name, (), True, _once(chain([first], rows))), iter([first]))
 
 
-def _reader(path: Path, options: DataConfig) -> ModuleType:
-    if options.reader != "auto":
-        return registry.load("reader", options.reader)
-    if not path.is_file():
-        raise DataError(_no_file(path))
-    suffix = file_suffix(path)
-    known: list[str] = []
-    plain: ModuleType | None = None
-    for name in registry.names("reader"):
-        reader = registry.load("reader", name)
-        own = getattr(reader, "SUFFIXES", ())
-        if suffix in own:
-            # Several formats may share an ending; one that can be told by its content says so.
-            if not hasattr(reader, "recognises"):
-                plain = reader
-            elif reader.recognises(path, options):
-                return reader
-        known += [ending for ending in own if ending not in known]
-    if plain is not None:
-        return plain
-    seen = (
-        f'ends in "{suffix}", which stands for no known format'
-        if suffix
-        else "has no suffix to tell its format"
-    )
-    raise DataError(
-        f"{path} {seen}. Known are {listed(known, 20)}, each also with .gz; or name the format"
-        " with data.reader=delimited, or a reader of your own with data.reader=my_reader.py"
-    )
+def _refuse_other_rows(reader: ModuleType, first: object) -> None:
+    if not isinstance(first, Row):
+        raise DataError(
+            f"{reader.__file__}: read() must yield bertune.data.rows.Row; it yielded a {type(first).__name__}"
+        )
 
 
 def _missing(path: Path) -> str:
@@ -148,13 +174,6 @@ def _missing(path: Path) -> str:
     there = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
     hint = did_you_mean(path.name, there) or f" {folder.absolute()} holds {listed(there) or 'nothing'}"
     return f"there is no file {path}.{hint}"
-
-
-def _no_file(path: Path) -> str:
-    if path.is_dir():
-        there = sorted(p.name for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
-        return f"{path} is a folder; give a file, such as one of those in it: {listed(there) or 'none'}"
-    return f"{path} is no regular file and can be read only once; save it to a file first"
 
 
 def _once(rows: Iterator[Row]) -> Callable[[], Iterator[Row]]:
@@ -182,6 +201,11 @@ def _stream_lines(stream: TextIO, name: str) -> Iterator[tuple[int, str]]:
         raise DataError(
             f"{name}, after line {number}: {byte} is not {error.encoding.upper()}; write the texts as"
             " UTF-8, for instance with iconv -f cp1252 -t utf-8"
+        ) from error
+    except OSError as error:  # as where the stream is open for writing only
+        raise DataError(
+            f"{name}, after line {number}: the stream cannot be read ({error.strerror or error}). Pipe the"
+            " texts into the command, or pass the name of a file"
         ) from error
 
 

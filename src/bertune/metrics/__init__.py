@@ -1,1 +1,1 @@
-"""Scores, pure numpy and scikit-learn: knows labels and probabilities, no model and no file."""
+"""Metrics in NumPy and scikit-learn, computed from labels and predictions without models or files."""

@@ -1,4 +1,4 @@
-"""Owns the scores of answer texts: exact match and F1 as SQuAD and CMRC 2018 define them.
+"""Metrics for extractive answers: exact match and F1 as defined by SQuAD and CMRC 2018.
 
 Dimensions: N questions.
 """
@@ -19,41 +19,41 @@ from bertune.metrics.scores import Scores
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_FEW = 0.2  # of gold texts: what Chinese names an English data set may have
+_FEW = 0.2  # fraction of CJK answers that is still an English data set with some Chinese names
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")  # kana and ideographs; Hangul has spaces
-_CJK_PUNCTUATION = str.maketrans("", "", "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")  # CMRC's list
-# Characters one by one, the words and numbers between them whole (CMRC's script asks NLTK for those).
+_CJK_PUNCTUATION = str.maketrans("", "", "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")  # as in CMRC
+# One segment per CJK character; words and numbers stay whole (the CMRC script uses NLTK for those).
 _SEGMENTS = re.compile(rf"{_CJK.pattern}|(?:(?!{_CJK.pattern})\w)+(?:[.,]\d+)*|[^\w\s]")
 
 
 def has_no_spaces(gold: Iterable[Sequence[str]]) -> bool:
-    """Whether a data set's answers are Chinese or Japanese, and compared by characters as CMRC's script does.
+    """Whether the answers of a data set are Chinese or Japanese and compared by characters, as in CMRC.
 
-    A whole data set has one script: a Chinese name in brackets changes nothing for an English answer, nor
-    does a year for a Chinese data set.
+    This is decided once for the whole data set, so that a Chinese name in an English answer, or a year in a
+    Chinese data set, makes no difference.
     """
     is_cjk = [bool(_CJK.search(text)) for texts in gold for text in texts]
     return sum(is_cjk) > _FEW * len(is_cjk)
 
 
 def exact_match(gold: Sequence[str], answer: str, by_characters: bool = False) -> float:
-    """1 where an answer equals one of the gold texts but for case, punctuation and articles, else 0.
+    """1 if the answer equals a gold text up to case, punctuation and articles, otherwise 0.
 
-    No gold text means that the question has no answer; "" is the answer that says so.
+    An empty `gold` means that the question is unanswerable; the matching answer is "".
     """
     same = _same_characters if by_characters else _same_words
     return max(float(same(text, answer)) for text in _comparable(gold))
 
 
 def f1(gold: Sequence[str], answer: str, by_characters: bool = False) -> float:
-    """The best F1 with one of the gold texts: of words in common (Rajpurkar et al. 2016, section 6.1).
+    """The maximum F1 over the gold texts, by common words (Rajpurkar et al. 2016, section 6.1).
 
-    Or by characters: of the longest run of them in common (Cui et al. 2019, section 4.1).
+    With `by_characters`, by the longest common run of characters (Cui et al. 2019, section 4.1).
     """
     pairs = ((_parts(answer, by_characters), _parts(text, by_characters)) for text in _comparable(gold))
-    return max(_f1(ours, theirs, by_characters) for ours, theirs in pairs)
+    return max(_f1(predicted, gold_parts, by_characters) for predicted, gold_parts in pairs)
 
 
 def score(
@@ -64,13 +64,18 @@ def score(
     probability_N: FloatArray | None = None,
     threshold: float = 0.0,
 ) -> Scores:
-    """Every score of N answers, as SQuAD 2.0 is evaluated (Rajpurkar et al. 2018).
+    """All scores of N answers, as in the evaluation of SQuAD 2.0 (Rajpurkar et al. 2018).
 
-    `gold` has no text for a question without an answer, `answers` None where none is given. `best` is the
-    best answer even so, and `no_answer_N` by how much "no answer" scores above it: in `best_em` and `best_f1`
-    answers are withheld where that exceeds the threshold which is best. `best_null_threshold` is F1's. Scores
-    about questions that are not there are None. `probability_N` of each answer and the `threshold` that
-    answers were withheld at are for the report alone.
+    Args:
+        gold: the gold texts of each question; empty if it is unanswerable.
+        answers: the predicted answers; None for "no answer".
+        best: the best answer of each question, even if "no answer" was predicted.
+        no_answer_N: score of "no answer" minus the score of the best answer. `best_em` and `best_f1` predict
+            "no answer" above the threshold that maximises them; `best_null_threshold` is the one for F1.
+        probability_N: the probability of each answer; only used in the report.
+        threshold: the threshold that `answers` were predicted with; only used in the report.
+
+    Scores of a kind of question that does not occur are None.
     """
     has_N = np.array([len(texts) > 0 for texts in gold])
     details: dict[str, Any] = {"unit": "question", "count": len(gold), "figures": []}
@@ -86,18 +91,18 @@ def score(
             gain_N = np.where(has_N, each_N, -1.0 * given_N)
             gain, values["best_null_threshold"] = _best_threshold(gain_N, no_answer_N)
             values[name] = gain + float((~has_N).mean())
-        marks = {"as set": threshold, "best": values["best_null_threshold"] or 0.0}
+        marks = {"current": threshold, "best": values["best_null_threshold"] or 0.0}
         details["figures"].append(_by_threshold(gain_N, no_answer_N, float((~has_N).mean()), marks))
-        details["baseline"] = baseline("f1", float((~has_N).mean()), "no question answered")
+        details["baseline"] = baseline("f1", float((~has_N).mean()), "always “no answer”")
     if probability_N is not None:
         details["figures"].append(calibration(probability_N, em_N, "answers"))
     return Scores(values, {**details, "tables": [_by_kind(values, has_N)]})
 
 
 def _by_kind(values: dict[str, float | None], has_N: BoolArray) -> dict[str, Any]:
-    """Answerable questions and others apart, as SQuAD 2.0's script does."""
+    """Scores of answerable and unanswerable questions, as in the SQuAD 2.0 script."""
     counts = {"has_answer": int(has_N.sum()), "no_answer": int((~has_N).sum())}
-    names = {"has_answer": "that have an answer", "no_answer": "that have none"}
+    names = {"has_answer": "answerable", "no_answer": "unanswerable"}
     rows = [
         [names[kind], count, values[f"{kind}_em"], values[f"{kind}_f1"]]
         for kind, count in counts.items()
@@ -109,16 +114,16 @@ def _by_kind(values: dict[str, float | None], has_N: BoolArray) -> dict[str, Any
 def _by_threshold(
     gain_N: FloatArray, no_answer_N: FloatArray, none: float, marks: dict[str, float]
 ) -> dict[str, Any]:
-    """F1 where answers are withheld above each no-answer score there is."""
+    """F1 as a function of the no-answer threshold, evaluated at every no-answer score."""
     order_N = np.argsort(no_answer_N, kind="stable")
     f1_N = none + np.cumsum(gain_N[order_N]) / len(gain_N)
-    nothing = np.nextafter(no_answer_N.min(), -np.inf)  # up to which no question is answered
+    nothing = np.nextafter(no_answer_N.min(), -np.inf)  # at this threshold no question is answered
     points = (np.append(nothing, no_answer_N[order_N]), np.append(none, f1_N))
     return curve("F1 by threshold", ("task.no_answer_threshold", "F1"), {"F1": points}, marks)
 
 
 def normalized(text: str) -> str:
-    """Lower case, without punctuation, articles and superfluous spaces (SQuAD's evaluation script)."""
+    """Lower-case a text and remove punctuation, articles and extra spaces (SQuAD evaluation script)."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
@@ -144,14 +149,14 @@ def _parts(text: str, by_characters: bool) -> list[str]:
     return _SEGMENTS.findall(_without_punctuation(text)) if by_characters else normalized(text).split()
 
 
-def _f1(ours: list[str], theirs: list[str], in_a_run: bool) -> float:
-    if not ours or not theirs:
-        return float(ours == theirs)
-    if in_a_run:
-        shared = SequenceMatcher(None, ours, theirs, autojunk=False).find_longest_match().size
+def _f1(predicted: list[str], gold: list[str], is_contiguous: bool) -> float:
+    if not predicted or not gold:
+        return float(predicted == gold)
+    if is_contiguous:
+        shared = SequenceMatcher(None, predicted, gold, autojunk=False).find_longest_match().size
     else:
-        shared = (Counter(ours) & Counter(theirs)).total()
-    return 2 * shared / (len(ours) + len(theirs))
+        shared = (Counter(predicted) & Counter(gold)).total()
+    return 2 * shared / (len(predicted) + len(gold))
 
 
 def _without_punctuation(text: str) -> str:
@@ -159,10 +164,10 @@ def _without_punctuation(text: str) -> str:
 
 
 def _best_threshold(gain_N: FloatArray, no_answer_N: FloatArray) -> tuple[float, float]:
-    """The most that answering adds to answering nothing, and up to which no-answer score to answer."""
+    """The maximum gain over answering no question, and the no-answer threshold that reaches it."""
     order_N = np.argsort(no_answer_N, kind="stable")
     total_N = np.cumsum(gain_N[order_N])
     last = int(total_N.argmax())
     if total_N[last] <= 0:
-        return 0.0, float(np.nextafter(no_answer_N.min(), -np.inf))  # best to answer nothing
+        return 0.0, float(np.nextafter(no_answer_N.min(), -np.inf))  # answering no question is best
     return float(total_N[last] / len(gain_N)), float(no_answer_N[order_N[last]])

@@ -1,4 +1,7 @@
-"""Scores of one-label-per-text classification, as scikit-learn defines them.
+"""Metrics for single-label classification, as scikit-learn defines them.
+
+For a label that is neither gold nor predicted, precision, recall and F1 are None and macro averages ignore
+it; for a label that is only gold or only predicted they are 0.
 
 Dimensions: N texts, C labels.
 """
@@ -9,17 +12,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from bertune.metrics.confusions import confusion_details, confusion_matrix, mcc, mcc_of
-from bertune.metrics.details import baseline, calibration
+from bertune.metrics.details import baseline, calibration, class_row
 from bertune.metrics.scores import Scores
 
 __all__ = ["BATCH", "MOST_BATCHES", "MOST_WITH_ROC_AUC", "confusion_matrix", "mcc", "mcc_of", "score"]
 
 BATCH = 32  # texts per bar of the score-by-batch figure, as in the CoLA tutorial
-MOST_BATCHES = 1000  # scored one by one; the figure is a histogram long before
-# Each label's ROC AUC sorts all texts: a thousand labels of 10,000 texts take some 2 s.
+MOST_BATCHES = 1000  # maximum number of scored batches; the figure becomes a histogram well below that
+# ROC AUC sorts all texts once per label: 1000 labels with 10,000 texts take about 2 s.
 MOST_WITH_ROC_AUC = 1000
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -37,16 +39,17 @@ class _Predicted:
 def score(
     gold_N: IntArray, probabilities: Iterable[FloatArray], labels: tuple[str, ...], positive: int
 ) -> Scores:
-    """Every score of N texts over C classes; `probabilities` [N, C] may come row by row.
+    """All scores of N texts over C classes; `probabilities` [N, C] may be a generator of rows.
 
-    `precision`, `recall` and `f1` are those of class `positive` when there are two classes, and macro
-    averages otherwise. The predicted class is the most probable, the first of equals. Of more than
-    MOST_WITH_ROC_AUC labels the rows are not held, and `roc_auc` is None.
+    With two classes, `precision`, `recall` and `f1` are those of class `positive`, or None if it is neither
+    gold nor predicted; with more classes they are macro averages. The predicted class is the most probable
+    one, the first one in a tie. With more than MOST_WITH_ROC_AUC labels, the rows are not kept in memory and
+    `roc_auc` is None.
     """
     if len(labels) <= MOST_WITH_ROC_AUC:
-        held_NC, every = np.array(list(probabilities)), np.arange(len(gold_N))
-        predicted = _Predicted(held_NC.argmax(axis=1), held_NC.max(axis=1), held_NC[every, gold_N])
-        return _score(gold_N, predicted, labels, positive, _roc_auc(gold_N, held_NC, positive))
+        all_NC, rows_N = np.array(list(probabilities)), np.arange(len(gold_N))
+        predicted = _Predicted(all_NC.argmax(axis=1), all_NC.max(axis=1), all_NC[rows_N, gold_N])
+        return _score(gold_N, predicted, labels, positive, _roc_auc(gold_N, all_NC, positive))
     rows = [(row.argmax(), row.max(), row[gold]) for row, gold in zip(probabilities, gold_N, strict=True)]
     predicted_N, confidence_N, of_gold_N = map(np.array, zip(*rows, strict=True))
     return _score(gold_N, _Predicted(predicted_N, confidence_N, of_gold_N), labels, positive, None)
@@ -55,56 +58,70 @@ def score(
 def _score(
     gold_N: IntArray, predicted: _Predicted, labels: tuple[str, ...], positive: int, roc_auc: float | None
 ) -> Scores:
+    from sklearn.metrics import precision_recall_fscore_support  # takes 2 s, and most commands need no scores
+
     predicted_N, classes = predicted.predicted_N, np.arange(len(labels))
     per_class = precision_recall_fscore_support(gold_N, predicted_N, labels=classes, zero_division=0)
+    is_seen_C = (per_class[3] + np.bincount(predicted_N, minlength=len(labels))) > 0
     values: dict[str, float | None] = {"accuracy": float((gold_N == predicted_N).mean())}
     averages = {
         average: precision_recall_fscore_support(
-            gold_N, predicted_N, labels=classes, average=average, zero_division=0
+            gold_N, predicted_N, labels=classes[is_seen_C], average=average, zero_division=0
         )
         for average in ("macro", "weighted")
     }
-    main = [column[positive] for column in per_class] if len(labels) == 2 else averages["macro"]
-    values |= dict(zip(("precision", "recall", "f1"), map(float, main[:3]), strict=True))
+    rows = _class_rows(labels, per_class, is_seen_C)
+    names = ("precision", "recall", "f1")
+    if len(labels) == 2:
+        values |= {name: rows[positive][name] for name in names}
+    else:
+        values |= dict(zip(names, map(float, averages["macro"][:3]), strict=True))
     for average, triple in averages.items():
-        for name, value in zip(("precision", "recall", "f1"), triple[:3], strict=True):
+        for name, value in zip(names, triple[:3], strict=True):
             values[f"{average}_{name}"] = float(value)
     values["mcc"] = mcc_of(gold_N, predicted_N)
     values["roc_auc"] = roc_auc
     values["log_loss"] = _log_loss(predicted.of_gold_N)
-    details = _details(gold_N, predicted_N, labels, per_class)
+    details = _details(gold_N, predicted_N, labels, rows)
     details["figures"] = [calibration(predicted.confidence_N, gold_N == predicted_N, "texts")]
     return Scores(values, details)
 
 
 def _log_loss(of_gold_N: FloatArray) -> float:
-    """As scikit-learn's, which clips probabilities to what a float can tell from 0 and 1."""
-    least = np.finfo(of_gold_N.dtype).eps
-    return float(-np.log(np.clip(of_gold_N, least, 1 - least)).mean())
+    """The same as in scikit-learn, which clips probabilities by the machine epsilon."""
+    eps = np.finfo(of_gold_N.dtype).eps
+    return float(-np.log(np.clip(of_gold_N, eps, 1 - eps)).mean())
 
 
 def _roc_auc(gold_N: IntArray, probabilities_NC: FloatArray, positive: int) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
     num_classes = probabilities_NC.shape[1]
     if len(np.unique(gold_N)) < num_classes:
-        return None  # undefined: some class does not occur
+        return None  # undefined if a class does not occur
     if num_classes == 2:
         return float(roc_auc_score(gold_N == positive, probabilities_NC[:, positive]))
     return float(np.mean([roc_auc_score(gold_N == c, probabilities_NC[:, c]) for c in range(num_classes)]))
 
 
-def _details(
-    gold_N: IntArray, predicted_N: IntArray, labels: tuple[str, ...], per_class: Any
-) -> dict[str, Any]:
-    rows = [
-        {"label": label, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
-        for label, p, r, f, s in zip(labels, *per_class, strict=True)
+def _class_rows(
+    labels: tuple[str, ...], per_class: Any, is_seen_C: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    return [
+        class_row(label, (p, r, f) if is_seen else None, s)
+        for label, p, r, f, s, is_seen in zip(labels, *per_class, is_seen_C, strict=True)
     ]
+
+
+def _details(
+    gold_N: IntArray, predicted_N: IntArray, labels: tuple[str, ...], rows: list[dict[str, Any]]
+) -> dict[str, Any]:
     counts_C = np.bincount(gold_N, minlength=len(labels))
-    commonest = int(counts_C.argmax())
-    share = float(counts_C[commonest] / max(1, len(gold_N)))
+    majority = int(counts_C.argmax())
+    share = float(counts_C[majority] / max(1, len(gold_N)))
     confusions = confusion_details(gold_N, predicted_N, labels)
     return {
-        "baseline": baseline("accuracy", share, f"always the commonest label, “{labels[commonest]}”"),
+        "baseline": baseline("accuracy", share, f"always the most frequent label, “{labels[majority]}”"),
         "labels": confusions.pop("labels"),
         "per_class": rows,
         **confusions,
@@ -113,7 +130,7 @@ def _details(
 
 
 def _by_batch(gold_N: IntArray, predicted_N: IntArray) -> dict[str, Any]:
-    """The score of every batch; of more than MOST_BATCHES, of so many evenly from all, and `num_batches`."""
+    """The MCC of every batch; beyond MOST_BATCHES, of that many evenly spaced batches, and `num_batches`."""
     starts = np.arange(0, len(gold_N), BATCH)
     num_batches = {"num_batches": len(starts)} if len(starts) > MOST_BATCHES else {}
     if num_batches:

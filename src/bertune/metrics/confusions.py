@@ -1,4 +1,4 @@
-"""How often each label was predicted where another is right: a matrix for some labels, a list for many.
+"""Confusions between labels: a matrix for few labels, a list of the most frequent ones for many.
 
 Dimensions: N items, C labels, P pairs of labels that occur.
 """
@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 
-# 200 x 200 counts take some 0.6 MB of a manifest, a number a line; a larger matrix is not readable either.
+# 200 x 200 counts take about 0.6 MB in a manifest, one number per line, and a larger matrix is not readable.
 MOST_IN_MATRIX = 200
-MOST_CONFUSIONS = 100  # stored where there is no matrix
+MOST_CONFUSIONS = 100  # stored if there is no matrix
 
 
 def confusion_details(gold_N: IntArray, predicted_N: IntArray, labels: Sequence[str]) -> dict[str, Any]:
-    """The entries of `Scores.details` about confusions: `labels` with `confusion_matrix` up to
-    MOST_IN_MATRIX labels, `confusions` beyond."""
+    """The confusion entries of `Scores.details`.
+
+    These are `labels` and `confusion_matrix` for up to MOST_IN_MATRIX labels, `confusions` beyond.
+    """
     num_classes = len(labels)
     if num_classes <= MOST_IN_MATRIX:
         matrix_CC = confusion_matrix(gold_N, predicted_N, num_classes)
         return {"labels": list(labels), "confusion_matrix": matrix_CC.tolist()}
     wrong_N = gold_N != predicted_N
-    # A number for each pair: 2**31 labels would fit.
+    # One integer per pair; in int64 this works for up to 2**31 labels.
     pairs_P, counts_P = np.unique(gold_N[wrong_N] * num_classes + predicted_N[wrong_N], return_counts=True)
     totals_C = np.bincount(gold_N, minlength=num_classes)
     rows = []

@@ -1,18 +1,18 @@
-"""Owns what a model got most wrong, in a shape that any task can fill and a report can show."""
+"""Data classes for error analysis, which every task can fill and the report renders."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import nlargest
 from typing import Any, Literal
 
-MOST = 20
+MOST = 20  # number of errors in a report
 
-Role = Literal["", "right", "wrong", "missed"]  # wrong: predicted, and not so; missed: so, and not predicted
+Role = Literal["", "right", "wrong", "missed"]  # wrong: predicted but not gold; missed: gold but not predicted
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What is said about an example, as predicted: bad."""
+    """A named value of an example, such as "predicted: bad"."""
 
     name: str
     text: str
@@ -22,7 +22,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A part of a text, from its first character to its last + 1."""
+    """A marked part of a text, from its first character to its last character + 1."""
 
     start: int
     end: int
@@ -32,7 +32,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A text of an example."""
+    """A text of an example, with marked parts."""
 
     text: str
     name: str = ""
@@ -41,7 +41,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One of several that were chosen from or put in order."""
+    """One of several choices, or an entry of a ranking."""
 
     text: str
     role: Role = ""
@@ -52,7 +52,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """An example with what went wrong; texts come as they are."""
+    """A wrongly predicted example; texts are complete and not escaped."""
 
     id: str
     source: str
@@ -64,10 +64,11 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Mistakes:
-    """The worst of a split, worst first.
+    """The worst errors of a split, in descending order.
 
-    `num_wrong` of `num` units "were labelled differently from the data" (`what`), or None where nothing is
-    plainly wrong. `measure` names the number that leads each, a probability if `is_probability`.
+    `num_wrong` of `num` units "were misclassified" (`what`); it is None if predictions are not simply right
+    or wrong, as in regression. `measure` is the format of the number shown first for each error, which is a
+    probability if `is_probability`.
     """
 
     title: str
@@ -75,7 +76,7 @@ class Mistakes:
     num: int
     num_wrong: int | None
     what: str
-    order: str  # how those shown were chosen: "the surest come first"
+    order: str  # how the shown errors are sorted: "Sorted by confidence"
     measure: str
     shown: tuple[Mistake, ...]
     is_probability: bool = False
@@ -88,14 +89,14 @@ def mistake(
     passages: Iterable[Passage] | None = None,
     items: Iterable[Item] = (),
 ) -> Mistake:
-    """One mistake, with the texts of its example unless told otherwise."""
+    """Create a `Mistake`; `passages` defaults to the texts of the example."""
     texts = [Passage(text) for text in example.texts] if passages is None else passages
-    # Where a file has no ids, the number of the line stands in for one.
+    # Without an id column, the id is the line number, which `source` already contains.
     name = "" if example.id == str(example.origin.line) else example.id
     return Mistake(name, str(example.origin), measure, tuple(facts), tuple(texts), tuple(items))
 
 
 def worst(badness: Iterable[Any]) -> list[int]:
-    """Positions of the highest, at most MOST, earlier ones first among equals; None is no mistake."""
+    """Positions of the MOST highest values, earlier ones first in a tie; None means not an error."""
     wrong = [(value, at) for at, value in enumerate(badness) if value is not None]
     return [at for _, at in nlargest(MOST, wrong, key=lambda pair: pair[0])]

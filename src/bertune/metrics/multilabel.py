@@ -1,7 +1,10 @@
-"""Scores of many-labels-per-text classification, as scikit-learn defines them.
+"""Metrics for multi-label classification, as scikit-learn defines them.
 
-Dimensions: N texts, C labels, B texts or labels of a block, T thresholds. Rows are read in blocks of texts,
-and once more in blocks of labels: no array of N x C is made.
+For a label that is neither gold nor predicted in any text, precision, recall and F1 are None and macro
+averages ignore it; scikit-learn does the same if `labels` has only labels that occur.
+
+Dimensions: N texts, C labels, S labels that are gold or predicted, B texts or labels in a block, T
+thresholds. Rows are read in blocks of texts, and again in blocks of labels, so that no N x C array is needed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,43 +14,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.metrics.details import BINS, bin_sums, calibration_of, curve, table
+from bertune.metrics.details import BINS, bin_sums, calibration_of, class_row, curve, table
 from bertune.metrics.scores import Scores
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Triple = tuple[FloatArray, FloatArray, FloatArray]  # precision, recall, F1
-_STEPS = 100  # of the thresholds tried
-_CELLS = 2**22  # probabilities held at once: 32 MB
+_STEPS = 100  # number of thresholds in the score-by-threshold curve
+_CELLS = 2**22  # probabilities in memory at once: 32 MB
 _EDGES = np.linspace(0, 1, _STEPS + 1)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The labels of N texts and their probabilities.
+    """The gold labels and the predicted probabilities of N texts.
 
-    `probabilities(texts, labels)` gives the part [.., ..] between two slices.
+    `probabilities(texts, labels)` returns the block [.., ..] for two slices.
     """
 
-    gold: Sequence[IntArray]  # the numbers of each text's labels
+    gold: Sequence[IntArray]  # the label indices of each text
     num_labels: int
     probabilities: Callable[[slice, slice], FloatArray]
 
     def by_texts(self) -> Iterator[tuple[slice, BoolArray, FloatArray]]:
-        """Blocks of texts, with gold and probabilities [B, C]."""
+        """Blocks of texts, with gold labels and probabilities [B, C]."""
         for texts in _blocks(len(self.gold), self.num_labels):
             gold_BC = np.zeros((len(self.gold[texts]), self.num_labels), bool)
-            for gold_C, numbers in zip(gold_BC, self.gold[texts], strict=True):
-                gold_C[numbers] = True
+            for gold_C, indices in zip(gold_BC, self.gold[texts], strict=True):
+                gold_C[indices] = True
             yield texts, gold_BC, self.probabilities(texts, slice(None))
 
     def by_labels(self) -> Iterator[tuple[BoolArray, FloatArray]]:
-        """Gold and probabilities [N] of each label that occurs."""
+        """Gold labels and probabilities [N] of each label that occurs."""
         texts_of: list[list[int]] = [[] for _ in range(self.num_labels)]
-        for text, numbers in enumerate(self.gold):
-            for number in numbers:
-                texts_of[number].append(text)
+        for text, indices in enumerate(self.gold):
+            for index in indices:
+                texts_of[index].append(text)
         for labels in _blocks(self.num_labels, len(self.gold)):
             probabilities_NB = self.probabilities(slice(None), labels)
             for texts, probabilities_N in zip(texts_of[labels], probabilities_NB.T, strict=True):
@@ -58,21 +61,23 @@ class Judged:
 
 
 class _Counts:
-    """How many labels are right, predicted and there: by label [C] and by text [N]; and of all cells, how
-    sure the model was."""
+    """Counts of correct, predicted and gold labels, by label [C] and by text [N].
+
+    Also counts by threshold [T] and the bin sums of the calibration curve.
+    """
 
     def __init__(self, judged: Judged, threshold: float) -> None:
         num_texts, num_labels = len(judged.gold), judged.num_labels
-        self.right_C, self.found_C, self.there_C = np.zeros((3, num_labels), np.int64)
-        self.right_N, self.found_N, self.there_N = np.zeros((3, num_texts), np.int64)
+        self.right_C, self.predicted_C, self.gold_C = np.zeros((3, num_labels), np.int64)
+        self.right_N, self.predicted_N, self.gold_N = np.zeros((3, num_texts), np.int64)
         self.above_T, self.right_above_T = np.zeros((2, _STEPS), np.int64)
         self.bins_3B = np.zeros((3, BINS))
         for texts, gold_BC, probabilities_BC in judged.by_texts():
             predicted_BC = probabilities_BC >= threshold
             for name, cells_BC in (
                 ("right", gold_BC & predicted_BC),
-                ("found", predicted_BC),
-                ("there", gold_BC),
+                ("predicted", predicted_BC),
+                ("gold", gold_BC),
             ):
                 by_label_C = getattr(self, f"{name}_C")
                 by_label_C += cells_BC.sum(axis=0)
@@ -88,7 +93,7 @@ def score(
     labels: tuple[str, ...],
     threshold: float,
 ) -> Scores:
-    """`score_judged` of whole arrays."""
+    """`score_judged` for whole arrays."""
     gold = [np.flatnonzero(gold_C) for gold_C in gold_NC]
     return score_judged(
         Judged(gold, len(labels), lambda texts, these: probabilities_NC[texts, these]), labels, threshold
@@ -96,90 +101,100 @@ def score(
 
 
 def score_judged(judged: Judged, labels: tuple[str, ...], threshold: float) -> Scores:
-    """Every score of N texts over C labels, one that reaches the threshold being predicted.
+    """All scores of N texts over C labels; a label is predicted if its probability reaches the threshold.
 
-    `map` is the mean over labels that occur of the area under precision and recall.
+    `map` is the mean average precision over the labels that occur. If no label is gold or predicted in any
+    text, all label scores are None. A text without gold and predicted labels counts as 0 in averages over
+    texts (`samples_f1`), as in scikit-learn.
     """
     counts = _Counts(judged, threshold)
-    of_labels = _ratios(counts.right_C, counts.found_C, counts.there_C)
-    of_texts = _ratios(counts.right_N, counts.found_N, counts.there_N)
-    totals = (np.array([each_C.sum()]) for each_C in (counts.right_C, counts.found_C, counts.there_C))
+    of_labels = _ratios(counts.right_C, counts.predicted_C, counts.gold_C)
+    of_texts = _ratios(counts.right_N, counts.predicted_N, counts.gold_N)
+    totals = (np.array([each_C.sum()]) for each_C in (counts.right_C, counts.predicted_C, counts.gold_C))
+    is_seen_C = counts.predicted_C + counts.gold_C > 0
+    of_seen = [each_C[is_seen_C] for each_C in of_labels]
     averages: dict[str, Sequence[FloatArray]] = {
-        "micro": _ratios(*totals),
-        "macro": of_labels,
-        "weighted": [_weighted(each_C, counts.there_C) for each_C in of_labels],
+        "micro": _ratios(*totals) if is_seen_C.any() else of_seen,
+        "macro": of_seen,
+        "weighted": [_weighted(each_S, counts.gold_C[is_seen_C]) for each_S in of_seen],
         "samples": of_texts,
     }
     values: dict[str, float | None] = {
-        f"{average}_{name}": float(np.mean(each))
+        f"{average}_{name}": float(np.mean(each)) if each.size else None
         for average, triple in averages.items()
         for name, each in zip(("precision", "recall", "f1"), triple, strict=True)
     }
     num_texts, num_labels = len(judged.gold), judged.num_labels
-    is_exact_N = (counts.right_N == counts.found_N) & (counts.right_N == counts.there_N)
-    num_wrong = int((counts.found_N + counts.there_N - 2 * counts.right_N).sum())
+    is_exact_N = (counts.right_N == counts.predicted_N) & (counts.right_N == counts.gold_N)
+    num_wrong = int((counts.predicted_N + counts.gold_N - 2 * counts.right_N).sum())
     values["subset_accuracy"] = float(is_exact_N.mean())
     values["hamming_loss"] = float(num_wrong / (num_texts * num_labels))
     precisions = [average_precision(*of_label) for of_label in judged.by_labels()]
     values["map"] = float(np.mean(precisions)) if precisions else None
     rows = [
-        {"label": label, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
-        for label, p, r, f, s in zip(labels, *of_labels, counts.there_C, strict=True)
+        class_row(label, (p, r, f) if is_seen else None, s)
+        for label, p, r, f, s, is_seen in zip(labels, *of_labels, counts.gold_C, is_seen_C, strict=True)
     ]
     details = {
         "labels": list(labels),
         "per_class": rows,
         "threshold": threshold,
-        "tables": [_by_number(counts.there_N, counts.found_N, is_exact_N)],
+        "tables": [_by_number(counts.gold_N, counts.predicted_N, is_exact_N)],
         "figures": [_by_threshold(counts, threshold), _calibration(counts)],
     }
     return Scores(values, details)
 
 
 def average_precision(gold_N: BoolArray, scores_N: FloatArray) -> float:
-    """The area under precision and recall in steps, as scikit-learn's average_precision_score; some of the
-    gold must be true."""
+    """The step-wise area under the precision-recall curve, as scikit-learn's average_precision_score.
+
+    At least one entry of `gold_N` must be true.
+    """
     order_N = np.argsort(scores_N, kind="stable")[::-1]
     sorted_N = scores_N[order_N]
-    last_of_equals = np.append(np.flatnonzero(np.diff(sorted_N)), len(sorted_N) - 1)
-    right = np.cumsum(gold_N[order_N], dtype=np.float64)[last_of_equals]
-    precision, recall = right / (1 + last_of_equals), right / right[-1]
-    # From the lowest threshold on, as there, so that sums round alike.
+    last_of_ties = np.append(np.flatnonzero(np.diff(sorted_N)), len(sorted_N) - 1)
+    right = np.cumsum(gold_N[order_N], dtype=np.float64)[last_of_ties]
+    precision, recall = right / (1 + last_of_ties), right / right[-1]
+    # From the lowest threshold upwards, as in scikit-learn, so that the sum rounds the same way.
     steps = np.diff(np.append(recall[::-1], 0.0)) * precision[::-1]
     return max(0.0, float(-steps.sum()))
 
 
 def _blocks(num: int, width: int) -> Iterator[slice]:
-    """Slices of `num` rows of so many cells."""
+    """Slices of `num` rows of `width` cells, with at most _CELLS cells each."""
     size = max(1, _CELLS // max(1, width))
     return (slice(start, min(start + size, num)) for start in range(0, num, size))
 
 
-def _ratios(right: IntArray, found: IntArray, there: IntArray) -> Triple:
+def _ratios(right: IntArray, predicted: IntArray, gold: IntArray) -> Triple:
     """Precision, recall and F1; 0 where undefined."""
-    pairs = ((right, found), (right, there), (2.0 * right, there + found))
+    pairs = ((right, predicted), (right, gold), (2.0 * right, gold + predicted))
     precision, recall, f1 = (
         np.divide(part, whole, where=whole > 0, out=np.zeros(len(whole))) for part, whole in pairs
     )
     return precision, recall, f1
 
 
-def _weighted(each_C: FloatArray, support_C: IntArray) -> FloatArray:
-    return np.asarray(np.average(each_C, weights=support_C) if support_C.any() else 0.0, np.float64)
+def _weighted(each_S: FloatArray, support_S: IntArray) -> FloatArray:
+    """The mean weighted by support; 0 if no text has a label, empty if there are no labels."""
+    if not len(each_S):
+        return each_S
+    return np.asarray(np.average(each_S, weights=support_S) if support_S.any() else 0.0, np.float64)
 
 
-def _by_number(there_N: IntArray, found_N: IntArray, is_exact_N: BoolArray) -> dict[str, Any]:
+def _by_number(gold_N: IntArray, predicted_N: IntArray, is_exact_N: BoolArray) -> dict[str, Any]:
+    """Texts by their number of labels, and how many of them have exactly the gold labels."""
     rows = [
         [
             str(number),
-            int((there_N == number).sum()),
-            int((found_N == number).sum()),
-            _share(is_exact_N, there_N == number),
+            int((gold_N == number).sum()),
+            int((predicted_N == number).sum()),
+            _share(is_exact_N, gold_N == number),
         ]
-        for number in sorted({*there_N.tolist(), *found_N.tolist()})
+        for number in sorted({*gold_N.tolist(), *predicted_N.tolist()})
     ]
-    headings = ["labels", "texts with so many", "predicted so many", "of the first, all right"]
-    return table("Labels in a text", headings, rows)
+    headings = ["labels per text", "texts (gold)", "texts (predicted)", "subset accuracy"]
+    return table("Labels per text", headings, rows)
 
 
 def _share(right_N: BoolArray, chosen_N: BoolArray) -> float | None:
@@ -187,18 +202,20 @@ def _share(right_N: BoolArray, chosen_N: BoolArray) -> float | None:
 
 
 def _by_threshold(counts: _Counts, threshold: float) -> dict[str, Any]:
-    """Micro F1, precision and recall at every hundredth."""
-    found_T, right_T = (each_T[::-1].cumsum()[::-1] for each_T in (counts.above_T, counts.right_above_T))
-    there = max(1, int(counts.there_C.sum()))
-    some_T = found_T > 0  # of nothing there is no precision
+    """Micro F1, precision and recall at thresholds from 0 to 0.99 in steps of 0.01."""
+    predicted_T, right_T = (
+        each_T[::-1].cumsum()[::-1] for each_T in (counts.above_T, counts.right_above_T)
+    )
+    num_gold = max(1, int(counts.gold_C.sum()))
+    some_T = predicted_T > 0  # precision is undefined where nothing is predicted
     series = {
-        "micro F1": (_EDGES[:-1], 2 * right_T / (found_T + there)),
-        "precision": (_EDGES[:-1][some_T], right_T[some_T] / found_T[some_T]),
-        "recall": (_EDGES[:-1], right_T / there),
+        "micro F1": (_EDGES[:-1], 2 * right_T / (predicted_T + num_gold)),
+        "precision": (_EDGES[:-1][some_T], right_T[some_T] / predicted_T[some_T]),
+        "recall": (_EDGES[:-1], right_T / num_gold),
     }
-    return curve("Scores by threshold", ("task.threshold", "score"), series, {"as set": threshold})
+    return curve("Scores by threshold", ("task.threshold", "score"), series, {"current": threshold})
 
 
 def _calibration(counts: _Counts) -> dict[str, Any]:
-    axes = ["probability of a label", "share of texts that have it"]
+    axes = ["predicted probability of a label", "fraction of texts with the label"]
     return calibration_of(counts.bins_3B, "labels") | {"axes": axes}

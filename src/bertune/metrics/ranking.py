@@ -1,8 +1,11 @@
-"""Owns the scores of rankings, and rankings as files of the Text Retrieval Conference (TREC).
+"""Ranking metrics, and rankings as files in the format of the Text Retrieval Conference (TREC).
 
-Dimensions: D documents of a query. Gains are linear, as trec_eval's: a grade counts as itself. What has a
-grade above 0 is relevant. Of documents with equal scores the less relevant come first, so a model that says
-the same of all gains nothing from their order in the file.
+nDCG uses the grades as linear gains, as trec_eval does. For the other scores, a document is relevant if its
+grade is at least `relevant`, as with the option -l of trec_eval. A query without a relevant document has no
+scores and is left out of the means; trec_eval counts it as 0. In a tie, less relevant documents are ranked
+first, so that a model that gives all documents the same score does not profit from their order in the file.
+
+Dimensions: Q queries, D documents of a query.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,90 +16,129 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.metrics.details import baseline, histogram, rank_table
+from bertune.metrics.limitations import UNDEFINED, Limitation, equal_scores
 
 Numbers = NDArray[np.float64]
 NAMES = ("ndcg@10", "mrr@10", "map", "mrr", "ndcg", "p@1", "p@5", "p@10", "recall@5", "recall@10")
+RELEVANT = 1.0  # minimum grade of a relevant document; also the default of trec_eval
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A query's documents: their grades, and what a model says of each."""
+    """The documents of a query: their gold grades and their predicted scores."""
 
     grades_D: Numbers
     scores_D: Numbers
 
     def ranked(self) -> Numbers:
-        """The grades in the order of the scores, highest first."""
+        """The grades sorted by score, highest first."""
         return self.grades_D[np.lexsort((self.grades_D, -self.scores_D))]
 
 
-def mean_scores(queries: Iterable[Judged]) -> dict[str, float | None]:
-    """Each score averaged over the queries that have a relevant document; None where none has."""
-    of_queries = [_scores(grades_D) for grades_D in _with_relevant(queries)]
-    return {name: float(np.mean([s[name] for s in of_queries])) if of_queries else None for name in NAMES}
+def mean_scores(queries: Iterable[Judged], relevant: float = RELEVANT) -> dict[str, float | None]:
+    """Each score averaged over the queries for which it is defined; None if there are none.
+
+    nDCG is defined for queries with a grade above 0, other scores for those with a grade of at least
+    `relevant`.
+    """
+    of_queries = [_scores(judged.ranked(), relevant) for judged in queries]
+    return {name: _mean([s[name] for s in of_queries if name in s]) for name in NAMES}
 
 
-def details(queries: Sequence[Judged]) -> dict[str, Any]:
-    """What a report shows of the queries that are scored."""
-    ranked = _with_relevant(queries)
-    num_left_out = len(queries) - len(ranked)
-    found: dict[str, Any] = {"unit": "query", "count": len(ranked), "queries_without_relevant": num_left_out}
+def limitations(grades: Sequence[Numbers], relevant: float = RELEVANT) -> list[Limitation]:
+    """The scores that are the same for every ranking, from the grades [D] of each query.
+
+    Every score is best for descending and worst for ascending grades.
+    """
+    best, worst = (
+        mean_scores([Judged(grades_D, sign * grades_D) for grades_D in grades], relevant) for sign in (1, -1)
+    )
+    settled = equal_scores(worst, best)
+    undefined = {name: value for name, value in settled.items() if value == UNDEFINED}
+    all_limitations = []
+    if undefined:
+        highest = max(float(grades_D.max()) for grades_D in grades)
+        fact = f"no document has a grade of at least task.relevant={relevant:g}; the highest is {highest:g}"
+        all_limitations.append(Limitation(fact, undefined))
+    fixed = {name: value for name, value in settled.items() if name not in undefined}
+    if fixed:
+        all_limitations.append(Limitation(_why_fixed(grades, relevant, fixed), fixed))
+    return all_limitations
+
+
+def _why_fixed(grades: Sequence[Numbers], relevant: float, fixed: Iterable[str]) -> str:
+    longest = max(map(len, grades))
+    if all((grades_D >= relevant).all() or (grades_D < relevant).all() for grades_D in grades):
+        return f"in every query, all documents or none have a grade of at least task.relevant={relevant:g}"
+    if all("@" in name and int(name.partition("@")[2]) >= longest for name in fixed):
+        return f"no query has more than {longest:,} documents"
+    return "each query has too few documents, or too similar grades, for the ranking to matter"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def details(queries: Sequence[Judged], relevant: float = RELEVANT) -> dict[str, Any]:
+    """The report details of the scored queries: those with a grade above 0."""
+    ranked = [judged.ranked() for judged in queries if (judged.grades_D > 0).any()]
+    num_skipped = len(queries) - len(ranked)
+    counts: dict[str, Any] = {"unit": "query", "count": len(ranked), "queries_without_relevant": num_skipped}
     if not ranked:
-        return found
+        return counts
     by_chance = float(np.mean([_expected_ndcg(grades_D, 10) for grades_D in ranked]))
     ndcg_Q = [_ndcg(grades_D, 10) for grades_D in ranked]
     axes = ("nDCG@10 of a query", "queries")
-    return found | {
-        "baseline": baseline("ndcg@10", by_chance, "documents in random order"),
-        "tables": [_places(ranked)],
+    with_relevant = [grades_D for grades_D in ranked if (grades_D >= relevant).any()]
+    return counts | {
+        "baseline": baseline("ndcg@10", by_chance, "random order"),
+        "tables": [_first_ranks(with_relevant, relevant)] if with_relevant else [],
         "figures": [histogram("Queries by nDCG@10", axes, ndcg_Q, np.linspace(0, 1, 21).tolist())],
     }
 
 
 def ndcg(judged: Judged, most: int = 10) -> float | None:
-    """nDCG of one query's first documents; None where none is relevant."""
+    """nDCG of the top `most` documents of a query; None if no grade is above 0."""
     return _ndcg(judged.ranked(), most) if (judged.grades_D > 0).any() else None
 
 
-def _with_relevant(queries: Iterable[Judged]) -> list[Numbers]:
-    """The grades of the queries that can be scored, in the order predicted."""
-    return [judged.ranked() for judged in queries if (judged.grades_D > 0).any()]
-
-
 def reciprocal_rank(is_relevant_D: NDArray[np.bool_], scores_D: Numbers) -> float:
-    """1 / the place of the first relevant document; 0 without one."""
-    return _reciprocal(Judged(is_relevant_D.astype(np.float64), scores_D).ranked())
+    """1 / rank of the first relevant document; 0 if there is none."""
+    return _reciprocal(Judged(is_relevant_D.astype(np.float64), scores_D).ranked() > 0)
 
 
-def _scores(grades_D: Numbers) -> dict[str, float]:
-    """The scores of one query from its grades in the order predicted."""
-    hits_D = grades_D > 0
+def _scores(grades_D: Numbers, relevant: float) -> dict[str, float]:
+    """The defined scores of one query, from its grades in ranked order."""
+    of_grades = {}
+    if (grades_D > 0).any():
+        of_grades = {"ndcg@10": _ndcg(grades_D, 10), "ndcg": _ndcg(grades_D, len(grades_D))}
+    hits_D = grades_D >= relevant
     ranks = np.flatnonzero(hits_D) + 1
-    found = len(ranks)
-    return {
-        "ndcg@10": _ndcg(grades_D, 10),
-        "mrr@10": _reciprocal(grades_D[:10]),
-        "map": float(np.mean(np.arange(1, found + 1) / ranks)),
-        "mrr": _reciprocal(grades_D),
-        "ndcg": _ndcg(grades_D, len(grades_D)),
+    num_relevant = len(ranks)
+    if not num_relevant:
+        return of_grades
+    return of_grades | {
+        "mrr@10": _reciprocal(hits_D[:10]),
+        "map": float(np.mean(np.arange(1, num_relevant + 1) / ranks)),
+        "mrr": _reciprocal(hits_D),
         **{f"p@{k}": float(hits_D[:k].sum()) / k for k in (1, 5, 10)},
-        **{f"recall@{k}": float(hits_D[:k].sum()) / found for k in (5, 10)},
+        **{f"recall@{k}": float(hits_D[:k].sum()) / num_relevant for k in (5, 10)},
     }
 
 
-def _reciprocal(grades_D: Numbers) -> float:
-    ranks = np.flatnonzero(grades_D > 0)
+def _reciprocal(hits_D: NDArray[np.bool_]) -> float:
+    ranks = np.flatnonzero(hits_D)
     return 1 / (int(ranks[0]) + 1) if len(ranks) else 0.0
 
 
 def _ndcg(grades_D: Numbers, most: int) -> float:
-    """Järvelin and Kekäläinen 2002, with the logarithm of the place + 1."""
+    """nDCG of the top `most` documents (Järvelin and Kekäläinen 2002), with a discount of log2(rank + 1)."""
     discounts_D = _discounts(len(grades_D), most)
     return float((grades_D * discounts_D).sum() / _best(grades_D, discounts_D))
 
 
 def _expected_ndcg(grades_D: Numbers, most: int) -> float:
-    """The mean over all orders of the documents: at each place there is then the mean grade."""
+    """The expected nDCG of a random order: the expected grade at every rank is the mean grade."""
     discounts_D = _discounts(len(grades_D), most)
     return float(grades_D.mean() * discounts_D.sum() / _best(grades_D, discounts_D))
 
@@ -111,51 +153,55 @@ def _best(grades_D: Numbers, discounts_D: Numbers) -> float:
     return float((np.sort(grades_D)[::-1] * discounts_D).sum())
 
 
-def _places(ranked: Sequence[Numbers]) -> dict[str, Any]:
-    """Where the first relevant document of each query stands."""
-    firsts = [int(np.flatnonzero(grades_D > 0)[0]) + 1 for grades_D in ranked]
+def _first_ranks(ranked: Sequence[Numbers], relevant: float) -> dict[str, Any]:
+    """The rank of the first relevant document of each query, as a table."""
+    firsts = [int(np.flatnonzero(grades_D >= relevant)[0]) + 1 for grades_D in ranked]
     num_documents = float(np.mean([len(grades_D) for grades_D in ranked]))
     note = f"A query has {num_documents:.1f} documents on average."
-    return rank_table("First relevant document", firsts, "queries", note)
+    return rank_table("Rank of the first relevant document", firsts, "queries", note)
 
 
 def qrels_lines(judged: Iterable[tuple[str, str, int]]) -> Iterator[str]:
-    """A line for each (query, document, grade): `query 0 document grade`. Raises ValueError for blanks."""
+    """Yield a line `query 0 document grade` for each judgement.
+
+    Raises ValueError for empty names and names with whitespace.
+    """
     for query, document, grade in judged:
         yield f"{_name(query)} 0 {_name(document)} {grade}"
 
 
 def run_lines(scored: Iterable[tuple[str, str, float]], tag: str = "bertune") -> Iterator[str]:
-    """A line for each (query, document, score), queries as they first come, highest score first:
-    `query Q0 document rank score tag`. Raises ValueError for blanks.
+    """Yield a line `query Q0 document rank score tag` for each document, by query and descending score.
 
-    Readers sort by the score, which trec_eval holds in fp32: there, different ones stay different.
+    Queries are in the order of their first occurrence. Programs that read the file sort by score, which
+    trec_eval stores in fp32; scores that differ here also differ in fp32. Raises ValueError for empty names
+    and names with whitespace.
     """
     by_query: dict[str, list[tuple[float, str]]] = {}
     for query, document, score in scored:
         by_query.setdefault(_name(query), []).append((score, _name(document)))
-    for query, found in by_query.items():
-        ordered = sorted(found, key=lambda pair: -pair[0])
+    for query, documents in by_query.items():
+        ordered = sorted(documents, key=lambda pair: -pair[0])
         scores = _distinct_in_fp32([score for score, _ in ordered])
         for rank, (score, (_, document)) in enumerate(zip(scores, ordered, strict=True), start=1):
             yield f"{query} Q0 {document} {rank} {score:.9g} {_name(tag)}"
 
 
-def _distinct_in_fp32(falling: Sequence[float]) -> list[float]:
-    """Falling numbers as the nearest in fp32 that are different where they are."""
-    found: list[np.float32] = []
-    for place, number in enumerate(falling):
+def _distinct_in_fp32(descending: Sequence[float]) -> list[float]:
+    """Round descending numbers to fp32 such that different numbers stay different and equal ones equal."""
+    rounded: list[np.float32] = []
+    for position, number in enumerate(descending):
         new = np.float32(number)
-        if found and number == falling[place - 1]:
-            new = found[-1]
-        elif found and new >= found[-1]:
-            new = np.nextafter(found[-1], np.float32(-np.inf))
-        found.append(new)
-    return [float(number) for number in found]
+        if rounded and number == descending[position - 1]:
+            new = rounded[-1]
+        elif rounded and new >= rounded[-1]:
+            new = np.nextafter(rounded[-1], np.float32(-np.inf))
+        rounded.append(new)
+    return [float(number) for number in rounded]
 
 
 def _name(name: str) -> str:
-    """TREC's files have blanks between their columns, so none in a name."""
+    """The name itself if it is valid in a TREC file, whose columns are separated by spaces."""
     if not name or len(name.split()) != 1 or name != name.strip():
-        raise ValueError(f'"{name}" cannot stand in a TREC file: it is empty or has blank space in it')
+        raise ValueError(f'"{name}" is not a valid name in a TREC file: it is empty or contains whitespace')
     return name

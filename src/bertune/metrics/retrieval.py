@@ -1,6 +1,6 @@
-"""Owns the scores of retrieval by vectors: where the texts that belong to a query stand among all others.
+"""Metrics for retrieval with embeddings: the ranks of a query's relevant texts among all texts.
 
-Dimensions: Q queries, D documents, H numbers of a vector.
+Dimensions: Q queries, D documents, B queries in a block, H dimensions of an embedding.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.metrics.details import rank_table
+from bertune.metrics.limitations import equal_scores
 
 Vectors = NDArray[np.float32]
 
-_BLOCK = 2**24  # scores held at once
+_BLOCK = 2**24  # similarity scores in memory at once: 64 MB
 
 
 def retrieval(
@@ -22,12 +23,11 @@ def retrieval(
     relevant: Sequence[Collection[int]],
     hidden: Sequence[Collection[int]],
 ) -> dict[str, float | None]:
-    """Recall at 1 and 10 and the mean reciprocal rank up to 10 (Manning et al. 2008, chapter 8), by dot
-    product.
+    """Recall@1, recall@10 and MRR@10 (Manning et al. 2008, chapter 8), ranked by dot product.
 
-    `relevant` are the documents that belong to each query, at least one; `hidden` those that it is not
-    compared with. Of equal scores the relevant document's counts as the lower one, so that vectors all alike
-    are worth nothing.
+    `relevant` are the indices of the relevant documents of each query, at least one; `hidden` are those that
+    the query is not compared with. In a tie, the relevant document is ranked last, so that identical vectors
+    score no better than chance.
     """
     return of_ranks(ranks_of(queries_QH, documents_DH, relevant, hidden))
 
@@ -35,10 +35,24 @@ def retrieval(
 def of_ranks(ranks: Sequence[NDArray[np.int64]]) -> dict[str, float | None]:
     """The same scores from the ranks of each query's relevant documents."""
     return {
-        "recall@1": float(np.mean([(own <= 1).mean() for own in ranks])),
-        "recall@10": float(np.mean([(own <= 10).mean() for own in ranks])),
-        "mrr@10": float(np.mean([1.0 / own[0] if own[0] <= 10 else 0.0 for own in ranks])),
+        "recall@1": float(np.mean([(query <= 1).mean() for query in ranks])),
+        "recall@10": float(np.mean([(query <= 10).mean() for query in ranks])),
+        "mrr@10": float(np.mean([1.0 / query[0] if query[0] <= 10 else 0.0 for query in ranks])),
     }
+
+
+def settled_scores(
+    num_documents: int, relevant: Sequence[Collection[int]], hidden: Sequence[Collection[int]]
+) -> tuple[dict[str, str], int]:
+    """The scores of `retrieval` that are the same for all vectors, because there are too few documents.
+
+    Returns these scores with their values, and the maximum number of documents that a query is compared with.
+    """
+    pairs = zip(relevant, hidden, strict=True)
+    num_others = [num_documents - len({*positives, *excluded}) for positives, excluded in pairs]
+    firsts = [np.arange(1, len(positives) + 1) for positives in relevant]
+    lasts = [first + others for first, others in zip(firsts, num_others, strict=True)]
+    return equal_scores(of_ranks(lasts), of_ranks(firsts)), max(int(last[-1]) for last in lasts)
 
 
 def ranks_of(
@@ -47,35 +61,35 @@ def ranks_of(
     relevant: Sequence[Collection[int]],
     hidden: Sequence[Collection[int]],
 ) -> list[NDArray[np.int64]]:
-    """The ranks of each query's relevant documents from 1 on, ascending, as `retrieval` counts them."""
-    found = []
+    """The ranks, from 1, of each query's relevant documents in ascending order, as for `retrieval`."""
+    ranks = []
     block = max(1, _BLOCK // len(documents_DH))
     for start in range(0, len(queries_QH), block):
         scores_BD = queries_QH[start : start + block] @ documents_DH.T
         for number, scores_D in enumerate(scores_BD, start):
-            found.append(_ranks(scores_D, sorted(relevant[number]), list(hidden[number])))
-    return found
+            ranks.append(_ranks(scores_D, sorted(relevant[number]), list(hidden[number])))
+    return ranks
 
 
 def details(ranks: Sequence[NDArray[np.int64]], num_documents: int) -> dict[str, Any]:
-    """What a report shows of retrieval."""
-    note = f"A query is compared with {num_documents:,} texts."
-    ranks_found = [int(own[0]) for own in ranks]
-    found = rank_table("Place of the text that belongs to a query", ranks_found, "queries", note)
-    return {"unit": "query", "count": len(ranks), "tables": [found]}
+    """The report details of a retrieval evaluation."""
+    note = f"Each query is compared with {num_documents:,} texts."
+    firsts = [int(query[0]) for query in ranks]
+    by_rank = rank_table("Rank of the relevant text", firsts, "queries", note)
+    return {"unit": "query", "count": len(ranks), "tables": [by_rank]}
 
 
 def _ranks(scores_D: Vectors, relevant: list[int], hidden: list[int]) -> NDArray[np.int64]:
-    """The ranks of the relevant documents from 1 on, ascending."""
-    wanted = np.sort(scores_D[relevant])[::-1]
+    """The ranks, from 1, of the relevant documents in ascending order."""
+    relevant_scores = np.sort(scores_D[relevant])[::-1]
     others_D = np.ones(len(scores_D), bool)
     others_D[relevant] = others_D[hidden] = False
     others = scores_D[others_D]
-    # Not ">=": a score that is no number must not look like a low one.
-    above = np.array([np.count_nonzero(~(others < score)) for score in wanted])
-    return above + np.arange(1, len(wanted) + 1)
+    # "not <" instead of ">=", so that NaN does not count as a low score.
+    above = np.array([np.count_nonzero(~(others < score)) for score in relevant_scores])
+    return above + np.arange(1, len(relevant_scores) + 1)
 
 
 def triplet_accuracy(similar_N: NDArray[np.float64], other_N: NDArray[np.float64]) -> float:
-    """The share of anchors that are more similar to their positive than to their negative."""
+    """The fraction of anchors that are more similar to their positive than to their negative."""
     return float((similar_N > other_N).mean())

@@ -1,4 +1,4 @@
-"""Owns the shape every task's scores have."""
+"""The `Scores` data class, which every task returns."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +8,9 @@ LOWER_IS_BETTER = {"loss", "log_loss", "hamming_loss", "mse", "rmse", "mae", "pe
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores by name, with what a report shows beside them."""
+    """Scores by name, and the details that a report shows with them."""
 
-    values: dict[str, float | None]  # None where a score is undefined, as ROC-AUC on texts of one class
+    values: dict[str, float | None]  # None if a score is undefined, such as ROC AUC on a single class
     details: dict[str, Any] = field(default_factory=dict)  # plain JSON: see bertune.metrics.details
 
     def __getitem__(self, name: str) -> float | None:

@@ -17,7 +17,9 @@ from bertune.errors import ConfigError, ModelError
 from bertune.hugging_face import HEAD_FILE, check_weight_files, library_errors, load_config
 from bertune.nn.batch import Batch
 from bertune.nn.families import why_not_packed
+from bertune.nn.output_scale import Scale, output_layer, remove_scale, scaled_state
 from bertune.nn.packed import PackedEncoder, full_layer
+from bertune.nn.plain import load_plain
 from bertune.nn.pretrained import Pretrained
 from bertune.nn.standard_heads import packed_head, padded_outputs
 from bertune.tasks.head_spec import HeadSpec
@@ -67,10 +69,26 @@ class StandardModel(nn.Module):
     def encoder(self) -> Any:
         return self.hf.base_model
 
-    def save(self, folder: Path) -> None:
-        """Writes config.json and model.safetensors; the folder loads with the model's Auto class."""
+    @property
+    def output_layer(self) -> str | None:
+        """The name of the layer that a scale can move into; None where there is none."""
+        return output_layer(self.hf)
+
+    def save(self, folder: Path, scale: Scale | None = None) -> None:
+        """Writes config.json and model.safetensors; the folder loads with the model's Auto class.
+
+        The saved output layer contains `scale`; that of this model does not change.
+        """
+        layer = self.output_layer
+        state = None if scale is None or layer is None else scaled_state(self.hf, layer, scale)
         with _quiet_transformers():
-            self.hf.save_pretrained(str(folder))
+            self.hf.save_pretrained(str(folder), state_dict=state)
+
+    def remove_scale(self, scale: Scale) -> None:
+        """Takes a scale out of the output layer, into which `save` moved it."""
+        layer = self.output_layer
+        if layer is not None:
+            remove_scale(self.hf, layer, scale)
 
 
 class CustomHeadModel(nn.Module):
@@ -110,8 +128,16 @@ class CustomHeadModel(nn.Module):
     def encoder(self) -> Any:
         return self.hf
 
-    def save(self, folder: Path) -> None:
-        """Writes the encoder in the Hugging Face layout and the head beside it."""
+    @property
+    def output_layer(self) -> str | None:
+        """None: what a module of the user's own computes is not known."""
+        return None
+
+    def remove_scale(self, scale: Scale) -> None:
+        """Nothing: no scale was saved."""
+
+    def save(self, folder: Path, scale: Scale | None = None) -> None:
+        """Writes the encoder in the Hugging Face layout and the head beside it, which contains no scale."""
         with _quiet_transformers():
             self.hf.save_pretrained(str(folder))
         save_file({k: v.contiguous() for k, v in self.head.state_dict().items()}, str(folder / HEAD_FILE))
@@ -144,30 +170,7 @@ def _padded(batch: Batch, config: Any) -> dict[str, Tensor]:
     return inputs
 
 
-def read_config(pretrained: Pretrained) -> Any:
-    """The encoder's Hugging Face configuration. Raises ModelError."""
-    return load_config(pretrained.folder)
-
-
-def length_limit(config: Any) -> int | None:
-    """The most tokens a text may have, or None where the architecture has no limit."""
-    limit = getattr(config, "max_position_embeddings", None)
-    if limit is None:
-        return None
-    # RoBERTa counts positions from the padding index on, so two of its rows are never used.
-    offset = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
-    return int(limit) - offset
-
-
 _POOLED = {"bert", "roberta", "xlm-roberta", "camembert"}
-_POSITIONS_AFTER_PADDING = {
-    "roberta",
-    "xlm-roberta",
-    "camembert",
-    "xlm-roberta-xl",
-    "mpnet",
-    "longformer",
-}
 
 
 def set_dropout(config: Any, dropout: float) -> None:
@@ -196,8 +199,8 @@ def build(
     import transformers
 
     auto_class = head.auto_class if isinstance(head, HeadSpec) else "AutoModel"
-    if isinstance(head, HeadSpec) and head.problem_type:
-        config.problem_type = head.problem_type
+    if isinstance(head, HeadSpec):
+        config.problem_type = head.problem_type  # also None: an earlier task's would mean another activation
     auto = getattr(transformers, auto_class)
     # A head of one's own sits on the hidden states: a pooler would be carried along and never trained.
     options = (
@@ -213,9 +216,19 @@ def build(
     return StandardModel(hf) if isinstance(head, HeadSpec) else CustomHeadModel(hf, head)
 
 
+def load_for_prediction(folder: Path, head: HeadSpec | nn.Module) -> TextModel:
+    """A saved model whose padded forward need not exist. Raises ModelError as `load`, its twin, does."""
+    check_weight_files(folder)
+    plain = load_plain(folder, head.auto_class) if isinstance(head, HeadSpec) else None
+    if plain is None:
+        return load(folder, head)
+    _refuse_non_finite(plain, folder)
+    return StandardModel(plain).eval()
+
+
 def load(folder: Path, head: HeadSpec | nn.Module) -> TextModel:
     """A saved model. Raises ModelError when the weights are absent, damaged or of another shape."""
-    config = read_config(Pretrained(str(folder), folder, "pretrained"))
+    config = load_config(folder)
     check_weight_files(folder)
     if not (folder / "model.safetensors").is_file() and not any(folder.glob("model-*.safetensors")):
         raise ModelError(f"{folder} has no model.safetensors; training may not have finished")

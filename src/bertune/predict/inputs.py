@@ -8,10 +8,12 @@ from typing import Any
 
 from bertune.config import DataConfig
 from bertune.data import named
+from bertune.data.cell_values import is_missing
 from bertune.data.columns import Columns, choose_columns
+from bertune.data.formats import reading_like
 from bertune.data.memory import MEMORY, table_from_memory, table_of
 from bertune.data.rows import Origin, Row
-from bertune.data.tables import Table, file_suffix, open_lines, open_table, refuse_long_name
+from bertune.data.tables import Table, open_lines, open_table, refuse_long_name
 from bertune.errors import DataError, did_you_mean
 from bertune.metadata import ModelMetadata
 from bertune.source import SPLITS
@@ -55,12 +57,29 @@ class Inputs:
         """
         if isinstance(source, str | Path):
             file, data, notes = self._located(str(source))
-            table = open_table(file, data, known_column_names(self.task, self.metadata.columns))
+            trained = self.metadata
+            table = open_table(
+                file,
+                data,
+                known_column_names(self.task, trained.columns),
+                like=str(trained.reading.get("suffix", "")),
+                likely_header=not any(name.isdecimal() for name in trained.columns.text),
+            )
         else:
             data, notes = self.data, ()
             table = self._table(source)
+        table = self._grouped(table, data)
+        if table.ungrouped is not None:
+            data = data.model_copy(update={"text": table.text})
         columns, more = self._columns(table, need_label, data)
         return Opened(table, columns, (*notes, *more))
+
+    def _grouped(self, table: Table, data: DataConfig) -> Table:
+        """The table with rows grouped as the task does it, by the columns given or, if there, trained on."""
+        trained = self.metadata.columns
+        text = data.text or (trained.text if set(trained.text) <= set(table.columns) else None)
+        label = data.label or (trained.label if trained.label in table.columns else None)
+        return self.task.grouped(table, text, label, required=False)
 
     def _table(self, source: Any) -> Table:
         if hasattr(source, "readline"):
@@ -71,12 +90,14 @@ class Inputs:
     def of_texts(self, items: Iterable[Any]) -> Opened | None:
         """The table of a list of texts, or of tuples of texts where the model takes several; None: no items.
 
-        A list of words is a text where the task tags words. Raises DataError for what is not a text.
+        A list of words is a text where the task tags words; None and NaN are rows without text. Raises
+        DataError for what is not a text.
         """
         items = list(items)
         if not items:
             return None
-        is_single = self.task.predicts_single_texts and isinstance(items[0], str)
+        first = next((item for item in items if not is_missing(item)), None)
+        is_single = self.task.predicts_single_texts and isinstance(first, str)
         columns = Columns(_plain_columns(1) if is_single else self._item_columns, None, None)
         rows = [
             dict(zip(columns.text, self._cells(number, item, columns), strict=True))
@@ -87,10 +108,14 @@ class Inputs:
     def _cells(self, number: int, item: Any, columns: Columns) -> tuple[Any, ...]:
         """What an item of a list has for each text column. Raises DataError."""
         value = item.tolist() if hasattr(item, "tolist") else item
+        if is_missing(value):
+            return (None,) * len(columns.text)
         if len(columns.text) == 1 and isinstance(value, list | tuple) and self._takes(list(value), columns):
             return (list(value),)
         parts = tuple(value) if isinstance(value, list | tuple) else (value,)
-        if len(parts) != len(columns.text) or not all(isinstance(part, str | list | tuple) for part in parts):
+        parts = tuple(None if is_missing(part) else part for part in parts)
+        is_text = all(part is None or isinstance(part, str | list | tuple) for part in parts)
+        if len(parts) != len(columns.text) or not is_text:
             needs = {1: "a text", 2: "a pair of texts"}.get(
                 len(columns.text), f"{len(columns.text)} texts in a tuple: {', '.join(columns.text)}"
             )
@@ -118,7 +143,7 @@ class Inputs:
         if near and not path.suffix and not path.exists():
             raise DataError(f'"{source}" is neither a file nor a named data set.{near}')
         given, trained = self.data.model_fields_set, self.metadata.reading
-        if file_suffix(source) != trained.get("suffix"):
+        if not reading_like(source, self.data, str(trained.get("suffix", ""))):
             return source, self.data, ()
         reading = {key: value for key, value in trained.items() if key != "suffix" and key not in given}
         return source, self.data.model_copy(update=reading), ()
@@ -133,11 +158,11 @@ class Inputs:
         if data.text is None and len(table.columns) == 1 and 1 in numbers:
             given["text"] = table.columns
         for names in (self.line_columns, trained.text):
-            if data.text is None and set(names) <= set(table.columns):
+            if data.text is None and all(table.has(name) for name in names):
                 given["text"] = names
-        if data.label is None and trained.label in table.columns and need_label:
+        if data.label is None and trained.label is not None and table.has(trained.label) and need_label:
             given["label"] = trained.label
-        if data.id is None and trained.id in table.columns:
+        if data.id is None and trained.id is not None and table.has(trained.id):
             given["id"] = trained.id
         options = data.model_copy(update=given)
         try:
@@ -149,7 +174,9 @@ class Inputs:
                 raise
             label = f' and the label "{trained.label}"' if need_label and trained.label else ""
             text = " and ".join(f'"{name}"' for name in trained.text)
-            raise DataError(f"{error}\nIn training the text was {text}{label}") from error
+            missing = [name for name in trained.text if not table.has(name)]
+            near = did_you_mean(missing[0], [*table.columns, *table.nested]) if missing else ""
+            raise DataError(f"{error}\nIn training the text was {text}{label}.{near}") from error
         if len(columns.text) not in numbers:
             raise DataError(
                 f"{table.name}: this model was trained on {_counted(trained.text)}, and given are "

@@ -1,7 +1,6 @@
 """The public class: a trained model that predicts texts and files, and is scored on labelled ones."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -10,32 +9,43 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.config import CHANGEABLE, DataConfig, TaskConfig, resolve
+from bertune.config import DataConfig
 from bertune.data.columns import Columns
 from bertune.data.rows import Row
-from bertune.errors import ConfigError, DataError, InputError, did_you_mean, listed
-from bertune.files import refuse_unusable
-from bertune.metadata import FILE as METADATA
+from bertune.errors import ConfigError, DataError
+from bertune.files import as_path, shown
 from bertune.metadata import ModelMetadata
+from bertune.metrics.limitations import limitation_texts
 from bertune.predict.backend import Backend
 from bertune.predict.inputs import Inputs, Opened
-from bertune.predict.predictor import STREAM_CHUNK, Decode, PredictionOutput, Predictor, chunks, plain
+from bertune.predict.output_columns import OutputColumns
+from bertune.predict.predictor import (
+    STREAM_CHUNK,
+    Decode,
+    Predictor,
+    ReadableRows,
+    Tally,
+    chunks,
+    plain,
+    readable_rows,
+)
 from bertune.predict.writers import (
+    EXAMPLE_COLUMNS,
     SUFFIXES,
     VECTORS,
     Line,
+    csv_columns,
+    evaluated_lines,
+    flat_names,
     is_same_file,
-    of_labels,
     prediction_lines,
     refuse_out,
-    row_line,
+    refuse_prefix,
     suffix_of,
     write_file,
     write_further,
     write_text,
 )
-from bertune.run import MANIFEST, Run
-from bertune.tasks import FittedTask, make_task
 from bertune.tasks.encoder import TextEncoder, read_examples
 
 
@@ -52,6 +62,7 @@ class Evaluation:
     files: dict[str, list[str]] = field(repr=False)  # lines of further files there, by suffix
     noun: str = "text"  # what an example is called
     notes: tuple[str, ...] = ()  # which file was read, and what was inferred about its columns
+    warnings: tuple[str, ...] = ()  # scores that no prediction could change, labels that do not occur
 
 
 @dataclass(frozen=True)
@@ -60,16 +71,20 @@ class WrittenPredictions:
 
     rows: int
     blank: int  # rows without text, which have no prediction
-    truncated: int  # texts longer than the model takes
+    truncated: int  # texts that lost tokens because they have more than model.max_length
+    renamed: Mapping[str, str] = field(default_factory=dict)  # input columns by another name in the output
+    is_replacement: bool = False  # whether there was a file of that name
+    failed: int = 0  # rows that cannot be predicted, such as a question with a single choice
+    failures: tuple[str, ...] = ()  # why, for the first of them, each with file and line
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Some consecutive rows with their predictions, None for each row without text."""
+    """Some consecutive rows with their predictions, None for each row that has none."""
 
     rows: list[Row]
     predictions: list[Any]
-    num_truncated: int
+    read: ReadableRows
 
 
 class Model:
@@ -79,27 +94,39 @@ class Model:
     """
 
     labels: tuple[str, ...]  # the names of the outputs, in their order; empty where they have none
+    max_length: int  # tokens at which texts are truncated or divided into windows: model.max_length
+    length_limit: int  # the most that model.max_length can be
 
     def __init__(
-        self, metadata: ModelMetadata, encoder: TextEncoder, backend: Backend, data: DataConfig | None = None
+        self,
+        metadata: ModelMetadata,
+        encoder: TextEncoder,
+        backend: Backend,
+        data: DataConfig | None = None,
+        prefix: str = "",
     ) -> None:
         self.labels = encoder.fitted.labels
+        self.max_length = encoder.max_length
+        self.length_limit = metadata.length_limit or encoder.max_length
         self._encoder = encoder
         self._predictor = Predictor(encoder.fitted, backend)
         self._inputs = Inputs(encoder.fitted.task, metadata, data or DataConfig())
+        self._prefix = prefix  # of the columns that files of predictions add
 
     def predict(self, texts: Any) -> list[Any]:
         """One prediction per text, or per tuple of texts where the model takes several, in order.
 
         A list of words is a text where the task tags words. A pathlib.Path, a table or a list of dicts gives
-        a prediction for each row. It is None for a row without text. Raises DataError.
+        a prediction for each row. It is None for a row without text and for one that cannot be predicted,
+        such as a question longer than task.max_question; `predict_file` says why. Raises DataError where that
+        is every row of a file or table.
         """
         return self._predict("predict", texts)
 
     def predict_proba(self, texts: Any) -> NDArray[np.float64]:
         """The probability of every label, [N, C] in the order of `labels`, for what `predict` takes.
 
-        NaN for a row without text. Raises ConfigError where a task has no probabilities of labels.
+        NaN where `predict` gives None. Raises ConfigError where a task has no probabilities of labels.
         """
         fitted = self._encoder.fitted
         if not fitted.has_probabilities:
@@ -114,8 +141,8 @@ class Model:
     def encode(self, texts: Any) -> NDArray[np.float32]:
         """The vector of every text, [N, H], for what `predict` takes.
 
-        NaN for a row without text. Raises ConfigError where a task has no vectors of texts, and for rows of
-        several texts.
+        NaN where `predict` gives None. Raises ConfigError where a task has no vectors of texts, and for rows
+        of several texts.
         """
         fitted = self._encoder.fitted
         if not fitted.has_vectors:
@@ -132,31 +159,36 @@ class Model:
         """Scores on a labelled file, named data set or table, or on (texts, labels).
 
         `out` is a new file for what is predicted of each example: .jsonl, .csv, .parquet, or a format of the
-        task. Raises DataError for rows that cannot be scored.
+        task. predict.prefix applies to the columns that hold the prediction. Raises DataError for rows that
+        cannot be scored.
         """
-        path = None if out is None else Path(out)
+        path = None if out is None else as_path(out, "out")
         task = self._encoder.fitted.task
         if path is not None:
             refuse_out(path, (*SUFFIXES, *task.extra_suffixes))
+            if self._has_no_columns(path):
+                refuse_prefix(self._prefix, path)
         opened = self._inputs.open(data, need_label=True)
         if path is not None and os.path.lexists(path):
             what = "is the data file itself" if is_same_file(path, opened.table.name) else "already exists"
             raise ConfigError(f"{path} {what}; evaluate does not overwrite files. Give another name")
         examples = read_examples(opened.table, task, opened.columns)
         fitted = self._encoder.fitted.for_scoring(examples)
-        output, num_truncated = self._run(examples, fitted)
+        sequences = replace(self._encoder, fitted=fitted)(examples)
+        output = replace(self._predictor, fitted=fitted)(examples, sequences)
         scores = fitted.score(output.predictions, examples)
         files = fitted.extra_prediction_files(examples, output.predictions)
         found = Evaluation(
             scores=scores.values,
             details=scores.details,
             num_examples=len(examples),
-            num_truncated=num_truncated,
+            num_truncated=len({s.group for s in sequences if s.num_removed}),
             loss=output.loss,
             lines=list(prediction_lines(examples, output.predictions)),
             files={suffix: list(lines) for suffix, lines in files.items()},
             noun=str(task.noun),
             notes=opened.notes,
+            warnings=tuple(limitation_texts(fitted.limitations(examples, sequences))),
         )
         if path is not None:
             self._write_evaluation(found, path)
@@ -174,96 +206,133 @@ class Model:
 
         The name of `out` says the format: .jsonl, .csv, .parquet, .npy for vectors alone, or a format of the
         task. `data` and `out` may be open text files too; the format is then JSON lines, or CSV with `csv`.
-        The rows' own columns are kept. `on_note` gets which file is read and what was inferred about its
-        columns. Raises InputError; the file is written whole or not at all.
+        The rows' own columns are kept; the result says which of them were renamed, because a column of the
+        prediction has that name. `on_note` gets which file is read and what was inferred about its columns.
+        Raises InputError; the file is written whole or not at all.
         """
         task = self._encoder.fitted.task
-        path = Path(out) if isinstance(out, str | Path) else None
+        path = None if hasattr(out, "write") else as_path(out, "out, unless it is an open text file,")
         if path is not None:
             known = (*SUFFIXES, VECTORS, *task.extra_suffixes)
             suffix = suffix_of(path)
             if csv and suffix in known and suffix != "csv":
                 raise ConfigError(f"{path}: its name ends in .{suffix}, and --csv says CSV. Drop one")
             refuse_out(path, (*known, suffix) if csv else known)
+            if self._has_no_columns(path):
+                refuse_prefix(self._prefix, path)
         opened = self._inputs.open(data, need_label=False)
-        if path is not None and is_same_file(path, opened.table.name):
+        is_stream = hasattr(data, "readline")
+        if is_same_file(path or out, data if is_stream else opened.table.name):
             raise ConfigError(
-                f"{path} is the input file, and predict does not overwrite it. Give another name"
+                f"{path or 'standard output'} is the input file, and predict does not overwrite it. Give "
+                "another name"
             )
         for note in opened.notes:
             on_note(note)
-        counts: Counter[str] = Counter()
+        tally = Tally()
+        source = opened.table.ungrouped or opened.table
+        part_fields = self._encoder.fitted.part_fields if opened.table.ungrouped else ()
+        names = self._output_columns(source.columns, part_fields)
+        is_csv = csv or (path is not None and suffix_of(path) == "csv")
+        columns = csv_columns(source, names) if is_csv and not is_stream else None
+        is_replacement = path is not None and os.path.lexists(path)
         if path is None:
-            assert not isinstance(out, str | Path)
-            write_text(self._lines(opened, counts), out, csv)
+            assert not isinstance(out, str | os.PathLike)
+            write_text(self._lines(opened, names, tally), out, csv, columns)
         elif suffix_of(path) in task.extra_suffixes:
-            write_further(self._further_lines(opened, suffix_of(path), counts), path)
+            write_further(self._further_lines(opened, suffix_of(path), tally), path)
         else:
-            write_file(self._lines(opened, counts), path, csv)
-        return WrittenPredictions(counts["rows"], counts["blank"], counts["truncated"])
+            write_file(self._lines(opened, names, tally), path, csv, columns)
+        renamed = {} if path is not None and self._has_no_columns(path) else names.renamed
+        return WrittenPredictions(
+            rows=tally.rows,
+            blank=tally.blank,
+            truncated=tally.truncated,
+            renamed=renamed,
+            is_replacement=is_replacement,
+            failed=tally.failed,
+            failures=tuple(tally.failures),
+        )
+
+    def _output_columns(self, columns: Iterable[str], part_fields: Iterable[str] = ()) -> OutputColumns:
+        """The columns of a file of predictions for an input with these columns.
+
+        `part_fields` are what is written of each row instead where the task has grouped them.
+        """
+        fitted = self._encoder.fitted
+        added = tuple(part_fields) or tuple(f.name for f in fields(fitted.task.Prediction))
+        return OutputColumns(added, columns, self.labels, self._prefix)
+
+    def _has_no_columns(self, out: Path) -> bool:
+        """Whether a file of this name holds nothing of the rows: vectors alone, or a format of the task."""
+        return suffix_of(out) in (VECTORS, *self._encoder.fitted.task.extra_suffixes)
 
     def _predict(self, method: str, data: Any, decode: Decode | None = None) -> list[Any]:
-        """What `decode` makes of each text or row, in order; None for a row without text."""
+        """What `decode` makes of each text or row, in order; None for a row that cannot be predicted."""
         if isinstance(data, str):
             raise DataError(
                 f'{method} takes a list of texts; for one text: {method}(["{data[:30]}"]), and for a file: '
                 f"{method}(pathlib.Path(...))"
             )
-        opened = self._opened(data)
-        return [] if opened is None else [p for c in self._chunks(opened, decode) for p in c.predictions]
-
-    def _opened(self, data: Any) -> Opened | None:
-        """Texts, or whatever else has rows, as a table; None for an empty list."""
         is_table = any(hasattr(data, name) for name in ("columns", "column_names", "readline"))
         if is_table or isinstance(data, Path):
-            return self._inputs.open(data, need_label=False)
-        items = list(data)
+            opened = self._inputs.open(data, need_label=False)
+            return [p for c in self._counted(opened, Tally(), decode) for p in c.predictions]
+        if isinstance(data, bytes | Mapping | type) or not hasattr(data, "__iter__"):
+            raise DataError(
+                f"{method} takes a list of texts, a table, a list of dicts or a pathlib.Path, got "
+                f"{shown(data)}"
+            )
+        of_items = self._items(list(data))
+        return [] if of_items is None else [p for c in self._chunks(of_items, decode) for p in c.predictions]
+
+    def _items(self, items: list[Any]) -> Opened | None:
+        """Texts, or rows as dicts, as a table; None for an empty list."""
         if items and isinstance(items[0], Mapping):
             return self._inputs.open(items, need_label=False)
         return self._inputs.of_texts(items)
 
     def _chunks(self, opened: Opened, decode: Decode | None = None) -> Iterator[_Chunk]:
         """All rows with their predictions, in order, a few thousand at a time."""
-        task, columns = self._encoder.fitted.task, opened.columns
-        without_gold = Columns(columns.text, None, columns.id, has_gold=False)
         for rows in chunks(opened.table.rows(), STREAM_CHUNK):
-            has_text = [not task.is_blank(row, columns) for row in rows]
-            examples = [task.parse(row, without_gold) for row, has in zip(rows, has_text, strict=True) if has]
-            output, num_truncated = self._run(examples, self._encoder.fitted, decode)
-            found = iter(output.predictions)
-            yield _Chunk(rows, [next(found) if has else None for has in has_text], num_truncated)
+            read = readable_rows(rows, self._encoder, opened.columns)
+            found = self._predictor(read.examples, read.sequences, decode) if read.examples else None
+            yield _Chunk(rows, read.with_gaps(found.predictions if found else ()), read)
 
-    def _run(
-        self, examples: list[Any], fitted: FittedTask, decode: Decode | None = None
-    ) -> tuple[PredictionOutput, int]:
-        """Predictions, and how many texts were truncated."""
-        if not examples:
-            return PredictionOutput([], None), 0
-        sequences = replace(self._encoder, fitted=fitted)(examples)
-        num_truncated = len({s.group for s in sequences if s.num_removed})
-        return replace(self._predictor, fitted=fitted)(examples, sequences, decode), num_truncated
-
-    def _lines(self, opened: Opened, counts: Counter[str]) -> Iterator[Line]:
-        """What is written of each row. Counts rows, blank ones, and truncated texts."""
-        nothing = dict.fromkeys(f.name for f in fields(self._encoder.fitted.task.Prediction))
-        for chunk in self._counted(opened, counts):
+    def _lines(self, opened: Opened, names: OutputColumns, tally: Tally) -> Iterator[Line]:
+        """What is written of each row."""
+        for chunk in self._counted(opened, tally):
             for row, prediction in zip(chunk.rows, chunk.predictions, strict=True):
-                predicted = nothing if prediction is None else plain(prediction)
-                yield row_line(row.values, predicted, self.labels), prediction is not None
+                if row.parts:
+                    yield from self._lines_of_parts(row, prediction, opened.columns, names, tally)
+                    continue
+                added = names.added(None if prediction is None else plain(prediction))
+                yield Line(names.given(row.values), added, prediction is not None, str(row.origin))
 
-    def _counted(self, opened: Opened, counts: Counter[str]) -> Iterator[_Chunk]:
-        for chunk in self._chunks(opened):
-            counts["rows"] += len(chunk.rows)
-            counts["blank"] += sum(p is None for p in chunk.predictions)
-            counts["truncated"] += chunk.num_truncated
+    def _lines_of_parts(
+        self, row: Row, prediction: Any, columns: Columns, names: OutputColumns, tally: Tally
+    ) -> Iterator[Line]:
+        """What is written of each of the rows that the task has grouped into one."""
+        if prediction is None:
+            said: list[Mapping[str, Any] | None] = [None] * len(row.parts)  # counted as a whole
+        else:
+            said = self._encoder.fitted.split_prediction(prediction, row, columns)
+            tally.blank += said.count(None)
+        for part, own in zip(row.parts, said, strict=True):
+            yield Line(names.given(part.values), names.added(own), own is not None, str(part.origin))
+
+    def _counted(self, opened: Opened, tally: Tally, decode: Decode | None = None) -> Iterator[_Chunk]:
+        """The chunks of a file or table. Raises DataError where none of its rows can be predicted."""
+        for chunk in self._chunks(opened, decode):
+            tally.add(chunk.read)
             yield chunk
 
-    def _further_lines(self, opened: Opened, suffix: str, counts: Counter[str]) -> Iterable[str]:
+    def _further_lines(self, opened: Opened, suffix: str, tally: Tally) -> Iterable[str]:
         """The lines of a further file of the task. Raises DataError where that needs labels."""
         task, columns = self._encoder.fitted.task, replace(opened.columns, label=None, has_gold=False)
         pairs = [
             (task.parse(row, columns), prediction)
-            for chunk in self._counted(opened, counts)
+            for chunk in self._counted(opened, tally)
             for row, prediction in zip(chunk.rows, chunk.predictions, strict=True)
             if prediction is not None
         ]
@@ -279,79 +348,8 @@ class Model:
         if suffix in found.files:
             write_further(found.files[suffix], out)
         elif suffix in SUFFIXES:
-            write_file(((of_labels(line, self.labels), True) for line in found.lines), out)
+            lines = list(evaluated_lines(found.lines, self._output_columns(EXAMPLE_COLUMNS)))
+            columns = flat_names((line.place, line.given) for line in lines) if suffix == "csv" else None
+            write_file(lines, out, columns=columns)
         else:
             raise DataError(f"{out}: there is no .{suffix} file of these examples")
-
-
-def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None) -> Model:
-    """The model of a run, or of a model folder, with the settings `given`. Raises ModelError, InputError."""
-    from bertune.predict.torch_backend import backend_of
-    from bertune.saved_model import load
-
-    folder, settings = _folder(source), {key: dict(values) for key, values in (given or {}).items()}
-    own = {
-        key: str(settings[section].pop(name))
-        for key, section, name in (("task.name", "task", "name"), ("model.head", "model", "head"))
-        if name in settings.get(section, {})
-    }
-    if "reader" in settings.get("data", {}):
-        own["data.reader"] = str(settings["data"]["reader"])
-    fixed = [
-        f"{section}.{key}"
-        for section, values in settings.items()
-        for key in values
-        if section not in ("machine", "task") and (section, key) not in _FREE_TO_CHOOSE
-    ]
-    config = resolve(settings)  # an unknown or impossible setting is said first
-    if fixed:
-        raise ConfigError(f"{fixed[0]} was settled when the model was trained and cannot be changed now")
-    loaded = load(folder, own)
-    fitted, metadata = loaded.fitted, loaded.metadata
-    if settings.get("task"):
-        fitted, metadata = _with_options(fitted, metadata, settings["task"])
-        fitted = fitted.bound(loaded.tokenizer)
-    encoder = TextEncoder(fitted, loaded.tokenizer, metadata.max_length)
-    backend = backend_of(replace(loaded, fitted=fitted, metadata=metadata), config.machine)
-    return Model(metadata, encoder, backend, config.data)
-
-
-def _folder(source: Run | str | Path) -> Path:
-    """The model folder that is meant. Raises InputError."""
-    folder = source.path if isinstance(source, Run) else Path(source)
-    refuse_unusable(folder, "the model")
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder} does not exist or is no folder: give a run folder, or a model folder in one"
-        )
-    is_model = (folder / METADATA).is_file()
-    if (folder / MANIFEST).is_file() or (not is_model and (folder / "model" / METADATA).is_file()):
-        return folder / "model"
-    return folder
-
-
-def _with_options(
-    fitted: FittedTask, metadata: ModelMetadata, options: Mapping[str, Any]
-) -> tuple[FittedTask, ModelMetadata]:
-    """The task with other options, of those that training does not settle. Raises ConfigError."""
-    declared = type(fitted.task).Options.model_fields
-    free = [key for key, option in declared.items() if option.json_schema_extra == CHANGEABLE]
-    unknown = [key for key in options if key not in declared]
-    if unknown:
-        near = did_you_mean(f"task.{unknown[0]}", [f"task.{key}" for key in declared])
-        raise ConfigError(f'there is no setting "task.{unknown[0]}" for this model.{near}')
-    fixed = [key for key in options if key not in free]
-    if fixed:
-        can = f"; {listed([f'task.{key}' for key in free])} can" if free else ""
-        raise ConfigError(
-            f"task.{fixed[0]} was settled when the model was trained and cannot be changed now{can}"
-        )
-    changed = replace(
-        metadata, task=TaskConfig(name=metadata.task.name, **{**metadata.task.options, **options})
-    )
-    return make_task(changed.task).fitted(fitted.labels), changed
-
-
-_FREE_TO_CHOOSE = {
-    ("data", key) for key in ("text", "label", "id", "header", "delimiter", "quoting", "encoding", "reader")
-}

@@ -1,20 +1,27 @@
-"""Prediction: examples in, predictions out in the same order, during training and after."""
+"""Prediction: rows or examples in, predictions out in the same order, during training and after.
+
+A row that cannot be predicted must not cost the others their predictions.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 
-from bertune.errors import NonFiniteError
+from bertune.data.columns import Columns
+from bertune.data.rows import Row
+from bertune.errors import DataError, NonFiniteError
 from bertune.predict.backend import Backend, Poll, never_stop
 from bertune.tasks import FittedTask, Output
+from bertune.tasks.encoder import TextEncoder
 from bertune.text.sequences import Sequence
 
 STREAM_CHUNK = 2048  # rows held at once: enough to sort by length, little enough for any memory
 _MOST_OUTPUTS = 2**25  # numbers of a row for each token that are held at once: 128 MB
+_MOST_SHOWN = 20  # failures that are kept: a file may have as many as rows
 
 Decode = Callable[[list[Output], list[Sequence], Any], Any]
 
@@ -93,6 +100,111 @@ def _refuse_not_finite(
             f"{examples[min(groups)].origin}: the outputs of the model are NaN or infinite, so there is no "
             "prediction. The weights are damaged, or training diverged; train again with a lower train.lr"
         )
+
+
+@dataclass(frozen=True)
+class ReadableRows:
+    """The rows of a chunk that a model can read, in order, and what is known of the others."""
+
+    examples: list[Any]
+    sequences: list[Sequence]  # of the examples; `group` is the position among them
+    is_readable: list[bool]  # for each row of the chunk
+    num_rows: int  # of the source, where a row of the chunk is several grouped ones
+    num_blank: int  # of these, without text
+    failures: list[DataError]  # why each other row cannot be predicted, in order
+
+    def with_gaps(self, predictions: SequenceOf[Any]) -> list[Any]:
+        """One prediction for each row of the chunk: those of the examples, None for the rows between them."""
+        found = iter(predictions)
+        return [next(found) if readable else None for readable in self.is_readable]
+
+    @property
+    def num_truncated(self) -> int:
+        """Examples that lost tokens to truncation."""
+        return len({s.group for s in self.sequences if s.num_removed})
+
+
+@dataclass
+class Tally:
+    """How many rows of a file were predicted, and why others were not."""
+
+    rows: int = 0
+    blank: int = 0
+    failed: int = 0
+    truncated: int = 0
+    failures: list[str] = field(default_factory=list)  # the first of them
+
+    def add(self, found: ReadableRows) -> None:
+        """Counts the rows of another chunk.
+
+        Raises DataError where none of the rows with text in the first chunk can be predicted: then the table
+        does not fit the model.
+        """
+        if not self.rows and found.failures and not found.examples:
+            first = found.failures[0]
+            others = "" if len(found.failures) == 1 else "\nNo other row can be predicted either"
+            raise DataError(f"{first}{others}") from first
+        self.rows += found.num_rows
+        self.blank += found.num_blank
+        self.failed += len(found.failures)
+        self.truncated += found.num_truncated
+        self.failures += map(str, found.failures[: _MOST_SHOWN - len(self.failures)])
+
+
+def readable_rows(rows: SequenceOf[Row], encoder: TextEncoder, columns: Columns) -> ReadableRows:
+    """Parses and encodes rows that are to be predicted; what they say of the answer is not read.
+
+    Raises ConfigError and ModelError, which are about all rows.
+    """
+    task = encoder.fitted.task
+    without_gold = Columns(columns.text, None, columns.id, has_gold=False)
+    parsed: list[tuple[int, Any]] = []
+    failures: dict[int, DataError] = {}
+    num_blank = 0
+    for position, row in enumerate(rows):
+        try:
+            if task.is_blank(row, columns):
+                num_blank += len(row.parts) or 1
+            else:
+                parsed.append((position, task.parse(row, without_gold)))
+        except DataError as error:
+            failures[position] = error
+    examples = [example for _, example in parsed]
+    sequences, refused = _encoded(encoder, examples, 0) if examples else ([], {})
+    failures |= {parsed[group][0]: error for group, error in refused.items()}
+    if refused:
+        kept = [group for group in range(len(examples)) if group not in refused]
+        examples = [examples[group] for group in kept]
+        number = {group: new for new, group in enumerate(kept)}
+        sequences = [replace(s, group=number[s.group]) for s in sequences]
+    readable = {position for position, _ in parsed} - failures.keys()
+    return ReadableRows(
+        examples,
+        sequences,
+        [position in readable for position in range(len(rows))],
+        sum(len(row.parts) or 1 for row in rows),
+        num_blank,
+        [failures[position] for position in sorted(failures)],
+    )
+
+
+def _encoded(
+    encoder: TextEncoder, examples: list[Any], first: int
+) -> tuple[list[Sequence], dict[int, DataError]]:
+    """The sequences of examples numbered from `first`, and why others have none.
+
+    All are encoded at once, which the tokenizer does fastest; only where one is refused, by halves.
+    """
+    try:
+        found = encoder(examples)
+    except DataError as error:
+        if len(examples) == 1:
+            return [], {first: error}
+        half = len(examples) // 2
+        left, refused = _encoded(encoder, examples[:half], first)
+        right, more = _encoded(encoder, examples[half:], first + half)
+        return left + right, refused | more
+    return [replace(s, group=s.group + first) for s in found] if first else found, {}
 
 
 def plain(prediction: Any) -> dict[str, Any]:

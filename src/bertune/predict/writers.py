@@ -2,49 +2,45 @@
 
 import csv
 import json
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
+from bertune.data.tables import Table
 from bertune.errors import ConfigError, DataError, InputError, listed
 from bertune.files import refuse_unusable, replacing, to_json, write_atomically
+from bertune.predict.output_columns import OutputColumns, SomeLabels, Vector
 from bertune.predict.predictor import chunks, plain
 
 SUFFIXES = ("jsonl", "csv", "parquet")  # of files that hold any prediction
 VECTORS = "npy"
+EXAMPLE_COLUMNS = ("id", "source", "text", "gold")  # of a scored example, before its prediction
 _CHUNK = 1024  # rows that are Python values at once
 _ROOM = 10**12  # rows that the first, preliminary header of an array makes room for
 
-Line = tuple[dict[str, Any], bool]  # a row with its prediction, and whether it has one
+
+@dataclass(frozen=True)
+class Line:
+    """A row with its prediction, by the names of the columns in the output."""
+
+    given: Mapping[str, Any]  # what the input has
+    added: Mapping[str, Any]  # what the model says
+    is_predicted: bool = True
+    place: str = ""  # where the row is from, for errors
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All columns."""
+        return {**self.given, **self.added}
+
+
 Lines = Iterable[Line]
-
-
-class SomeLabels(dict[str, float]):
-    """What is said about some of a model's labels, such as the most probable; they differ from row to row."""
-
-
-def row_line(
-    values: Mapping[str, Any], predicted: Mapping[str, Any], labels: Iterable[str]
-) -> dict[str, Any]:
-    """A row's own columns, then its prediction.
-
-    A column of the user's with the name of one of ours is kept as NAME_given, never overwritten.
-    """
-    ours = of_labels(predicted, labels)
-    given = {f"{name}_given" if name in ours else name: value for name, value in values.items()}
-    return {**given, **ours}
-
-
-def of_labels(predicted: Mapping[str, Any], labels: Iterable[str]) -> dict[str, Any]:
-    """The values of a prediction, with those about some of the labels marked as such."""
-    known = set(labels)
-    return {
-        name: SomeLabels(value) if isinstance(value, dict) and value.keys() < known else value
-        for name, value in predicted.items()
-    }
 
 
 def prediction_lines(examples: Iterable[Any], predictions: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -59,6 +55,13 @@ def prediction_lines(examples: Iterable[Any], predictions: Iterable[Any]) -> Ite
         }
 
 
+def evaluated_lines(stored: Iterable[Mapping[str, Any]], names: OutputColumns) -> Iterator[Line]:
+    """The lines of `prediction_lines` as a file of predictions has them."""
+    for line in stored:
+        given = {name: line[name] for name in EXAMPLE_COLUMNS}
+        yield Line(names.given(given), names.added({n: v for n, v in line.items() if n not in given}))
+
+
 def suffix_of(path: Path) -> str:
     """What the name of a file of predictions ends in, in small letters, without the dot."""
     return path.suffix.lower().removeprefix(".")
@@ -70,6 +73,7 @@ def refuse_out(out: Path, known: Iterable[str]) -> None:
     `known` are the suffixes of files that can, which say how the file is written.
     """
     refuse_unusable(out, "the output file")
+    _refuse_device(out)
     if suffix_of(out) not in known:
         raise ConfigError(
             f"{out}: files of predictions end in {listed([f'.{name}' for name in known])}, which says how "
@@ -79,15 +83,52 @@ def refuse_out(out: Path, known: Iterable[str]) -> None:
         raise InputError(f"cannot write {out}: {out.parent} is not a folder. Create it, or give another name")
 
 
-def is_same_file(path: Path, source: str) -> bool:
-    """Whether a path is the file that was opened as `source`."""
-    return path.exists() and Path(source).exists() and path.samefile(source)
+def _refuse_device(out: Path) -> None:
+    """Raises InputError for what is no file: renaming a finished file to its name would remove a device."""
+    is_stream = os.path.abspath(out).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+    if is_stream or (out.exists() and not out.is_file() and not out.is_dir()):
+        raise InputError(
+            f"cannot write {out}: it is not a regular file. Leave out --out to write to standard output, "
+            "which can be redirected to it"
+        )
 
 
-def write_file(lines: Lines, out: Path, as_csv: bool = False) -> None:
+def refuse_prefix(prefix: str, out: Path) -> None:
+    """Raises ConfigError where a prefix for columns is set and the format of `out` has no columns."""
+    if prefix:
+        raise ConfigError(
+            f"predict.prefix={prefix} names columns, and a .{suffix_of(out)} file has none. Drop it, or "
+            f"write {listed([f'.{name}' for name in SUFFIXES])}"
+        )
+
+
+def is_same_file(out: object, source: object) -> bool:
+    """Whether `out` is the regular file that is read, under whatever name; `source` is its path, or an open
+    file."""
+    written, read = _status(out), _status(source)
+    return (
+        written is not None
+        and read is not None
+        and stat.S_ISREG(written.st_mode)
+        and os.path.samestat(written, read)
+    )
+
+
+def _status(file: object) -> os.stat_result | None:
+    """The status of a path or an open file; None where there is no such file."""
+    try:
+        if hasattr(file, "fileno"):
+            return os.fstat(file.fileno())
+        return os.stat(file) if isinstance(file, str | Path) else None
+    except (OSError, ValueError):  # ValueError: a null character, or a closed stream
+        return None
+
+
+def write_file(lines: Lines, out: Path, as_csv: bool = False, columns: Iterable[str] | None = None) -> None:
     """Writes predictions in the format that the name of `out` says, whole or not at all.
 
-    Raises ConfigError for predictions without vectors where the format has nothing else.
+    `columns` are as for `write_text`. Raises ConfigError for predictions without vectors where the format has
+    nothing else, DataError for rows that it cannot hold.
     """
     suffix = suffix_of(out)
     with replacing(out) as staging:
@@ -98,7 +139,7 @@ def write_file(lines: Lines, out: Path, as_csv: bool = False) -> None:
             _write_parquet(lines, staging)
         else:
             with staging.open("w", encoding="utf-8", newline="") as file:
-                write_text(lines, file, as_csv or suffix == "csv")
+                write_text(lines, file, as_csv or suffix == "csv", columns)
 
 
 def write_further(lines: Iterable[str], out: Path) -> None:
@@ -106,52 +147,118 @@ def write_further(lines: Iterable[str], out: Path) -> None:
     write_atomically(out, "".join(f"{line}\n" for line in lines))
 
 
-def write_text(lines: Lines, file: TextIO, as_csv: bool) -> None:
-    """Writes JSON lines, or CSV, whose columns are those of the first row with a prediction."""
-    if not as_csv:
-        for line, _ in lines:
-            file.write(to_json(line, indent=None, default=str) + "\n")
-        return
-    waiting: list[dict[str, Any]] = []
+def write_text(lines: Lines, file: TextIO, as_csv: bool, columns: Iterable[str] | None = None) -> None:
+    """Writes JSON lines, or CSV.
+
+    `columns` are the input's own columns in CSV, where they are known before the first row (`csv_columns`);
+    else they are those of the first rows. Raises DataError for a row that has further ones, and for what the
+    encoding of `file` lacks.
+    """
+    try:
+        if as_csv:
+            _write_csv(lines, file, columns)
+            return
+        for line in lines:
+            file.write(to_json(line.values, indent=None, default=str) + "\n")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"cannot write {error.object[error.start : error.end]!r} to a stream in {error.encoding}. Open "
+            'the stream with encoding="utf-8", or pass a file name'
+        ) from error
+
+
+def csv_columns(table: Table, names: OutputColumns) -> list[str]:
+    """The columns of a table as CSV, found by reading all of it: rows may differ in their columns, and
+    objects in a column in their keys."""
+    return flat_names((str(row.origin), names.given(row.values)) for row in table.rows())
+
+
+def flat_names(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """The columns of rows, each with its place, as CSV, where objects have a column for each key."""
+    return list({name: None for place, row in rows for name in _flat(row, place)})
+
+
+def _write_csv(lines: Lines, file: TextIO, columns: Iterable[str] | None) -> None:
+    waiting: list[Line] = []
     writer = None
-    for line, is_predicted in lines:
-        waiting.append(_flat(line))
-        if writer is None and not is_predicted:
-            continue  # its columns are known only from a row that has a prediction
-        writer = writer or _csv_writer(file, waiting[-1])
-        writer.writerows(waiting)
+    for line in lines:
+        waiting.append(line)
+        if writer is None and not line.is_predicted:
+            continue  # the columns are known only from a row that has a prediction
+        writer = writer or _CsvRows(file, waiting, columns)
+        for each in waiting:
+            writer.write(each)
         waiting = []
     if waiting:
-        _csv_writer(file, waiting[0]).writerows(waiting)
+        writer = _CsvRows(file, waiting, columns)
+        for each in waiting:
+            writer.write(each)
 
 
-def _csv_writer(file: TextIO, row: dict[str, Any]) -> "csv.DictWriter[str]":
-    writer = csv.DictWriter(file, list(row), extrasaction="ignore")
-    writer.writeheader()
-    return writer
+class _CsvRows:
+    """Rows under a header line that is settled by the first of them, the last of which has a prediction."""
+
+    def __init__(self, file: TextIO, first: list[Line], columns: Iterable[str] | None) -> None:
+        given = flat_names((line.place, line.given) for line in first) if columns is None else list(columns)
+        self._columns = list(dict.fromkeys([*given, *_flat(first[-1].added, "")]))
+        self._known = set(self._columns)
+        self._writer = csv.writer(file)
+        self._writer.writerow(self._columns)
+
+    def write(self, line: Line) -> None:
+        row = _flat(line.given, line.place)
+        added = _flat(line.added, line.place)
+        both = row.keys() & added.keys()
+        row |= added if line.is_predicted else {}
+        new = [name for name in row if name not in self._known]
+        if new or both:
+            raise DataError(_no_cell(line.place, new, sorted(both)))
+        self._writer.writerow([row.get(name) for name in self._columns])
 
 
-def _flat(line: dict[str, Any]) -> dict[str, Any]:
+def _no_cell(place: str, new: list[str], both: list[str]) -> str:
+    what = (
+        f"the header line, already written, has no column for {listed(new)}, because objects in this column "
+        "differ in their keys"
+        if new
+        else f"two values would be written to the same column, {listed(both)}"
+    )
+    return f"{place}: {what}. Write JSON lines or .parquet instead of CSV"
+
+
+def _flat(values: Mapping[str, Any], place: str) -> dict[str, Any]:
     """Nested objects as columns of their own, as in probabilities.good. Lists are JSON in one cell, and so is
-    what is said about some of the labels: the next row may have others."""
+    what is said about some of the labels: the next row may have others. Raises DataError for two values of
+    the same name."""
     flat: dict[str, Any] = {}
-    for key, value in _encodable(line).items():
+    for key, value in _encodable(values).items():
         if isinstance(value, dict) and not isinstance(value, SomeLabels):
-            flat |= {f"{key}.{inner}": v for inner, v in value.items()}
-        elif isinstance(value, dict | list | tuple):
-            flat[key] = json.dumps(value, ensure_ascii=False, default=str)
+            cells = {f"{key}.{inner}": v for inner, v in value.items()}
         else:
-            flat[key] = value
+            cells = {key: value}
+        twice = [name for name in cells if name in flat]
+        if twice:
+            raise DataError(_no_cell(place, [], twice))
+        flat |= {name: _cell(cell) for name, cell in cells.items()}
     return flat
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return value
 
 
 def _encodable(value: Any) -> Any:
     """The value with U+FFFD for each half of a surrogate pair, which neither CSV nor Parquet can hold."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return type(value)({_encodable(key): _encodable(inner) for key, inner in value.items()})
-    if isinstance(value, list | tuple) and not (value and isinstance(value[0], float)):  # vectors are long
+    if isinstance(value, Vector):
+        return value
+    if isinstance(value, Mapping):
+        kind = SomeLabels if isinstance(value, SomeLabels) else dict
+        return kind({_encodable(key): _encodable(inner) for key, inner in value.items()})
+    if isinstance(value, list | tuple) and not all(type(inner) is float for inner in value):
         return [_encodable(inner) for inner in value]
     return value
 
@@ -183,11 +290,11 @@ def _write_header(file: BinaryIO, rows: int, size: int) -> None:
 
 
 def _vectors(lines: Lines, out: Path) -> Iterator[list[float] | None]:
-    for line, is_predicted in lines:
-        vector = line.get("vector")
-        if is_predicted and not isinstance(vector, list):
+    for line in lines:
+        vector = line.added.get("vector")
+        if line.is_predicted and not isinstance(vector, Vector):
             raise ConfigError(
-                f"{out}: .npy holds a vector for each text, and this model says {', '.join(line)} of a row. "
+                f"{out}: .npy holds a vector for each text; this model predicts {', '.join(line.added)}. "
                 "For one text column name it with data.text; else write .jsonl, .csv or .parquet"
             )
         yield vector
@@ -199,7 +306,7 @@ def _write_parquet(lines: Lines, staging: Path) -> None:
     import pyarrow.parquet as pq
 
     try:
-        pieces = [_table(rows) for rows in chunks((_encodable(line) for line, _ in lines), _CHUNK)]
+        pieces = [_table(rows) for rows in chunks((_encodable(line.values) for line in lines), _CHUNK)]
         table = pa.concat_tables(pieces, promote_options="permissive") if pieces else pa.table({})
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(
@@ -212,12 +319,13 @@ def _write_parquet(lines: Lines, staging: Path) -> None:
 def _table(rows: list[dict[str, Any]]) -> Any:
     import pyarrow as pa
 
+    names = list(dict.fromkeys(name for row in rows for name in row))
     some = {name for row in rows for name, value in row.items() if isinstance(value, SomeLabels)}
-    table = pa.Table.from_pylist([{k: v for k, v in row.items() if k not in some} for row in rows])
+    table = pa.Table.from_pylist([{n: row.get(n) for n in names if n not in some} for row in rows])
     for name in sorted(some):  # a field for each label there is would be too many
-        values = [None if row[name] is None else list(row[name].items()) for row in rows]
+        values = [None if row.get(name) is None else list(dict(row[name]).items()) for row in rows]
         table = table.append_column(name, pa.array(values, pa.map_(pa.string(), pa.float64())))
-    if "vector" not in table.column_names:
-        return table
-    index = table.column_names.index("vector")
-    return table.set_column(index, "vector", table.column(index).cast(pa.list_(pa.float32())))
+    for name in sorted({name for row in rows for name, value in row.items() if isinstance(value, Vector)}):
+        index = table.column_names.index(name)
+        table = table.set_column(index, name, table.column(index).cast(pa.list_(pa.float32())))
+    return table

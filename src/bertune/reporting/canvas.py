@@ -1,4 +1,4 @@
-"""Owns how a figure becomes a picture: colours, fonts that have the glyphs, SVG for the page, PNG files."""
+"""Renders matplotlib figures as inline SVG and PNG, with shared colours and fonts."""
 
 import io
 import re
@@ -12,7 +12,7 @@ from matplotlib import font_manager, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# The light palette; in the page each becomes its CSS variable, which follows the reader's scheme.
+# The light palette. In the page, each colour becomes a CSS variable that follows the reader's colour scheme.
 INK, MUTED, GRID = "#1b2026", "#5b6570", "#dfe3e7"
 BLUE, ORANGE, GREEN, VIOLET = "#1d5fb4", "#b8500f", "#1f7f6d", "#7551a8"
 VARIABLES = {
@@ -36,13 +36,13 @@ CHINESE_FONTS = (
     "Microsoft YaHei",
     "SimHei",
 )
-WIDE, NARROW = 8.6, 4.3  # inches; the page shows the one that fits, so that its text stays readable
+WIDE, NARROW = 8.6, 4.3  # inches; the page shows the version that fits, so that the text stays readable
 Painter = Callable[[Figure, bool], None]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure: two SVGs to be inlined, and a PNG."""
+    """One figure: a wide and a narrow inline SVG, and a PNG file."""
 
     name: str
     wide: Markup
@@ -53,24 +53,27 @@ class Drawing:
 def draw(
     name: str, description: str, paint: Painter, height: float, narrow_height: float | None = None
 ) -> Drawing:
-    """Runs `paint(figure, is_narrow)` once per width. The same input gives the same bytes."""
+    """Calls `paint(figure, is_narrow)` once per width. Deterministic: the same input gives the same bytes.
+
+    `height` and `narrow_height` are in inches; `description` is the alternative text.
+    """
     with style.context(_style(name), after_reset=True):
         wide = Figure(figsize=(WIDE, height), layout="constrained")
         paint(wide, False)
         narrow = Figure(figsize=(NARROW, narrow_height or height), layout="constrained")
         paint(narrow, True)
         inlined = (_svg(wide, f"{name}-wide", description), _svg(narrow, f"{name}-narrow", description))
-        wide.set_layout_engine("none")  # laid out already; once more would cost as much as drawing
+        wide.set_layout_engine("none")  # already laid out; repeating it would cost as much as drawing
         return Drawing(name, *inlined, png=_png(wide))
 
 
 def can_draw(text: str) -> bool:
-    """Whether some font at hand has every glyph."""
+    """Whether the available fonts have a glyph for every character."""
     return all(ord(character) in _glyphs() for character in text)
 
 
 def upright(axes: Axes) -> None:
-    """The look all charts share: a baseline, horizontal grid lines, nothing else."""
+    """Applies the common axes style: a baseline and horizontal grid lines only."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(MUTED)
@@ -92,10 +95,10 @@ def _style(salt: str) -> dict[str, object]:
         "ytick.color": MUTED,
         "legend.frameon": False,
         "legend.fontsize": 8,
-        "text.parse_math": False,  # a label such as $\alpha$ is the user's text, not a formula
+        "text.parse_math": False,  # a user's label such as $\alpha$ is text, not a formula
         "axes.formatter.use_mathtext": False,
         "axes.unicode_minus": True,
-        "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
+        "svg.fonttype": "none",  # text stays text: searchable and in the page's font
         "svg.hashsalt": salt,
         "figure.facecolor": "white",
     }
@@ -104,7 +107,7 @@ def _style(salt: str) -> dict[str, object]:
 @cache
 def _families() -> tuple[str, ...]:
     installed = set(font_manager.get_font_names())
-    # DejaVu Sans comes with matplotlib.
+    # DejaVu Sans ships with matplotlib.
     return ("DejaVu Sans", *[name for name in CHINESE_FONTS if name in installed][:1])
 
 
@@ -121,7 +124,7 @@ def _png(figure: Figure) -> bytes:
 
 
 def _svg(figure: Figure, prefix: str, description: str) -> Markup:
-    """The SVG as a part of an HTML page: ids of its own, colours as variables, no reference elsewhere."""
+    """The SVG for inlining in HTML: prefixed ids, colours as CSS variables, no external references."""
     file = io.BytesIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(file.getvalue())

@@ -1,4 +1,4 @@
-"""Owns the figures of a finished run: score by batch, token lengths, confusion matrix."""
+"""Figures of a finished run: score by batch, token lengths, confusion matrix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ from bertune.manifest import BatchRecord, DetailsRecord, SplitRecord
 from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, can_draw, draw, upright
 from bertune.reporting.wording import count, counted, decimal, plain, plural, real, score_name
 
-MOST_BARS = 110  # more batches than that are drawn as a histogram of their scores
-MOST_NAMED = 30  # classes whose names still fit beside a matrix
-MOST_COUNTED = 14  # classes whose cells have room for their count
+MOST_BARS = 110  # batches; beyond that, a histogram of their scores is drawn
+MOST_NAMED = 30  # labels; beyond that, their names do not fit beside a matrix
+MOST_COUNTED = 14  # labels; beyond that, cells have no room for their count
 SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 
 
 @dataclass(frozen=True)
 class Batches:
-    """One score for each batch of a split's texts, and that of all of them."""
+    """The score of each batch of a split, and the score on the whole split."""
 
     score: str
     batch_size: int
     values: list[float | None]
     total: float | None
     noun: str = "text"
-    num_batches: int | None = None  # where the values are those of some batches only
+    num_batches: int | None = None  # set if the values are those of a sample of the batches
 
     @property
     def defined(self) -> list[float]:
-        """The values that are numbers, lowest first."""
+        """The defined values in ascending order."""
         return sorted(value for value in self.values if value is not None)
 
 
 def read_batches(details: DetailsRecord, noun: str) -> Batches | None:
-    """The recorded scores by batch; None where fewer than two batches have one."""
+    """The recorded scores by batch; None if fewer than two batches have a defined score."""
     recorded = details.by_batch or BatchRecord()
     values = [real(value) for value in recorded.values or []]
     batches = Batches(
@@ -50,7 +50,7 @@ def read_batches(details: DetailsRecord, noun: str) -> Batches | None:
 
 
 def score_by_batch(batches: Batches, split: str) -> Drawing:
-    """A bar per batch and the total as a line, as in the CoLA tutorial; a histogram for very many."""
+    """One bar per batch and a line for the overall score; a histogram if there are more than `MOST_BARS`."""
     name = score_name(batches.score)
 
     def paint(figure: Figure, is_narrow: bool) -> None:
@@ -62,7 +62,7 @@ def score_by_batch(batches: Batches, split: str) -> Drawing:
             _bars(axes, batches, name)
 
     size = counted(batches.batch_size, f"{split} {batches.noun}")
-    description = f"{name} of each batch of {size}; total {decimal(batches.total)}"
+    description = f"{name} of each batch of {size}; overall {decimal(batches.total)}"
     return draw("score_by_batch", description, paint, height=2.7)
 
 
@@ -77,7 +77,7 @@ def _bars(axes: Axes, batches: Batches, name: str) -> None:
     axes.margins(y=0.1)
     if batches.total is not None:
         axes.axhline(batches.total, color=ORANGE, linewidth=1.5)
-        _above(axes, f"total {decimal(batches.total)}", 1.0, batches.total)
+        _outside(axes, f"overall {decimal(batches.total)}", 1.0, batches.total)
 
 
 def _spread(axes: Axes, batches: Batches, name: str) -> None:
@@ -87,13 +87,13 @@ def _spread(axes: Axes, batches: Batches, name: str) -> None:
     if batches.total is not None:
         axes.axvline(batches.total, color=ORANGE, linewidth=1.5)
         axes.annotate(
-            f"total {decimal(batches.total)}", (batches.total, 1), xycoords=("data", "axes fraction"),
+            f"overall {decimal(batches.total)}", (batches.total, 1), xycoords=("data", "axes fraction"),
             xytext=(0, 2), textcoords="offset points", ha="center", color=ORANGE,
         )  # fmt: skip
 
 
-def _above(axes: Axes, text: str, x: float, y: float) -> None:
-    """A note just outside the right edge, where no bar can cover it."""
+def _outside(axes: Axes, text: str, x: float, y: float) -> None:
+    """Adds a note just outside the right edge, where no bar can cover it."""
     axes.annotate(
         text, (x, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
         ha="left", va="center", color=ORANGE,
@@ -103,7 +103,10 @@ def _above(axes: Axes, text: str, x: float, y: float) -> None:
 def token_lengths(
     splits: dict[str, SplitRecord], max_length: float | None, noun: str = "text"
 ) -> Drawing | None:
-    """The share of texts by number of tokens, one outline per split, and the most tokens there may be."""
+    """Histogram of the number of tokens, one outline per split, with a line at `max_length`.
+
+    None if no lengths were recorded.
+    """
     shown = {name: h for name, split in splits.items() if (h := _histogram(split.histogram))}
     if not shown:
         return None
@@ -117,7 +120,7 @@ def token_lengths(
             axes.stairs(
                 shares, edges, color=colour, fill=index == 0, alpha=0.35 if index == 0 else 1, label=name
             )
-        axes.set_xlabel(f"tokens in a {noun}" + ("" if is_narrow else ", [CLS] and [SEP] included"))
+        axes.set_xlabel(f"tokens per {noun}" + ("" if is_narrow else ", including [CLS] and [SEP]"))
         axes.set_ylabel(f"share of {plural(noun)}")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
@@ -126,11 +129,11 @@ def token_lengths(
         if max_length is not None:
             _limit(axes, max_length, right)
 
-    return draw("token_lengths", f"Histogram of the number of tokens in a {noun}", paint, height=2.7)
+    return draw("token_lengths", f"Histogram of the number of tokens per {noun}", paint, height=2.7)
 
 
 def _histogram(recorded: dict[str, list[float]] | None) -> tuple[list[float], list[float]] | None:
-    """Edges and shares of the texts, where any were counted."""
+    """Bin edges and the share of texts in each bin; None if nothing was counted."""
     counts, edges = ((recorded or {}).get(key, []) for key in ("counts", "edges"))
     total = sum(counts)
     if not total or len(edges) != len(counts) + 1:
@@ -139,7 +142,7 @@ def _histogram(recorded: dict[str, list[float]] | None) -> tuple[list[float], li
 
 
 def _right_edge(splits: dict[str, SplitRecord], shown: dict[str, tuple[list[float], list[float]]]) -> float:
-    """The end of the axis: a few extremely long texts must not flatten all the others."""
+    """The end of the axis, limited so that a few extremely long texts do not flatten the rest."""
     furthest = max(edges[-1] for edges, _ in shown.values())
     p99s = [real((splits[name].tokens or {}).get("p99")) for name in shown]
     known = [p99 for p99 in p99s if p99 is not None]
@@ -149,7 +152,7 @@ def _right_edge(splits: dict[str, SplitRecord], shown: dict[str, tuple[list[floa
 def _limit(axes: Axes, max_length: float, right: float) -> None:
     if max_length > 1.6 * right:
         axes.annotate(
-            f"max_length {max_length:,.0f} is further right →", (1, 0.96), xycoords="axes fraction",
+            f"max_length {max_length:,.0f} is beyond this axis →", (1, 0.96), xycoords="axes fraction",
             ha="right", va="top", color=INK,
         )  # fmt: skip
         return
@@ -164,13 +167,13 @@ def _limit(axes: Axes, max_length: float, right: float) -> None:
 def confusion_matrix(
     labels: Sequence[str], counts: Sequence[Sequence[int]], split: str, noun: str = "text"
 ) -> Drawing:
-    """Shares of each gold label that were predicted as each label; right ones blue, wrong ones orange."""
+    """A confusion matrix normalized by gold label; correct predictions in blue, wrong ones in orange."""
     names = tick_names(labels)
     side = min(8.0, 2.4 + 0.3 * len(labels))
-    blue, orange = (0.16, 0.44, 0.8), (0.8, 0.38, 0.12)  # seen on white and on black
+    blue, orange = (0.16, 0.44, 0.8), (0.8, 0.38, 0.12)  # visible on white and on black
     shares = [[number / (sum(row) or 1) for number in row] for row in counts]
     pixels = [
-        # An empty cell is transparent, so that the page's own background shows in either scheme.
+        # Empty cells are transparent, so that the background of either colour scheme shows.
         [
             (*(blue if i == j else orange), 0.15 + 0.85 * share if share else 0.0)
             for j, share in enumerate(row)
@@ -183,10 +186,10 @@ def confusion_matrix(
         axes.imshow(pixels, interpolation="nearest")
         axes.set_xlabel("predicted")
         axes.set_ylabel("gold")
-        every = range(len(labels)) if names else range(0, len(labels), 10)
-        texts = names or [str(i + 1) for i in every]
-        axes.set_xticks(every, texts, rotation=90 if max(map(len, texts)) > 4 else 0)
-        axes.set_yticks(every, texts)
+        ticks = range(len(labels)) if names else range(0, len(labels), 10)
+        texts = names or [str(i + 1) for i in ticks]
+        axes.set_xticks(ticks, texts, rotation=90 if max(map(len, texts)) > 4 else 0)
+        axes.set_yticks(ticks, texts)
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_color(MUTED)
@@ -195,7 +198,7 @@ def confusion_matrix(
 
     return draw(
         f"confusion_matrix_{split}",
-        f"Confusion matrix of the {split} {plural(noun)}",
+        f"Confusion matrix on the {split} {plural(noun)}",
         paint,
         side,
         min(side, 4.6),
@@ -210,7 +213,7 @@ def _counts(axes: Axes, counts: Sequence[Sequence[int]], shares: Sequence[Sequen
 
 
 def tick_names(labels: Sequence[str]) -> list[str]:
-    """The labels as a figure can show them, their numbers where a glyph is missing, none if too many."""
+    """Tick labels: label names, numbers if a glyph is missing or names coincide, none if there are too many."""
     if len(labels) > MOST_NAMED:
         return []
     names = [plain(label) for label in labels]

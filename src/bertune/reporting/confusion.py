@@ -1,4 +1,4 @@
-"""Owns the confusion matrix as a table of the page, and the confusions that happen most."""
+"""The confusion matrix as an HTML table, and the most frequent confusions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from bertune.reporting.canvas import can_draw
 from bertune.reporting.table import Cell, PageTable, users
 from bertune.reporting.wording import count, percent, plain, plural, visible
 
-MOST_IN_TABLE = 20  # classes; beyond that the page shows the figure
-MOST_NAMED = 6  # classes whose names head the columns; beyond that their numbers do
+MOST_IN_TABLE = 20  # labels; beyond that the page shows the figure
+MOST_NAMED = 6  # labels; beyond that the columns are headed by numbers
 MOST_CONFUSIONS = 20
 
 
 @dataclass(frozen=True)
 class Square:
-    """One cell: how many, and which share of the gold label (0 to 100)."""
+    """One cell: its count, and its share of the row in percent."""
 
     text: str
     share: int
@@ -24,23 +24,23 @@ class Square:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows are gold, columns are predicted; both numbered where names would not fit."""
+    """A confusion matrix: rows are gold labels, columns predicted labels."""
 
     columns: list[str]
     rows: list[tuple[str, list[Square]]]
-    is_numbered: bool
-    is_drawn: bool  # too large for a table: the figure stands in its place
+    is_numbered: bool  # the columns show numbers because names would not fit
+    is_drawn: bool  # too large for a table: the page shows the figure instead
     labels: list[str]
     counts: list[list[int]]
 
 
 def read_matrix(details: DetailsRecord) -> Matrix | None:
-    """The recorded matrix; None where there is none or its shape does not fit its labels."""
+    """The recorded matrix; None if there is none or its shape does not match the labels."""
     labels = list(details.labels or [])
     counts = details.confusion_matrix or []
     if not labels or [len(row) for row in counts] != [len(labels)] * len(labels):
         return None
-    # Where the figure must number its classes for want of a glyph, this table says which number is which.
+    # If the figure numbers the labels because a glyph is missing, this table maps numbers to names.
     are_long = len(labels) > MOST_NAMED or any(len(label) > 14 for label in labels)
     is_numbered = are_long or not all(can_draw(plain(label)) for label in labels)
     names = [visible(label) for label in labels]
@@ -63,7 +63,7 @@ def _squares(row: Sequence[int], index: int) -> list[Square]:
 
 
 def confusions(matrix: Matrix, unit: str) -> PageTable | None:
-    """The most frequent wrong predictions; None where a glance at the matrix shows them."""
+    """The most frequent wrong predictions; None if the matrix is small enough to show them at a glance."""
     if len(matrix.labels) <= MOST_NAMED:
         return None
     wrong = sorted(
@@ -87,11 +87,11 @@ def confusions(matrix: Matrix, unit: str) -> PageTable | None:
 
 
 def _headings(unit: str) -> list[str]:
-    return ["gold", "predicted as", plural(unit), "of the gold label"]
+    return ["gold", "predicted", plural(unit), "share of the gold label"]
 
 
 def listed_confusions(details: DetailsRecord, unit: str) -> PageTable | None:
-    """The most frequent wrong predictions, recorded in place of a matrix; the note says why."""
+    """The most frequent wrong predictions, recorded instead of a matrix; the note says why."""
     recorded = details.confusions or ConfusionsRecord()
     rows = [
         [
@@ -105,16 +105,19 @@ def listed_confusions(details: DetailsRecord, unit: str) -> PageTable | None:
     if not rows:
         return None
     shown, pairs, labels = (count(n) for n in (len(rows), recorded.num_pairs, len(details.labels or [])))
-    which = f"the {shown} most frequent of {pairs}" if shown != pairs else "all of them"
+    which = f"the {shown} most frequent of {pairs} confusions" if shown != pairs else "all confusions"
     note = (
-        f"These are {which}. A confusion matrix is stored for up to {count(recorded.most_labels)} "
-        f"labels; here it would have {labels} rows and columns."
+        f"Showing {which}. A confusion matrix is stored for up to {count(recorded.most_labels)} "
+        f"labels; this task has {labels}."
     )
     return PageTable("confusions", _headings(unit), rows, num_text=2, note=note)
 
 
 def only_prediction(matrix: Matrix) -> str | None:
-    """The label given to every text, where the gold labels are several: the model has collapsed."""
+    """The only predicted label of a model that has collapsed, or None.
+
+    A model has collapsed if it predicts one label throughout although there are several gold labels.
+    """
     predicted = [label for j, label in enumerate(matrix.labels) if any(row[j] for row in matrix.counts)]
     num_gold = sum(any(row) for row in matrix.counts)
     return predicted[0] if len(predicted) == 1 and num_gold > 1 else None

@@ -1,4 +1,4 @@
-"""Owns the course of training as plain series: losses, epochs, evaluations, and where over-fitting begins."""
+"""Training curves as plain series: losses, epochs, evaluations, and the onset of overfitting."""
 
 import math
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from bertune.reporting.table import Cell, PageTable
 from bertune.reporting.wording import count, decimal, duration, real, score_name
 
 NOT_SCORES = {"loss", "seconds", "train_loss", "is_best"}
-RISE = 1.01  # a validation loss less than 1 % above its lowest may be noise
-POINTS = 400  # more cannot be told apart in a figure
+RISE = 1.01  # a validation loss less than 1 % above its minimum may be noise
+POINTS = 400  # more cannot be distinguished in a figure
 NAN = math.nan
 
 
 @dataclass(frozen=True)
 class EvaluationPoint:
-    """One look at the validation texts."""
+    """One evaluation on the validation split."""
 
     step: int
     epoch: float | None
-    train_loss: float | None  # mean since the evaluation before
+    train_loss: float | None  # mean since the previous evaluation
     loss: float | None
     scores: dict[str, Any]
     seconds: float | None
@@ -32,7 +32,7 @@ class EvaluationPoint:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The mean training loss of one pass over the texts."""
+    """The mean training loss of one epoch, and its first and last step."""
 
     number: int
     first: int
@@ -43,41 +43,41 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Curves:
-    """What the learning curves show; a value that was not finite is a NaN, which draws as a gap."""
+    """The learning curves of a run; values that were not finite are NaN, which is drawn as a gap."""
 
     steps: list[int]
     losses: list[float]
     lrs: list[float]
     epochs: list[Epoch]
     evaluations: list[EvaluationPoint]
-    kept: int | None  # the step whose weights were kept
+    kept: int | None  # step of the best checkpoint
     primary: str
 
     @property
     def first_not_finite(self) -> int | None:
-        """The first step whose loss was no number."""
+        """The first step whose loss was not finite."""
         return next((s for s, loss in zip(self.steps, self.losses, strict=True) if math.isnan(loss)), None)
 
     @property
     def kept_evaluation(self) -> EvaluationPoint | None:
-        """The evaluation whose weights were kept."""
+        """The evaluation of the best checkpoint."""
         return next((e for e in self.evaluations if e.step == self.kept), None)
 
     @property
     def overfitting(self) -> EvaluationPoint | None:
-        """The evaluation after which validation loss rises while training loss goes on falling."""
-        seen = [e for e in self.evaluations if e.loss is not None and e.train_loss is not None]
-        if len(seen) < 2:
+        """The evaluation after which the validation loss rises while the training loss keeps falling."""
+        known = [e for e in self.evaluations if e.loss is not None and e.train_loss is not None]
+        if len(known) < 2:
             return None
-        lowest = min(seen, key=lambda e: e.loss or 0.0)
-        last = seen[-1]
+        lowest = min(known, key=lambda e: e.loss or 0.0)
+        last = known[-1]
         rises = (last.loss or 0.0) > RISE * (lowest.loss or 0.0)
         falls = (last.train_loss or 0.0) < (lowest.train_loss or 0.0)
         return lowest if rises and falls and last is not lowest else None
 
     @property
     def score_series(self) -> dict[str, list[tuple[int, float]]]:
-        """Up to four validation scores that share a scale, the one that chooses the weights first."""
+        """Up to four validation scores between -1 and 1, starting with the checkpoint-selection metric."""
         keys = dict.fromkeys(key for e in self.evaluations for key in e.scores if "loss" not in key)
         ordered = sorted(keys, key=lambda key: key != self.primary)
         series = {key: [(e.step, real(e.scores.get(key))) for e in self.evaluations] for key in ordered}
@@ -89,7 +89,7 @@ class Curves:
 
 
 def read_curves(lines: Sequence[JsonObject], manifest: ManifestRecord) -> Curves | None:
-    """The curves in metrics.jsonl; None where no step was taken."""
+    """The curves in metrics.jsonl; None if there are no steps."""
     lines = [line for line in lines if isinstance(line.get("step"), int)]
     if not lines:
         return None
@@ -105,29 +105,27 @@ def read_curves(lines: Sequence[JsonObject], manifest: ManifestRecord) -> Curves
         lrs=[_or_nan(line.get("lr")) for line in lines],
         epochs=_epochs(lines, losses),
         evaluations=evaluations,
-        # A step that was not taken has no place on the axis, and would widen the figure without limit.
+        # A recorded step beyond the last one would stretch the axis without limit.
         kept=kept if kept in steps else (marked[-1] if marked else None),
         primary=best.score or manifest.primary or "",
     )
 
 
 def _evaluations(lines: Sequence[JsonObject], losses: Sequence[float]) -> list[EvaluationPoint]:
-    found: list[EvaluationPoint] = []
+    evaluations: list[EvaluationPoint] = []
     since = 0
     for index, line in enumerate(lines):
-        seen = line.get("validation")
-        if not isinstance(seen, dict):
+        result = line.get("validation")
+        if not isinstance(result, dict):
             continue
-        mean = real(seen["train_loss"]) if "train_loss" in seen else real(_mean(losses[since : index + 1]))
-        scores = {key: value for key, value in seen.items() if key not in NOT_SCORES}
-        epoch = real(line.get("epoch"))
-        found.append(
-            EvaluationPoint(
-                line["step"], epoch, mean, real(seen.get("loss")), scores, real(seen.get("seconds"))
-            )
+        recorded = result.get("train_loss", _mean(losses[since : index + 1]))
+        scores = {key: value for key, value in result.items() if key not in NOT_SCORES}
+        loss, seconds = real(result.get("loss")), real(result.get("seconds"))
+        evaluations.append(
+            EvaluationPoint(line["step"], real(line.get("epoch")), real(recorded), loss, scores, seconds)
         )
         since = index + 1
-    return found
+    return evaluations
 
 
 def _epochs(lines: Sequence[JsonObject], losses: Sequence[float]) -> list[Epoch]:
@@ -146,7 +144,7 @@ def _epochs(lines: Sequence[JsonObject], losses: Sequence[float]) -> list[Epoch]
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """A moving mean over about a fiftieth of the run, so that the trend shows; NaNs stay gaps."""
+    """A centred moving average over about 2 % of the values; NaNs remain gaps."""
     reach = len(values) // 100
     sums = list(accumulate((0.0 if math.isnan(v) else v for v in values), initial=0.0))
     counts = list(accumulate((not math.isnan(v) for v in values), initial=0))
@@ -160,13 +158,13 @@ def smoothed(values: Sequence[float]) -> list[float]:
 
 
 def thinned(values: Sequence[Any], most: int = POINTS) -> list[Any]:
-    """Evenly spaced values, the last one among them."""
+    """At most `most` evenly spaced values, always including the last."""
     stride = -(-len(values) // most)
     return list(values[::-1][::stride][::-1]) if stride > 1 else list(values)
 
 
 def evaluation_table(curves: Curves) -> PageTable | None:
-    """One row per evaluation with everything that was measured."""
+    """One row per evaluation with its losses, scores and time."""
     if not curves.evaluations:
         return None
     recorded = dict.fromkeys(key for e in curves.evaluations for key in e.scores)
@@ -174,7 +172,7 @@ def evaluation_table(curves: Curves) -> PageTable | None:
     headings = ["", "step", "epoch", "training loss", "validation loss", *map(score_name, keys), "seconds"]
     rows = [
         [
-            Cell("kept" if e.step == curves.kept else ""),
+            Cell("best" if e.step == curves.kept else ""),
             Cell(count(e.step), is_header=True),
             Cell(decimal(e.epoch, 2)),
             Cell(decimal(e.train_loss)),

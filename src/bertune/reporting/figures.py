@@ -1,4 +1,4 @@
-"""Owns the learning curves as a figure."""
+"""The figure of the learning curves."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ MOST_EPOCH_TICKS = 8
 
 
 def learning_curves(curves: Curves) -> Drawing | None:
-    """Loss, validation scores and learning rate over the steps; None where no step has a finite loss."""
+    """Loss, validation scores and learning rate by step; None if no step has a finite loss."""
     if not any(loss == loss for loss in curves.losses):
         return None
     series = curves.score_series
@@ -40,7 +40,7 @@ def learning_curves(curves: Curves) -> Drawing | None:
 
 def _described(curves: Curves) -> str:
     turn = curves.overfitting
-    ending = f"; over-fitting begins after step {turn.step:,}" if turn else ""
+    ending = f"; overfitting begins after step {turn.step:,}" if turn else ""
     return f"Training and validation loss over {curves.steps[-1]:,} steps{ending}"
 
 
@@ -49,9 +49,9 @@ def _loss(axes: Axes, curves: Curves, is_narrow: bool) -> None:
     axes.set_ylabel("loss")
     steps = thinned(curves.steps)
     axes.plot(steps, thinned(curves.losses), color=BLUE, alpha=0.22, linewidth=0.7)
-    axes.plot(steps, thinned(smoothed(curves.losses)), color=BLUE, linewidth=1.2, label="training, smoothed")
+    axes.plot(steps, thinned(smoothed(curves.losses)), color=BLUE, linewidth=1.2, label="training (smoothed)")
     for index, epoch in enumerate(curves.epochs):
-        label = "training, mean of an epoch" if index == 0 else ""
+        label = "training (epoch mean)" if index == 0 else ""
         axes.hlines(epoch.loss, epoch.first, epoch.last, color=INK, linewidth=1.2, label=label)
     _line(axes, curves.evaluations)
     finite = [loss for loss in curves.losses if loss == loss]
@@ -96,18 +96,18 @@ def _lrs(axes: Axes, curves: Curves) -> None:
 
 
 def _marks(axes: Axes, curves: Curves) -> None:
-    """The step that was kept, and the part of the run that over-fits."""
+    """Marks the step of the best checkpoint and the overfitting part of the run."""
     is_top = axes.get_subplotspec() is not None and axes.get_subplotspec().is_first_row()  # type: ignore[union-attr]
     turn = curves.overfitting
     last = curves.steps[-1]
     if curves.kept is not None:
         axes.axvline(curves.kept, color=INK, linewidth=0.9)
         if is_top:
-            _note(axes, curves.kept, last, f"kept: step {curves.kept:,}", 0.0)
+            _note(axes, curves.kept, last, f"best: step {curves.kept:,}", 0.0)
     if turn is not None:
         axes.axvspan(turn.step, last, color=ORANGE, alpha=0.07, linewidth=0)
         if is_top:
-            _note(axes, turn.step, last, "over-fitting begins", -11)
+            _note(axes, turn.step, last, "overfitting begins", -11)
 
 
 def _note(axes: Axes, step: int, last: int, text: str, down: float) -> None:

@@ -1,4 +1,4 @@
-"""Owns how to use a run, and what to beware of."""
+"""Commands that use a run, and warnings about it."""
 
 import re
 import shlex
@@ -22,7 +22,7 @@ from bertune.run import Run
 
 @dataclass(frozen=True)
 class Command:
-    """A way to use the run, ready to be copied."""
+    """A command or code snippet to copy, with its purpose."""
 
     purpose: str
     code: str
@@ -30,38 +30,38 @@ class Command:
 
 @dataclass(frozen=True)
 class Callout:
-    """One thing to beware of."""
+    """A warning on the page."""
 
     title: str
     text: str
 
 
 def usage(run: Run, manifest: ManifestRecord) -> list[Command]:
-    """Predict, evaluate and Python; for a run that did not finish, how to continue it."""
+    """How to predict, evaluate and load the model in Python; for an unfinished run, how to resume it."""
     folder = shlex.quote(str(run.path))
     if manifest.status != "complete":
-        return [Command("Continue the training", f"bertune train {folder} --resume")]
+        return [Command("Resume training", f"bertune train {folder} --resume")]
     python = f"import bertune as bt\nmodel = bt.load({str(run.path)!r})\nmodel.predict({_example(manifest)})"
     suffix = _suffix(manifest)
     return [
-        Command("Predict new data", f"bertune predict {folder} new{suffix}"),
-        Command("Score it on other data", f"bertune evaluate {folder} labelled{suffix}"),
-        Command("Use it from Python", python),
+        Command("Predict on new data", f"bertune predict {folder} new{suffix}"),
+        Command("Evaluate on other labelled data", f"bertune evaluate {folder} labelled{suffix}"),
+        Command("Use from Python", python),
     ]
 
 
 def _suffix(manifest: ManifestRecord) -> str:
-    """That of the training file: files like it are read in the same way."""
+    """The suffix of the training file, because a file of the same format is read in the same way."""
     source = splits_of(manifest).get("train", SplitRecord()).source or ""
-    found = re.search(r"\.[a-z]{2,7}(\.(gz|bz2|xz|zst|zip))?$", source)
-    return found[0] if found else ".csv"
+    match = re.search(r"\.[a-z]{2,7}(\.(gz|bz2|xz|zst|zip))?$", source)
+    return match[0] if match else ".csv"
 
 
 def _example(manifest: ManifestRecord) -> str:
-    """What to give to the model: named like the columns it was trained on, where they have names."""
+    """Example input for the model, with the names of the training columns if they are valid identifiers."""
     names = (data_of(manifest).columns or {}).get("text")
     if not isinstance(names, list) or len(names) < 2:
-        return '["a text", "another"]'
+        return '["a text", "another text"]'
     are_names = all(str(name).isidentifier() and not iskeyword(str(name)) for name in names)
     return f"[({', '.join(names if are_names else [f'text_{i}' for i in range(1, len(names) + 1)])})]"
 
@@ -69,24 +69,27 @@ def _example(manifest: ManifestRecord) -> str:
 def callouts(
     manifest: ManifestRecord, curves: Curves | None, matrix: Matrix | None, noun: str
 ) -> list[Callout]:
-    """Recorded warnings, and what the recorded numbers show where no warning speaks of it."""
+    """The recorded warnings, and problems visible in the recorded numbers that no warning covers.
+
+    `noun` names the units of the confusion matrix, such as text or word.
+    """
     recorded = [visible(warning) for warning in manifest.warnings or []]
-    found = [Callout("Warning", warning.removesuffix(".") + ".") for warning in recorded]
-    shown = [
+    result = [Callout("Warning", warning.removesuffix(".") + ".") for warning in recorded]
+    derived = [
         ("collapse|same label|one label|single (class|label)", _collapse(matrix, noun)),
         (r"\bnan\b|not a number|not finite|non-finite|diverge", _not_finite(curves)),
         ("truncat", _truncation(manifest)),
-        (r"are in \w+ too|shared|leak", _leakage(manifest)),
+        (r"are in \w+ too|also (in|occur|appear)|shared|leak", _leakage(manifest)),
     ]
-    for pattern, callout in shown:
+    for pattern, callout in derived:
         if callout and not any(re.search(pattern, warning, re.IGNORECASE) for warning in recorded):
-            found.append(callout)
-    return found
+            result.append(callout)
+    return result
 
 
 def _collapse(matrix: Matrix | None, noun: str) -> Callout | None:
     label = only_prediction(matrix) if matrix else None
-    text = f"every {noun} was given the label “{visible(label)}”. Try a lower learning rate or another seed."
+    text = f"it predicts “{visible(label)}” for every {noun}. Try a lower learning rate or another seed."
     return Callout("The model has collapsed", text) if label is not None else None
 
 
@@ -94,7 +97,7 @@ def _not_finite(curves: Curves | None) -> Callout | None:
     step = curves.first_not_finite if curves else None
     if step is None:
         return None
-    return Callout("The training loss was not a number", f"first at step {count(step)}. Lower train.lr.")
+    return Callout("The training loss was not finite", f"first at step {count(step)}. Lower train.lr.")
 
 
 def _truncation(manifest: ManifestRecord) -> Callout | None:
@@ -105,9 +108,9 @@ def _truncation(manifest: ManifestRecord) -> Callout | None:
         if (cut := split.truncated) and (total := num_sequences(split))
     ]
     limit = max_length_of(manifest).value
-    after = f" after {count(limit)} tokens" if limit else ""
-    title = f"{plural(noun).capitalize()} were truncated"
-    return Callout(title, f"{', '.join(parts)} are cut{after}.") if parts else None
+    at = f" to {count(limit)} tokens" if limit else ""
+    title = f"Truncated {plural(noun)}"
+    return Callout(title, f"{', '.join(parts)} are truncated{at}.") if parts else None
 
 
 def _leakage(manifest: ManifestRecord) -> Callout | None:
@@ -115,5 +118,5 @@ def _leakage(manifest: ManifestRecord) -> Callout | None:
     parts = [
         f"{count(number)} in both {pair.replace('/', ' and ')}" for pair, number in shared.items() if number
     ]
-    text = f"{'; '.join(parts)}. Scores on them are too good."
+    text = f"{'; '.join(parts)}. Scores on these are inflated."
     return Callout(f"Splits share {plural(row_noun(manifest))}", text) if parts else None

@@ -1,4 +1,4 @@
-"""Owns the top of the page: what was trained on what, the score, and what puts it in proportion."""
+"""The top of the page: model, data and task, the primary score, and the facts that put it in context."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ from bertune.reporting.wording import (
 
 @dataclass(frozen=True)
 class Headline:
-    """The one number, what it is a number of, and the facts that put it in proportion."""
+    """The primary score, the data it was measured on, and facts that put it in context."""
 
     name: str
     value: str
@@ -42,12 +42,12 @@ class Headline:
 
     @property
     def is_number(self) -> bool:
-        """Whether there is a number to be set large."""
+        """Whether `value` is a number, which the page sets in large type."""
         return self.value[-1:].isdigit()
 
 
 def subtitle(manifest: ManifestRecord) -> str:
-    """What was trained on what, in one sentence."""
+    """Encoder, task and training data in one sentence."""
     model = model_of(manifest)
     train = splits_of(manifest).get("train", SplitRecord())
     weights = {"random": "random weights", "pretrained": "pretrained"}.get(model.weights or "", "")
@@ -61,7 +61,7 @@ def subtitle(manifest: ManifestRecord) -> str:
 
 
 def created(manifest: ManifestRecord) -> str:
-    """The date as a person writes it: `21 November 2026, 00:10 UTC`."""
+    """The date of the run: `21 November 2026, 00:10 UTC`."""
     recorded = manifest.created or ""
     try:
         moment = datetime.fromisoformat(recorded)
@@ -72,7 +72,7 @@ def created(manifest: ManifestRecord) -> str:
 
 
 def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
-    """The primary score of the split that counts; of a run that did not get there, the best so far."""
+    """The primary score on the final split; for an unfinished run, the best validation score so far."""
     split = final_split(manifest)
     primary = manifest.primary or ""
     facts = [fact for fact in (_kept(manifest), _trained(manifest, curves)) if fact]
@@ -80,7 +80,8 @@ def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
         return _so_far(manifest, curves, facts)
     on = _on(manifest, split)
     if split == "validation":
-        on += "; they also chose the step to keep, so expect a little less on new texts"
+        # The maximum over several evaluations of the same split is biased upwards.
+        on += ", which also selected the checkpoint: expect a slightly lower score on new data"
     value = scores_of(manifest, split).get(primary)
     facts = [*_beside(manifest, split, primary), *facts]
     return Headline(score_title(primary), _value(value), interval(value), on, facts)
@@ -90,35 +91,38 @@ def _so_far(manifest: ManifestRecord, curves: Curves | None, facts: list[tuple[s
     kept = curves.kept_evaluation if curves else None
     primary = manifest.primary or ""
     if kept is None or real(kept.scores.get(primary)) is None:
-        return Headline(score_title(primary) or "score", "none yet", "", "the run was not evaluated", facts)
-    on = f"so far, {_on(manifest, 'validation')} at step {count(kept.step)}"
+        on = "the run has not been evaluated"
+        return Headline(score_title(primary) or "score", "none yet", "", on, facts)
+    on = f"best so far, {_on(manifest, 'validation')} at step {count(kept.step)}"
     return Headline(score_title(primary), _value(kept.scores[primary]), "", on, facts)
 
 
 def _value(value: Any) -> str:
-    return decimal(value) if real(value) is not None else "no value"
+    return decimal(value) if real(value) is not None else "undefined"
 
 
 def _on(manifest: ManifestRecord, split: str) -> str:
-    found = scored(manifest, split)
-    return f"on {counted(found[0], f'{split} {found[1]}')}" if found else f"on the {split} data"
+    size = scored(manifest, split)
+    return f"on {counted(size[0], f'{split} {size[1]}')}" if size else f"on the {split} data"
 
 
 def _beside(manifest: ManifestRecord, split: str, primary: str) -> list[tuple[str, str]]:
-    """What puts the number in proportion: validation beside test, and what needs no learning."""
+    """The validation score if the headline is the test score, and the score of a trivial baseline."""
     facts = []
     validation = scores_of(manifest, "validation").get(primary)
     if split != "validation" and real(validation) is not None:
-        found = scored(manifest, "validation")
-        on = f" on {counted(*found)}" if found else ""
+        size = scored(manifest, "validation")
+        on = f" on {counted(*size)}" if size else ""
         text = f"{score_name(primary)} {decimal(validation)}{on}"
-        facts.append(("On validation", text))
+        facts.append(("Validation", text))
     baseline = final_details(manifest)[1].baseline or BaselineRecord()
     score = baseline.score or ""
     reached = scores_of(manifest, split).get(score)
     if real(reached) is not None and real(baseline.value) is not None:
-        text = f"{score_name(score)} {decimal(reached)}; {baseline.how}: {decimal(baseline.value)}"
-        facts.append(("For comparison", visible(text)))
+        text = (
+            f"{score_name(score)} {decimal(baseline.value)} ({baseline.how}); this model: {decimal(reached)}"
+        )
+        facts.append(("Baseline", visible(text)))
     return facts
 
 
@@ -132,10 +136,10 @@ def _kept(manifest: ManifestRecord) -> tuple[str, str] | None:
     order = "lowest" if is_lower_better else "highest"
     epoch = f" (epoch {decimal(best.epoch, 1)})" if real(best.epoch) is not None else ""
     total = f" of {count(training.total_steps)}" if training.total_steps else ""
-    value = f", {decimal(best.value)}" if real(best.value) is not None else ""
+    value = f" ({decimal(best.value)})" if real(best.value) is not None else ""
     return (
-        "Weights kept",
-        f"step {count(best.step)}{total}{epoch}: the {order} validation {score_name(score)}{value}",
+        "Best checkpoint",
+        f"step {count(best.step)}{total}{epoch}, {order} validation {score_name(score)}{value}",
     )
 
 
@@ -149,9 +153,9 @@ def _trained(manifest: ManifestRecord, curves: Curves | None) -> tuple[str, str]
     if per_epoch:
         text += f" ({done / per_epoch:.3g} epochs)"
     if training.stopped_early:
-        text += ", stopped early because validation no longer improved"
+        text += ", stopped early: no further improvement on validation"
     seconds = (manifest.timings or {}).get("train_seconds")
     device = (manifest.machine or {}).get("device")
-    return "Trained", text + (f", in {duration(seconds)}" if seconds else "") + (
+    return "Training", text + (f", {duration(seconds)}" if seconds else "") + (
         f" on {device}" if device else ""
     )

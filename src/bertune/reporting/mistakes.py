@@ -1,4 +1,4 @@
-"""Owns what a model got most wrong, as it was recorded: worded, its texts cut and marked for the page."""
+"""Formats the recorded prediction errors for the page: sentences, excerpts of long texts, marked spans."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,35 +9,35 @@ from bertune.manifest import MistakesRecord, checked
 from bertune.reporting.wording import count, counted, decimal, escaped, percent, visible
 from bertune.run import Run
 
-FOLDED = 320  # characters of a text shown before the rest is folded away
-AROUND = 110  # characters shown on either side of what is marked
-MOST_EXCERPT = 900
-LONGEST = 60_000  # characters of a text that the page carries at all
-SAID = {"right": "", "wrong": "predicted", "missed": "gold"}
+FOLDED = 320  # characters: longer texts are folded
+AROUND = 110  # characters of context shown on either side of a marked span
+MOST_EXCERPT = 900  # characters
+LONGEST = 60_000  # characters of one text included in the page, to limit its size
+ROLE_WORDS = {"right": "", "wrong": "predicted", "missed": "gold"}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of text; what is said about it stands behind it."""
+    """A stretch of text, followed by the tags of the marks that end there."""
 
     text: str
     roles: str = ""  # CSS classes
-    tags: tuple[tuple[str, str], ...] = ()  # role and wording of each mark that ends here
+    tags: tuple[tuple[str, str], ...] = ()  # role and wording of each mark
 
 
 @dataclass(frozen=True)
 class Text:
-    """One text of an example: its beginning or what is marked, and the whole where that is longer."""
+    """One text of an example: its beginning or the marked spans, and the whole text if that is longer."""
 
     name: str
     opening: list[Piece]
-    whole: list[Piece]  # empty where the opening is all
+    whole: list[Piece]  # empty if the opening is the whole text
     length: str
 
 
 @dataclass(frozen=True)
 class Fact:
-    """What is said about an example."""
+    """A named value of an example, such as its gold label."""
 
     name: str
     text: str
@@ -47,7 +47,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Item:
-    """One of several that were chosen from or put in order."""
+    """One of the choices or ranked documents of an example."""
 
     rank: str
     text: Text
@@ -57,7 +57,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One example, worded for the page."""
+    """One misclassified example, formatted for the page."""
 
     lead: str
     facts: list[Fact]
@@ -68,7 +68,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """The worst of a split, and a sentence on how many there are."""
+    """The worst errors on a split, and a sentence with their number."""
 
     title: str
     sentence: str
@@ -76,7 +76,7 @@ class Mistakes:
 
 
 def read_mistakes(run: Run) -> Mistakes | None:
-    """Those on the test data, else on validation; None where none were recorded."""
+    """The recorded errors on the test split, else on validation; None if none were recorded."""
     for split in ("test", "validation"):
         file = run.path / "predictions" / f"{split}.mistakes.json"
         if file.is_file():
@@ -87,11 +87,11 @@ def read_mistakes(run: Run) -> Mistakes | None:
 
 
 def worded(split: str, recorded: JsonObject) -> Mistakes | None:
-    """What `bertune.metrics.mistakes.Mistakes` holds, as the page says it; None where there was nothing."""
+    """A stored `bertune.metrics.mistakes.Mistakes`, formatted for the page; None if nothing was scored."""
     if not recorded.get("num"):
         return None
     shown = [_mistake(recorded, one) for one in recorded.get("shown") or []]
-    title = visible(recorded.get("title") or "Mistakes")
+    title = visible(recorded.get("title") or "Errors")
     return Mistakes(title, _sentence(split, recorded, len(shown)), shown)
 
 
@@ -100,11 +100,11 @@ def _sentence(split: str, recorded: JsonObject, num_shown: int) -> str:
     units = counted(number, f"{split} {recorded.get('unit') or 'text'}")
     if wrong == 0:
         return f"None of the {units} {recorded.get('what')}."
-    order = str(recorded.get("order") or "The worst come first")
+    order = str(recorded.get("order") or "Sorted by severity")
     if wrong is None:
-        return f"{order}, {num_shown} of {units}; some may be errors of the data."
-    cut = f"; these are {num_shown} of them" if wrong > num_shown else ""
-    return f"{count(wrong)} of {units} {recorded.get('what')}{cut}. {order}; some may be errors of the data."
+        return f"{order}. Showing {num_shown} of {units}; some may be labelling errors."
+    cut = f"; {num_shown} of them are shown" if wrong > num_shown else ""
+    return f"{count(wrong)} of {units} {recorded.get('what')}{cut}. {order}; some may be labelling errors."
 
 
 def _mistake(recorded: JsonObject, one: JsonObject) -> Mistake:
@@ -131,7 +131,7 @@ def _lead(recorded: JsonObject, value: Any) -> str:
 
 def _role(recorded: JsonObject) -> str:
     role = str(recorded.get("role") or "")
-    return role if role in SAID else ""
+    return role if role in ROLE_WORDS else ""
 
 
 def _probability(recorded: JsonObject) -> str:
@@ -157,16 +157,16 @@ def _text(recorded: JsonObject) -> Text:
         return Text(name, _pieces(text, marks, 0, len(text)), [], "")
     whole = _pieces(text, marks, 0, min(len(text), LONGEST))
     if len(text) > LONGEST:
-        whole.append(Piece(f" … ({len(text) - LONGEST:,} characters more)"))
+        whole.append(Piece(f" … ({len(text) - LONGEST:,} more characters)"))
     opening = _excerpt(text, marks) if marks else [Piece(escaped(text[: _cut(text, FOLDED)]) + " …")]
     return Text(name, opening, whole, f"{len(text):,} characters")
 
 
 def _excerpt(text: str, marks: list[JsonObject]) -> list[Piece]:
-    """What is marked as wrong, or as anything, with a little around it."""
-    chosen = [mark for mark in marks if mark.get("role") != "right"] or marks
+    """The spans marked as wrong or missed (all marked spans if there are none), with some context."""
+    relevant = [mark for mark in marks if mark.get("role") != "right"] or marks
     stretches: list[tuple[int, int]] = []
-    for mark in sorted(chosen, key=lambda mark: int(mark["start"])):
+    for mark in sorted(relevant, key=lambda mark: int(mark["start"])):
         start, end = _cut(text, max(0, mark["start"] - AROUND)), _cut(text, mark["end"] + AROUND)
         if stretches and start <= stretches[-1][1]:
             stretches[-1] = (stretches[-1][0], max(end, stretches[-1][1]))
@@ -180,7 +180,7 @@ def _excerpt(text: str, marks: list[JsonObject]) -> list[Piece]:
 
 
 def _cut(text: str, at: int) -> int:
-    """A place near `at`, before it, where a word ends; `at` itself in writing without spaces."""
+    """The offset of the last space shortly before `at`, or `at` itself in scripts without spaces."""
     if at >= len(text) or at == 0:
         return min(at, len(text))
     space = text.rfind(" ", max(0, at - 40), at)
@@ -188,7 +188,7 @@ def _cut(text: str, at: int) -> int:
 
 
 def _pieces(text: str, marks: list[JsonObject], start: int, end: int) -> list[Piece]:
-    """The text from start to end, cut wherever a mark begins or ends."""
+    """The text from `start` to `end`, split wherever a mark begins or ends."""
     inside = [mark for mark in marks if mark["start"] < end and mark["end"] > start]
     edges = {edge for mark in inside for edge in (mark["start"], mark["end"]) if start < edge < end}
     pieces = []
@@ -201,4 +201,4 @@ def _pieces(text: str, marks: list[JsonObject], start: int, end: int) -> list[Pi
 
 
 def _tag(mark: JsonObject) -> str:
-    return f"{SAID[_role(mark) or 'right']} {escaped(mark.get('label') or '')}".strip()
+    return f"{ROLE_WORDS[_role(mark) or 'right']} {escaped(mark.get('label') or '')}".strip()

@@ -1,4 +1,4 @@
-"""Owns the page: everything a run recorded, gathered once and rendered as one HTML file."""
+"""Renders everything a run recorded as one HTML page."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -28,14 +28,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Rendered:
-    """The page and the figures that lie beside it."""
+    """The HTML of the page and its figures."""
 
     html: str
     drawings: list[Drawing]
 
 
 def render(run: Run) -> Rendered:
-    """Reads the run and renders it; a section whose data was not recorded is left out."""
+    """Renders the page of a run; sections without recorded data are omitted."""
     manifest = run.record
     course = curves.read_curves(run.metrics(), manifest)
     results = _results(manifest)
@@ -92,7 +92,8 @@ def _data(manifest: ManifestRecord) -> dict[str, Any]:
     limit = max_length_of(manifest)
     length = f"max_length is {count(limit.value)}" if limit.value else ""
     why = f": {limit.why}" if limit.why else ""
-    most = f" (the model takes up to {count(limit.model_limit)})" if limit.model_limit else ""
+    is_less = limit.model_limit is not None and limit.model_limit != limit.value
+    most = f" (the model's limit is {count(limit.model_limit)})" if is_less else ""
     return {
         "notes": [visible(note) for note in manifest.notes or []],
         "splits": sections.split_table(manifest),

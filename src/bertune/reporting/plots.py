@@ -1,4 +1,4 @@
-"""Owns the figures that scores bring along, by their kind: scatter, histogram, curve, calibration."""
+"""Draws the figures recorded with scores, by kind: scatter, histogram, curve, calibration."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ COLOURS = (BLUE, GREEN, VIOLET, MUTED)
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with its heading and what there is to say about it."""
+    """A figure with its heading and caption."""
 
     title: str
     drawing: Drawing
@@ -27,9 +27,9 @@ class Plot:
 
 
 def plots(details: DetailsRecord, split: str) -> list[Plot]:
-    """The recorded figures that have something to draw; of an unknown kind none."""
-    found: list[Plot] = []
-    taken: set[str] = set()
+    """Draws the recorded figures; empty ones and unknown kinds are skipped."""
+    drawn: list[Plot] = []
+    used: set[str] = set()
     for figure in details.figures or []:
         recorded = figure.model_dump(exclude_unset=True)
         kind = KINDS.get(str(recorded.get("kind")))
@@ -37,17 +37,17 @@ def plots(details: DetailsRecord, split: str) -> list[Plot]:
             continue
         title = visible(recorded.get("title") or recorded["kind"])
         stem = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_") or str(recorded["kind"])
-        name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(2, 99))) if n not in taken)
-        taken.add(name)
+        name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(2, 99))) if n not in used)
+        used.add(name)
         caption = kind.caption(recorded)
         drawing = draw(f"{name}_{split}", f"{title}. {caption}", _painter(kind, recorded), kind.height)
-        found.append(Plot(title, drawing, caption))
-    return found
+        drawn.append(Plot(title, drawing, caption))
+    return drawn
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How one kind of figure is drawn."""
+    """How to draw one kind of figure."""
 
     has_content: Callable[[JsonObject], bool]
     paint: Callable[[Figure, JsonObject], None]
@@ -87,7 +87,7 @@ def _scatter_caption(recorded: JsonObject) -> str:
     drawn = len(_points(recorded))
     total = recorded.get("num") or drawn
     points = f"{count(drawn)} of {counted(total, 'point')}" if drawn < total else counted(total, "point")
-    return f"{points}." + (" On the line both are equal." if recorded.get("is_diagonal") else "")
+    return f"{points}." + (" On the line, both values are equal." if recorded.get("is_diagonal") else "")
 
 
 def _histogram(figure: Figure, recorded: JsonObject) -> None:
@@ -106,7 +106,7 @@ def _has_counts(recorded: JsonObject) -> bool:
 def _curve(figure: Figure, recorded: JsonObject) -> None:
     axes = figure.subplots()
     _named(axes, recorded)
-    series = {name: points for name, own in recorded["series"].items() if (points := _points(own))}
+    series = {name: points for name, values in recorded["series"].items() if (points := _points(values))}
     for (name, points), colour in zip(series.items(), COLOURS, strict=False):
         axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.5, label=plain(name))
     if len(series) > 1:
@@ -137,9 +137,9 @@ def _calibration(figure: Figure, recorded: JsonObject) -> None:
     above.plot(*zip(*points, strict=True), color=BLUE, marker="o", markersize=4, linewidth=1.2)
     above.set_ylim(-0.03, 1.03)
     above.set_xlabel("")
-    _named(below, {"axes": [recorded["axes"][0], "how many"]})
-    for found in recorded["bins"]:
-        below.bar(found["confidence"], found["count"], width=0.05, color=BLUE, alpha=0.75)
+    _named(below, {"axes": [recorded["axes"][0], "count"]})
+    for one in recorded["bins"]:
+        below.bar(one["confidence"], one["count"], width=0.05, color=BLUE, alpha=0.75)
     below.set_xlim(-0.03, 1.03)
     below.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
@@ -147,22 +147,22 @@ def _calibration(figure: Figure, recorded: JsonObject) -> None:
 
 def _calibration_caption(recorded: JsonObject) -> str:
     return (
-        "Below the dashed line the model is surer than it is right, above it less sure. Expected calibration "
+        "Below the dashed line the model is overconfident, above it underconfident. Expected calibration "
         f"error: {decimal(recorded.get('error'))}."
     )
 
 
 def _has_series(recorded: JsonObject) -> bool:
-    return any(_points(own) for own in (recorded.get("series") or {}).values())
+    return any(_points(values) for values in (recorded.get("series") or {}).values())
 
 
-def _nothing(recorded: Any) -> str:
+def _no_caption(recorded: Any) -> str:
     return ""
 
 
 KINDS = {
     "scatter": Kind(lambda recorded: bool(_points(recorded)), _scatter, _scatter_caption, 3.4),
-    "histogram": Kind(_has_counts, _histogram, _nothing, 2.5),
+    "histogram": Kind(_has_counts, _histogram, _no_caption, 2.5),
     "curve": Kind(_has_series, _curve, _curve_caption, 2.9),
     "calibration": Kind(lambda recorded: bool(recorded.get("bins")), _calibration, _calibration_caption, 3.6),
 }

@@ -1,4 +1,4 @@
-"""Looks up in a manifest which splits there are, whose scores count, and what rows are called."""
+"""Accessors for a run's manifest that supply defaults for missing entries."""
 
 from bertune.manifest import (
     DataRecord,
@@ -16,48 +16,48 @@ Scores = dict[str, Score]
 
 
 def data_of(manifest: ManifestRecord) -> DataRecord:
-    """What was recorded of the data; of an unfinished or older run perhaps nothing."""
+    """The data record; empty for a run that stopped before it was written."""
     return manifest.data or DataRecord()
 
 
 def model_of(manifest: ManifestRecord) -> ModelRecord:
-    """What was recorded of the model."""
+    """The model record, or an empty one."""
     return manifest.model or ModelRecord()
 
 
 def training_of(manifest: ManifestRecord) -> TrainingRecord:
-    """What was recorded of the steps."""
+    """The training record, or an empty one."""
     return manifest.training or TrainingRecord()
 
 
 def max_length_of(manifest: ManifestRecord) -> MaxLengthRecord:
-    """The most tokens of a sequence."""
+    """The maximum sequence length in tokens, or an empty record."""
     return manifest.max_length or MaxLengthRecord()
 
 
 def scores_of(manifest: ManifestRecord, split: str) -> Scores:
-    """The scores of a split; empty where it was not scored."""
+    """The scores of a split; empty if it was not scored."""
     return (manifest.scores or {}).get(split) or {}
 
 
 def splits_of(manifest: ManifestRecord) -> dict[str, SplitRecord]:
-    """The recorded splits in the order of their use."""
+    """The recorded splits in the order train, validation, test."""
     splits = data_of(manifest).splits or {}
     return {name: splits[name] for name in in_order(splits)}
 
 
 def row_noun(manifest: ManifestRecord) -> str:
-    """What a row is called: text, question …"""
+    """The noun for one row, such as text or question."""
     return manifest.row_noun or "text"
 
 
 def is_row_a_sequence(manifest: ManifestRecord) -> bool:
-    """Whether tokens were counted of whole rows, not of windows over them or of parts of theirs."""
+    """Whether each row is one sequence, so that token counts are per row and not per window or part."""
     return all(split.sequences in (None, split.rows) for split in splits_of(manifest).values())
 
 
 def num_sequences(split: SplitRecord) -> int | None:
-    """What lengths were counted of."""
+    """The number of sequences whose lengths were counted."""
     return split.sequences or split.rows
 
 
@@ -67,7 +67,7 @@ def num_rows(manifest: ManifestRecord, split: str) -> int | None:
 
 
 def scored(manifest: ManifestRecord, split: str) -> tuple[int, str] | None:
-    """What the scores of a split are the mean over: how many, and what; None where it was not recorded."""
+    """Number and noun of the units that a split's scores average over; None if not recorded."""
     details = (manifest.details or {}).get(split) or DetailsRecord()
     if details.unit and details.count is not None:
         return details.count, details.unit
@@ -76,14 +76,14 @@ def scored(manifest: ManifestRecord, split: str) -> tuple[int, str] | None:
 
 
 def final_split(manifest: ManifestRecord) -> str | None:
-    """The split whose scores count: test, else validation; None before any evaluation."""
+    """The split of the headline score: test, else validation; None before any evaluation."""
     return next((split for split in ("test", "validation") if scores_of(manifest, split)), None)
 
 
 def final_details(manifest: ManifestRecord) -> tuple[str, DetailsRecord]:
-    """The split that counts and its details per class and batch; empty where none are recorded."""
+    """The final split and the details of its scores; empty if none were recorded."""
     for name in (final_split(manifest), "test", "validation"):
-        found = (manifest.details or {}).get(name) if name else None
-        if name and found and found.model_fields_set:
-            return name, found
+        details = (manifest.details or {}).get(name) if name else None
+        if name and details and details.model_fields_set:
+            return name, details
     return "", DetailsRecord()

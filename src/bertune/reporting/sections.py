@@ -1,4 +1,4 @@
-"""Owns the tables of scores, data, parameters and environment."""
+"""Tables of scores, data, parameters and environment."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ from bertune.reporting.wording import (
     visible,
 )
 
-MOST_OUTPUTS = 1000  # named on the page
+MOST_OUTPUTS = 1000  # labels listed on the page
 
 
 def score_table(manifest: ManifestRecord) -> PageTable | None:
@@ -39,7 +39,7 @@ def score_table(manifest: ManifestRecord) -> PageTable | None:
     if not splits:
         return None
     recorded = dict.fromkeys(key for split in splits for key in scores[split])
-    # Some scores are for other data than this.
+    # A task may record scores that do not apply to this data; they have no value on any split.
     defined = [key for key in recorded if any(real(scores[split].get(key)) is not None for split in splits)]
     keys = sorted(defined or recorded, key=lambda key: key != manifest.primary)
     rows = [
@@ -56,12 +56,13 @@ def score_table(manifest: ManifestRecord) -> PageTable | None:
 
 
 def class_table(details: DetailsRecord) -> PageTable | None:
-    """Precision, recall, F1 and support of each label; with many labels the weakest come first."""
+    """Precision, recall, F1 and support per label; more than 12 labels are sorted by ascending F1."""
     classes = details.per_class or []
     if not classes:
         return None
     if len(classes) > 12:
-        classes = sorted(classes, key=lambda item: real(item.f1) or 0.0)
+        # Labels that are neither gold nor predicted have no F1 and are sorted last.
+        classes = sorted(classes, key=lambda item: (real(item.f1) is None, real(item.f1) or 0.0))
     shown = classes[:MOST_ROWS]
     note = cut_note(len(shown), len(classes), "with the lowest F1")
     rows = [
@@ -79,50 +80,50 @@ def class_table(details: DetailsRecord) -> PageTable | None:
 
 
 def detail_tables(details: DetailsRecord) -> list[tuple[str, PageTable, str]]:
-    """The tables that scores bring along: heading, table, and a note below it."""
-    found = []
+    """The tables recorded with the scores, each as title, table and note."""
+    tables = []
     for recorded in details.tables or []:
         rows = [[users(row[0]), *map(_valued, row[1:])] for row in recorded.rows or [] if row]
         if rows:
             headings = [visible(heading) if heading else "" for heading in recorded.headings or []]
             body = PageTable("detail", headings, rows)
             title, note = (recorded.title or "", recorded.note or "")
-            found.append((visible(title), body, visible(note) if note else ""))
-    return found
+            tables.append((visible(title), body, visible(note) if note else ""))
+    return tables
 
 
 def _valued(value: Any) -> Cell:
-    """Whole numbers are counts, others have three decimals; texts are the user's."""
+    """Integers are formatted as counts, floats with three decimals; strings are user text."""
     if isinstance(value, str):
         return Cell(visible(value), is_users=True)
     return Cell(count(value) if isinstance(value, int) else decimal(value))
 
 
 def label_list(manifest: ManifestRecord) -> list[str]:
-    """The names of the model's outputs, in their order; of very many the first."""
+    """The labels in the order of the model's outputs, at most `MOST_OUTPUTS`."""
     return [visible(label) for label in (manifest.labels or [])[:MOST_OUTPUTS]]
 
 
 def batch_sentence(batches: Batches, split: str) -> str:
-    """How much the score varies from batch to batch, in words."""
+    """A sentence on how much the score varies between batches."""
     values = batches.defined
     low, high = values[len(values) // 4], values[(3 * len(values)) // 4]
     missing = len(batches.values) - len(values)
-    undefined = f" It has no value on {counted(missing, 'batch')}." if missing else ""
+    undefined = f" It is undefined on {counted(missing, 'batch')}." if missing else ""
     size, all_rows = counted(batches.batch_size, f"{split} {batches.noun}"), plural(batches.noun)
-    which = f"half of the {len(values):,} batches"
+    which = f"half of the {len(values):,} batches are"
     if batches.num_batches:
-        which = f"half of {len(values):,} batches, taken evenly from all {batches.num_batches:,},"
+        which = f"half of {len(values):,} batches, sampled evenly from all {batches.num_batches:,}, are"
     return (
-        f"Scored {size} at a time, the {score_name(batches.score)} runs from "
-        f"{decimal(values[0], 2)} to {decimal(values[-1], 2)}, and {which} lie "
-        f"between {decimal(low, 2)} and {decimal(high, 2)}: so unsure is a score on so few {all_rows}. "
+        f"On batches of {size}, the {score_name(batches.score)} ranges from "
+        f"{decimal(values[0], 2)} to {decimal(values[-1], 2)}, and {which} "
+        f"between {decimal(low, 2)} and {decimal(high, 2)}: scores on this few {all_rows} vary this much. "
         f"On all {all_rows} together it is {decimal(batches.total)}.{undefined}"
     )
 
 
 def split_table(manifest: ManifestRecord) -> PageTable | None:
-    """Where each split came from, its size and its repeated texts."""
+    """Source, size and number of exact duplicates of each split."""
     splits = splits_of(manifest)
     if not splits:
         return None
@@ -145,7 +146,7 @@ def _fingerprint(split: SplitRecord) -> str:
 
 
 def shared_table(manifest: ManifestRecord) -> PageTable | None:
-    """How much two splits have in common."""
+    """The number of rows shared by each pair of splits."""
     shared = data_of(manifest).shared_texts or {}
     rows = [
         [head(visible(pair.replace("/", " and "))), Cell(count(number))] for pair, number in shared.items()
@@ -154,7 +155,7 @@ def shared_table(manifest: ManifestRecord) -> PageTable | None:
 
 
 def balance_table(manifest: ManifestRecord) -> PageTable | None:
-    """How often each split has each label."""
+    """The label counts of each split."""
     splits = {name: split.labels for name, split in splits_of(manifest).items() if split.labels}
     if not splits:
         return None
@@ -167,7 +168,7 @@ def balance_table(manifest: ManifestRecord) -> PageTable | None:
         first = next(iter(splits.values()))
         shown = sorted(labels, key=lambda label: first.get(label, 0), reverse=True)[:MOST_ROWS]
     left_out = max(split.labels_left_out or 0 for split in splits_of(manifest).values())
-    note = cut_note(len(shown), len(labels) + left_out, "with most rows", len(labels))
+    note = cut_note(len(shown), len(labels) + left_out, "with the most rows", len(labels))
     rows = [
         [
             users(label),
@@ -186,7 +187,7 @@ def balance_table(manifest: ManifestRecord) -> PageTable | None:
 
 
 def length_table(manifest: ManifestRecord) -> PageTable | None:
-    """Percentiles of the tokens in a sequence, and how many sequences were cut."""
+    """Percentiles of the number of tokens per sequence, and the number of truncated sequences."""
     splits = {name: (split, split.tokens) for name, split in splits_of(manifest).items() if split.tokens}
     if not splits:
         return None
@@ -208,7 +209,7 @@ def _tokens(value: object, key: str) -> str:
 
 
 def parameter_table(manifest: ManifestRecord) -> PageTable | None:
-    """The parameters of each block, its share, and whether it was trained."""
+    """The parameters of each block, their share, and whether they were trained."""
     blocks = model_of(manifest).blocks or []
     if not blocks:
         return None
@@ -228,7 +229,7 @@ def parameter_table(manifest: ManifestRecord) -> PageTable | None:
     ]
     rows.append(
         [
-            head("all"),
+            head("total"),
             Cell(f"{percent(trained, total)} trained"),
             Cell(count(total)),
             Cell(percent(1, 1)),

@@ -1,4 +1,4 @@
-"""Owns how numbers, names and hostile texts are worded for a reader."""
+"""Formats numbers, score names and untrusted text for display."""
 
 import math
 import unicodedata
@@ -21,7 +21,7 @@ TITLES = {
 
 
 def real(value: Any) -> float | None:
-    """The number in a recorded score (a number, null, or an object with an interval), if it is finite."""
+    """The value of a recorded score (a number, null or an interval), or None if it is not finite."""
     if isinstance(value, dict):
         value = value.get("value")
     elif isinstance(value, Interval):
@@ -32,13 +32,13 @@ def real(value: Any) -> float | None:
 
 
 def decimal(value: Any, digits: int = 3) -> str:
-    """`0.225`, with a real minus sign, or a dash where there is no value."""
+    """`0.225`, with a typographic minus sign, or a dash if there is no value."""
     number = real(value)
     return MISSING if number is None else f"{number:.{digits}f}".replace("-", "−")
 
 
 def interval(value: Any) -> str:
-    """`0.140 to 0.310` where a score was recorded with its bounds, else nothing."""
+    """`0.140 to 0.310` if the score was recorded with its bounds, else an empty string."""
     if not isinstance(value, Interval) or real(value.low) is None or real(value.high) is None:
         return ""
     return f"{decimal(value.low)} to {decimal(value.high)}"
@@ -63,22 +63,22 @@ def plural(noun: str) -> str:
 
 
 def percent(part: Any, whole: Any) -> str:
-    """`0.4 %`; a share too small for one decimal is not rounded to nothing."""
-    above, below = real(part), real(whole)
-    if above is None or not below:
+    """`0.4 %`; a nonzero share that would round to 0.0 % is shown as `< 0.1 %`."""
+    numerator, denominator = real(part), real(whole)
+    if numerator is None or not denominator:
         return MISSING
-    share = 100 * above / below
+    share = 100 * numerator / denominator
     return "< 0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"
 
 
 def scientific(value: Any) -> str:
-    """`5e-05`, `0.01`: as many digits as were meant."""
+    """`5e-05`, `0.01`: up to three significant digits."""
     number = real(value)
     return MISSING if number is None else f"{number:.3g}".replace("-", "−")
 
 
 def magnitude(value: Any) -> str:
-    """`22.7 million`, for parameters."""
+    """`22.7 million`, for parameter counts."""
     number = real(value)
     if number is None:
         return MISSING
@@ -101,35 +101,35 @@ def duration(value: Any) -> str:
 
 
 def score_name(key: str) -> str:
-    """`macro_f1` as a reader would write it: `macro F1`; `ndcg@10`: `nDCG@10`."""
+    """The display name of a score: `macro F1` for `macro_f1`, `nDCG@10` for `ndcg@10`."""
     words = (word.partition("@") for word in key.split("_"))
     return " ".join(f"{SPELLED.get(word, word)}{at}{rest}" for word, at, rest in words)
 
 
 def score_title(key: str) -> str:
-    """The name where there is room to explain it."""
+    """The long form of a score's name, for the headline."""
     return TITLES.get(key, score_name(key))
 
 
 def visible(text: Any) -> str:
-    """The text with control characters written out, as `\\x00`, and an empty one as `(empty)`."""
+    """The text with control characters escaped, as in `\\x00`; `(empty)` if it is blank."""
     shown = escaped(text)
     return shown if shown.strip() else "(empty)"
 
 
 def escaped(text: Any) -> str:
-    """The same, where an empty one is a part of something."""
+    """The text with control characters escaped; blank text stays blank."""
     return "".join(f"\\x{ord(c):02x}" if ord(c) < 32 and c not in "\n\t" else c for c in str(text))
 
 
 def plain(text: Any, most: int = 18) -> str:
-    """One short line without control, format or surrogate characters: what a figure can hold."""
+    """One short line without control, format or surrogate characters, for use in a figure."""
     kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in str(text))
     line = " ".join(kept.split())
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Splits in the order in which they are used: train, validation, test, then any others."""
+    """Split names in the usual order: train, validation, test, then any others."""
     usual = ["train", "validation", "test"]
     return sorted(names, key=lambda name: (usual.index(name) if name in usual else len(usual), name))

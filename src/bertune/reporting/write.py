@@ -1,4 +1,4 @@
-"""Writes the report folder of a run: each file takes the place of its predecessor, other files stay."""
+"""Writes the report folder of a run. Existing report files are replaced atomically; other files are kept."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from bertune.run_writer import refuse_links
 
 
 def write_report(run: Run) -> Path:
-    """Renders what the run folder holds and returns the page, `report/index.html`.
+    """Renders the report of a run and returns the path of the page, `report/index.html`.
 
-    The figures lie beside it as PNG. The page comes last, so it is never newer than its figures. Raises
-    InputError where the run is damaged or the folder cannot be written.
+    The figures are saved next to it as PNG files. The page is written last, so that every figure it names
+    exists. Raises InputError if the run is damaged or the folder cannot be written.
     """
     refuse_links(run.path)
     rendered = render(run)
@@ -21,6 +21,6 @@ def write_report(run: Run) -> Path:
         folder.mkdir(exist_ok=True)
         for drawing in rendered.drawings:
             write_atomically(folder / f"{drawing.name}.png", drawing.png)
-        # A text may hold half of a surrogate pair, which no file can.
+        # A text may contain an unpaired surrogate, which UTF-8 cannot encode.
         write_atomically(folder / "index.html", rendered.html.encode("utf-8", errors="replace"))
     return folder / "index.html"

@@ -1,7 +1,7 @@
-"""What is learned. One folder a task, whose name is its registration, or one file of a user's.
+"""The task interface. Each task is a folder of this package, registered by its name, or a user's own file.
 
-From `encode` on nothing knows which task it is: models see batches, the loop sees a sum and a count. Nothing
-here imports torch but the `loss.py` of a task. The folder or file exports TASK.
+The folder or file exports TASK. Code that runs after `encode` does not depend on the task: models see
+batches, and the training loop sees a sum of losses and a count. Only the `loss.py` of a task imports torch.
 """
 
 from abc import ABC, abstractmethod
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from bertune.nn.batch import Batch
 
 Labels = tuple[str, ...]
-Output = NDArray[np.float32]  # of a sequence: [C], or [length, C] where the head is per token
+Output = NDArray[np.float32]  # of one sequence: [C], or [length, C] with a head that works per token
 
 
 class Example(Protocol):
-    """One thing to learn from or to predict: inputs first, gold last and None when predicting."""
+    """One example to train on or predict. `gold` is None when predicting."""
 
     @property
     def id(self) -> str: ...
@@ -48,35 +48,35 @@ class Example(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Task(OptionalTaskMembers, ABC):
-    """A task as its settings describe it, before it has seen examples. Nothing about it ever changes.
+    """A task as configured, before it has seen examples. Instances are immutable.
 
-    A task of one's own derives from it, or from one that is there already; what is optional is in
+    Custom tasks derive from this class or from an existing task. Optional members are in
     `bertune.tasks.optional`.
     """
 
-    Options: ClassVar[type[BaseModel]] = Section  # the task's own keys of [task]
+    Options: ClassVar[type[BaseModel]] = Section  # task-specific keys of [task]
     Prediction: ClassVar[type[Any]]  # a dataclass of plain JSON values
-    Fitted: ClassVar[type["FittedTask"]]  # what `fit` gives
-    primary: ClassVar[str]  # the score that picks the weights kept, unless train.best_metric says otherwise
-    scores: ClassVar[tuple[str, ...]]  # every score there is, the ones worth a column first
-    columns: ClassVar[ColumnNames]  # the columns taken without asking
-    sample: ClassVar[tuple[dict[str, Any], ...]]  # a small file of its kind, row by row: shown, and tested on
+    Fitted: ClassVar[type["FittedTask"]]  # the class that `fit` returns
+    primary: ClassVar[str]  # the score that selects the checkpoint unless train.best_metric is set
+    scores: ClassVar[tuple[str, ...]]  # all scores, the most important first
+    columns: ClassVar[ColumnNames]  # column names that are recognized automatically
+    sample: ClassVar[tuple[dict[str, Any], ...]]  # rows of a small data file, for docs and tests
 
     options: Any  # an instance of Options
 
     @abstractmethod
     def parse(self, row: Row, columns: Columns) -> Any:
-        """An Example from a row; its gold is None where `columns.label` is. Raises DataError."""
+        """The Example of a row; its gold is None if `columns.label` is None. Raises DataError."""
 
     def fit(self, examples: SequenceOf[Any]) -> "FittedTask":
-        """The task with all that the training examples decide. Raises DataError, ConfigError."""
-        found: FittedTask = self.fitted()
-        return found
+        """The task fitted to the training examples. Raises DataError or ConfigError."""
+        fitted_task: FittedTask = self.fitted()
+        return fitted_task
 
     def fitted(self, labels: Labels = (), notes: SequenceOf[str] = (), **resolved: Any) -> Any:
-        """An instance of `Fitted` with these labels and notes, and options in the place of the given ones.
+        """An instance of `Fitted` with these labels and notes; `resolved` replaces options by name.
 
-        Without notes and options this is also how a saved model gets its task back.
+        The task of a saved model is restored by passing its labels only.
         """
         unknown = resolved.keys() - type(self.options).model_fields.keys()
         assert not unknown, f"{type(self.options).__name__} has no {unknown}"
@@ -86,63 +86,68 @@ class Task(OptionalTaskMembers, ABC):
 
 @dataclass(frozen=True, eq=False)
 class FittedTask(OptionalFittedMembers, ABC):
-    """A task that knows what it is to learn. Nothing about it ever changes, so that threads may share it."""
+    """A task fitted to training examples. Instances are immutable, so threads can share them."""
 
-    task: Any  # the Task, with all its options resolved
-    labels: Labels = ()  # the names of the model's outputs, in their order
-    notes: tuple[str, ...] = ()  # what the user should know of what was resolved, a sentence each
+    task: Any  # the Task with all options resolved
+    labels: Labels = ()  # names of the model's outputs, in order
+    notes: tuple[str, ...] = ()  # how options were resolved, one sentence each, for the user
 
     @property
     def options(self) -> Any:
-        """The task's options, resolved."""
+        """The resolved options of the task."""
         return self.task.options
 
     @abstractmethod
     def encode(
         self, examples: SequenceOf[Any], tokenizer: Tokenizer, max_length: int | None
     ) -> list[Sequence]:
-        """The sequences of all examples; `group` is the example's position. None truncates nothing."""
+        """The sequences of all examples; `group` is the index of the example.
+
+        Nothing is truncated if `max_length` is None.
+        """
 
     @property
     @abstractmethod
     def head(self) -> HeadSpec:
-        """What sits on the encoder; a user's model.head takes its place with as many outputs."""
+        """The head on top of the encoder. A custom model.head must have the same number of outputs."""
 
     @abstractmethod
     def loss(self, outputs: "Tensor", batch: "Batch") -> tuple["Tensor", "Tensor"]:
-        """The summed loss over a batch and the number of terms in it."""
+        """The summed loss of a batch and the number of summed terms."""
 
     @abstractmethod
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Any) -> Any:
-        """A Prediction from the outputs of an example's sequences."""
+        """The Prediction for an example, from the outputs of its sequences."""
 
     @abstractmethod
     def score(self, predictions: SequenceOf[Any], examples: SequenceOf[Any]) -> Scores:
-        """Scores of predictions against the gold of their examples."""
+        """The scores of predictions against the gold of their examples."""
 
 
 def make_task(config: TaskConfig) -> Task:
-    """The task that a configuration names, with its options checked. Raises ConfigError."""
+    """The task named in a configuration, with validated options. Raises ConfigError."""
     module = load("task", config.name)
     task_class: Any = exported(module, "TASK")
     if not (isinstance(task_class, type) and issubclass(task_class, Task)):
         raise ConfigError(
-            f"{module.__file__}: TASK must be a class derived from bertune.tasks.Task; it is {task_class!r}"
+            f"{module.__file__}: TASK must be a subclass of bertune.tasks.Task, got {task_class!r}"
         )
     declared = ("Prediction", "Fitted", "primary", "scores", "columns", "sample")
     missing = [*sorted(task_class.__abstractmethods__), *(n for n in declared if not hasattr(task_class, n))]
     if missing:
-        raise ConfigError(f"{module.__file__}: TASK lacks {', '.join(missing)}; see bertune.tasks.Task")
+        raise ConfigError(
+            f"{module.__file__}: TASK does not define {', '.join(missing)}; see bertune.tasks.Task"
+        )
     fitted_class = task_class.Fitted
     if not (isinstance(fitted_class, type) and issubclass(fitted_class, FittedTask)):
         raise ConfigError(
-            f"{module.__file__}: {task_class.__name__}.Fitted must be a class derived from "
-            f"bertune.tasks.FittedTask; it is {fitted_class!r}"
+            f"{module.__file__}: {task_class.__name__}.Fitted must be a subclass of "
+            f"bertune.tasks.FittedTask, got {fitted_class!r}"
         )
-    lacking = sorted(fitted_class.__abstractmethods__)
-    if lacking:
+    abstract = sorted(fitted_class.__abstractmethods__)
+    if abstract:
         raise ConfigError(
-            f"{module.__file__}: {fitted_class.__name__} lacks {', '.join(lacking)}; see "
+            f"{module.__file__}: {fitted_class.__name__} does not define {', '.join(abstract)}; see "
             "bertune.tasks.FittedTask"
         )
     task: Task = task_class(validated(task_class.Options, config.options, prefix="task."))

@@ -1,4 +1,4 @@
-"""What a task may decide beside what it must: every optional member, with what holds where it is left out."""
+"""The optional members of tasks and fitted tasks, with their defaults."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
@@ -9,6 +9,8 @@ import numpy as np
 
 from bertune.data.columns import Columns, cell_text
 from bertune.data.rows import Row
+from bertune.data.tables import Table
+from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -20,140 +22,194 @@ if TYPE_CHECKING:
 
 
 class OptionalTaskMembers:
-    """What a task may say of rows and examples, before anything is learned."""
+    """Optional members of a task, which concern rows and examples before training."""
 
-    noun: ClassVar[str] = "text"  # what a row is called in a report: "question", say
-    extra_suffixes: ClassVar[tuple[str, ...]] = ()  # of the files that `extra_prediction_files` may give
+    noun: ClassVar[str] = "text"  # what reports call a row, such as "question"
+    extra_suffixes: ClassVar[tuple[str, ...]] = ()  # suffixes of the files from `extra_prediction_files`
 
     @property
     def needs_label(self) -> bool:
-        """Whether there is nothing to learn, or to score, without a label column."""
+        """Whether training and scoring require a label column. Default: True."""
         return True
 
     @property
     def predicts_single_texts(self) -> bool:
-        """Whether a model trained on several text columns says something about each text alone."""
+        """Whether a model trained on several text columns can also predict single texts. Default: False."""
         return False
 
+    def grouped(self, table: Table, text: SequenceOf[str] | None, label: str | None, required: bool) -> Table:
+        """The table with the rows of each example merged into one row, which keeps them in `Row.parts`.
+
+        `text` and `label` are the columns set by the user or taken from the training file. With `required`,
+        columns named in the task's options must exist; a file to predict may have another layout than the
+        training file. Default: the table unchanged. Raises DataError.
+        """
+        return table
+
     def is_blank(self, row: Row, columns: Columns) -> bool:
-        """Whether a row has nothing to predict from. Raises DataError for cells that cannot be texts."""
+        """Whether a row has no text to predict from. Raises DataError for cells that cannot be texts."""
         return not all(cell_text(row, column).strip() for column in columns.text)
 
+    def settled(self, examples: SequenceOf[Any]) -> list[Any]:
+        """The examples of a table, after resolving what can only be decided from all of its rows.
+
+        Default: the examples unchanged. Raises DataError.
+        """
+        return list(examples)
+
+    def informed(self, examples: SequenceOf[Any]) -> Self:
+        """The task, updated with what the training examples show about how to read other files.
+
+        `examples` are those returned by `settled`. Default: the task unchanged.
+        """
+        return self
+
     def stratify_key(self, example: Any) -> Hashable:
-        """Where training rows are split: those with the same are spread evenly; None: at random."""
+        """The key by which splits of the training rows are stratified. Default: None, no stratification."""
         return None
 
     def group_key(self, example: Any) -> Hashable:
-        """Where training rows are split: those with the same stay on one side; None: each for itself."""
+        """Rows with the same key stay in the same split or fold. Default: None, rows are independent."""
         return None
 
 
 class OptionalFittedMembers:
-    """What a fitted task may decide about learning, predicting and reporting."""
+    """Optional members of a fitted task, which concern training, prediction and reports."""
 
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
-        """What must share a forward pass: nothing, an example's sequences, or all of an optimizer step.
+        """What must be in the same micro-batch: a sequence, a group (one example), or a whole optimizer step.
 
-        With "step" the loss sees the outputs of the whole step, however it is cut, and none is computed
-        when predicting.
+        With "step" the loss sees the outputs of the whole step, however the step is split into
+        micro-batches, and no loss is computed when predicting. Default: "sequence".
         """
         return "sequence"
 
     @property
     def has_validation_loss(self) -> bool:
-        """Whether the loss can be told of examples that are only predicted."""
+        """Whether a loss can be computed from predictions, as on the validation data."""
         return self.keep_together != "step"
 
     @property
     def least_batch_size(self) -> int:
-        """The fewest examples of a step from which anything can be learned."""
+        """The minimum number of examples per step for which the loss is meaningful. Default: 1."""
         return 1
 
     @property
     def windows_are_examples(self) -> bool:
-        """Whether the sequences of a training example are learned from each for itself.
+        """Whether each sequence of a training example counts as a training example. Default: False.
 
-        train.batch_size then counts sequences, and a batch's groups are single ones.
+        If so, train.batch_size counts sequences, and every sequence is a group of its own.
         """
         return False
 
     @property
     def is_resampled(self) -> bool:
-        """Whether `resample` changes sequences, so that nothing is computed or left out before a step."""
+        """Whether `resample` changes sequences, so that their outputs cannot be computed before the step."""
         return type(self).resample is not OptionalFittedMembers.resample
 
     def resample(self, sequences: list[Sequence], random: np.random.Generator) -> list[Sequence]:
-        """The sequences of an optimizer step as they are to be learned from this time; as they are."""
+        """The sequences to train on in this optimizer step. Default: the sequences unchanged."""
         return sequences
 
     def bound(self, tokenizer: Tokenizer) -> Self:
-        """The same with what it must know of the tokenizer, before anything is encoded; as it is."""
+        """The fitted task bound to a tokenizer, before anything is encoded. Default: unchanged."""
         return self
 
     def group_training_examples(self, examples: SequenceOf[Any]) -> SequenceOf[SequenceOf[int]] | None:
-        """Positions of training examples that are learned from as one; None: each for itself.
+        """Indices of training examples, grouped so that each group counts as one example in training.
 
-        train.batch_size then counts such groups, and a batch's groups are these; what is in none is left out.
+        If given, train.batch_size counts groups, and examples that are in no group are not used for
+        training. Default: None, each example is a group of its own.
         """
         return None
 
     def auto_length(self, limit: int) -> int:
-        """The tokens of a sequence where model.max_length is auto; `limit` is the most the model takes."""
+        """The maximum length in tokens if model.max_length is auto; `limit` is the maximum of the model."""
         return limit
 
     def label_names(self, example: Any) -> tuple[str, ...]:
-        """What the audit counts of an example's gold: its label."""
+        """The labels of an example that the data audit counts. Default: its gold label, if any."""
         return () if example.gold is None else (str(example.gold),)
 
     def reduce_outputs(self, outputs: "Tensor", batch: "Batch") -> "Tensor":
-        """What `decode` needs of a batch's outputs, a row for a sequence or a token; all of them."""
+        """The part of a batch's outputs that `decode` needs, one row per sequence or token.
+
+        Default: the outputs unchanged.
+        """
         return outputs
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether each label has a probability, so that `Model.predict_proba` can be used."""
+        """Whether the task predicts a probability for each label, as `Model.predict_proba` requires."""
         return type(self).decode_probabilities is not OptionalFittedMembers.decode_probabilities
 
     def decode_probabilities(self, outputs: list[Any], sequences: list[Sequence], example: Any) -> Any:
-        """The probability of every label [C], in fp64, from what `decode` gets: none."""
-        raise NotImplementedError("this task has no probabilities of labels")
+        """The probabilities of all labels, [C] in fp64, from the arguments of `decode`.
+
+        Raises NotImplementedError by default.
+        """
+        raise NotImplementedError("this task does not predict label probabilities")
 
     @property
     def has_vectors(self) -> bool:
-        """Whether a text has a vector, so that `Model.encode` can be used."""
+        """Whether the task predicts a vector for a text, as `Model.encode` requires."""
         return type(self).decode_vector is not OptionalFittedMembers.decode_vector
 
     def decode_vector(self, outputs: list[Any], sequences: list[Sequence], example: Any) -> Any:
-        """The vector [H] of an example of one text, in fp32, from what `decode` gets: none.
+        """The vector of an example with one text, [H] in fp32, from the arguments of `decode`.
 
-        Raises DataError for an example of several texts.
+        Raises DataError for an example with several texts, and NotImplementedError by default.
         """
-        raise NotImplementedError("this task has no vectors of texts")
+        raise NotImplementedError("this task does not predict text vectors")
 
     def for_scoring(self, examples: SequenceOf[Any]) -> Self:
-        """What decodes and scores predictions of these examples: itself. The network computes the same.
+        """The fitted task that decodes and scores predictions of these examples. Default: unchanged.
 
-        Raises DataError where they cannot be scored; asked before anything is learned or predicted.
+        The outputs of the model stay the same. Called before training or prediction starts, so that
+        examples that cannot be scored raise DataError early.
         """
         return self
+
+    def limitations(self, examples: SequenceOf[Any], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        """What these examples cannot measure: scores that no prediction could change, and labels of the model
+        that do not occur. Shown before training and with the scores."""
+        return []
 
     def warnings(
         self, predictions: SequenceOf[Any], examples: SequenceOf[Any], sequences: SequenceOf[Sequence]
     ) -> list[str]:
-        """What looks wrong with predictions made during training, with the usual remedies."""
+        """Warnings about predictions made during training, each with the usual remedies. Default: none."""
         return []
 
     def mistakes(self, predictions: SequenceOf[Any], examples: SequenceOf[Any]) -> Mistakes | None:
-        """What a report shows of examples that went wrong, the worst first; None shows nothing."""
+        """The worst predictions, worst first, for the report. Default: None, no such section."""
         return None
 
     def extra_prediction_files(
         self, examples: SequenceOf[Any], predictions: SequenceOf[Any]
     ) -> Mapping[str, Iterable[str]]:
-        """Lines of further files beside predictions, by their suffix, one of `extra_suffixes`: none."""
+        """Lines of additional prediction files by suffix, from `extra_suffixes`. Default: none."""
         return {}
 
+    part_fields: ClassVar[tuple[str, ...]] = ()  # fields written for each of the rows that `grouped` merged
+
+    def split_prediction(self, prediction: Any, row: Row, columns: Columns) -> list[Mapping[str, Any] | None]:
+        """The `part_fields` of each row in `row.parts`; None for a row without text.
+
+        Only called if `grouped` merged rows.
+        """
+        raise NotImplementedError("this task does not group rows")
+
+    @property
+    def output_scale(self) -> tuple[float, float] | None:
+        """Offset and factor that convert the single output of the head to the predicted number.
+
+        They are folded into the output layer of the saved model, so that other libraries predict the same
+        number. Outputs in training, `loss` and `decode` are not scaled. Default: None, no scaling.
+        """
+        return None
+
     def save_extras(self, folder: Path, max_length: int) -> None:
-        """Writes what others want to find in a model folder beside the Hugging Face files: nothing."""
+        """Write additional files for other libraries to a model folder. Default: none."""
         return None

@@ -1,1 +1,1 @@
-"""From texts to batches: tokenizer, sequences, the batch plan, collation. Knows no task."""
+"""Task-independent text processing: tokenization, truncation, windows, and the batch plan."""

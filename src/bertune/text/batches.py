@@ -1,7 +1,7 @@
-"""Owns the batch plan: which examples make an optimizer step, and how a step is cut to fit the machine.
+"""The batch plan: which examples form an optimizer step, and how a step is split into micro-batches.
 
-What is computed (the examples of a step) depends on the seed alone; how it is cut into micro-batches is the
-machine's business and changes no result beyond rounding.
+The examples of a step depend only on the seed. The split into micro-batches depends on the available memory
+and does not change results beyond rounding.
 """
 
 import math
@@ -14,14 +14,14 @@ Indices = NDArray[np.int64]
 
 
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
-    """Optimizer steps in one pass; the last one may hold fewer examples."""
+    """The number of optimizer steps per epoch; the last one may have fewer examples."""
     return math.ceil(num_examples / batch_size)
 
 
 def step_examples(num_examples: int, batch_size: int, seed: int, first_step: int = 0) -> Iterator[Indices]:
-    """The examples of each optimizer step from `first_step` on, epoch after epoch, without end.
+    """Yield the example indices of each optimizer step from `first_step` on, without end.
 
-    Each epoch is a fresh permutation that depends on seed and epoch only, so a resumed run needs no state.
+    Each epoch is a permutation that depends only on seed and epoch, so resuming a run needs no random state.
     """
     per_epoch = steps_per_epoch(num_examples, batch_size)
     epoch, skip = divmod(first_step, per_epoch)
@@ -35,10 +35,10 @@ def step_examples(num_examples: int, batch_size: int, seed: int, first_step: int
 def micro_batches(
     lengths: Sequence[int], max_tokens: int, groups: Sequence[int] | None = None
 ) -> Iterator[Indices]:
-    """Positions of `lengths`, longest first, cut wherever `max_tokens` padded tokens are reached.
+    """Yield positions into `lengths`, longest first, in micro-batches of at most `max_tokens` padded tokens.
 
-    Sequences with the same number in `groups` stay together. A sequence, or a group, that takes more than
-    `max_tokens` by itself gets a micro-batch of its own.
+    Sequences with the same number in `groups` stay together. A sequence or group with more than `max_tokens`
+    gets its own micro-batch.
     """
     if groups is not None:
         yield from _whole_groups(lengths, max_tokens, groups)
@@ -52,7 +52,7 @@ def micro_batches(
 
 
 def slices(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:
-    """Consecutive pieces of at most `max_tokens` padded tokens; `lengths` are longest first."""
+    """Yield consecutive slices of at most `max_tokens` padded tokens; `lengths` must be descending."""
     start = 0
     while start < len(lengths):
         widest = max(1, max_tokens // lengths[start])

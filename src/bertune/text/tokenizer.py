@@ -1,4 +1,4 @@
-"""Owns tokenization: texts in, sequences out, nothing cut without being counted."""
+"""Tokenization: convert texts to sequences and count the tokens lost to truncation."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bertune.encoder_config import read_encoder_config
 from bertune.errors import DataError
 from bertune.hugging_face import (
     TokenizerFiles,
@@ -15,75 +16,81 @@ from bertune.hugging_face import (
     load_saved_tokenizer,
     load_tokenizer,
     refuse_more_tokens,
+    write_max_length,
     write_tokenizer,
 )
 from bertune.text.sequences import Sequence
 from bertune.text.truncation import Owners, longest_first, owners_of
 from bertune.text.windows import overlap, windows_over
+from bertune.text.wordpiece import read_wordpiece
 
-# Texts given to Rust at once: enough for all cores; its own form of a long text takes a hundred times ours.
+# Texts tokenized at once: enough for all cores. The Rust encoding of a long text takes 100 times our memory.
 _CHUNK = 1000
 Texts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """The tokenizer of a model folder: the Rust one, and what its settings say."""
+    """The tokenizer of a model folder: the Rust tokenizer and its settings."""
 
     folder: Path
     files: TokenizerFiles = field(repr=False)
-    num_ids: int  # that the model takes
+    num_ids: int  # vocabulary size of the model
 
     @classmethod
     def pretrained(cls, folder: Path) -> "Tokenizer":
-        """That of any Hugging Face folder, as transformers reads it. Raises ModelError."""
+        """Load the tokenizer of any Hugging Face folder as transformers does. Raises ModelError."""
+        files, known = read_wordpiece(folder), read_encoder_config(folder)
+        if files is not None and known is not None:
+            refuse_more_tokens(folder, files.rust, known.vocab_size)
+            return cls(folder, files, known.vocab_size)
         config = load_config(folder) if (folder / "config.json").is_file() else None
         files = load_tokenizer(folder, config)
         return cls(folder, files, files.rust.get_vocab_size() if config is None else config.vocab_size)
 
     @classmethod
     def saved(cls, folder: Path, num_ids: int) -> "Tokenizer":
-        """That of a model which bertune saved: the same, without the time that transformers takes for it.
+        """Load the tokenizer of a model saved by bertune, without the slow import of transformers.
 
-        The model takes `num_ids` tokens. Raises ModelError.
+        `num_ids` is the vocabulary size of the model. Raises ModelError.
         """
         files = load_saved_tokenizer(folder)
         refuse_more_tokens(folder, files.rust, num_ids)
         return cls(folder, files, num_ids)
 
     def __post_init__(self) -> None:
-        # Once, and never again: encoding changes nothing, so that threads may share a tokenizer.
+        # Set only here: encoding never changes the state, so threads can share a tokenizer.
         self.files.rust.no_padding()
         self.files.rust.no_truncation()
 
     @property
     def rust(self) -> Any:
-        """The Rust tokenizer, which neither truncates nor pads. Nobody may change its state."""
+        """The Rust tokenizer, without truncation and padding. Its state must not be changed."""
         return self.files.rust
 
     @property
     def max_length(self) -> int:
-        """The most tokens that its model takes, very many where it does not know."""
+        """The maximum sequence length of the model in tokens; a very large number if unknown."""
         return int(self.files.settings.model_max_length)
 
     @property
     def mask_id(self) -> int | None:
-        """The token that hides another, None in a tokenizer without one."""
+        """The id of the mask token, or None."""
         return self._id(self.files.settings.mask_token)
 
     @property
     def unknown_id(self) -> int | None:
-        """The token of words that the vocabulary lacks, None where it can spell every word."""
+        """The id of the unknown token; None if the vocabulary covers every text."""
         return self._id(self.files.settings.unk_token)
 
     @property
     def special_ids(self) -> list[int]:
-        """The tokens that stand for no text, such as [CLS]; the one for unknown words is among them."""
+        """The ids of the special tokens, such as [CLS], including the unknown token."""
         added = self.files.rust.get_added_tokens_decoder()
         return sorted(number for number, token in added.items() if token.special)
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        """The tokens of some ids as the vocabulary has them."""
+        """Convert ids to tokens."""
         return [self.files.rust.id_to_token(int(number)) for number in ids]
 
     def _id(self, token: str | None) -> int | None:
@@ -92,11 +99,11 @@ class Tokenizer:
     def encode(
         self, texts: SequenceOf[Texts], max_length: int | None = None, keep_end: bool = False
     ) -> list[Sequence]:
-        """One sequence per item of one text or a pair of texts; `group` is the item's position.
+        """Encode each text or pair of texts as one sequence; `group` is the position of the item.
 
-        Longer ones are cut to `max_length` tokens, the longer text of a pair first, and count what they lost.
-        With `keep_end` a single text loses its middle: a quarter of what is kept is its beginning (Sun et al.
-        2019, section 5.3.1).
+        Sequences are truncated to `max_length` tokens, the longer text of a pair first, and `num_removed`
+        counts the lost tokens. With `keep_end`, a single text loses its middle: a quarter of the remaining
+        tokens are from the beginning (Sun et al. 2019, section 5.3.1).
         """
         return [
             sequence
@@ -107,23 +114,23 @@ class Tokenizer:
     def windows(
         self, texts: SequenceOf[Texts], max_length: int, stride: int, locations: SequenceOf[object] = ()
     ) -> list[Sequence]:
-        """All of each item in sequences of at most `max_length` tokens.
+        """Split each item into overlapping windows of at most `max_length` tokens.
 
-        Neighbours share `stride` tokens, or half of `max_length` where that is less. In a pair the second
-        text is divided among windows, each preceded by the whole first text. Raises DataError, naming the
-        item of `locations`, where the first text leaves no room for the second.
+        Neighbouring windows share `stride` tokens, but at most half a window. In a pair, the second text is
+        split and each window is preceded by the whole first text. Raises DataError, with the item's entry in
+        `locations`, if the first text leaves no room for the second.
         """
-        found: list[Sequence] = []
+        sequences: list[Sequence] = []
         for start in range(0, len(texts), _CHUNK):
             inputs = _inputs(texts[start : start + _CHUNK])
             is_pair = bool(inputs) and isinstance(inputs[0], tuple)
             room = max_length - self.rust.num_special_tokens_to_add(is_pair)
-            # The same for every text, so that none is cut otherwise for what else is in its chunk.
+            # Independent of the texts, so that the windows of a text do not depend on the rest of its chunk.
             shared = overlap(stride, room)
             for group, encoding in enumerate(self.rust.encode_batch_fast(inputs), start):
                 whole = _sequence(encoding, group)
                 if len(whole.ids) <= max_length:
-                    found.append(whole)
+                    sequences.append(whole)
                     continue
                 owners_L = owners_of(encoding)
                 _refuse_no_room(
@@ -132,52 +139,59 @@ class Tokenizer:
                 for kept in windows_over(
                     np.flatnonzero(owners_L == int(is_pair)), len(owners_L), max_length, shared
                 ):
-                    found.append(replace(whole, ids=whole.ids[kept], types=whole.types[kept]))
-        return found
+                    sequences.append(replace(whole, ids=whole.ids[kept], types=whole.types[kept]))
+        return sequences
 
     def _encode_chunk(
         self, texts: SequenceOf[Texts], start: int, max_length: int | None, keep_end: bool
     ) -> list[Sequence]:
         inputs = _inputs(texts)
-        found = []
+        sequences = []
         for group, encoding in enumerate(self.rust.encode_batch_fast(inputs), start):
             whole = _sequence(encoding, group)
             if max_length is None or len(whole.ids) <= max_length:
-                found.append(whole)
+                sequences.append(whole)
             elif keep_end and not isinstance(inputs[0], tuple):
-                found.append(_without_middle(whole, encoding.special_tokens_mask, max_length))
+                sequences.append(_without_middle(whole, encoding.special_tokens_mask, max_length))
             else:
                 side = self.files.settings.truncation_side
                 kept = longest_first(owners_of(encoding), max_length, side)
+                ids, types = whole.ids[kept], whole.types[kept]
                 lost = len(whole) - len(kept)
-                found.append(replace(whole, ids=whole.ids[kept], types=whole.types[kept], num_removed=lost))
-        return found
+                sequences.append(replace(whole, ids=ids, types=types, num_removed=lost))
+        return sequences
 
-    def save(self, folder: Path) -> None:
-        """Writes the tokenizer files in the Hugging Face layout."""
+    def save(self, folder: Path, max_length: int | None = None) -> None:
+        """Write the tokenizer files in the Hugging Face layout.
+
+        `max_length` is the number of tokens at which transformers truncates; None keeps the original value.
+        """
         write_tokenizer(folder, self.rust)
         self.files.save(str(folder))
+        if max_length is not None:
+            write_max_length(folder, max_length)
 
 
 def _inputs(texts: SequenceOf[Texts]) -> list[Any]:
-    """As the Rust tokenizer takes them: a text, or a pair."""
+    """The items in the format of the Rust tokenizer: a text or a pair of texts."""
     return [item if len(item) == 2 else item[0] for item in texts]
 
 
 def _refuse_no_room(owners_L: Owners, room: int, shared: int, max_length: int, location: str) -> None:
-    """Raises DataError where a window would have no token that its neighbour does not have."""
+    """Raise DataError if a window would consist only of tokens shared with its neighbour."""
     first = int((owners_L == 0).sum())
     if not (owners_L == 1).any():
         if room <= shared:
             raise DataError(
-                f"model.max_length={max_length} leaves {max(0, room)} tokens to a window; give more"
+                f"model.max_length={max_length} leaves {max(0, room)} tokens for the text in a window. "
+                "Set a larger value"
             )
     elif room - first <= shared:
         raise DataError(
-            f"{location}the first text of this pair has {first} tokens, which leaves "
-            f"{max(0, room - first)} of model.max_length={max_length} to a window of the second, "
-            f"and {shared} of them are its neighbour's. Shorten that text; or train with more "
-            "tokens, a smaller task.stride, or the columns the other way round"
+            f"{location}the first text of this pair has {first} tokens. With model.max_length={max_length}, "
+            f"this leaves {max(0, room - first)} tokens per window for the second text, but neighbouring "
+            f"windows share {shared} tokens. Shorten the first text, set a larger model.max_length, or train "
+            "with a smaller task.stride or with the text columns swapped"
         )
 
 

@@ -1,9 +1,9 @@
-"""Which tokens of an encoded text, or pair of texts, stay where it is longer than a model takes.
+"""Truncation: which tokens of a text or pair of texts are kept if it exceeds the maximum length.
 
-Everything is decided on the encoding of the whole text. The Rust tokenizer could truncate by itself, but only
-by a change of its own state, which threads share. The results are the same as its own.
+Truncation works on the encoding of the whole text. The Rust tokenizer can also truncate, but only by changing
+its state, which threads share. The results are the same.
 
-Dimensions: L tokens with special tokens, K of them kept.
+Dimensions: L tokens with special tokens, K kept tokens.
 """
 
 from typing import Any
@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Owners = NDArray[np.int64]  # [L] 0: of the first text, 1: of the second, -1: a special token
+Owners = NDArray[np.int64]  # [L] 0: first text, 1: second text, -1: special token
 Kept = NDArray[np.int64]  # [K] positions, ascending
 
 
 def owners_of(encoding: Any) -> Owners:
-    """Which text each token of a Rust encoding is of."""
+    """The text that each token of a Rust encoding belongs to."""
     return np.array([-1 if owner is None else owner for owner in encoding.sequence_ids], np.int64)
 
 
 def longest_first(owners_L: Owners, max_length: int, side: str) -> Kept:
-    """The positions kept of a text, or of a pair, whose longer text is cut first, at `side`."""
+    """The kept positions of a text or pair; the longer text of a pair is truncated first, at `side`."""
     parts = [np.flatnonzero(owners_L == text) for text in (0, 1)]
     room = max(0, max_length - int((owners_L < 0).sum()))
     keep_L = np.ones(len(owners_L), bool)
@@ -31,7 +31,7 @@ def longest_first(owners_L: Owners, max_length: int, side: str) -> Kept:
 
 
 def _sizes(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens of each text stay: the shorter one loses some only where it has over half of them."""
+    """The number of kept tokens per text: the shorter text is truncated only beyond half of `room`."""
     short, long = sorted((first, second))
     long = min(long, max(short, room - short))
     if short + long > room:

@@ -7,7 +7,7 @@ where both need the same best weights there are two copies of those.
 import re
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bertune.files import (
     JsonObject,
     changed_files,
     disk_errors,
+    give_usual_permissions,
     is_intact,
     read_object,
     remove,
@@ -32,6 +33,7 @@ from bertune.files import (
     write_json,
 )
 from bertune.run import CONFIG, MANIFEST, METRICS
+from bertune.training.selection import Ranked
 
 KEPT = 2  # the newest, and one to fall back to should its bytes be lost
 _STATE, _MODEL, _OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
@@ -45,12 +47,13 @@ class Progress:
 
     step: int
     evaluated_step: int  # the last step that was evaluated
-    best_step: int  # 0: none yet
+    best_step: int  # whose weights are kept; 0: none yet
     best_value: float | None
     evaluations_without_gain: int
     train_seconds: float
     evaluate_seconds: float
     examples_seen: int
+    top: Ranked | None = None  # the highest score so far, which may be of an earlier step than the kept one
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Checkpoints:
                         shutil.copyfile(self.folder.parent / name, staging / name)
                         sync(staging / name)
                 state: JsonObject = {
-                    "progress": vars(progress),
+                    "progress": asdict(progress),
                     "sha256": {path.name: sha256_of(path) for path in sorted(staging.iterdir())},
                     "best_sha256": self._sha256_of_best(progress.best_step),
                 }
@@ -189,7 +192,8 @@ class Checkpoints:
         if problems:
             damage.append("; ".join(problems))
             return None
-        progress = Progress(**state["progress"])
+        top = state["progress"].get("top")
+        progress = Progress(**{**state["progress"], "top": None if top is None else Ranked.of(top)})
         if progress.best_step and not self._has_best(progress.best_step, state["best_sha256"], damage):
             return None
         return Checkpoint(folder, progress)
@@ -290,6 +294,7 @@ def _state(folder: Path) -> dict[str, Any] | None:
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     save_file(tensors, str(path))
+    give_usual_permissions(path)
     sync(path)
 
 

@@ -1,11 +1,15 @@
 """Owns what training tells its caller: the consumer prints, draws or ignores it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bertune.run import Run
-from bertune.training.loop import Step
-from bertune.training.preparing import Prepared
+
+if TYPE_CHECKING:  # those who only show events need no torch
+    from bertune.training.loop import Step
+    from bertune.training.preparing import Prepared
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bertune.config import TaskConfig
-from bertune.data.tables import file_suffix
+from bertune.data.formats import file_suffix
 from bertune.errors import Interrupted
 from bertune.files import shell_word, to_json
 from bertune.manifest import BestRecord
@@ -93,6 +93,8 @@ def load_kept_weights(trained: Trained) -> StepRecord:
         score=score,
         value=progress.best_value,
         lower_is_better=score in LOWER_IS_BETTER,
+        top_step=None if progress.top is None else progress.top.step,
+        top_value=None if progress.top is None else progress.top.value,
     )
     done = {"steps_done": progress.step, "stopped_early": session.stopped_early, "best": best}
     return StepRecord({"training": training.model_copy(update=done)})
@@ -182,6 +184,7 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
         head=config.model.head,
         precision=config.machine.precision,
         own_files=own_files(config.task.name, config.model.head, config.data.reader),
+        length_limit=prepared.length_limit,
     )
     return LoadedModel(model, prepared.encoder.tokenizer, fitted, metadata)
 

@@ -19,12 +19,12 @@ from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine, deterministic, make_machine
 from bertune.nn.memory import memory_errors
 from bertune.nn.model import TextModel
+from bertune.nn.threads import ThreadTuner, available_cores
 from bertune.nn.vocabulary import restrict_vocabulary
 from bertune.run import MANIFEST, METRICS, Run, open_run, verify
 from bertune.run_writer import FROZEN, RunWriter, refuse_existing
 from bertune.saved_model import new_model
 from bertune.source import Source
-from bertune.tasks import make_task
 from bertune.text.batches import steps_per_epoch
 from bertune.training.events import DataReady, Event, Finished, Noted, Started, Warned
 from bertune.training.finish import finish
@@ -33,7 +33,7 @@ from bertune.training.loop import Plan, TrainState
 from bertune.training.manifest import first_manifest
 from bertune.training.optim import total_steps, warmup_steps
 from bertune.training.preparing import Prepared, prepare
-from bertune.training.session import Session, best_metric
+from bertune.training.session import Session
 from bertune.training.signals import StopFlag, stop_on_signals
 
 
@@ -47,7 +47,6 @@ def train_source(source: Source, out: Path, resume: bool = False) -> Iterator[Ev
     if _is_complete(out, resume):
         yield from _complete_run(out, source.config)
         return
-    best_metric(source.config.train.best_metric, make_task(source.config.task).fitted())
     prepared = prepare(source)
     yield DataReady(prepared)
     yield from fit(prepared, out, resume, name=source.name, given=source.given, started=started)
@@ -77,6 +76,7 @@ def fit(
     machine = make_machine(prepared.config.machine)
     if is_resumed and prepared.config.machine.micro_batch_tokens == "auto":
         machine = replace(machine, micro_batch_tokens=open_run(out).manifest["machine"]["tokens"])
+    tuner = ThreadTuner(*_threads(prepared.config, machine))
     model = _new_model(prepared, machine)
     plan = _plan(prepared)
     manifest = first_manifest(name or out.name, given, prepared, model, machine, plan)
@@ -87,10 +87,15 @@ def fit(
         writer = RunWriter.create(out, prepared.config, manifest)
     if not prepared.encoder.fitted.is_resampled:  # else words may come that stand in no text
         restrict_vocabulary(model, model.encoder, _words(prepared))
-    with writer, deterministic(machine.device), stop_on_signals() as stop:
+    with writer, deterministic(machine.device), tuner, stop_on_signals() as stop:
+        machine = replace(machine, threads=tuner.threads)
         state = TrainState(model, prepared.encoder.fitted, prepared.splits["train"], machine)
-        session = Session(prepared, state, writer, plan)
+        session = Session(prepared, state, writer, plan, tuner)
         try:
+            chosen = {**(manifest.machine or {}), "threads": machine.threads}
+            if chosen != manifest.machine:
+                manifest = manifest.model_copy(update={"machine": chosen})
+                writer.update_manifest(machine=chosen)
             yield from _restore(session, writer)
             yield Started(writer.run, manifest.to_json(), session.progress.step)
             with memory_errors():
@@ -125,6 +130,12 @@ def _complete_run(out: Path, config: Config) -> Iterator[Event]:
         read_metadata(writer.run.model_path)
         writer.clear_working_files()  # of a process that was killed while it removed them
         yield Finished(writer.run)
+
+
+def _threads(config: Config, machine: Machine) -> tuple[int, bool]:
+    """The most threads, and whether fewer may be used: not where the user chose, or a GPU computes."""
+    is_free = config.machine.threads == "auto" and machine.device.type == "cpu"
+    return (min(machine.threads, available_cores()) if is_free else machine.threads), is_free
 
 
 def _new_model(prepared: Prepared, machine: Machine) -> TextModel:

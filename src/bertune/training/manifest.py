@@ -18,7 +18,7 @@ from bertune.nn.model import TextModel
 from bertune.run import FORMAT
 from bertune.training.loop import Plan
 from bertune.training.preparing import Prepared
-from bertune.training.session import best_metric
+from bertune.training.selection import best_metric
 
 _RECORDED = ("bertune", "torch", "transformers", "tokenizers", "numpy", "scikit-learn")
 

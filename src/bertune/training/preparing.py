@@ -11,19 +11,24 @@ from typing import Any
 from bertune.config import Config
 from bertune.data import audit
 from bertune.data.columns import Columns, choose_columns
+from bertune.data.formats import file_suffix
 from bertune.data.split import larger_than_asked, split_rows
 from bertune.data.tables import Table, open_table
+from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, DataError
-from bertune.nn.model import length_limit, read_config
+from bertune.hugging_face import load_config, most_tokens
+from bertune.metadata import recorded_metadata
+from bertune.metrics.limitations import limitation_texts
 from bertune.nn.pretrained import Pretrained, find_pretrained
 from bertune.source import SPLITS, Source
 from bertune.tasks import FittedTask, Task, make_task
 from bertune.tasks.encoder import TextEncoder, known_column_names, read_examples
+from bertune.tasks.parts.label_names import look_alike_warnings
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
+from bertune.training.selection import best_metric
 
 _AUTO_MAY_CUT = 0.02  # share of texts that "auto" truncates, saying so; more is for the user to decide
-_NO_LIMIT = 100_000  # tokens; for architectures without a longest text
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Prepared:
     pretrained: Pretrained
     splits: Mapping[str, EncodedSplit]  # train, validation, and test where there is one
     audit: dict[str, Any]  # plain JSON: "data" and "max_length" of the manifest
+    length_limit: int  # the most tokens of a sequence that the encoder takes
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -100,7 +106,8 @@ def prepare(source: Source) -> Prepared:
 def read(source: Source) -> Tables:
     """The examples of all tables of a source. Raises ConfigError, DataError."""
     task = make_task(source.config.task)
-    examples, columns, notes = _read_all(source, task)
+    best_metric(source.config.train.best_metric, task.fitted())  # refused before any file is read
+    examples, task, columns, notes = _read_all(source, task)
     return Tables(source.config, task, columns, examples, (*source.notes, *notes))
 
 
@@ -151,28 +158,30 @@ def encode(
             table, rows = splits.rows[name]
             sequences = _of_rows(tokenized[table], rows)
         encoded[name] = EncodedSplit(examples[0].origin.file, examples, sequences)
-    for name, split in encoded.items():
-        if name != "train":
-            task.for_scoring(split.examples)
-    max_length, why = _choose_length(tables.config, encoder, fitted.limit, encoded)
+    limitations = _limitations(encoded, task, best_metric(tables.config.train.best_metric, task))
+    why = _explained_length(tables.config, encoder, fitted.limit, encoded)
     columns = tables.columns
-    data = _audit(encoded, task, max_length)
+    data = _audit(encoded, task, encoder.max_length)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
     encoded["train"] = _as_learned(encoded["train"], task)
     return Prepared(
         config=tables.config,
-        encoder=replace(encoder, max_length=max_length),
+        encoder=encoder,
         columns=columns,
         pretrained=fitted.pretrained,
         splits=encoded,
-        audit={"data": data, "max_length": {"value": max_length, "why": why, "model_limit": fitted.limit}},
+        audit={
+            "data": data,
+            "max_length": {"value": encoder.max_length, "why": why, "model_limit": fitted.limit},
+        },
+        length_limit=fitted.limit,
         notes=(*tables.notes, *fitted.notes, *splits.notes),
-        warnings=(*splits.warnings, *_warnings(data)),
+        warnings=(*splits.warnings, *_warnings(data), *limitations),
     )
 
 
 def _encoder(config: Config, fitted: Fitted) -> TextEncoder:
-    """Cuts texts to the most tokens there may be; which limit fits them is decided once all are encoded."""
+    """Cuts texts to the most tokens that the settings and the encoder allow, however short the texts are."""
     return TextEncoder(fitted.task, fitted.tokenizer, _most_tokens(config, fitted.task, fitted.limit))
 
 
@@ -184,7 +193,7 @@ def _of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Seq
     return [replace(s, group=group) for group, row in enumerate(rows) for s in of_example.get(row, [])]
 
 
-def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns, list[str]]:
+def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Task, Columns, list[str]]:
     config = source.config
     examples: dict[str, list[Any]] = {}
     chosen: Columns | None = None
@@ -193,7 +202,10 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
         file = getattr(config.data, split)
         if file is None:
             continue
-        table = source.tables.get(split) or open_table(file, config.data, known_column_names(task))
+        table = source.tables.get(split) or open_table(
+            file, config.data, known_column_names(task), like=file_suffix(config.data.train or "")
+        )
+        table = task.grouped(table, config.data.text, config.data.label, required=True)
         columns, new = choose_columns(
             table, config.data, task.columns.text, task.columns.label, need_label=task.needs_label
         )
@@ -211,6 +223,8 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
         )
         if not examples[split]:
             raise DataError(f"{table.name}: there are no rows in it")
+        if split == "train":
+            task = task.informed(examples[split])
         if audit.all_numbers([e.texts for e in examples[split]]):
             raise DataError(
                 f"{examples[split][0].origin}: every text is a number, as "
@@ -218,7 +232,7 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Columns
                 f"There are: {', '.join(table.columns)}"
             )
     assert chosen is not None, "a source always has training data"
-    return examples, chosen, notes
+    return examples, task, chosen, notes
 
 
 def _refuse_number(columns: Columns, task: Task, config: Config, table: Table) -> None:
@@ -254,8 +268,12 @@ def _split_off(tables: Tables) -> Splits:
 
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
-    hf_config = read_config(pretrained)
-    return min(length_limit(hf_config) or _NO_LIMIT, tokenizer.max_length)
+    folder = pretrained.folder
+    config = read_encoder_config(folder) or load_config(folder)
+    recorded = recorded_metadata(folder)
+    # A tokenizer that bertune saved has the length of the last training, which limits no further one.
+    known = None if recorded is None else recorded.length_limit
+    return most_tokens(config, tokenizer.max_length if known is None else known)
 
 
 def _most_tokens(config: Config, fitted: FittedTask, limit: int) -> int:
@@ -270,24 +288,27 @@ def _most_tokens(config: Config, fitted: FittedTask, limit: int) -> int:
     return int(wanted)
 
 
-def _choose_length(
+def _explained_length(
     config: Config, encode: TextEncoder, limit: int, encoded: Mapping[str, EncodedSplit]
-) -> tuple[int, str]:
-    """The maximum length to use, and why; the splits are encoded up to the most the model allows."""
+) -> str:
+    """Why `encode` allows as many tokens as it does, and what that truncates in these splits.
+
+    The length is never that of the longest training text: a trained model reads all that its encoder takes.
+    Raises DataError where "auto" would truncate many texts.
+    """
     most = encode.max_length
     lengths = [n for split in encoded.values() for n in split.untruncated_lengths()]
     wanted = config.model.max_length
     if wanted != "auto":
         cut = sum(n > int(wanted) for n in lengths)
-        return int(
-            wanted
-        ), f"as set; {cut:,} of {len(lengths):,} texts ({cut / len(lengths):.1%}) are truncated"
+        return f"as set; {cut:,} of {len(lengths):,} texts ({cut / len(lengths):.1%}) are truncated"
     origins = [split.examples[s.group].origin for split in encoded.values() for s in split.sequences]
     longest, where = audit.longest(lengths, origins)
+    default = f"the default of task.name={config.task.name}" if most < limit else "all that the model takes"
     if longest <= most:
-        return longest, f"the longest text has {longest:,} tokens; nothing is truncated"
+        return f"{default}; the longest text has {longest:,} tokens, so nothing is truncated"
     if most < limit:
-        return most, f"what task.name={config.task.name} takes unless told; longer texts are cut there"
+        return f"{default}; longer texts are truncated"
     too_long = sum(n > limit for n in lengths)
     share = f"{too_long:,} of {len(lengths):,} texts ({too_long / len(lengths):.1%})"
     if too_long > _AUTO_MAY_CUT * len(lengths):
@@ -296,10 +317,7 @@ def _choose_length(
             f"long, more than is cut without being asked. model.max_length={limit} cuts them there (and "
             "says so); or shorten the texts, or choose a model that takes longer ones"
         )
-    return limit, (
-        f"the most the model takes; {share} are longer and are truncated, the longest ({where}) from "
-        f"{longest:,} tokens"
-    )
+    return f"{default}; {share} are longer and are truncated, the longest ({where}) from {longest:,} tokens"
 
 
 def _as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
@@ -331,6 +349,21 @@ def _audit(encoded: Mapping[str, EncodedSplit], fitted: FittedTask, max_length: 
     return {"splits": splits, "shared_texts": shared}
 
 
+def _limitations(encoded: Mapping[str, EncodedSplit], task: FittedTask, selecting: str) -> list[str]:
+    """What the evaluated splits cannot show of any model; `selecting` is the score that selects checkpoints.
+
+    Raises DataError for a split that cannot be scored.
+    """
+    found = []
+    for name, split in encoded.items():
+        if name != "train":
+            scored = task.for_scoring(split.examples)
+            limitations = scored.limitations(split.examples, split.sequences)
+            texts = limitation_texts(limitations, selecting if name == "validation" else None)
+            found += [f"{name}: {text}" for text in texts]
+    return found
+
+
 def _fingerprint(examples: list[Any]) -> str:
     """sha256 of what is learned from, whatever file or table it came in."""
     digest = hashlib.sha256()
@@ -353,6 +386,10 @@ def _warnings(data: dict[str, Any]) -> list[str]:
             warnings.append(
                 f"{name}: {split['conflicting_duplicates']:,} rows repeat an earlier text with another label"
             )
+    counts: Counter[str] = Counter()
+    for split in data["splits"].values():
+        counts.update(split["labels"])
+    warnings += look_alike_warnings(counts)
     for pair, count in data["shared_texts"].items():
         first, second = pair.split("/")
         if count:

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from bertune.errors import BertuneError, ConfigError, DivergedError, Interrupted, NonFiniteError
+from bertune.errors import BertuneError, DivergedError, Interrupted, NonFiniteError
 from bertune.files import shell_word
-from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.device import give_back_freed_memory
+from bertune.nn.threads import ThreadTuner
 from bertune.nn.vocabulary import rebase_on_file
 from bertune.run_writer import RunWriter
-from bertune.tasks import FittedTask
 from bertune.training.checkpoint import (
     Checkpoint,
     Checkpoints,
@@ -21,10 +20,11 @@ from bertune.training.checkpoint import (
     model_tensors,
 )
 from bertune.training.evaluation import ScoredSplit, evaluate
-from bertune.training.events import Evaluated, Event, Stepped, Warned
+from bertune.training.events import Evaluated, Event, Noted, Stepped, Warned
 from bertune.training.loop import Plan, Step, TrainState, train_steps
 from bertune.training.optim import Optimizer
 from bertune.training.preparing import EncodedSplit, Prepared
+from bertune.training.selection import Ranked, beats, best_metric, is_clearly_better, scores_without
 from bertune.training.signals import StopFlag
 
 FRESH = Progress(0, 0, 0, None, 0, 0.0, 0.0, 0)
@@ -34,26 +34,12 @@ class _StopEvaluation(BertuneError):
     """Raised between validation batches when a signal has come; the evaluation is done again on resume."""
 
 
-def best_metric(wanted: str, fitted: FittedTask) -> str:
-    """The score that picks the weights kept. Raises ConfigError for one the task does not have."""
-    task = fitted.task
-    name: str = task.primary if wanted == "auto" else wanted
-    if name not in (*task.scores, "loss"):
-        raise ConfigError(
-            f"train.best_metric={wanted}: there is no such score. There are: loss, {', '.join(task.scores)}"
-        )
-    if name == "loss" and not fitted.has_validation_loss:
-        raise ConfigError(
-            "train.best_metric=loss: this loss depends on which examples are learned from together, so "
-            f"there is none on the validation data. There are: {', '.join(task.scores)}"
-        )
-    return name
-
-
 class Session:
     """One training of a prepared model, from a first step or a checkpoint to the last step."""
 
-    def __init__(self, prepared: Prepared, state: TrainState, writer: RunWriter, plan: Plan) -> None:
+    def __init__(
+        self, prepared: Prepared, state: TrainState, writer: RunWriter, plan: Plan, tuner: ThreadTuner
+    ) -> None:
         self.progress = FRESH
         self.stopped_early = False
         self._has_trained = False  # here, not before a resume: then the weights are on disk alone
@@ -62,6 +48,7 @@ class Session:
         self._validation = prepared.splits["validation"]
         self._writer = writer
         self._plan = plan
+        self._tuner = tuner
         self._best: ScoredSplit | None = None  # the last evaluation, where it was the best
         self._score = best_metric(self._config.best_metric, state.fitted)
         self._optimizer = Optimizer(state.model, self._config, prepared.config.optimizer)
@@ -119,6 +106,8 @@ class Session:
             self._count(step)
             if step.tokens < self.state.machine.micro_batch_tokens:
                 yield self._note_fewer_tokens(step.tokens)
+            if self._tuner.check():
+                yield self._note_threads()
             losses.append(step.loss)
             yield Stepped(step, self._plan.total)
             yield from self._complete(_metrics_line(step), losses, stop)
@@ -160,7 +149,7 @@ class Session:
             what = f"the model's outputs became NaN or infinite at step {self.progress.step:,}"
             raise _diverged(what) from error
         values = evaluation.values
-        is_best = self._update_best(values[self._score])
+        is_best = self._update_best(self._ranked(evaluation))
         self._best = evaluation if is_best else None
         seconds = time.perf_counter() - started
         self.progress = replace(self.progress, evaluate_seconds=self.progress.evaluate_seconds + seconds)
@@ -172,25 +161,30 @@ class Session:
         }
         return found, list(evaluation.warnings)
 
-    def _update_best(self, value: float | None) -> bool:
-        """Counts the evaluation; stores the weights and says True when they score better than any before."""
-        best, step = self.progress.best_value, self.progress.step
-        sign = -1.0 if self._score in LOWER_IS_BETTER else 1.0
-        is_best = self.progress.best_step == 0 or (
-            value is not None and (best is None or sign * value > sign * best)
-        )
+    def _ranked(self, evaluation: ScoredSplit) -> Ranked:
+        without: tuple[float | None, ...] = ()
+        if self._config.best_margin:
+            without = scores_without(
+                self.state.fitted, evaluation.outcome.predictions, self._validation.examples, self._score
+            )
+        return Ranked(self.progress.step, evaluation.values[self._score], without)
+
+    def _update_best(self, found: Ranked) -> bool:
+        """Counts the evaluation; stores the weights and returns True where they are the ones to keep."""
+        step, top = self.progress.step, self.progress.top
+        is_top = beats(found.value, None if top is None else top.value, self._score)
+        is_best = is_top or not is_clearly_better(top or found, found, self._score, self._config.best_margin)
         if is_best:
             if step == self._plan.total:
                 self._optimizer.reset()  # no step is left that would need its moments
             self.release_buffers()  # the whole of a compact vocabulary is about to be written
             self.checkpoints.save_best(step, model_tensors(self.state.model))
             rebase_on_file(self.state.model, self.checkpoints.load_best(step))
-            self.progress = replace(
-                self.progress, best_step=step, best_value=value, evaluations_without_gain=0
-            )
-        else:
-            count = self.progress.evaluations_without_gain + 1
-            self.progress = replace(self.progress, evaluations_without_gain=count)
+            self.progress = replace(self.progress, best_step=step, best_value=found.value)
+        count = 0 if is_top else self.progress.evaluations_without_gain + 1
+        self.progress = replace(
+            self.progress, evaluations_without_gain=count, top=found if is_top else self.progress.top
+        )
         self.progress = replace(self.progress, evaluated_step=step)
         return is_best
 
@@ -209,6 +203,18 @@ class Session:
         return Warned(
             f"memory ran out: micro-batches have at most {tokens:,} tokens from here on. The steps and their "
             f"texts are the same; machine.micro_batch_tokens={tokens} starts that way"
+        )
+
+    def _note_threads(self) -> Noted:
+        threads, step = self._tuner.threads, self.progress.step
+        machine = self._writer.run.manifest["machine"]
+        history = machine.get("threads_by_step") or f"{machine['threads']} from step 1"
+        changed = {"threads": threads, "threads_by_step": f"{history}, {threads} from step {step + 1}"}
+        self._writer.update_manifest(machine=machine | changed)
+        self.state = replace(self.state, machine=replace(self.state.machine, threads=threads))
+        why = "other processes keep cores busy" if threads < self._tuner.most else "the cores are free again"
+        return Noted(
+            f"{why}: from step {step + 1:,} on training uses {threads} of {self._tuner.most} threads"
         )
 
     def _count(self, step: Step) -> None:

@@ -1,1 +1,1 @@
-"""The contestants, each a program of its own: python -m bertune.bench.peers.NAME JOB."""
+"""The contestants, each a separate program: python -m bertune.bench.peers.NAME JOB."""

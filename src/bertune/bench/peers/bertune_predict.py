@@ -1,4 +1,4 @@
-"""bertune as a contestant: `bertune.load(folder).predict(texts)` in a process like `bertune predict`'s."""
+"""Benchmarks prediction with bertune, in a process set up like that of `bertune predict`."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from bertune.bench.passes import Texts, timed_passes
 from bertune.bench.peers import arguments
 from bertune.bench.result import write_result
 from bertune.nn.device import tune_allocator
-from bertune.predict.model import load_model
+from bertune.predict.loading import load_model
 
 
 def predict(job: Job, precision: str) -> dict[str, Any]:
-    """Predicts the texts of a job, whose model is one that bertune trained; its numbers."""
+    """Predicts the texts of a job with a model trained by bertune; returns the measurements."""
     tune_allocator()
     machine = {**job.settings.get("machine", {}), "precision": precision}
     model = load_model(job.model, {"machine": machine})
@@ -25,7 +25,7 @@ def predict(job: Job, precision: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Predicts and prints the numbers."""
+    """Predicts and prints the measurements."""
     parser = arguments.parser(__doc__)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     options = parser.parse_args()

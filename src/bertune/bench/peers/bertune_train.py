@@ -1,4 +1,4 @@
-"""Owns bertune's training as a contestant: the whole machinery of a run, its steps timed from outside."""
+"""Benchmarks training with bertune: a complete run whose steps are timed from outside."""
 
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _NEVER = 10**9  # steps
 
 
 def overrides(job: Job, seed: int) -> dict[str, dict[str, Any]]:
-    """A job as bertune's settings; evaluations and checkpoints only where the job saves."""
+    """The settings of a job; it evaluates and writes checkpoints only if the job saves."""
     every = "epoch" if job.saves else _NEVER
     return {
         "data": {
@@ -50,7 +50,7 @@ def overrides(job: Job, seed: int) -> dict[str, dict[str, Any]]:
 
 
 def train(job: Job, seed: int) -> dict[str, Any]:
-    """Trains a job; its numbers."""
+    """Trains a job and returns the measurements."""
     prepared, manifest = None, None
     arguments.import_model_class(job.model)
     tune_allocator()  # as `bertune train` does
@@ -59,7 +59,7 @@ def train(job: Job, seed: int) -> dict[str, Any]:
         clock = StepClock(job)
         for event in events:
             if isinstance(event, DataReady):
-                # From here on everything counts in a job timed whole: the model, and caches wherever filled.
+                # A job that is timed as a whole includes loading the model and filling the caches.
                 prepared, clock = event.prepared, StepClock(job)
             elif isinstance(event, Started):
                 manifest = event.run.record
@@ -74,7 +74,7 @@ def train(job: Job, seed: int) -> dict[str, Any]:
 
 
 def _loads(job: Job, seed: int, prepared: Prepared, manifest: ManifestRecord) -> Iterator[tuple[Load, Load]]:
-    """Each step's own tokens, and those computed: the same unless the forward pass is padded."""
+    """The load of each step without and with padding; both are equal if the forward pass is packed."""
     lengths = np.array([len(s) for s in prepared.splits["train"].sequences])
     is_packed = (_model(manifest).forward or "").startswith("packed")
     for positions in step_examples(len(lengths), job.batch_size, seed):
@@ -88,12 +88,12 @@ def _loads(job: Job, seed: int, prepared: Prepared, manifest: ManifestRecord) ->
 
 
 def _parameters(prepared: Prepared, manifest: ManifestRecord) -> dict[str, int]:
-    """Trained parameters, and those that some text of the data can change."""
-    from bertune.nn.model import read_config
+    """The number of trained parameters, and of those that receive a gradient from some text."""
+    from bertune.hugging_face import load_config
 
     blocks = {block.name: block for block in _model(manifest).blocks or []}
     trained = sum(block.parameters or 0 for block in blocks.values() if block.trained)
-    config = read_config(prepared.pretrained)
+    config = load_config(prepared.pretrained.folder)
     width = getattr(config, "embedding_size", config.hidden_size)
     used = len(np.unique(np.concatenate([s.ids for s in prepared.splits["train"].sequences])))
     unused = (config.vocab_size - used) * width
@@ -110,7 +110,7 @@ def _model(manifest: ManifestRecord) -> ModelRecord:
 
 
 def main() -> None:
-    """Trains and prints the numbers."""
+    """Trains and prints the measurements."""
     options = arguments.parser(__doc__).parse_args()
     write_result(train(options.job, options.seed))
 

@@ -1,7 +1,7 @@
-"""Owns sentence-transformers' CrossEncoderTrainer as a contestant: fp32, or bf16 at its fastest.
+"""Benchmarks training with sentence-transformers' CrossEncoderTrainer, in fp32 or in bf16 at its fastest.
 
-It tokenizes in every step, which is part of its time, and pads to the longest of a batch; it has no
-batches of similar length.
+It tokenizes in every step, which is included in the time, and pads to the longest row of a batch. It cannot
+group batches by length.
 """
 
 import os
@@ -22,7 +22,10 @@ _UNKNOWN_TO_IT = ("train_sampling_strategy", "per_device_eval_batch_size")
 
 
 def train(job: Job, precision: str, seed: int) -> dict[str, Any]:
-    """Trains a job of pairs; its numbers. Needs sentence-transformers, datasets and accelerate."""
+    """Trains a job of pairs and returns the measurements.
+
+    Requires sentence-transformers, datasets and accelerate.
+    """
     from datasets import Dataset
     from sentence_transformers import CrossEncoder
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
@@ -61,7 +64,7 @@ def train(job: Job, precision: str, seed: int) -> dict[str, Any]:
 
 
 def _counting(preprocess: Callable[..., Any], loads: list[tuple[Load, Load]]) -> Callable[..., Any]:
-    """The same tokenization, noting each batch's tokens; this trainer's own loader hands on texts."""
+    """Wraps the tokenization to record the load of each batch; this trainer's data loader yields texts."""
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         tokens = preprocess(*args, **kwargs)
@@ -74,7 +77,7 @@ def _counting(preprocess: Callable[..., Any], loads: list[tuple[Load, Load]]) ->
 
 
 def main() -> None:
-    """Trains and prints the numbers."""
+    """Trains and prints the measurements."""
     need("accelerate", "datasets", "sentence_transformers")
     parser = arguments.parser(__doc__)
     parser.add_argument("--precision", choices=("fp32", "bf16"), required=True)

@@ -1,4 +1,4 @@
-"""Owns the machine's own peaks as a contestant, so that they are measured beside the trainings."""
+"""Measures the peak rates of the machine as a contestant, so that they are measured in every round."""
 
 from dataclasses import asdict
 from pathlib import Path

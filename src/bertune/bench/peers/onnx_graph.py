@@ -1,6 +1,6 @@
-"""Owns the ONNX form of a model, as ONNX Runtime's contestants need it: fp32, and dynamic int8 beside it.
+"""Exports a model to ONNX for the ONNX Runtime contestants, in fp32 and with dynamic int8 quantization.
 
-Not a contestant: a preparation, done once, whose time counts for nobody.
+This is a preparation that runs once and is not timed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ _NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def export(folder: Path, out: Path) -> None:
-    """Writes a trained model's graph to `out`, with any batch size and any length."""
+    """Writes the graph of a trained model to `out`, with dynamic batch size and length."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -36,12 +36,12 @@ def export(folder: Path, out: Path) -> None:
 
 
 def quantize(out: Path) -> None:
-    """Writes the int8 form of an exported graph beside it."""
+    """Writes an int8 version of an exported graph to the same folder."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     graph: Any = onnx.load(str(out / FP32))
-    # The shapes that the export stored contradict those the quantizer infers.
+    # The shapes stored by the export contradict those that the quantizer infers.
     del graph.graph.value_info[:]
     bare = out / "without-shapes.onnx"
     onnx.save(graph, str(bare))
@@ -50,7 +50,7 @@ def quantize(out: Path) -> None:
 
 
 def main() -> None:
-    """Exports and quantizes."""
+    """Exports and quantizes a model."""
     need("onnx", "onnxruntime", "onnxscript")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="a trained model in the Hugging Face layout")

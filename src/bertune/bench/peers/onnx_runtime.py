@@ -1,4 +1,4 @@
-"""Owns ONNX Runtime as a contestant: texts sorted by length, batches of 64, as many threads as bertune."""
+"""Benchmarks ONNX Runtime: texts sorted by length, batches of 64, as many threads as bertune."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ _BATCH = 64
 
 
 def predict(job: Job, graph: Path) -> dict[str, Any]:
-    """Predicts the texts of a job with an exported graph of its model; its numbers."""
+    """Predicts the texts of a job with the exported graph of its model; returns the measurements."""
     import onnxruntime
     from transformers import AutoTokenizer
 
@@ -46,7 +46,7 @@ def predict(job: Job, graph: Path) -> dict[str, Any]:
 
 
 def _padded(rows: list[list[int]]) -> Any:
-    """[B, L] with zeros behind the shorter rows: 0 pads BERT's ids, and is masked in any case."""
+    """[B, L], padded with zeros: the padding ID of BERT, and masked in any case."""
     padded_BL = np.zeros((len(rows), max(map(len, rows))), np.int64)
     for position, row in enumerate(rows):
         padded_BL[position, : len(row)] = row
@@ -54,7 +54,7 @@ def _padded(rows: list[list[int]]) -> Any:
 
 
 def main() -> None:
-    """Predicts and prints the numbers."""
+    """Predicts and prints the measurements."""
     need("onnxruntime")
     parser = arguments.parser(__doc__)
     parser.add_argument("--graph", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""Owns transformers.pipeline as a contestant: one text at a time, or in batches, in the order given."""
+"""Benchmarks transformers.pipeline: one text at a time or in batches, in input order."""
 
 import os
 from typing import Any
@@ -12,7 +12,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 def predict(job: Job, batch_size: int) -> dict[str, Any]:
-    """Predicts the texts of a job, whose model is a trained one; its numbers."""
+    """Predicts the texts of a job with its trained model; returns the measurements."""
     from transformers import pipeline
 
     classify: Any = pipeline(
@@ -39,7 +39,7 @@ def _last(result: Any, labels: tuple[str, ...]) -> float:
 
 
 def main() -> None:
-    """Predicts and prints the numbers."""
+    """Predicts and prints the measurements."""
     parser = arguments.parser(__doc__)
     parser.add_argument("--batch", type=int, required=True)
     options = parser.parse_args()

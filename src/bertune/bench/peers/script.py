@@ -1,6 +1,6 @@
-"""Owns a whole fine-tuning script as a contestant: load, tokenize, train, evaluate, save.
+"""Benchmarks a complete fine-tuning script: load, tokenize, train, evaluate, save.
 
-The Trainer runs at its best. Everything from the shell to the exit counts, imports too.
+The Trainer uses its fastest settings. The time includes everything from process start to exit, also imports.
 """
 
 import os
@@ -17,7 +17,10 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 def fine_tune(job: Job, test: Path | None, out: Path, seed: int) -> dict[str, Any]:
-    """Trains, evaluates every epoch and on the test texts, saves; the evaluation losses and scores."""
+    """Trains with evaluation after each epoch, evaluates on the test texts, and saves the model.
+
+    Returns the losses and scores on the test texts.
+    """
     from sklearn.metrics import accuracy_score, matthews_corrcoef
     from transformers import (
         AutoTokenizer,

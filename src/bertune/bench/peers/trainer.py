@@ -1,9 +1,12 @@
-"""Owns the Hugging Face Trainer as a contestant, in the ways people run it.
+"""Benchmarks training with the Hugging Face Trainer, in the configurations people use.
 
-tutorial: every text padded to the maximum length, fp32. documentation: padded to the longest of its batch,
-fp32. best: that, with bf16 autocast, batches of similar length, no logging and no checks of the loss.
-compile: best under torch.compile. All have fused AdamW, the Trainer's default. Texts are tokenized before
-the clock starts, and kept in a list, which the Trainer's loader reads faster than a Dataset.
+- tutorial: every text padded to the maximum length, fp32;
+- documentation: padded to the longest text of the batch, fp32;
+- best: as documentation, with bf16 autocast, batches grouped by length, no logging and no loss checks;
+- compile: best under torch.compile.
+
+All use fused AdamW, the Trainer's default. Texts are tokenized before timing starts and passed as a list,
+which the Trainer's data loader reads faster than a Dataset.
 """
 
 import os
@@ -27,7 +30,7 @@ EVAL_BATCH = 64
 
 
 def fastest_settings(precision: str) -> dict[str, Any]:
-    """What makes the Trainer as fast as it can be: `precision` is fp32 or bf16."""
+    """The fastest settings of the Trainer; `precision` is fp32 or bf16."""
     return {
         "bf16": precision == "bf16",
         "optim": "adamw_torch_fused",
@@ -42,7 +45,7 @@ def fastest_settings(precision: str) -> dict[str, Any]:
 
 
 def plain_settings(job: Job, seed: int, folder: str) -> dict[str, Any]:
-    """The recipe of a job, and nothing written on the way."""
+    """The training arguments for a job's recipe, without logging and checkpoints."""
     return {
         "output_dir": folder,
         "seed": seed,
@@ -50,7 +53,7 @@ def plain_settings(job: Job, seed: int, folder: str) -> dict[str, Any]:
         "per_device_train_batch_size": job.batch_size,
         "learning_rate": job.lr,
         "lr_scheduler_type": "linear",
-        "warmup_steps": job.warmup,  # below 1 it is a share of all steps
+        "warmup_steps": job.warmup,  # a value below 1 is a fraction of all steps
         "weight_decay": job.weight_decay,
         "max_grad_norm": 1.0,
         "use_cpu": job.device == "cpu",
@@ -62,7 +65,7 @@ def plain_settings(job: Job, seed: int, folder: str) -> dict[str, Any]:
 
 
 def load_model(job: Job) -> Any:
-    """The job's encoder with a fresh head and what is to be frozen frozen."""
+    """The job's encoder with a new head, frozen as the job specifies."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     config = AutoConfig.from_pretrained(job.model, num_labels=len(job.labels), trust_remote_code=False)
@@ -91,7 +94,7 @@ def _frozen(encoder: Any, freeze: str) -> list[Any]:
 
 
 def encode(job: Job, items: Any, tokenizer: Any, is_padded: bool = False) -> list[dict[str, Any]]:
-    """One dictionary of features per text; padded to the maximum length only where that is the way."""
+    """One dictionary of features per text; padded to the maximum length if `is_padded`."""
     columns = [list(column) for column in zip(*(texts for texts, _ in items), strict=True)]
     padding = "max_length" if is_padded else False
     encoded = tokenizer(*columns, truncation=True, max_length=job.max_length, padding=padding)
@@ -103,7 +106,7 @@ def encode(job: Job, items: Any, tokenizer: Any, is_padded: bool = False) -> lis
 
 
 def counting(collate: Callable[..., Any], loads: list[tuple[Load, Load]]) -> Callable[..., Any]:
-    """The same collator, noting each batch's tokens; the loader runs ahead of the steps, in their order."""
+    """Wraps a collator to record the load of each batch. The loader runs ahead of the steps, in order."""
 
     def counted(features: list[dict[str, Any]]) -> Any:
         batch = collate(features)
@@ -116,7 +119,7 @@ def counting(collate: Callable[..., Any], loads: list[tuple[Load, Load]]) -> Cal
 
 
 def clocked(clock: StepClock) -> Any:
-    """A callback of the Trainer that ticks, and stops it when enough is timed."""
+    """A Trainer callback that ticks the clock and stops training when enough steps were timed."""
     from transformers import TrainerCallback
 
     class Clocked(TrainerCallback):  # type: ignore[misc]
@@ -128,7 +131,7 @@ def clocked(clock: StepClock) -> Any:
 
 
 def train(job: Job, way: str, seed: int) -> dict[str, Any]:
-    """Trains a job in one of the ways; its numbers. Needs accelerate."""
+    """Trains a job in one of the configurations; returns the measurements. Requires accelerate."""
     from transformers import (
         AutoTokenizer,
         DataCollatorWithPadding,
@@ -170,17 +173,17 @@ def train(job: Job, way: str, seed: int) -> dict[str, Any]:
 
 def _clock(job: Job, way: str) -> StepClock:
     if way == "tutorial":
-        return StepClock(job, period=3)  # all of its batches are as long
+        return StepClock(job, period=3)  # all batches have the same length
     if way == "documentation":
-        return StepClock(job, period=min(10, job.period))  # batches are random: no number of steps is biased
+        return StepClock(job, period=min(10, job.period))  # random batches: any number of steps is unbiased
     if way == "compile":
-        # New lengths are compiled anew until the compiler takes the length for a variable.
+        # Each new length is recompiled until the compiler treats the length as dynamic.
         return StepClock(job, warmup=max(2 * WARMUP_STEPS, job.period))
     return StepClock(job)
 
 
 def main() -> None:
-    """Trains and prints the numbers."""
+    """Trains and prints the measurements."""
     need("accelerate")
     parser = arguments.parser(__doc__)
     parser.add_argument("--way", choices=WAYS, required=True)

@@ -1,4 +1,4 @@
-"""Owns the data sets and recipes that are known by name: one file each, found by its name."""
+"""Named data sets and recipes. Each is one file of this folder, loaded by its name."""
 
 import copy
 import re
@@ -31,37 +31,37 @@ __all__ = [
     "source_of",
 ]
 
-_SENTENCE = re.compile(r"(.+?)(?<!\b[A-Z])\.( [A-Z(]|$)")  # an initial's full stop ends no sentence
+_SENTENCE = re.compile(r"(.+?)(?<!\b[A-Z])\.( [A-Z(]|$)")  # the full stop of an initial is not the end
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Settings that stand under the user's own, and what the user must know about the data."""
+    """Settings that the user's own settings override, with notes about the data."""
 
     settings: Settings
     notes: tuple[str, ...] = ()
-    not_to_train: str = ""  # why there is nothing to train on, and what to do; empty where there is
+    not_to_train: str = ""  # why there is no training file, and what to do; empty if there is one
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What there is by a name."""
+    """Summary of a named data set or recipe."""
 
     name: str
     about: str
-    task: str  # what it is for, by task.name
+    task: str  # task.name
     is_recipe: bool
 
 
 def names() -> list[str]:
-    """Every data set, then every recipe."""
+    """The names of all data sets, then of all recipes."""
     return registry.names("dataset") + sorted(_recipes())
 
 
 def known() -> list[Known]:
-    """Every data set, then every recipe, with what its file says of itself. Needs no data."""
+    """A summary of every data set, then of every recipe, from their files. Reads no data."""
     sets = [
-        Known(name, _about(registry.load("dataset", name).__doc__, "Owns "), _task_of(name), False)
+        Known(name, _about(registry.load("dataset", name).__doc__), _task_of(name), False)
         for name in registry.names("dataset")
     ]
     recipes = [
@@ -72,22 +72,24 @@ def known() -> list[Known]:
 
 
 def known_file(name: str) -> Known:
-    """What the user's own file of a data set says of itself. Raises ConfigError."""
-    about = _about(registry.load("dataset", name).__doc__, "Owns ")
+    """The summary of a data set in the user's own file. Raises ConfigError."""
+    about = _about(registry.load("dataset", name).__doc__)
     return Known(name, about, _task_of(name), is_recipe=False)
 
 
 def dataset(name: str) -> Dataset:
-    """The data set of a name, or in a file of the user's own. Raises ConfigError."""
+    """The data set with a name, or the one in the user's own file. Raises ConfigError."""
     module = registry.load("dataset", name)
     found = registry.exported(module, "DATASET")
     if not isinstance(found, Dataset):
-        raise ConfigError(f"{module.__file__}: DATASET must be a bertune.data.named.Dataset")
+        raise ConfigError(
+            f"{module.__file__}: DATASET must be a bertune.data.named.Dataset, got {type(found).__name__}"
+        )
     return found
 
 
 def recipe(name: str) -> tuple[list[str], str]:
-    """A recipe as it stands in its file: the lines that say what it is, and the settings as TOML."""
+    """The contents of a recipe: the lines of its comment, and the settings as TOML."""
     lines = _recipes()[name].read_text(encoding="utf-8").splitlines()
     comment = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
     return comment, "\n".join(line for line in lines if not line.startswith("#")).strip()
@@ -102,28 +104,28 @@ def source_of(name: str) -> str | None:
 
 
 def settings_of(name: str) -> Settings:
-    """The settings of a data set or recipe, without the paths of its files. Needs no data."""
+    """The settings of a data set or recipe, without file paths. Reads no data."""
     if name in _recipes():
         return _with_recipe(name, settings_of(str(read_toml(_recipes()[name])["source"])))
     return copy.deepcopy(dataset(name).settings)
 
 
 def refuse_unknown(name: str) -> None:
-    """Raises ConfigError for what is neither a data set, nor a recipe, nor a Python file."""
+    """Raises ConfigError unless `name` is a data set, a recipe or a Python file."""
     if not name.endswith(".py") and name not in names():
         raise ConfigError(
-            f'there is no data set or recipe "{name}".{did_you_mean(name, names())}'
-            f" There are: {listed(names(), 60)}"
+            f'unknown data set or recipe "{name}".{did_you_mean(name, names())}'
+            f" Available names: {listed(names(), 60)}"
         )
 
 
 def defaults(name: str, to_score: bool = False, given: Collection[str] = ()) -> Defaults:
-    """The settings of a data set, with absolute paths to its files, or of a recipe for one.
+    """The settings of a data set or recipe, with absolute paths to the files.
 
-    With `to_score` there is one file only: the test file, or that for validation where there is no other or
-    only that is at hand. Files for the uses that are `given` are not looked for. Downloads those that are
-    neither under BERTUNE_DATA nor in the cache. Raises ConfigError for an unknown name,
-    DataError or ResourceError when the files cannot be had.
+    With `to_score`, only one file is returned: the test file, or the validation file if there is no test file
+    or only the validation file is on this machine. Splits in `given` are skipped. Files that are neither under
+    BERTUNE_DATA nor in the cache are downloaded. Raises ConfigError for an unknown name, DataError or
+    ResourceError if a file cannot be obtained.
     """
     if name in _recipes():
         return _recipe_defaults(name, to_score, given)
@@ -140,14 +142,14 @@ def _not_to_train(name: str, found: Dataset) -> str:
     train = next((file for file in found.files if file.use == "train"), None)
     if train is None:
         return (
-            f"{name} has nothing to train on, it is there to score a model: bertune evaluate RUN {name}; or "
-            f"bertune predict RUN {name}, where it comes without labels"
+            f"{name} has no training file; it is for evaluation only. Run bertune evaluate RUN {name}, or "
+            f"bertune predict RUN {name} if it has no labels"
         )
     folder = found.folder or name
     return (
-        f"{name}: its training file is not published for download: {train.only_own}. Put it at "
-        f"{folder}/{train.name} in the folder that BERTUNE_DATA names, or give another with data.train=FILE. "
-        f"Without it, bertune evaluate RUN {name} scores a model"
+        f"{name}: the training file is not published for download: {train.only_own}. Save it as "
+        f"{folder}/{train.name} in the folder that BERTUNE_DATA is set to, or set data.train=FILE to use "
+        f"another file. bertune evaluate RUN {name} works without it"
     )
 
 
@@ -161,7 +163,7 @@ def _recipe_defaults(name: str, to_score: bool, given: Collection[str]) -> Defau
 
 
 def _with_recipe(name: str, settings: Settings) -> Settings:
-    """The settings of a recipe's source with the recipe's own over them, less what `unset` lists."""
+    """The settings of a recipe's source, updated with the recipe's own, without those listed in `unset`."""
     tables: dict[str, Any] = read_toml(_recipes()[name])
     del tables["source"]
     unset = tables.pop("unset", [])
@@ -180,8 +182,8 @@ def _task_of(name: str) -> str:
     return str(dataset(name).settings.get("task", {}).get("name", TaskConfig().name))
 
 
-def _about(text: str | None, start: str) -> str:
-    """The first sentence of a docstring or a comment, without what all begin with."""
+def _about(text: str | None, start: str = "") -> str:
+    """The first sentence of a docstring or comment, without the prefix `start`."""
     joined = " ".join((text or "").split())
     sentence = _SENTENCE.match(joined)
     return (sentence[1] if sentence else joined).removeprefix(start)

@@ -1,4 +1,4 @@
-"""Owns where a named data set's files are: the user's folder, the cache, or where they are published."""
+"""Locates the files of a named data set: in the user's folder, in the cache, or by downloading them."""
 
 import csv
 import gzip
@@ -16,7 +16,7 @@ from bertune.errors import ConfigError, DataError
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Where each file is, by its use, and what the user must know about them."""
+    """The path of each file, by split, and notes about them."""
 
     paths: dict[str, Path]
     notes: tuple[str, ...]
@@ -24,7 +24,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the files of one data set may be."""
+    """The folders that may hold the files of one data set."""
 
     name: str
     folder: str
@@ -32,7 +32,7 @@ class _Place:
     cache: Path
 
     def at_hand(self, file: File, dataset: Dataset) -> Path | None:
-        """The user's file, else the cached one, unless the user has sources that are newer."""
+        """The user's file, else the cached one unless a source under BERTUNE_DATA is newer."""
         if self.own is not None and (self.own / file.name).is_file():
             return self.own / file.name
         cached = self.cache / file.name
@@ -45,17 +45,17 @@ class _Place:
         return cached if is_current else None
 
     def own_source(self, source: Download) -> Path | None:
-        """The published file, where the user has it under BERTUNE_DATA."""
+        """The path of a published file under BERTUNE_DATA; None if it is not there."""
         path = None if self.own is None else self.own / source.file
         return path if path is not None and path.is_file() else None
 
 
 def located(name: str, dataset: Dataset, to_score: bool = False, given: Collection[str] = ()) -> Located:
-    """Every file of the data set: under BERTUNE_DATA, else in the cache, else downloaded into it.
+    """The files of a data set: under BERTUNE_DATA, else in the cache, else downloaded into the cache.
 
-    A file that is published nowhere and not under BERTUNE_DATA is left out. With `to_score` there is only
-    one, the test file, or that for validation where there is no other or only that is at hand. Files for the
-    uses that are `given` are not looked for.
+    A file that is not published for download and not under BERTUNE_DATA is left out. With `to_score`, only one
+    file is returned: the test file, or the validation file if there is no test file or only the validation
+    file is on this machine. Splits in `given` are skipped. Raises ConfigError, DataError, ResourceError.
     """
     if dataset.packaged_in is not None:
         return Located({file.use: dataset.packaged_in / file.name for file in dataset.files}, ())
@@ -82,9 +82,9 @@ def located(name: str, dataset: Dataset, to_score: bool = False, given: Collecti
 
 
 def at_hand(name: str, dataset: Dataset) -> dict[str, Path | None]:
-    """Each file of a data set by its name, with its path where it is on this machine. Downloads nothing.
+    """The path of each file of a data set, by file name; None if it is not on this machine.
 
-    The content is not checked here. Raises ConfigError where BERTUNE_DATA is not a folder.
+    Downloads nothing and does not check contents. Raises ConfigError if BERTUNE_DATA is not a folder.
     """
     if dataset.packaged_in is not None:
         return {file.name: dataset.packaged_in / file.name for file in dataset.files}
@@ -107,7 +107,7 @@ def _to_score(dataset: Dataset, where: _Place) -> list[File]:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: BERTUNE_CACHE, else the bertune folder of the user's cache."""
+    """The folder for downloads: BERTUNE_CACHE, else the bertune folder in the user's cache."""
     if chosen := os.environ.get("BERTUNE_CACHE"):
         return Path(chosen).expanduser().absolute()
     if xdg := os.environ.get("XDG_CACHE_HOME"):
@@ -115,7 +115,7 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "bertune"
     except RuntimeError as error:
-        raise ConfigError(f"{error}; set BERTUNE_CACHE to a folder for downloads") from error
+        raise ConfigError(f"{error}. Set BERTUNE_CACHE to a folder for downloads") from error
 
 
 def _own_folder(name: str) -> Path | None:
@@ -124,15 +124,15 @@ def _own_folder(name: str) -> Path | None:
         return None
     folder = Path(chosen).expanduser().absolute()
     if not folder.is_dir():
-        raise ConfigError(f"BERTUNE_DATA is set to {chosen}, which is not a folder; correct or unset it")
+        raise ConfigError(f"BERTUNE_DATA is set to {chosen}, which is not a folder. Correct or unset it")
     return folder / name
 
 
 def _check(name: str, file: File, cache: Path) -> None:
     if problem := _problem(file, cache):
         raise DataError(
-            f"{cache / file.name} is not the published file of {name}: {problem}. Delete it and it is"
-            f" downloaded again; a version of your own belongs under BERTUNE_DATA, as {name}/{file.name}"
+            f"{cache / file.name} is not the published file of {name}: {problem}. Delete it to download it"
+            f" again. To use your own version, save it as {name}/{file.name} under BERTUNE_DATA"
         )
 
 
@@ -140,17 +140,17 @@ def _problem(file: File, folder: Path) -> str | None:
     try:
         return file.check(folder / file.name)
     except (csv.Error, UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError, DataError) as error:
-        return f"it cannot be read ({error})"
+        return f"the file cannot be read ({error})"
 
 
 def _fetch(where: _Place, dataset: Dataset, missing: Sequence[File]) -> None:
-    """Download, build and check what is missing; the cache gets all of it or, on any failure, none."""
+    """Download, build and check the missing files. If anything fails, none of them enters the cache."""
     from filelock import FileLock
 
     try:
         where.cache.mkdir(parents=True, exist_ok=True)
         with FileLock(where.cache / "fetch.lock"):
-            # Another process may have fetched them meanwhile.
+            # Another process may have fetched them in the meantime.
             if any(where.at_hand(file, dataset) is None for file in missing):
                 _fetch_alone(where, dataset, missing)
     except OSError as error:
@@ -160,7 +160,7 @@ def _fetch(where: _Place, dataset: Dataset, missing: Sequence[File]) -> None:
 def _fetch_alone(where: _Place, dataset: Dataset, missing: Sequence[File]) -> None:
     downloads, build = where.cache / "downloads", where.cache / "build"
     needed = " and ".join(f"{where.folder}/{file.name}" for file in missing)
-    offline = f"or set BERTUNE_DATA to a folder that holds {needed}"
+    offline = f"or set BERTUNE_DATA to a folder with {needed}"
     sources: dict[str, Path] = {}
     came_from: list[str] = []
     how = "downloaded from"
@@ -171,10 +171,10 @@ def _fetch_alone(where: _Place, dataset: Dataset, missing: Sequence[File]) -> No
         if own is not None:
             how = "found at"
             downloads.mkdir(exist_ok=True)
-            shutil.copyfile(own, target)  # what builds a data set may move it
+            shutil.copyfile(own, target)  # the build may move its sources
             sources[source.file] = target
             continue
-        instead = f"Without a network: get that file elsewhere and put it at {target}, {offline}"
+        instead = f"Without network access, save the file as {target}, {offline}"
         sources[source.file] = download(
             source.url, target, sha256=source.sha256, at_most=source.at_most, instead=instead
         )
@@ -184,14 +184,14 @@ def _fetch_alone(where: _Place, dataset: Dataset, missing: Sequence[File]) -> No
         dataset.build(sources, build)
         for file in missing:
             if problem := _problem(file, build):
-                raise DataError(f"in {file.name}, {problem}")
+                raise DataError(f"{file.name}: {problem}")
         for file in missing:
             os.replace(build / file.name, where.cache / file.name)
     except DataError as error:
-        # A login page kept as the archive would be taken for it next time.
+        # If the server sent a login page instead of the archive, keeping it would break the next attempt too.
         shutil.rmtree(downloads, ignore_errors=True)
         raise DataError(
-            f"what was {how} {' and '.join(came_from)} is not the published {where.name}: {error}."
+            f"the data {how} {' and '.join(came_from)} is not the published {where.name}: {error}."
             f" Try again later, {offline}"
         ) from error
     finally:
@@ -200,7 +200,7 @@ def _fetch_alone(where: _Place, dataset: Dataset, missing: Sequence[File]) -> No
 
 
 def _needed(dataset: Dataset, missing: Sequence[File]) -> list[Download]:
-    """The sources of these files: those of the same name, or all that they are built from."""
+    """The downloads that the missing files need: those with the same names, or all they are built from."""
     if dataset.build is place:
         names = {file.name for file in missing}
         return [source for source in dataset.sources if source.file in names]

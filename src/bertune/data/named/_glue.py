@@ -1,4 +1,4 @@
-"""Owns what the data sets of GLUE have in common: a zip of tab-separated files with a header."""
+"""Shared definition of the GLUE data sets: a zip archive of tab-separated files with a header."""
 
 from typing import Any
 
@@ -15,8 +15,11 @@ def glue(
     task: dict[str, Any] | None = None,
     folder: str | None = None,
 ) -> Dataset:
-    """A data set of GLUE. `columns` are the first of its header, a plus before those of texts and a star
-    after the label; without a star the label is `gold_label`, the last of a line."""
+    """A GLUE data set.
+
+    `columns` are the first columns of the header: `+` marks a text column, a trailing `*` the label column.
+    Without a `*`, the label is `gold_label`, the last column.
+    """
     names = columns.split()
     header = [name.strip("*").removeprefix("+") for name in names]
     settings: dict[str, Any] = {

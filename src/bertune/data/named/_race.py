@@ -1,4 +1,4 @@
-"""Owns what the parts of RACE have in common: an archive with a file for each passage (Lai et al. 2017)."""
+"""Shared definition of the RACE data sets: an archive with one file per passage (Lai et al. 2017)."""
 
 import json
 import re
@@ -14,16 +14,16 @@ _USES: dict[str, Use] = {"train": "train", "dev": "validation", "test": "test"}
 
 
 def race(levels: tuple[str, ...], questions: Mapping[str, int]) -> Dataset:
-    """The passages of these levels of school, a list a split, by level and number.
+    """RACE restricted to some school levels; each split is a list of passages sorted by level and number.
 
-    `questions` are there in train, dev and test.
+    `questions` holds the number of questions in train, dev and test.
     """
 
     def build(sources: Mapping[str, Path], folder: Path) -> None:
         found: dict[str, list[tuple[int, int, object]]] = {split: [] for split in _USES}
         for name, blocks in read_members(sources[_ARCHIVE], lambda member: bool(_PASSAGE.fullmatch(member))):
             match = _PASSAGE.fullmatch(name)
-            assert match is not None, "only passages were asked for"
+            assert match is not None, "the filter selects passages only"
             content = b"".join(blocks)
             split, level, number = match.groups()
             if level in levels:

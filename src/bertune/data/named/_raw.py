@@ -1,11 +1,11 @@
-"""Owns what data sets have in common whose files lie ready to read in a public repository."""
+"""Shared definition of data sets whose files are published uncompressed, in a format bertune reads."""
 
 from collections.abc import Mapping
 
 from bertune.config import Settings
 from bertune.data.named._dataset import Check, Dataset, Download, File, Use, has_sha256
 
-# Many Chinese sets, in one shape: no header, tabs, the label last.
+# Chinese data sets in one layout: no header, tab-separated, the label last.
 BERTORCH = (
     "https://raw.githubusercontent.com/zejunwang1/bertorch/cd2075223142ad3d21dc4221e8a12ed8c730b052/data/"
 )
@@ -14,7 +14,7 @@ XQUAD = "https://raw.githubusercontent.com/deepmind/xquad/60cac411649156efb6aab9
 
 
 def github(repository: str, commit: str, folder: str) -> str:
-    """The address of a folder as it was at a commit."""
+    """The URL of a folder of a GitHub repository at a fixed commit."""
     return f"https://raw.githubusercontent.com/{repository}/{commit}/{folder}/"
 
 
@@ -26,9 +26,10 @@ def raw(
     folder: str | None = None,
     published: Mapping[str, str] | None = None,
 ) -> Dataset:
-    """A data set of files as they are at `address`: for each use its name, and its SHA-256 or a check.
+    """A data set whose files are used as published under the URL `address`.
 
-    `published` has the names there of files that are called otherwise here.
+    `files` holds a name and a SHA-256, or a check, for each split. `published` maps a name to the name of the
+    file at `address`, where the two differ.
     """
     checks = {
         use: (name, has_sha256(known) if isinstance(known, str) else known)
@@ -54,7 +55,7 @@ def raw(
 
 
 def by_number(texts: int, **more: object) -> dict[str, object]:
-    """The settings of [data] for lines of so many texts and a label between tabs, without a header."""
+    """The settings of [data] for tab-separated lines of `texts` texts and a label, without a header."""
     return {
         "text": [str(number) for number in range(texts)],
         "label": str(texts),

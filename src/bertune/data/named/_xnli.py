@@ -1,4 +1,4 @@
-"""Owns what the languages of XNLI have in common: where their sentences are, and how they become a table."""
+"""Shared definition of the XNLI data sets: where each language is published, and how it becomes a table."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +16,10 @@ _LIMITS = Limits(member=512 << 20)
 
 
 def xnli(language: str, dev_sha256: str) -> Dataset:
-    """A language of XNLI: MNLI's training file, translated by machine; dev and test translated by people."""
+    """One language of XNLI: a machine-translated MNLI training file, dev and test files translated by people.
+
+    `dev_sha256` is the checksum of the dev file.
+    """
     train, dev, test = (f"{split}-{language}.tsv" for split in ("train", "dev", "test"))
 
     def build(sources: Mapping[str, Path], folder: Path) -> None:
@@ -28,7 +31,7 @@ def xnli(language: str, dev_sha256: str) -> Dataset:
         if _BY_MACHINE in sources:
             member = f"XNLI-MT-1.0/multinli/multinli.train.{language}.tsv"
             rows = _rows(sources[_BY_MACHINE], member, ("premise", "hypo", "label"))
-            # The translated file calls one of the labels otherwise than those to score on.
+            # The translated training file spells one label differently from the dev and test files.
             _write(
                 folder / train, ((*row[:2], row[2].replace("contradictory", "contradiction")) for row in rows)
             )
@@ -51,10 +54,10 @@ def xnli(language: str, dev_sha256: str) -> Dataset:
 
 
 def _rows(archive: Path, member: str, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """These columns of a table in an archive, without quotes."""
+    """The values of `columns` in each row of an archived table that is not quoted. Raises DataError."""
     found = [b"".join(blocks) for _, blocks in read_members(archive, member.__eq__, _LIMITS)]
     if not found:
-        raise DataError(f"{archive.name} does not hold {member}")
+        raise DataError(f"{archive.name} does not contain {member}")
     header, *lines = found[0].decode("utf-8").removesuffix("\n").split("\n")
     names = header.rstrip("\r").split("\t")
     if missing := [column for column in columns if column not in names]:
@@ -63,7 +66,7 @@ def _rows(archive: Path, member: str, columns: tuple[str, ...]) -> Iterator[tupl
     for number, line in enumerate(lines, start=2):
         cells = line.rstrip("\r").split("\t")
         if len(cells) != len(names):
-            raise DataError(f"{member}, line {number}, has {len(cells)} columns, its header {len(names)}")
+            raise DataError(f"{member}, line {number}: expected {len(names)} columns, found {len(cells)}")
         yield tuple(cells[place] for place in at)
 
 

@@ -1,4 +1,4 @@
-"""Owns AFQMC, pairs of Chinese questions to a bank that mean the same or not: CLUE, Xu et al. 2020."""
+"""AFQMC: pairs of Chinese questions to a bank, with the same meaning or not (CLUE; Xu et al. 2020)."""
 
 from bertune.data.named._raw import BERTORCH, by_number, raw
 

@@ -1,6 +1,6 @@
-"""Owns AG News, four topics of English news: Zhang, Zhao & LeCun 2015.
+"""AG News: topics of English news (Zhang, Zhao & LeCun 2015).
 
-Labels are 1 World, 2 Sports, 3 Business and 4 Sci/Tech.
+The labels are 1 World, 2 Sports, 3 Business and 4 Sci/Tech.
 """
 
 from bertune.data.named._raw import github, raw

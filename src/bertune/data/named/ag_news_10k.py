@@ -1,6 +1,6 @@
-"""Owns 10,001 descriptions of AG News without their titles, a small file to try things on: Yuan et al. 2020.
+"""10,001 descriptions from AG News without titles: a small set to try things out (Yuan et al. 2020).
 
-A share of it is held out.
+Part of the file is held out for validation.
 """
 
 from bertune.data.named._raw import by_number, github, raw

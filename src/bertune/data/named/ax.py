@@ -1,6 +1,6 @@
-"""Owns AX, GLUE's diagnostic pairs, to predict with a model trained on MNLI: Wang et al. 2018.
+"""AX: GLUE's diagnostic pairs, to predict with a model trained on MNLI (Wang et al. 2018).
 
-It is published without labels, under GLUE's name for it.
+The file is published without labels and keeps the name it has in GLUE.
 """
 
 from bertune.data.named._dataset import Dataset, Download, File, has_columns

@@ -1,4 +1,4 @@
-"""Owns Banking77, 77 intents of questions to a bank: Casanueva et al. 2020."""
+"""Banking77: 77 intents of questions to a bank (Casanueva et al. 2020)."""
 
 from bertune.data.named._raw import github, raw
 

@@ -1,6 +1,6 @@
-"""Owns C3, questions on Chinese dialogues and texts with two to four choices: Sun et al. 2020.
+"""C3: questions on Chinese dialogues and mixed-genre texts, with two to four choices (Sun et al. 2020).
 
-The published files are apart for dialogues and texts of mixed genres; a split is both, as in CLUE.
+Dialogues and mixed-genre texts are published in separate files; as in CLUE, each split joins the two.
 """
 
 import json
@@ -25,7 +25,7 @@ _USES: dict[str, Use] = {"train": "train", "dev": "validation", "test": "test"}
 
 
 def _build(sources: Mapping[str, Path], folder: Path) -> None:
-    """Dialogues first, then texts of mixed genres; of the splits that were asked for."""
+    """Write the requested splits, dialogues first, then mixed-genre texts."""
     for split in _QUESTIONS:
         parts = [sources[name] for name in _SHA256 if name.endswith(f"-{split}.json") and name in sources]
         if not parts:
@@ -33,7 +33,7 @@ def _build(sources: Mapping[str, Path], folder: Path) -> None:
         try:
             texts = [text for part in parts for text in json.loads(part.read_text(encoding="utf-8"))]
         except (ValueError, TypeError) as error:
-            raise DataError(f"{' and '.join(p.name for p in parts)}: not as published ({error!r})") from error
+            raise DataError(f"{' and '.join(p.name for p in parts)}: not in the published format ({error!r})") from error
         (folder / f"{split}.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
 
 

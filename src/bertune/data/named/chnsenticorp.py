@@ -1,4 +1,4 @@
-"""Owns ChnSentiCorp, sentiment of Chinese reviews of hotels, books and computers: Tan & Zhang 2008."""
+"""ChnSentiCorp: sentiment of Chinese reviews of hotels, books and computers (Tan & Zhang 2008)."""
 
 from bertune.data.named._raw import BERTORCH, by_number, raw
 

@@ -1,6 +1,6 @@
-"""Owns CLINC150, 150 intents of English queries to an assistant, and queries beyond: Larson et al. 2019.
+"""CLINC150: 150 intents of English queries to an assistant, and out-of-scope queries (Larson et al. 2019).
 
-The published file holds all splits; queries beyond all intents have the label oos.
+The published file holds all splits. Out-of-scope queries have the label oos.
 """
 
 import json
@@ -17,12 +17,12 @@ _ROWS: dict[Use, int] = {"train": 15_100, "validation": 3_100, "test": 5_500}
 
 
 def _build(sources: Mapping[str, Path], folder: Path) -> None:
-    """A file for each split: the queries with an intent, then those without, as {"text", "label"}."""
+    """Write one file per split: queries with an intent, then out-of-scope ones, as {"text", "label"}."""
     try:
         published = json.loads(sources[_PUBLISHED].read_text(encoding="utf-8"))
         splits = {use: [row for part in parts for row in published[part]] for use, parts in _PARTS.items()}
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{_PUBLISHED} is not as published ({error!r})") from error
+        raise DataError(f"{_PUBLISHED}: not in the published format ({error!r})") from error
     for use, rows in splits.items():
         with (folder / f"{use}.jsonl").open("w", encoding="utf-8", newline="\n") as file:
             for text, label in rows:

@@ -1,6 +1,6 @@
-"""Owns CMNLI, MNLI and XNLI in Chinese, whether a sentence follows from another: CLUE, Xu et al. 2020.
+"""CMNLI: natural language inference in Chinese, from MNLI and XNLI (CLUE; Xu et al. 2020).
 
-Pairs on which the annotators did not agree have the label - and are left out, as they are of all scores.
+Pairs on which the annotators disagreed have the label - and are left out, as in published scores.
 """
 
 import json
@@ -17,7 +17,7 @@ _MEMBERS = {"train.json": "train.txt", "dev.json": "dev.txt"}
 
 
 def _build(sources: Mapping[str, Path], folder: Path) -> None:
-    """Lines of JSON as lines of two sentences and a label between tabs."""
+    """Convert JSON lines to tab-separated lines of two sentences and a label."""
     seen = set()
     for name, blocks in read_members(sources[_ARCHIVE], lambda member: member.rpartition("/")[2] in _MEMBERS):
         member = name.rpartition("/")[2]
@@ -32,10 +32,10 @@ def _build(sources: Mapping[str, Path], folder: Path) -> None:
                 if pair["label"] != "-"
             ]
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{name} in {_ARCHIVE} is not as published ({error!r})") from error
+            raise DataError(f"{_ARCHIVE}, {name}: not in the published format ({error!r})") from error
         (folder / _MEMBERS[member]).write_text("".join(lines), encoding="utf-8", newline="\n")
     if missing := [member for member in _MEMBERS if member not in seen]:
-        raise DataError(f"{_ARCHIVE} does not hold {' and '.join(missing)}")
+        raise DataError(f"{_ARCHIVE} does not contain {' and '.join(missing)}")
 
 
 DATASET = Dataset(

@@ -1,7 +1,7 @@
-"""Owns CMRC 2018, questions on Chinese Wikipedia whose answers are passages of it: Cui et al. 2019.
+"""CMRC 2018: extractive question answering on Chinese Wikipedia (Cui et al. 2019).
 
-Its test file is not published; the trial file stands in for it. Some questions are blank, and some answers
-are not where the files say.
+The test file is not published, so the trial file is used as the test file. Some questions are blank, and some
+answers are not at the offsets that the files give.
 """
 
 from bertune.data.named._dataset import has_rows

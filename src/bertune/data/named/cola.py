@@ -1,4 +1,4 @@
-"""Owns CoLA, acceptability of English sentences: Warstadt, Singh & Bowman 2019, version 1.1."""
+"""CoLA 1.1: acceptability of English sentences (Warstadt, Singh & Bowman 2019)."""
 
 from bertune.data.named._dataset import Dataset, Download, File, has_lines, unpack
 

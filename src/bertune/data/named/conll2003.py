@@ -1,4 +1,4 @@
-"""Owns CoNLL-2003, names in English news: Tjong Kim Sang & De Meulder 2003."""
+"""CoNLL-2003: named entities in English news (Tjong Kim Sang & De Meulder 2003)."""
 
 from bertune.data.named._raw import github, raw
 

@@ -1,4 +1,4 @@
-"""Owns CORD-19 relevance: query and title pairs with TREC-COVID judgments, as Vespa published them."""
+"""CORD-19 relevance: pairs of a query and a title with TREC-COVID judgments, as published by Vespa."""
 
 import csv
 from collections import Counter
@@ -8,7 +8,7 @@ from bertune.data.named._dataset import Dataset, Download, File, Sample, opened_
 
 _NAME = "cord19-query-title-label.csv"
 _COLUMNS = ["query", "title", "label"]
-_MORE_THAN = 50_000  # the number of rows as the tutorial tells it; no exact one is published
+_MORE_THAN = 50_000  # rows, according to the tutorial; the exact number is not published
 _QUERIES = 50
 
 
@@ -19,8 +19,8 @@ def _is_whole(path: Path) -> str | None:
             return other_columns(header, _COLUMNS)
         rows_of = Counter(record[0] for record in records if record)
     if rows_of.total() <= _MORE_THAN:
-        return f"it has {rows_of.total()} rows, the published file has more than {_MORE_THAN}"
-    return None if len(rows_of) == _QUERIES else f"it has {len(rows_of)} queries, not {_QUERIES}"
+        return f"the file has {rows_of.total()} rows, expected more than {_MORE_THAN}"
+    return None if len(rows_of) == _QUERIES else f"the file has {len(rows_of)} queries, expected {_QUERIES}"
 
 
 DATASET = Dataset(
@@ -41,9 +41,9 @@ DATASET = Dataset(
             _is_whole,
             sample=Sample(
                 "cord19-query-title-label.sample165.csv",
-                "this is a sample of 165 rows with 2 positives that shows the format, not the data set"
-                " of more than 50,000 rows; scores on it mean nothing. To train on the whole, put"
-                f" {_NAME} beside it, or unset BERTUNE_DATA so that it is downloaded.",
+                "this is a sample of 165 rows with 2 positives that shows the format. The data set has more"
+                " than 50,000 rows, so scores on the sample mean nothing. To train on the full data set, put"
+                f" {_NAME} in the same folder, or unset BERTUNE_DATA to download it.",
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Owns the demo, a small table of texts that comes with bertune and trains offline within minutes."""
+"""A small table of texts that is packaged with bertune and trains offline within minutes."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""Owns GoEmotions, 27 emotions or none of them in English comments on Reddit: Demszky et al. 2020."""
+"""GoEmotions: 27 emotions, or neutral, in English comments on Reddit (Demszky et al. 2020)."""
 
 from bertune.data.named._raw import by_number, github, raw
 
-_NAMES = (  # in the order of the published labels.txt; cells hold their numbers
+_NAMES = (  # in the order of the published labels.txt; the files hold label numbers
     "admiration amusement anger annoyance approval caring confusion curiosity desire disappointment "
     "disapproval disgust embarrassment excitement fear gratitude grief joy love nervousness optimism pride "
     "realization relief remorse sadness surprise neutral"

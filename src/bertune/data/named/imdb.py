@@ -1,4 +1,7 @@
-"""Owns IMDB, sentiment of whole film reviews: Maas et al. 2011, one CSV a split, not 50,000 files."""
+"""IMDB: sentiment of full-length film reviews (Maas et al. 2011).
+
+Each split becomes one CSV file; the archive holds 50,000 labelled reviews, one file each.
+"""
 
 import csv
 import gzip
@@ -18,11 +21,11 @@ _LIMITS = Limits(member=MEBIBYTE, total=2048 * MEBIBYTE)
 
 
 def _build(sources: Mapping[str, Path], folder: Path) -> None:
-    """Rows by label, then by number; an id, `train/neg/0_3`, is the folders, the number, the stars."""
+    """Write the rows sorted by label, then number. An ID such as `train/neg/0_3` ends in number and stars."""
     splits: dict[str, list[tuple[str, int, str, str]]] = {"train": [], "test": []}
     for name, blocks in read_members(sources[_ARCHIVE], _is_review, _LIMITS):
         match = _REVIEW.fullmatch(name)
-        assert match is not None, "only reviews were asked for"
+        assert match is not None, "_is_review selects reviews only"
         split, sentiment, number, _ = match.groups()
         identity = name.removeprefix("aclImdb/").removesuffix(".txt")
         splits[split].append((sentiment, int(number), identity, b"".join(blocks).decode("utf-8")))
@@ -35,7 +38,7 @@ def _is_review(member: str) -> bool:
 
 
 def _write(path: Path, reviews: list[tuple[str, int, str, str]]) -> None:
-    # Without a name and a time in its header the same rows are the same bytes.
+    # No file name and no time in the gzip header, so that the same rows give the same bytes.
     with (
         path.open("wb") as file,
         gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed,
@@ -57,7 +60,7 @@ DATASET = Dataset(
             "quoting": True,
             "delimiter": ",",
         },
-        "model": {"max_length": 512},  # one review in eight is longer than any BERT takes
+        "model": {"max_length": 512},  # one review in eight exceeds BERT's limit of 512 tokens
         "train": {"best_metric": "accuracy"},
     },
     files=(

@@ -1,4 +1,4 @@
-"""Owns LCQMC, pairs of Chinese questions that mean the same or not: Liu et al. 2018."""
+"""LCQMC: pairs of Chinese questions, with the same meaning or not (Liu et al. 2018)."""
 
 from bertune.data.named._dataset import File, has_lines
 from bertune.data.named._raw import BERTORCH, by_number, raw
@@ -14,7 +14,7 @@ DATASET = raw(
         "train",
         "train.txt",
         has_lines(238766, columns=3),
-        only_own="238,766 lines, two questions and 0 or 1 between tabs; Harbin Institute of Technology gives "
-        "it out on application (http://icrc.hitsz.edu.cn/Article/show/171.html)",
+        only_own="238,766 lines of two questions and 0 or 1, separated by tabs; apply to Harbin Institute of "
+        "Technology for it (http://icrc.hitsz.edu.cn/Article/show/171.html)",
     ),
 )

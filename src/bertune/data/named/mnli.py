@@ -1,7 +1,7 @@
-"""Owns MNLI, whether a sentence follows from another, contradicts it, or neither: Williams et al. 2018.
+"""MNLI: natural language inference in English, over several genres (Williams et al. 2018).
 
-The mismatched dev file, of other genres than were trained on, is the test file. To score a model on one of
-the two there are `mnli_matched` and `mnli_mismatched`.
+The mismatched dev file, whose genres are not in the training file, is the test file. To score a model on one
+of the two dev files, use `mnli_matched` or `mnli_mismatched`.
 """
 
 from bertune.data.named._mnli import mnli

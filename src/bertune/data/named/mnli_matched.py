@@ -1,4 +1,4 @@
-"""Owns the dev file of MNLI with the genres of its training file, to score on: Williams et al. 2018."""
+"""MNLI's matched dev file, with the genres of the training file, for evaluation (Williams et al. 2018)."""
 
 from bertune.data.named._mnli import mnli
 

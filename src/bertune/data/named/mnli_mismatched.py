@@ -1,4 +1,4 @@
-"""Owns the dev file of MNLI with genres of no training file, to score on: Williams et al. 2018."""
+"""MNLI's mismatched dev file, with genres not seen in training, for evaluation (Williams et al. 2018)."""
 
 from bertune.data.named._mnli import mnli
 

@@ -1,4 +1,4 @@
-"""Owns MRPC, paraphrases of news sentences: Dolan & Brockett 2005, split as in GLUE."""
+"""MRPC: pairs of news sentences, paraphrases or not (Dolan & Brockett 2005), split as in GLUE."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _TEST_SHA256 = "a04e271090879aaba6423d65b94950c089298587d9c084bf9cd7439bd785f784
 
 
 def _build(sources: Mapping[str, Path], folder: Path) -> None:
-    """The published training file in two: pairs whose ids are listed are dev, in the file's order."""
+    """Split the published training file: pairs with a listed ID go to dev. Keeps the order of the file."""
     with sources["mrpc_dev_ids.tsv"].open(encoding="utf-8", newline="\n") as file:
         dev_ids = {tuple(line.rstrip("\r\n").split("\t")) for line in file}
     with (
@@ -49,7 +49,7 @@ DATASET = Dataset(
         File("validation", "dev.tsv", has_lines(1 + 408, columns=5)),
         File("test", _TEST, has_sha256(_TEST_SHA256)),
     ),
-    # The checksums as recorded by Hugging Face datasets (glue) and TensorFlow Datasets.
+    # Checksums as recorded by Hugging Face datasets (glue) and TensorFlow Datasets.
     sources=(
         Download(
             _SENTEVAL + "msr_paraphrase_train.txt",

@@ -1,6 +1,6 @@
-"""Owns MSRA NER, names of people, places and organizations in Chinese news: Levow 2006.
+"""MSRA NER: people, places and organizations in Chinese news (Levow 2006).
 
-Its validation file is a part of the published training file.
+The validation file is part of the published training file.
 """
 
 from bertune.data.named._dataset import File, has_rows
@@ -20,6 +20,6 @@ DATASET = raw(
         "train",
         "train.ner",
         has_rows(46364, reader="conll"),
-        only_own="46,364 sentences, a character and its tag a line as in dev.ner; Microsoft licenses them",
+        only_own="46,364 sentences with one character and its tag per line, as in dev.ner; licensed by Microsoft",
     ),
 )

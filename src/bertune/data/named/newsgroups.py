@@ -1,6 +1,6 @@
-"""Owns 20 Newsgroups, long English posts by the group they were sent to: Lang 1995, split by date.
+"""20 Newsgroups: long English posts by newsgroup, split by date (Lang 1995).
 
-Posts have their headers, which tell more than the text does.
+Posts keep their headers, which reveal more about the newsgroup than the text does.
 """
 
 import gzip
@@ -18,11 +18,11 @@ _POST = re.compile(r"20news-bydate-(train|test)/([\w.-]+)/(\d+)")
 
 
 def _build(sources: Mapping[str, Path], folder: Path) -> None:
-    """Posts by group, then by number; an id, `sci.med/58124`, is both."""
+    """Write the posts sorted by newsgroup, then number. An ID such as `sci.med/58124` holds both."""
     splits: dict[str, list[tuple[str, int, str]]] = {"train": [], "test": []}
     for name, blocks in read_members(sources[_ARCHIVE], lambda member: bool(_POST.fullmatch(member))):
         match = _POST.fullmatch(name)
-        assert match is not None, "only posts were asked for"
+        assert match is not None, "the filter selects posts only"
         split, group, number = match.groups()
         splits[split].append((group, int(number), b"".join(blocks).decode("latin-1")))
     for split, posts in splits.items():
@@ -30,7 +30,7 @@ def _build(sources: Mapping[str, Path], folder: Path) -> None:
 
 
 def _write(path: Path, posts: list[tuple[str, int, str]]) -> None:
-    # Without a name and a time in its header the same rows are the same bytes.
+    # No file name and no time in the gzip header, so that the same rows give the same bytes.
     with (
         path.open("wb") as file,
         gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed,
@@ -44,7 +44,7 @@ def _write(path: Path, posts: list[tuple[str, int, str]]) -> None:
 DATASET = Dataset(
     settings={
         "data": {"text": ["text"], "label": "label", "id": "id"},
-        "model": {"max_length": 512},  # long posts are longer than any BERT takes
+        "model": {"max_length": 512},  # many posts exceed BERT's limit of 512 tokens
         "train": {"best_metric": "accuracy"},
     },
     files=(

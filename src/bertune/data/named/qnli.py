@@ -1,4 +1,4 @@
-"""Owns QNLI, whether a sentence answers a question: Rajpurkar et al. 2016, as GLUE publishes it."""
+"""QNLI: whether a sentence answers a question (Rajpurkar et al. 2016), as published by GLUE."""
 
 from bertune.data.named._glue import glue
 

@@ -1,4 +1,4 @@
-"""Owns QQP, pairs of Quora questions that mean the same or not: Iyer et al. 2017, as GLUE publishes it."""
+"""QQP: pairs of Quora questions, with the same meaning or not (Iyer et al. 2017), as published by GLUE."""
 
 from bertune.data.named._glue import glue
 

@@ -1,4 +1,4 @@
-"""Owns RACE, questions of English examinations in China with four choices: Lai et al. 2017."""
+"""RACE: questions from English examinations in China, with four choices (Lai et al. 2017)."""
 
 from bertune.data.named._race import race
 

@@ -1,4 +1,4 @@
-"""Owns RACE-H, the part of RACE for high schools: Lai et al. 2017."""
+"""RACE-H: the high-school part of RACE (Lai et al. 2017)."""
 
 from bertune.data.named._race import race
 

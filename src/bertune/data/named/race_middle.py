@@ -1,4 +1,4 @@
-"""Owns RACE-M, the part of RACE for middle schools: Lai et al. 2017."""
+"""RACE-M: the middle-school part of RACE (Lai et al. 2017)."""
 
 from bertune.data.named._race import race
 

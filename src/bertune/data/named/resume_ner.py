@@ -1,4 +1,4 @@
-"""Owns Resume NER, names and careers in Chinese CVs: Zhang & Yang 2018."""
+"""Resume NER: names and career details in Chinese CVs (Zhang & Yang 2018)."""
 
 from bertune.data.named._raw import BERTORCH, by_number, raw
 

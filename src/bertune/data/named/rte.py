@@ -1,4 +1,4 @@
-"""Owns RTE, whether a sentence follows from another: Dagan et al. 2006 and later, as GLUE publishes it."""
+"""RTE: whether one sentence follows from another (Dagan et al. 2006 and later), as published by GLUE."""
 
 from bertune.data.named._glue import glue
 

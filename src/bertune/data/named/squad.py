@@ -1,6 +1,6 @@
-"""Owns SQuAD 1.1, questions on Wikipedia whose answers are passages of an article: Rajpurkar et al. 2016.
+"""SQuAD 1.1: extractive question answering on English Wikipedia (Rajpurkar et al. 2016).
 
-The test file is not published, so the dev file is what scores are compared on.
+The test file is not published, so published scores are those on the dev file.
 """
 
 from bertune.data.named._raw import SQUAD, raw

@@ -1,6 +1,6 @@
-"""Owns 20 articles of SQuAD 1.1, a small file to try things on; its scores compare with nobody's.
+"""20 articles from SQuAD 1.1: a small set to try things out, with no published scores to compare to.
 
-They are from both published files. A share of the passages is held out.
+The articles come from both published files. Part of the passages is held out for validation.
 """
 
 from bertune.data.named._raw import github, raw

@@ -1,6 +1,6 @@
-"""Owns half of SQuAD 2.0's dev file, as Stanford's CS224N gave it out: a small file to try things on.
+"""Half of SQuAD 2.0's dev file, as distributed by Stanford's CS224N: a small set to try things out.
 
-A share of the passages is held out.
+Part of the passages is held out for validation.
 """
 
 from bertune.data.named._raw import github, raw

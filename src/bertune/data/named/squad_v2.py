@@ -1,6 +1,6 @@
-"""Owns SQuAD 2.0, SQuAD 1.1 and as many questions without an answer again: Rajpurkar et al. 2018.
+"""SQuAD 2.0: SQuAD 1.1 and more than 50,000 unanswerable questions (Rajpurkar et al. 2018).
 
-The test file is not published, so the dev file is what scores are compared on.
+The test file is not published, so published scores are those on the dev file.
 """
 
 from bertune.data.named._raw import SQUAD, raw

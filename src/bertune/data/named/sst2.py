@@ -1,4 +1,4 @@
-"""Owns SST-2, sentiment of film review phrases: Socher et al. 2013, as GLUE publishes it."""
+"""SST-2: sentiment of phrases from film reviews (Socher et al. 2013), as published by GLUE."""
 
 from bertune.data.named._dataset import Dataset, Download, File, has_lines, unpack
 

@@ -1,4 +1,4 @@
-"""Owns STS-B, how similar two sentences are, from 0 to 5: Cer et al. 2017, as GLUE publishes it."""
+"""STS-B: similarity of two sentences, from 0 to 5 (Cer et al. 2017), as published by GLUE."""
 
 from bertune.data.named._glue import glue
 

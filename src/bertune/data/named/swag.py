@@ -1,4 +1,4 @@
-"""Owns SWAG, which of four endings goes on with a description: Zellers et al. 2018."""
+"""SWAG: which of four endings continues a description (Zellers et al. 2018)."""
 
 from bertune.data.named._dataset import has_rows
 from bertune.data.named._raw import github, raw

@@ -1,4 +1,4 @@
-"""Owns TNEWS, topics of Chinese news headlines: CLUE, Xu et al. 2020."""
+"""TNEWS: topics of Chinese news headlines (CLUE; Xu et al. 2020)."""
 
 from bertune.data.named._raw import BERTORCH, by_number, raw
 

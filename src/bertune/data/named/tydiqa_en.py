@@ -1,6 +1,7 @@
-"""Owns the English part of TyDi QA's gold passages: Clark et al. 2020, the training file of XTREME.
+"""TyDi QA gold passages in English: extractive question answering (Clark et al. 2020).
 
-Its dev file was published without the answers, so a share of the passages is held out.
+This is the training file of XTREME. The dev file was published without answers, so part of the passages is
+held out for validation.
 """
 
 from bertune.data.named._raw import github, raw

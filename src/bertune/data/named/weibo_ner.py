@@ -1,4 +1,4 @@
-"""Owns Weibo NER, names and other mentions in Chinese posts: Peng & Dredze 2015."""
+"""Weibo NER: named entities and nominal mentions in Chinese posts (Peng & Dredze 2015)."""
 
 from bertune.data.named._raw import BERTORCH, raw
 

@@ -1,4 +1,4 @@
-"""Owns WikiQA, which sentence of an article answers a question: Yang et al. 2015."""
+"""WikiQA: which sentences of an article answer a question (Yang et al. 2015)."""
 
 from bertune.data.named._raw import by_number, github, raw
 

@@ -1,4 +1,4 @@
-"""Owns WNLI, what a pronoun refers to: Levesque et al. 2012, as GLUE publishes it."""
+"""WNLI: what a pronoun refers to (Levesque et al. 2012), as published by GLUE."""
 
 from bertune.data.named._glue import glue
 

@@ -1,4 +1,4 @@
-"""Owns the Thai part of XNLI, whether a sentence follows from another: Conneau et al. 2018."""
+"""XNLI in Thai: natural language inference (Conneau et al. 2018)."""
 
 from bertune.data.named._xnli import xnli
 

@@ -1,4 +1,4 @@
-"""Owns the English part of XQuAD, 240 passages of SQuAD 1.1's dev file to score on: Artetxe et al. 2020."""
+"""XQuAD in English: 240 passages from SQuAD 1.1's dev file, for evaluation (Artetxe et al. 2020)."""
 
 from bertune.data.named._raw import XQUAD, raw
 

@@ -1,4 +1,4 @@
-"""Owns the Chinese part of XQuAD, 240 passages of SQuAD 1.1 translated, to score on: Artetxe et al. 2020."""
+"""XQuAD in Chinese: 240 translated passages of SQuAD 1.1, for evaluation (Artetxe et al. 2020)."""
 
 from bertune.data.named._raw import XQUAD, raw
 

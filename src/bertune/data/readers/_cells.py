@@ -1,6 +1,7 @@
 """Owns how the lines of a delimited file become cells, and what is said about lines that do not."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,39 +29,72 @@ class Form:
     delimiter: str
     quoted: bool
     is_guess: bool = False  # that quotes are text; then cells that they may wrap are refused
+    skips_spaces: bool = False  # spaces after a delimiter, as in a, "b, c"
+    has_directive: bool = False  # the first line is sep=; or the like, which tells Excel the delimiter
 
 
 def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
-    """Every record as its first physical line, from 1, and its cells; blank lines are left out.
+    """Every record as its first physical line, from 1, and its cells.
 
-    Raises DataError for a record with another number of cells than the first one and for broken quoting.
+    Blank lines are left out, and records of empty cells at the end of a file. A record may have more or fewer
+    empty cells at its end than the first one, up to where the first one has something; it gets as many as the
+    first. Raises DataError for a record with another number of cells and for broken quoting.
     """
     _allow_long_cells()
     pending: list[str] = []  # the lines of the record being read
     physical = text_lines(path, form.encoding)
+    if form.has_directive:
+        next(physical)
     is_watched = form.is_guess and not form.quoted
-    lines = watched(physical, path, form.delimiter, pending) if is_watched else _remembered(physical, pending)
+    before = int(form.has_directive)  # lines that csv does not see
+    lines = (
+        watched(physical, path, form.delimiter, pending, 1 + before)
+        if is_watched
+        else _remembered(physical, pending)
+    )
     # Without strict, csv takes what follows a closing quote for text and joins rows without a word.
     reader = csv.reader(
         lines,
         delimiter=form.delimiter,
         quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE,
+        skipinitialspace=form.skips_spaces,
         strict=True,
     )
-    line, num_cells = 1, -1
+    line, num_cells, num_filled = 1 + before, -1, 0
+    empty: list[int] = []  # the lines of records that are left out if none with something in it follows
     try:
         for cells in reader:
-            if len(cells) == num_cells:
-                yield line, cells
-            elif cells:
-                if num_cells >= 0:
-                    raise DataError(_ragged(f"{path}, line {line}", cells, num_cells, pending, form))
-                num_cells = len(cells)
-                yield line, cells
-            line = reader.line_num + 1
+            if cells:
+                if num_cells < 0:
+                    num_cells, num_filled = len(cells), _num_filled(cells)
+                elif len(cells) != num_cells:
+                    padded = _padded(cells, num_cells, num_filled)
+                    if padded is None:
+                        raise DataError(_ragged(f"{path}, line {line}", cells, num_cells, pending, form))
+                    cells = padded
+                if num_cells > 1 and not any(cells):
+                    empty.append(line)
+                else:
+                    for number in empty:
+                        yield number, [""] * num_cells
+                    empty.clear()
+                    yield line, cells
+            line = reader.line_num + 1 + before
             pending.clear()
     except csv.Error as error:
-        raise DataError(_broken_quotes(path, line, pending, form.delimiter)) from error
+        raise DataError(_broken_quotes(path, line, pending, form)) from error
+
+
+def _num_filled(cells: Sequence[str]) -> int:
+    """The number of cells up to the last one that is not empty."""
+    return max((i for i, cell in enumerate(cells, start=1) if cell), default=0)
+
+
+def _padded(cells: list[str], num_cells: int, num_filled: int) -> list[str] | None:
+    """A record with as many cells as the first; None where it lacks a filled one, or has one too many."""
+    if len(cells) > num_cells:
+        return cells[:num_cells] if not any(cells[num_cells:]) else None
+    return cells + [""] * (num_cells - len(cells)) if len(cells) >= num_filled > 0 else None
 
 
 def makes_table(lines: Sequence[str], delimiter: str, is_cut: bool) -> bool:
@@ -69,9 +103,35 @@ def makes_table(lines: Sequence[str], delimiter: str, is_cut: bool) -> bool:
     `is_cut` says that the file goes on after them, perhaps in the middle of a quoted cell.
     """
     _allow_long_cells()
-    rows = [cells for cells in csv.reader(lines, delimiter=delimiter) if cells]
-    num_cells = {len(cells) for cells in (rows[:-1] if is_cut else rows)}
-    return len(num_cells) == 1 and num_cells != {1}
+    for skips_spaces in (False, True):
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=skips_spaces)
+        rows = [cells for cells in reader if cells]
+        num_cells = {len(cells) for cells in (rows[:-1] if is_cut else rows)}
+        if len(num_cells) == 1 and num_cells != {1}:
+            return True
+    return False
+
+
+def spaces_before_quotes(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether quotes that stand behind a delimiter and spaces wrap cells in the first lines of a file.
+
+    They do if some cell is written so, and every quote that opens behind spaces closes at the end of a cell.
+    """
+    spaced = re.compile(re.escape(delimiter) + ' +"')
+    if not any(spaced.search(line) for line in lines):
+        return False
+    _allow_long_cells()
+    at_start = (re.match(' +"', cell) for cells in csv.reader(lines, delimiter=delimiter) for cell in cells)
+    if not any(at_start):
+        return False  # they are all inside quoted cells
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        for _ in reader:
+            pass
+    except csv.Error as error:
+        # The sample may end inside a quoted cell.
+        return "unexpected end" in str(error)
+    return True
 
 
 def _allow_long_cells() -> None:
@@ -119,9 +179,12 @@ def _ragged(place: str, cells: list[str], expected: int, lines: list[str], form:
     return f"{place}: {seen}. {advice}"
 
 
-def _broken_quotes(path: Path, first_line: int, lines: list[str], delimiter: str) -> str:
+def _broken_quotes(path: Path, first_line: int, lines: list[str], form: Form) -> str:
     """What is wrong with the quotes of a record that csv refused."""
-    at, rest, following = _last_quoted_cell(lines, delimiter)
+    if form.skips_spaces:
+        spaced = re.compile(f'({re.escape(form.delimiter)}) +(?=")')
+        lines = [spaced.sub(r"\1", line) for line in lines]
+    at, rest, following = _last_quoted_cell(lines, form.delimiter)
     place = f"{path}, line {first_line + at}"
     remedy = "if quotes belong to the texts, say data.quoting=false"
     if following is None:

@@ -1,53 +1,28 @@
-"""What JSON texts hold, and how a sequence of objects with the same keys becomes rows."""
+"""What JSON texts hold, and how a sequence of objects becomes rows."""
 
-import ast
 import json
 import re
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bertune.data.readers._shown import shortened
 from bertune.data.rows import Origin, Row
-from bertune.errors import DataError, did_you_mean, listed
+from bertune.errors import DataError
 
 
 def object_rows(objects: Iterable[tuple[int, object]], file: str, unit: str) -> Iterator[Row]:
-    """Rows of numbered objects. Raises DataError for one that is no object or whose keys differ.
+    """Rows of numbered objects, whose keys may differ. Raises DataError for a value that is not an object.
 
     `unit` is what the numbers count, "line" or "row".
     """
-    first: tuple[int, list[str]] | None = None
     for number, values in objects:
-        place = f"{file}, {unit} {number}"
         if not isinstance(values, Mapping) or not values:
-            raise DataError(f'{place}: expected an object such as {{"text": "…"}}, found {json_kind(values)}')
-        if first is None:
-            first = number, list(values)
-            keys = values.keys()
-        elif values.keys() != keys:
-            raise DataError(f"{place}: {_other_keys(list(values), first[1], f'{unit} {first[0]}')}")
+            raise DataError(
+                f'{file}, {unit} {number}: expected an object such as {{"text": "…"}}, found '
+                f"{json_kind(values)}"
+            )
         yield Row(values, Origin(file, number))
-
-
-def _other_keys(keys: list[str], expected: list[str], first: str) -> str:
-    missing = [key for key in expected if key not in keys]
-    new = [key for key in keys if key not in expected]
-    parts = []
-    if missing:
-        parts.append(f"without {listed([_quoted(key) for key in missing])}")
-    if new:
-        hint = did_you_mean(new[0], missing or expected)
-        parts.append(f"with the new key {listed([_quoted(key) for key in new])}{hint}")
-    return (
-        f"an object {', '.join(parts)}; {first} has {listed([_quoted(key) for key in expected])}."
-        " Give every object the same keys, with null where a value is unknown"
-    )
-
-
-def _quoted(key: str) -> str:
-    return f'"{key}"'
 
 
 def json_kind(value: object) -> str:
@@ -160,13 +135,3 @@ def _long_integer(text: str, error: ValueError) -> JsonFault:
             remedy = f"bertune reads integers of up to {most:,} digits; correct it, or write it as a text"
             return JsonFault(f"an integer has {len(token[0]):,} digits", text, token.start(), remedy)
     return JsonFault(f"a value cannot be read ({error})", text, 0, "Correct the file")
-
-
-def python_literal(text: str) -> Any:
-    """The value of a Python literal such as a printed list. Raises ValueError for anything else."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the backslashes of a cell are not the user's code
-            return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
-        raise ValueError(f"not a Python literal: {error}") from error

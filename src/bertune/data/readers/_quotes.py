@@ -110,16 +110,18 @@ class QuoteReading:
         return not self.num_broken and (self.num_wrapped > 0 or is_column)
 
 
-def watched(lines: Iterable[str], path: Path, delimiter: str, pending: list[str]) -> Iterator[str]:
-    """Lines whose quotes are read as text, each also in `pending`. Raises DataError where quotes may wrap
-    cells: one opens on one line and closes on another, and the record has as many cells as the first line.
+def watched(
+    lines: Iterable[str], path: Path, delimiter: str, pending: list[str], first_line: int = 1
+) -> Iterator[str]:
+    """Lines whose quotes are read as text, each also in `pending`; the first has the number `first_line`.
 
-    Where more quotes cannot wrap cells than do, they belong to the texts.
+    Raises DataError where quotes may wrap cells: one opens on one line and closes on another, and the record
+    has as many cells as the first line. Where more quotes cannot wrap cells than do, they are text.
     """
     reading = QuoteReading(delimiter)
     opening = delimiter + '"'
     is_inside = True  # a quoted cell goes on, or the first record is still to come
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=first_line):
         if is_inside or ('"' in line and (line.startswith('"') or opening in line)):
             reading.feed(number, line)
             if reading.over_lines is not None:

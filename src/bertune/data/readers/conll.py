@@ -4,8 +4,10 @@ Also a sentence a line: its words, a tab, its tags, each with spaces between.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 from bertune.config import DataConfig
@@ -19,27 +21,37 @@ SUFFIXES = (".txt", ".conll", ".bio", ".bmes", ".ner", ".iob", ".iob2", ".conll2
 
 _DOCUMENT = "-DOCSTART-"
 _HEAD = 200  # lines within which a .txt file shows that it is one
-_LIKELY_TAG = re.compile(r"O|[BIESMLU](-\S+)?")
+# A tag with a letter for its role: B-PER, PER_B, b-per; or O.
+_ROLE_TAG = re.compile(r"O|[BIESMLU]([-_:/.]\S+)?|\S+[-_:/.][BIESMLU]", re.IGNORECASE)
+_TYPE_TAG = re.compile(r"[^\W\d][\w.:/-]*")  # a type alone: PER
 # As in "# sent_id = 1", never "# O": a number sign can be a word.
 _COMMENT = re.compile(r"#\s*\S.*=")
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether a file is one by its ending, or, as .txt, has a tag on every line and blank lines between."""
+    """Whether a file is one by its ending, or, as .txt, has a tag on every line and blank lines between.
+
+    Tags without a letter for their role could be any labels, unless O is the most frequent.
+    """
     name = Path(path.stem if is_gzip(path) else path.name)
-    if name.suffix.casefold() != ".txt":
+    suffix = name.suffix.casefold()
+    if suffix in SUFFIXES and suffix != ".txt":
         return True
-    num_columns, has_blank, has_outside = 0, False, False
+    num_columns, has_blank = 0, False
+    tags: Counter[str] = Counter()
     for line in islice(text_lines(path, options.encoding), _HEAD):
         if not line.strip() or line.startswith(_DOCUMENT):
             has_blank = has_blank or num_columns > 0
             continue
         cells = _cells(line)
         num_columns = num_columns or len(cells)
-        if len(cells) != num_columns or num_columns < 2 or not _LIKELY_TAG.fullmatch(cells[-1]):
+        if len(cells) != num_columns or num_columns < 2:
             return False
-        has_outside = has_outside or cells[-1] == "O"
-    return has_blank and has_outside
+        tags[cells[-1]] += 1
+    most, _ = max(tags.items(), key=itemgetter(1), default=("", 0))
+    is_outside_usual = most in ("O", "o") and all(map(_TYPE_TAG.fullmatch, tags))
+    has_outside = "O" in tags or "o" in tags
+    return has_blank and has_outside and (is_outside_usual or all(map(_ROLE_TAG.fullmatch, tags)))
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:

@@ -1,69 +1,87 @@
-"""Owns reading delimited text: CSV, TSV and TXT, with or without a header line."""
+"""Reads delimited text: CSV, TSV and TXT, with or without a header line."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from bertune.config import DataConfig
-from bertune.data.encodings import is_gzip, text_lines
-from bertune.data.readers._cells import DELIMITER_NAMES, Form, makes_table, records
+from bertune.data.encodings import text_lines
+from bertune.data.formats import file_suffix
+from bertune.data.readers._cells import DELIMITER_NAMES, Form, makes_table, records, spaces_before_quotes
+from bertune.data.readers._decimals import decimal_comma_columns
+from bertune.data.readers._headers import has_header, header_names, refuse_unnamed
 from bertune.data.readers._quotes import QuoteReading
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError, DataError
+from bertune.errors import ConfigError
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 
 _SAMPLE_LINES = 50  # enough to tell the delimiter
 _SAMPLE_SIZE = 1 << 24  # characters of either sample; a row may be as long as the longest line
 _SAMPLE_RECORDS = 1000  # enough to tell whether a label is one
+# The first line of a file for Excel that names the delimiter of the others.
+_DIRECTIVE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*', re.IGNORECASE)
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
     """The rows of a delimited file, streamed; a file without a header has columns "0", "1" …"""
     options, _ = settle(path, options, ())
-    file = str(path)
-    cells_by_line = records(path, _form(options))
-    columns: Sequence[str] | None = None
-    for line, cells in cells_by_line:
-        if columns is None:
-            columns = _header(file, line, cells) if options.header else [str(i) for i in range(len(cells))]
+    file, form = str(path), _form(path, options)
+    sample = _sample(path, form)
+    below = sample[1:] if options.header else sample
+    columns: list[str] = []
+    commas: frozenset[str] = frozenset()
+    for line, cells in records(path, form):
+        if not columns:
+            columns = [str(i) for i in range(len(cells))]
+            if options.header:
+                columns = header_names(f"{file}, line {line}", cells, below)
+            commas = decimal_comma_columns(below, columns)
             if options.header:
                 continue
-        yield Row(dict(zip(columns, cells, strict=True)), Origin(file, line))
+        if len(cells) > len(columns):
+            refuse_unnamed(f"{file}, line {line}", cells, len(columns))
+        yield Row(dict(zip(columns, cells, strict=False)), Origin(file, line), commas)
 
 
 def settle(
-    path: Path, options: DataConfig, known_names: Collection[str]
+    path: Path,
+    options: DataConfig,
+    known_names: Collection[str],
+    suffix: str = "",
+    likely_header: bool = False,
 ) -> tuple[DataConfig, tuple[str, ...]]:
     """The options with delimiter, quoting and header decided, and a sentence for each thing inferred.
 
-    A cell of the first line that is one of `known_names`, or a column's given name, makes it a header.
+    A cell of the first line that is one of `known_names`, or a column's given name, makes it a header; with
+    `likely_header` so does a short name above a single column of texts. `suffix` is the ending that the file
+    is read as, its own where it is empty.
     """
-    delimiter = _delimiter(path, options)
+    directive = _directive(path, options)
+    delimiter = _delimiter(path, options, suffix or file_suffix(path), directive)
     quoting = _quoting(path, options, delimiter)
     settled = options.model_copy(update={"delimiter": delimiter, "quoting": quoting})
     if "auto" not in (options.delimiter, options.quoting, options.header):
         return settled, ()
     quoted = quoting is True
-    sample = _sample(path, settled)
-    has_header = options.header
-    if has_header == "auto":
-        has_header = bool(sample) and _names_columns(sample[0], options, known_names)
-    settled = settled.model_copy(update={"header": has_header})
+    sample = _sample(path, _form(path, settled))
+    # Lines of plain text are written to .txt files, which have no header.
+    is_likely = likely_header and (suffix or file_suffix(path)) != ".txt"
+    header, doubts = has_header(path.name, sample, options, known_names, is_likely)
+    settled = settled.model_copy(update={"header": header})
     form = ", ".join(
         (
             f"{DELIMITER_NAMES.get(delimiter, delimiter)}-separated",
-            "header" if has_header else "no header",
+            "header" if header else "no header",
             "quoting" if quoted else "no quoting",
         )
     )
     notes = [f"{path.name}: {form}"]
     if options.quoting == "auto" and not quoted and any(c.startswith('"') for cells in sample for c in cells):
         notes.append(f"{path.name}: quotes are kept as text; if they wrap cells, say data.quoting=true")
-    if options.header == "auto" and not has_header:
-        notes += _header_doubt(path, sample, options.label)
-    return settled, tuple(notes)
+    return settled, (*notes, *doubts)
 
 
 def _quoting(path: Path, options: DataConfig, delimiter: str) -> bool | Literal["auto"]:
@@ -78,10 +96,10 @@ def _quoting(path: Path, options: DataConfig, delimiter: str) -> bool | Literal[
     return True if reading.is_confirmed else "auto"
 
 
-def _sample(path: Path, settled: DataConfig) -> list[list[str]]:
+def _sample(path: Path, form: Form) -> list[list[str]]:
     """The first records, fewer of them where they are long."""
     sample, size = [], 0
-    for _, cells in islice(records(path, _form(settled)), _SAMPLE_RECORDS):
+    for _, cells in islice(records(path, form), _SAMPLE_RECORDS):
         sample.append(cells)
         size += sum(map(len, cells))
         if size > _SAMPLE_SIZE:
@@ -89,24 +107,43 @@ def _sample(path: Path, settled: DataConfig) -> list[list[str]]:
     return sample
 
 
+def _directive(path: Path, options: DataConfig) -> str | None:
+    """The delimiter that a first line such as sep=; names; None where the first line is another."""
+    first = next(iter(text_lines(path, options.encoding)), "")
+    found = _DIRECTIVE.fullmatch(first)
+    return found[1] if found else None
+
+
 def _first_lines(path: Path, encoding: str, most: int) -> Iterator[str]:
-    """The first lines, fewer of them where they are long."""
+    """The first lines without the one that names the delimiter, fewer of them where they are long."""
     size = 0
-    for line in islice(text_lines(path, encoding), most):
+    for number, line in enumerate(islice(text_lines(path, encoding), most)):
+        if number == 0 and _DIRECTIVE.fullmatch(line):
+            continue
         yield line
         size += len(line)
         if size > _SAMPLE_SIZE:
             return
 
 
-def _form(settled: DataConfig) -> Form:
-    return Form(settled.encoding, settled.delimiter, settled.quoting is True, settled.quoting == "auto")
+def _form(path: Path, settled: DataConfig) -> Form:
+    quoted = settled.quoting is True
+    lines = _first_lines(path, settled.encoding, _SAMPLE_RECORDS) if quoted else ()
+    return Form(
+        encoding=settled.encoding,
+        delimiter=settled.delimiter,
+        quoted=quoted,
+        is_guess=settled.quoting == "auto",
+        skips_spaces=quoted and spaces_before_quotes(list(lines), settled.delimiter),
+        has_directive=_directive(path, settled) is not None,
+    )
 
 
-def _delimiter(path: Path, options: DataConfig) -> str:
+def _delimiter(path: Path, options: DataConfig, suffix: str, directive: str | None) -> str:
     given = options.delimiter
     if given == "auto":
-        suffix = Path(path.stem if is_gzip(path) else path.name).suffix.casefold()
+        if directive is not None:
+            return directive
         return "\t" if suffix in (".tsv", ".txt") else _sniffed_delimiter(path, options.encoding)
     by_name = {name: char for char, name in DELIMITER_NAMES.items()} | {"\\t": "\t"}
     char = by_name.get(given.casefold(), given)
@@ -126,41 +163,3 @@ def _sniffed_delimiter(path: Path, encoding: str) -> str:
         return ","
     others = [char for char in (";", "\t") if makes_table(lines, char, is_cut)]
     return others[0] if len(others) == 1 else ","
-
-
-def _names_columns(cells: Iterable[str], options: DataConfig, known_names: Collection[str]) -> bool:
-    given = [*(options.text or ()), options.label or "", options.id or ""]
-    names = {name.strip().casefold() for name in (*known_names, *given)}
-    names = {name for name in names if name and not name.isdecimal()}
-    return any(cell.strip().casefold() in names for cell in cells)
-
-
-def _header_doubt(path: Path, sample: Sequence[Sequence[str]], label: str | None) -> list[str]:
-    """A note when the first line looks like a header that nothing known proves."""
-    if label is None or not label.isdecimal() or not sample or int(label) >= len(sample[0]):
-        return []
-    first, *others = (cells[int(label)] for cells in sample)
-    if first in others or len(set(others)) == len(others):
-        return []
-    return [
-        f'{path.name}: line 1 is taken as data, though its label "{first}" does not occur again;'
-        " if it names the columns, say data.header=true"
-    ]
-
-
-def _header(file: str, line: int, cells: Sequence[str]) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    if len(names) > 1 and not names[0]:
-        names[0] = "0"  # the number of the row, as pandas writes it, and SWAG is published
-    for number, name in enumerate(names):
-        if not name:
-            raise DataError(
-                f"{file}, line {line}: the header has no name for column {number} (counted from 0);"
-                " write one (pandas: to_csv(index=False)), or say data.header=false if the line is data"
-            )
-        if name in names[:number]:
-            raise DataError(
-                f"{file}, line {line}: the header names columns {names.index(name)} and {number} both"
-                f' "{name}"; give each a name of its own, or say data.header=false if the line is data'
-            )
-    return names

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import DataConfig
-from bertune.data.encodings import first_bytes
+from bertune.data.encodings import first_ascii
 from bertune.data.readers._objects import json_kind
 from bertune.data.readers._questions import parsed
 from bertune.data.rows import Origin, Row
@@ -25,7 +25,7 @@ Span = dict[str, Any]
 
 def recognises(path: Path, options: DataConfig) -> bool:
     """Whether a JSON file begins like a list of annotated tasks with labelled spans."""
-    head = first_bytes(path, _HEAD).replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf")
+    head = first_ascii(path, _HEAD)
     return bool(_TASK.search(head) and _SPAN.search(head))
 
 

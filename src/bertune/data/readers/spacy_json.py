@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import DataConfig
-from bertune.data.encodings import first_bytes, text_lines
+from bertune.data.encodings import first_ascii, text_lines
 from bertune.data.readers._questions import parsed
 from bertune.data.readers._shown import shortened
 from bertune.data.readers.jsonl import parsed_lines
@@ -28,7 +28,7 @@ _START = re.compile(rb"^\s*(?:" + _PAIR + rb"|" + _DOCUMENT + rb")", re.DOTALL)
 
 def recognises(path: Path, options: DataConfig) -> bool:
     """Whether a file begins with a pair of a text and its entities, or with a document."""
-    head = first_bytes(path, _HEAD).replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf")
+    head = first_ascii(path, _HEAD)
     return bool(_START.search(head))
 
 

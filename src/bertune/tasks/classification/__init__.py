@@ -1,4 +1,4 @@
-"""The task `classification`, as its file `task.py` describes it."""
+"""The classification task."""
 
 from bertune.tasks.classification.task import TASK
 

@@ -1,4 +1,4 @@
-"""The loss of classification."""
+"""The classification loss."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from bertune.tasks.parts.loss import outputs_of_texts, weighted_cross_entropy, w
 
 
 def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Softmax cross-entropy of texts, summed, and the sum of their weights; outputs are [S, C]."""
+    """The summed softmax cross-entropy of the texts, and the sum of their weights; outputs are [S, C]."""
     options = fitted.options
     logits, gold = outputs_of_texts(outputs, batch, fitted.keep_together == "group")
     weights = weights_tensor(options.class_weights, fitted.labels)

@@ -1,24 +1,26 @@
-"""Owns classification: one label per text or per pair of texts."""
+"""Classification: one label per text or pair of texts."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
-from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, read_texts
+from bertune.data.columns import ColumnNames, Columns, missing_hint, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.metrics import classification as metrics
+from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import Output, Task
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_label
+from bertune.tasks.parts.label_names import label_name, read_label
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
 from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text, or a pair, and its label."""
+    """A text or a pair of texts, and its label."""
 
     id: str
     origin: Origin
@@ -52,14 +54,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class LabelPrediction:
-    """The most probable label, and the probability of every label or of the most probable ones."""
+    """The most probable label, and the probabilities of all labels or of the most probable ones."""
 
     label: str
     probabilities: dict[str, float]
 
 
 class OneOfMany(WithRawOutputs, LabelPrediction):
-    """The same with the raw outputs, which scores need."""
+    """A LabelPrediction with the raw outputs, which scores are computed from."""
 
     def __init__(self, label: str, raw: RawOutputs) -> None:
         object.__setattr__(self, "label", label)
@@ -71,12 +73,13 @@ class ClassificationOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
 
     positive_label: str | None = Field(
         None,
-        description="with two labels: the one precision, recall and F1 are about; default: the last by name",
+        description="with two labels: the positive class of precision, recall and F1; default: the last one "
+        "by name",
     )
 
 
 class FittedClassification(FittedToTexts):
-    """Classification that knows its labels."""
+    """Classification fitted to the labels of the training data."""
 
     def encode(
         self,
@@ -87,11 +90,11 @@ class FittedClassification(FittedToTexts):
         index = {label: number for number, label in enumerate(self.labels)}
         for example in examples:
             if example.gold is not None and example.gold not in index:
-                near = did_you_mean(example.gold, index)
-                hint = f".{near}" if near else f" (there: {listed(self.labels)})."
+                suggestion = did_you_mean(example.gold, index)
+                hint = f".{suggestion}" if suggestion else f" (labels: {listed(self.labels)})."
                 raise DataError(
-                    f'{example.origin}: the label "{example.gold}" does not occur in the training texts'
-                    f"{hint} Correct it, remove the row, or add training texts with that label"
+                    f'{example.origin}: the label "{example.gold}" does not occur in the training data{hint} '
+                    "Correct it, remove the row, or add training texts with this label"
                 )
         sequences = self.encode_texts(examples, tokenizer, max_length)
         if not any(e.gold is not None for e in examples):
@@ -128,11 +131,28 @@ class FittedClassification(FittedToTexts):
     ) -> FloatArray:
         return _probabilities(mean_output(outputs))
 
+    def for_scoring(self, examples: SequenceOf[Example]) -> Self:
+        # Earlier versions kept labels such as True and False as they were spelled in the training file.
+        names = tuple(label_name(label) for label in self.labels)
+        return self if names == self.labels else replace(self, labels=names)
+
     def score(self, predictions: SequenceOf[LabelPrediction], examples: SequenceOf[Example]) -> Scores:
         index = {label: number for number, label in enumerate(self.labels)}
         gold_N = np.array([index[e.gold] for e in examples if e.gold is not None])
         rows = (all_probabilities(p, len(self.labels)) for p in predictions)
         return metrics.score(gold_N, rows, self.labels, self.positive())
+
+    def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        counts = Counter(e.gold for e in examples)
+        if len(counts) > 1:
+            return missing_labels({str(label) for label in counts}, self.labels, {"roc_auc": UNDEFINED})
+        (only_label,) = counts
+        fixed = {"mcc": "0", "roc_auc": UNDEFINED}
+        if len(self.labels) == 2 and only_label != self.labels[self.positive()]:
+            fixed |= dict.fromkeys(("precision", "recall", "f1"), NEVER_ABOVE_0)
+        missing = listed([label for label in self.labels if label != only_label])
+        fact = f'all {len(examples):,} texts have the label "{only_label}" (missing: {missing})'
+        return [Limitation(fact, fixed)]
 
     def warnings(
         self,
@@ -144,7 +164,7 @@ class FittedClassification(FittedToTexts):
         if len(seen) > 1 or len(predictions) < 2 or seen == {e.gold for e in examples}:
             return []
         return [
-            f'collapsed: every text is predicted as "{seen.pop()}". Usual remedies: a lower train.lr (2e-5), '
+            f'collapsed: all texts are predicted as "{seen.pop()}". Usual remedies: a lower train.lr (2e-5), '
             "more train.warmup, another train.seed, more epochs, or more balanced labels"
         ]
 
@@ -152,19 +172,21 @@ class FittedClassification(FittedToTexts):
         return wrong_label(predictions, examples)
 
     def positive(self) -> int:
-        """Index of the label that binary precision, recall and F1 are about. Raises ConfigError."""
+        """Index of the positive class of binary precision, recall and F1. Raises ConfigError."""
         chosen = self.options.positive_label
         if chosen is None:
             return len(self.labels) - 1
-        if chosen not in self.labels:
+        names = [label_name(label) for label in self.labels]
+        if label_name(chosen) not in names:
             raise ConfigError(
-                f'task.positive_label: there is no label "{chosen}"; there are {listed(self.labels)}'
+                f'task.positive_label must be a label of the training data, got "{chosen}" (labels: '
+                f"{listed(self.labels)})"
             )
-        return self.labels.index(chosen)
+        return names.index(label_name(chosen))
 
 
 class Classification(Task):
-    """One label per text or pair, by softmax cross-entropy (Devlin et al. 2019, section 4.1)."""
+    """One label per text or pair, with softmax cross-entropy (Devlin et al. 2019, section 4.1)."""
 
     Options = ClassificationOptions
     Prediction = LabelPrediction
@@ -192,11 +214,11 @@ class Classification(Task):
         texts = read_texts(row, columns)
         gold = None
         if columns.label is not None:
-            gold = cell_text(row, columns.label).strip()
+            gold = read_label(row, columns.label)
             if not gold:
                 raise DataError(
-                    f'{row.origin}: the label in column "{columns.label}" is missing. Fill it in or remove '
-                    "the row"
+                    f'{row.origin}: the label in column "{columns.label}" is missing.'
+                    f"{missing_hint(row, columns.label)} Fill it in or remove the row"
                 )
         row_id = name_of(row, columns)
         return Example(row_id, row.origin, texts, gold)
@@ -207,43 +229,46 @@ class Classification(Task):
     def fit(self, examples: SequenceOf[Example]) -> FittedClassification:
         counts = Counter(e.gold for e in examples if e.gold is not None)
         if len(counts) < 2:
-            only = next(iter(counts), None)
+            only_label = next(iter(counts), None)
             raise DataError(
-                f'{examples[0].origin.file}: every one of the {len(examples)} rows has the label "{only}"; '
-                "a classifier needs at least two. Is data.label the right column? If the file is sorted by "
-                "label and train.max_examples takes its first rows, shuffle it"
+                f'{examples[0].origin.file}: all {len(examples)} rows have the label "{only_label}". A '
+                "classifier needs at least two labels. Check that data.label is the right column; if the "
+                "file is sorted by label and train.max_examples takes its first rows, shuffle it"
             )
         if len(counts) > 0.5 * len(examples) and len(examples) > 20:
             raise DataError(
                 f"{examples[0].origin.file}: {len(counts)} different labels in {len(examples)} rows, such as "
-                f'"{next(iter(counts))}"; is data.label the right column?'
+                f'"{next(iter(counts))}". Check that data.label is the right column'
             )
         labels = tuple(sorted(counts, key=natural))
         total = counts.total()
         automatic = {label: total / (len(labels) * counts[label]) for label in labels}
-        weights = resolved_weights(self.options.class_weights, automatic)
-        made: FittedClassification = self.fitted(
+        class_weights = self.options.class_weights
+        if isinstance(class_weights, dict):
+            class_weights = {label_name(label): weight for label, weight in class_weights.items()}
+        weights = resolved_weights(class_weights, automatic)
+        fitted: FittedClassification = self.fitted(
             labels, weights_note(weights), class_weights=weights or "none"
         )
-        made.positive()  # raises for a label that is not there
-        return made
+        fitted.positive()  # raises ConfigError for an unknown label
+        return fitted
 
 
 def _softmax(scores: list[float]) -> list[float]:
-    """In plain numbers: a tensor operation costs more than a few labels take."""
+    """Softmax in plain Python, which is faster than an array operation for a few labels."""
     highest = max(scores)
-    shares = [math.exp(score - highest) for score in scores]
-    total = sum(shares)
-    return [share / total for share in shares]
+    exponentials = [math.exp(score - highest) for score in scores]
+    total = sum(exponentials)
+    return [value / total for value in exponentials]
 
 
 def _probabilities(output_C: Output) -> FloatArray:
-    """The same whichever of them are asked for; in NumPy where labels are many."""
+    """The softmax of all outputs, in NumPy if there are many labels."""
     if len(output_C) <= MOST_NAMED:
         return np.array(_softmax(output_C.tolist()))
-    shares_C: FloatArray = np.exp(output_C.astype(np.float64) - float(output_C.max()))
-    shares_C /= shares_C.sum()
-    return shares_C
+    probabilities_C: FloatArray = np.exp(output_C.astype(np.float64) - float(output_C.max()))
+    probabilities_C /= probabilities_C.sum()
+    return probabilities_C
 
 
 TASK = Classification

@@ -1,4 +1,4 @@
-"""The task `embeddings`, as its file `task.py` describes it."""
+"""The embeddings task."""
 
 from bertune.tasks.embeddings.task import TASK
 

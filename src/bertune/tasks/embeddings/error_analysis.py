@@ -1,5 +1,4 @@
-"""The errors that a report shows of vectors: queries whose own text is not the nearest, and pairs whose
-similarity is furthest off.
+"""Error analysis of embeddings: queries whose positive is not the nearest text, and pairs in the wrong order.
 
 Dimensions: Q queries, D documents, H numbers of a vector, N pairs.
 """
@@ -8,42 +7,41 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from bertune.metrics.mistakes import Fact, Item, Mistakes, Passage, Role, mistake, worst
 from bertune.metrics.retrieval import ranks_of
 from bertune.tasks.embeddings.vectors import collection
 
-_MOST_NEIGHBOURS = 5  # nearer texts shown before a query's own
+_MAX_NEIGHBOURS = 5  # higher-ranked texts shown above the positive of a query
 
 
 def wrong_neighbours(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes:
-    """Queries, each with the documents that came before its own."""
-    queries_QH, documents_DH, relevant, hidden = collection(predictions, [e.texts for e in examples])
-    # In the order that `collection` numbers them in.
+    """The queries with the lowest-ranked positives, each with the documents ranked above its positive."""
+    queries_QH, documents_DH, relevant, itself = collection(predictions, [e.texts for e in examples])
+    # In the order in which `collection` numbers queries and documents.
     first = {e.texts[0]: e for e in reversed(examples)}
     queries = list(dict.fromkeys(e.texts[0] for e in examples))
     documents = list(dict.fromkeys(text for e in examples for text in e.texts[1:]))
-    own_ranks = [int(ranks[0]) for ranks in ranks_of(queries_QH, documents_DH, relevant, hidden)]
+    best_ranks = [int(ranks[0]) for ranks in ranks_of(queries_QH, documents_DH, relevant, itself)]
     shown = []
-    for at in worst([rank if rank > 1 else None for rank in own_ranks]):
+    for at in worst([rank if rank > 1 else None for rank in best_ranks]):
         scores_D = documents_DH @ queries_QH[at]
-        scores_D[list(hidden[at])] = -np.inf
+        scores_D[list(itself[at])] = -np.inf
         others = [int(d) for d in np.argsort(-scores_D, kind="stable") if d not in relevant[at]]
-        before = others[: min(_MOST_NEIGHBOURS, own_ranks[at] - 1)]
-        own = max(relevant[at], key=scores_D.__getitem__)
-        items = [_neighbour(documents[d], scores_D[d], "wrong", rank) for rank, d in enumerate(before, 1)]
-        items.append(_neighbour(documents[own], scores_D[own], "right", own_ranks[at]))
+        above = others[: min(_MAX_NEIGHBOURS, best_ranks[at] - 1)]
+        best = max(relevant[at], key=scores_D.__getitem__)
+        items = [_neighbour(documents[d], scores_D[d], "wrong", rank) for rank, d in enumerate(above, 1)]
+        items.append(_neighbour(documents[best], scores_D[best], "right", best_ranks[at]))
         passages = [Passage(queries[at], "query")]
-        shown.append(mistake(first[queries[at]], own_ranks[at], passages=passages, items=items))
+        shown.append(mistake(first[queries[at]], best_ranks[at], passages=passages, items=items))
     return Mistakes(
         title="Worst queries",
         unit="query",
-        num=len(own_ranks),
-        num_wrong=sum(rank > 1 for rank in own_ranks),
-        what="do not have their own text first",
-        order="Those whose text stands furthest down come first, each with what stands before it",
-        measure="place {}",
+        num=len(best_ranks),
+        num_wrong=sum(rank > 1 for rank in best_ranks),
+        what="do not have their positive at rank 1",
+        order="Sorted by the rank of the positive, lowest first, each with the texts ranked above it",
+        measure="rank {}",
         shown=tuple(shown),
     )
 
@@ -52,29 +50,31 @@ def _neighbour(text: str, cosine: float, role: Role, rank: int) -> Item:
     return Item(text, role, f"cosine {cosine:.3f}", rank)
 
 
-def wrong_likeness(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes:
-    """Pairs whose place by cosine is furthest from that by the score they were given."""
+def wrong_similarities(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes:
+    """The pairs whose rank by cosine differs most from their rank by gold score."""
+    from scipy.stats import rankdata  # type: ignore[import-untyped]  # 1 s to import
+
     cosine_N = np.array([p.similarities[0] for p in predictions])
     gold_N = np.array([e.gold for e in examples], np.float64)
-    place_N, gold_place_N = (rankdata(-values_N) for values_N in (cosine_N, gold_N))
-    apart_N = np.abs(place_N - gold_place_N).round().astype(int)
+    rank_N, gold_rank_N = (rankdata(-values_N) for values_N in (cosine_N, gold_N))
+    difference_N = np.abs(rank_N - gold_rank_N).round().astype(int)
     return Mistakes(
         title="Worst pairs",
         unit="pair",
         num=len(examples),
         num_wrong=None,
         what="",
-        order="Pairs whose place by cosine is furthest from their place by gold score come first",
-        measure="places apart: {}",
+        order="Sorted by the difference between the rank by cosine and the rank by gold score",
+        measure="rank difference: {}",
         shown=tuple(
             mistake(
                 examples[at],
-                int(apart_N[at]),
+                int(difference_N[at]),
                 (
-                    Fact("cosine", f"{cosine_N[at]:.3f}, place {place_N[at]:,.0f}", "wrong"),
-                    Fact("gold", f"{gold_N[at]:g}, place {gold_place_N[at]:,.0f}", "right"),
+                    Fact("cosine", f"{cosine_N[at]:.3f}, rank {rank_N[at]:,.0f}", "wrong"),
+                    Fact("gold", f"{gold_N[at]:g}, rank {gold_rank_N[at]:,.0f}", "right"),
                 ),
             )
-            for at in worst([apart or None for apart in apart_N.tolist()])
+            for at in worst([difference or None for difference in difference_N.tolist()])
         ),
     )

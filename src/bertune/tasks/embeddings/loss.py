@@ -1,6 +1,6 @@
-"""The losses of vectors that should be near to or far from each other, over all sequences of a step.
+"""The embedding losses, computed over all sequences of an optimizer step.
 
-Dimensions: S sequences, H numbers of a vector, A examples, C texts that an anchor is compared with.
+Dimensions: S sequences, H numbers of a vector, A examples, C candidates that an anchor is compared with.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from bertune.tasks.embeddings.task import FittedEmbeddings
 
 
 def loss(fitted: FittedEmbeddings, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The summed loss of a whole step, its mean over `sizes`, and the number of terms in it.
+    """The summed loss of a step, averaged over the matryoshka sizes, and the number of summed terms.
 
-    With cosent that is one term for the step, otherwise one for each example. Outputs are [S, H].
+    CoSENT has one term per step, the other losses have one per example. Outputs are [S, H].
     """
-    assert batch.gold is not None, "a loss is computed where there is gold"
+    assert batch.gold is not None, "a loss requires gold"
     options = fitted.options
     step = StepTexts.of(batch.groups_S, *batch.gold.view(-1, 3).unbind(1))
     losses = []
@@ -36,17 +36,17 @@ def loss(fitted: FittedEmbeddings, outputs: Tensor, batch: Batch) -> tuple[Tenso
 
 @dataclass(frozen=True)
 class StepTexts:
-    """Which sequences make an example. A score of NaN stands for no score."""
+    """The sequences of a step by their role. A score of NaN means that there is no score."""
 
-    firsts_A: Tensor  # positions of the anchors among the sequences, by example
-    seconds_A: Tensor  # their positives
-    others_C: Tensor  # those and all negatives
+    firsts_A: Tensor  # indices of the anchors among the sequences, by example
+    seconds_A: Tensor  # indices of their positives
+    others_C: Tensor  # indices of the positives and of all negatives
     scores_A: Tensor
     texts_S: Tensor  # equal numbers for equal texts
 
     @classmethod
     def of(cls, groups_S: Tensor, roles_S: Tensor, scores_S: Tensor, texts_S: Tensor) -> "StepTexts":
-        """From the example of each sequence, its place in that, its score, and which text it is."""
+        """From the group, role (0 anchor, 1 positive, 2 negative), score and text number of each sequence."""
         order_S = torch.argsort(groups_S, stable=True)
         firsts_A, seconds_A = (order_S[roles_S[order_S] == role] for role in (0, 1))
         others_C = torch.cat([seconds_A, torch.nonzero(roles_S == 2).flatten()])
@@ -59,17 +59,17 @@ class StepTexts:
 
 
 def in_batch_negatives(vectors_SH: Tensor, step: StepTexts, scale: float) -> Tensor:
-    """The summed cross-entropy of each anchor's positive among all texts that are not anchors (Henderson et
-    al. 2017, section 4.4); `scale` multiplies the cosines."""
+    """The summed cross-entropy of the positive of each anchor over all positives and negatives of the step
+    (Henderson et al. 2017, section 4.4); `scale` multiplies the cosines."""
     logits_AC = scale * vectors_SH[step.firsts_A] @ vectors_SH[step.others_C].T
     texts_S = step.texts_S
-    wrong_AC = _wrong_negatives(texts_S[step.firsts_A], texts_S[step.seconds_A], texts_S[step.others_C])
-    own_A = torch.arange(len(logits_AC), device=logits_AC.device)
-    return cross_entropy(logits_AC.masked_fill(wrong_AC, -torch.inf), own_A, reduction="sum")
+    wrong_AC = _false_negatives(texts_S[step.firsts_A], texts_S[step.seconds_A], texts_S[step.others_C])
+    target_A = torch.arange(len(logits_AC), device=logits_AC.device)
+    return cross_entropy(logits_AC.masked_fill(wrong_AC, -torch.inf), target_A, reduction="sum")
 
 
 def cosent(vectors_SH: Tensor, step: StepTexts, scale: float) -> Tensor:
-    """One loss for all pairs of pairs in the wrong order (CoSENT, Su 2022): only the scores' order counts."""
+    """One loss over all pairs of examples with different scores (CoSENT, Su 2022); only the order matters."""
     cosines_A = _cosines(vectors_SH, step)
     wrong_AA = scale * (cosines_A[None, :] - cosines_A[:, None])
     differences = wrong_AA[step.scores_A[:, None] > step.scores_A[None, :]]
@@ -77,8 +77,8 @@ def cosent(vectors_SH: Tensor, step: StepTexts, scale: float) -> Tensor:
 
 
 def squared_error(vectors_SH: Tensor, step: StepTexts, low: float, width: float) -> Tensor:
-    """The summed squared error of cosines against scores, of which `low` is 0 and `low + width` is 1 (Reimers
-    & Gurevych 2019, section 3)."""
+    """The summed squared error of cosines (Reimers & Gurevych 2019, section 3), with scores scaled such that
+    `low` becomes 0 and `low + width` becomes 1."""
     return ((_cosines(vectors_SH, step) - (step.scores_A - low) / width) ** 2).sum()
 
 
@@ -86,13 +86,13 @@ def _cosines(vectors_SH: Tensor, step: StepTexts) -> Tensor:
     return (vectors_SH[step.firsts_A] * vectors_SH[step.seconds_A]).sum(-1)
 
 
-def _wrong_negatives(anchors_A: Tensor, positives_A: Tensor, candidates_C: Tensor) -> Tensor:
-    """Which candidates [A, C] are not negatives of an anchor although they are in another row.
+def _false_negatives(anchors_A: Tensor, positives_A: Tensor, candidates_C: Tensor) -> Tensor:
+    """Which candidates of other rows, [A, C], are not negatives of an anchor.
 
-    These are the anchor itself and every positive that the same text has anywhere in the step: pushing them
-    away would undo what the rows that hold them pull together.
+    These are the anchor text itself and all positives of the same anchor text in the step. Using them as
+    negatives would counteract the rows in which they are positives.
     """
     is_same_AA = (anchors_A[:, None] == anchors_A[None, :]).float()
     is_positive_AC = (positives_A[:, None] == candidates_C[None, :]).float()
     wrong_AC = (is_same_AA @ is_positive_AC > 0) | (anchors_A[:, None] == candidates_C[None, :])
-    return wrong_AC.fill_diagonal_(False)  # candidate number a is the positive of anchor number a
+    return wrong_AC.fill_diagonal_(False)  # candidate a is the positive of anchor a

@@ -1,4 +1,4 @@
-"""Embeddings: a vector for each text, near the vectors of texts that mean the same.
+"""Embeddings: a vector per text, close to the vectors of texts with a similar meaning.
 
 Dimensions: S sequences, H numbers of a vector, N examples, R texts of an example.
 """
@@ -14,21 +14,23 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from bertune.config import Section
-from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in, read_texts
+from bertune.data.columns import ColumnNames, Columns, cell_number, cell_text, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import correlation, retrieval
+from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.retrieval import triplet_accuracy
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
-from bertune.tasks.embeddings.error_analysis import wrong_likeness, wrong_neighbours
+from bertune.tasks.embeddings.error_analysis import wrong_similarities, wrong_neighbours
 from bertune.tasks.embeddings.vectors import (
     VectorPrediction,
     Vectors,
     WithVectors,
+    relevant_documents,
     collection,
-    likeness_by_size,
+    correlation_by_size,
     normalized,
     retrieval_by_size,
     save_as_sentence_transformer,
@@ -43,12 +45,13 @@ if TYPE_CHECKING:
 
     from bertune.nn.batch import Batch
 
-_MOST_IDS = 2**24  # integers below this are exact in float32
+_COLLAPSED = 0.99  # mean cosine from which all vectors count as nearly the same
+_MAX_IDS = 2**24  # integers below this are exact in fp32
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An anchor, its positive and perhaps a negative; or two texts and their similarity; or one text."""
+    """An anchor with a positive and an optional negative, two texts with their similarity, or one text."""
 
     id: str
     origin: Origin
@@ -61,14 +64,16 @@ class EmbeddingsOptions(Section):
 
     loss: Literal["auto", "in_batch_negatives", "cosent", "mse"] = Field(
         "auto",
-        description="in_batch_negatives for pairs and triplets; cosent or mse for pairs with a score; auto: "
-        "in_batch_negatives or cosent, as the columns have it",
+        description="in_batch_negatives: for pairs and triplets; cosent, mse: for pairs with a score; auto: "
+        "in_batch_negatives or cosent, depending on the columns",
     )
     scale: float = Field(
-        20.0, gt=0, description="what cosines are multiplied by in the loss: 1 / temperature"
+        20.0, gt=0, description="factor by which the loss multiplies cosines (1 / temperature)"
     )
     matryoshka_dims: tuple[int, ...] = Field(
-        (), description="vector sizes that are to work when cut off there, as 384,128,64; default: whole ones"
+        (),
+        description="sizes to which vectors can be truncated after training, such as 384,128,64; default: "
+        "only the full size",
     )
 
     @field_validator("matryoshka_dims", mode="before")
@@ -80,23 +85,23 @@ class EmbeddingsOptions(Section):
 
     @field_validator("matryoshka_dims")
     @classmethod
-    def _some_numbers(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+    def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if any(size < 1 for size in value):
-            raise ValueError("a vector has at least one number")
+            raise ValueError("must be positive integers")
         return value
 
 
 @dataclass(frozen=True, eq=False)
 class FittedEmbeddings(FittedTask):
-    """Embeddings that know the range of the scores and how few examples a step may have."""
+    """Embeddings fitted to the range of the training scores."""
 
     low: float = 0.0  # the lowest score, which mse maps to a cosine of 0
-    width: float = 1.0  # the highest score minus the lowest; mse maps the highest to 1
-    fewest: int = 1  # examples that a step needs for its loss to compare anything
+    width: float = 1.0  # the highest minus the lowest score; mse maps the highest to a cosine of 1
+    min_examples: int = 1  # examples that a step needs for the loss to compare anything
 
     @property
     def least_batch_size(self) -> int:
-        return self.fewest
+        return self.min_examples
 
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
@@ -108,17 +113,17 @@ class FittedEmbeddings(FittedTask):
     def encode(
         self, examples: SequenceOf[Example], tokenizer: Tokenizer, max_length: int | None
     ) -> list[Sequence]:
-        """A sequence for each text; its gold is its place in the example, the score, and which text it is."""
+        """One sequence per text. Its gold is [role, score, text number]; equal texts have equal numbers."""
         rows = [(group, role) for group, e in enumerate(examples) for role in range(len(e.texts))]
         sequences = tokenizer.encode([(examples[g].texts[role],) for g, role in rows], max_length)
-        known: dict[bytes, int] = {}
-        found = []
+        numbers: dict[bytes, int] = {}
+        encoded = []
         for sequence, (group, role) in zip(sequences, rows, strict=True):
-            number = known.setdefault(sequence.ids.tobytes(), len(known)) % _MOST_IDS
+            number = numbers.setdefault(sequence.ids.tobytes(), len(numbers)) % _MAX_IDS
             score = examples[group].gold
             gold = np.array([role, math.nan if score is None else score, number], np.float32)
-            found.append(replace(sequence, group=group, gold=gold))
-        return found
+            encoded.append(replace(sequence, group=group, gold=gold))
+        return encoded
 
     @property
     def head(self) -> HeadSpec:
@@ -135,42 +140,57 @@ class FittedEmbeddings(FittedTask):
     def decode_vector(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> Vectors:
         if len(outputs) != 1:
             raise DataError(
-                f"{example.origin}: a vector belongs to one text, and there are {len(outputs)}. Give single "
-                "texts, or name one column with data.text"
+                f"{example.origin}: expected a single text to encode, got {len(outputs)} texts. Pass single "
+                "texts, or set data.text to one column"
             )
-        (vector_H,) = normalized(np.stack(outputs))
-        found: Vectors = vector_H
-        return found
+        vectors_1H = normalized(np.stack(outputs))
+        vector_H: Vectors = vectors_1H[0]
+        return vector_H
 
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
         scores = {e.gold for e in examples}
         if len(scores) == 1 and None not in scores:
             raise DataError(
-                f"{examples[0].origin}: this pair has the score {scores.pop():g}, as have all "
-                f"{len(examples):,} to score, so no correlation is defined. Give pairs of different scores"
+                f"{examples[0].origin}: this pair has the score {scores.pop():g}, and so do all "
+                f"{len(examples):,} pairs to score, so no correlation is defined. Use pairs with different "
+                "scores"
             )
         return self
 
     def score(self, predictions: SequenceOf[VectorPrediction], examples: SequenceOf[Example]) -> Scores:
         values: dict[str, float | None] = dict.fromkeys(self.task.scores)
-        similar_NR = np.array([p.similarities for p in predictions])
+        cosines_NR = np.array([p.similarities for p in predictions])
         if examples[0].gold is not None:
             gold_N = np.array([e.gold for e in examples], np.float64)
-            found = correlation.correlations(gold_N, similar_NR[:, 0])
-            values |= {"spearman": found["spearman"], "pearson": found["pearson"]}
+            correlations = correlation.correlations(gold_N, cosines_NR[:, 0])
+            values |= {"spearman": correlations["spearman"], "pearson": correlations["pearson"]}
             values["main_score"] = values["spearman"]
-            details = correlation.details(gold_N, similar_NR[:, 0], ("gold score", "cosine"), False)
-            details["tables"] += likeness_by_size(predictions, gold_N, self.options.matryoshka_dims)
+            details = correlation.details(gold_N, cosines_NR[:, 0], ("gold score", "cosine"), False)
+            details["tables"] += correlation_by_size(predictions, gold_N, self.options.matryoshka_dims)
             return Scores(values, details)
         texts = collection(predictions, [e.texts for e in examples])
         ranks = retrieval.ranks_of(*texts)
         values |= retrieval.of_ranks(ranks)
         values["main_score"] = values["mrr@10"]
-        if similar_NR.shape[1] == 2:
-            values["triplet_accuracy"] = triplet_accuracy(similar_NR[:, 0], similar_NR[:, 1])
+        if cosines_NR.shape[1] == 2:
+            values["triplet_accuracy"] = triplet_accuracy(cosines_NR[:, 0], cosines_NR[:, 1])
         details = retrieval.details(ranks, len(texts[1]))
         details["tables"] += retrieval_by_size(*texts, self.options.matryoshka_dims)
         return Scores(values, details)
+
+    def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        if examples[0].gold is not None:
+            names = ("mrr@10", "recall@1", "recall@10", "triplet_accuracy")
+            return [Limitation("the pairs have scores", dict.fromkeys(names, UNDEFINED), is_usual=True)]
+        names = ("spearman", "pearson", *(("triplet_accuracy",) if len(examples[0].texts) == 2 else ()))
+        usual = Limitation("the texts have no scores", dict.fromkeys(names, UNDEFINED), is_usual=True)
+        fixed, most = retrieval.settled_scores(*relevant_documents([e.texts for e in examples]))
+        if not fixed:
+            return [usual]
+        if "mrr@10" in fixed:
+            fixed["main_score"] = fixed["mrr@10"]
+        fact = f"no query is compared with more than {most:,} text{'s' if most > 1 else ''}"
+        return [usual, Limitation(fact, fixed)]
 
     def warnings(
         self,
@@ -179,27 +199,27 @@ class FittedEmbeddings(FittedTask):
         sequences: SequenceOf[Sequence],
     ) -> list[str]:
         vectors_NH = np.stack([vectors_of(p)[0] for p in predictions])
-        # The mean cosine between all vectors is the square of their mean's length.
-        likeness = float(np.square(vectors_NH.mean(0)).sum())
-        if len(predictions) < 2 or likeness < 0.99:
+        # The mean cosine over all pairs of vectors is the squared length of the mean vector.
+        mean_cosine = float(np.square(vectors_NH.mean(0)).sum())
+        if len(predictions) < 2 or mean_cosine < _COLLAPSED:
             return []
         return [
-            f"collapsed: all texts have nearly the same vector (mean cosine {likeness:.3f}). Usual remedies: "
-            "a lower train.lr (2e-5), more train.warmup, a larger train.batch_size"
+            f"collapsed: all texts have nearly the same vector (mean cosine {mean_cosine:.3f}). Usual "
+            "remedies: a lower train.lr (2e-5), more train.warmup, a larger train.batch_size"
         ]
 
     def mistakes(self, predictions: SequenceOf[VectorPrediction], examples: SequenceOf[Example]) -> Mistakes:
-        found = wrong_neighbours if examples[0].gold is None else wrong_likeness
-        return found(predictions, examples)
+        analysis = wrong_neighbours if examples[0].gold is None else wrong_similarities
+        return analysis(predictions, examples)
 
     def save_extras(self, folder: Path, max_length: int) -> None:
         save_as_sentence_transformer(folder, max_length)
 
 
 class Embeddings(Task):
-    """A vector per text: the mean over its tokens (Reimers & Gurevych 2019), learned from texts that belong
-    together, with all others of the step as negatives (Henderson et al. 2017, section 4.4), or from scores of
-    similarity (CoSENT, Su 2022; or squared error of the cosine). Cut-off vectors: Kusupati et al. 2022.
+    """One vector per text: the mean of its token embeddings (Reimers & Gurevych 2019). Training uses related
+    texts with in-batch negatives (Henderson et al. 2017, section 4.4), or similarity scores (CoSENT, Su 2022;
+    or the squared error of the cosine). Vectors can be trained for truncation (Kusupati et al. 2022).
     """
 
     Options = EmbeddingsOptions
@@ -243,16 +263,17 @@ class Embeddings(Task):
             return Example(row_id, row.origin, texts)
         if len(texts) != 2:
             raise DataError(
-                f'{row.origin}: a score, as in column "{columns.label}", belongs to two texts, and there are '
-                f"{len(texts)}: {', '.join(columns.text)}. Name two with data.text, or take that column out"
+                f'{row.origin}: a similarity score (column "{columns.label}") requires two texts, got '
+                f"{len(texts)}: {', '.join(columns.text)}. Set data.text to two columns, or remove column "
+                f'"{columns.label}"'
             )
         cell = cell_text(row, columns.label).strip()
-        gold = number_in(cell)
+        gold = cell_number(row, columns.label)
         if gold is None:
             raise DataError(
-                f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no number, and should say how '
-                "similar the two texts are. Correct it or remove the row; pairs without scores that belong "
-                "together need no such column"
+                f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is not a number; this column must '
+                "hold a similarity score. Correct it or remove the row; if all pairs are related texts "
+                "without scores, remove the column"
             )
         return Example(row_id, row.origin, texts, gold)
 
@@ -261,31 +282,32 @@ class Embeddings(Task):
 
     def fit(self, examples: SequenceOf[Example]) -> FittedEmbeddings:
         gold = [e.gold for e in examples if e.gold is not None]
-        wanted = self.options.loss
-        if wanted != "auto" and (wanted == "in_batch_negatives") == bool(gold):
-            fits = "cosent or mse" if gold else "in_batch_negatives"
+        loss = self.options.loss
+        if loss != "auto" and (loss == "in_batch_negatives") == bool(gold):
+            suitable = "cosent or task.loss=mse" if gold else "in_batch_negatives"
             raise ConfigError(
-                f"task.loss={wanted}: {examples[0].origin.file} has {len(examples[0].texts)} texts in a row "
-                f"{'with' if gold else 'without'} a score, for which there is {fits}"
+                f"task.loss={loss} does not fit the data: {examples[0].origin.file} has "
+                f"{len(examples[0].texts)} texts per row {'with' if gold else 'without'} a score. Set "
+                f"task.loss={suitable}"
             )
         if gold and min(gold) == max(gold):
             raise DataError(
-                f"{examples[0].origin.file}: every score is {gold[0]:g}, so there is nothing to tell apart. "
-                "Is data.label the right column? Pairs that all belong together need no scores"
+                f"{examples[0].origin.file}: all scores are {gold[0]:g}. Training needs different scores. "
+                "Check that data.label is the right column; if all pairs are related texts, remove the scores"
             )
         if gold:
-            loss = "cosent" if wanted == "auto" else wanted
-            learned = f"scores from {min(gold):g} to {max(gold):g} ({loss})"
+            resolved = "cosent" if loss == "auto" else loss
+            data = f"pairs with scores from {min(gold):g} to {max(gold):g} (task.loss={resolved})"
         else:
-            kinds = "triplets" if len(examples[0].texts) == 3 else "pairs"
-            learned = f"{kinds}, against all other texts of a step (in_batch_negatives)"
-        main = "spearman where there are scores, else mrr@10"
-        made: FittedEmbeddings = self.fitted(notes=(f"learned from {learned}", f"main_score is {main}"))
-        # A triplet has a negative of its own and mse looks at one pair; other losses compare examples.
-        fewest = 1 if wanted == "mse" or len(examples[0].texts) == 3 else 2
+            kind = "triplets" if len(examples[0].texts) == 3 else "pairs"
+            data = f"{kind} with in-batch negatives (task.loss=in_batch_negatives)"
+        main_score = "main_score is spearman for pairs with scores, otherwise mrr@10"
+        fitted: FittedEmbeddings = self.fitted(notes=(f"training on {data}", main_score))
+        # A triplet has its own negative, and mse considers single pairs; other losses compare examples.
+        min_examples = 1 if loss == "mse" or len(examples[0].texts) == 3 else 2
         if not gold:
-            return replace(made, fewest=fewest)
-        return replace(made, low=min(gold), width=max(gold) - min(gold), fewest=fewest)
+            return replace(fitted, min_examples=min_examples)
+        return replace(fitted, low=min(gold), width=max(gold) - min(gold), min_examples=min_examples)
 
 
 TASK = Embeddings

@@ -1,4 +1,4 @@
-"""Vectors as predictions, the scores that need all of them, and model folders of sentence-transformers.
+"""Vector predictions, scores computed from all vectors, and export to sentence-transformers.
 
 Dimensions: R texts of an example, Q queries, D documents, H numbers of a vector.
 """
@@ -20,74 +20,89 @@ from bertune.metrics.retrieval import retrieval
 
 Vectors = NDArray[np.float32]
 
-_BY_SIZE = "Vectors cut off"
+_BY_SIZE = "Truncated vectors"
 
 
 @dataclass(frozen=True)
 class VectorPrediction:
-    """For one text its vector, of length 1; for several the cosine of each further text with the first."""
+    """The normalized vector of a single text, or the cosines between the first text and each other one."""
 
     vector: list[float] | None
     similarities: list[float] | None
 
 
 class WithVectors(VectorPrediction):
-    """The same with the vectors of all texts, which scores need and no file stores."""
+    """A VectorPrediction with the vectors of all texts, for computing scores. Files do not store them."""
 
     def __init__(self, vectors_RH: Vectors) -> None:
-        alone = len(vectors_RH) == 1
+        is_single = len(vectors_RH) == 1
         super().__init__(
-            vectors_RH[0].tolist() if alone else None,
-            None if alone else (vectors_RH[1:] @ vectors_RH[0]).tolist(),
+            vectors_RH[0].tolist() if is_single else None,
+            None if is_single else (vectors_RH[1:] @ vectors_RH[0]).tolist(),
         )
         self.vectors_RH = vectors_RH
 
 
 def normalized(vectors_RH: Vectors) -> Vectors:
-    """Vectors of length 1 in float32, as torch's `normalize` makes them: zeros stay zeros."""
+    """Vectors scaled to length 1 in fp32, like torch's `normalize`; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors_RH, axis=1, keepdims=True)
-    found: Vectors = vectors_RH / np.maximum(lengths, np.float32(1e-12))  # the eps of torch
-    return found
+    unit_RH: Vectors = vectors_RH / np.maximum(lengths, np.float32(1e-12))  # torch's eps
+    return unit_RH
 
 
 def vectors_of(prediction: VectorPrediction) -> Vectors:
-    """The vectors of an example's texts, [R, H]."""
-    assert isinstance(prediction, WithVectors), "scores are of predictions just made, not of stored ones"
+    """The vectors [R, H] of the texts of an example."""
+    assert isinstance(prediction, WithVectors), "stored predictions have no vectors to score"
     return prediction.vectors_RH
 
 
 def collection(
     predictions: SequenceOf[VectorPrediction], texts: SequenceOf[tuple[str, ...]]
 ) -> tuple[Vectors, Vectors, list[set[int]], list[set[int]]]:
-    """Queries [Q, H] and documents [D, H] of all examples, each text once, and for each query the documents
-    that belong to it, and the one that is the query itself."""
+    """The vectors of the distinct queries, [Q, H], and documents, [D, H], of all examples.
+
+    For each query also the indices of its relevant documents, and the index of the document with the same
+    text as the query, if any.
+    """
     queries: dict[str, Vectors] = {}
     documents: dict[str, Vectors] = {}
-    positives: dict[str, set[str]] = defaultdict(set)
     for prediction, (query, *others) in zip(predictions, texts, strict=True):
         first, *rest = vectors_of(prediction)
         queries.setdefault(query, first)
-        positives[query].add(others[0])
         for text, vector in zip(others, rest, strict=True):
             documents.setdefault(text, vector)
-    number = {text: i for i, text in enumerate(documents)}
-    relevant = [{number[text] for text in positives[query]} for query in queries]
-    itself = [
-        {number[query]} if query in number and query not in positives[query] else set() for query in queries
-    ]
+    _, relevant, itself = relevant_documents(texts)
     return np.stack(list(queries.values())), np.stack(list(documents.values())), relevant, itself
 
 
-def likeness_by_size(
+def relevant_documents(texts: SequenceOf[tuple[str, ...]]) -> tuple[int, list[set[int]], list[set[int]]]:
+    """The number of distinct documents, numbered by first occurrence.
+
+    For each query also the indices of its relevant documents, and the index of the document with the same
+    text as the query, if any.
+    """
+    positives: dict[str, set[str]] = defaultdict(set)
+    for query, positive, *_ in texts:
+        positives[query].add(positive)
+    number = {text: i for i, text in enumerate(dict.fromkeys(t for _, *others in texts for t in others))}
+    relevant = [{number[text] for text in of_query} for of_query in positives.values()]
+    itself = [
+        {number[query]} if query in number and query not in of_query else set()
+        for query, of_query in positives.items()
+    ]
+    return len(number), relevant, itself
+
+
+def correlation_by_size(
     predictions: SequenceOf[VectorPrediction], gold_N: NDArray[np.float64], sizes: SequenceOf[int]
 ) -> list[dict[str, Any]]:
-    """A table of the correlation with gold scores where vectors are cut off at each size."""
+    """A table of the correlations with gold scores for vectors truncated to each size."""
     rows = []
     for size in sizes:
         pairs = [_cut(vectors_of(p), size) for p in predictions]
-        found = correlations(gold_N, np.array([float(pair[0] @ pair[1]) for pair in pairs]))
-        rows.append([str(size), found["spearman"], found["pearson"]])
-    return [table(_BY_SIZE, ["numbers", "spearman", "pearson"], rows)] if rows else []
+        scores = correlations(gold_N, np.array([float(pair[0] @ pair[1]) for pair in pairs]))
+        rows.append([str(size), scores["spearman"], scores["pearson"]])
+    return [table(_BY_SIZE, ["dimensions", "spearman", "pearson"], rows)] if rows else []
 
 
 def retrieval_by_size(
@@ -97,23 +112,23 @@ def retrieval_by_size(
     itself: list[set[int]],
     sizes: SequenceOf[int],
 ) -> list[dict[str, Any]]:
-    """A table of retrieval's scores where vectors are cut off at each size."""
+    """A table of the retrieval scores for vectors truncated to each size."""
     rows = []
     for size in sizes:
-        found = retrieval(_cut(queries_QH, size), _cut(documents_DH, size), relevant, itself)
-        rows.append([str(size), *found.values()])
-    return [table(_BY_SIZE, ["numbers", "recall@1", "recall@10", "MRR@10"], rows)] if rows else []
+        scores = retrieval(_cut(queries_QH, size), _cut(documents_DH, size), relevant, itself)
+        rows.append([str(size), *scores.values()])
+    return [table(_BY_SIZE, ["dimensions", "recall@1", "recall@10", "MRR@10"], rows)] if rows else []
 
 
 def _cut(vectors_RH: Vectors, size: int) -> Vectors:
     cut = vectors_RH[:, :size]
     lengths = np.linalg.norm(cut, axis=1, keepdims=True)
-    found: Vectors = cut / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return found
+    unit_RH: Vectors = cut / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return unit_RH
 
 
 def save_as_sentence_transformer(folder: Path, max_length: int) -> None:
-    """Writes the files that make the folder a sentence-transformers model, unless it has a custom head."""
+    """Write the files of a sentence-transformers model to a folder, unless the model has a custom head."""
     if (folder / HEAD_FILE).exists():
         return
     modules = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}

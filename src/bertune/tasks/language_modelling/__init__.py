@@ -1,4 +1,4 @@
-"""The task `language_modelling`, as its file `task.py` describes it."""
+"""The masked language modelling task."""
 
 from bertune.tasks.language_modelling.task import TASK
 

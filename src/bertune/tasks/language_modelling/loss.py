@@ -1,7 +1,7 @@
-"""The loss of language modelling, and what is kept of its wide outputs.
+"""The masked language modelling loss, and the reduction of its outputs, which are as wide as the vocabulary.
 
-Dimensions: T tokens of a batch, M of them that the model is asked for, V words of the vocabulary, K most
-probable ones, C numbers of a row.
+Dimensions: T tokens of a batch, M of them with gold, V vocabulary size, K most probable words, C columns of
+the reduced outputs.
 """
 
 import torch
@@ -11,13 +11,13 @@ from torch.nn.functional import cross_entropy
 from bertune.nn.batch import Batch
 from bertune.nn.standard_heads import masked_positions
 
-_BEST = 5  # words that a prediction names for each mask
+_BEST = 5  # words in the prediction for each mask
 
 
 def loss(mask: int, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Cross-entropy summed over the tokens asked for, and their number; outputs are [M, V].
+    """The summed cross-entropy of the tokens with gold, and their number; outputs are [M, V].
 
-    Where the gold is the mask token itself, nobody knows the word, and the token does not count.
+    Tokens with the mask token itself as gold are excluded: the word behind such a mask is unknown.
     """
     assert batch.gold is not None
     gold_M = batch.gold[masked_positions(batch)]
@@ -27,7 +27,7 @@ def loss(mask: int, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def reduce_outputs(outputs: Tensor, batch: Batch) -> Tensor:
-    """[T, 1 + 2K]: the log-probability of the gold, then of the K most probable words with their ids."""
+    """[T, 1 + 2K]: the log-probability of the gold, those of the K most probable words, and their ids."""
     assert batch.gold is not None
     masked_M = masked_positions(batch)
     logs_MV = outputs.float().log_softmax(-1)

@@ -1,6 +1,6 @@
-"""Masked language modelling: tokens are masked and predicted, to adapt a model to the texts of a field.
+"""Masked language modelling, to continue pretraining on the texts of a domain.
 
-Dimensions: T tokens of a sequence, C numbers that `reduce_outputs` gives for a token.
+Dimensions: T tokens of a sequence, C columns of the outputs of `reduce_outputs`.
 """
 
 import math
@@ -19,6 +19,7 @@ from bertune.data.columns import ColumnNames, Columns, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError
 from bertune.metrics.details import calibration
+from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text; it is its own gold."""
+    """A text. Its gold is derived from its own tokens."""
 
     id: str
     origin: Origin
@@ -49,10 +50,10 @@ class Example:
 class MasksPrediction:
     """For each mask of a text, in order: the most probable words, the masked word and its probability.
 
-    For a mask that was already in the text, the word is unknown: both are None.
+    The last two are None for a mask that was already in the text, because the word behind it is unknown.
     """
 
-    masks: list[dict[str, Any]]  # "best": probability by word, "word", "probability"
+    masks: list[dict[str, Any]]  # keys: "best" (probability by word), "word", "probability"
 
 
 class LanguageModellingOptions(Section):
@@ -61,28 +62,28 @@ class LanguageModellingOptions(Section):
     mask_probability: float = Field(
         0.15, gt=0, lt=1, description="share of each text's tokens that are masked"
     )
-    whole_word_masking: bool = Field(False, description="mask all pieces of a word or none")
+    whole_word_masking: bool = Field(False, description="mask all tokens of a word or none")
     pseudo_perplexity: bool = Field(
         False,
-        description="to evaluate: each token is masked alone, a pass for every token, as the score "
-        "pseudo_perplexity wants it; else a share of them at once",
+        description="for evaluation: mask each token on its own, with one forward pass per token, to compute "
+        "the score pseudo_perplexity; otherwise a share of the tokens is masked together",
         json_schema_extra=CHANGEABLE,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class FittedLanguageModelling(FittedTask):
-    """Language modelling that may be bound to a tokenizer, as it must be before anything is encoded."""
+    """Language modelling. It must be bound to a tokenizer with `bound` before encoding."""
 
     masking: Masking | None = None
     tokenizer: Tokenizer | None = None
 
     @property
     def windows_are_examples(self) -> bool:
-        return True  # else a step of long documents would be a hundred times as large as one of short ones
+        return True  # a document can have hundreds of windows: steps of N documents would vary widely in size
 
     def bound(self, tokenizer: Tokenizer) -> Self:
-        """The same with the masking of this tokenizer. Raises ModelError if it has no mask token."""
+        """A copy with the masking of this tokenizer. Raises ModelError if it has no mask token."""
         masking = Masking(
             self.options.mask_probability, self.options.whole_word_masking, vocabulary_of(tokenizer)
         )
@@ -94,16 +95,16 @@ class FittedLanguageModelling(FittedTask):
         masking = self._bound_masking()
         texts = [e.texts for e in examples]
         whole = tokenizer.encode(texts) if max_length is None else tokenizer.windows(texts, max_length, 0)
-        asking = {s.group for s in whole if masking.vocabulary.mask in s.ids}
-        found: list[Sequence] = []
+        with_masks = {s.group for s in whole if masking.vocabulary.mask in s.ids}
+        sequences: list[Sequence] = []
         for sequence in whole:
-            if sequence.group in asking:
-                found.append(masking.as_given(sequence))
+            if sequence.group in with_masks:
+                sequences.append(masking.as_given(sequence))
             elif self.options.pseudo_perplexity:
-                found += list(masking.one_at_a_time(sequence)) or [masking.fixed(sequence)]
+                sequences += list(masking.one_at_a_time(sequence)) or [masking.fixed(sequence)]
             else:
-                found.append(masking.fixed(sequence))
-        return found
+                sequences.append(masking.fixed(sequence))
+        return sequences
 
     def resample(self, sequences: list[Sequence], random: np.random.Generator) -> list[Sequence]:
         masking = self._bound_masking()
@@ -142,35 +143,46 @@ class FittedLanguageModelling(FittedTask):
         if not known:
             return Scores(dict.fromkeys(names))
         right = [next(iter(mask["best"])) == mask["word"] for mask in known]
-        # A probability may underflow to 0, which has no logarithm.
+        # Probabilities can underflow to 0, and the logarithm of 0 is undefined.
         logs = [math.log(max(mask["probability"], 1e-300)) for mask in known]
         values = dict.fromkeys(names) | {"masked_accuracy": float(np.mean(right))}
         values["pseudo_perplexity" if self.options.pseudo_perplexity else "perplexity"] = math.exp(
             -float(np.mean(logs))
         )
-        sure = [next(iter(mask["best"].values())) for mask in known]
+        confidence = [next(iter(mask["best"].values())) for mask in known]
         details = {
             "unit": "masked word",
             "count": len(known),
-            "figures": [calibration(sure, right, "words")],
+            "figures": [calibration(confidence, right, "words")],
         }
         return Scores(values, details)
+
+    def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        mask = self._bound_masking().vocabulary.mask
+        # The gold of a mask that was already in the text is the mask itself (see Masking.as_given).
+        unknown = (IGNORE_INDEX, mask)
+        if not any(np.isin(s.gold, unknown, invert=True).any() for s in sequences if s.gold is not None):
+            fact = "no text has a token that can be masked, or all texts already contain masks"
+            return [Limitation(fact, dict.fromkeys(self.task.scores, UNDEFINED))]
+        other = "perplexity" if self.options.pseudo_perplexity else "pseudo_perplexity"
+        setting = f"task.pseudo_perplexity is {str(self.options.pseudo_perplexity).lower()}"
+        return [Limitation(setting, {other: UNDEFINED}, is_usual=True)]
 
     def mistakes(self, predictions: SequenceOf[MasksPrediction], examples: SequenceOf[Example]) -> Mistakes:
         return wrong_words(predictions, examples)
 
     def _bound_masking(self) -> Masking:
-        assert self.masking is not None, "language modelling must be bound to a tokenizer: call bound()"
+        assert self.masking is not None, "call bound() first to bind the task to a tokenizer"
         return self.masking
 
 
 class LanguageModelling(Task):
-    """Masked language modelling (Devlin et al. 2019, section 3.1) with masks drawn anew at every step (Liu et
-    al. 2019), to continue pretraining on texts of a field (Gururangan et al. 2020). Texts longer than
-    model.max_length are learned in windows, which train.batch_size counts.
+    """Masked language modelling (Devlin et al. 2019, section 3.1) with dynamic masking (Liu et al. 2019), to
+    continue pretraining on the texts of a domain (Gururangan et al. 2020). Texts longer than model.max_length
+    are split into windows, and train.batch_size counts windows.
 
-    The pseudo-perplexity is that of each token given all others (Salazar et al. 2020, section 2.2); the
-    perplexity, the exponential of the loss, that of tokens masked together.
+    The perplexity is the exponential of the loss of tokens that are masked together. The pseudo-perplexity
+    masks each token on its own, given all others (Salazar et al. 2020, section 2.2).
     """
 
     Options = LanguageModellingOptions
@@ -199,15 +211,15 @@ class LanguageModelling(Task):
     def fit(self, examples: SequenceOf[Example]) -> FittedLanguageModelling:
         if self.options.pseudo_perplexity:
             raise ConfigError(
-                "task.pseudo_perplexity=true is for `bertune evaluate`: training masks a share of the "
-                "tokens, drawn anew at every step"
+                "task.pseudo_perplexity=true is not available in training, which masks a random share of the "
+                "tokens at every step. Set it for `bertune evaluate`"
             )
-        made: FittedLanguageModelling = self.fitted()
-        return made
+        fitted: FittedLanguageModelling = self.fitted()
+        return fitted
 
 
 def _filled(row_C: NDArray[np.float64], gold: int | None, word_of: Callable[[int], str]) -> dict[str, Any]:
-    """One mask of a prediction, from its row of `reduce_outputs` and the masked token, None if unknown."""
+    """The prediction for one mask, from its row of `reduce_outputs` and the masked token, None if unknown."""
     logs, ids = np.split(row_C[1:], 2)
     best: dict[str, float] = {}
     for log, token in zip(logs.tolist(), ids.tolist(), strict=True):

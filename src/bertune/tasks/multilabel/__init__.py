@@ -1,4 +1,4 @@
-"""The task `multilabel`, as its file `task.py` describes it."""
+"""The `multilabel` task; see `task.py`."""
 
 from bertune.tasks.multilabel.task import TASK
 

@@ -1,88 +1,93 @@
-"""Owns how the labels of a row are written in a table: in one cell, or in a column each."""
+"""Parse the labels of a row: label names or a multi-hot vector in one cell, or one column per label."""
 
-import json
-import math
-import re
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bertune.data.columns import cell_text, refuse_half_characters
-from bertune.data.readers._objects import JsonFault, loads, python_literal
+from bertune.data.cell_values import cell_value, plain
+from bertune.data.columns import cell_text, missing_hint, refuse_half_characters
 from bertune.data.rows import Row
 from bertune.errors import ConfigError, DataError
+from bertune.tasks.multilabel.vectors import EXPECTED, Vector, duplicate_label, vector_of
 
 _YES, _NO = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n"}
-_SIDE_BY_SIDE = re.compile(r"['\"]\s+['\"]")
 
 
-def labels_in(row: Row, column: str, separator: str) -> list[str]:
-    """The labels in a cell: a list, one written out as text, or names with a separator between them.
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The label cell of a row, as label names and, if the cell can be read that way, as a vector."""
 
-    Raises DataError.
+    names: tuple[str, ...]  # empty if the cell can only be a vector
+    vector: Vector | None = None
+
+
+def labels_in(row: Row, column: str, separator: str) -> Cell:
+    """Parse the labels in a cell: a list, a list written as text, or names joined by `separator`.
+
+    Raises DataError for a missing value, for a cell that holds neither label names nor a vector, and for a
+    duplicate label.
     """
-    value = row.values.get(column)
-    value = value.tolist() if isinstance(value, np.ndarray) else value
-    if column in row.values and (value is None or (isinstance(value, float) and math.isnan(value))):
+    if plain(row.values.get(column)) is None:
         raise DataError(
-            f'{row.origin}: what is missing in column "{column}" says nothing; write [] or an empty text for '
-            "no label, or remove the row"
+            f'{row.origin}: the value in column "{column}" is missing, which is not the same as no labels.'
+            f"{missing_hint(row, column)} Write [] or an empty string if the row has no labels, or remove "
+            "the row"
         )
-    if not isinstance(value, list | tuple):
-        cell = cell_text(row, column).strip()
-        if not cell.startswith("["):
-            return [part for part in (piece.strip() for piece in cell.split(separator)) if part]
-        value = _listed(cell, f'{row.origin}: "{cell[:60]}" in column "{column}"')
-    if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in value):
-        raise DataError(f'{row.origin}: column "{column}" holds more than a list of names: {value!r:.60}')
-    names = [str(item).strip() for item in value]
+    value = cell_value(row, column, EXPECTED)
+    items = value if isinstance(value, list) else _separated(cell_text(row, column), separator)
+    vector = vector_of(items)
+    if vector is not None and vector.is_certain:
+        return Cell((), vector)
+    if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in items):
+        raise DataError(
+            f'{row.origin}: column "{column}" is not a list of label names: {items!r:.60}. Expected '
+            f"{EXPECTED}, or a vector of 0 and 1 with one entry per label"
+        )
+    names = [str(item).strip() for item in items]
     for name in names:
         refuse_half_characters(row, column, name)
     if "" in names:
-        raise DataError(f'{row.origin}: a name in the list of column "{column}" is empty; [] is no label')
-    return names
+        raise DataError(
+            f'{row.origin}: column "{column}" has an empty label name. Remove it; write [] if the row has no '
+            "labels"
+        )
+    duplicate = next((name for name, count in Counter(names).items() if count > 1), None)
+    if duplicate is not None:
+        raise duplicate_label(row.origin, duplicate)
+    return Cell(tuple(names), vector)
 
 
 def is_yes(row: Row, column: str) -> bool:
-    """Whether a cell says that the label its column is named for holds. Raises DataError."""
+    """Whether the cell assigns its column's label to the row. Raises DataError."""
     cell = cell_text(row, column).strip().casefold()
     if not cell:
-        raise DataError(f'{row.origin}: there is nothing in column "{column}"; write 1 or 0')
+        raise DataError(f'{row.origin}: column "{column}" is empty. Write 1 or 0')
     if cell not in _YES | _NO:
-        raise DataError(f'{row.origin}: "{cell[:60]}" in column "{column}" is neither 1 nor 0')
+        raise DataError(f'{row.origin}: column "{column}" must be 1 or 0, got "{cell[:60]}"')
     return cell in _YES
 
 
 def names_in(file: str) -> tuple[str, ...]:
-    """The names of labels in a file, one a line. Raises ConfigError."""
+    """Read label names from a file with one name per line. Raises ConfigError."""
     try:
         lines = Path(file).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"task.label_file={file}: it cannot be read ({error})") from error
+        raise ConfigError(f"task.label_file={file}: cannot read the file ({error})") from error
     names = [line.strip() for line in lines]
     while names and not names[-1]:
         names.pop()
     for number, name in enumerate(names, start=1):
         if not name or name in names[: number - 1]:
-            what = f'"{name}" stands there twice' if name else "there is no name, and lines count"
-            raise ConfigError(f"task.label_file={file}, line {number}: {what}")
+            problem = f'duplicate label "{name}"' if name else "the line is empty. Expected one name per line"
+            raise ConfigError(f"task.label_file={file}, line {number}: {problem}")
     return tuple(names)
 
 
-def _listed(cell: str, place: str) -> list[Any]:
-    """The list that is written out in a cell, as JSON or as Python prints it. Raises DataError."""
-    try:
-        return list(loads(cell))
-    except JsonFault as error:
-        raise DataError(f"{place}: {error.msg}. {error.remedy}") from error
-    except json.JSONDecodeError as error:
-        reason = error.msg
-    try:
-        # Texts side by side, as numpy prints them, would be one text to Python.
-        found = None if _SIDE_BY_SIDE.search(cell) else python_literal(cell)
-    except ValueError:
-        found = None
-    if not isinstance(found, list):
-        raise DataError(f"{place} begins like a JSON list and is none ({reason})")
-    return found
+def _separated(cell: str, separator: str) -> list[Any]:
+    """Split a cell at `separator`, or at spaces if it holds only 0 and 1."""
+    words = cell.split()
+    vector = vector_of(words)
+    if vector is not None and vector.is_certain:
+        return words
+    return [part for part in (piece.strip() for piece in cell.split(separator)) if part]

@@ -14,18 +14,21 @@ from bertune.tasks.parts.loss import outputs_of_texts, weighted_binary_cross_ent
 
 
 def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Sigmoid cross-entropy of every label of texts, summed, and their number; outputs are [S, C]."""
-    assert batch.gold is not None, "a loss is asked for where there is gold"
+    """Sum of the sigmoid cross-entropy over all texts and labels, and the number of terms.
+
+    `outputs` are logits [S, C].
+    """
+    assert batch.gold is not None, "the loss needs gold labels"
     options = fitted.options
-    multi_hot = replace(batch, gold=_hot(batch.gold, outputs))
+    multi_hot = replace(batch, gold=_multi_hot(batch.gold, outputs))
     logits, gold = outputs_of_texts(outputs, multi_hot, fitted.keep_together == "group")
     weights = weights_tensor(options.class_weights, fitted.labels)
     return weighted_binary_cross_entropy(logits, gold, weights, options.focal_gamma, options.label_smoothing)
 
 
-def _hot(numbers: Tensor, like_SC: Tensor) -> Tensor:
-    """1 for each label of each sequence, else 0, [S, C]; `numbers` has a -1 before each sequence's labels."""
-    sequence = (numbers < 0).cumsum(0) - 1
-    hot_SC = torch.zeros(like_SC.shape, device=numbers.device)
-    hot_SC[sequence[numbers >= 0], numbers[numbers >= 0]] = 1
-    return hot_SC
+def _multi_hot(indices: Tensor, like_SC: Tensor) -> Tensor:
+    """Multi-hot gold labels [S, C]; in `indices`, a -1 precedes the label indices of each sequence."""
+    sequence = (indices < 0).cumsum(0) - 1
+    multi_hot_SC = torch.zeros(like_SC.shape, device=indices.device)
+    multi_hot_SC[sequence[indices >= 0], indices[indices >= 0]] = 1
+    return multi_hot_SC

@@ -1,10 +1,10 @@
-"""Multi-label classification: any number of labels per text or pair of texts, or none."""
+"""Multi-label classification: zero or more labels per text or pair of texts."""
 
 from collections import Counter
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -14,11 +14,13 @@ from bertune.data.columns import ColumnNames, Columns, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.metrics import multilabel as metrics
+from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import Output, Task
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.multilabel.labels import is_yes, labels_in, names_in
+from bertune.tasks.multilabel.vectors import Vector, with_vectors_read
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_labels
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
@@ -44,24 +46,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text, or a pair, and its labels in the order they were given."""
+    """A text or a pair of texts, and its labels in the order of the file."""
 
     id: str
     origin: Origin
     texts: tuple[str, ...]
     gold: tuple[str, ...] | None = None
+    vector: Vector | None = None  # the label cell as a multi-hot vector, tentative until `settled` is called
 
 
 @dataclass(frozen=True, slots=True)
 class LabelsPrediction:
-    """The labels that reach the threshold, and the probability of every one or of the most probable ones."""
+    """The labels whose probability reaches the threshold, and the probabilities of all or the top labels."""
 
     labels: list[str]
     probabilities: dict[str, float]
 
 
 class SomeOfMany(WithRawOutputs, LabelsPrediction):
-    """The same with the raw outputs, which scores need."""
+    """A prediction that keeps the raw outputs, which the scores need."""
 
     def __init__(self, labels: list[str], raw: RawOutputs) -> None:
         object.__setattr__(self, "labels", labels)
@@ -71,23 +74,31 @@ class SomeOfMany(WithRawOutputs, LabelsPrediction):
 class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
     """Settings under [task] when task.name is multilabel."""
 
-    separator: str = Field(",", min_length=1, description="what stands between the labels of a cell")
+    separator: str = Field(",", min_length=1, description="separator between the labels in a cell")
     columns: tuple[str, ...] | None = Field(
         None,
         min_length=2,
-        description="columns of 0 and 1 named like the labels, instead of one label column",
+        description="one column of 0 and 1 per label, named after it, instead of a single label column",
+    )
+    label_format: Literal["auto", "names", "multi_hot"] = Field(
+        "auto",
+        description="format of a label cell: label names or indices, or a vector of 0 and 1 with one entry "
+        "per label; auto: vectors if every cell holds only 0 and 1 and at least one cell repeats a value or "
+        "has booleans or floats (1.0)",
+        json_schema_extra=CHANGEABLE,
     )
     label_file: str | None = Field(
-        None, description="file with the name of a label a line; cells then hold their numbers, from 0"
+        None,
+        description="file with one label name per line; cells then hold label indices, from 0, or vectors",
     )
     names: tuple[str, ...] | None = Field(
-        None, min_length=2, description="the same names, in the order of their numbers, without a file"
+        None, min_length=2, description="the label names in index order, instead of task.label_file"
     )
     threshold: float = Field(
         0.5,
         gt=0,
         lt=1,
-        description="probability from which a label is predicted",
+        description="minimum probability at which a label is predicted",
         json_schema_extra=CHANGEABLE,
     )
 
@@ -99,14 +110,14 @@ class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
     @field_validator("columns", "names")
     @classmethod
     def _different(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        double = [name for name, number in Counter(value or ()).items() if number > 1]
-        if double:
-            raise ValueError(f'"{double[0]}" stands there twice')
+        duplicates = [name for name, count in Counter(value or ()).items() if count > 1]
+        if duplicates:
+            raise ValueError(f'"{duplicates[0]}" is listed more than once')
         return value
 
 
 class FittedMultiLabel(FittedToTexts):
-    """Multi-label classification that knows its labels."""
+    """Multi-label classification with a fitted set of labels."""
 
     def label_names(self, example: Example) -> tuple[str, ...]:
         return () if example.gold is None else example.gold or ("(none)",)
@@ -116,12 +127,17 @@ class FittedMultiLabel(FittedToTexts):
     ) -> list[Sequence]:
         index = {label: number for number, label in enumerate(self.labels)}
         sequences = self.encode_texts(examples, tokenizer, max_length)
-        gold = [None if e.gold is None else _numbers(e, index) for e in examples]
+        gold = [None if e.gold is None else _label_indices(e, index) for e in examples]
         return [replace(s, gold=gold[s.group]) for s in sequences]
 
     @property
     def head(self) -> HeadSpec:
-        return HeadSpec("AutoModelForSequenceClassification", len(self.labels), "multi_label_classification")
+        return HeadSpec(
+            "AutoModelForSequenceClassification",
+            len(self.labels),
+            "multi_label_classification",
+            activation="Sigmoid",
+        )
 
     def loss(self, outputs: "Tensor", batch: "Batch") -> tuple["Tensor", "Tensor"]:
         from bertune.tasks.multilabel.loss import loss
@@ -143,11 +159,11 @@ class FittedMultiLabel(FittedToTexts):
         return _probabilities(mean_output(outputs))
 
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
-        without = next((e for e in examples if e.gold is None), None)
-        if without is not None:
+        unlabelled = next((e for e in examples if e.gold is None), None)
+        if unlabelled is not None:
             raise DataError(
-                f"{without.origin}: there is none of the columns {listed(self.labels)}, so there is nothing "
-                "to score against. Give a file that has them"
+                f"{unlabelled.origin}: none of the label columns {listed(self.labels)} exists, so the row "
+                "cannot be scored. Pass a file that has these columns"
             )
         return self
 
@@ -163,6 +179,19 @@ class FittedMultiLabel(FittedToTexts):
         judged = metrics.Judged(gold, len(self.labels), probabilities)
         return metrics.score_judged(judged, self.labels, self.options.threshold)
 
+    def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        present = {label for e in examples for label in e.gold or ()}
+        if not present:
+            by_label = [n for n in self.task.scores if n.startswith(("micro_", "macro_", "weighted_"))]
+            by_text = dict.fromkeys((n for n in self.task.scores if n.startswith("samples_")), "0")
+            settled = dict.fromkeys(by_label, NEVER_ABOVE_0) | by_text | {"map": UNDEFINED}
+            return [Limitation(f"none of the {len(examples):,} texts has a label", settled)]
+        limitations = missing_labels(present, self.labels, {})
+        if all(present == set(e.gold or ()) for e in examples):
+            fact = f"all {len(examples):,} texts have the same labels: {listed(sorted(present))}"
+            limitations.append(Limitation(fact, {"map": "1"}))
+        return limitations
+
     def warnings(
         self,
         predictions: SequenceOf[LabelsPrediction],
@@ -172,18 +201,18 @@ class FittedMultiLabel(FittedToTexts):
         if len(predictions) < 2 or any(p.labels for p in predictions) or not any(e.gold for e in examples):
             return []
         return [
-            "collapsed: no text is given any label. Usual remedies: more epochs, a higher train.lr, "
-            "task.class_weights=auto, or a lower task.threshold"
+            "collapsed: the model predicts no labels for any text. Usual remedies: more epochs, a higher "
+            "train.lr, task.class_weights=auto, or a lower task.threshold"
         ]
 
     def mistakes(self, predictions: SequenceOf[LabelsPrediction], examples: SequenceOf[Example]) -> Mistakes:
         return wrong_labels(predictions, examples)
 
 
-# A dataclass again, so that its __init__ calls __post_init__, which Task does not have.
+# Decorated as a dataclass again so that the generated __init__ calls __post_init__, which Task does not have.
 @dataclass(frozen=True, eq=False)
 class MultiLabel(Task):
-    """Any number of labels per text or pair, by a sigmoid for each."""
+    """Assign any number of labels to a text or pair of texts, with one sigmoid per label."""
 
     Options = MultiLabelOptions
     Prediction = LabelsPrediction
@@ -207,12 +236,12 @@ class MultiLabel(Task):
 
     def __post_init__(self) -> None:
         if self.options.names and self.options.label_file:
-            raise ConfigError("task.names and task.label_file both name the labels; give one of them")
-        _ = self._names  # read now: a file with a fault is refused before any row, and never read again
+            raise ConfigError("task.names and task.label_file both define the label names. Set only one")
+        _ = self._names  # cached now, so that an invalid file is reported before any row is read
 
     @cached_property
     def _names(self) -> tuple[str, ...] | None:
-        """The labels in the order of the numbers that cells hold; None where cells hold the labels."""
+        """The labels in index order; None if the cells hold the labels themselves."""
         label_file, names = self.options.label_file, self.options.names
         return names_in(label_file) if label_file else names
 
@@ -223,19 +252,40 @@ class MultiLabel(Task):
     def parse(self, row: Row, columns: Columns) -> Example:
         texts = read_texts(row, columns)
         row_id = name_of(row, columns)
-        return Example(row_id, row.origin, texts, self._gold(row, columns))
+        gold, vector = self._gold(row, columns)
+        return Example(row_id, row.origin, texts, gold, vector)
 
-    def _gold(self, row: Row, columns: Columns) -> tuple[str, ...] | None:
-        own = self.options.columns
-        if own is not None and columns.has_gold:
-            there = [column for column in own if column in row.values]
-            if not there:
-                return None
-            return tuple(column for column in own if is_yes(row, column))
-        if columns.label is None or own is not None:
-            return None
-        cells = labels_in(row, columns.label, self.options.separator)
-        return tuple(dict.fromkeys(self._named(cell, row) for cell in cells))
+    def _gold(self, row: Row, columns: Columns) -> tuple[tuple[str, ...] | None, Vector | None]:
+        """The label names of a row, and its label cell read as a vector if possible."""
+        label_columns = self.options.columns
+        if label_columns is not None and columns.has_gold:
+            if not any(column in row.values for column in label_columns):
+                return None, None
+            return tuple(column for column in label_columns if is_yes(row, column)), None
+        if columns.label is None or label_columns is not None:
+            return None, None
+        cell = labels_in(row, columns.label, self.options.separator)
+        if self.options.label_format == "multi_hot" and cell.vector is not None:
+            return (), cell.vector  # the entries are not label indices
+        names = tuple(self._named(name, row) for name in cell.names)
+        if len(set(names)) < len(names):
+            raise DataError(
+                f"{row.origin}: {listed(cell.names)} refer to the same label more than once. List each label "
+                "once"
+            )
+        return names, cell.vector
+
+    def settled(self, examples: SequenceOf[Example]) -> list[Example]:
+        """The examples with their multi-hot vectors decoded into labels. Raises DataError."""
+        return with_vectors_read(examples, self.options.label_format, self._names)
+
+    def informed(self, examples: SequenceOf[Example]) -> "MultiLabel":
+        vector = next((e.vector for e in examples if e.vector is not None), None)
+        if vector is None:
+            return self
+        names = self._names or tuple(str(number) for number in range(vector.size))
+        known = {"label_format": "multi_hot", "label_file": None, "names": names}
+        return type(self)(self.options.model_copy(update=known))
 
     def _named(self, cell: str, row: Row) -> str:
         if self._names is None:
@@ -244,7 +294,7 @@ class MultiLabel(Task):
             return cell
         if not cell.isdecimal() or len(cell) > 9 or int(cell) >= len(self._names):
             raise DataError(
-                f'{row.origin}: "{cell}" is no number of a label; '
+                f'{row.origin}: "{cell}" is not a valid label index. '
                 f"{self.options.label_file or 'task.names'} has {len(self._names)} labels, numbered from 0"
             )
         return self._names[int(cell)]
@@ -253,55 +303,70 @@ class MultiLabel(Task):
         counts = Counter(label for e in examples for label in e.gold or ())
         known = self._names or self.options.columns or tuple(sorted(counts, key=natural))
         if not counts:
-            own = self.options.columns
-            doubt = f"Are these columns of it: {listed(own)}?" if own else "Is data.label the right column?"
+            columns = self.options.columns
+            hint = (
+                f"Check that task.columns names the label columns of the file: {listed(columns)}"
+                if columns
+                else "Check that data.label is the right column"
+            )
             raise DataError(
-                f"{examples[0].origin.file}: none of the {len(examples)} rows has a label. {doubt}"
+                f"{examples[0].origin.file}: none of the {len(examples)} rows has a label. {hint}"
             )
         if len(known) < 2:
             raise DataError(
-                f'{examples[0].origin.file}: there is one label only, "{known[0]}", where any of several may '
-                "hold. For yes or no about each text there is task.name=classification"
+                f'{examples[0].origin.file}: only one label, "{known[0]}". Multi-label classification needs '
+                "at least two. For a yes/no decision about each text, set task.name=classification"
             )
         if max(counts.values()) == 1 and len(counts) > 20:
             raise DataError(
-                f'{examples[0].origin.file}: {len(counts)} different labels, such as "{next(iter(counts))}", '
-                "each once. Is data.label the right column, and "
-                f'task.separator="{self.options.separator}" what stands between labels?'
+                f"{examples[0].origin.file}: there are {len(counts)} different labels, such as "
+                f'"{next(iter(counts))}", and each occurs only once. Check that data.label is the right '
+                f'column and that task.separator="{self.options.separator}" separates the labels in a cell'
             )
-        number = len(examples)
-        # A label that no text has, or every one, gets weight 1: its ratio would be infinite, or 0.
-        automatic = {x: (number - counts[x]) / counts[x] if 0 < counts[x] < number else 1.0 for x in known}
+        total = len(examples)
+        # Labels of no text or of every text get weight 1: the ratio would be infinite or 0.
+        automatic = {x: (total - counts[x]) / counts[x] if 0 < counts[x] < total else 1.0 for x in known}
         weights = resolved_weights(self.options.class_weights, automatic)
-        # The names take the place of their file, which need not be there when the model is used.
+        # The names replace label_file, which may not exist where the model is used.
         resolved: dict[str, Any] = {"label_file": None, "names": self._names} if self._names else {}
-        made: FittedMultiLabel = self.fitted(
-            known, weights_note(weights), class_weights=weights or "none", **resolved
-        )
+        notes = weights_note(weights)
+        if self.options.label_format == "multi_hot":
+            notes += (
+                f"labels: vectors of 0 and 1 with {len(known)} entries: {listed(known)}{_naming_hint(known)}",
+            )
+        made: FittedMultiLabel = self.fitted(known, notes, class_weights=weights or "none", **resolved)
         return made
 
 
-def _numbers(example: Example, index: dict[str, int]) -> Any:
-    """The numbers of a text's labels after a -1, which parts the texts of a batch: as many zeros as there are
-    labels, for every text of the training data, would not fit in memory where labels are many."""
-    numbers = [-1]
+def _naming_hint(labels: SequenceOf[str]) -> str:
+    """How to name labels that are only known by their positions."""
+    is_numbered = all(label == str(number) for number, label in enumerate(labels))
+    return "; set task.names=first,second,… to name them" if is_numbered else ""
+
+
+def _label_indices(example: Example, index: dict[str, int]) -> Any:
+    """The label indices of a text, preceded by -1, which separates the texts of a batch.
+
+    Multi-hot vectors for all training texts would not fit in memory if there are many labels.
+    """
+    indices = [-1]
     for label in example.gold or ():
         if label not in index:
             near = did_you_mean(label, index)
-            hint = f".{near}" if near else f" (there: {listed(list(index))})."
+            hint = f".{near}" if near else f" (known labels: {listed(list(index))})."
             raise DataError(
                 f'{example.origin}: the label "{label}" does not occur in the training texts{hint} '
                 "Correct it, remove it, or add training texts with that label"
             )
-        numbers.append(index[label])
-    return np.array(numbers, np.int64)
+        indices.append(index[label])
+    return np.array(indices, np.int64)
 
 
 def _probabilities(output_C: Output) -> FloatArray:
-    """The sigmoid in float64."""
-    with np.errstate(over="ignore"):  # exp of a large number is infinite, and the probability then 0
-        found: FloatArray = 1 / (1 + np.exp(-output_C.astype(np.float64)))
-    return found
+    """The sigmoid, in fp64."""
+    with np.errstate(over="ignore"):  # exp of a large number overflows to infinity: the probability is 0
+        probabilities_C: FloatArray = 1 / (1 + np.exp(-output_C.astype(np.float64)))
+    return probabilities_C
 
 
 TASK = MultiLabel

@@ -1,4 +1,4 @@
-"""The task `multiple_choice`, as its file `task.py` describes it."""
+"""The `multiple_choice` task; see `task.py`."""
 
 from bertune.tasks.multiple_choice.task import TASK
 

@@ -1,4 +1,4 @@
-"""Owns how choices were chosen: by their number, by their position, and the surest wrong ones."""
+"""Error analysis: accuracy by number of choices, bias towards positions, and the most confident errors."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,48 +7,49 @@ from typing import Any
 from bertune.metrics.details import table
 from bertune.metrics.mistakes import Fact, Item, Mistake, Mistakes, Passage, Role, mistake, worst
 
-_MOST_ITEMS = 20  # choices shown of a question, the most probable, and the right one
+_MOST_ITEMS = 20  # choices shown per question: the most probable ones, plus the correct one
 
 
 def by_number(right: Mapping[int, Sequence[bool]]) -> dict[str, Any]:
-    """Accuracy for questions with two choices, with three …"""
+    """Accuracy by the number of choices of a question."""
     rows = [
-        [str(number), len(found), sum(found) / len(found), 1 / number]
-        for number, found in sorted(right.items())
+        [str(number), len(is_right), sum(is_right) / len(is_right), 1 / number]
+        for number, is_right in sorted(right.items())
     ]
-    return table("Number of choices", ["choices", "questions", "accuracy", "at random"], rows)
+    return table("Number of choices", ["choices", "questions", "accuracy", "random choice"], rows)
 
 
 def by_position(predictions: Sequence[Any], examples: Sequence[Any]) -> dict[str, Any]:
-    """Whether a model prefers a position."""
-    gold, said = Counter(e.gold for e in examples), Counter(p.index for p in predictions)
+    """Gold and predicted counts by position, which show whether the model prefers a position."""
+    gold, predicted = Counter(e.gold for e in examples), Counter(p.index for p in predictions)
     rows = [
-        [str(position), gold[position], said[position], said[position] / len(examples)]
-        for position in sorted(gold | said)
+        [str(position), gold[position], predicted[position], predicted[position] / len(examples)]
+        for position in sorted(gold | predicted)
     ]
-    return table("Position of the choice", ["position, from 0", "right", "chosen", "share chosen"], rows)
+    headings = ["position, from 0", "gold", "predicted", "fraction predicted"]
+    return table("Position of the choice", headings, rows)
 
 
 def wrong_choices(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes:
-    """Questions with another choice than the right one, the surest first; equal choices are equally right."""
-    sure = [
+    """Questions with a wrong choice, sorted by confidence; choices with the same text are interchangeable."""
+    confidence = [
         None if p.choice == e.choices[e.gold] else max(p.probabilities)
         for p, e in zip(predictions, examples, strict=True)
     ]
     return Mistakes(
-        title="Surest mistakes",
+        title="Most confident errors",
         unit="question",
         num=len(examples),
-        num_wrong=sum(probability is not None for probability in sure),
-        what="were answered differently from the data",
-        order="The surest come first",
+        num_wrong=sum(probability is not None for probability in confidence),
+        what="were answered incorrectly",
+        order="Sorted by confidence",
         measure="{}",
-        shown=tuple(_shown(predictions[at], examples[at], sure[at]) for at in worst(sure)),
+        shown=tuple(_shown(predictions[at], examples[at], confidence[at]) for at in worst(confidence)),
         is_probability=True,
     )
 
 
-def _shown(prediction: Any, example: Any, sure: float | None) -> Mistake:
+def _shown(prediction: Any, example: Any, confidence: float | None) -> Mistake:
     def role(position: int) -> Role:
         return "right" if position == example.gold else "wrong" if position == prediction.index else ""
 
@@ -65,4 +66,4 @@ def _shown(prediction: Any, example: Any, sure: float | None) -> Mistake:
     ]
     texts = {"context": example.context, "question": example.question}
     passages = [Passage(text, name) for name, text in texts.items() if text]
-    return mistake(example, sure, facts, passages, items)
+    return mistake(example, confidence, facts, passages, items)

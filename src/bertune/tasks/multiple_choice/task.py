@@ -1,4 +1,4 @@
-"""Owns multiple choice: which of a question's answers, two or more, is the right one."""
+"""Multiple choice: pick the right answer to a question from two or more choices."""
 
 import re
 from collections import Counter
@@ -12,6 +12,7 @@ from bertune.data.columns import ColumnNames, Columns, cell_text
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 from bertune.metrics.details import baseline, calibration
+from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.ranking import reciprocal_rank
 from bertune.metrics.scores import Scores
@@ -32,15 +33,16 @@ if TYPE_CHECKING:
 
     from bertune.nn.batch import Batch
 
-_GAP = re.compile(r"(?<![^\W_])_+(?![^\W_])")  # underscores that are no part of a word
-_MANY = 50  # questions among which the first choice is right somewhere, but for a chance of 1 in 70,000
+_GAP = re.compile(r"(?<![^\W_])_+(?![^\W_])")  # underscores that are not part of a word
+# With this many questions of 5 choices, the chance that the first choice is never correct is 1 in 70,000.
+_MANY = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question about a context, its choices, and the position of the right one.
+    """A question about a context, its choices, and the position of the correct one.
 
-    Either of context and question may be empty. `texts` are what the row has of them, and the choices in one.
+    The context or the question may be empty. `texts` holds those that the row has, then all choices joined.
     """
 
     id: str
@@ -50,12 +52,12 @@ class Example:
     question: str
     choices: tuple[str, ...]
     gold: int | None = None
-    num_columns: int = 0  # of choices in its row; 0 where one cell holds them all
+    num_columns: int = 0  # number of choice columns; 0 if one cell holds all choices
 
 
 @dataclass(frozen=True, slots=True)
 class ChoicePrediction:
-    """The most probable choice, its position from 0, and the probability of each in their order."""
+    """The most probable choice, its position from 0, and the probability of every choice in input order."""
 
     choice: str
     index: int
@@ -63,7 +65,7 @@ class ChoicePrediction:
 
 
 class FittedMultipleChoice(FittedTask):
-    """Multiple choice after its training questions were seen."""
+    """Fitted multiple choice."""
 
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
@@ -118,11 +120,16 @@ class FittedMultipleChoice(FittedTask):
         details = {
             "unit": "question",
             "count": len(examples),
-            "baseline": baseline("accuracy", chance, "choosing at random"),
+            "baseline": baseline("accuracy", chance, "random choice"),
             "tables": [by_number(right), by_position(predictions, examples)],
             "figures": [calibration([max(p.probabilities) for p in predictions], is_right, "choices")],
         }
         return Scores(values, details)
+
+    def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        if any(len(set(e.choices)) > 1 for e in examples):
+            return []
+        return [Limitation("all choices of every question are identical", {"accuracy": "1", "mrr": "1"})]
 
     def warnings(
         self,
@@ -134,8 +141,8 @@ class FittedMultipleChoice(FittedTask):
         if len(seen) > 1 or len(predictions) < 10 or seen.keys() == {e.gold for e in examples}:
             return []
         return [
-            f"collapsed: choice {next(iter(seen))} is predicted for every question. Usual remedies: a lower "
-            "train.lr (2e-5), more train.warmup, another train.seed, more epochs"
+            f"collapsed: the model predicts choice {next(iter(seen))} for every question. Usual remedies: a "
+            "lower train.lr (2e-5), more train.warmup, another train.seed, more epochs"
         ]
 
     def mistakes(self, predictions: SequenceOf[ChoicePrediction], examples: SequenceOf[Example]) -> Mistakes:
@@ -143,10 +150,10 @@ class FittedMultipleChoice(FittedTask):
 
 
 class MultipleChoice(Task):
-    """The right one of several choices, a sequence each, by softmax over the choices of a question.
+    """Pick the right one of several choices (one sequence per choice), with a softmax over the choices.
 
-    The context is the first text and the question with a choice the second, as for SWAG (Devlin et al. 2019,
-    section 4.4); a gap in the question, as in RACE, is filled with the choice.
+    The context is the first text and the question followed by a choice is the second, as for SWAG (Devlin et
+    al. 2019, section 4.4). If the question has a gap, as in RACE, the choice is filled in.
     """
 
     Options = MultipleChoiceOptions
@@ -184,9 +191,9 @@ class MultipleChoice(Task):
         refuse_incomplete(row, item)
         context, question = item.heads if len(item.heads) == 2 else ("", item.heads[0])
         gold = None if columns.label is None else read_answer(row, columns.label, item, self.options)
-        # Files of questions name them; DREAM, C3 and RACE are read with these names.
-        named = columns.id or ("id" if "id" in row.values else None)
-        row_id = (cell_text(row, named) if named else "") or str(row.origin.line)
+        # Question files usually have an id column; the readers of DREAM, C3 and RACE add one.
+        id_column = columns.id or ("id" if "id" in row.values else None)
+        row_id = (cell_text(row, id_column) if id_column else "") or str(row.origin.line)
         texts = (*item.heads, " | ".join(item.choices))
         return Example(row_id, row.origin, texts, context, question, item.choices, gold, item.num_columns)
 
@@ -194,32 +201,33 @@ class MultipleChoice(Task):
         return read_question(row, columns, self.options).is_blank
 
     def group_key(self, example: Example) -> str | None:
-        return example.context or None  # questions about one text stay on one side
+        return example.context or None  # questions about the same context stay in the same split
 
     def fit(self, examples: SequenceOf[Example]) -> FittedMultipleChoice:
         no_first = self.options.answers == "auto" and all(e.gold != 0 for e in examples)
         if no_first and len(examples) >= _MANY:
             raise DataError(
-                f"{examples[0].origin.file}: the first choice is right in none of the {len(examples):,} "
-                "training questions. If labels count from 1, say task.answers=number_from_1; if not, say how "
-                "they name a choice: task.answers=number, letter or text"
+                f"{examples[0].origin.file}: the first choice is never correct in the {len(examples):,} "
+                "training questions. If the labels start at 1, set task.answers=number_from_1; otherwise set "
+                "task.answers to number, letter or text"
             )
         notes = []
         twins = [e for e in examples if len(set(e.choices)) < len(e.choices)]
         if twins:
             notes.append(
-                f"{len(twins):,} training questions have choices that are equal ({twins[0].origin}); where "
-                "one of them is right, so is the other"
+                f"{len(twins):,} training questions have identical choices (first: {twins[0].origin}); if "
+                "one of them is correct, so are the others"
             )
         if no_first:
             notes.append(
-                "the first choice is right in no training question; if labels count from 1, say "
+                "the first choice is never correct in the training questions; if the labels start at 1, set "
                 "task.answers=number_from_1"
             )
-        # Texts without column names, as on standard input, are told apart by their number alone.
-        number = examples[-1].num_columns
-        made: FittedMultipleChoice = self.fitted((), notes, **({"choices": number} if number else {}))
-        return made
+        # Inputs without column names, such as standard input, can only be assigned by the number of choices.
+        num_choices = examples[-1].num_columns
+        resolved = {"choices": num_choices} if num_choices else {}
+        fitted: FittedMultipleChoice = self.fitted((), notes, **resolved)
+        return fitted
 
 
 def _pair(example: Example, choice: str) -> tuple[str, ...]:
@@ -234,7 +242,7 @@ def _pair(example: Example, choice: str) -> tuple[str, ...]:
 
 
 def _golds(example: Example) -> list[float | None]:
-    """What the loss wants of each choice: 1 of the right one, in shares where equal ones are; 0 of others."""
+    """The target probability of each choice: 1 for the correct one, split evenly among identical choices."""
     if example.gold is None:
         return [None] * len(example.choices)
     right = example.choices[example.gold]

@@ -1,1 +1,1 @@
-"""What several tasks share; no task imports another."""
+"""Code shared by several tasks. Tasks do not import each other."""

@@ -1,4 +1,4 @@
-"""Owns texts longer than the model takes: cut, cut in the middle, or read in overlapping windows.
+"""Texts longer than the maximum length: truncated, cut in the middle, or read in overlapping windows.
 
 Dimensions: C outputs.
 """
@@ -21,14 +21,15 @@ class DocumentOptions(Section):
 
     long_texts: Literal["truncate", "head_tail", "windows"] = Field(
         "truncate",
-        description="of a text longer than model.max_length: its beginning; a quarter from its beginning and "
-        "the rest from its end; or all of it in windows, whose outputs are averaged",
+        description="what to use of a text longer than model.max_length; truncate: its beginning; head_tail: "
+        "a quarter from its beginning and the rest from its end; windows: all of it, averaging the outputs "
+        "of overlapping windows",
     )
-    stride: int = Field(64, ge=0, description="tokens that neighbouring windows share")
+    stride: int = Field(64, ge=0, description="number of tokens by which adjacent windows overlap")
 
 
 class FittedToTexts(FittedTask):
-    """A task with one answer for a text, however long."""
+    """Base class of tasks with one prediction per text, whatever its length."""
 
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
@@ -37,7 +38,7 @@ class FittedToTexts(FittedTask):
     def encode_texts(
         self, examples: SequenceOf[Any], tokenizer: Tokenizer, max_length: int | None
     ) -> list[Sequence]:
-        """The sequences of examples of a text or a pair. Raises DataError, ConfigError."""
+        """The sequences of examples with a text or a pair of texts. Raises DataError or ConfigError."""
         texts = [e.texts for e in examples]
         if self.task.options.long_texts == "windows" and max_length is not None:
             locations = [e.origin for e in examples]
@@ -45,13 +46,14 @@ class FittedToTexts(FittedTask):
         if self.task.options.long_texts == "head_tail":
             if any(len(parts) > 1 for parts in texts):
                 raise ConfigError(
-                    "task.long_texts=head_tail is for single texts, whose middle it leaves out. Of pairs, "
-                    "task.long_texts=truncate cuts the longer text and windows reads all of the second"
+                    "task.long_texts=head_tail requires single texts, but the data has pairs. Set "
+                    "task.long_texts=truncate to truncate the longer text of a pair, or windows to read all "
+                    "of the second text"
                 )
             return tokenizer.encode(texts, max_length, keep_end=True)
         return tokenizer.encode(texts, max_length)
 
 
 def mean_output(outputs: list[Output]) -> Output:
-    """The output [C] of a text from those of its windows."""
+    """The output [C] of a text: the mean over its windows."""
     return outputs[0] if len(outputs) == 1 else np.stack(outputs).mean(0)

@@ -1,6 +1,6 @@
-"""What the losses of several tasks share: arithmetic over an example's sequences, and losses with weights.
+"""Functions for the losses of several tasks: reductions over an example's sequences, and weighted losses.
 
-A loss is a sum and the count that makes a mean of it.
+A loss is returned as a sum and the count to divide it by.
 
 Dimensions: S sequences, G examples among them, C classes.
 """
@@ -15,13 +15,13 @@ from bertune.nn.batch import Batch
 
 
 def numbered(groups_S: Tensor) -> tuple[Tensor, int]:
-    """The examples of sequences numbered from 0 in the order of their group, and how many there are."""
-    found, index_S = torch.unique(groups_S, return_inverse=True)
-    return index_S, len(found)
+    """The index [S] of each sequence's example, from 0 in the order of groups, and the number of examples."""
+    unique, index_S = torch.unique(groups_S, return_inverse=True)
+    return index_S, len(unique)
 
 
 def group_mean(values_SC: Tensor, groups_S: Tensor) -> Tensor:
-    """The mean over each example's sequences, [G, …], in the order of their groups."""
+    """The mean over each example's sequences, [G, …], in the order of groups."""
     index_S, num_groups = numbered(groups_S)
     counts_G = torch.bincount(index_S, minlength=num_groups).to(values_SC.dtype)
     sums = values_SC.new_zeros((num_groups, *values_SC.shape[1:])).index_add(0, index_S, values_SC)
@@ -29,7 +29,7 @@ def group_mean(values_SC: Tensor, groups_S: Tensor) -> Tensor:
 
 
 def group_log_softmax(scores_S: Tensor, groups_S: Tensor) -> Tensor:
-    """Log-probabilities [S] among the sequences of each example."""
+    """The log-softmax [S] of scores over the sequences of each example."""
     index_S, num_groups = numbered(groups_S)
     highest_G = scores_S.new_full((num_groups,), -torch.inf)
     highest_G = highest_G.scatter_reduce(0, index_S, scores_S.detach(), "amax")
@@ -39,36 +39,36 @@ def group_log_softmax(scores_S: Tensor, groups_S: Tensor) -> Tensor:
 
 
 def outputs_of_texts(outputs_SC: Tensor, batch: Batch, are_windows: bool) -> tuple[Tensor, Tensor]:
-    """Outputs [G, C] and gold [G, …] of whole texts, each one sequence or, with `are_windows`, several."""
-    assert batch.gold is not None, "a loss is asked for where there is gold"
+    """Outputs [G, C] and gold [G, …] of whole texts; with `are_windows`, sequences are windows of texts."""
+    assert batch.gold is not None, "a loss requires gold"
     gold_S = batch.gold.view(len(outputs_SC), -1)
     if not are_windows:
         return outputs_SC, gold_S.squeeze(1)
     index_S, num_texts = numbered(batch.groups_S)
     gold_G = gold_S.new_zeros((num_texts, gold_S.shape[1]))
-    gold_G[index_S] = gold_S  # all windows of a text have the same
+    gold_G[index_S] = gold_S  # equal for all windows of a text
     return group_mean(outputs_SC.float(), batch.groups_S), gold_G.squeeze(1)
 
 
 def weights_tensor(weights: object, labels: SequenceOf[str]) -> Tensor | None:
-    """The weights of labels in the order of the outputs [C]; None where the option gives none."""
+    """The class weights [C] in the order of the outputs; None if all are equal."""
     return torch.tensor([weights.get(x, 1.0) for x in labels]) if isinstance(weights, dict) else None
 
 
 def weighted_cross_entropy(
     logits_SC: Tensor, gold_S: Tensor, weights_C: Tensor | None, focal: float, smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Softmax cross-entropy and the sum of its weights, as torch's mean divides.
+    """The summed softmax cross-entropy, and the sum of the weights, by which torch's mean reduction divides.
 
-    `focal` is gamma of Lin et al. 2017, the factor (1 - p)^gamma on each loss; `smoothing` that of Szegedy et
-    al. 2016.
+    `focal` is gamma of the focal loss (Lin et al. 2017), which multiplies each loss by (1 - p)^gamma;
+    `smoothing` is the label smoothing of Szegedy et al. 2016.
     """
     logits = logits_SC.float()
     weights = None if weights_C is None else weights_C.to(logits.device)
     losses_S = cross_entropy(logits, gold_S, weights, reduction="none", label_smoothing=smoothing)
     if focal:
-        sure_S = log_softmax(logits, -1).gather(1, gold_S[:, None])[:, 0].exp()
-        losses_S = losses_S * (1 - sure_S) ** focal
+        p_S = log_softmax(logits, -1).gather(1, gold_S[:, None])[:, 0].exp()
+        losses_S = losses_S * (1 - p_S) ** focal
     count = torch.tensor(len(gold_S), device=logits.device) if weights is None else weights[gold_S].sum()
     return losses_S.sum(), count
 
@@ -76,12 +76,12 @@ def weighted_cross_entropy(
 def weighted_binary_cross_entropy(
     logits_SC: Tensor, gold_SC: Tensor, weights_C: Tensor | None, focal: float, smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Sigmoid cross-entropy of every label and the number of them; weights are those of labels that apply."""
+    """The summed sigmoid cross-entropy of all labels, and their number; weights apply to positive labels."""
     logits, gold = logits_SC.float(), gold_SC.float()
     weights = None if weights_C is None else weights_C.to(logits.device)
     target = gold * (1 - smoothing) + smoothing / 2
     losses_SC = binary_cross_entropy_with_logits(logits, target, pos_weight=weights, reduction="none")
     if focal:
-        sure_SC = torch.where(gold > 0.5, logits.sigmoid(), 1 - logits.sigmoid())
-        losses_SC = losses_SC * (1 - sure_SC) ** focal
+        p_SC = torch.where(gold > 0.5, logits.sigmoid(), 1 - logits.sigmoid())
+        losses_SC = losses_SC * (1 - p_SC) ** focal
     return losses_SC.sum(), torch.tensor(gold.numel(), device=logits.device)

@@ -1,8 +1,8 @@
-"""Owns what the tasks over plain texts share: reading them, the columns they are in, the order of labels."""
+"""Defaults shared by tasks over plain texts: names of text columns, and the order of labels."""
 
 import math
 
-# Columns that are taken for the text, or the pair of texts, of a row.
+# Columns recognized as the text, or the pair of texts, of a row.
 TEXT_COLUMNS: tuple[tuple[str, ...], ...] = (
     ("text",), ("sentence",), ("review",), ("content",), ("comment",), ("message",), ("body",), ("news",),
     ("document",), ("tweet",), ("utterance",), ("description",), ("title",), ("question",), ("query",),
@@ -14,7 +14,7 @@ TEXT_COLUMNS: tuple[tuple[str, ...], ...] = (
 
 
 def natural(label: str) -> tuple[int, float, str]:
-    """Numbers in numeric order before words in alphabetical order."""
+    """A sort key: numbers in numeric order, then names in alphabetical order."""
     try:
         number = float(label)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which probabilities a prediction has: those of all labels where they are few, of the most probable else.
+"""The probabilities in a prediction: all of them for few labels, otherwise the highest.
 
 Dimensions: C labels.
 """
@@ -15,8 +15,8 @@ from pydantic import Field, field_validator
 from bertune.config import CHANGEABLE, Section
 from bertune.tasks import Output
 
-MOST_NAMED = 100  # labels whose probabilities are all given by default
-BEST = 10  # given by default where there are more
+MOST_NAMED = 100  # maximum number of labels for which all probabilities are given by default
+BEST = 10  # number of probabilities given by default for more labels
 
 FloatArray = NDArray[np.float64]
 
@@ -41,63 +41,65 @@ class TopKOptions(Section):
 
 @dataclass(frozen=True, slots=True)
 class RawOutputs:
-    """The outputs behind a prediction, in fp32 as the model gave them: probabilities are made when needed,
-    so that many predictions of many labels fit in memory."""
+    """The outputs behind a prediction, in fp32 as computed by the model.
+
+    Probabilities are computed when needed, so that many predictions of many labels fit in memory.
+    """
 
     outputs_C: Output
     labels: tuple[str, ...]
     to_probabilities: Callable[[Output], FloatArray]
-    most: int  # probabilities that the prediction has
+    most: int  # number of probabilities in the prediction
 
     def all(self, these: slice = slice(None)) -> FloatArray:
-        """The probability of every label [C], or of some."""
+        """The probabilities of all labels, [C], or of a slice of them."""
         return self.to_probabilities(self.outputs_C)[these]
 
     def best(self) -> dict[str, float]:
-        """Those that the prediction has."""
+        """The probabilities given in the prediction, by label."""
         return named(self.all(), self.labels, self.most)
 
 
 class WithRawOutputs:
-    """Probabilities that are made from raw outputs when asked for; no file stores the outputs."""
+    """Mixin that computes probabilities from raw outputs on access; files do not store the outputs."""
 
     raw: RawOutputs
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """Those that the prediction has."""
+        """The probabilities given in the prediction, by label."""
         return self.raw.best()
 
 
-def num_named(wanted: int | str, num_labels: int) -> int:
-    """How many probabilities a prediction has."""
-    if isinstance(wanted, int):
-        return min(wanted, num_labels)
+def num_named(top_k: int | str, num_labels: int) -> int:
+    """The number of probabilities in a prediction, from the option `top_k`."""
+    if isinstance(top_k, int):
+        return min(top_k, num_labels)
     return num_labels if num_labels <= MOST_NAMED else BEST
 
 
 def named(probabilities_C: FloatArray, labels: tuple[str, ...], most: int) -> dict[str, float]:
-    """The highest probabilities by label, highest first; all of them in the order of labels."""
+    """The `most` highest probabilities by label, highest first; or all of them, in the order of labels."""
     if most >= len(labels):
         return dict(zip(labels, probabilities_C.tolist(), strict=True))
-    least = np.partition(probabilities_C, -most)[-most]
-    candidates = np.flatnonzero(~(probabilities_C < least))  # not ">=": what is no number must not vanish
+    lowest = np.partition(probabilities_C, -most)[-most]
+    candidates = np.flatnonzero(~(probabilities_C < lowest))  # not ">=", which would drop NaN
     chosen = candidates[np.argsort(-probabilities_C[candidates], kind="stable")[:most]]
     return {labels[i]: float(probabilities_C[i]) for i in chosen}
 
 
 def all_probabilities(prediction: Any, num_labels: int, these: slice = slice(None)) -> FloatArray:
-    """The probabilities of all labels [C], or of some, of a prediction just made."""
+    """The probabilities of all labels, [C], or of a slice of them, of a prediction that was not stored."""
     raw = getattr(prediction, "raw", None)
     if raw is not None:
-        found: FloatArray = raw.all(these)
-        return found
-    assert len(prediction.probabilities) == num_labels, "scores are of predictions just made, not stored ones"
+        probabilities: FloatArray = raw.all(these)
+        return probabilities
+    assert len(prediction.probabilities) == num_labels, "stored predictions may lack probabilities"
     return np.array(list(prediction.probabilities.values()))[these]
 
 
 def probabilities_of(prediction: Any, labels: Collection[str]) -> dict[str, float]:
-    """The probabilities of some labels, in the order of all; without those that a stored prediction lacks."""
+    """The probabilities of some labels, in label order, without those that a stored prediction lacks."""
     raw = getattr(prediction, "raw", None)
     if raw is None:
         return {label: p for label, p in prediction.probabilities.items() if label in labels}

@@ -1,4 +1,4 @@
-"""The task `question_answering`, as its file `task.py` describes it."""
+"""The `question_answering` task; see `task.py`."""
 
 from bertune.tasks.question_answering.task import TASK
 

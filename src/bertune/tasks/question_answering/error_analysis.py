@@ -1,4 +1,4 @@
-"""Error analysis: the questions with the worst answers, with predicted and gold answers marked in context."""
+"""Error analysis: questions with the worst answers, with predicted and gold spans marked in the context."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,22 +10,22 @@ _NONE = "no answer"
 
 
 def wrong_answers(predictions: Sequence[Any], examples: Sequence[Any], may_withhold: bool) -> Mistakes:
-    """Questions not answered as in any gold answer; `may_withhold` where a model may give none."""
+    """Questions without an exact match; `may_withhold` if the model can predict "no answer"."""
     gold = [[answer["text"] for answer in example.gold or ()] for example in examples]
     rule = answers.has_no_spaces(gold)
-    pairs = [(own, p.answer or "", rule) for own, p in zip(gold, predictions, strict=True)]
+    pairs = [(texts, p.answer or "", rule) for texts, p in zip(gold, predictions, strict=True)]
     f1 = [answers.f1(*pair) for pair in pairs]
     badness = [
-        None if answers.exact_match(*pair) else (-own, prediction.score)
-        for pair, own, prediction in zip(pairs, f1, predictions, strict=True)
+        None if answers.exact_match(*pair) else (-pair_f1, prediction.score)
+        for pair, pair_f1, prediction in zip(pairs, f1, predictions, strict=True)
     ]
     return Mistakes(
         title="Worst answers",
         unit="question",
         num=len(pairs),
         num_wrong=sum(bad is not None for bad in badness),
-        what="were not answered exactly as in the data",
-        order="The lowest F1 come first, of equal ones the surest",
+        what="were answered differently from all gold answers",
+        order="Lowest F1 first, ties by confidence",
         measure="F1 {}",
         shown=tuple(_shown(predictions[at], examples[at], f1[at], may_withhold) for at in worst(badness)),
     )

@@ -1,6 +1,6 @@
 """The loss of question answering.
 
-Dimensions: S sequences (windows over contexts), T tokens of all sequences end to end, L longest sequence.
+Dimensions: S sequences (context windows), T tokens of all sequences concatenated, L tokens of the longest.
 """
 
 import torch
@@ -14,7 +14,10 @@ from bertune.tasks.question_answering.answer_spans import UNKNOWN
 
 
 def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The mean of the cross-entropies of start and end, summed over windows; outputs are [T, 2]."""
+    """The mean of start and end cross-entropy, summed over windows, and the number of windows with gold.
+
+    `outputs` are logits [T, 2].
+    """
     assert batch.gold is not None
     gold_S2 = batch.gold.view(-1, 2)
     scores = torch.split(outputs.float(), batch.lengths_S.tolist())

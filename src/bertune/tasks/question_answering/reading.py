@@ -1,162 +1,155 @@
-"""Reads the gold answers of a question from a row, checks them and finds them in the context."""
+"""Validate the gold answers of a question and locate them in the context."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from bertune.data.columns import refuse_half_characters
 from bertune.data.rows import Row
 from bertune.errors import DataError, listed
+from bertune.tasks.question_answering.written_answers import (
+    WrittenAnswer,
+    read_is_impossible,
+    written_answers,
+)
 
-Answer = dict[str, Any]  # {"text", "answer_start"}; -1 where the text is nowhere in the context
-_FORMS = '[{"text": "…", "answer_start": 0}, …] or {"text": ["…"], "answer_start": [0]}'
+Answer = dict[str, Any]  # {"text", "answer_start"}; -1 if the position in the context is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The answers of a question, none where it has no answer."""
+    """The gold answers of a question; empty if it has no answer."""
 
     answers: tuple[Answer, ...]
-    num_moved: int  # those whose offset was wrong and that stand elsewhere in the context
+    num_moved: int  # answers whose offset was wrong but that occur elsewhere in the context
 
 
 def refuse_blank(
     columns: SequenceOf[str], texts: SequenceOf[str], location: str, may_have_no_question: bool
 ) -> None:
-    """Raises DataError for a question or a context (in this order) without a character."""
+    """Raise DataError for an empty question or context; `columns` and `texts` are in this order."""
     for number, (column, text) in enumerate(zip(columns, texts, strict=True)):
         if text.strip() or (number == 0 and may_have_no_question):
             continue
-        go_on = "" if number else ", or say task.invalid_examples=count"
-        raise DataError(f"{location}: the {column} is empty. Fill it in or remove the question{go_on}")
+        hint = "" if number else ", or set task.invalid_examples=count"
+        raise DataError(f"{location}: the {column} is empty. Fill it in or remove the question{hint}")
 
 
-def read_gold(row: Row, column: str, context: str, location: str) -> Gold:
-    """The answers in a cell, each where it stands in the context. Raises DataError.
+def read_gold(row: Row, column: str, context: str, location: str, may_be_unclear: bool) -> Gold:
+    """Read the answers in a cell and locate each one in the context. Raises DataError.
 
-    An offset that does not fit gives way to the nearest position with that very text.
+    A wrong offset is replaced with the nearest position of the same text. An answer without an offset must
+    occur exactly once, unless `may_be_unclear`: then its position is -1 if it occurs more than once.
     """
-    pairs = _pairs(row, column, location)
-    impossible = row.values.get("is_impossible")
-    if not isinstance(impossible, bool | np.bool_ | None):
-        raise DataError(f"{location}: is_impossible must be true or false; it is {impossible!r:.40}")
-    if impossible is None and "is_impossible" in row.values and not pairs:
+    impossible = read_is_impossible(row, location)
+    answers = written_answers(row, column, context, location, may_be_empty=impossible is True)
+    if impossible is None and "is_impossible" in row.values and not answers:
         raise DataError(
-            f'{location}: the question has neither an answer nor "is_impossible": true. Add one of them; a '
+            f'{location}: the question has neither an answer nor "is_impossible": true. Add one of them. A '
             "file without answers can be predicted but not scored"
         )
-    if impossible is True and any(text.strip() for text, _ in pairs):
+    if impossible is True and any(text.strip() for text, _ in answers):
         raise DataError(
-            f'{location}: is_impossible is true, yet there is the answer "{pairs[0][0]}"; drop one'
+            f'{location}: is_impossible is true, but the question has the answer "{answers[0][0]}". Remove '
+            "one of them"
         )
-    if impossible is False and not pairs:
-        raise DataError(f"{location}: is_impossible is false, yet there is no answer; correct one of them")
+    if impossible is False and not answers:
+        raise DataError(
+            f"{location}: is_impossible is false, but the question has no answer. Correct one of them"
+        )
     if impossible is True:
         return Gold((), 0)
-    for text, _ in pairs:
+    for text, _ in answers:
         if not text.strip():
             raise DataError(
-                f"{location}: the text of an answer is empty. Write an empty list of answers if the question "
-                "has none; a file without answers can be predicted but not scored"
+                f"{location}: an answer has an empty text. Write an empty list if the question has no "
+                "answer. A file without answers can be predicted but not scored"
             )
-    starts = [_nearest(context, text, start) for text, start in pairs]
-    for (text, start), at in zip(pairs, starts, strict=True):
-        if at >= 0 and start + len(text) > len(context):
+    starts = [_only(context, t) if start is None else _nearest(context, t, start) for t, start in answers]
+    _refuse_unclear(answers, starts, context, location, may_be_unclear)
+    for (text, start), at in zip(answers, starts, strict=True):
+        if start is not None and at >= 0 and start + len(text) > len(context):
             raise DataError(
                 f'{location}: the answer "{text[:60]}" at {start} ends after the context, which has '
-                f"{len(context)} characters. Correct answer_start; it counts characters from 0"
+                f"{len(context)} characters. Correct answer_start, a character offset from 0"
             )
-    found = tuple({"text": text, "answer_start": at} for (text, _), at in zip(pairs, starts, strict=True))
-    return Gold(found, sum(at not in (-1, start) for (_, start), at in zip(pairs, starts, strict=True)))
+    located = tuple({"text": text, "answer_start": at} for (text, _), at in zip(answers, starts, strict=True))
+    num_moved = sum(
+        start not in (None, at) and at >= 0 for (_, start), at in zip(answers, starts, strict=True)
+    )
+    return Gold(located, num_moved)
 
 
 def learned(answers: SequenceOf[Answer] | None) -> Answer | None:
-    """The answer to learn: the first that stands in the context."""
+    """The answer to train on: the first one with a known position in the context."""
     return next((answer for answer in answers or () if answer["answer_start"] >= 0), None)
 
 
 def notes_on(examples: SequenceOf[Any], faulty: SequenceOf[Any]) -> Iterator[str]:
-    """What training examples have that one would not expect, with the first of each kind.
+    """Notes on unusual training examples, each with the location of the first one.
 
-    Nothing is learned from `faulty` ones.
+    `faulty` examples are not used for training.
     """
     if faulty:
         locations = listed([example.id for example in faulty], 20)
         yield (
-            f"{len(faulty):,} of {len(examples):,} training questions are blank, or have no answer in the "
-            f"context; nothing is learned from them (task.invalid_examples=count): {locations}"
+            f"{len(faulty):,} of {len(examples):,} training questions are empty, or have no answer with a "
+            "known position in the context; they are not used for training (task.invalid_examples=count): "
+            f"{locations}"
         )
     moved = [e for e in examples if e.num_moved]
     if moved:
         yield (
-            f"{sum(e.num_moved for e in moved):,} answers are not where their answer_start says; the nearest "
-            f"place with the same text is taken (first: {moved[0].location})"
+            f"{sum(e.num_moved for e in moved):,} answers are not at their answer_start; bertune uses the "
+            f"nearest position of the same text (first: {moved[0].location})"
         )
     absent = [
         e for e in examples if e.gold and learned(e.gold) and any(a["answer_start"] < 0 for a in e.gold)
     ]
     if absent:
         yield (
-            f"{len(absent):,} questions have answers that are nowhere in the context; another one "
-            f"of theirs is learned (first: {absent[0].location})"
+            f"{len(absent):,} questions have answers that do not occur in the context, or whose position is "
+            f"unknown; bertune trains on another of their answers (first: {absent[0].location})"
         )
     num_unanswerable = sum(not e.gold for e in examples)
     if num_unanswerable:
-        yield f'{num_unanswerable:,} training questions have no answer, so "no answer" may be predicted'
-
-
-def _pairs(row: Row, column: str, location: str) -> list[tuple[str, int]]:
-    """Texts and offsets, from SQuAD's form or from that of Hugging Face's data sets. Raises DataError."""
-    pairs = _listed(row.values.get(column), column, location)
-    for text, _ in pairs:
-        refuse_half_characters(row, column, text)
-    return pairs
-
-
-def _listed(value: Any, column: str, location: str) -> list[tuple[str, int]]:
-    if value is None:
-        raise DataError(
-            f'{location}: column "{column}" is empty; expected {_FORMS}, or an empty list if the question '
-            "has no answer. A file without answers can be predicted but not used to train or evaluate"
-        )
-    if isinstance(value, Mapping) and {"text", "answer_start"} <= value.keys():
-        texts, starts = _plain(value["text"]), _plain(value["answer_start"])
-        if not (isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts)):
-            raise DataError(
-                f'{location}: "{column}" must have two lists of one length, {_FORMS}; found {value}'
-            )
-        return [_pair(text, start, column, location) for text, start in zip(texts, starts, strict=True)]
-    listed = _plain(value)
-    if not isinstance(listed, list):
-        raise DataError(f'{location}: "{column}" must be {_FORMS}; found {value!r:.60}')
-    for answer in listed:
-        if not (isinstance(answer, Mapping) and {"text", "answer_start"} <= answer.keys()):
-            raise DataError(
-                f'{location}: an answer must be {{"text": "…", "answer_start": 0}}; found {answer!r:.60}'
-            )
-    return [_pair(answer["text"], answer["answer_start"], column, location) for answer in listed]
-
-
-def _pair(text: Any, start: Any, column: str, location: str) -> tuple[str, int]:
-    if not isinstance(text, str) or isinstance(start, bool) or not isinstance(start, int):
-        raise DataError(
-            f'{location}: an answer in "{column}" needs a text and, as answer_start, the number of its '
-            f"first character in the context; found {text!r:.60} and {start!r:.20}"
-        )
-    return text, start
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value  # arrays, where a table was a data frame
+        yield f'{num_unanswerable:,} training questions have no answer, so the model can predict "no answer"'
 
 
 def _nearest(context: str, text: str, start: int) -> int:
-    """Where a text stands in the context, as near to `start` as can be; -1 where it does not."""
+    """The occurrence of a text in the context that is nearest to `start`; -1 if there is none."""
     if start >= 0 and context.startswith(text, start):
         return start
     before = context.rfind(text, 0, max(0, start) + len(text))
     after = context.find(text, max(0, start))
     return min((at for at in (before, after) if at >= 0), key=lambda at: abs(at - start), default=-1)
+
+
+def _only(context: str, text: str) -> int:
+    """The position of a text in the context; -1 unless it occurs exactly once."""
+    first = context.find(text)
+    return first if first >= 0 and context.find(text, first + 1) < 0 else -1
+
+
+def _refuse_unclear(
+    answers: SequenceOf[WrittenAnswer],
+    starts: SequenceOf[int],
+    context: str,
+    location: str,
+    may_be_unclear: bool,
+) -> None:
+    """Raise DataError if no position is known and an answer without an offset occurs several times."""
+    if may_be_unclear or any(at >= 0 for at in starts):
+        return
+    unclear = next((text for text, start in answers if start is None and text in context), None)
+    if unclear is not None:
+        raise DataError(
+            f'{location}: the answer "{unclear[:60]}" occurs {_times(context, unclear)} times in the '
+            'context and has no offset. Add a column "answer_start" with the position of its first '
+            "character, counted from 0; remove the question; or set task.invalid_examples=count"
+        )
+
+
+def _times(context: str, text: str) -> int:
+    """The number of occurrences of a text, including overlapping ones."""
+    return sum(context.startswith(text, at) for at in range(len(context)))

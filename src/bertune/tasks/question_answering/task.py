@@ -1,4 +1,4 @@
-"""Extractive question answering: the passage of a context that answers a question, or no answer."""
+"""Extractive question answering: find the span of a context that answers a question, or predict no answer."""
 
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from bertune.data.columns import ColumnNames, Columns, cell_text
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 from bertune.metrics import answers as metrics
+from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
@@ -38,35 +39,35 @@ if TYPE_CHECKING:
     from bertune.nn.batch import Batch
 
 ANSWER, NO_ANSWER = "answer", "no answer"
-_WINDOW = 384  # tokens (Devlin et al. 2019, their published settings for SQuAD)
+_WINDOW = 384  # tokens; the SQuAD setting published with Devlin et al. 2019
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question and its context, with the answers there are; none where it cannot be answered."""
+    """A question, its context and its gold answers; empty if the question is unanswerable."""
 
     id: str
     origin: Origin
     texts: tuple[str, ...]
     gold: tuple[Answer, ...] | None = None
-    num_moved: int = 0  # answers found elsewhere than their offset says
+    num_moved: int = 0  # answers found at another position than their offset
 
     @property
     def location(self) -> str:
-        """Where it was read, for errors."""
+        """File, line and id of the question, for error messages."""
         return _location(self.origin, self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerPrediction:
-    """The best answer, or None where withholding it is better."""
+    """The best answer, or None if the model predicts "no answer"."""
 
     answer: str | None
-    start: int | None  # characters of the context: first, and last + 1
-    end: int | None
-    score: float  # its probability among the n best
-    no_answer_score: float  # by how much "no answer" scores above the best answer there is
-    n_best: list[dict[str, Any]]  # answer, start, end, score each, the most probable first
+    start: int | None  # first character in the context
+    end: int | None  # last character in the context + 1
+    score: float  # probability, normalised over the n-best list
+    no_answer_score: float  # score of "no answer" minus the score of the best answer, in logits
+    n_best: list[dict[str, Any]]  # answer, start, end and score of each candidate, most probable first
 
 
 class QuestionAnsweringOptions(Section):
@@ -75,30 +76,34 @@ class QuestionAnsweringOptions(Section):
     stride: int = Field(
         128,
         ge=0,
-        description="tokens that neighbouring windows of a long context share; train.batch_size counts "
+        description="overlap of neighbouring windows of a long context, in tokens; train.batch_size counts "
         "questions, each with all its windows",
     )
     max_question: int = Field(
-        64, ge=1, description="most tokens of a question; longer ones are refused, since none is ever cut"
+        64,
+        ge=1,
+        description="maximum length of a question in tokens; questions are never truncated: training and "
+        "evaluation refuse longer ones, prediction leaves them without an answer",
+        json_schema_extra=CHANGEABLE,
     )
-    max_answer: int = Field(30, ge=1, description="most tokens of a predicted answer")
-    n_best: int = Field(20, ge=1, description="how many answers a prediction lists")
+    max_answer: int = Field(30, ge=1, description="maximum length of a predicted answer in tokens")
+    n_best: int = Field(20, ge=1, description="number of candidate answers in a prediction")
     no_answer_threshold: float = Field(
         0.0,
-        description="where some questions have no answer: by how much that must score above the best answer "
-        "before none is given; the score best_null_threshold says what would have been best",
+        description='"no answer" is predicted if its score exceeds that of the best answer by more than '
+        "this; the score best_null_threshold reports the best value for the evaluated data",
         json_schema_extra=CHANGEABLE,
     )
     invalid_examples: Literal["refuse", "count"] = Field(
         "refuse",
-        description="blank questions, and those whose answers are all nowhere in their context: refused; or "
-        "counted, scored as they are, and nothing is learned from them",
+        description="how to handle empty questions and questions whose answers do not occur in the context: "
+        "refuse them, or count them in the scores without training on them",
         json_schema_extra=CHANGEABLE,
     )
 
 
 class FittedQuestionAnswering(FittedTask):
-    """Question answering that knows whether "no answer" is one of its labels."""
+    """Fitted question answering, with or without "no answer" as a label."""
 
     def label_names(self, example: Example) -> tuple[str, ...]:
         return () if example.gold is None else (ANSWER,) if example.gold else (NO_ANSWER,)
@@ -115,18 +120,19 @@ class FittedQuestionAnswering(FittedTask):
     ) -> list[Sequence]:
         """The windows of every question, in order.
 
-        `offsets` are offsets in the context. `gold` is the first and the last token of the answer: 0 where
-        the window does not contain it, -1, which the loss ignores, where the context does not.
+        `offsets` refer to the context. `gold` holds the first and the last token of the answer: both are 0 if
+        the window does not contain the answer, and -1, which the loss ignores, if the context does not.
         """
         questions = [Question(e.texts[0], e.texts[1], e.location) for e in examples]
         sequences: list[Sequence] = []
-        for example, found in zip(
+        for example, own_windows in zip(
             examples, windows(questions, tokenizer, self._how(max_length)), strict=True
         ):
-            if example.gold is not None:
-                gold = _gold(example, found)
-                found = [replace(window, gold=tokens) for window, tokens in zip(found, gold, strict=True)]
-            sequences += found
+            if example.gold is None:
+                sequences += own_windows
+                continue
+            gold = _gold(example, own_windows)
+            sequences += [replace(window, gold=g) for window, g in zip(own_windows, gold, strict=True)]
         return sequences
 
     @property
@@ -139,10 +145,10 @@ class FittedQuestionAnswering(FittedTask):
         return loss(self, outputs, batch)
 
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> AnswerPrediction:
-        """The best passage of all windows; each output is [length, 2]."""
+        """The best span of all windows; each output holds the logits [length, 2] of a window."""
         logits = [output.astype(np.float64) for output in outputs]
-        found = passages(logits, sequences, self._how(None), self.options.max_answer, self.options.n_best)
-        n_best = distinct(found, example.texts[1])[: self.options.n_best]
+        spans = passages(logits, sequences, self._how(None), self.options.max_answer, self.options.n_best)
+        n_best = distinct(spans, example.texts[1])[: self.options.n_best]
         none = candidate(None, None, None, min(float(logit[0].sum()) for logit in logits))
         margin = none["score"] - n_best[0]["score"] if n_best else 0.0
         may_withhold = self.may_withhold or not n_best
@@ -170,40 +176,59 @@ class FittedQuestionAnswering(FittedTask):
             self.options.no_answer_threshold,
         )
 
+    def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        num_without = sum(not e.gold for e in examples)
+        if not num_without:
+            names = ("no_answer_f1", "no_answer_em", "best_f1", "best_em", "best_null_threshold")
+            fact = "every question has an answer"
+            return [Limitation(fact, dict.fromkeys(names, UNDEFINED), is_usual=True)]
+        settled: dict[str, str] = {}
+        fact = f"{num_without:,} of the {len(examples):,} questions have no answer"
+        if num_without == len(examples):
+            fact = f"none of the {num_without:,} questions has an answer"
+            settled = {"has_answer_f1": UNDEFINED, "has_answer_em": UNDEFINED, "best_f1": "1", "best_em": "1"}
+        if not self.may_withhold:
+            fact += ", but the model always predicts one: all training questions have an answer"
+            settled |= {"no_answer_f1": "0", "no_answer_em": "0"}
+            if num_without == len(examples):
+                settled |= {"f1": "0", "em": "0"}
+        return [Limitation(fact, settled)] if settled else []
+
     def warnings(
         self,
         predictions: SequenceOf[AnswerPrediction],
         examples: SequenceOf[Example],
         sequences: SequenceOf[Sequence],
     ) -> list[str]:
-        found = []
+        warnings = []
         if (
             len(predictions) > 1
             and all(p.answer is None for p in predictions)
             and any(e.gold for e in examples)
         ):
-            found.append(
-                "collapsed: no question is given an answer. Usual remedies: a lower train.lr (3e-5), more "
-                "train.warmup, another train.seed, more epochs, or a greater task.no_answer_threshold"
+            warnings.append(
+                'collapsed: the model predicts "no answer" for every question. Usual remedies: a lower '
+                "train.lr (3e-5), more train.warmup, another train.seed, more epochs, or a higher "
+                "task.no_answer_threshold"
             )
         num_long = self._num_long(sequences)
         if num_long:
-            found.append(
-                f"{num_long:,} gold answers have more than {self.options.max_answer} tokens, and none "
-                "as long is ever predicted; task.max_answer=… allows longer ones"
+            warnings.append(
+                f"{num_long:,} gold answers have more than {self.options.max_answer} tokens and can never be "
+                "predicted. Set task.max_answer to allow longer answers"
             )
-        return found
+        return warnings
 
     def mistakes(self, predictions: SequenceOf[AnswerPrediction], examples: SequenceOf[Example]) -> Mistakes:
         return wrong_answers(predictions, examples, self.may_withhold)
 
     @property
     def may_withhold(self) -> bool:
-        """Whether "no answer" may be predicted: only if training questions had none."""
+        """Whether "no answer" can be predicted: only if some training questions are unanswerable."""
         return len(self.labels) > 1
 
     def _num_long(self, sequences: SequenceOf[Sequence]) -> int:
-        """The number of examples whose gold answer is longer than any prediction may be."""
+        """The number of examples whose gold answer is longer than task.max_answer."""
         too_long = set()
         for window in sequences:
             if isinstance(window.gold, np.ndarray):
@@ -217,10 +242,11 @@ class FittedQuestionAnswering(FittedTask):
 
 
 class QuestionAnswering(Task):
-    """The first and last token of an answer, by softmax over each window (Devlin et al. 2019, section 4.2).
+    """Find the span of a context that answers a question (Devlin et al. 2019, section 4.2).
 
-    Windows without the answer, and all windows of a question that has none, point to their first token; "no
-    answer" is predicted only by models that saw such questions in training (section 4.3).
+    The start and the end of the answer are predicted by a softmax over the tokens of each window. The gold
+    position of windows without the answer, and of all windows of unanswerable questions, is the first token.
+    "No answer" is predicted only if the training data has unanswerable questions (section 4.3).
     """
 
     Options = QuestionAnsweringOptions
@@ -236,7 +262,7 @@ class QuestionAnswering(Task):
             ("question", "context"), ("query", "context"), ("question", "passage"), ("query", "passage"),
             ("问题", "上下文"),
         ),
-        label=("answers", "answer", "答案"),
+        label=("answers", "answer", "answer_text", "answers_text", "答案"),
         num_texts=(2,),
     )  # fmt: skip
     noun: ClassVar[str] = "question"
@@ -267,11 +293,12 @@ class QuestionAnswering(Task):
         refuse_blank(columns.text, (question, context), location, self.options.invalid_examples == "count")
         if columns.label is None:
             return Example(row_id, row.origin, (question, context))
-        gold = read_gold(row, columns.label, context, location)
+        may_be_unclear = self.options.invalid_examples == "count"
+        gold = read_gold(row, columns.label, context, location, may_be_unclear)
         return Example(row_id, row.origin, (question, context), gold.answers, gold.num_moved)
 
     def group_key(self, example: Example) -> str:
-        """The context: all questions about it stay on one side of a split."""
+        """The context: all questions about a context stay in the same split."""
         return example.texts[1]
 
     def fit(self, examples: SequenceOf[Example]) -> FittedQuestionAnswering:
@@ -279,8 +306,8 @@ class QuestionAnswering(Task):
         _refuse_absent(self.options, answerable)
         if not any(learned(e.gold) for e in answerable if _is_sound(e)):
             raise DataError(
-                f"{examples[0].origin.file}: none of the {len(examples):,} questions has an answer; there is "
-                "nothing to learn"
+                f"{examples[0].origin.file}: none of the {len(examples):,} questions has an answer. Training "
+                "needs at least one question whose answer occurs in the context"
             )
         labels = (ANSWER,) if len(answerable) == len(examples) else (ANSWER, NO_ANSWER)
         notes = tuple(notes_on(examples, [e for e in examples if not _is_sound(e)]))
@@ -289,13 +316,13 @@ class QuestionAnswering(Task):
 
 
 def _refuse_absent(options: QuestionAnsweringOptions, examples: SequenceOf[Example]) -> None:
-    """Raises DataError for answers that are nowhere in their context, unless task.invalid_examples=count."""
+    """Raise DataError for answers that do not occur in the context, unless task.invalid_examples=count."""
     absent = next((e for e in examples if e.gold and learned(e.gold) is None), None)
     if absent is not None and options.invalid_examples == "refuse":
         assert absent.gold is not None
         raise DataError(
-            f'{absent.location}: the answer "{absent.gold[0]["text"]}" is nowhere in the context. Correct '
-            "one of them, remove the question, or say task.invalid_examples=count"
+            f'{absent.location}: the answer "{absent.gold[0]["text"]}" does not occur in the context. '
+            "Correct one of them, remove the question, or set task.invalid_examples=count"
         )
 
 
@@ -304,16 +331,16 @@ def _location(origin: Origin, row_id: str) -> str:
 
 
 def _is_sound(example: Example) -> bool:
-    """Whether there is something to learn: a question, and its answer in the context, or none."""
+    """Whether an example can be used for training: a non-empty question, answerable or without answers."""
     return bool(example.texts[0].strip()) and (not example.gold or learned(example.gold) is not None)
 
 
-def _gold(example: Example, found: list[Sequence]) -> list[NDArray[np.int64]]:
+def _gold(example: Example, all_windows: list[Sequence]) -> list[NDArray[np.int64]]:
     answer = learned(example.gold)
     if answer is not None:
         start = answer["answer_start"]
-        return answer_tokens(found, start, start + len(answer["text"]))
-    return [np.full(2, UNKNOWN if example.gold else 0)] * len(found)
+        return answer_tokens(all_windows, start, start + len(answer["text"]))
+    return [np.full(2, UNKNOWN if example.gold else 0)] * len(all_windows)
 
 
 TASK = QuestionAnswering

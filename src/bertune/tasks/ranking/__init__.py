@@ -1,4 +1,4 @@
-"""The task `ranking`, as its file `task.py` describes it."""
+"""The ranking task."""
 
 from bertune.tasks.ranking.task import TASK
 

@@ -1,4 +1,4 @@
-"""The losses of ranking.
+"""The ranking losses.
 
 Dimensions: S sequences, each a query with one of its documents; G queries.
 """
@@ -13,7 +13,7 @@ from bertune.tasks.parts.loss import group_log_softmax, numbered
 
 
 def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The loss that task.loss names, summed, and the number of its terms; outputs are [S, 1]."""
+    """The summed loss selected by task.loss, and the number of summed terms; outputs are [S, 1]."""
     assert batch.gold is not None
     options = fitted.options
     logits_S, grades_S = outputs[:, 0].float(), batch.gold.float()
@@ -26,9 +26,10 @@ def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Ten
 
 
 def listwise_loss(logits_S: Tensor, grades_S: Tensor, groups_S: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax cross-entropy summed over the queries with something to rank, and their number.
+    """The summed softmax cross-entropy of the queries that can be ranked, and their number.
 
-    That is a relevant document and another; with predictions each document stands alone, so there is none.
+    A query can be ranked if it has a relevant document and at least one other document in the batch. In
+    prediction every document is a group of its own, so the number is 0.
     """
     index_S, num_queries = numbered(groups_S)
     sums_G = grades_S.new_zeros(num_queries).index_add(0, index_S, grades_S)

@@ -1,4 +1,4 @@
-"""Ranking: scores the relevance of a document to a query; the metrics judge the order within each query."""
+"""Ranking: the relevance of documents to queries, evaluated by the order within each query."""
 
 import math
 from collections.abc import Iterator
@@ -10,16 +10,24 @@ import numpy as np
 from pydantic import Field
 
 from bertune.config import CHANGEABLE, Section
-from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in, read_texts
+from bertune.data.columns import ColumnNames, Columns, cell_number, cell_text, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import ranking as metrics
+from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.ranking.error_analysis import wrong_rankings
-from bertune.tasks.ranking.queries import by_query, drawn, query_id, refuse_unranked, refuse_unsure_ids
+from bertune.tasks.ranking.queries import (
+    by_query,
+    query_id,
+    refuse_ambiguous_ids,
+    refuse_lists,
+    refuse_unranked,
+    sample_documents,
+)
 from bertune.tasks.ranking.trec import trec_lines
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query, one of its documents, and the grade of that: 0 for no relevance, higher for more."""
+    """A query, one of its documents, and the relevance grade: 0 is not relevant, higher is more relevant."""
 
     id: str
     origin: Origin
@@ -42,13 +50,13 @@ class Example:
 
     @property
     def query(self) -> str:
-        """What rows of one query have in common."""
+        """The key shared by all rows of a query: its id, or its text if there are no ids."""
         return self.query_id or self.texts[0]
 
 
 @dataclass(frozen=True, slots=True)
 class RelevancePrediction:
-    """How relevant the document is, from 0 to 1; only the order among documents of one query counts."""
+    """The relevance of a document from 0 to 1. Scores depend only on the order within a query."""
 
     score: float
 
@@ -58,33 +66,41 @@ class RankingOptions(Section):
 
     loss: Literal["pointwise", "listwise"] = Field(
         "pointwise",
-        description="pointwise: each document by itself; listwise: a query's documents against each other, "
-        "and train.batch_size counts queries",
+        description="pointwise: each document on its own; listwise: all documents of a query together, with "
+        "train.batch_size counting queries",
     )
     max_grade: float | Literal["auto"] = Field(
-        "auto", description="the grade that stands for full relevance; auto: the highest of the training file"
+        "auto", description="the grade of full relevance; auto: the maximum of the training data"
+    )
+    relevant: float = Field(
+        metrics.RELEVANT,
+        gt=0,
+        allow_inf_nan=False,
+        description="minimum grade that counts as relevant for MRR, MAP, precision and recall; nDCG uses the "
+        "grades themselves",
+        json_schema_extra=CHANGEABLE,
     )
     query_id: str = Field(
         "",
-        description="column with the ids of queries, which TREC files then have and by which rows belong "
-        "together; default: the query's words, and q1, q2 … there",
+        description="column of query ids, which group the rows and are written to TREC files; default: rows "
+        "are grouped by query text, and TREC files have q1, q2, …",
         json_schema_extra=CHANGEABLE,
     )
     list_size: int = Field(
         32,
         ge=2,
-        description="listwise: the most documents of a query that a step takes, drawn anew each time, at "
-        "least one of them relevant",
+        description="listwise: maximum number of documents per query in a step; longer lists are sampled at "
+        "every step, with at least one relevant document",
     )
 
     @property
     def is_listwise(self) -> bool:
-        """Whether the documents of a query are learned from together."""
+        """Whether the loss compares the documents of a query."""
         return self.loss == "listwise"
 
 
 class FittedRanking(FittedTask):
-    """Ranking that knows the grade of full relevance."""
+    """Ranking fitted to the maximum grade of the training data."""
 
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
@@ -92,23 +108,23 @@ class FittedRanking(FittedTask):
 
     @property
     def has_validation_loss(self) -> bool:
-        return not self.options.is_listwise  # each document is predicted by itself
+        return not self.options.is_listwise  # documents are predicted one by one
 
     def label_names(self, example: Example) -> tuple[str, ...]:
         return () if example.gold is None else (f"grade {example.gold:g}",)
 
     def group_training_examples(self, examples: SequenceOf[Example]) -> list[list[int]] | None:
-        """Positions of the examples of each query that has different grades; None where rows stand alone."""
+        """Indices of the examples of each query with different grades; None if the loss is pointwise."""
         if not self.options.is_listwise:
             return None
         positions: dict[str, list[int]] = {}
         for position, example in enumerate(examples):
             positions.setdefault(example.query, []).append(position)
-        groups = [found for found in positions.values() if len({examples[i].gold for i in found}) > 1]
+        groups = [group for group in positions.values() if len({examples[i].gold for i in group}) > 1]
         if not groups:
             raise DataError(
                 f"{examples[0].origin.file}: none of the {len(positions):,} queries has documents of "
-                "different grades, so there is nothing to learn listwise. Say task.loss=pointwise"
+                "different grades, which the listwise loss requires. Set task.loss=pointwise"
             )
         return groups
 
@@ -120,7 +136,7 @@ class FittedRanking(FittedTask):
 
     @property
     def is_resampled(self) -> bool:
-        return False  # `resample` only leaves sequences out; those it keeps are unchanged
+        return False  # `resample` drops sequences, but does not change the others
 
     def resample(self, sequences: list[Sequence], random: np.random.Generator) -> list[Sequence]:
         if not self.options.is_listwise:
@@ -128,11 +144,12 @@ class FittedRanking(FittedTask):
         by_group: dict[int, list[Sequence]] = {}
         for sequence in sequences:
             by_group.setdefault(sequence.group, []).append(sequence)
-        return [s for found in by_group.values() for s in drawn(found, self.options.list_size, random)]
+        size = self.options.list_size
+        return [s for group in by_group.values() for s in sample_documents(group, size, random)]
 
     @property
     def head(self) -> HeadSpec:
-        return HeadSpec("AutoModelForSequenceClassification", 1)
+        return HeadSpec("AutoModelForSequenceClassification", 1, activation="Sigmoid")
 
     def loss(self, outputs: "Tensor", batch: "Batch") -> tuple["Tensor", "Tensor"]:
         from bertune.tasks.ranking.loss import loss
@@ -145,7 +162,7 @@ class FittedRanking(FittedTask):
         return RelevancePrediction(_sigmoid(float(outputs[0][0])))
 
     def for_scoring(self, examples: SequenceOf[Example]) -> "FittedRanking":
-        refuse_unsure_ids(examples)
+        refuse_ambiguous_ids(examples)
         refuse_unranked(examples)
         return self
 
@@ -157,13 +174,18 @@ class FittedRanking(FittedTask):
             metrics.Judged(np.array(grades, np.float64), np.array(scores[query]))
             for query, grades in by_query(examples).items()
         ]
-        return Scores(metrics.mean_scores(judged), metrics.details(judged))
+        relevant = self.options.relevant
+        return Scores(metrics.mean_scores(judged, relevant), metrics.details(judged, relevant))
 
     def extra_prediction_files(
         self, examples: SequenceOf[Example], predictions: SequenceOf[RelevancePrediction]
     ) -> dict[str, Iterator[str]]:
-        refuse_unsure_ids(examples)
+        refuse_ambiguous_ids(examples)
         return trec_lines(examples, predictions)
+
+    def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        grades = [np.array(of_query, np.float64) for of_query in by_query(examples).values()]
+        return metrics.limitations(grades, self.options.relevant)
 
     def warnings(
         self,
@@ -175,22 +197,22 @@ class FittedRanking(FittedTask):
         if len(scores) < 2 or max(scores) - min(scores) > 1e-3:
             return []
         return [
-            f"collapsed: every document has a relevance of about {scores[0]:.3g}. Usual remedies: a lower "
-            "train.lr (2e-5), more train.warmup, another train.seed, more epochs"
+            f"collapsed: all documents have a predicted relevance of about {scores[0]:.3g}. Usual remedies: "
+            "a lower train.lr (2e-5), more train.warmup, another train.seed, more epochs"
         ]
 
     def mistakes(
         self, predictions: SequenceOf[RelevancePrediction], examples: SequenceOf[Example]
     ) -> Mistakes:
-        return wrong_rankings(predictions, examples)
+        return wrong_rankings(predictions, examples, self.options.relevant)
 
 
 class Ranking(Task):
-    """The relevance of documents to queries by a cross-encoder (Nogueira and Cho 2019).
+    """The relevance of documents to queries, predicted by a cross-encoder (Nogueira and Cho 2019).
 
-    The pointwise loss is the binary cross-entropy of the grade as a share of the highest; the listwise one
-    the softmax cross-entropy among a query's documents, with grades as shares of their sum (ListNet, Cao et
-    al. 2007, as in Bruch et al. 2019).
+    The pointwise loss is the binary cross-entropy with the grade divided by the maximum grade as its target.
+    The listwise loss is the softmax cross-entropy over the documents of a query, with the grades divided by
+    their sum as its target (ListNet, Cao et al. 2007, as in Bruch et al. 2019).
     """
 
     Options = RankingOptions
@@ -217,17 +239,19 @@ class Ranking(Task):
     )
 
     def parse(self, row: Row, columns: Columns) -> Example:
+        refuse_lists(row, columns)
         texts = read_texts(row, columns)
         row_id = name_of(row, columns)
         of_query = query_id(row, self.options.query_id, columns)
         if columns.label is None:
             return Example(row_id, row.origin, texts, None, of_query)
         cell = cell_text(row, columns.label).strip()
-        grade = number_in(cell)
+        grade = cell_number(row, columns.label)
         if grade is None or grade < 0:
             raise DataError(
-                f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no grade. Give a number, 0 for '
-                "what is not relevant and more for what is (TREC's -1 and -2 count as 0), or remove the row"
+                f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is not a relevance grade. Expected '
+                "0 for not relevant or a positive number (replace TREC's -1 and -2 with 0). Correct it or "
+                "remove the row"
             )
         return Example(row_id, row.origin, texts, grade, of_query)
 
@@ -235,57 +259,65 @@ class Ranking(Task):
         return example.texts[0]
 
     def fit(self, examples: SequenceOf[Example]) -> FittedRanking:
-        refuse_unsure_ids(examples)
+        refuse_ambiguous_ids(examples)
         grades = by_query(examples)
-        highest = max(max(found) for found in grades.values())
+        highest = max(max(of_query) for of_query in grades.values())
         if highest == 0:
             raise DataError(
-                f"{examples[0].origin.file}: every one of the {len(examples):,} rows has the grade 0, so "
-                "there is nothing to learn. Is data.label the right column?"
+                f"{examples[0].origin.file}: all {len(examples):,} rows have the grade 0. Training needs "
+                "relevant documents. Check that data.label is the right column"
             )
         if max(map(len, grades.values())) == 1:
             raise DataError(
-                f"{examples[0].origin}: this query has one document, as have all {len(grades):,} to train "
-                "on, so there is nothing to rank. Rows of one query must have it in the same words; single "
-                "pairs are for task.name=classification or regression"
+                f"{examples[0].origin}: this query has only one document, and so do all {len(grades):,} "
+                "training queries, so there is nothing to rank. Rows of the same query must have identical "
+                "query texts; for single pairs, set task.name=classification or task.name=regression"
             )
         if self.options.max_grade != "auto":
             highest = self.options.max_grade
         if highest <= 0:
-            raise ConfigError(f"task.max_grade={highest:g}: the grade of full relevance is above 0")
-        note = _training_note(examples, grades, self.options.is_listwise)
-        made: FittedRanking = self.fitted((), (note,), max_grade=highest)
-        return made
+            raise ConfigError(f"task.max_grade must be greater than 0, got {highest:g}")
+        note = _training_note(examples, grades, self.options)
+        fitted: FittedRanking = self.fitted((), (note,), max_grade=highest)
+        return fitted
 
 
-def _training_note(examples: SequenceOf[Example], grades: dict[str, list[float]], is_listwise: bool) -> str:
-    """How many queries the training file has, and which of them do not count for scores or for the loss."""
+def _training_note(
+    examples: SequenceOf[Example], grades: dict[str, list[float]], options: RankingOptions
+) -> str:
+    """The number of training queries, and how many of them are excluded from scores or from the loss."""
     note = f"training file: {len(grades):,} queries"
-    num_irrelevant = sum(max(found) == 0 for found in grades.values())
+    num_irrelevant = sum(max(of_query) == 0 for of_query in grades.values())
     if num_irrelevant:
-        note += f", {num_irrelevant:,} of them without a relevant document: such are left out of scores"
-    single = {query for query, found in grades.items() if len(found) == 1}
+        note += f", {num_irrelevant:,} of them without a relevant document (scores ignore such queries)"
+    num_low = sum(0 < max(of_query) < options.relevant for of_query in grades.values())
+    if num_low:
+        note += (
+            f"; {num_low:,} have no grade of at least task.relevant={options.relevant:g} (only nDCG uses "
+            "such queries)"
+        )
+    single = {query for query, of_query in grades.items() if len(of_query) == 1}
     if single:
         first = next(e.origin for e in examples if e.query in single)
         note += (
-            f"; {len(single):,} have one document, whose order is right whatever is predicted "
+            f"; {len(single):,} have only one document, which is in the right order whatever is predicted "
             f"(first: {first})"
         )
-    num_equal = sum(min(found) == max(found) for found in grades.values())
-    if is_listwise and num_equal:
+    num_equal = sum(min(of_query) == max(of_query) for of_query in grades.values())
+    if options.is_listwise and num_equal:
         note += (
-            f"; {num_equal:,} have no documents of different grades, and are left out of training "
-            "too (task.loss=pointwise uses them)"
+            f"; {num_equal:,} have no documents of different grades and are not used for training "
+            "(task.loss=pointwise uses them)"
         )
     return note
 
 
 def _sigmoid(logit: float) -> float:
-    """In float64; only negative numbers are exponentiated, so nothing overflows."""
+    """The sigmoid in fp64. Only negative numbers are exponentiated, so nothing overflows."""
     if logit >= 0:
         return 1 / (1 + math.exp(-logit))
-    share = math.exp(logit)
-    return share / (1 + share)
+    exponential = math.exp(logit)
+    return exponential / (1 + exponential)
 
 
 TASK = Ranking

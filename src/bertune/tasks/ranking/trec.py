@@ -1,4 +1,4 @@
-"""Rankings as files of the Text Retrieval Conference (TREC): runs, and the relevance judgements (qrels)."""
+"""TREC (Text Retrieval Conference) files: runs, and relevance judgements (qrels)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from urllib.parse import quote
 
 from bertune.metrics import ranking as metrics
 
-_MOST_DECIMALS = 6  # of a grade, that are kept
+_MAX_DECIMALS = 6  # of a grade; further decimals are rounded
 
 
 def trec_lines(examples: SequenceOf[Any], predictions: SequenceOf[Any]) -> dict[str, Iterator[str]]:
-    """The lines of a run and, where there are grades, of its qrels, by file suffix.
+    """The lines of a run and, if all examples have grades, of the qrels, by file suffix.
 
-    Queries have their ids, or q1, q2 …; documents those of their rows, with the line added where a query has
-    one twice, which TREC's tools refuse. Grades with decimals are written as so many tenths, hundredths …
-    because TREC's are whole: gains are linear, so no score changes.
+    Queries are named by their ids, or q1, q2, …; documents are named by the ids of their rows. If a query has
+    a document twice, which TREC tools reject, the line number is appended. TREC grades are integers, so
+    grades with decimals are multiplied by a power of ten. Scores do not change, because gains are linear.
     """
     numbers = {query: f"q{n}" for n, query in enumerate(dict.fromkeys(e.query for e in examples), 1)}
     queries = [_name(e.query_id) or numbers[e.query] for e in examples]
@@ -35,12 +35,12 @@ def trec_lines(examples: SequenceOf[Any], predictions: SequenceOf[Any]) -> dict[
 
 
 def _name(given: str) -> str:
-    """An id; blank space, which stands between TREC's columns, is written as in a web address."""
+    """An id with whitespace percent-encoded, because TREC files separate columns by whitespace."""
     return "".join(quote(char) if char.isspace() or char == "%" else char for char in given)
 
 
 def _whole(grades: SequenceOf[float]) -> list[int]:
-    """The grades times the least power of ten that leaves no decimals."""
-    enough = (d for d in range(_MOST_DECIMALS) if all(grade == round(grade, d) for grade in grades))
-    decimals = next(enough, _MOST_DECIMALS)
+    """The grades times the smallest power of ten that makes all of them integers."""
+    sufficient = (d for d in range(_MAX_DECIMALS) if all(grade == round(grade, d) for grade in grades))
+    decimals = next(sufficient, _MAX_DECIMALS)
     return [round(grade * 10**decimals) for grade in grades]

@@ -1,4 +1,4 @@
-"""The task `regression`, as its file `task.py` describes it."""
+"""The regression task."""
 
 from bertune.tasks.regression.task import TASK
 

@@ -1,4 +1,4 @@
-"""Owns regression: one number per text or pair, such as how similar two sentences are."""
+"""Regression: one number per text or pair of texts, such as the similarity of two sentences."""
 
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in, read_texts
+from bertune.data.columns import ColumnNames, Columns, cell_number, cell_text, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
 from bertune.metrics import correlation
 from bertune.metrics.details import baseline
+from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import Output, Task
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 
     from bertune.nn.batch import Batch
 
-_LARGEST = 1e30  # of a gold number: its square, and sums of such squares, stay finite
+_MAX_ABSOLUTE = 1e30  # of a label: squares of such numbers, and sums of the squares, stay finite in fp64
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text, or a pair, and its number."""
+    """A text or a pair of texts, and its number."""
 
     id: str
     origin: Origin
@@ -42,7 +43,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class NumberPrediction:
-    """The number, in the unit of the training file."""
+    """The predicted number, in the unit of the training data."""
 
     value: float
 
@@ -51,15 +52,17 @@ class RegressionOptions(DocumentOptions):
     """Settings under [task] when task.name is regression."""
 
     low: float | Literal["auto"] = Field(
-        "auto", description="the number that the model's 0 stands for; auto: the least of the training file"
+        "auto",
+        description="the number that is scaled to 0 for training; auto: the minimum of the training data",
     )
     high: float | Literal["auto"] = Field(
-        "auto", description="the number that the model's 1 stands for; auto: the greatest"
+        "auto",
+        description="the number that is scaled to 1 for training; auto: the maximum of the training data",
     )
 
 
 class FittedRegression(FittedToTexts):
-    """Regression that knows the range of its numbers."""
+    """Regression fitted to the range of the training data."""
 
     def label_names(self, example: Example) -> tuple[str, ...]:
         return ()
@@ -73,8 +76,12 @@ class FittedRegression(FittedToTexts):
         return [replace(s, gold=gold[s.group]) for s in sequences]
 
     @property
+    def output_scale(self) -> tuple[float, float]:
+        return self._scale()
+
+    @property
     def head(self) -> HeadSpec:
-        return HeadSpec("AutoModelForSequenceClassification", 1, "regression")
+        return HeadSpec("AutoModelForSequenceClassification", 1, "regression", activation="Identity")
 
     def loss(self, outputs: "Tensor", batch: "Batch") -> tuple["Tensor", "Tensor"]:
         from bertune.tasks.regression.loss import loss
@@ -90,8 +97,19 @@ class FittedRegression(FittedToTexts):
         predicted_N = np.array([p.value for p in predictions])
         values = correlation.correlations(gold_N, predicted_N) | correlation.errors(gold_N, predicted_N)
         details = correlation.details(gold_N, predicted_N, ("gold", "predicted"), True)
-        details["baseline"] = baseline("rmse", float(gold_N.std()), "always the mean of these numbers")
+        details["baseline"] = baseline("rmse", float(gold_N.std()), "predicting the mean of these numbers")
         return Scores(values, details)
+
+    def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        gold = {e.gold for e in examples}
+        if len(gold) > 1:
+            return []
+        fixed = dict.fromkeys(("pearson", "spearman", "pearson_spearman"), UNDEFINED)
+        if len(examples) == 1:
+            return [Limitation("there is only one text", fixed | {"r2": UNDEFINED})]
+        fixed["r2"] = "0, or 1 if all predictions are exact"
+        fact = f"all {len(examples):,} texts have the number {gold.pop():g}"
+        return [Limitation(fact, fixed)]
 
     def warnings(
         self,
@@ -104,7 +122,7 @@ class FittedRegression(FittedToTexts):
         if len({e.gold for e in examples}) < 2 or max(values) - min(values) > 0.01 * width:
             return []
         return [
-            f"collapsed: every text is predicted as about {values[0]:.3g}. Usual remedies: a lower train.lr "
+            f"collapsed: all texts are predicted as about {values[0]:.3g}. Usual remedies: a lower train.lr "
             "(2e-5), more train.warmup, another train.seed, more epochs"
         ]
 
@@ -112,16 +130,17 @@ class FittedRegression(FittedToTexts):
         return wrong_numbers(predictions, examples)
 
     def _scale(self) -> tuple[float, float]:
-        """The number that the model's 0 stands for, and the distance from it to that of the model's 1."""
+        """The number that is scaled to 0, and the width of the range that is scaled to 0 to 1."""
         low, high = self.options.low, self.options.high
         assert not isinstance(low, str) and not isinstance(high, str), "fit() resolves the range"
         return low, high - low
 
 
 class Regression(Task):
-    """One number per text or pair by squared error, as for STS-B (Devlin et al. 2019, section 4.1).
+    """One number per text or pair, with squared error, as for STS-B (Devlin et al. 2019, section 4.1).
 
-    Inside, numbers run from 0 to 1: that is the unit of the loss and of the saved model's output.
+    Numbers are scaled to the range from 0 to 1 for training. The output layer of the saved model undoes the
+    scaling, so that transformers also predicts in the unit of the training data.
     """
 
     Options = RegressionOptions
@@ -157,16 +176,16 @@ class Regression(Task):
         if columns.label is None:
             return Example(row_id, row.origin, texts)
         cell = cell_text(row, columns.label).strip()
-        gold = number_in(cell)
+        gold = cell_number(row, columns.label)
         if gold is None:
             raise DataError(
-                f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is no number. Correct it or remove '
-                "the row; for names instead of numbers say task.name=classification"
+                f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is not a number. Correct it or '
+                "remove the row; if the labels are names, set task.name=classification"
             )
-        if abs(gold) > _LARGEST:
+        if abs(gold) > _MAX_ABSOLUTE:
             raise DataError(
-                f'{row.origin}: {cell[:60]} in column "{columns.label}" is too large: numbers up to '
-                f"{_LARGEST:g} can be learned. Correct it, remove the row, or scale the column"
+                f'{row.origin}: {cell[:60]} in column "{columns.label}" is too large: the maximum absolute '
+                f"value is {_MAX_ABSOLUTE:g}. Correct it, remove the row, or rescale the column"
             )
         return Example(row_id, row.origin, texts, gold)
 
@@ -176,12 +195,13 @@ class Regression(Task):
         high = max(gold) if self.options.high == "auto" else self.options.high
         if low >= high:
             raise (DataError if "auto" in (self.options.low, self.options.high) else ConfigError)(
-                f"{examples[0].origin.file}: the numbers run from {low:g} to {high:g}, so there is nothing "
-                "to tell apart. Is data.label the right column? Else set task.low and task.high"
+                f"{examples[0].origin.file}: the numbers range from {low:g} to {high:g}, but regression "
+                "needs at least two different numbers. Check that data.label is the right column, or set "
+                "task.low and task.high"
             )
-        note = f"numbers from {low:g} to {high:g} are learned as 0 to 1"
-        made: FittedRegression = self.fitted(("value",), (note,), low=low, high=high)
-        return made
+        note = f"numbers from {low:g} to {high:g} are scaled to 0 to 1 for training"
+        fitted: FittedRegression = self.fitted(("value",), (note,), low=low, high=high)
+        return fitted
 
 
 TASK = Regression

@@ -1,4 +1,4 @@
-"""The task `token_classification`, as its file `task.py` describes it."""
+"""The token classification task."""
 
 from bertune.tasks.token_classification.task import TASK
 

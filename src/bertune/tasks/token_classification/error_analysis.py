@@ -1,4 +1,4 @@
-"""Owns the texts whose spans or tags were predicted worst, marked."""
+"""Error analysis of token classification: the texts with the most wrong spans or tags."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,20 +9,20 @@ from bertune.tasks.token_classification.tagging import Tagging
 
 
 def wrong_spans(predictions: Sequence[Any], examples: Sequence[Example], tagging: Tagging) -> Mistakes:
-    """Texts with most spans, or tags, that are missed or wrong."""
+    """The texts with the most errors, with their wrong and missed spans or tags marked."""
     marks = [
         tuple(_of_spans(p, e, tagging) if tagging.has_spans else _of_tags(p, e))
         for p, e in zip(predictions, examples, strict=True)
     ]
-    num_wrong = [sum(mark.role != "right" for mark in own) for own in marks]
-    what = "an entity that is missed, or that is not one" if tagging.has_spans else "a word with another tag"
+    num_wrong = [sum(mark.role != "right" for mark in of_text) for of_text in marks]
+    what = "a missed or wrong entity" if tagging.has_spans else "a word with a wrong tag"
     return Mistakes(
         title="Worst texts",
         unit="text",
         num=len(examples),
         num_wrong=sum(number > 0 for number in num_wrong),
         what=f"have {what}",
-        order="Those with most come first",
+        order="Sorted by the number of errors",
         measure="errors: {}",
         shown=tuple(
             mistake(examples[at], num_wrong[at], passages=[Passage(examples[at].texts[0], "", marks[at])])
@@ -33,11 +33,11 @@ def wrong_spans(predictions: Sequence[Any], examples: Sequence[Example], tagging
 
 def _of_spans(prediction: Any, example: Example, tagging: Tagging) -> Iterator[Mark]:
     gold = set(map(tuple, tagging.gold(example)))
-    found = {(span["start"], span["end"], span["label"]) for span in prediction.spans}
+    predicted = {(span["start"], span["end"], span["label"]) for span in prediction.spans}
     kinds: tuple[tuple[Role, set[Any]], ...] = (
-        ("right", gold & found),
-        ("wrong", found - gold),
-        ("missed", gold - found),
+        ("right", gold & predicted),
+        ("wrong", predicted - gold),
+        ("missed", gold - predicted),
     )
     for role, spans in kinds:
         yield from (Mark(start, end, role, label) for start, end, label in sorted(spans))

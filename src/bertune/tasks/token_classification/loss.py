@@ -1,6 +1,6 @@
-"""The loss of tokens.
+"""The token classification loss.
 
-Dimensions: T tokens of a batch end to end, C labels.
+Dimensions: T tokens of a batch, concatenated; C labels.
 """
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from bertune.tasks.token_classification.tagging import IGNORED
 
 
 def loss(outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the tokens that decide a word, summed, and their number; outputs are [T, C]."""
+    """The summed cross-entropy of the first tokens of words, and their number; outputs are [T, C]."""
     assert batch.gold is not None
     total = cross_entropy(outputs.float(), batch.gold, ignore_index=IGNORED, reduction="sum")
     return total, (batch.gold != IGNORED).sum()

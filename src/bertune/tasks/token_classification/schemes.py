@@ -1,11 +1,10 @@
-"""Owns words, tag schemes and spans: how tags over words and spans over characters become one another.
+"""Words, tagging schemes and spans: conversion between tags of words and spans of characters.
 
 Dimensions: W words of a text, C labels.
 """
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,66 +13,103 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.errors import DataError, listed
 from bertune.text.sequences import Offsets
 from bertune.text.sequences import Sequence as Window
 
 OUTSIDE = "O"
-UNTYPED = "entity"  # what spans are called where tags are bare B, I, O
+UNTYPED = "entity"  # the label of spans if tags are bare B, I, O
 PLAIN = "plain"
-# The letters of each scheme for the roles begin, inside, end, single.
-_LETTERS = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bmes": "BMES", "bilou": "BILU"}
+IO = "io"
+DASH = "B-PER"  # the usual notation, and the only one that transformers supports
+# The letters for the roles begin, inside, end and single in each scheme.
+LETTERS = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bmes": "BMES", "bilou": "BILU"}
 _ROLES = "BIES"
-# Where no span has three words BIOES and BMES look alike, so what is taken for one may go on as the other.
+# BIOES and BMES are identical if no span has three words, so the detected scheme may turn out to be the other.
 _ROLE_OF = {
     name: dict(zip(letters, _ROLES, strict=False)) | ({"I": "I", "M": "I"} if "S" in letters else {})
-    for name, letters in _LETTERS.items()
+    for name, letters in LETTERS.items()
 }
-_TAG = re.compile(r"([BIMESLU])(?:-(.+))?")
+_SEPARATORS = "-_:/."
+# The supported notations, by example: role letter first or last, a separator, upper or lower case.
+NOTATIONS = tuple(
+    case
+    for sign in _SEPARATORS
+    for example in (f"B{sign}PER", f"PER{sign}B")
+    for case in (example, example.lower())
+)
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_UNSPACED = re.compile(rf"{_CJK.pattern}|[\u3000-\u303f\uff00-\uffef]")  # and their punctuation
+_UNSPACED = re.compile(rf"{_CJK.pattern}|[\u3000-\u303f\uff00-\uffef]")  # and CJK punctuation
 
 
 class Span(NamedTuple):
-    """A label and where it is: of characters, or of words."""
+    """A labelled span of characters or words."""
 
     start: int
-    end: int  # last + 1
+    end: int  # exclusive
     label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How tags say where a span begins and ends; `plain` tags say no such thing."""
+    """How tags mark the beginning and the end of spans. Plain tags do not mark spans.
 
-    name: str  # bio (IOB2), iob1, bioes, bmes, bilou or plain
-    typed: bool = True  # B-PER; or bare B
+    In `io`, a tag is the type of its span, and a run of equal tags is one span.
+    """
+
+    name: str  # bio (IOB2), iob1, bioes, bmes, bilou, io or plain
+    typed: bool = True  # B-PER rather than bare B
+    notation: str = DASH  # one of NOTATIONS; for bare tags and io, only its case matters
 
     @property
     def is_closed(self) -> bool:
-        """Whether the last word of a span has a tag that says so."""
-        return len(_LETTERS[self.name]) == 4
+        """Whether the scheme marks the last word of a span."""
+        return len(LETTERS.get(self.name, "")) == 4
+
+    @property
+    def outside(self) -> str:
+        """The tag of words outside of spans."""
+        return OUTSIDE.lower() if self.notation.islower() else OUTSIDE
 
     def role(self, tag: str) -> tuple[str, str] | None:
-        """Begin, inside, end, single (B, I, E, S) or outside (O), and the type; None for no tag of this."""
-        if tag == OUTSIDE:
+        """The role of a tag (B, I, E, S or O) and its type; None if the tag does not belong to the scheme."""
+        if tag in (OUTSIDE, OUTSIDE.lower()):
             return OUTSIDE, ""
-        match = _TAG.fullmatch(tag)
-        if match is None or (match[2] is not None) != self.typed:
-            return None
-        role = _ROLE_OF[self.name].get(match[1])
-        return None if role is None else (role, match[2] or UNTYPED)
+        if self.name == IO:
+            return "I", tag
+        letter, label = parts_of(tag, self.notation) if self.typed else (tag, UNTYPED)
+        role = _ROLE_OF[self.name].get(letter.upper())
+        return None if role is None else (role, label)
 
     def tag(self, role: str, label: str) -> str:
-        """The tag of a role and a type."""
-        letter = _LETTERS[self.name][_ROLES.index(role)]
-        return f"{letter}-{label}" if self.typed else letter
+        """The tag for a role and a type."""
+        if self.name == IO:
+            return label
+        letter = LETTERS[self.name][_ROLES.index(role)]
+        letter = letter.lower() if self.notation.islower() else letter
+        if not self.typed:
+            return letter
+        sign, is_first = _form(self.notation)
+        return f"{letter}{sign}{label}" if is_first else f"{label}{sign}{letter}"
+
+
+def parts_of(tag: str, notation: str) -> tuple[str, str]:
+    """The role letter of a typed tag, in either case, and its type; both "" for a tag in another notation."""
+    sign, is_first = _form(notation)
+    first, _, last = tag.partition(sign) if is_first else tag.rpartition(sign)
+    letter, label = (first, last) if is_first else (last, first)
+    return (letter, label) if len(letter) == 1 and label else ("", "")
+
+
+def _form(notation: str) -> tuple[str, bool]:
+    """The separator of a notation, and whether the role letter comes first."""
+    is_first = notation[0] in "Bb"
+    return notation[1 if is_first else -2], is_first
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What tags say: spans of words, and the positions of tags that break their scheme or are none of it."""
+    """Spans read from tags, and the positions of tags that violate the scheme or do not belong to it."""
 
     spans: tuple[Span, ...]
     broken: tuple[int, ...]
@@ -82,20 +118,21 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Spans of characters as spans of words that do not overlap, and what had to be changed for it."""
+    """Non-overlapping spans of words for spans of characters, and counts of the changes this required."""
 
     spans: tuple[Span, ...]
-    num_inside: int = 0  # began or ended inside a word: widened to all of it
-    num_nested: int = 0  # lay inside a longer span, or where another one is: left out
-    num_overlapping: int = 0  # lay partly over a longer span, or an earlier one as long: left out
+    num_inside: int = 0  # began or ended inside a word, and were extended to the whole word
+    num_nested: int = 0  # inside another span, and dropped
+    num_overlapping: int = 0  # partially overlapping a longer or equally long earlier span, and dropped
 
 
 def words_of(text: str, rule: str = "signs") -> tuple[Offsets, ...]:
-    """Words of a text: runs of letters and digits, single punctuation marks, single CJK characters.
+    """The character offsets of the words of a text.
 
-    So it is by the rule `signs`. By `whole` punctuation inside a run belongs to it, as in Jean-Pierre, U.S.
-    and 3.5; by `characters` each character is a word. Combining marks and joiners belong to what they follow;
-    spaces and control characters to no word.
+    With the rule `signs`, words are runs of letters and digits, single punctuation marks and single CJK
+    characters. With `whole`, punctuation inside a word belongs to it, as in Jean-Pierre, U.S. and 3.5. With
+    `characters`, every character is a word. Combining marks and joiners belong to the preceding character;
+    spaces and control characters do not belong to any word.
     """
     words = _runs(text, rule == "characters")
     return _whole(text, words) if rule == "whole" else words
@@ -134,13 +171,13 @@ def _whole(text: str, words: Sequence[Offsets]) -> tuple[Offsets, ...]:
 
 
 def _joins(text: str, at: int) -> bool:
-    """Whether the sign at a place makes one word of what is on both sides of it."""
+    """Whether the punctuation mark at an offset joins the characters on both sides into one word."""
     before, sign, after = text[at - 1], text[at], text[at + 1]
     if not (before.isalnum() and after.isalnum()) or _CJK.match(before) or _CJK.match(after):
         return False
     if sign in ",:":
         return before.isdecimal() and after.isdecimal()
-    return sign in "-.&/@_" or (sign in "'’" and after.isupper())  # O'Brien, but the 's of others is apart
+    return sign in "-.&/@_" or (sign in "'’" and after.isupper())  # O'Brien is one word, but a possessive 's is separate
 
 
 def _is_initials(word: str) -> bool:
@@ -158,9 +195,9 @@ def _kind(char: str) -> str:
 
 
 def joined(tokens: Sequence[str]) -> tuple[str, tuple[Offsets, ...]]:
-    """One text from tokens, and their offsets in it.
+    """The text of tokens, and the offsets of the tokens in it.
 
-    Between them stands a space, but not beside CJK characters, nor in CJK text cut into single characters.
+    Tokens are separated by spaces, except next to CJK characters and in CJK text split into characters.
     """
     single = all(len(token) == 1 for token in tokens) and any(_CJK.match(token) for token in tokens)
     text, offsets = "", []
@@ -172,57 +209,22 @@ def joined(tokens: Sequence[str]) -> tuple[str, tuple[Offsets, ...]]:
     return text, tuple(offsets)
 
 
-def detect(sequences: Sequence[Sequence[str]]) -> Scheme:
-    """The scheme that tags are written in. Raises DataError where they look like a mixture of several."""
-    counts = Counter(tag for tags in sequences for tag in tags if tag != OUTSIDE)
-    matches = {tag: _TAG.fullmatch(tag) for tag in counts}
-    odd = [tag for tag, match in matches.items() if match is None]
-    letters = {match[1] for match in matches.values() if match is not None}
-    if odd and not ("B" in letters and any(OUTSIDE in tags for tags in sequences)):
-        return Scheme(PLAIN)
-    if not counts:
-        return Scheme("bio")
-    typed = {match[2] is not None for match in matches.values() if match is not None}
-    fitting = [name for name, own in _LETTERS.items() if letters <= set(own)]
-    if odd or len(typed) > 1 or not fitting:
-        seen = f'"{odd[0]}" among {listed(sorted(set(counts) - {odd[0]}))}' if odd else listed(sorted(counts))
-        raise DataError(
-            f"the tags are of no one scheme: {seen}. Correct them; or, if each is a label of its own, say "
-            "task.scheme=plain"
-        )
-    if fitting[0] != "bio":
-        return Scheme(fitting[0], typed.pop())
-    scheme = Scheme("bio", typed.pop())
-    starts_inside = any(read_tags(tags, scheme).broken for tags in sequences)
-    return Scheme("iob1", scheme.typed) if starts_inside and _is_iob1(sequences) else scheme
-
-
-def _is_iob1(sequences: Iterable[Sequence[str]]) -> bool:
-    """Whether B- stands only where it parts two spans of one type (Ramshaw & Marcus 1995)."""
-    return all(
-        tag[1:] == before[1:] and before != OUTSIDE
-        for tags in sequences
-        for before, tag in zip((OUTSIDE, *tags), tags, strict=False)
-        if tag[0] == "B"
-    )
-
-
 def read_tags(tags: Sequence[str], scheme: Scheme) -> Reading:
-    """The spans of words that tags stand for.
+    """The spans of words encoded by tags.
 
-    Broken tags are read as conlleval reads them (Tjong Kim Sang & De Meulder 2003): one that goes on where
-    nothing was begun begins a span, and a span that is not ended ends where its tags do.
+    Tags that violate the scheme are read like in the conlleval script (Tjong Kim Sang & De Meulder 2003): a tag
+    that continues a span where there is none begins one, and a span without an end tag ends with its last tag.
     """
     spans: list[Span] = []
     broken: list[int] = []
     unknown: list[int] = []
-    start, label = -1, ""  # of the span that is open
+    start, label = -1, ""  # of the open span
     for at, tag in enumerate((*tags, OUTSIDE)):
-        found = scheme.role(tag)
-        if found is None:
+        role_and_type = scheme.role(tag)
+        if role_and_type is None:
             unknown.append(at)
-            found = OUTSIDE, ""
-        role, new = found
+            role_and_type = OUTSIDE, ""
+        role, new = role_and_type
         if start >= 0 and role in "IE" and new == label:
             if role == "E":
                 spans.append(Span(start, at + 1, label))
@@ -232,7 +234,7 @@ def read_tags(tags: Sequence[str], scheme: Scheme) -> Reading:
             spans.append(Span(start, at, label))
             broken += [at - 1] * scheme.is_closed
         start, label = -1, new
-        if role in "IE" and scheme.name != "iob1":
+        if role in "IE" and scheme.name not in ("iob1", IO):
             broken.append(at)
         if role in "ES":
             spans.append(Span(at, at + 1, label))
@@ -242,8 +244,11 @@ def read_tags(tags: Sequence[str], scheme: Scheme) -> Reading:
 
 
 def write_tags(spans: Iterable[Span], num_words: int, scheme: Scheme) -> list[str]:
-    """Tags of spans of words that do not overlap; `read_tags` reads the same spans from them."""
-    tags = [OUTSIDE] * num_words
+    """The tags of non-overlapping spans of words, the inverse of `read_tags`.
+
+    IO cannot separate adjacent spans of the same type; see `merged`.
+    """
+    tags = [scheme.outside] * num_words
     before = Span(-1, -1, "")
     for span in sorted(spans):
         roles = ["B", *"I" * (span.end - span.start - 1)]
@@ -256,57 +261,69 @@ def write_tags(spans: Iterable[Span], num_words: int, scheme: Scheme) -> list[st
     return tags
 
 
+def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans of words with adjacent spans of the same type merged, as IO tags encode them."""
+    joined_spans: list[Span] = []
+    for span in sorted(spans):
+        before = joined_spans[-1] if joined_spans else None
+        if before and (before.end, before.label) == (span.start, span.label):
+            joined_spans[-1] = before._replace(end=span.end)
+        else:
+            joined_spans.append(span)
+    return tuple(joined_spans)
+
+
 def to_words(spans: Iterable[Span], words: Sequence[Offsets]) -> Resolved:
-    """Spans of characters as spans of the words they touch; of those that overlap the longest stays."""
+    """Spans of characters as spans of the words they overlap with; of overlapping spans, the longest is kept."""
     starts, ends = np.array(words).T
     num_inside = num_nested = num_overlapping = 0
-    taken = np.zeros(len(words), bool)
+    is_covered = np.zeros(len(words), bool)
     kept: list[Span] = []
     for span in sorted(spans, key=lambda s: (s.start - s.end, s.start)):
         first = int(np.searchsorted(ends, span.start, "right"))
         last = int(np.searchsorted(starts, span.end, "left"))
-        if first >= last or taken[first:last].any():
+        if first >= last or is_covered[first:last].any():
             is_nested = any(one.start <= first and last <= one.end for one in kept)
             num_nested += is_nested
             num_overlapping += not is_nested
             continue
         num_inside += (int(starts[first]), int(ends[last - 1])) != span[:2]
-        taken[first:last] = True
+        is_covered[first:last] = True
         kept.append(Span(first, last, span.label))
     return Resolved(tuple(sorted(kept)), num_inside, num_nested, num_overlapping)
 
 
 def deciding_tokens(windows: Sequence[Window], words: Sequence[Offsets]) -> NDArray[np.int64]:
-    """For each word the window and the token [W, 2] that decide its label; -1 where it has no token.
+    """The window and token, [W, 2], whose output decides the label of each word; -1 for a word without tokens.
 
-    That is its first token, in the window where it has the most context.
+    This is the first token of the word, in the window where it has the most context.
     """
     starts = np.array([start for start, _ in words])
-    found = np.full((len(words), 2), -1, np.int64)
-    most = np.full(len(words), -1.0)
+    deciding = np.full((len(words), 2), -1, np.int64)
+    most_context = np.full(len(words), -1.0)
     for number, window in enumerate(windows):
         assert window.offsets is not None
         offsets = window.offsets
         inside = np.flatnonzero(offsets[:, 0] >= 0)
         word = np.searchsorted(starts, offsets[inside, 0])
         is_first = starts[np.minimum(word, len(words) - 1)] == offsets[inside, 0]
-        # Backwards: of several tokens at one place the first is left.
+        # In reverse order, so that the first of several tokens with the same offset is assigned last.
         word, token = word[is_first][::-1], inside[is_first][::-1]
         if not len(token):
             continue
         before = np.inf if number == 0 else token - inside[0]
         after = np.inf if number == len(windows) - 1 else inside[-1] - token
         context = np.minimum(before, after) * np.ones(len(token))
-        better = context > most[word]
-        found[word[better], 0], found[word[better], 1] = number, token[better]
-        most[word[better]] = context[better]
-    return found
+        better = context > most_context[word]
+        deciding[word[better], 0], deciding[word[better], 1] = number, token[better]
+        most_context[word[better]] = context[better]
+    return deciding
 
 
 def best_path(scores_WC: NDArray[np.float64], begins_C: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The labels [W] with the greatest summed score in which no span goes on that was not begun (Viterbi).
+    """The labels [W] with the maximum summed score in which every I- label continues a span (Viterbi algorithm).
 
-    `begins_C` is, for a label that goes on, the one that begins the same; -1 for every other.
+    `begins_C` is the index of the matching B- label for each I- label, and -1 for the other labels.
     """
     path_W: NDArray[np.int64] = scores_WC.argmax(axis=1)
     begin_W = begins_C[path_W]
@@ -317,8 +334,8 @@ def best_path(scores_WC: NDArray[np.float64], begins_C: NDArray[np.int64]) -> ND
     best_C = scores_WC[0].copy()
     best_C[inside] = -np.inf
     begun = begins_C[inside]
-    # The best path to a label comes from the best label of the word before; to one that goes on, from the one
-    # that begins it, or from itself.
+    # The best path to a label comes from the best label of the previous word; to an I- label, it comes from the
+    # matching B- label or from the I- label itself.
     best_W = np.zeros(len(scores_WC), np.int64)
     has_begun_WI = np.zeros((len(scores_WC), len(inside)), bool)
     place = {label: number for number, label in enumerate(inside.tolist())}

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from bertune.data.rows import Origin
 from bertune.errors import DataError, listed
 from bertune.metrics.details import table
+from bertune.tasks.token_classification.detection import detect
 from bertune.tasks.token_classification.reading import Example
 from bertune.tasks.token_classification.schemes import (
+    DASH,
+    IO,
     OUTSIDE,
     PLAIN,
     Scheme,
     Span,
-    detect,
     read_tags,
     to_words,
     write_tags,
@@ -26,8 +28,18 @@ from bertune.tasks.token_classification.schemes import (
 
 IGNORED = -100  # the gold of a token that decides no label
 _MOST_BROKEN = 0.2  # of tags that break their scheme to spans: more is no accident
+_FEW_TEXTS = 20  # fewer may be single words by chance
+_MOSTLY = 0.95  # of texts that are single words: a list of words, or a table with a word in each row
 _SINGLE = 0.9  # of tokens that are one character: the text was cut into characters
-_TITLES = {"bio": "BIO (IOB2)", "iob1": "IOB1", "bioes": "BIOES", "bmes": "BMES", "bilou": "BILOU"}
+_TITLES = {
+    "bio": "BIO (IOB2)",
+    "iob1": "IOB1",
+    "bioes": "BIOES",
+    "bmes": "BMES",
+    "bilou": "BILOU",
+    "io": "IO",
+    "plain": "plain",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +75,16 @@ class Tagging:
         found = read_tags(example.tags, self.scheme)
         if found.unknown:
             raise DataError(
-                f"{token_of(example, found.unknown[0])} is not of the scheme {_TITLES[self.scheme.name]}, "
-                "in which the training data is. Correct it; or, to score a file in another scheme, say "
-                "task.scheme=…"
+                f"{token_of(example, found.unknown[0])} is not of the scheme {titled(self.scheme)}, in which "
+                "the training data is. Correct it; or, to evaluate a file in another scheme, set "
+                "task.scheme=auto. Validation and test files of a training must have the scheme of the "
+                "training file"
             )
         if found.broken and self.refuses:
             raise DataError(
                 f"{token_of(example, found.broken[0])} breaks the scheme {_TITLES[self.scheme.name]} after "
-                f"{_before(example.tags, found.broken[0])}. Correct it, or say task.repair=conlleval to "
-                "begin an entity there, or task.scheme=… where all of the file is of another scheme"
+                f"{_before(example.tags, found.broken[0])}. Correct it, or set task.repair=conlleval to "
+                "begin an entity there, or task.scheme if the whole file has another scheme"
             )
         return found.spans
 
@@ -114,8 +127,13 @@ class Tagging:
                     "tags: each is a label of its own, since they have no B- and I-; f1, precision and "
                     "recall are the accuracy"
                 )
+                if any(OUTSIDE in e.tags for e in examples):
+                    yield (
+                        '"O" is a label like the others, since it is not the most frequent tag; set '
+                        "task.scheme=io if it marks the words outside of entities"
+                    )
             else:
-                yield f"tags: {_TITLES[self.scheme.name]}"
+                yield f"tags: {titled(self.scheme)}"
         if not self.has_spans:
             return
         broken = self.broken(examples)
@@ -163,40 +181,77 @@ class Tagging:
         )
 
 
-def settle(examples: Sequence[Example], wanted: str, repair: str) -> Tagging:
-    """The tagging of training examples. Raises DataError for tags of no one scheme."""
+def titled(scheme: Scheme) -> str:
+    """The name of a scheme for the user, with its notation where that is not the usual one."""
+    title = _TITLES[scheme.name]
+    if scheme.name in (IO, PLAIN) or scheme.notation == DASH:
+        return title
+    example = scheme.notation if scheme.typed else "b"
+    return f"{title}, written like {example}"
+
+
+def settle(examples: Sequence[Example], wanted: str, repair: str, notation: str = "auto") -> Tagging:
+    """The tagging of training examples. Raises DataError for tags that mix several schemes."""
     tags = [e.tags for e in examples if e.tags]
     if not tags:
-        return Tagging(Scheme("bio"), repair)
+        return Tagging(Scheme("bio", notation=DASH if notation == "auto" else notation), repair)
     try:
         found = detect(tags)
     except DataError as error:
         if wanted == "auto":
             raise DataError(f"{_first_odd(examples)}: {error}") from error
         found = Scheme(PLAIN)
+    if notation != "auto":
+        found = replace(found, notation=notation)
     if len(tags) < len(examples) and PLAIN in (found.name, wanted):
         raise DataError(
             f"{examples[0].origin.file}: some rows have tags without B- and I-, others spans of characters; "
             f"one cannot be learned with the other. Tags are {listed(sorted(set(tags[0])))}"
         )
-    return Tagging(found if wanted == "auto" else Scheme(wanted, found.typed), repair)
+    return Tagging(found if wanted == "auto" else replace(found, name=wanted), repair)
 
 
-def scheme_of(examples: Sequence[Example], labels: Sequence[str], repair: str) -> str:
-    """The scheme of examples put to a model with these labels. Raises DataError where they cannot go
-    together."""
-    found = settle(examples, "auto", repair).scheme.name
+def scheme_of(examples: Sequence[Example], labels: Sequence[str], repair: str) -> Scheme:
+    """The scheme of examples that a model with these labels is applied to.
+
+    Raises DataError where the two do not go together.
+    """
+    scheme = settle(examples, "auto", repair).scheme
+    found = scheme.name
+    if found == PLAIN and is_of_spans(tuple(labels)) and _are_types(examples, labels):
+        return Scheme(IO)  # of few words with many entities, where O is not the most frequent tag
+    if found == IO and not is_of_spans(tuple(labels)):
+        return Scheme(PLAIN)
     if (found == PLAIN) == is_of_spans(tuple(labels)):
-        says, does = ("do not say", "do") if found == PLAIN else ("say", "do not")
+        says, does = ("do not mark", "do") if found == PLAIN else ("mark", "do not")
         raise DataError(
             f"{examples[0].origin.file}: its tags {says} where an entity begins, and the labels of this "
             f"model, {listed(list(labels))}, {does}"
         )
-    return found
+    return scheme
+
+
+def _are_types(examples: Sequence[Example], labels: Sequence[str]) -> bool:
+    """Whether all tags of examples are types of entities that a model knows, or O."""
+    return {tag for e in examples for tag in e.tags} - {"o"} <= {without_role(label) for label in labels}
+
+
+def refuse_lettered(examples: Sequence[Example], scheme: Scheme) -> None:
+    """Raises DataError for tags such as B-PER where a model takes IO, in which any tag could be a type."""
+    if scheme.name != IO or not any(set(e.tags) - {OUTSIDE, "o"} for e in examples):
+        return
+    found = settle(examples, "auto", "conlleval").scheme
+    if found.name in (IO, PLAIN):
+        return
+    raise DataError(
+        f"{examples[0].origin.file}: its tags are {titled(found)}, and the training data is IO. Set "
+        "task.scheme=auto to evaluate it in its own scheme. Validation and test files of a training must "
+        "have the scheme of the training file"
+    )
 
 
 def _first_odd(examples: Sequence[Example]) -> Origin:
-    """The row at which the tags read so far are of no one scheme any more."""
+    """The row up to which the tags mix several schemes, and before which they do not."""
     tagged = [e for e in examples if e.tags]
     numbers = range(1, len(tagged) + 1)
     return tagged[bisect_left(numbers, True, key=lambda n: _is_odd(tagged[:n]))].origin
@@ -210,6 +265,20 @@ def _is_odd(examples: Sequence[Example]) -> bool:
     return False
 
 
+def refuse_single_words(examples: Sequence[Example]) -> None:
+    """Raises DataError where nearly all texts are single words: their tags could not depend on context."""
+    num_single = sum(len(e.words) == 1 for e in examples)
+    if len(examples) < _FEW_TEXTS or num_single < _MOSTLY * len(examples):
+        return
+    raise DataError(
+        f"{examples[0].origin.file}: {num_single:,} of {len(examples):,} texts are single words. Expected "
+        "sentences, because the tag of a word depends on the words around it. If the file has a word in each "
+        "row, set task.sentence to the column that numbers the sentences, and keep the rows of a sentence "
+        "together; if blank lines separate the sentences, set data.reader=conll; if every text is a single "
+        "word, set task.sentence=none"
+    )
+
+
 def likely_words(examples: Sequence[Example]) -> str:
     """The rule that cuts raw text into words most like the tokens of training examples."""
     sizes = [end - start for e in examples if e.tags for start, end in e.words]
@@ -221,7 +290,8 @@ def likely_words(examples: Sequence[Example]) -> str:
 def token_of(example: Example, at: int) -> str:
     """Where a word of an example is, what it is and its tag."""
     start, end = example.words[at]
-    return f'{example.origin}: token {at + 1}, "{example.texts[0][start:end]}": the tag "{example.tags[at]}"'
+    place = f"{example.origins[at]}:" if example.origins else f"{example.origin}: token {at + 1},"
+    return f'{place} "{example.texts[0][start:end]}": the tag "{example.tags[at]}"'
 
 
 def in_text(spans: Sequence[Span], example: Example) -> list[Span]:

@@ -4,19 +4,22 @@ Dimensions: K words that have a token, W words of a text, C labels.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bertune.config import CHANGEABLE, Section
-from bertune.data.columns import ColumnNames, Columns
+from bertune.data.columns import ColumnNames, Columns, find_column
 from bertune.data.rows import Row
+from bertune.data.tables import Table
 from bertune.errors import ConfigError, listed
 from bertune.metrics import spans as metrics
+from bertune.metrics.limitations import NEVER_ABOVE_0, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
@@ -24,14 +27,19 @@ from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.token_classification.error_analysis import wrong_spans
 from bertune.tasks.token_classification.reading import Example, is_blank, read
 from bertune.tasks.token_classification.schemes import (
+    DASH,
+    IO,
+    NOTATIONS,
     PLAIN,
     Scheme,
     Span,
     best_path,
     deciding_tokens,
+    merged,
     read_tags,
     write_tags,
 )
+from bertune.tasks.token_classification.sentences import NONE, grouped, words_in
 from bertune.tasks.token_classification.tagging import (
     IGNORED,
     Tagging,
@@ -41,6 +49,8 @@ from bertune.tasks.token_classification.tagging import (
     in_text,
     is_of_spans,
     likely_words,
+    refuse_lettered,
+    refuse_single_words,
     repeated,
     scheme_of,
     settle,
@@ -71,10 +81,17 @@ class TokensPrediction:
 class TokenClassificationOptions(Section):
     """Settings under [task] when task.name is token_classification."""
 
-    scheme: Literal["auto", "bio", "iob1", "bioes", "bmes", "bilou", "plain"] = Field(
+    scheme: Literal["auto", "bio", "iob1", "bioes", "bmes", "bilou", "io", "plain"] = Field(
         "auto",
-        description="how tags say where an entity begins and ends; plain: each tag is a label of its own; "
-        "auto: as the training data has it; a file to evaluate on may have another",
+        description="how tags mark where an entity begins and ends; io: a run of equal tags is an entity, O "
+        "is outside; plain: each tag is a label of its own; auto: as the training data has it; a file to "
+        "evaluate on may have another",
+        json_schema_extra=CHANGEABLE,
+    )
+    notation: str = Field(
+        "auto",
+        description="how the letter and the type of a tag are written, by example: B-PER, B_PER, PER-B, "
+        "b-per; auto: as the training data has it",
         json_schema_extra=CHANGEABLE,
     )
     repair: Literal["auto", "conlleval", "refuse"] = Field(
@@ -89,11 +106,30 @@ class TokenClassificationOptions(Section):
         description="what a text without tokens is cut into: letters and single signs; the same, but signs "
         "inside a word belong to it, as in U.S. and Jean-Pierre; characters; auto: as in the training data",
     )
+    sentence: str = Field(
+        "auto",
+        min_length=1,
+        description="of a table with a word in each row, the column that numbers the sentences, or several: "
+        "doc,sentence; an empty cell repeats that above; auto: by the usual names, such as sentence_id; "
+        "none: every row is a text",
+        json_schema_extra=CHANGEABLE,
+    )
     stride: int = Field(64, ge=0, description="tokens that neighbouring windows of a long text share")
+
+    @field_validator("notation")
+    @classmethod
+    def _known_notation(cls, value: str) -> str:
+        if value != "auto" and value not in NOTATIONS:
+            raise ValueError(f"it must be auto, or one of {listed(NOTATIONS, 20)}")
+        return value
 
 
 class FittedTokenClassification(FittedTask):
-    """Tagging that knows its labels and, unless a user has set task.scheme=auto again, its scheme."""
+    """Tagging that knows its labels and, unless a user has set task.scheme=auto again, its scheme.
+
+    The labels are those of BIO with B- and I- before the type, whatever the tags of the training data are:
+    transformers groups words into entities by these two prefixes alone.
+    """
 
     @property
     def tagging(self) -> Tagging:
@@ -104,12 +140,13 @@ class FittedTokenClassification(FittedTask):
         """
         scheme = self.options.scheme
         name = "bio" if scheme == "auto" else scheme
+        notation = DASH if self.options.notation == "auto" else self.options.notation
         if name != PLAIN and not is_of_spans(self.labels):
             raise ConfigError(
-                f"task.scheme={name}: the labels of this model, {listed(self.labels)}, do not say where an "
-                "entity begins"
+                f"task.scheme={name}: the labels of this model, {listed(self.labels)}, do not mark where an "
+                "entity begins. Drop the setting"
             )
-        return Tagging(Scheme(name, "B" not in self.labels), self.options.repair)
+        return Tagging(Scheme(name, "B" not in self.labels, notation), self.options.repair)
 
     def encode(
         self, examples: SequenceOf[Example], tokenizer: Tokenizer, max_length: int | None
@@ -159,6 +196,8 @@ class FittedTokenClassification(FittedTask):
         tags = [labels[label] for label in label_W]
         if tagging.has_spans:
             spans = read_tags(tags, tagging.bio).spans
+            if tagging.scheme.name == IO:
+                spans = merged(spans)
             tags = write_tags(spans, num_words, tagging.scheme)
         else:
             spans = tuple(Span(at, at + 1, tag) for at, tag in enumerate(tags))
@@ -176,15 +215,18 @@ class FittedTokenClassification(FittedTask):
         return tuple(span.label for span in tagging.gold(example))
 
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
-        """Itself; where the scheme is "auto", the same with the scheme of these examples.
+        """Itself; where the scheme is "auto", the same with the scheme and notation of these examples.
 
         Raises DataError where their tags do not fit the scheme or the labels of the model, ConfigError.
         """
+        if self.options.sentence != NONE:
+            refuse_single_words(examples)
         fitted = self
         if self.options.scheme == "auto":
             scheme = scheme_of(examples, self.labels, self.options.repair)
-            fitted = self.task.fitted(self.labels, self.notes, scheme=scheme)
+            fitted = self.task.fitted(self.labels, self.notes, scheme=scheme.name, notation=scheme.notation)
         tagging = fitted.tagging
+        refuse_lettered(examples, tagging.scheme)
         for example in examples:
             tagging.learned(example)
         tagging.broken(examples)
@@ -206,6 +248,19 @@ class FittedTokenClassification(FittedTask):
         scores.details["tables"] = [metrics.error_table(gold, found), *alignment(examples)]
         return scores
 
+    def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
+        tagging = self.tagging
+        if not tagging.has_spans:
+            return missing_labels({tag for e in examples for tag in e.tags}, self.labels, {})
+        present = {span.label for e in examples for span in tagging.gold(e)}
+        if not present:
+            settled = dict.fromkeys(("f1", "macro_f1", "precision", "recall"), NEVER_ABOVE_0)
+            return [Limitation(f"none of the {len(examples):,} texts has an entity", settled)]
+        if not tagging.scheme.typed:
+            return []
+        types = dict.fromkeys(without_role(label) for label in self.labels if label != "O")
+        return missing_labels(present, list(types), {})
+
     def warnings(
         self,
         predictions: SequenceOf[TokensPrediction],
@@ -221,6 +276,14 @@ class FittedTokenClassification(FittedTask):
             f'collapsed: every word is tagged "{seen.pop()}". Usual remedies: more epochs, a higher train.lr '
             "(5e-5), less train.warmup, another train.seed",
         ]
+
+    part_fields: ClassVar[tuple[str, ...]] = ("tag",)
+
+    def split_prediction(
+        self, prediction: TokensPrediction, row: Row, columns: Columns
+    ) -> list[Mapping[str, Any] | None]:
+        tags = iter(prediction.tags)
+        return [{"tag": next(tags)} if word else None for word in words_in(row, columns.text[0])]
 
     def mistakes(self, predictions: SequenceOf[TokensPrediction], examples: SequenceOf[Example]) -> Mistakes:
         return wrong_spans(predictions, examples, self.tagging)
@@ -252,7 +315,16 @@ class TokenClassification(Task):
     primary: ClassVar[str] = "f1"
     scores: ClassVar[tuple[str, ...]] = ("f1", "macro_f1", "precision", "recall", "accuracy")
     columns: ClassVar[ColumnNames] = ColumnNames(
-        text=(("tokens",), ("words",), ("text",), ("sentence",), ("content",), ("文本",)),
+        text=(
+            ("tokens",),
+            ("words",),
+            ("token",),
+            ("word",),
+            ("text",),
+            ("sentence",),
+            ("content",),
+            ("文本",),
+        ),
         label=("tags", "ner_tags", "ner", "spans", "entities", "label", "labels", "tag"),
         num_texts=(1,),
     )
@@ -263,6 +335,11 @@ class TokenClassification(Task):
         {"tokens": ["it", "rained", "all", "day"], "tags": ["O", "O", "O", "O"]},
     )
 
+    def grouped(self, table: Table, text: SequenceOf[str] | None, label: str | None, required: bool) -> Table:
+        label = label or next((name for name in self.columns.label if find_column(table, name)), None)
+        column = None if label is None else find_column(table, label)
+        return grouped(table, self.options.sentence, text, column, required)
+
     def is_blank(self, row: Row, columns: Columns) -> bool:
         return is_blank(row, columns)
 
@@ -272,11 +349,17 @@ class TokenClassification(Task):
         return read(row, columns, "signs" if words == "auto" else words)
 
     def fit(self, examples: SequenceOf[Example]) -> FittedTokenClassification:
-        tagging = settle(examples, self.options.scheme, self.options.repair)
+        if self.options.sentence != NONE:
+            refuse_single_words(examples)
+        tagging = settle(examples, self.options.scheme, self.options.repair, self.options.notation)
         words = likely_words(examples) if self.options.words == "auto" else self.options.words
         labels = tagging.labels(examples)
         made: FittedTokenClassification = self.fitted(
-            labels, tuple(tagging.notes(examples)), scheme=tagging.scheme.name, words=words
+            labels,
+            tuple(tagging.notes(examples)),
+            scheme=tagging.scheme.name,
+            notation=tagging.scheme.notation,
+            words=words,
         )
         return made
 

@@ -1,0 +1,83 @@
+"""Decides which reader reads a file or folder: by its ending, by its content, or as another file was read."""
+
+from pathlib import Path
+from types import ModuleType
+
+from bertune import registry
+from bertune.config import DataConfig
+from bertune.data.folders import is_pattern, no_table_in
+from bertune.errors import DataError, listed
+
+
+def file_suffix(path: str | Path) -> str:
+    """The ending that tells a file's format, in small letters and without .gz; empty where there is none."""
+    suffixes = [suffix.casefold() for suffix in Path(path).suffixes]
+    packed = suffixes[-1:] == [".gz"]
+    return "".join(suffixes[:-1][-1:] if packed else suffixes[-1:])
+
+
+def read_as(file: str | Path, options: DataConfig, suffix: str) -> str:
+    """The ending that stands for the format of a file: its own, or `suffix`, that of the training file,
+    where its own stands for no format and no setting names the reader."""
+    own = file_suffix(file)
+    if options.reader != "auto" or not Path(file).is_file() or _readers_of(own):
+        return own
+    return suffix if _readers_of(suffix) else own
+
+
+def reading_like(file: str | Path, options: DataConfig, suffix: str) -> bool:
+    """Whether a file is read as a training file that ends in `suffix` was: it ends alike, or in an ending
+    that stands for no format."""
+    return read_as(file, options, suffix) == suffix
+
+
+def choose_reader(path: Path, options: DataConfig, suffix: str) -> ModuleType:
+    """The reader of a file that is read as its ending, or as `suffix`. Raises ConfigError, DataError."""
+    if options.reader != "auto":
+        return registry.load("reader", options.reader)
+    if path.is_dir():
+        return _of_folder(path)
+    if not path.is_file() and not is_pattern(path):
+        raise DataError(f"{path} is no regular file and can be read only once; save it to a file first")
+    candidates = _readers_of(suffix)
+    if not candidates:
+        raise DataError(_unknown(path, suffix))
+    plain: ModuleType | None = None
+    for reader in candidates:
+        # Several formats may share an ending; one that can be told by its content says so.
+        if not hasattr(reader, "recognises"):
+            plain = reader
+        elif reader.recognises(path, options) or len(candidates) == 1:
+            return reader
+    if plain is None:
+        raise DataError(_unknown(path, suffix))
+    return plain
+
+
+def _of_folder(path: Path) -> ModuleType:
+    for reader in _readers():
+        if hasattr(reader, "recognises_folder") and reader.recognises_folder(path):
+            return reader
+    raise DataError(no_table_in(path))
+
+
+def _readers() -> list[ModuleType]:
+    return [registry.load("reader", name) for name in registry.names("reader")]
+
+
+def _readers_of(suffix: str) -> list[ModuleType]:
+    return [reader for reader in _readers() if suffix in getattr(reader, "SUFFIXES", ())]
+
+
+def _unknown(path: Path, suffix: str) -> str:
+    endings = [ending for reader in _readers() for ending in getattr(reader, "SUFFIXES", ())]
+    seen = (
+        f'ends in "{suffix}", which stands for no known format'
+        if suffix
+        else "has no suffix to tell its format"
+    )
+    known = listed(list(dict.fromkeys(endings)), 30)
+    return (
+        f"{path} {seen}. Known are {known}, each also with .gz. Name the format with"
+        " data.reader=delimited, or a reader of your own with data.reader=my_reader.py"
+    )

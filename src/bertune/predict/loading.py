@@ -1,0 +1,105 @@
+"""A trained model from a run or a model folder, with the settings that may still be given."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bertune.config import CHANGEABLE, TaskConfig, resolve
+from bertune.errors import ConfigError, InputError, did_you_mean, listed
+from bertune.files import as_path, refuse_unusable
+from bertune.metadata import FILE as METADATA
+from bertune.metadata import ModelMetadata
+from bertune.predict.model import Model
+from bertune.run import MANIFEST, Run
+from bertune.tasks import FittedTask, make_task
+from bertune.tasks.encoder import TextEncoder
+
+# What says how another file is read, or how much of a text is: training does not depend on it.
+_FREE_TO_CHOOSE = {("model", "max_length")} | {
+    ("data", key)
+    for key in ("text", "label", "id", "header", "delimiter", "quoting", "encoding", "reader", "sheet")
+}
+
+
+def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None) -> Model:
+    """The model of a run, or of a model folder, with the settings `given`. Raises ModelError, InputError."""
+    from bertune.predict.torch_backend import backend_of
+    from bertune.saved_model import load
+
+    folder, settings = _folder(source), {key: dict(values) for key, values in (given or {}).items()}
+    own = {
+        key: str(settings[section].pop(name))
+        for key, section, name in (("task.name", "task", "name"), ("model.head", "model", "head"))
+        if name in settings.get(section, {})
+    }
+    if "reader" in settings.get("data", {}):
+        own["data.reader"] = str(settings["data"]["reader"])
+    fixed = [
+        f"{section}.{key}"
+        for section, values in settings.items()
+        for key in values
+        if section not in ("machine", "task", "predict") and (section, key) not in _FREE_TO_CHOOSE
+    ]
+    config = resolve(settings)  # an unknown or impossible setting is said first
+    if fixed:
+        raise ConfigError(f"{fixed[0]} was settled when the model was trained and cannot be changed now")
+    loaded = load(folder, own)
+    fitted, metadata = loaded.fitted, loaded.metadata
+    if settings.get("task"):
+        fitted, metadata = _with_options(fitted, metadata, settings["task"])
+        fitted = fitted.bound(loaded.tokenizer)
+    if "max_length" in config.model.model_fields_set:
+        metadata = replace(metadata, max_length=_max_length(config.model.max_length, fitted, metadata))
+    encoder = TextEncoder(fitted, loaded.tokenizer, metadata.max_length)
+    backend = backend_of(replace(loaded, fitted=fitted, metadata=metadata), config.machine)
+    return Model(metadata, encoder, backend, config.data, config.predict.prefix)
+
+
+def _folder(source: Run | str | Path) -> Path:
+    """The model folder that is meant. Raises InputError."""
+    folder = source.path if isinstance(source, Run) else as_path(source, "the run or model")
+    refuse_unusable(folder, "the model")
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} does not exist or is no folder: give a run folder, or a model folder in one"
+        )
+    is_model = (folder / METADATA).is_file()
+    if (folder / MANIFEST).is_file() or (not is_model and (folder / "model" / METADATA).is_file()):
+        return folder / "model"
+    return folder
+
+
+def _max_length(wanted: int | str, fitted: FittedTask, metadata: ModelMetadata) -> int:
+    """Tokens of a sequence with model.max_length=`wanted`. Raises ConfigError beyond the encoder's limit."""
+    limit = metadata.length_limit or metadata.max_length
+    if wanted == "auto":
+        return min(limit, fitted.auto_length(limit))
+    if int(wanted) > limit:
+        raise ConfigError(
+            f"model.max_length={wanted}: the encoder of this model takes at most {limit:,} tokens. Set "
+            f"{limit} or less, or model.max_length=auto for all that it takes"
+        )
+    return int(wanted)
+
+
+def _with_options(
+    fitted: FittedTask, metadata: ModelMetadata, options: Mapping[str, Any]
+) -> tuple[FittedTask, ModelMetadata]:
+    """The task with other options, of those that training does not settle. Raises ConfigError."""
+    declared = type(fitted.task).Options.model_fields
+    free = [key for key, option in declared.items() if option.json_schema_extra == CHANGEABLE]
+    unknown = [key for key in options if key not in declared]
+    if unknown:
+        near = did_you_mean(f"task.{unknown[0]}", [f"task.{key}" for key in declared])
+        raise ConfigError(f'there is no setting "task.{unknown[0]}" for this model.{near}')
+    fixed = [key for key in options if key not in free]
+    if fixed:
+        can = f"; {listed([f'task.{key}' for key in free])} can" if free else ""
+        raise ConfigError(
+            f"task.{fixed[0]} was settled when the model was trained and cannot be changed now{can}"
+        )
+    changed = replace(
+        metadata, task=TaskConfig(name=metadata.task.name, **{**metadata.task.options, **options})
+    )
+    return make_task(changed.task).fitted(fitted.labels), changed

@@ -1,0 +1,64 @@
+"""Label names: a common spelling of booleans, and warnings about labels that look alike."""
+
+import unicodedata
+from collections.abc import Mapping
+
+from bertune.data.columns import cell_text, number_in
+from bertune.data.rows import Row
+
+# Python and pandas write True, Excel and R write TRUE; booleans from JSON and Parquet are read as true.
+_BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
+_MOST_SHOWN = 5  # groups of labels listed in a warning
+
+
+def label_name(label: str) -> str:
+    """A label without surrounding spaces; booleans become true and false in lower case."""
+    stripped = label.strip()
+    return _BOOLEANS.get(stripped, stripped)
+
+
+def read_label(row: Row, column: str) -> str:
+    """The label in a cell; "" if the cell is empty. Raises DataError."""
+    return label_name(cell_text(row, column))
+
+
+def look_alike_labels(counts: Mapping[str, int]) -> list[tuple[str, ...]]:
+    """Groups of labels that differ only in letter case, Unicode form, spaces or number format.
+
+    `counts` maps each label to its number of texts. Groups and labels keep the order of `counts`.
+    """
+    groups: dict[str, list[str]] = {}
+    for label in counts:
+        groups.setdefault(_appearance(label), []).append(label)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def look_alike_warnings(counts: Mapping[str, int]) -> list[str]:
+    """A warning that lists labels that look alike and their number of texts; an empty list if none do."""
+    groups = look_alike_labels(counts)
+    if not groups:
+        return []
+    shown = [" and ".join(f"{_shown(x)} ({counts[x]:,})" for x in group) for group in groups[:_MOST_SHOWN]]
+    more = f"; and {len(groups) - _MOST_SHOWN:,} more" if len(groups) > _MOST_SHOWN else ""
+    return [
+        "labels that differ only in letter case, Unicode form, spaces or number format are separate labels: "
+        f"{'; '.join(shown)}{more}. If they mean the same, use one spelling"
+    ]
+
+
+def _appearance(label: str) -> str:
+    """A normalized form that is equal for labels that look alike."""
+    visible = "".join(c for c in unicodedata.normalize("NFKC", label) if not _is_invisible(c))
+    text = " ".join(visible.split()).casefold()
+    number = number_in(text)
+    return text if number is None else repr(number + 0.0)  # -0.0 + 0.0 is 0.0
+
+
+def _is_invisible(character: str) -> bool:
+    """Whether a character is a format character, such as a zero-width space, or a variation selector."""
+    return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"
+
+
+def _shown(label: str) -> str:
+    """A quoted label, followed by its escapes if it has non-ASCII characters, which may be invisible."""
+    return f'"{label}"' if label.isascii() else f'"{label}" [{ascii(label)[1:-1]}]'

@@ -1,0 +1,120 @@
+"""Detection of the tagging scheme and its notation from the tags."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from bertune.errors import DataError, listed
+from bertune.tasks.token_classification.schemes import (
+    DASH,
+    IO,
+    LETTERS,
+    NOTATIONS,
+    OUTSIDE,
+    PLAIN,
+    Scheme,
+    parts_of,
+    read_tags,
+)
+
+_ROLE_LETTERS = frozenset("".join(LETTERS.values()))
+_CAPITAL = tuple(notation for notation in NOTATIONS if notation[-1].isupper())
+
+
+def detect(sequences: Sequence[Sequence[str]]) -> Scheme:
+    """The scheme of the tags of several texts.
+
+    Tags without a role letter (B, I, …) are IO if "O" is at least as frequent as every other tag, or "o" is
+    more frequent than every other tag; otherwise they are plain. In part-of-speech tag sets, "O" and "o" are
+    word classes, but rarely the most frequent ones (pronouns in Gimpel et al. 2011, onomatopoeia in the PKU
+    tag set).
+
+    Raises DataError if the tags look like a mixture of several schemes.
+    """
+    counts = Counter(tag for tags in sequences for tag in tags)
+    outside = {tag: counts.pop(tag) for tag in (OUTSIDE, OUTSIDE.lower()) if tag in counts}
+    num_outside = sum(outside.values())
+    highest = max(counts.values(), default=0)
+    is_dominant = num_outside > highest or (OUTSIDE in outside and num_outside == highest)
+    is_lower = outside.get(OUTSIDE.lower(), 0) * 2 > num_outside
+    if not counts:
+        return Scheme("bio", notation=_in_case(DASH, is_lower))
+    for notation in _CAPITAL:
+        letters = {tag: letter for tag in counts if (letter := _letter(tag, notation))}
+        if len(letters) == len(counts) and _fitting(letters.values()):
+            num_lower = sum(counts[tag] for tag, letter in letters.items() if letter.islower())
+            num_lower += outside.get(OUTSIDE.lower(), 0)
+            is_lower = num_lower * 2 > counts.total() + num_outside
+            return _scheme_with(letters.values(), True, _in_case(notation, is_lower), sequences)
+    # Bare lower-case letters can be parts of speech: b, i, m, s, l and u are in the PKU tag set.
+    if all(_is_role(tag) and (tag.isupper() or is_dominant) for tag in counts) and _fitting(counts):
+        return _scheme_with(counts, False, _in_case(DASH, is_lower), sequences)
+    _refuse_mixture(counts, num_outside > 0, is_dominant)
+    return Scheme(IO, notation=_in_case(DASH, is_lower)) if is_dominant else Scheme(PLAIN)
+
+
+def _scheme_with(
+    letters: Iterable[str], typed: bool, notation: str, sequences: Sequence[Sequence[str]]
+) -> Scheme:
+    """The scheme with these role letters; BIO or IOB1, which have the same letters, by where B occurs."""
+    name = _fitting(letters)[0]
+    scheme = Scheme(name, typed, notation)
+    if name != "bio" or not any(read_tags(tags, scheme).broken for tags in sequences):
+        return scheme
+    return Scheme("iob1", typed, notation) if _is_iob1(sequences, scheme) else scheme
+
+
+def _is_iob1(sequences: Iterable[Sequence[str]], scheme: Scheme) -> bool:
+    """Whether B- occurs only between two adjacent spans of the same type (Ramshaw & Marcus 1995)."""
+    for tags in sequences:
+        before = ""  # the type of the previous tag; "" for O
+        for role, label in filter(None, map(scheme.role, tags)):
+            if role == "B" and before != label:
+                return False
+            before = label
+    return True
+
+
+def _refuse_mixture(counts: Counter[str], has_outside: bool, is_dominant: bool) -> None:
+    """Raises DataError if only some tags have a role letter, or if they mix schemes or notations."""
+    dashed = {tag for tag in counts if _letter(tag, DASH) or (_is_role(tag) and tag.isupper())}
+    letters = {(_letter(tag, DASH) or tag).upper() for tag in dashed}
+    others = [tag for tag in counts if tag not in dashed]
+    is_mixed = not others or ("B" in letters and has_outside)
+    if not is_mixed and is_dominant:
+        lettered = {tag: label for tag in counts for label in _types(tag)}
+        others = [tag for tag in counts if tag not in lettered] or others
+        # A type in IO can look like a role and a type, such as B-cell, but most types do not.
+        is_mixed = 2 * len(lettered) > len(counts) or any(label in counts for label in lettered.values())
+    if is_mixed:
+        mixture = listed(sorted(counts))
+        if others:
+            mixture = f'"{others[0]}" among {listed(sorted(set(counts) - {others[0]}))}'
+        raise DataError(
+            f"the tags mix several schemes: {mixture}. Correct them; or set task.scheme=io if each tag is an "
+            "entity type, or task.scheme=plain to treat each tag as its own label"
+        )
+
+
+def _types(tag: str) -> list[str]:
+    """The types of a tag in all notations in which it has a role letter."""
+    return [parts_of(tag, notation)[1] for notation in _CAPITAL if _letter(tag, notation)]
+
+
+def _letter(tag: str, notation: str) -> str:
+    """The role letter of a typed tag; "" if it has none."""
+    letter, _ = parts_of(tag, notation)
+    return letter if _is_role(letter) else ""
+
+
+def _is_role(letter: str) -> bool:
+    return letter.upper() in _ROLE_LETTERS
+
+
+def _fitting(letters: Iterable[str]) -> list[str]:
+    """The schemes that have all these role letters."""
+    used = {letter.upper() for letter in letters}
+    return [name for name, known in LETTERS.items() if used <= set(known)]
+
+
+def _in_case(notation: str, is_lower: bool) -> str:
+    return notation.lower() if is_lower else notation

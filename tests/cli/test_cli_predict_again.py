@@ -1,0 +1,73 @@
+"""Predicting a file of predictions, and where predictions go: no column and no file of the user is lost."""
+
+import csv
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiny import bertune, reviews, write_csv
+
+ROWS = reviews(4, seed=5)
+
+
+def test_a_pipe_of_two_models_keeps_the_labels_of_both(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", ROWS)
+    first = bertune("predict", trained.run, "new.csv").fine()
+    assert "label as label_given" in first.err and "predict.prefix" in first.err
+    second = bertune("predict", trained.run, "-", stdin=first.out).fine()
+    assert "label as label_given_2, probabilities as probabilities_given" in second.err
+    for once, twice in zip(first.lines, second.lines, strict=True):
+        assert twice["label_given"] == once["label_given"]
+        assert twice["label_given_2"] == once["label"]
+        assert twice["probabilities_given"] == once["probabilities"]
+        assert set(twice) == {*once, "label_given_2", "probabilities_given"}
+
+
+def test_a_prefix_names_the_columns_of_a_model(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", ROWS)
+    bertune("predict", trained.run, "new.csv", "predict.prefix=a_", "--out", "a.csv").fine()
+    said = bertune("predict", trained.run, "a.csv", "predict.prefix=b_", "--csv").fine()
+    found = list(csv.DictReader(io.StringIO(said.out)))
+    assert [(row["text"], row["label"]) for row in found] == ROWS
+    assert list(found[0]) == [
+        "text", "label", "a_label", "a_probabilities.bad", "a_probabilities.good",
+        "b_label", "b_probabilities.bad", "b_probabilities.good",
+    ]  # fmt: skip
+    assert "kept input columns" not in said.err
+
+
+def test_an_evaluation_takes_the_prefix_and_a_training_does_not(
+    trained: Any, here: Path, encoder: Path
+) -> None:
+    write_csv(here / "new.csv", ROWS)
+    bertune("evaluate", trained.run, "new.csv", "predict.prefix=a_", "--out", "a.csv").fine()
+    header = (here / "a.csv").read_text().splitlines()[0]
+    assert header == "id,source,text,gold,a_label,a_probabilities.bad,a_probabilities.good"
+    for verb in ("train", "check"):
+        said = bertune(verb, "new.csv", f"model.name={encoder}", "predict.prefix=a_")
+        assert said.code == 3 and "predict.prefix applies to `bertune predict`" in said.err
+    assert not (here / "runs").exists()
+
+
+def test_the_settings_of_a_run_say_nothing_of_prediction(trained: Any) -> None:
+    assert "predict" not in (trained.run / "config.toml").read_text()
+
+
+@pytest.mark.parametrize("name", ["link.jsonl", "hard.jsonl", "../here/a.jsonl"])
+def test_the_input_is_not_overwritten_under_another_name(trained: Any, here: Path, name: str) -> None:
+    (here / "a.jsonl").write_text('{"text": "great phone"}\n')
+    (here / "link.jsonl").symlink_to("a.jsonl")
+    os.link(here / "a.jsonl", here / "hard.jsonl")
+    said = bertune("predict", trained.run, "a.jsonl", "--out", name)
+    assert said.code == 3 and "is the input file" in said.err
+    assert (here / "a.jsonl").read_text() == '{"text": "great phone"}\n'
+
+
+def test_a_file_that_is_replaced_is_reported(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", ROWS)
+    assert "replacing" not in bertune("predict", trained.run, "new.csv", "--out", "a.csv").fine().err
+    said = bertune("predict", trained.run, "new.csv", "--out", "a.csv").fine()
+    assert "4 rows into a.csv, replacing the existing file" in said.err

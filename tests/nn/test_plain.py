@@ -1,0 +1,108 @@
+"""A saved model loaded without transformers predicts, bit for bit, what transformers' own classes predict."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from families import PACKED, UNEQUAL_LENGTHS, batch_for
+
+from bertune.encoder_config import read_encoder_config
+from bertune.errors import ModelError
+from bertune.nn import model as nn_model
+from bertune.nn.model import StandardModel
+from bertune.nn.plain import load_plain
+from bertune.tasks.head_spec import HeadSpec
+
+CLASSES = {
+    "AutoModelForSequenceClassification": 3,
+    "AutoModelForMultipleChoice": 1,
+    "AutoModelForTokenClassification": 3,
+    "AutoModelForQuestionAnswering": 2,
+    "AutoModelForMaskedLM": 0,
+    "AutoModel": 0,
+}
+PLAIN = ("bert", "roberta", "xlm-roberta", "camembert")
+
+
+def saved(folder: Path, family: str, auto_class: str) -> HeadSpec:
+    """A random model in a folder, as training leaves one."""
+    torch.manual_seed(3)
+    config = PACKED[family]()
+    config.num_labels = CLASSES[auto_class] or 2
+    options = {"add_pooling_layer": False} if auto_class == "AutoModel" else {}
+    getattr(transformers, auto_class).from_config(config, **options).save_pretrained(str(folder))
+    return HeadSpec(auto_class, CLASSES[auto_class])
+
+
+@pytest.mark.parametrize("auto_class", CLASSES)
+@pytest.mark.parametrize("family", PLAIN)
+def test_outputs_are_those_of_the_hugging_face_model(tmp_path: Path, family: str, auto_class: str) -> None:
+    head, batch = saved(tmp_path, family, auto_class), batch_for(family, UNEQUAL_LENGTHS)
+    if auto_class == "AutoModelForMaskedLM":
+        asked_T = torch.arange(len(batch.ids_T)) % 3 == 1
+        batch = replace(batch, gold=torch.where(asked_T, batch.ids_T, -100))
+    plain, twin = nn_model.load_for_prediction(tmp_path, head), nn_model.load(tmp_path, head)
+    assert isinstance(twin, StandardModel)
+    assert not type(plain.hf).__module__.startswith("transformers")
+    with torch.inference_mode():
+        outputs, expected = plain(batch), twin(batch)
+    if auto_class == "AutoModelForMultipleChoice":  # a product with one row rounds by its place in memory
+        torch.testing.assert_close(outputs, expected, atol=1e-6, rtol=0)
+    else:
+        assert np.array_equal(outputs.numpy(), expected.numpy())
+    assert float(expected.std()) > 1e-3
+
+
+@pytest.mark.parametrize("family", PLAIN)
+def test_the_configuration_is_what_transformers_reads(tmp_path: Path, family: str) -> None:
+    saved(tmp_path, family, "AutoModelForSequenceClassification")
+    found, expected = read_encoder_config(tmp_path), transformers.AutoConfig.from_pretrained(str(tmp_path))
+    assert found is not None
+    assert {key: getattr(expected, key) for key in vars(found)} == vars(found)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model_type", "modernbert"),
+        ("position_embedding_type", "relative_key"),
+        ("is_decoder", True),
+        ("hidden_act", "gelu_new"),
+        ("hidden_size", 0),
+        ("hidden_size", 37),
+        ("num_hidden_layers", 10**9),
+        ("pad_token_id", 99),
+        ("layer_norm_eps", None),
+    ],
+)
+def test_what_is_unusual_is_left_to_transformers(tmp_path: Path, key: str, value: object) -> None:
+    saved(tmp_path, "bert", "AutoModelForSequenceClassification")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    assert load_plain(tmp_path, "AutoModelForSequenceClassification") is None
+
+
+def test_weights_that_do_not_fit_get_the_error_that_names_them(tmp_path: Path) -> None:
+    saved(tmp_path, "bert", "AutoModelForSequenceClassification")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_hidden_layers": 3}))
+    with pytest.raises(ModelError, match=r"do not fit 16 parameters of the model, such as bert\.encoder"):
+        nn_model.load_for_prediction(tmp_path, HeadSpec("AutoModelForSequenceClassification", 3))
+
+
+def test_predicting_imports_neither_transformers_nor_the_compiler_of_torch(tmp_path: Path) -> None:
+    saved(tmp_path, "bert", "AutoModelForSequenceClassification")
+    code = (
+        "import sys; from pathlib import Path; from bertune.nn.plain import load_plain; import bertune.api\n"
+        "assert load_plain(Path(sys.argv[1]), 'AutoModelForSequenceClassification') is not None\n"
+        "slow = {'transformers', 'torch._dynamo', 'sympy', 'sklearn', 'matplotlib', 'pandas', 'scipy'}\n"
+        "sys.exit(', '.join(sorted(slow & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

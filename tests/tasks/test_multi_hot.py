@@ -1,0 +1,147 @@
+"""Multi-hot label vectors: told from label numbers, named, and refused where a row does not fit."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bertune.config import DataConfig, TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.memory import table_from_memory
+from bertune.data.tables import Table, open_table
+from bertune.errors import DataError
+from bertune.tasks import make_task
+from bertune.tasks.encoder import read_examples
+from tiny import QUICK, bertune
+
+COLUMNS = Columns(("text",), "labels", None)
+VECTORS = [[0, 0, 1], [1, 1, 0], [0, 0, 0], [0, 1, 1]]
+GOLD = [("c",), ("a", "b"), (), ("b", "c")]
+
+
+def table(cells: list[Any]) -> Table:
+    rows = [{"text": f"text {number}", "labels": cell} for number, cell in enumerate(cells)]
+    return table_from_memory(rows, "a.csv")
+
+
+def read(source: Table, **options: Any) -> tuple[list[Any], Any]:
+    """The gold of a table's rows, and the task that knows how they are written."""
+    task = make_task(TaskConfig(name="multilabel", **options))
+    examples = read_examples(source, task, COLUMNS)
+    return [example.gold for example in examples], task.informed(examples)
+
+
+FORMS: dict[str, Any] = {
+    "list": lambda v: v,
+    "json": str,
+    "numpy text": lambda v: str(np.array(v)),
+    "numpy text of floats": lambda v: str(np.array(v, float)),
+    "spaces": lambda v: " ".join(map(str, v)),
+    "commas": lambda v: ",".join(map(str, v)),
+    "array": np.array,
+    "booleans": lambda v: [bool(x) for x in v],
+    "written booleans": lambda v: str([bool(x) for x in v]),
+    "floats": lambda v: [float(x) for x in v],
+    "texts": lambda v: [str(x) for x in v],
+    "tuple": tuple,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_vector_is_read_by_position_however_it_is_written(form: str) -> None:
+    cells = [FORMS[form](vector) for vector in VECTORS]
+    gold, task = read(table(cells), names="a,b,c")
+    assert gold == GOLD
+    unnamed, fitted = read(table(cells))
+    assert unnamed == [("2",), ("0", "1"), (), ("1", "2")]
+    assert fitted.options.names == ("0", "1", "2")
+    assert task.options.label_format == "multi_hot"
+
+
+def test_a_parquet_column_of_lists_and_a_csv_file_say_the_same(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": ["x", "y", "z", "u"], "labels": VECTORS})
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    for name in ("a.parquet", "a.csv"):
+        assert read(open_table(tmp_path / name, DataConfig(), {"text"}), names="a,b,c")[0] == GOLD
+
+
+@pytest.mark.parametrize(
+    ("cells", "gold"),
+    [
+        ([[0, 2], [1], []], [("0", "2"), ("1",), ()]),
+        ([[0, 1], [1, 0]], [("0", "1"), ("1", "0")]),  # no value repeats: these may be label numbers
+        ([[0], [1]], [("0",), ("1",)]),
+        (["0,1", "1"], [("0", "1"), ("1",)]),
+    ],
+)
+def test_what_may_be_label_numbers_stays_label_numbers(cells: list[Any], gold: Any) -> None:
+    found, task = read(table(cells))
+    assert found == gold
+    assert task.options.label_format == "auto"
+
+
+def test_a_setting_decides_where_a_column_may_be_either() -> None:
+    assert read(table([[0, 1], [1, 0]]), label_format="multi_hot")[0] == [("1",), ("0",)]
+    with pytest.raises(DataError, match=r"line 1: .*task\.label_format=names"):
+        read(table(VECTORS), label_format="names")
+
+
+def test_a_file_of_one_row_is_read_as_the_training_file_was() -> None:
+    _, trained = read(table([[0, 1], [1, 1]]), names="a,b")
+    examples = read_examples(table([[1, 0]]), trained, COLUMNS)
+    assert examples[0].gold == ("a",)
+    with pytest.raises(DataError, match=r"line 1: the vector .* has 3 entries\. Expected 2, .*a, b"):
+        read_examples(table([[1, 0, 0]]), trained, COLUMNS)
+    with pytest.raises(DataError, match=r"line 1: the labels are not a vector .*task\.label_format=names"):
+        read_examples(table([["a"]]), trained, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([[0, 0, 1], [1, 0]], r"line 2: the vector .* has 2 entries\. Expected 3, as in a\.csv, line 1"),
+        ([[0, 0, 1], [0, 1, 1], []], r"line 3: the labels are not a vector of 0 and 1, as a\.csv, line 1"),
+        ([[0, 2], [1, 1], [0]], r'line 2: duplicate label "1"'),
+        ([["joy"], ["fear"], [True, False]], r"line 3: .* booleans .* where a\.csv, line 1 has names"),
+        ([[0.5, 1.0], [0.0, 1.0]], r"line 1: .* holds more than a list of names"),
+    ],
+)
+def test_a_row_that_does_not_go_with_the_others_is_refused(cells: list[Any], message: str) -> None:
+    with pytest.raises(DataError, match=rf"^a\.csv, {message}"):
+        read(table(cells))
+
+
+def test_as_many_names_as_entries_are_needed() -> None:
+    with pytest.raises(DataError, match=r"line 1: .* 3 entries\. Expected 2, one for each label \(a, b\)"):
+        read(table(VECTORS), names="a,b")
+
+
+def test_a_label_without_a_text_is_still_a_label() -> None:
+    source = table([[0, 0, 1, 0], [1, 0, 0, 0], [1, 0, 1, 0]])
+    _, task = read(source)
+    fitted = task.fit(read_examples(source, task, COLUMNS))
+    assert fitted.labels == ("0", "1", "2", "3")
+    assert any("4 entries" in note and "task.names" in note for note in fitted.notes)
+
+
+def test_vectors_train_and_score_through_the_command(tiny_weights: Path, tmp_path: Path) -> None:
+    words = {"great": [1, 0, 0], "dull": [0, 1, 0], "slow": [0, 1, 1], "table": [0, 0, 0]}
+    rows = [(f"it was {word} {i}", words[word]) for i in range(6) for word in words]
+    file = tmp_path / "train.csv"
+    pd.DataFrame(rows, columns=["text", "labels"]).to_csv(file, index=False)
+    run = tmp_path / "run"
+    bertune(
+        "train", file, "task.name=multilabel", "task.names=good,bad,late", f"model.name={tiny_weights}",
+        *QUICK, "--out", run,
+    ).fine()  # fmt: skip
+    (predicted,) = bertune("predict", run, "-", stdin="it was great\n").fine().lines
+    assert list(predicted["probabilities"]) == ["good", "bad", "late"]
+    one = tmp_path / "one.jsonl"
+    one.write_text('{"text": "it was slow", "labels": [0, 1, 1]}\n')
+    assert bertune("evaluate", run, one, "--json").fine().json["examples"] == 1
+    one.write_text('{"text": "it was slow", "labels": [0, 1]}\n')
+    refused = bertune("evaluate", run, one)
+    assert refused.code == 3 and "has 2 entries. Expected 3" in refused.err

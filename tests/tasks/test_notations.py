@@ -1,0 +1,219 @@
+"""Tags as people write them: types alone, suffixes, underscores, small letters; scores against seqeval."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from seqeval.metrics import classification_report  # type: ignore[import-untyped]
+from seqeval.scheme import IOB2, IOBES, Entities  # type: ignore[import-untyped]
+
+from bertune.config import DataConfig, TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
+from bertune.data.tables import open_table
+from bertune.errors import ConfigError, DataError
+from bertune.tasks import make_task
+from bertune.tasks.token_classification.detection import detect
+from bertune.tasks.token_classification.reading import Example
+from bertune.tasks.token_classification.schemes import NOTATIONS, Scheme, Span, read_tags, write_tags
+from bertune.tasks.token_classification.task import TokenClassification, TokensPrediction
+from bertune.text.tokenizer import Tokenizer
+
+WORDS = Columns(("tokens",), "tags", None)
+
+
+def task(**options: Any) -> TokenClassification:
+    made = make_task(TaskConfig(name="token_classification", **options))
+    assert isinstance(made, TokenClassification)
+    return made
+
+
+def tagged(text: str, tags: str) -> Example:
+    row = Row({"tokens": text.split(), "tags": tags.split()}, Origin("a.jsonl", 7))
+    return task().parse(row, WORDS)
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme"),
+    [
+        ("O PER PER O LOC O", Scheme("io")),
+        ("o per per o o", Scheme("io", notation="b-per")),
+        ("O DNA cell_type cell_type O O", Scheme("io")),
+        ("PER-B PER-I O LOC-B", Scheme("bio", notation="PER-B")),
+        ("B_PER I_PER O B_LOC", Scheme("bio", notation="B_PER")),
+        ("B_GPE_NAM I_GPE_NAM O", Scheme("bio", notation="B_PER")),
+        ("B-work-of-art I-work-of-art O", Scheme("bio")),
+        ("work-of-art-B work-of-art-I O", Scheme("bio", notation="PER-B")),
+        ("b-per i-per o", Scheme("bio", notation="b-per")),
+        ("B-Per b-per I-Per O O", Scheme("bio")),
+        ("PER_B PER_E o O O PER_S", Scheme("bioes", notation="PER_B")),
+        ("b_PER m_PER e_PER o s_PER", Scheme("bmes", notation="b_per")),
+        ("PER/B PER/I PER/L PER/U O", Scheme("bilou", notation="PER/B")),
+        ("PER-I PER-I O LOC-I LOC-B", Scheme("iob1", notation="PER-B")),
+        ("b i o o", Scheme("bio", typed=False, notation="b-per")),
+        ("o o", Scheme("bio", notation="b-per")),
+    ],
+)
+def test_the_notation_is_told_by_the_tags(tags: str, scheme: Scheme) -> None:
+    assert detect([tags.split()]) == scheme
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "N V O N V N",  # O is a pronoun in the tag set of Gimpel et al. (2011)
+        "n v o n b n",  # o is an onomatopoeia and b a distinguishing word in that of PKU
+        "NN-TL JJ , . $ NN",
+        "_ X X O",
+    ],
+)
+def test_parts_of_speech_stay_labels_of_their_own(tags: str) -> None:
+    assert detect([tags.split()]).name == "plain"
+
+
+@pytest.mark.parametrize(
+    "tags", ["O O PER I-PER", "O O B_PER B-PER", "PER-B O O B-PER", "O O O B-cell T-cell DNA"]
+)
+def test_a_mixture_of_notations_is_refused_with_both_ways_out(tags: str) -> None:
+    with pytest.raises(DataError, match=r"mix several schemes: .*task\.scheme=io .*task\.scheme=plain"):
+        detect([tags.split()])
+    assert len(task(scheme="io").fit([tagged("a b c d e f"[: 2 * len(tags.split())], tags)]).labels) > 2
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("name", ["bio", "iob1", "bioes", "bmes", "bilou"])
+def test_spans_survive_every_notation(name: str, notation: str) -> None:
+    scheme = Scheme(name, notation=notation)
+    spans = (Span(0, 2, "GPE_NAM"), Span(2, 3, "GPE_NAM"), Span(4, 7, "work-of-art"), Span(8, 9, "a.b/c:d"))
+    tags = write_tags(spans, 10, scheme)
+    assert read_tags(tags, scheme).spans == spans
+    assert not read_tags(tags, scheme).unknown
+    assert tags[9] == ("o" if notation.islower() else "O")
+
+
+def test_a_run_of_one_type_is_one_entity_of_io() -> None:
+    found = read_tags(["PER", "PER", "O", "PER", "LOC", "o"], Scheme("io"))
+    assert found == read_tags(["B-PER", "I-PER", "O", "B-PER", "B-LOC", "O"], Scheme("bio"))
+
+
+GOLD = ["O B-PER I-PER O O B-LOC", "B-LOC O B-PER O O O", "O O O B-ORG I-ORG O"]
+FOUND = ["O B-PER O O O B-LOC", "B-LOC O B-LOC O O O", "O O O O O B-ORG"]
+
+
+def rewritten(tags: str, notation: str) -> str:
+    """BIO tags in another notation, or without B- and I- as IO."""
+    spans = read_tags(tags.split(), Scheme("bio")).spans
+    scheme = Scheme("io") if notation == "io" else Scheme("bio", notation=notation)
+    return " ".join(write_tags(spans, len(tags.split()), scheme))
+
+
+@pytest.mark.parametrize("notation", ["io", "B-PER", "PER-B", "B_PER", "b-per", "per_b"])
+def test_scores_are_those_of_seqeval_on_canonical_tags(notation: str) -> None:
+    examples = [tagged("a b c d e f", rewritten(tags, notation)) for tags in GOLD]
+    fitted = task().fit(examples)
+    predictions = []
+    for tags in FOUND:
+        spans = [
+            {"start": 2 * s.start, "end": 2 * s.end - 1, "label": s.label}
+            for s in read_tags(tags.split(), Scheme("bio")).spans
+        ]
+        predictions.append(TokensPrediction(spans, list("abcdef"), rewritten(tags, notation).split()))
+    found = fitted.score(predictions, examples)
+    sides = ([tags.split() for tags in side] for side in (GOLD, FOUND))
+    expected = classification_report(*sides, mode="strict", scheme=IOB2, output_dict=True)
+    assert found["f1"] == pytest.approx(expected["micro avg"]["f1-score"])
+    assert found["recall"] == pytest.approx(expected["micro avg"]["recall"])
+    assert {row["label"]: row["f1"] for row in found.details["per_class"]} == pytest.approx(
+        {label: expected[label]["f1-score"] for label in ("PER", "LOC", "ORG")}
+    )
+
+
+def test_ends_in_suffixes_are_those_of_seqeval() -> None:
+    tags = ["PER-B", "PER-I", "PER-E", "O", "LOC-S", "ORG-B", "ORG-E"]
+    expected = Entities([tags], IOBES, suffix=True).entities[0]
+    found = read_tags(tags, detect([tags])).spans
+    assert [(e.start, e.end, e.tag) for e in expected] == list(found)
+
+
+def test_a_model_that_finds_nothing_scores_nothing() -> None:
+    examples = [tagged("a b c d", "O PER PER O"), tagged("a b c d", "O O LOC O")]
+    nothing = [TokensPrediction([], list("abcd"), ["O"] * 4) for _ in examples]
+    assert task().fit(examples).score(nothing, examples)["f1"] == 0
+
+
+@pytest.mark.parametrize(
+    ("tags", "note"),
+    [
+        ("O PER PER O LOC", "tags: IO"),
+        ("o per-b per-i o loc-b", "tags: BIO (IOB2), written like per-b"),
+        ("O B_PER E_PER O S_LOC", "tags: BIOES, written like B_PER"),
+    ],
+)
+def test_labels_are_canonical_and_predicted_tags_as_given(tiny_weights: Path, tags: str, note: str) -> None:
+    example = tagged("the box lamp and pen", tags)
+    fitted = task().fit([example])
+    assert fitted.notes == (note,)
+    assert [label[:2] for label in fitted.labels] == ["O", "B-", "I-", "B-", "I-"]
+    saved = task(**fitted.options.model_dump()).fitted(fitted.labels)
+    (sequence,) = saved.encode([example], Tokenizer.pretrained(tiny_weights), None)
+    outputs = np.zeros((len(sequence), len(saved.labels)), np.float32)
+    for token, gold in enumerate(np.asarray(sequence.gold)):
+        outputs[token, max(gold, 0)] = 9.0
+    found = saved.decode([outputs], [sequence], example)
+    assert found.tags == tags.split()
+    assert [span["text"] for span in found.spans] == ["box lamp", "pen"]
+    assert saved.score([found], [example])["f1"] == 1
+
+
+def test_adjacent_entities_of_one_type_are_one_in_io(tiny_weights: Path) -> None:
+    fitted = task().fit([tagged("the box lamp the", "O X X O")])
+    example = tagged("the box lamp the", "O X X O")
+    (sequence,) = fitted.encode([example], Tokenizer.pretrained(tiny_weights), None)
+    outputs = np.zeros((len(sequence), 3), np.float32)
+    outputs[[0, 1, 4, 5], 0] = outputs[[2, 3], 1] = 9.0
+    found = fitted.decode([outputs], [sequence], example)
+    assert ([span["text"] for span in found.spans], found.tags) == (["box lamp"], ["O", "X", "X", "O"])
+
+
+def test_a_file_in_another_notation_is_refused_or_read_when_asked() -> None:
+    labels = task().fit([tagged("a b c", "X X O"), tagged("a b c", "O O O")]).labels
+    io, dashed = task(scheme="io").fitted(labels), task(scheme="bio").fitted(labels)
+    for fitted, tags in ((io, "B-X I-X O"), (io, "X_B X_I O"), (dashed, "X X O"), (dashed, "X-B X-I O")):
+        with pytest.raises(DataError, match=r"task\.scheme=auto"):
+            fitted.for_scoring([tagged("a b c", tags)])
+    auto = task(scheme="auto").fitted(labels)
+    said = TokensPrediction([{"start": 0, "end": 3, "label": "X"}], [], [])
+    for tags in ("B-X I-X O", "X_B X_I O", "X X O", "b-X i-X o", "B-X E-X O"):
+        rows = [tagged("a b c", tags)]
+        told = auto.for_scoring(rows)
+        predicted = TokensPrediction(said.spans, said.words, tags.split())
+        assert dict(told.score([predicted], rows).values) == dict.fromkeys(told.task.scores, 1.0)
+
+
+def test_o_that_is_not_usual_is_a_label_and_that_is_said() -> None:
+    rows = [tagged("a b c d", "N V O N")]
+    fitted = task().fit(rows)
+    assert fitted.labels == ("N", "O", "V")
+    assert fitted.notes[1].startswith('"O" is a label like the others')
+    assert task(scheme="io").fit(rows).labels == ("O", "B-N", "I-N", "B-V", "I-V")
+
+
+def test_a_notation_is_one_of_those_known() -> None:
+    with pytest.raises(ConfigError, match=r"task\.notation: 'X-B' .* it must be auto, or one of B-PER"):
+        task(notation="X-B")
+
+
+@pytest.mark.parametrize("tags", ["O PER PER O", "O PER-B PER-I O", "O B_PER I_PER O", "o b-per i-per o"])
+def test_a_txt_file_of_tagged_words_is_known_by_any_notation(tmp_path: Path, tags: str) -> None:
+    path = tmp_path / "a.txt"
+    lines = [f"{word} {tag}" for word, tag in zip("abcd", tags.split(), strict=True)]
+    path.write_text("\n".join([*lines, "", *lines, ""]), encoding="utf-8")
+    rows = list(open_table(path, DataConfig(), ("text", "label")).rows())
+    assert [row.values["tags"] for row in rows] == [tags.split()] * 2
+
+
+def test_a_txt_table_of_labels_is_no_file_of_tagged_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("good\tA\nbad\tB\n\ngood\tO\nfine\tA\n", encoding="utf-8")
+    assert "tokens" not in next(open_table(path, DataConfig(), ("text", "label")).rows()).values

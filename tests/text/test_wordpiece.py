@@ -1,0 +1,84 @@
+"""A tokenizer read without transformers is the one that transformers builds, or is left to it."""
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from bertune.hugging_face import load_tokenizer
+from bertune.text.wordpiece import read_wordpiece
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "caf", "Caf", "中", *string.ascii_letters]
+VOCABULARY = {word: n for n, word in enumerate([*WORDS, *(f"##{c}" for c in string.ascii_letters + "é")])}
+TEXT = "Café 中文 a [MASK] xyz\x00, ABC"
+
+
+def saved(folder: Path, **options: Any) -> Path:
+    transformers.BertTokenizer(vocab=VOCABULARY, model_max_length=64, **options).save_pretrained(str(folder))
+    return folder
+
+
+def edited(path: Path, **changes: Any) -> None:
+    content = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"do_lower_case": False},
+        {"strip_accents": False},
+        {"do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False},
+        {"truncation_side": "left"},
+    ],
+    ids=str,
+)
+def test_it_is_the_tokenizer_of_transformers(tmp_path: Path, options: dict[str, Any]) -> None:
+    found, twin = read_wordpiece(saved(tmp_path, **options)), load_tokenizer(tmp_path, None)
+    assert found is not None
+    assert found.rust.to_str() == twin.rust.to_str()
+    assert found.settings == twin.settings
+    assert found.rust.encode(TEXT).ids == twin.rust.encode(TEXT).ids
+
+
+def test_what_it_saves_is_what_transformers_saves(tmp_path: Path) -> None:
+    found, twin = read_wordpiece(saved(tmp_path / "given")), load_tokenizer(tmp_path / "given", None)
+    assert found is not None
+    for name, files in (("found", found), ("twin", twin)):
+        (tmp_path / name).mkdir()
+        files.save(str(tmp_path / name))
+    written = sorted(path.name for path in (tmp_path / "twin").iterdir())
+    assert written == sorted(path.name for path in (tmp_path / "found").iterdir())
+    for name in written:
+        assert (tmp_path / "found" / name).read_bytes() == (tmp_path / "twin" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("tokenizer_config.json", {"tokenizer_class": "DistilBertTokenizer"}),
+        ("tokenizer_config.json", {"do_lower_case": False}),  # tokenizer.json lowers case
+        ("tokenizer_config.json", {"mask_token": "[HOLE]"}),  # not in the vocabulary: transformers adds it
+        ("tokenizer_config.json", {"extra_special_tokens": {"hole_token": "[HOLE]"}}),
+        ("tokenizer_config.json", {"model_max_length": "long"}),
+        ("tokenizer.json", {"pre_tokenizer": {"type": "Whitespace"}}),
+        ("tokenizer.json", {"post_processor": None}),
+        ("tokenizer.json", {"added_tokens": []}),
+    ],
+    ids=str,
+)
+def test_anything_else_is_left_to_transformers(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
+    edited(saved(tmp_path) / name, **changes)
+    assert read_wordpiece(tmp_path) is None
+
+
+def test_files_that_disagree_are_left_to_transformers(tmp_path: Path) -> None:
+    (saved(tmp_path) / "special_tokens_map.json").write_text('{"mask_token": "[PAD]"}')
+    assert read_wordpiece(tmp_path) is None
+    (tmp_path / "special_tokens_map.json").unlink()
+    (tmp_path / "added_tokens.json").write_text('{"new": 99}')
+    assert read_wordpiece(tmp_path) is None
