@@ -1,12 +1,12 @@
-"""Attacks bertune: kills trainings, damages the files of runs, reads malformed data. Needs no network.
+"""Tests bertune's robustness: kills training runs, damages their files, reads malformed data. Works offline.
 
-    python benchmarks/attack.py                                all three
+    python benchmarks/attack.py                                all three attacks
     python benchmarks/attack.py kills --number 200 --seed 1
     python benchmarks/attack.py damage --number 100 --seed 1
     python benchmarks/attack.py fuzz --number 100000 --seed 1
 
-Prints counts as it goes and exits with 1 if anything failed. A seed decides what is attacked and where; the
-moment of a kill that comes some milliseconds after an event also depends on the machine.
+Prints counts while running and exits with status 1 if anything failed. The seed determines what is attacked
+and where; the exact moment of a kill that is delayed by milliseconds also depends on the machine.
 """
 
 import argparse
@@ -18,10 +18,10 @@ _NUMBERS = {"kills": 200, "damage": 100, "fuzz": 100_000}
 
 
 def main() -> int:
-    """Runs the attacks asked for and returns the exit code."""
+    """Runs the selected attacks and returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("attack", nargs="?", choices=list(_NUMBERS), help="default: all of them, one by one")
-    parser.add_argument("--number", type=int, help="trainings to kill, files to damage, or rows to generate")
+    parser.add_argument("attack", nargs="?", choices=list(_NUMBERS), help="default: all, one after another")
+    parser.add_argument("--number", type=int, help="runs to kill, files to damage, or rows to generate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keep the runs here; default: a temporary folder")
     given = parser.parse_args()
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def _attack(name: str, number: int, seed: int, folder: Path) -> list[str]:
-    """What failed, a line for each."""
+    """Runs one attack; returns one line per failure."""
     if name == "kills":
         import attack_kills
 
@@ -53,7 +53,7 @@ def _fuzz(rows: int, seed: int, folder: Path) -> list[str]:
     except ImportError as error:
         if error.name != "fuzz":
             raise
-        message = f"benchmarks/fuzz.py with a class Fuzzer is needed for this attack: {error}"
+        message = f"this attack requires benchmarks/fuzz.py with a class Fuzzer: {error}"
         print(message, file=sys.stderr)
         return [message]
     folder.mkdir(parents=True)

@@ -1,8 +1,8 @@
-"""Damages one file of unfinished and finished runs, and judges what bertune makes of them.
+"""Damages one file of unfinished and finished runs, and checks how bertune handles it.
 
-identical   the result equals that of the undisturbed run, bit for bit
-refused     exit code 1 or 3 and one error that names the file and a way forward, which works
-FAIL        anything else: other content, another message, a traceback, work lost without a word
+identical   the result is bit-identical to that of the undisturbed run
+refused     exit code 1 or 3, and one error that names the file and a remedy that works
+FAIL        anything else: different content, another message, a traceback, work lost without a message
 """
 
 import random
@@ -27,14 +27,14 @@ from attack_runs import (
     entries,
 )
 
-_WAYS_FORWARD = ("--out", "--resume", "Put back", "train again", "Move the folder away")
+_WAYS_FORWARD = ("--out", "--resume", "Put back", "Restore", "train again", "Move the folder away")
 _NEVER = Moment(0)
 _COMMANDS = ("predict", "evaluate", "report", "train")
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A file that was damaged."""
+    """A damaged file: its path, kind, kind of damage, and original content."""
 
     path: Path
     kind: str
@@ -46,18 +46,18 @@ class Hit:
 
 
 class Damage:
-    """Verdicts on many damaged files."""
+    """Collects the verdicts on many damaged files."""
 
     def __init__(self, folder: Path, seed: int, workloads: tuple[str, ...] = ()) -> None:
         self._attack = Attack(folder, workloads)
         self._draw = random.Random(seed)
-        self._known: dict[str, dict[str, str]] = {}  # stdout of each command on an undisturbed run
-        self.used: Counter[str] = Counter()  # by kind, and by kind and way
+        self._known: dict[str, dict[str, str]] = {}  # stdout of each command on the undisturbed run
+        self.used: Counter[str] = Counter()  # by kind, and by kind and damage
         self.verdicts: Counter[str] = Counter()
         self.failures: list[str] = []
 
     def unfinished(self, number: int) -> None:
-        """Kills a training, damages a file of it and resumes; every fourth time twice in a row."""
+        """Kills a training run, damages one of its files and resumes it; every fourth case does so twice."""
         workload = self._attack.workloads[number % len(self._attack.workloads)]
         whole, known = self._attack.whole(workload)
         folder = self._attack.folder / f"unfinished-{number:04d}"
@@ -74,7 +74,7 @@ class Damage:
         verdict, problems = self._verdict(ended, hits)
         if ended.code == 0:
             problems += differences(run, whole).keys()
-            # A resume that was killed before it began to train may have had no time to say anything.
+            # A resumed run that was killed before its first step may not have printed anything yet.
             if first.code == 0 or " steps into " in first.stderr:
                 problems += _loss(first, hits[0], newest, had_lines)
         elif not problems:
@@ -82,7 +82,7 @@ class Damage:
         self._note(f"unfinished {number} ({workload.name}, {moment})", hits, verdict, problems, folder)
 
     def finished(self, number: int) -> None:
-        """Damages a file of a finished run and gives it to each command."""
+        """Damages a file of a finished run and runs each command on it."""
         workload = self._attack.workloads[number % len(self._attack.workloads)]
         whole, _ = self._attack.whole(workload)
         expected = self._outputs(workload, whole)
@@ -108,7 +108,7 @@ class Damage:
         self._note(f"finished {number} ({workload.name})", [hit], verdict, problems, folder)
 
     def _killed(self, workload: Workload, folder: Path, known: list[str]) -> tuple[Path, Moment]:
-        """A run that was killed after its folder appeared and before it was complete."""
+        """A run that was killed after its folder was created and before it was complete."""
         while True:
             shutil.rmtree(folder, ignore_errors=True)
             (folder / "alone").mkdir(parents=True)
@@ -136,7 +136,7 @@ class Damage:
         return self._start(workload, words[name], run)
 
     def _hit(self, run: Path, earlier: Path | None = None) -> Hit:
-        """Damages a file of the kind, and in the way, that were chosen least so far."""
+        """Damages a file, choosing the kind of file and of damage that were used least so far."""
         while True:
             found = kinds(run)
             state = "unfinished" if earlier is None else "finished"
@@ -152,7 +152,7 @@ class Damage:
                 return hit
 
     def _earlier(self, workload: Workload) -> Path:
-        """A run of the same files with other content: another seed's, with the manifest of a stopped run."""
+        """A run with the same files but other content: another seed, and the manifest of a stopped run."""
         folder = self._attack.folder / "earlier" / workload.name.replace(" ", "-")
         run = folder / "alone" / "run"
         if not run.exists():
@@ -165,7 +165,7 @@ class Damage:
         return run
 
     def _outputs(self, workload: Workload, whole: Path) -> dict[str, str]:
-        """What each command prints about the undisturbed run."""
+        """The stdout of each command on the undisturbed run."""
         if workload.name not in self._known:
             run = self._attack.folder / "known" / workload.name.replace(" ", "-") / "alone" / "run"
             shutil.copytree(whole, run)
@@ -174,7 +174,7 @@ class Damage:
         return self._known[workload.name]
 
     def _verdict(self, ended: Ended, hits: list[Hit]) -> tuple[str, list[str]]:
-        """What the end of a command amounts to, and what is wrong with how it said so."""
+        """The verdict on a finished command, and the problems with its messages."""
         if "Traceback" in ended.stderr:
             return "FAIL", [f"traceback: {ended.stderr[-400:]}"]
         if ended.code == 0:
@@ -186,13 +186,13 @@ class Damage:
         if not any(_is_named(hit.path, errors[0]) for hit in hits):
             problems.append(f"the damaged file is not named: {errors[0]}")
         if not any(way in errors[0] for way in _WAYS_FORWARD):
-            problems.append(f"no way forward: {errors[0]}")
+            problems.append(f"no remedy: {errors[0]}")
         return "refused", problems
 
     def _ways_forward(
         self, ended: Ended, workload: Workload, run: Path, hits: list[Hit], whole: Path
     ) -> list[str]:
-        """What does not work of what a refusal advises: the commands in it, and putting back the file."""
+        """Tries the remedies of an error message: its commands, and restoring the file. Returns problems."""
         problems: list[str] = []
         for command in re.findall(r"`bertune (train [^`]+)`", ended.stderr):
             new = run.parent.parent / f"new-{len(problems)}" / "alone" / "run"
@@ -201,13 +201,13 @@ class Damage:
             again = self._start(workload, list(words), new)
             result = new if "NEW" in command else run
             if again.code or differences(result, whole):
-                problems.append(f"the advice does not work: {command}: {again.stderr[-300:]}")
+                problems.append(f"the suggested command fails: {command}: {again.stderr[-300:]}")
         for hit in hits:
             hit.path.parent.mkdir(exist_ok=True, parents=True)
             hit.path.write_bytes(hit.before)
         again = self._resume(workload, run)
         if again.code or differences(run, whole):
-            problems.append(f"with the files put back it cannot go on: {again.stderr[-300:]}")
+            problems.append(f"resuming fails after restoring the files: {again.stderr[-300:]}")
         return problems
 
     def _note(self, what: str, hits: list[Hit], verdict: str, problems: list[str], folder: Path) -> None:
@@ -226,12 +226,12 @@ def _is_unfinished(run: Path) -> bool:
 
 
 def _checkpoints(run: Path) -> list[int]:
-    """The steps that a run has checkpoints of, from before its damage or with it, newest first."""
+    """The steps of a run's checkpoints, intact or damaged, newest first."""
     return sorted((int(path.name[5:]) for path in run.glob("checkpoints/step-*")), reverse=True)
 
 
 def _has_lines_of_newest(run: Path, steps: list[int]) -> bool:
-    """Whether metrics.jsonl still begins with the lines that the newest checkpoint has."""
+    """Whether metrics.jsonl still starts with the lines stored in the newest checkpoint."""
     kept = run / f"checkpoints/step-{steps[0] if steps else 0:08d}" / "metrics.jsonl"
     metrics = run / "metrics.jsonl"
     found = metrics.read_bytes() if metrics.exists() else b""
@@ -239,19 +239,19 @@ def _has_lines_of_newest(run: Path, steps: list[int]) -> bool:
 
 
 def _loss(ended: Ended, hit: Hit, steps: list[int], had_lines: bool) -> list[str]:
-    """What is wrong with where a resumed training went on, and with what it said about that."""
-    found = re.search(r"going on after step ([\d,]+) of", ended.stderr)
+    """Problems with the step from which a run was resumed, and with the messages about it."""
+    found = re.search(r"resuming after step ([\d,]+) of", ended.stderr)
     begun = int(found.group(1).replace(",", "")) if found else 0
     problems = []
     if steps and begun < (steps[1] if len(steps) > 1 else 0):
         problems.append(f"more than one checkpoint interval was lost: {steps}, continued from {begun}")
     if steps and begun < steps[0]:
-        where = f"continues from the checkpoint of step {begun:,}" if begun else "starts again from the first"
+        where = f"continues from the checkpoint of step {begun:,}" if begun else "restarts from the first"
         if where not in ended.stderr or hit.path.name not in ended.stderr:
-            problems.append(f"continued from {begun} of {steps} without a word: {ended.stderr[:600]}")
+            problems.append(f"continued from {begun} of {steps} without a message: {ended.stderr[:600]}")
     is_record = hit.kind in ("manifest.json", "config.toml")
     if (is_record or not had_lines) and hit.path.name not in ended.stderr:
-        problems.append(f"{hit.path.name} was restored without a word")
+        problems.append(f"{hit.path.name} was restored without a message")
     return problems
 
 
@@ -260,7 +260,7 @@ def _is_named(path: Path, error: str) -> bool:
 
 
 def _split(command: str, run: Path) -> list[str]:
-    """The words of a command in a message, where paths with spaces are not quoted."""
+    """The arguments of a command in a message, where paths with spaces are not quoted."""
     return [word.replace("\0", str(run)) for word in command.replace(str(run), "\0").split()]
 
 
@@ -271,7 +271,7 @@ def _plain(stdout: str, run: Path) -> str:
 def _changed_reports(run: Path, whole: Path) -> list[str]:
     found, expected = entries(run / "report"), entries(whole / "report")
     changed = found.keys() ^ expected.keys()
-    written_as = whole.parent.parent / "run"  # what the page calls the run
+    written_as = whole.parent.parent / "run"  # the path of the run in its page
     for name in found.keys() & expected.keys():
         content = expected[name].read_bytes().replace(bytes(written_as), bytes(run))
         changed |= {name} if content != found[name].read_bytes() else set()
@@ -279,7 +279,7 @@ def _changed_reports(run: Path, whole: Path) -> list[str]:
 
 
 def run(number: int, seed: int, folder: Path) -> list[str]:
-    """Damages so many runs, three of five of them unfinished; returns a line for each that failed."""
+    """Damages `number` runs, three fifths of them unfinished; returns one line per failure."""
     started = time.perf_counter()
     attack = Damage(folder, seed)
     for case in range(number):
@@ -288,13 +288,13 @@ def run(number: int, seed: int, folder: Path) -> list[str]:
         for failure in attack.failures[before:]:
             print(f"FAIL {failure}", flush=True)
         if (case + 1) % 20 == 0:
-            print(f"{case + 1:,} of {number:,}: {_said(attack.verdicts)}", flush=True)
-    print(f"damage: seed {seed}, {_said(attack.verdicts)}, {time.perf_counter() - started:,.0f} s")
+            print(f"{case + 1:,} of {number:,}: {_summary(attack.verdicts)}", flush=True)
+    print(f"damage: seed {seed}, {_summary(attack.verdicts)}, {time.perf_counter() - started:,.0f} s")
     for state in ("unfinished", "finished"):
         kinds_ = sorted(k for k in attack.used if k.startswith(state) and not k.endswith(WAYS))
         print(", ".join(f"{kind} {attack.used[kind]}" for kind in kinds_))
     return attack.failures
 
 
-def _said(verdicts: Counter[str]) -> str:
+def _summary(verdicts: Counter[str]) -> str:
     return ", ".join(f"{verdicts[name]} {name}" for name in sorted(verdicts))

@@ -1,4 +1,4 @@
-"""Damages one file of a run as power cuts, bad disks and old backups do."""
+"""Damages one file of a run in the ways of power failures, bad disks and old backups."""
 
 import random
 from pathlib import Path
@@ -8,7 +8,7 @@ _TEMPORARY = ".bertune-tmp"
 
 
 def kinds(run: Path) -> dict[str, list[Path]]:
-    """The files of a run by kind; where there are several of a kind, the newest is the last."""
+    """The files of a run by kind; the newest file of a kind comes last."""
     found: dict[str, list[Path]] = {}
     for path in sorted(run.rglob("*")):
         inside = path.relative_to(run)
@@ -30,7 +30,7 @@ def _kind(inside: Path) -> str:
 
 
 def damage(draw: random.Random, path: Path, way: str, older: bytes | None) -> bool:
-    """Damages a file; says whether that changed anything."""
+    """Damages a file; returns whether its content changed."""
     before = path.read_bytes()
     if way == "gone":
         path.unlink()
@@ -51,7 +51,7 @@ def damage(draw: random.Random, path: Path, way: str, older: bytes | None) -> bo
 
 
 def older_version(run: Path, path: Path) -> bytes | None:
-    """What a file of an unfinished run held some steps ago; None where that is not known."""
+    """The content of a file of an unfinished run some steps earlier; None if unknown."""
     others: list[Path] = []
     if path.parent.name.startswith("step-"):
         others = [other / path.name for other in sorted(path.parent.parent.glob("step-*"))]

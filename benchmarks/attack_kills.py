@@ -1,4 +1,4 @@
-"""Kills trainings at random moments, resumes them, and compares each with the one that nothing disturbed."""
+"""Kills training runs at random moments, resumes them, and compares them with the undisturbed run."""
 
 import random
 import shutil
@@ -23,17 +23,17 @@ _MOST_RESUMES = 4
 
 
 class Kills:
-    """Counts over many killed trainings."""
+    """Collects the results of many killed training runs."""
 
     def __init__(self, folder: Path, seed: int, workloads: tuple[str, ...] = ()) -> None:
         self._attack = Attack(folder, workloads)
         self._draw = random.Random(seed)
         self.counts: Counter[str] = Counter()
-        self.phases: Counter[str] = Counter()  # in which a process died
+        self.phases: Counter[str] = Counter()  # phase in which each process was killed
         self.failures: list[str] = []
 
     def one(self, number: int) -> None:
-        """Kills one training, every second one again while it is resumed, and ends it."""
+        """Kills one training run and resumes it to its end; every second one is killed again on resuming."""
         workload = self._attack.workloads[number % len(self._attack.workloads)]
         whole, known = self._attack.whole(workload)
         folder = self._attack.folder / f"trial-{number:04d}"
@@ -76,12 +76,12 @@ class Kills:
                 problems[f"wrong end: exit code {ended.code}: {ended.stderr[-300:]}"] += 1
                 return problems
             words = ["train", run, "--resume"] if run.exists() else workload.train(run, resume=True)
-        problems["wrong end: never done"] += 1
+        problems["wrong end: never completed"] += 1
         return problems
 
 
 def run(number: int, seed: int, folder: Path) -> list[str]:
-    """Kills so many trainings; prints counts, returns a line for each that failed."""
+    """Kills `number` training runs; prints counts and returns one line per failure."""
     started = time.perf_counter()
     kills = Kills(folder, seed)
     for trial in range(number):
@@ -90,13 +90,13 @@ def run(number: int, seed: int, folder: Path) -> list[str]:
         for failure in kills.failures[before:]:
             print(f"FAIL {failure}", flush=True)
         if (trial + 1) % 20 == 0:
-            print(f"{trial + 1:,} of {number:,}: {_said(kills.counts)}", flush=True)
-    print(f"kills: seed {seed}, {_said(kills.counts)}, {time.perf_counter() - started:,.0f} s")
+            print(f"{trial + 1:,} of {number:,}: {_summary(kills.counts)}", flush=True)
+    print(f"kills: seed {seed}, {_summary(kills.counts)}, {time.perf_counter() - started:,.0f} s")
     print("kills by phase: " + ", ".join(f"{name} {kills.phases[name]}" for name in PHASES))
     return kills.failures
 
 
-def _said(counts: Counter[str]) -> str:
+def _summary(counts: Counter[str]) -> str:
     names = (
         "trainings", "kills, first", "kills, during a resume", "ended before the kill", "lost", "different",
         "left over", "wrong end",

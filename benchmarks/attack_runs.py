@@ -1,4 +1,4 @@
-"""The trainings that the attacks disturb: data, settings, how they are killed, how two are compared."""
+"""The training runs used by the attacks: data and settings, killing a process, comparing two runs."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The server that forks the processes finds bertune by this, and not by the `sys.path` of this one.
+# The fork server finds bertune by PYTHONPATH; it does not inherit `sys.path`.
 os.environ["PYTHONPATH"] = os.pathsep.join([*sys.path[:2], os.environ.get("PYTHONPATH", "")]).rstrip(
     os.pathsep
 )
@@ -25,7 +25,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([*sys.path[:2], os.environ.get("PYTHO
 from small_texts import BAD, GOOD, PLAIN, TINY_BERT, labelled_texts, write_csv, write_vocabulary  # noqa: E402
 from trainings import Command, Ended, as_arguments  # noqa: E402
 
-NEW_FOLDER = ".run.new.bertune-tmp"  # where a run is built before it gets its name
+NEW_FOLDER = ".run.new.bertune-tmp"  # where a run is built before it is renamed
 PHASES = (
     "creating", "restoring", "training", "evaluation", "best weights", "checkpoint", "frozen part",
     "predictions", "model", "manifest", "clean-up", "report",
@@ -40,12 +40,12 @@ _COMMON: dict[str, Any] = {
     "train.lr": 2e-3,
     "train.best_metric": "loss",
 }
-_LONGEST_DELAY = 0.03  # seconds between an event and a kill: longer than any single write takes here
+_LONGEST_DELAY = 0.03  # seconds between an event and a kill: longer than any single write here
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A training that always gives the same run."""
+    """A deterministic training run."""
 
     name: str
     data: Path
@@ -53,14 +53,14 @@ class Workload:
     frozen_on_disk: bool = False
 
     def train(self, run: Path, resume: bool = False) -> list[object]:
-        """The words of the original command."""
+        """The arguments of the original command."""
         more = ["--resume"] if resume else []
         return ["train", self.data, *as_arguments(self.settings), "--out", run, *more]
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When a process dies: before its n-th event, or some seconds after it."""
+    """When to kill a process: at its n-th event, or `delay` seconds after it."""
 
     number: int  # 0: never
     delay: float = 0.0
@@ -68,10 +68,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class Watch:
-    """Install with `()`: logs each event of a run as `kind<TAB>path`, and kills the process at a moment.
+    """Call to install: logs each event of a run as `kind<TAB>path`, and kills the process at a moment.
 
-    An event is a system call that changes the run folder, or is about to: opening for writing, fsync, rename,
-    unlink, mkdir, rmdir. The beginning of each prediction pass is logged as well, so that a kill may hit it.
+    An event is a system call that changes the run folder: opening for writing, fsync, rename, unlink, mkdir,
+    rmdir. The start of each prediction pass is logged too, so that kills can occur there.
     """
 
     run: Path
@@ -84,7 +84,7 @@ class Watch:
         import bertune.training.frozen
         from bertune.predict import torch_backend
 
-        # Drawing takes longer than the training. The report is written with the same files, without figures.
+        # Drawing would take longer than training. The report has the same files, with placeholder figures.
         bertune.reporting.canvas._svg = lambda *_: "<svg></svg>"
         bertune.reporting.canvas._png = lambda *_: b"not drawn"
         if self.frozen_on_disk:
@@ -132,8 +132,8 @@ def _die_after(seconds: float) -> None:
     if not seconds:
         os.kill(os.getpid(), signal.SIGKILL)
     parent = os.getpid()
-    if os.fork() == 0:  # another process, so that the kill may come inside any system call of this one
-        os.closerange(0, 1024)  # above all the lock of the run
+    if os.fork() == 0:  # another process, so that the kill can interrupt any system call of this one
+        os.closerange(0, 1024)  # in particular the lock of the run
         time.sleep(seconds)
         if os.getppid() == parent:
             os.kill(parent, signal.SIGKILL)
@@ -174,22 +174,22 @@ def phases(log: Path, run: Path) -> list[str]:
 
 
 def draw_moment(draw: random.Random, known: list[str]) -> Moment:
-    """A moment in a training whose events have the phases `known`: every phase is equally likely."""
+    """A random moment in a run whose events have the phases `known`; all phases are equally likely."""
     phase = draw.choice([name for name in PHASES if name in known])
     number = draw.choice([n for n, name in enumerate(known, start=1) if name == phase])
     return Moment(number, draw.choice([0.0, draw.uniform(0, _LONGEST_DELAY)]))
 
 
-def draw_later_moment(draw: random.Random, known: list[str], taken: int) -> Moment:
-    """A moment in a training that is resumed after `taken` of the events."""
-    number = draw.randint(1, max(12, len(known) - taken))
+def draw_later_moment(draw: random.Random, known: list[str], num_done: int) -> Moment:
+    """A random moment in a run that is resumed after `num_done` of its events."""
+    number = draw.randint(1, max(12, len(known) - num_done))
     return Moment(number, draw.choice([0.0, draw.uniform(0, _LONGEST_DELAY)]))
 
 
 class Attack:
-    """A folder for one attack: its data, the undisturbed runs, and commands in processes of their own.
+    """The folder of an attack: its data, the undisturbed runs, and commands in separate processes.
 
-    `only` names the workloads to use; without it, all are used.
+    `only` names the workloads to use, by default all.
     """
 
     def __init__(self, folder: Path, only: tuple[str, ...] = ()) -> None:
@@ -200,18 +200,18 @@ class Attack:
         self._whole: dict[str, tuple[Path, list[str]]] = {}
 
     def start(self, words: list[object], watch: Watch, output: Path) -> Ended:
-        """A `bertune` command to its end."""
+        """Runs a `bertune` command to its end."""
         return Command(output, *words, before=watch).end()
 
     def whole(self, workload: Workload) -> tuple[Path, list[str]]:
-        """The run that nothing disturbed, and the phases of its events."""
+        """The undisturbed run, and the phases of its events."""
         if workload.name not in self._whole:
             folder = self.folder / "whole" / workload.name.replace(" ", "-")
             folder.mkdir(parents=True)
             watch = Watch(folder / "run", folder / "events", frozen_on_disk=workload.frozen_on_disk)
             ended = self.start(workload.train(folder / "run"), watch, folder / "output")
             if ended.code:
-                raise RuntimeError(f"{workload.name} cannot be trained: {ended.stderr}")
+                raise RuntimeError(f"training {workload.name} failed: {ended.stderr}")
             (folder / "alone").mkdir()
             (folder / "run").rename(folder / "alone" / "run")
             self._whole[workload.name] = folder / "alone" / "run", phases(folder / "events", folder / "run")
@@ -286,7 +286,7 @@ def _ranked(draw: random.Random, count: int) -> list[dict[str, Any]]:
 
 
 def _retrained(folder: Path, first: Workload) -> Workload:
-    """A workload that begins with a model that bertune has already trained once."""
+    """A workload that starts from a model trained by bertune."""
     earlier = folder / "earlier"
     shorter = replace(first, settings=first.settings | {"train.epochs": 1})
     ended = Command(folder / "output", *shorter.train(earlier)).end()
@@ -299,14 +299,14 @@ _TIMED = ("created", "timings", "peak_memory_mb", "checksum", "name", "source")
 
 
 def manifest_without_times(path: Path) -> dict[str, Any]:
-    """What a manifest says apart from times, memory, and how the source was written in the command."""
+    """A manifest without times, memory, and the source as given on the command line."""
     manifest = {k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if k not in _TIMED}
     manifest["files"] = {k: v for k, v in (manifest.get("files") or {}).items() if k != "metrics.jsonl"}
     return manifest
 
 
 def metrics_without_times(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl apart from seconds."""
+    """The lines of metrics.jsonl without durations."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     for line in lines:
         line.pop("seconds", None)
@@ -315,12 +315,12 @@ def metrics_without_times(path: Path) -> list[dict[str, Any]]:
 
 
 def entries(folder: Path) -> dict[str, Path]:
-    """Every file and folder below a folder, hidden ones too."""
+    """Every file and folder below a folder, including hidden ones."""
     return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
 
 
 def differences(run: Path, whole: Path) -> Counter[str]:
-    """How a finished run, and what is beside it, differ from the undisturbed one, as `left over: NAME`."""
+    """Differences of a finished run and its siblings from the undisturbed run, such as `left over: NAME`."""
     found, expected = entries(run.parent), entries(whole.parent)
     problems = Counter(f"lost: {name}" for name in expected.keys() - found.keys())
     problems.update(f"left over: {name}" for name in found.keys() - expected.keys())
@@ -332,7 +332,7 @@ def differences(run: Path, whole: Path) -> Counter[str]:
 
 def _are_equal(name: str, found: Path, expected: Path) -> bool:
     if name.startswith("run/report/"):
-        return found.stat().st_size > 0  # it shows times
+        return found.stat().st_size > 0  # reports contain times
     compared = {"run/manifest.json": manifest_without_times, "run/metrics.jsonl": metrics_without_times}
     read: Callable[[Path], Any] = compared.get(name, Path.read_bytes)
     try:

@@ -1,10 +1,10 @@
-"""Read random data files, whole and damaged, as bertune does, and report what it should not do.
+"""Reads random data files, intact and damaged, as bertune does, and reports faults.
 
     python benchmarks/fuzz.py --rows 100000 --seed 1
     python benchmarks/fuzz.py --seconds 600 --save findings
 
-A finding is an exception that is not bertune's own, a file that takes over 10 s, and an undamaged file
-whose rows do not come back as they were written. The exit status is 1 where there are findings.
+A finding is an exception other than a BertuneError, a file that takes more than 10 s, or an intact file whose
+rows are not read as they were written. Exits with status 1 if there are findings.
 """
 
 import argparse
@@ -36,19 +36,19 @@ from bertune.data.tables import Table, open_lines, open_table
 from bertune.errors import BertuneError
 from bertune.tasks import Task, make_task
 
-_LIMIT = 10.0  # seconds for a file
-_SHARE_WHOLE = 0.15
-_PARSED = 50  # rows of a file that each task parses
-_TRIES = 200  # to make a finding smaller
+_LIMIT = 10.0  # seconds per file
+_SHARE_WHOLE = 0.15  # fraction of the files that stay intact
+_PARSED = 50  # rows per file that each task parses
+_TRIES = 200  # attempts to shrink the file of a finding
 
 
 class TooSlow(BaseException):
-    """The time for a file is up; no handler of errors takes it."""
+    """Reading a file exceeded the time limit. Not an Exception, so that no error handler catches it."""
 
 
 @dataclass
 class Counts:
-    """What was read and found."""
+    """Counts of files, rows and findings."""
 
     files: int = 0
     whole: int = 0
@@ -70,15 +70,15 @@ class Counts:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # KiB on Linux
         formats = ", ".join(f"{name} {count:,}" for name, count in sorted(self.formats.items()))
         return (
-            f"files: {self.files:,} ({self.whole:,} not damaged), {self.refused:,} refused; {formats}\n"
+            f"files: {self.files:,} ({self.whole:,} intact), {self.refused:,} refused; {formats}\n"
             f"rows: {self.rows:,}\ntracebacks: {self.tracebacks}\nhangs: {self.hangs}\n"
-            f"silent drops or changes: {self.changed}\n"
+            f"rows dropped or changed silently: {self.changed}\n"
             f"slowest file: {self.slowest:.2f} s ({self.slowest_file})\nmax memory: {memory:,} MiB"
         )
 
 
 class Caught:
-    """Keeps whatever a block raises, except what ends the program."""
+    """Context manager that captures any exception except KeyboardInterrupt and SystemExit."""
 
     error: BaseException | None = None
     where: str = ""
@@ -94,8 +94,8 @@ class Caught:
         self.error = error
         if tb is not None:
             last = traceback.extract_tb(tb)[-1]
-            own = [frame for frame in traceback.extract_tb(tb) if "bertune" in frame.filename]
-            place = own[-1] if own else last
+            ours = [frame for frame in traceback.extract_tb(tb) if "bertune" in frame.filename]
+            place = ours[-1] if ours else last
             self.where = f"{Path(place.filename).name}:{place.lineno}"
         return True
 
@@ -109,7 +109,7 @@ class Caught:
 
 
 class Reader:
-    """Reads a file as every task would."""
+    """Reads a file and parses its rows with every task."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -122,7 +122,7 @@ class Reader:
         }
 
     def read(self, name: str, content: bytes, options: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
-        """The rows of a file, and whether bertune refused it or a part of it. Raises what is found."""
+        """The rows of a file, and whether bertune refused all or part of it. Faults propagate."""
         path = self._folder / name
         path.write_bytes(content)
         settings = DataConfig.model_validate(options)
@@ -133,11 +133,11 @@ class Reader:
             rows = [dict(row.values) for row in read]
         except BertuneError:
             return rows, True
-        # Tasks read the file again; here that would be the same rows for most of the time.
+        # In bertune each task reads the file again; here that would repeat most of the work.
         return rows, self._parse(replace(table, rows=lambda: iter(read)), settings)
 
     def read_stream(self, content: bytes) -> tuple[list[dict[str, Any]], bool]:
-        """The same of standard input."""
+        """As `read`, from standard input."""
         stream = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
         rows: list[dict[str, Any]] = []
         try:
@@ -161,7 +161,7 @@ class Reader:
 
 
 def _columns(table: Table, settings: DataConfig, task: Task) -> Iterator[Columns]:
-    """The columns that a task would choose, and else some, so that each task sees each file."""
+    """The columns that a task would choose, or arbitrary ones, so that every task sees every file."""
     try:
         yield choose_columns(table, settings, task.columns.text, task.columns.label, task.needs_label)[0]
     except BertuneError:
@@ -173,7 +173,7 @@ def _columns(table: Table, settings: DataConfig, task: Task) -> Iterator[Columns
 
 
 def same(written: Any, read: Any) -> bool:
-    """Whether a value came back; NaN is equal to NaN."""
+    """Whether a value was read as written; NaN equals NaN."""
     if isinstance(written, dict) and isinstance(read, dict):
         return written.keys() == read.keys() and all(same(written[key], read[key]) for key in written)
     if isinstance(written, list) and isinstance(read, list):
@@ -184,7 +184,7 @@ def same(written: Any, read: Any) -> bool:
 
 
 def limited(seconds: float, work: Callable[[], Any]) -> Any:
-    """What a call returns. Raises TooSlow where it takes longer."""
+    """The result of a call. Raises TooSlow if it takes longer than `seconds`."""
 
     def stop(number: int, frame: object) -> None:
         raise TooSlow
@@ -199,7 +199,7 @@ def limited(seconds: float, work: Callable[[], Any]) -> Any:
 
 
 class Fuzzer:
-    """Makes files by a seed, reads them and counts."""
+    """Generates files from a seed, reads them and counts findings."""
 
     def __init__(self, seed: int, folder: Path, save: Path | None = None, shows: bool = False) -> None:
         self.counts = Counts()
@@ -210,7 +210,7 @@ class Fuzzer:
         self._seen: Counter[str] = Counter()
 
     def run(self, rows: int | None, seconds: float | None) -> Counts:
-        """Reads files until so many rows were read, or so much time has passed."""
+        """Reads files until a number of rows was read or a time has passed."""
         begin = time.monotonic()
         while (rows is None or self.counts.rows < rows) and (
             seconds is None or time.monotonic() - begin < seconds
@@ -221,7 +221,7 @@ class Fuzzer:
         return self.counts
 
     def one(self) -> None:
-        """One file."""
+        """Generates and reads one file."""
         draw = self._draw
         file = draw.choice(MAKERS)(draw, draw.choice([1, 2, 5, 12, 40, 150]))
         is_whole = draw.random() < _SHARE_WHOLE
@@ -289,7 +289,7 @@ class Fuzzer:
 
 
 def smaller(content: bytes, key: str, read: Callable[[bytes], Any]) -> bytes:
-    """A shorter content that ends in the same error, by leaving out pieces."""
+    """Shrinks the content by removing pieces while it still causes the same error."""
     size, tries = len(content) // 2, 0
     while size and tries < _TRIES:
         start = 0
@@ -308,13 +308,13 @@ def smaller(content: bytes, key: str, read: Callable[[bytes], Any]) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", type=int, help="stop after so many rows")
-    parser.add_argument("--seconds", type=float, help="stop after so much time")
+    parser.add_argument("--rows", type=int, help="stop after this many rows")
+    parser.add_argument("--seconds", type=float, help="stop after this time")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save", type=Path, help="a folder for the files of findings")
+    parser.add_argument("--save", type=Path, help="folder for the files that caused findings")
     given = parser.parse_args()
     if given.rows is None and given.seconds is None:
-        parser.error("give --rows, --seconds or both")
+        parser.error("--rows, --seconds or both are required")
     with tempfile.TemporaryDirectory() as folder:
         counts = Fuzzer(given.seed, Path(folder), given.save, shows=True).run(given.rows, given.seconds)
     print(f"seed: {given.seed}\n{counts}")

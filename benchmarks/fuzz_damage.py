@@ -1,4 +1,4 @@
-"""Ways to damage a data file: its bytes, its lines, or the structure of its JSON."""
+"""Damages data files: their bytes, lines, or JSON structure."""
 
 import copy
 import io
@@ -31,7 +31,7 @@ _ODD_VALUES: list[Any] = [
 
 
 def damaged(file: DataFile, draw: random.Random) -> bytes:
-    """The bytes of a file after one to three changes."""
+    """The content of a file after one to three changes."""
     content = file.content
     if file.tree is not None and draw.random() < 0.5:
         content = _restructured(file, draw)
@@ -88,7 +88,7 @@ def _shuffle_lines(content: bytes, draw: random.Random) -> bytes:
 
 
 def _replace_cell(content: bytes, draw: random.Random) -> bytes:
-    """A piece between separators gives way to an odd value."""
+    """Replaces a piece between separators by an unusual value."""
     separator = draw.choice([b"\t", b",", b" ", b"\n"])
     parts = content.split(separator)
     odd = draw.choice(_ODD_VALUES)
@@ -109,7 +109,7 @@ _CHANGES = [
 
 
 def _restructured(file: DataFile, draw: random.Random) -> bytes:
-    """The JSON of a file with an odd value, a key less or a key more somewhere."""
+    """The JSON of a file with an unusual value, or a missing or renamed key."""
     tree = copy.deepcopy(file.tree)
     holder, inner = None, tree
     for _ in range(draw.randint(1, 8)):
@@ -143,7 +143,7 @@ def _change(holder: Any, key: Any, draw: random.Random) -> None:
 
 
 def _odd_parquet(draw: random.Random) -> bytes:
-    """Well-formed Parquet with a column whose values Python cannot hold, or hardly."""
+    """Valid Parquet with columns whose values Python cannot represent, or barely can."""
     import pyarrow as pa
     import pyarrow.parquet
 

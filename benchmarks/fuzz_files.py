@@ -1,4 +1,4 @@
-"""Random data files of every format that bertune reads, each with the rows that must come back."""
+"""Generates random data files of every format that bertune reads, with the rows they contain."""
 
 import csv
 import datetime
@@ -21,19 +21,19 @@ Rows = list[dict[str, Any]]
 
 @dataclass
 class DataFile:
-    """A file, how it is to be read, and its rows."""
+    """A file, the options for reading it, and its rows."""
 
     format: str
     name: str
     content: bytes
     rows: Rows
     options: dict[str, Any] = field(default_factory=dict)
-    tree: Any = None  # what a JSON file holds, for changes to its structure
-    is_lines: bool = False  # JSON a line, which standard input takes too
+    tree: Any = None  # the value of a JSON file, for changes to its structure
+    is_lines: bool = False  # JSON Lines, which can also be read from standard input
 
 
 def words(draw: random.Random, most: int = 12, special: str = "") -> str:
-    """A text; `special` characters stand in some of them."""
+    """A random text, in which `special` characters occur occasionally."""
     parts = []
     for _ in range(draw.randint(1, most)):
         parts += [draw.choice(_WORDS), draw.choice(_BETWEEN)]
@@ -43,12 +43,12 @@ def words(draw: random.Random, most: int = 12, special: str = "") -> str:
 
 
 def token(draw: random.Random) -> str:
-    """A word without spaces that does not begin like a comment."""
+    """A random word without spaces that does not start like a comment."""
     return draw.choice([word for word in _WORDS if not word.startswith("#")])
 
 
 def value(draw: random.Random, depth: int = 0) -> Any:
-    """A JSON value."""
+    """A random JSON value."""
     kind = draw.random()
     if depth < 3 and kind < 0.1:
         return [value(draw, depth + 1) for _ in range(draw.randint(0, 4))]
@@ -106,7 +106,7 @@ def _tsv(draw: random.Random, count: int) -> DataFile:
 
 
 def _unquoted(draw: random.Random, count: int) -> DataFile:
-    """Texts with quotes inside, not wrapped in any, as GLUE has them."""
+    """Unquoted texts that contain quotation marks, as in GLUE."""
     texts = ["w" + words(draw, 10, '"') for _ in range(count)]
     rows = [{"text": text, "label": draw.choice("ab")} for text in texts]
     lines = ["text\tlabel", *("\t".join(row.values()) for row in rows)]

@@ -1,4 +1,4 @@
-"""Write a BERT with 120,000 x 768 random embeddings and a vocabulary that knows the words of some texts.
+"""Writes a BERT with 120,000 x 768 random embeddings and a vocabulary that covers the words of some texts.
 
 python benchmarks/large_encoder.py TEXTS.jsonl FOLDER
 """
@@ -15,7 +15,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def vocabulary(lines: list[str]) -> list[str]:
-    """Special tokens, characters, the words of the texts, and unused entries to the full number."""
+    """Special tokens, characters and words of the texts, filled up with unused entries."""
     texts = [json.loads(line)["text"].lower() for line in lines if line.strip()]
     words = sorted({word for text in texts for word in re.findall(r"\w+", text)})
     characters = sorted({c for text in texts for c in text if not c.isspace()})
@@ -24,7 +24,7 @@ def vocabulary(lines: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Write the folder."""
+    """Writes the model folder."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 

@@ -1,9 +1,10 @@
-"""Times loading and saving with this source tree and an earlier one, in turn, a process each.
+"""Compares the time of loading and saving between this source tree and an earlier one.
 
     git worktree add ../before COMMIT
     python benchmarks/loading.py --before ../before --rounds 10
 
-Prints the median of each, the ratio of paired rounds, and what verifying and writing checksums takes alone.
+The trees take turns, each in a separate process. Prints the medians, the ratio of paired rounds, and the time
+of verifying and writing checksums alone.
 """
 
 import argparse
@@ -21,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parents[1]
-REPEATS = 5  # in a process, of which the median counts
+REPEATS = 5  # per process; the median is reported
 TEXTS = [f"the lamp in street {i} is {'broken' if i % 2 else 'bright'}" for i in range(40)]
 
 
 def timed(work: Callable[[], Any]) -> float:
-    """The median seconds of a piece of work."""
+    """The median seconds of a call."""
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
@@ -36,22 +37,22 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def prepare(run: Path) -> None:
-    """A run of the packaged encoder, of which loading and saving are timed."""
+    """Trains the packaged encoder; loading and saving this run is timed."""
     import bertune as bt
 
     settings = {"model.name": "minilm", "train.epochs": 1}
-    # Earlier trees have another name for the argument.
+    # Earlier trees use another name for the argument.
     name = "settings" if "settings" in inspect.signature(bt.train).parameters else "overrides"
     bt.train(TEXTS, ["bad" if i % 2 else "good" for i in range(40)], out=run, **{name: settings})
 
 
 def measure(run: Path) -> dict[str, float]:
-    """Seconds of each operation with the tree that this process imports."""
+    """Seconds of each operation with the source tree that this process imports."""
     import torch
 
     try:
         from bertune import saved_model
-    except ImportError:  # an earlier tree's name for it
+    except ImportError:  # its name in earlier trees
         from bertune import model_folder as saved_model
     from bertune.training.checkpoint import Checkpoints, Progress, model_tensors
 
@@ -83,7 +84,7 @@ def measure(run: Path) -> dict[str, float]:
 
 
 def without_checksums(model: Path, folder: Path) -> Path:
-    """A copy of a model as format 1 had it, which both trees load."""
+    """A copy of a model in format 1, which both trees load."""
     shutil.copytree(model, folder)
     stored = json.loads((folder / "bertune.json").read_text(encoding="utf-8"))
     kept = {key: value for key, value in stored.items() if key not in ("files", "checksum")}
@@ -92,14 +93,14 @@ def without_checksums(model: Path, folder: Path) -> Path:
 
 
 def unsynced(folder: Path, sync_tree: Callable[[Path], None]) -> None:
-    """Writes the weights again, and waits until they are on disk."""
+    """Rewrites the weights and syncs them to disk."""
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes())
     sync_tree(folder)
 
 
 def in_process(tree: Path, run: Path) -> dict[str, float]:
-    """`measure` in a fresh process that imports another source tree; also the whole of a short command."""
+    """Runs `measure` in a fresh process that imports `tree`, and times a short command as a whole."""
     environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, __file__, "--measure", str(run)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -115,7 +116,7 @@ def in_process(tree: Path, run: Path) -> dict[str, float]:
 def main() -> None:
     """Compares the trees and prints a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--before", type=Path, help="a checkout of the earlier tree")
+    parser.add_argument("--before", type=Path, help="checkout of the earlier tree")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Owns the page of results, docs/benchmarks.md: rendered from the stored results and nothing else."""
+"""Renders docs/benchmarks.md from the stored results."""
 
 from __future__ import annotations
 
@@ -11,47 +11,50 @@ UNITS = {"examples_per_second": "texts/s", "wall_seconds": "s", "peak_rss_mb": "
 INTRODUCTION = """\
 # Benchmarks
 
-Written by `make bench` from the files in `benchmarks/results/speed`, which hold every round's raw
-numbers.
+`make bench` generates this page from the files in `benchmarks/results/speed`, which contain the raw
+measurements of every round.
 
-Every contestant of a benchmark has the same texts, weights, tokenizer, batch size, maximum length,
-learning rate (5e-5), warm-up (10 %), weight decay (0.01) and dropout, and runs in a process of its own. A
-round runs each of them once, in an order that turns from round to round. The ratio is taken round by
-round; shown are the median and the bootstrap 95 % interval of the median (in brackets the number of
-rounds), and the ratio of each side's best round.
+All contestants of a benchmark use the same texts, weights, tokenizer, batch size, maximum length, learning
+rate (5e-5), warmup (10%), weight decay (0.01) and dropout, and each runs in a separate process. Every round
+runs each contestant once; the order rotates from round to round. Ratios are computed per round. The tables
+show their median, the bootstrap 95% interval of the median (with the number of rounds in parentheses), and
+the ratio of the best rounds.
 
-Rates are those of training steps alone, after at least 5 steps of warm-up: no import, tokenization or
-evaluation, except where the benchmark says that the whole counts. A Trainer that groups by length works
-through lengths in turns, longest first, and is timed over whole turns. A round is flagged when a fixed
-matrix product before and after it differs by more than 5 %, or the host took more than 2 % of the
-processor time; it still counts.
+Rates cover training steps only, after at least 5 warmup steps, and exclude imports, tokenization and
+evaluation unless a benchmark states otherwise. A Trainer that groups by length cycles through lengths,
+longest first, and is timed over complete cycles. A round is flagged if the time of a fixed matrix product
+changed by more than 5% during the round or the host took more than 2% of the processor time. Flagged rounds
+are included.
 
-HF Trainer, tutorial: padding to the maximum length, fp32. Documentation: padding to the longest of a
-batch, fp32. Best: bfloat16 autocast where the hardware has it, batches of similar length, fused AdamW, no
-logging, no checks of the loss. Compiled: that under `torch.compile`, which is given a whole turn of
-lengths to warm up.
+HF Trainer configurations:
+
+- tutorial: padding to the maximum length, fp32;
+- documentation: padding to the longest text of a batch, fp32;
+- best: bfloat16 autocast where the hardware supports it, batches grouped by length, fused AdamW, no logging,
+  no loss checks;
+- compiled: best under `torch.compile`, warmed up for a complete cycle of lengths.
 """
 FLOOR_TEXT = """\
-The least time a step can take: the arithmetic of the model without padding (forward, and twice that
-backward) at the best rate of a matrix product measured in the same round, plus the optimizer's traffic
-(28 bytes a parameter) at the best memory bandwidth measured there. The first fraction counts the traffic
-of the parameters that some text can change: embeddings of tokens that are in no text get no gradient. The
-second counts all trained parameters. Then the share of the arithmetic alone (MFU), and what a step at the
-floor, which nobody can beat, would gain on HF Trainer at its best.
+The floor is the minimum time of a step: the arithmetic of the model without padding (the forward pass, and
+twice that for the backward pass) at the best rate of a matrix product measured in the same round, plus the
+memory traffic of the optimizer (28 bytes per parameter) at the best measured bandwidth. The first fraction
+counts the traffic of parameters that receive a gradient; embeddings of tokens that do not occur in any text
+receive none. The second counts all trained parameters. The last columns show the utilization of the
+arithmetic alone (MFU), and the speedup over HF Trainer (best) that a step at the floor would have.
 """
 
 
 PROFILE_TEXT = """\
-Where the time goes, as shares of it. The targets were set for a processor with AMX, whose matrix products in
-bfloat16 are more than five times as fast as those of the machine below (AVX512-BF16: see the peaks above), so
-that all around them counts for more. Here the products are most of a step and run near their peak, and the
-last column of the floor's table says what even a step without anything else would gain. Prediction is beside
-ONNX Runtime's int8 what it is because integer products are twice as fast here as those in bfloat16.
+The shares of the running time by kind of operation. The targets were set for a processor with AMX, whose
+bfloat16 matrix products are more than five times as fast as on the machine below (AVX512-BF16, see the peaks
+above), so that all other operations weigh more there. On this machine, matrix products dominate a step and
+run near their peak; the last column of the floor table bounds the possible speedup. ONNX Runtime int8 is
+fast at prediction because integer products are twice as fast as bfloat16 products on this machine.
 """
 
 
 def render(results: Sequence[Result], names: Iterable[str], profile: Result | None = None) -> str:
-    """The whole page; benchmarks without a result are named as not measured."""
+    """The whole page; benchmarks without a result are listed as not measured."""
     by_name = {result["name"]: result for result in results}
     absent = [name for name in names if name not in by_name]
     parts = [INTRODUCTION, overview(results)]
@@ -63,8 +66,8 @@ def render(results: Sequence[Result], names: Iterable[str], profile: Result | No
 
 
 def overview(results: Sequence[Result]) -> str:
-    """Every ratio beside its target, reached or not."""
-    rows = ["| benchmark | against | ratio | 95 % interval | best rounds | target | reached |"]
+    """Every ratio with its target and whether it was reached."""
+    rows = ["| benchmark | against | ratio | 95% interval | best rounds | target | reached |"]
     rows.append("|---|---|---|---|---|---|---|")
     for result in results:
         for key, side in result["contestants"].items():
@@ -79,13 +82,13 @@ def overview(results: Sequence[Result]) -> str:
 
 
 def floor(results: Sequence[Result]) -> str:
-    """The fraction of the physical floor, where it was measured."""
+    """The fraction of the physical floor, for benchmarks that measured it."""
     known = [r for r in results if r.get("floor")]
     if not known:
         return ""
     rows = [
-        "| benchmark | parameters that change | all parameters | target | reached | arithmetic alone "
-        "| no step could be faster than HF Trainer, best, by more than |",
+        "| benchmark | parameters with a gradient | all parameters | target | reached | arithmetic alone "
+        "(MFU) | upper bound of the speedup over HF Trainer, best |",
         "|---|---|---|---|---|---|---|",
     ]
     for result in known:
@@ -106,22 +109,22 @@ def floor(results: Sequence[Result]) -> str:
         f"{r['floor']['peaks']['shapes_flops'] / 1e9:,.0f} GFLOP/s (the model's own products), "
         f"{r['floor']['peaks']['copy_bytes'] / 1e9:,.1f} GB/s (copy), "
         f"{r['floor']['peaks']['triad_bytes'] / 1e9:,.1f} GB/s (triad); "
-        f"{r['floor']['flops_per_step'] / 1e9:,.1f} GFLOP a step; "
+        f"{r['floor']['flops_per_step'] / 1e9:,.1f} GFLOP per step; "
         f"{r['floor']['parameters']['updated_parameters']:,} of "
-        f"{r['floor']['parameters']['trained_parameters']:,} parameters change"
+        f"{r['floor']['parameters']['trained_parameters']:,} parameters receive a gradient"
         for r in known
     ]
-    return "\n".join(["## floor", "", FLOOR_TEXT, *rows, "", *measured, ""])
+    return "\n".join(["## Physical floor", "", FLOOR_TEXT, *rows, "", *measured, ""])
 
 
 def _most(result: Result, fraction: float) -> str:
-    """The ratio that a step at the floor would have: ours, over the fraction of the floor that it is."""
+    """The ratio of a step at the floor: the measured ratio divided by the fraction of the floor."""
     ratio = result["ratios"].get("best")
     return "" if ratio is None else f"{ratio['median'] / fraction:.1f}x"
 
 
 def profiles(profile: Result | None) -> str:
-    """Where the time goes: why a target that is missed is missed."""
+    """The running time by kind of operation, which explains missed targets."""
     if profile is None:
         return ""
     work = profile["work"]
@@ -133,51 +136,51 @@ def profiles(profile: Result | None) -> str:
         cells = [name, f"{found['milliseconds']:,.1f}", *shares, f"{found['operations']:,}"]
         rows.append(f"| {' | '.join(cells)} |")
     on = f"{profile['machine']['cpu']}, {profile['threads']} threads: `{profile['command']}`."
-    return "\n".join(["## profile", "", PROFILE_TEXT, *rows, "", *_stages(profile), on, ""])
+    return "\n".join(["## Profile", "", PROFILE_TEXT, *rows, "", *_stages(profile), on, ""])
 
 
 def _stages(profile: Result) -> list[str]:
-    """Where the seconds of the whole command go; the steps' own ratio bounds what the rest can gain."""
+    """The seconds of the whole command by stage."""
     command = profile.get("whole command")
     if command is None:
         return []
     rows = [f"| {name} | {found:.1f} |" for name, found in command["stages"].items()]
-    return ["| the whole command | s |", "|---|---|", *rows, f"| in all | {command['seconds']:.1f} |", ""]
+    return ["| the whole command | s |", "|---|---|", *rows, f"| total | {command['seconds']:.1f} |", ""]
 
 
 def section(result: Result) -> str:
-    """One benchmark: every contestant's own numbers."""
+    """One benchmark with the measurements of every contestant."""
     unit = UNITS[result["metric"]]
     rows = [
-        f"| | {unit} | 95 % interval | rounds | padding | peak memory, MB | CPU s | wall s |",
+        f"| | {unit} | 95% interval | rounds | padding | peak memory, MB | CPU s | wall s |",
         "|---|---|---|---|---|---|---|---|",
         *(
             f"| {' | '.join(_side_cells(side, result['metric']))} |"
             for side in result["contestants"].values()
         ),
     ]
-    notes = [f"{result['about']}. CPU and wall seconds are those of whole processes."]
+    notes = [f"{result['about']}. CPU and wall time are those of the whole process."]
     differences = {k: v["furthest"] for k, v in result["agreement"].items() if v["furthest"] > 0}
     if differences:
-        said = ", ".join(f"{result['contestants'][k]['title']} {v:.4f}" for k, v in differences.items())
-        notes.append(f"Largest difference of a probability from pipeline's, one by one: {said}.")
+        shown = ", ".join(f"{result['contestants'][k]['title']} {v:.4f}" for k, v in differences.items())
+        notes.append(f"Largest difference in probability from pipeline, one by one: {shown}.")
     if result["flagged_rounds"]:
         count = len(result["flagged_rounds"])
-        notes.append(f"{count} of {len(result['rounds'])} rounds are flagged.")
+        notes.append(f"Flagged rounds: {count} of {len(result['rounds'])}.")
     return "\n".join([f"## {result['name']}", "", f"**{result['title']}.** {' '.join(notes)}", "", *rows, ""])
 
 
 def place(results: Sequence[Result]) -> str:
-    """Where and how, each distinct machine and set of versions once."""
+    """Machines, versions and commands; each distinct machine and set of versions is listed once."""
     lines: dict[str, list[str]] = {}
     for result in results:
-        on, seen = result["machine"], result["versions"]
-        versions = ", ".join(f"{name} {version}" for name, version in seen.items())
+        on, installed = result["machine"], result["versions"]
+        versions = ", ".join(f"{name} {version}" for name, version in installed.items())
         line = f"- {on['cpu']}, {on['cores']} cores, {on['system']}; {versions}"
         lines.setdefault(line, []).append(f"{result['name']} ({result['measured']})")
-    said = [f"{line}: {', '.join(names)}" for line, names in lines.items()]
+    places = [f"{line}: {', '.join(names)}" for line, names in lines.items()]
     command = ["```", "BERTUNE_DATA=DATA make bench", "BERTUNE_DATA=DATA make bench ONLY=cola,mrpc", "```"]
-    return "\n".join(["## Where and how", "", *said, "", *command, ""])
+    return "\n".join(["## Environment", "", *places, "", *command, ""])
 
 
 def _ratio_cells(ratio: dict[str, Any] | None) -> list[str]:
@@ -203,8 +206,8 @@ def _reached(result: Result, target: float | None, ratio: dict[str, Any] | None)
     return _yes(median <= target if result["metric"] == "peak_rss_mb" else median >= target)
 
 
-def _yes(is_so: bool) -> str:
-    return "yes" if is_so else "no"
+def _yes(is_reached: bool) -> str:
+    return "yes" if is_reached else "no"
 
 
 def _share(found: dict[str, float]) -> str:
@@ -213,8 +216,8 @@ def _share(found: dict[str, float]) -> str:
 
 def _side_cells(side: dict[str, Any], metric: str) -> list[str]:
     if "error" in side:
-        said = side["error"].replace("|", "/")
-        return [side["title"], f"failed: {said}", "", "", "", "", "", ""]
+        error = side["error"].replace("|", "/")
+        return [side["title"], f"failed: {error}", "", "", "", "", "", ""]
     found = side[metric]
     digits = 2 if found["median"] < 10 else 1
     waste = "" if "padding_waste" not in side else f"{side['padding_waste']:.1%}"

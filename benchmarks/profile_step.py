@@ -1,10 +1,10 @@
-"""Say where the time of a training step goes, and of prediction: the profile beside the missed targets.
+"""Profiles a training step, prediction and a whole command.
 
     BERTUNE_DATA=DATA python benchmarks/profile_step.py
 
-Takes torch's profiler over the whole machinery of a run (`bertune.training.fit`), adds up each operation's
-own time by kind, and writes benchmarks/results/profile.json, which docs/benchmarks.md shows. The profiler
-itself slows a step by a few percent.
+Runs torch's profiler over a complete training run (`bertune.training.fit`), sums the self time of operations
+by kind, and writes benchmarks/results/profile.json, which is shown in docs/benchmarks.md. The profiler itself
+slows a step down by a few percent.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SKIPPED, STEPS = 8, 20
 
 
 def kinds_of(found: profile, seconds: float, count: int) -> dict[str, Any]:
-    """Milliseconds by kind for each of `count` pieces of work that took `seconds` in all."""
+    """Mean milliseconds by kind over `count` repetitions that took `seconds` in total."""
     by_kind: dict[str, float] = defaultdict(float)
     calls = 0
     kind_of = {name: kind for kind, names in KINDS.items() for name in names}
@@ -63,7 +63,7 @@ def kinds_of(found: profile, seconds: float, count: int) -> dict[str, Any]:
 
 
 def of_training(name: str, folder: Path) -> dict[str, Any]:
-    """A step of one of the suite's trainings."""
+    """Profiles a training step of a benchmark of the suite."""
     benchmark = BY_NAME[name]
     recipe, items = benchmark.recipe, items_of(benchmark.data)
     batch_size = recipe.get("batch_size", 32)
@@ -86,7 +86,7 @@ def of_training(name: str, folder: Path) -> dict[str, Any]:
 
 
 def of_prediction(folder: Path) -> dict[str, Any]:
-    """A thousand sentences of CoLA through a model's predict."""
+    """Profiles the prediction of a thousand CoLA sentences."""
     items = spread(items_of("cola"), 1000)
     write_items(folder / "texts.jsonl", items)
     overrides = {"model.name": "minilm", "train.epochs": 1, "train.max_examples": 64}
@@ -101,7 +101,7 @@ def of_prediction(folder: Path) -> dict[str, Any]:
 
 
 def of_command(folder: Path) -> dict[str, Any]:
-    """The seconds of a whole command by stage: `bertune train cola` from the shell to the exit."""
+    """The seconds of `bertune train cola` by stage, from process start to exit."""
     out = folder / "command"
     settings = ["cola", "model.name=minilm", "train.epochs=1", "--out", str(out)]
     started = time.perf_counter()
@@ -126,7 +126,7 @@ def _take(steps: Iterator[Stepped], count: int) -> None:
 
 
 def main() -> None:
-    """Profiles all and writes the file."""
+    """Runs all profiles and writes the file."""
     tune_allocator()  # as the commands do
     with tempfile.TemporaryDirectory(prefix="bertune-profile-") as folder:
         result = {

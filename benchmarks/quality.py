@@ -1,11 +1,11 @@
-"""Compare bertune's scores with its peers' trainers, over several seeds.
+"""Compares the scores of bertune with those of its peers' trainers, over several seeds.
 
     BERTUNE_DATA=DATA python benchmarks/quality.py --tasks conll2003 dream --seeds 1 2 3
 
-Every (task, side, seed) runs in a process of its own, one at a time, the sides taking turns. Each
-result is kept as a small JSON file, and one that is there is not run again, so the command can be
-stopped and repeated. The table covers every result in the folder; `--sides` with nothing after it
-only writes the table anew.
+Every combination of task, side and seed runs in a separate process, one at a time, with alternating sides.
+Each result is stored as a small JSON file, and existing results are not computed again, so the command can be
+interrupted and repeated. The page covers every result in the folder; `--sides` without a value only writes
+the page.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 
 
 def run_checked(command: Sequence[str | Path]) -> str:
-    """The standard output of a command; RuntimeError with the end of its errors if it fails."""
+    """The stdout of a command. Raises RuntimeError with the end of its stderr if it fails."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [str(part) for part in command],
@@ -51,20 +51,20 @@ def run_checked(command: Sequence[str | Path]) -> str:
 
 
 def data_folder() -> Path:
-    """The folder that BERTUNE_DATA names; exits with a clear message when it is not set."""
+    """The folder named by BERTUNE_DATA. Exits with a message if it is not set."""
     name = os.environ.get("BERTUNE_DATA")
     if not name or not Path(name).is_dir():
-        raise SystemExit("set BERTUNE_DATA to the folder that holds cola/, conll2003/ and the other sets")
+        raise SystemExit("set BERTUNE_DATA to the folder that contains cola/, conll2003/ and the other sets")
     return Path(name)
 
 
 def placed(task: str, folder: Path) -> dict[str, Path]:
-    """The files that both sides read, by split; none for a task that is trained by its name."""
+    """The files that both sides read, by split; empty for a named data set."""
     return {split: place(part, data_folder(), folder, split) for split, part in TASKS[task].parts.items()}
 
 
 def shown(command: Sequence[str | Path], files: dict[str, Path]) -> str:
-    """A command without this machine's folders: whole files are in DATA, parts of files in PART."""
+    """A command with placeholders for folders: DATA for complete files, PART for parts of files."""
     data = data_folder()
     names = {
         str(path): f"PART/{split}{path.suffix}" for split, path in files.items() if data not in path.parents
@@ -76,7 +76,7 @@ def shown(command: Sequence[str | Path], files: dict[str, Path]) -> str:
 
 
 def run_peer(task: str, seed: int, folder: Path) -> Result:
-    """One run of the peer's script; what it wrote, with the command that repeats it."""
+    """Runs the peer's script once; returns its result with the command that reproduces it."""
     script, out = HERE / "peers" / f"{TASKS[task].peer}.py", folder / "result.json"
     files, recipe = placed(task, folder), TASKS[task].recipe
     arguments: list[str | Path] = ["--seed", str(seed), "--out"]
@@ -92,7 +92,7 @@ def run_peer(task: str, seed: int, folder: Path) -> Result:
 
 
 def bertune_program() -> Path:
-    """The bertune command beside this interpreter, or else the one on PATH."""
+    """The bertune command next to this interpreter, or else the one on PATH."""
     beside = Path(sys.executable).with_name("bertune")
     found = str(beside) if beside.is_file() else shutil.which("bertune")
     if found is None:
@@ -101,7 +101,7 @@ def bertune_program() -> Path:
 
 
 def run_bertune(task: str, seed: int, folder: Path) -> Result:
-    """One run of `bertune train`: its scores as plain numbers and its training rate."""
+    """Runs `bertune train` once; returns its scores, training rate and command."""
     out = folder / "run"
     files, recipe = placed(task, folder), TASKS[task].recipe
     source: list[str | Path] = [task]
@@ -126,19 +126,19 @@ def run_bertune(task: str, seed: int, folder: Path) -> Result:
 
 
 def plain_number(value: Any) -> float | None:
-    """A score as a number, whether given bare or as an object's `value`."""
+    """A score as a number, given either as a number or as an object with `value`."""
     if isinstance(value, dict):
         value = value.get("value")
     return None if value is None else float(value)
 
 
 def result_path(results: Path, task: str, side: str, seed: int) -> Path:
-    """The file that holds one run's result."""
+    """The file of one result."""
     return results / f"{task}-{side}-{seed}.json"
 
 
 def run_one(results: Path, task: str, side: str, seed: int) -> bool:
-    """Run one (task, side, seed) unless its result is there; False if the run failed."""
+    """Runs one combination unless its result exists; returns False if the run failed."""
     path = result_path(results, task, side, seed)
     if path.exists():
         return True
@@ -171,16 +171,16 @@ def run_one(results: Path, task: str, side: str, seed: int) -> bool:
 
 
 def write_whole(path: Path, content: Result) -> None:
-    """Writes a result so that a run cut short leaves none behind."""
+    """Writes a result atomically, so that an interrupted run leaves no partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    # The rename is what makes a result count.
+    # Only the renamed file counts as a result.
     partial.replace(path)
 
 
 def load_results(results: Path) -> dict[tuple[str, str], dict[int, Result]]:
-    """Every result in the folder: by task and side, then by seed."""
+    """Every result in the folder, by task and side, then by seed."""
     found: dict[tuple[str, str], dict[int, Result]] = {}
     for path in sorted(results.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -189,7 +189,7 @@ def load_results(results: Path) -> dict[tuple[str, str], dict[int, Result]]:
 
 
 def main() -> int:
-    """Run what is missing, write the table; 1 if a run failed."""
+    """Runs missing combinations and writes the page; returns 1 if a run failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
@@ -200,7 +200,7 @@ def main() -> int:
     sound = True
     for task in options.tasks:
         for turn, seed in enumerate(options.seeds):
-            # Each side goes first in turn, so neither always meets the warmer machine.
+            # The sides alternate in going first, so that neither always runs on the warmer machine.
             for side in options.sides[:: -1 if turn % 2 else 1]:
                 sound = run_one(options.results, task, side, seed) and sound
     page = table(load_results(options.results))

@@ -1,4 +1,4 @@
-"""Owns the page of the quality comparison: paired differences, verdicts, tables."""
+"""Renders the page of the quality comparison: paired differences, verdicts, tables."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ COMMAND = (
     "BERTUNE_DATA=DATA OMP_NUM_THREADS=1 python benchmarks/quality.py --tasks conll2003 dream stsb"
 )
 READING = (
-    "Mean ± standard deviation over seeds. The difference is bertune minus its peer, paired by seed, "
-    "with the standard deviation of the paired differences and the 95 % t-interval of their mean. "
-    "A seed draws different heads and batches on the two sides, so pairing removes no noise. Below "
-    "by more than the spread means that the whole interval lies below zero. The runs shared the "
-    "machine with other work, so no rate is shown here: `make bench` compares speed, paired. All but "
-    "those of classification are on small parts of their data, so that a run takes a minute or two on "
-    "one thread: they compare two trainers and say nothing of what the data allow, which "
-    "[docs/results.md](../docs/results.md) is about."
+    "The tables show mean ± standard deviation over seeds. The difference is bertune minus its peer, paired "
+    "by seed, with the standard deviation of the paired differences and the 95% t-interval of their mean. A "
+    "seed gives different heads and batches on the two sides, so pairing does not reduce the variance. "
+    "bertune is below its peer by more than the spread if the whole interval is below zero. The machine was "
+    "under other load, so speed is not reported here; `make bench` compares it. Except for classification, "
+    "the runs use small parts of the data and take a minute or two on one thread. They compare trainers; for "
+    "scores on larger parts of the data, see [docs/results.md](../docs/results.md)."
 )
 
 Result = dict[str, Any]
@@ -33,19 +32,19 @@ Found = Mapping[tuple[str, str], Mapping[int, Result]]  # by task and side, then
 
 
 def title(task: Task, side: str) -> str:
-    """What a side is called where it stands beside the other."""
+    """The display name of a side."""
     return KINDS[task.kind].peer if side == "hf" else "bertune"
 
 
 def score_by_seed(runs: Mapping[int, Result], score: str) -> dict[int, float]:
-    """One score, such as `test.mcc`, of every run that has it, in order of seeds."""
+    """One score, such as `test.mcc`, of every run that has it, ordered by seed."""
     split, name = score.split(".")
     values = {seed: run["scores"].get(split, {}).get(name) for seed, run in sorted(runs.items())}
     return {seed: value for seed, value in values.items() if value is not None}
 
 
 def mean_and_deviation(values: Iterable[float], digits: int = 4) -> str:
-    """`mean ± sd (n)` as the table shows it; the deviation of a single value is unknown."""
+    """`mean ± sd (n)`; without the standard deviation for a single value."""
     numbers = list(values)
     if not numbers:
         return "no results yet"
@@ -57,7 +56,7 @@ def mean_and_deviation(values: Iterable[float], digits: int = 4) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """Paired differences of one score: their mean, deviation and half the 95 % interval."""
+    """Paired differences of one score: mean, standard deviation and half-width of the 95% interval."""
 
     count: int
     mean: float
@@ -70,13 +69,13 @@ class Difference:
         return self.mean + self.half_interval < 0
 
     def cells(self) -> list[str]:
-        """The difference and its interval as the table shows them."""
+        """The table cells of the difference and its interval."""
         low, high = self.mean - self.half_interval, self.mean + self.half_interval
         return [f"{self.mean:+.4f} ± {self.deviation:.4f}", f"{low:+.4f} to {high:+.4f}"]
 
 
 def paired_difference(peer: Mapping[int, float], bertune: Mapping[int, float]) -> Difference | None:
-    """Bertune minus its peer over the seeds both have; None below two seeds, where no spread exists."""
+    """bertune minus its peer over the shared seeds; None for fewer than two."""
     differences = [bertune[seed] - peer[seed] for seed in sorted(peer.keys() & bertune.keys())]
     count = len(differences)
     if count < 2:
@@ -90,7 +89,7 @@ def paired_difference(peer: Mapping[int, float], bertune: Mapping[int, float]) -
 def verdict(
     name: str, differences: Mapping[str, Difference | None], runs: Mapping[str, Sequence[int]]
 ) -> str:
-    """One sentence: is bertune below its peer by more than the spread on this task? `runs`: seeds by side."""
+    """A sentence on whether bertune is below its peer by more than the spread. `runs` has seeds by side."""
     peer = title(TASKS[name], "hf")
     missing = [title(TASKS[name], side) for side in SIDES if not runs[side]]
     if missing:
@@ -109,7 +108,7 @@ def verdict(
 
 
 def differences_of(name: str, found: Found) -> dict[str, Difference | None]:
-    """The difference on each score of a task that the table shows."""
+    """The difference on each displayed score of a task."""
     peer, bertune = (found.get((name, side), {}) for side in SIDES)
     return {
         score: paired_difference(score_by_seed(peer, score), score_by_seed(bertune, score))
@@ -118,7 +117,7 @@ def differences_of(name: str, found: Found) -> dict[str, Difference | None]:
 
 
 def summary(found: Found) -> list[str]:
-    """The Markdown lines of the first table: each task's first score."""
+    """The Markdown lines of the summary table, with the first score of each task."""
     rows = [
         "| task | score | peer | bertune | difference | below by more than the spread |",
         "|---|---|---|---|---|---|",
@@ -138,7 +137,7 @@ def summary(found: Found) -> list[str]:
 
 
 def task_section(name: str, found: Found) -> list[str]:
-    """The Markdown lines of one task: verdict and scores."""
+    """The Markdown lines of one task: scores and verdict."""
     task = TASKS[name]
     peer, bertune = (found.get((name, side), {}) for side in SIDES)
     differences = differences_of(name, found)
@@ -155,7 +154,7 @@ def task_section(name: str, found: Found) -> list[str]:
         "",
         f"{task.about}.",
         "",
-        f"| score | {title(task, 'hf')} | bertune | difference | 95 % interval |",
+        f"| score | {title(task, 'hf')} | bertune | difference | 95% interval |",
         "|---|---|---|---|---|",
         *rows,
         "",
@@ -165,31 +164,31 @@ def task_section(name: str, found: Found) -> list[str]:
 
 
 def environment_lines(results: Iterable[Result]) -> list[str]:
-    """The distinct machines and versions of the runs, one line each."""
+    """One line per distinct machine and set of versions."""
     lines: dict[str, None] = {}
     loads: list[float] = []
     for run in results:
         place = run["machine"]
         threads = run.get("threads")
-        limited = f", a run on {threads} thread{'s' * (threads != 1)}" if threads else ""
+        limited = f", {threads} thread{'s' * (threads != 1)} per run" if threads else ""
         lines[f"- Machine: {place['cpu']}, {place['cores']} cores, {place['system']}{limited}"] = None
         versions = ", ".join(f"{name} {value}" for name, value in run["versions"].items())
         lines[f"- {title(TASKS[run['task']], run['side'])}: {versions}"] = None
         loads.append(run["load_average_after"])
     if loads:
         text = f"- Load average at the end of a run: {min(loads):.1f} to {max(loads):.1f}"
-        lines[f"{text} (a run alone on this machine comes to about its number of cores)"] = None
+        lines[f"{text} (a single run on an idle machine reaches about the number of cores)"] = None
     return list(lines)
 
 
 def table(found: Found) -> str:
     """The whole Markdown page."""
-    lines = ["# Quality: bertune beside the trainers of its peers", "", READING, "", *summary(found)]
+    lines = ["# Quality: bertune compared with other trainers", "", READING, "", *summary(found)]
     for key, kind in KINDS.items():
-        lines += [f"## {kind.title}", "", f"Recipe on both sides: {kind.recipe}", ""]
+        lines += [f"## {kind.title}", "", f"Both sides: {kind.recipe}", ""]
         for name, task in TASKS.items():
             if task.kind == key:
                 lines += task_section(name, found)
-    lines += ["## Where and how", ""]
+    lines += ["## Environment", ""]
     lines += environment_lines(run for runs in found.values() for run in runs.values())
     return "\n".join([*lines, "", "```", COMMAND, "```", ""])

@@ -1,4 +1,4 @@
-"""Owns what the quality comparison compares: tasks, their data, both sides' recipe, the scores shown."""
+"""The tasks of the quality comparison: data, recipe of both sides, displayed scores."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from slices import Part
 
-# Both sides score the last weights, as the examples do: nothing but the end is evaluated or saved.
+# Both sides score the final weights, as the examples do, without intermediate evaluations or checkpoints.
 LAST_ONLY = ("train.evaluate_every=1000000", "train.checkpoint_every=1000000")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What both sides do alike; `more` is what this task has besides, as its peer reads it."""
+    """The recipe of both sides; `more` has further values for the peer."""
 
     epochs: int
     batch_size: int
@@ -23,11 +23,11 @@ class Recipe:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> str:
-        """As the peers take it."""
+        """The recipe in the form that the peers read."""
         return json.dumps({"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr, **self.more})
 
     def overrides(self) -> tuple[str, ...]:
-        """As bertune takes it."""
+        """The recipe as settings of bertune."""
         return (
             f"train.epochs={self.epochs}",
             f"train.batch_size={self.batch_size}",
@@ -38,10 +38,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Task:
-    """One comparison: bertune's overrides, the scores the table shows, and a line on the data.
+    """One comparison: settings of bertune, displayed scores, and a description of the data.
 
-    With `parts` both sides read the same files and `recipe` says what they do; without, a named data set is
-    trained on and the peer knows the recipe by the task's name.
+    With `parts`, both sides read the same files and follow `recipe`. Without, bertune trains on a named data
+    set and the peer selects its recipe by the name of the task.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Kind:
-    """A section of the page: its title, its peer's name, and the recipe of both sides in words."""
+    """A section of the page: its title, the name of the peer, and a description of the recipe."""
 
     title: str
     peer: str
@@ -63,47 +63,47 @@ class Kind:
 
 
 _ALIKE = (
-    "all-MiniLM-L6-v2 with a fresh head, warm-up over the first 10 % of the steps, then linear decay, weight "
-    "decay 0.01 except on biases and LayerNorm, gradients clipped at 1.0, the dropout of the model's config"
+    "all-MiniLM-L6-v2 with a new head, warmup over the first 10% of the steps, then linear decay, weight "
+    "decay 0.01 except on biases and LayerNorm, gradients clipped at 1.0, dropout from the model's config"
 )
 _LAST = (
-    "The last weights are scored, as in the example. The peer trains with bfloat16 autocast and fused AdamW "
-    "on random batches padded to their longest row; its model is loaded anew from what it saved and predicts "
-    "in fp32."
+    "The final weights are scored, as in the example. The peer trains with bfloat16 autocast and fused AdamW "
+    "on random batches padded to their longest row; its model is reloaded from disk and predicts in fp32."
 )
 
 KINDS = {
     "classification": Kind(
         "Classification",
         "HF Trainer",
-        f"{_ALIKE}, learning rate 5e-5, batches of 32, evaluation after each epoch, and the weights of the "
-        "epoch with the best validation MCC kept. The Trainer runs with bfloat16 autocast, batches grouped "
-        "by length, padding to the longest row of a batch and fused AdamW.",
+        f"{_ALIKE}, learning rate 5e-5, batches of 32, evaluation after each epoch, and selection of the "
+        "epoch with the best validation MCC. The Trainer uses bfloat16 autocast, batches grouped by length, "
+        "padding to the longest row of a batch and fused AdamW.",
     ),
     "tokens": Kind(
         "Tokens",
         "HF Trainer",
-        f"{_ALIKE}, no text cut. The peer follows run_ner: a class for every tag, learned at a word's first "
-        "piece, the most probable one predicted; entities are read from tags and scored as seqeval does. "
-        f"bertune predicts the most probable tags among those that are in order. {_LAST}",
+        f"{_ALIKE}, no truncation. The peer follows run_ner: one class per tag, trained on the first subword "
+        "of each word; the most probable class is predicted; entities are decoded and scored as in seqeval. "
+        f"bertune predicts the most probable valid tag sequence. {_LAST}",
     ),
     "qa": Kind(
-        "Extractive questions",
+        "Extractive question answering",
         "HF Trainer",
-        f"{_ALIKE}, windows that share tokens, answers of at most 30 tokens from the 20 best starts and "
-        f"ends. The peer follows run_qa and its utils_qa, with SQuAD's scores computed by itself. A batch "
-        f"counts questions in bertune and windows there; here every question to learn has one. {_LAST}",
+        f"{_ALIKE}, overlapping windows, answers of at most 30 tokens from the 20 best starts and ends. The "
+        f"peer follows run_qa and its utils_qa, with its own implementation of the SQuAD scores. A batch "
+        f"contains questions in bertune and windows in the peer; here each training question has one window. "
+        f"{_LAST}",
     ),
     "choice": Kind(
         "Multiple choice",
         "HF Trainer",
-        f"{_ALIKE}, no text cut. The peer follows run_swag: the dialogue first, the question and a choice "
-        f"second. {_LAST}",
+        f"{_ALIKE}, no truncation. The peer follows run_swag: the first text is the dialogue, the second the "
+        f"question and a choice. {_LAST}",
     ),
     "embeddings": Kind(
         "Embeddings",
         "sentence-transformers",
-        f"{_ALIKE.replace(' with a fresh head', ', the mean over its tokens')}, no text cut. The peer is "
+        f"{_ALIKE.replace(' with a new head', ', mean pooling')}, no truncation. The peer is "
         f"SentenceTransformerTrainer. {_LAST}",
     ),
 }
@@ -120,20 +120,20 @@ TASKS = {
         ("model.name=minilm", "train.epochs=3", "model.max_length=128", "train.best_metric=mcc"),
         ("validation.accuracy", "validation.f1", "test.accuracy", "test.f1", "test.mcc"),
         "3,668 sentence pairs, 3 epochs; validation: dev (408); test: the published test set "
-        "(1,725); f1 is that of class 1",
+        "(1,725); f1 refers to class 1",
     ),
     "sst2": Task(
         "classification",
         ("model.name=minilm", "train.epochs=1", "train.max_examples=20000"),
         ("validation.accuracy", "validation.f1"),
-        "the first 20,000 rows, 1 epoch; validation: dev (872); f1 is that of class 1",
+        "the first 20,000 rows, 1 epoch; validation: dev (872); f1 refers to class 1",
     ),
     "conll2003": Task(
         "tokens",
         ("model.name=minilm", "model.max_length=512", "task.name=token_classification", "data.reader=conll"),
         ("validation.f1", "validation.precision", "validation.recall", "validation.accuracy"),
         "the first 700 sentences of train.txt, 3 epochs, batches of 16, learning rate 1e-4; validation: "
-        "the first 700 sentences of valid.txt; precision, recall and f1 of entities found exactly",
+        "the first 700 sentences of valid.txt; precision, recall and f1 of exactly matched entities",
         peer="hf_tokens",
         parts={
             "train": Part("conll2003/train.txt", "conll", stop=700),
@@ -145,8 +145,8 @@ TASKS = {
         "qa",
         ("model.name=minilm", "model.max_length=384", "task.name=question_answering", "task.stride=128"),
         ("validation.f1", "validation.em"),
-        "TyDi QA, English: of the questions on passages of at most 600 characters the first 300, 2 epochs, "
-        "batches of 8, learning rate 1e-4, windows of 384 tokens that share 128; validation: the last 200 "
+        "TyDi QA, English: the first 300 questions on passages of at most 600 characters, 2 epochs, batches "
+        "of 8, learning rate 1e-4, windows of 384 tokens with an overlap of 128; validation: the last 200 "
         "questions of the file, on passages of any length",
         peer="hf_qa",
         parts={
@@ -176,7 +176,8 @@ TASKS = {
         ),
         ("validation.spearman", "validation.pearson"),
         "STS-B: the first 1,500 pairs of train.tsv, 1 epoch, batches of 16, learning rate 5e-5, squared "
-        "error of the cosine (CosineSimilarityLoss there); validation: every second pair of dev.tsv (750)",
+        "error of the cosine (CosineSimilarityLoss in the peer); validation: every second pair of dev.tsv "
+        "(750)",
         peer="st_embeddings",
         parts={
             "train": Part("stsb/train.tsv", "headed", stop=1500),

@@ -1,12 +1,12 @@
-"""Train every task on real data and write docs/results.md, the figures beside published ones.
+"""Trains every task on real data and writes docs/results.md, with published scores for comparison.
 
-    BERTUNE_DATA=DATA python benchmarks/results_by_task.py            what is missing, and the page
+    BERTUNE_DATA=DATA python benchmarks/results_by_task.py            missing results, and the page
     BERTUNE_DATA=DATA python benchmarks/results_by_task.py --only rte stsb --full
-    python benchmarks/results_by_task.py --render                     only the page
+    python benchmarks/results_by_task.py --render                     the page only
 
-Each result is a small JSON file, and one that is there is not computed again. What bounds the work of a run
-stands in results_sets.py; `--full` takes whole files and as many epochs as their publishers, and its results
-are shown instead of the bounded ones.
+Each result is stored as a small JSON file, and existing results are not computed again. results_sets.py
+limits the data and epochs of each run; `--full` uses complete files and the published number of epochs, and
+its results take precedence on the page.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VOCABULARY = "vocab/bert-base-chinese/vocab.txt"
 
 
 def build_small_encoder(vocabulary: Path, folder: Path) -> Path:
-    """A BERT of 2 layers and width 256 with nothing learned: a configuration, and a vocabulary file."""
+    """Writes the configuration and vocabulary of a BERT with 2 layers of width 256, without weights."""
     from transformers import BertConfig
 
     words = vocabulary.read_text(encoding="utf-8").rstrip("\n").split("\n")
@@ -53,12 +53,12 @@ def build_small_encoder(vocabulary: Path, folder: Path) -> Path:
 
 
 def result_path(results: Path, name: str, is_full: bool) -> Path:
-    """The file that holds one result."""
+    """The file of one result."""
     return results / f"{name}{'-full' if is_full else ''}.json"
 
 
 def run_one(name: str, is_full: bool, folder: Path) -> dict[str, Any]:
-    """Trains one set and gives what the page needs of it. Raises RuntimeError where bertune fails."""
+    """Trains one data set and returns the result for the page. Raises RuntimeError if bertune fails."""
     row, data = SETS[name], data_folder()
     parts = {split: part.in_full() if is_full else part for split, part in row.parts.items()}
     files = {split: place(part, data, folder, split) for split, part in parts.items()}
@@ -101,7 +101,7 @@ def run_one(name: str, is_full: bool, folder: Path) -> dict[str, Any]:
 
 
 def load(results: Path) -> dict[str, dict[str, Any]]:
-    """The results by set, the full one where there are two."""
+    """The results by data set; full results take precedence."""
     found = {}
     for name in SETS:
         for is_full in (False, True):
@@ -112,11 +112,11 @@ def load(results: Path) -> dict[str, dict[str, Any]]:
 
 
 def main() -> int:
-    """Runs what is missing, writes the page; 1 if a run failed."""
+    """Computes missing results and writes the page; returns 1 if a run failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS))
-    parser.add_argument("--full", action="store_true", help="whole files, and as many epochs as published")
-    parser.add_argument("--render", action="store_true", help="train nothing, write the page")
+    parser.add_argument("--full", action="store_true", help="complete files and published number of epochs")
+    parser.add_argument("--render", action="store_true", help="only write the page")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE, help="page to write")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Owns the page of results: a row for every data set, its figure beside a published one, how they differ."""
+"""Renders docs/results.md: the score on each data set, a published score, and the differences in setup."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from typing import Any
 from results_sets import SETS, Set
 
 _INTRODUCTION = """\
-# Results, task by task
+# Results by task
 
-What each task reaches on real data, beside a published figure for the nearest model. Written by
-`python benchmarks/results_by_task.py` from the files in `benchmarks/results/tasks`, which hold every run's
-command; what each run is trained on stands in `benchmarks/results_sets.py`.
+The scores of each task on real data, with a published score of the most similar model.
+`python benchmarks/results_by_task.py` generates this page from the files in `benchmarks/results/tasks`, which
+contain the command of every run. The training data of each run is defined in `benchmarks/results_sets.py`.
 
-**These figures do not rival the published ones and are not meant to.** {bounds}Encoders are small: MiniLM-L6
-(all-MiniLM-L6-v2: 6 layers of width 384, without capitals, fine-tuned for the similarity of sentences) for
-English; for Chinese none that is pretrained is at hand, so two layers of width 256 start from random numbers
-with the vocabulary of bert-base-chinese. One seed each. Whether training itself is as good as its peers' is
-another question, answered with the same weights and data on both sides in
-[benchmarks/quality.md](../benchmarks/quality.md).
+**These scores are not intended to match the published ones.** {bounds}The encoders are small: MiniLM-L6
+(all-MiniLM-L6-v2: 6 layers of width 384, uncased, fine-tuned for sentence similarity) for English, and two
+randomly initialized layers of width 256 with the vocabulary of bert-base-chinese for Chinese, because no
+pretrained Chinese encoder was available. Each result is from one seed. For a comparison of the trainers with
+the same weights and data on both sides, see [benchmarks/quality.md](../benchmarks/quality.md).
 
-Scores are times 100, but for perplexity.
+All scores except perplexity are multiplied by 100.
 """
 _BOUNDS = (
-    "Rows that are not marked *full* are of a part of the data or of the epochs, as said below: minutes to "
-    "an hour and a half of one core. "
+    "Rows that are not marked *full* use only part of the data or fewer epochs, as described below; they "
+    "take from minutes to an hour and a half on one core. "
 )
-_SECONDS = "Seconds are by the clock, beside other work of the machine; some runs were halted for a while."
+_SECONDS = "Seconds are wall-clock time under other load; some runs were paused for a while."
 
 
 def shown_score(row: Set, result: Mapping[str, Any]) -> str:
-    """The score of a result in the table's unit."""
+    """The score of a result in the unit of the table."""
     split, name = row.score.split(".")
     value = result["scores"][split][name]
     return f"{value:.1f}" if name == "perplexity" else f"{100 * value:.1f}"
@@ -44,7 +43,7 @@ def _trained_on(row: Set, result: Mapping[str, Any]) -> str:
 
 
 def _counted(row: Set) -> str:
-    # A dialogue has several questions, and what is learned are questions.
+    # A dialogue has several questions, and each question is an example.
     return "questions" if row.unit == "dialogues" else row.unit
 
 
@@ -53,7 +52,7 @@ def _cells(row: Set, result: Mapping[str, Any] | None) -> list[str]:
     published = [row.published.value, f"{row.published.what}: {row.published.source}"]
     if result is None:
         return [row.title, row.task, row.encoder, "-", "-", name, "no result yet", *published]
-    scored = f"{result['rows'][split]:,} of {'test' if split == 'test' else 'held-out data'}"
+    scored = f"{result['rows'][split]:,} ({'test' if split == 'test' else 'held-out data'})"
     trained = _trained_on(row, result)
     return [
         row.title,
@@ -73,17 +72,17 @@ def _note(row: Set, result: Mapping[str, Any] | None) -> str:
 
 
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The whole Markdown page from results by set."""
+    """The whole Markdown page from results by data set."""
     is_bounded = not results or any(not result["full"] for result in results.values())
     lines = [
         _INTRODUCTION.format(bounds=_BOUNDS if is_bounded else ""),
-        "| data set | task | encoder | trained on | scored on | score | bertune | published | by |",
+        "| data set | task | encoder | trained on | scored on | score | bertune | published | source |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [f"| {' | '.join(_cells(row, results.get(name)))} |" for name, row in SETS.items()]
-    lines += ["", "## How they differ", ""]
+    lines += ["", "## Differences from the published setups", ""]
     lines += [_note(row, results.get(name)) for name, row in SETS.items()]
-    lines += ["", "## Where and how", "", _SECONDS, "", *_places(results), "", "```"]
+    lines += ["", "## Environment", "", _SECONDS, "", *_places(results), "", "```"]
     lines += [
         "BERTUNE_DATA=DATA OMP_NUM_THREADS=1 python benchmarks/results_by_task.py",
         "BERTUNE_DATA=DATA python benchmarks/results_by_task.py --full",
@@ -93,8 +92,8 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _places(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A line for each machine, number of threads and set of versions, with the runs made there."""
-    found: dict[str, list[str]] = {}
+    """One line per machine, number of threads and set of versions, with its runs."""
+    places: dict[str, list[str]] = {}
     for name, result in results.items():
         place = result["machine"]
         versions = ", ".join(
@@ -103,5 +102,5 @@ def _places(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
         )
         threads = f"{result['threads']} thread{'s' * (result['threads'] != 1)}"
         line = f"{place['cpu']}, {place['system']}, {threads} of {place['cores']} cores; {versions}"
-        found.setdefault(line, []).append(f"{name} ({result['measured']}, {result['seconds']:.0f} s)")
-    return [f"- {line}: {', '.join(runs)}" for line, runs in found.items()]
+        places.setdefault(line, []).append(f"{name} ({result['measured']}, {result['seconds']:.0f} s)")
+    return [f"- {line}: {', '.join(runs)}" for line, runs in places.items()]

@@ -1,6 +1,6 @@
-"""Owns what the table of results is made of: data sets, their parts, settings, and the published figures.
+"""The data sets of docs/results.md: their parts, settings, and published scores.
 
-Everything that bounds the work of a run is here. `--full` of results_by_task.py lifts the bounds.
+The limits on data and epochs are defined here; `--full` of results_by_task.py removes them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from slices import Part
 
-MINILM, SMALL = "MiniLM-L6", "2 layers, from nothing"
+MINILM, SMALL = "MiniLM-L6", "2 layers, from scratch"
 
 
 @dataclass(frozen=True)
 class Published:
-    """A figure as it was published, in the table's unit."""
+    """A published score, in the unit of the table."""
 
     value: str
     what: str  # model and split
@@ -24,30 +24,30 @@ class Published:
 
 @dataclass(frozen=True)
 class Set:
-    """One row: parts by split, what is trained how, the score shown, and how the published run differs."""
+    """One row of the table: data, settings, displayed score, and differences from the published setup."""
 
     title: str
     task: str
     parts: Mapping[str, Part]
     settings: tuple[str, ...]
-    score: str  # split and name, as in test.f1
-    unit: str  # what the parts count
+    score: str  # split and name, such as test.f1
+    unit: str  # noun for the units of the parts
     published: Published
     note: str
-    share: str = ""  # what bounding the work changes besides
+    share: str = ""  # effect of the limits on data and epochs
     encoder: str = MINILM
     epochs: float = 1
     full_epochs: float = 3
-    full_settings: tuple[str, ...] = ()  # where more data want others
+    full_settings: tuple[str, ...] = ()  # settings that replace others with the full data
 
 
 _TABLE = ("data.delimiter=tab", "data.quoting=false", "data.header=false")
 _GLUE = ("data.delimiter=tab", "data.quoting=false", "data.header=true", "data.text=sentence1,sentence2")
 _QUICK = ("train.batch_size=16", "train.lr=1e-4")
 _FRESH = ("train.batch_size=16", "train.lr=5e-4")  # an encoder without pretrained weights
-_FROM_NOTHING = (
-    "The encoder has 2 layers of width 256 and knew no Chinese before: no pretrained Chinese encoder is at "
-    "hand here. The published one is BERT-base, pretrained on Chinese Wikipedia."
+_FROM_SCRATCH = (
+    "The encoder has 2 layers of width 256 and is randomly initialized, because no pretrained Chinese "
+    "encoder was available. The published model is BERT-base, pretrained on Chinese Wikipedia."
 )
 
 SETS = {
@@ -67,9 +67,9 @@ SETS = {
         "test.macro_f1",
         "comments",
         Published("46.0", "BERT-base cased, test", "Demszky et al. 2020"),
-        "Half the layers at half the width. Labels are predicted from a probability of 0.3 on.",
-        "An eighth of the comments and two epochs instead of four: the rare emotions, which macro-F1 weighs "
-        "as much as the common ones, have a few examples each.",
+        "Half the layers at half the width. The threshold is 0.3.",
+        "An eighth of the comments and two epochs instead of four. Rare emotions, which count as much as "
+        "frequent ones in macro-F1, have only a few examples each.",
         epochs=2,
         full_epochs=4,
     ),
@@ -81,8 +81,7 @@ SETS = {
         "validation.spearman",
         "pairs",
         Published("88.48", "BERT-base cased, dev", "run_glue's README"),
-        "The encoder was fine-tuned for the similarity of sentences before it was packaged, which BERT was "
-        "not.",
+        "Unlike BERT, the packaged encoder was already fine-tuned for sentence similarity.",
     ),
     "conll2003": Set(
         "CoNLL-2003",
@@ -96,8 +95,8 @@ SETS = {
         "test.f1",
         "sentences",
         Published("92.4", "BERT-base cased with document context, test", "Devlin et al. 2019, table 7"),
-        "Half the layers at half the width, sentence by sentence, and without capitals, by which names are "
-        "known in English.",
+        "Half the layers at half the width, single sentences without document context, and an uncased model, "
+        "although capitalization marks names in English.",
         "One epoch.",
     ),
     "weibo_ner": Set(
@@ -112,8 +111,8 @@ SETS = {
         "test.f1",
         "posts",
         Published("58.79", "lattice LSTM, pretrained words and characters, test", "Zhang & Yang 2018"),
-        "The encoder has 2 layers of width 256 and knew no Chinese before, where the published one knew "
-        "words and characters; 1,350 posts are few to learn a language from.",
+        "The encoder has 2 layers of width 256 and is randomly initialized, whereas the published model used "
+        "pretrained words and characters; 1,350 posts are too few to learn a language from.",
         encoder=SMALL,
         epochs=8,
         full_epochs=20,
@@ -131,7 +130,7 @@ SETS = {
         "test.f1",
         "sentences",
         Published("95.78", "BERT-base Chinese, test", "Meng et al. 2019 (Glyce), README"),
-        _FROM_NOTHING + " CVs are written in set phrases, so that little is lost.",
+        _FROM_SCRATCH + " CVs use recurring phrases, so the difference is small.",
         encoder=SMALL,
         epochs=5,
         full_epochs=20,
@@ -148,9 +147,9 @@ SETS = {
         "questions",
         Published("75.3", "multilingual BERT-base, trained on SQuAD 1.1, dev", "Hu et al. 2020 (XTREME)"),
         "The dev file is published without answers, so the last 400 questions of the training file are held "
-        "out; 12 of their passages occur before, too. The published model had 88,000 questions of SQuAD to "
-        "learn from.",
-        "One epoch on a third of the other questions.",
+        "out; 12 of their passages also occur in the training part. The published model was trained on "
+        "88,000 SQuAD questions.",
+        "One epoch on a third of the remaining questions.",
     ),
     "squad1_slice": Set(
         "SQuAD 1.1, a slice",
@@ -163,9 +162,9 @@ SETS = {
         "validation.f1",
         "questions",
         Published("88.5", "BERT-base uncased, dev", "Devlin et al. 2019, table 2"),
-        "Only 20 articles are at hand; the last one (Immune system, of the official dev set) is held out "
-        "whole, and 19 are there to learn from instead of 442.",
-        "One epoch on a quarter of their questions.",
+        "Only 20 articles were available. The last one (Immune system, from the official dev set) is held "
+        "out; 19 are used for training instead of 442.",
+        "One epoch on a quarter of the training questions.",
     ),
     "squad2_half_dev": Set(
         "SQuAD 2.0, half of its dev set",
@@ -178,11 +177,11 @@ SETS = {
         "validation.best_f1",
         "questions",
         Published("75.6", "MiniLM-L6-H384 uncased, dev", "microsoft/unilm, MiniLM's README"),
-        "Only half of the dev set is at hand; its last article (Force) is held out whole and the first 14 "
-        "are learned, where the published model had 442. A model that never answers scores the share of "
-        "questions without an answer, 47 %. The threshold is the best one for the questions scored, as in "
-        "SQuAD's own script.",
-        "One epoch on a fifth of their questions.",
+        "Only half of the dev set was available. Its last article (Force) is held out and the first 14 are "
+        "used for training; the published model used 442. A model that never answers scores the share of "
+        "unanswerable questions, 47%. The threshold is optimized on the scored questions, as in the "
+        "official SQuAD script.",
+        "One epoch on a fifth of the training questions.",
     ),
     "cmrc2018": Set(
         "CMRC 2018",
@@ -195,8 +194,9 @@ SETS = {
         "validation.f1",
         "questions",
         Published("84.5", "BERT-base Chinese, dev, best of 10", "ymcui/Chinese-BERT-wwm, README"),
-        _FROM_NOTHING + " The training file is not at hand either: questions of the dev file are learned and "
-        "its last 419 held out. Reading cannot be learned from so little; this shows that the task runs.",
+        _FROM_SCRATCH + " The training file was not available either: the model is trained on questions of "
+        "the dev file, and its last 419 are held out. This is too little data to learn reading "
+        "comprehension; the result only shows that the task runs.",
         encoder=SMALL,
         epochs=2,
         full_epochs=4,
@@ -213,8 +213,8 @@ SETS = {
         "test.accuracy",
         "dialogues",
         Published("63.2", "BERT-base uncased, test", "nlpdata/mrc_bert_baseline, README"),
-        "Half the layers at half the width, never trained to compare a question with a dialogue.",
-        "Two epochs instead of eight: they took 87 minutes of one core.",
+        "Half the layers at half the width, not pretrained to relate questions to dialogues.",
+        "Two epochs instead of eight; they took 87 minutes on one core.",
         epochs=2,
         full_epochs=8,
         full_settings=("train.batch_size=24", "train.lr=5e-5"),
@@ -231,8 +231,8 @@ SETS = {
         "test.accuracy",
         "dialogues",
         Published("64.5", "BERT-base Chinese, test, dialogues and other texts", "Sun et al. 2020 (C3)"),
-        _FROM_NOTHING + " Chance is 26.6 %, two standard errors away: reading a dialogue is not learned from "
-        "this alone.",
+        _FROM_SCRATCH + " Chance level is 26.6%, two standard errors away: this data alone is not enough to "
+        "learn dialogue comprehension.",
         encoder=SMALL,
         epochs=2,
         full_epochs=8,
@@ -252,8 +252,8 @@ SETS = {
         "test.map",
         "sentences",
         Published("81.3", "BERT-base, test", "Garg et al. 2020 (TANDA)"),
-        "The encoder knows similar sentences, which is much of this task. Questions without a right "
-        "sentence are left out of the score, as is usual.",
+        "The encoder was fine-tuned for sentence similarity, which is close to this task. Questions without "
+        "a correct sentence are excluded from the score, as usual.",
         "One epoch.",
         full_settings=("train.batch_size=16",),
     ),
@@ -268,9 +268,9 @@ SETS = {
         "validation.accuracy",
         "pairs",
         Published("73.70", "BERT-base Chinese, test", "Xu et al. 2020 (CLUE)"),
-        _FROM_NOTHING + " Always saying no is right for 69 % of the pairs, and this encoder learns to do "
-        "just that: which questions mean the same takes words known before. The test labels are not "
-        "public, so dev is scored.",
+        _FROM_SCRATCH + " Always predicting no is correct for 69% of the pairs, and this encoder learns "
+        "just that: recognizing paraphrases requires pretraining. The test labels are not public, so dev is "
+        "scored.",
         encoder=SMALL,
         epochs=2,
     ),
@@ -282,8 +282,8 @@ SETS = {
         "validation.accuracy",
         "pairs",
         Published("68.8", "MiniLM-L6-H384 uncased, dev", "microsoft/unilm, MiniLM's README"),
-        "The same architecture; the published weights are the distilled ones, ours were fine-tuned for "
-        "similarity after that. 277 pairs are few: two points either way are six pairs.",
+        "The same architecture. The published model uses the distilled weights; the packaged encoder was "
+        "fine-tuned for similarity after distillation. With 277 pairs, two points correspond to six pairs.",
         epochs=2,
         full_epochs=5,
     ),
@@ -300,8 +300,9 @@ SETS = {
             "multilingual BERT-base cased, trained on MNLI, test",
             "google-research/bert, multilingual.md",
         ),
-        "MNLI, which the published model learned from (393,000 pairs), is not at hand: a fifth of XNLI's "
-        "dev file is held out and the rest learned, 2,000 pairs. Chance is 33 %.",
+        "MNLI, on which the published model was trained (393,000 pairs), was not available. The model is "
+        "trained on four fifths of XNLI's dev file (2,000 pairs); the rest is held out. Chance level is "
+        "33%.",
         epochs=2,
     ),
     "20newsgroups": Set(
@@ -316,8 +317,8 @@ SETS = {
         "test.accuracy",
         "posts",
         Published("85.3", "BERT-base, test", "Lin et al. 2021 (BertGCN), README"),
-        "Headers are kept; a quarter of the tokens is from the beginning of a post.",
-        "128 tokens of each post.",
+        "Headers are kept; a quarter of the tokens is from the beginning of the post.",
+        "Posts are shortened to 128 tokens.",
         epochs=3,
         full_settings=("model.max_length=512",),
     ),
@@ -336,7 +337,7 @@ SETS = {
         "test.accuracy",
         "reviews",
         Published("94.58", "BERT-base uncased, head and tail of 512 tokens, test", "Sun et al. 2019"),
-        "Half the layers at half the width; a quarter of the tokens is from the beginning of a review.",
+        "Half the layers at half the width; a quarter of the tokens is from the beginning of the review.",
         "One epoch instead of four.",
         full_epochs=4,
     ),
@@ -348,12 +349,12 @@ SETS = {
         "validation.spearman",
         "pairs",
         Published("85.35", "SBERT-NLI-STSb-base, test", "Reimers & Gurevych 2019, table 2"),
-        "The encoder was fine-tuned on a billion pairs before it was packaged, the published one on NLI; "
-        "ours is scored on dev, since the labels of GLUE's test file are withheld.",
+        "The packaged encoder was fine-tuned on a billion pairs, the published one on NLI. bertune is scored "
+        "on dev, because the labels of the GLUE test file are not public.",
         full_epochs=4,
     ),
     "imdb_words": Set(
-        "IMDB, hidden words",
+        "IMDB, masked tokens",
         "language modelling",
         {
             "train": Part("imdb/train.csv.gz", "documents", step=10),
@@ -368,8 +369,9 @@ SETS = {
         Published(
             "3.99", "BERT-base, held-out books and Wikipedia; lower is better", "Liu et al. 2019, table 3"
         ),
-        "The packaged encoder has no output layer for words: it starts anew here. The texts are others, too.",
-        "One pass over 2,500 reviews, ten minutes of one core, where the published model saw 256 million "
-        "texts.",
+        "The packaged encoder has no language-modelling head, so the head is trained from scratch. The texts "
+        "differ too.",
+        "One epoch over 2,500 reviews, ten minutes on one core; the published model was trained on 256 "
+        "million texts.",
     ),
 }  # fmt: skip

@@ -1,11 +1,11 @@
-"""Measure bertune's speed and memory beside its peers', and write the page of results.
+"""Benchmarks the speed and memory of bertune and its peers, and writes docs/benchmarks.md.
 
     BERTUNE_DATA=DATA python benchmarks/run.py                    all, about 40 minutes on two cores
-    BERTUNE_DATA=DATA python benchmarks/run.py --only cola mrpc   some
-    python benchmarks/run.py --render                             only the page, from the stored results
+    BERTUNE_DATA=DATA python benchmarks/run.py --only cola mrpc   selected benchmarks
+    python benchmarks/run.py --render                             the page only, from stored results
 
-Each result is a JSON file in benchmarks/results/speed with every round's raw numbers; docs/benchmarks.md
-is made of those files and nothing else.
+Each result is stored in benchmarks/results/speed as a JSON file with the raw measurements of every round.
+docs/benchmarks.md is rendered from these files only.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ PROFILE = HERE / "results" / "profile.json"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 
 
-def tell(text: str) -> None:
-    """A line of progress."""
+def log(text: str) -> None:
+    """Prints a line of progress to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def measure(benchmark: Benchmark, rounds: int, seconds: float) -> dict[str, Any]:
-    """Run one benchmark; its result as stored. Raises BertuneError where its data is not there."""
+    """Runs one benchmark and returns its result. Raises BertuneError if its data is missing."""
     here = make_machine(MachineConfig(device="cpu"))
     environment = {"OMP_NUM_THREADS": str(here.threads)}
     wanted = min(rounds, benchmark.rounds or rounds)
     with tempfile.TemporaryDirectory(prefix="bertune-bench-") as folder:
         job = make_job(benchmark, seconds, here.precision, Path(folder))
         contestants = benchmark.sides(job, Path(folder), environment)
-        done = run_rounds(contestants, wanted, environment, tell)
+        done = run_rounds(contestants, wanted, environment, log)
         return result(benchmark, job, contestants, done)
 
 
 def result(
     benchmark: Benchmark, job: Job, contestants: list[Contestant], rounds: list[Round]
 ) -> dict[str, Any]:
-    """All that is kept of a benchmark."""
+    """The result of a benchmark as it is stored."""
     from transformers import AutoConfig
 
     shown = [c for c in contestants if c.key != sides.PEAKS]
@@ -88,7 +88,7 @@ def result(
 
 
 def raw(round_: Round) -> dict[str, Any]:
-    """A round's numbers as measured, without the sample of probabilities."""
+    """The measurements of a round, without the sample of probabilities."""
     values = asdict(round_)
     for outcome in values["outcomes"].values():
         outcome["numbers"].pop("probabilities", None)
@@ -96,7 +96,7 @@ def raw(round_: Round) -> dict[str, Any]:
 
 
 def store(found: dict[str, Any]) -> None:
-    """Keep a result; the rename makes a file that is there complete."""
+    """Stores a result atomically."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     partial = RESULTS / f"{found['name']}.partial"
     partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -110,37 +110,37 @@ def stored() -> list[dict[str, Any]]:
 
 
 def page() -> str:
-    """The page as the stored results make it."""
+    """The page, rendered from the stored results."""
     profile = json.loads(PROFILE.read_text(encoding="utf-8")) if PROFILE.is_file() else None
     return render(stored(), [b.name for b in BENCHMARKS], profile)
 
 
 def selected(names: list[str]) -> list[Benchmark]:
-    """The benchmarks asked for; `floor` means those whose floor is known."""
+    """The selected benchmarks; `floor` selects those with a floor target."""
     wanted = {n for name in names for n in (FLOOR if name == "floor" else (name,))}
     return [b for b in BENCHMARKS if b.name in wanted or not names]
 
 
 def main() -> int:
-    """Measure, store, write the page; 1 if a contestant failed."""
+    """Runs and stores benchmarks and writes the page; returns 1 if a contestant failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="*", default=[], choices=[*BY_NAME, "floor"], metavar="NAME")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=6.0, help="least time of one measurement")
-    parser.add_argument("--render", action="store_true", help="measure nothing, only write the page")
+    parser.add_argument("--seconds", type=float, default=6.0, help="minimum duration of one measurement")
+    parser.add_argument("--render", action="store_true", help="only write the page")
     options = parser.parse_args()
     failed = False
     for benchmark in [] if options.render else selected(options.only):
         started = time.perf_counter()
-        tell(f"== {benchmark.name}: {benchmark.about}")
+        log(f"== {benchmark.name}: {benchmark.about}")
         try:
             found = measure(benchmark, options.rounds, options.seconds)
         except BertuneError as error:
-            tell(f"{benchmark.name} skipped: {error}")
+            log(f"{benchmark.name} skipped: {error}")
             continue
         store(found)
         failed = failed or any("error" in side for side in found["contestants"].values())
-        tell(f"{benchmark.name}: {time.perf_counter() - started:.0f} s")
+        log(f"{benchmark.name}: {time.perf_counter() - started:.0f} s")
     PAGE.write_text(page(), encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
     return int(failed)

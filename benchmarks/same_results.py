@@ -1,11 +1,11 @@
-"""Compares what this source tree and an earlier one train and predict: one recipe for each task, same seed.
+"""Compares the weights and predictions of this source tree and an earlier one, for every task.
 
     git worktree add ../before COMMIT
     python benchmarks/same_results.py --before ../before
 
-For each recipe: whether the weights are equal byte for byte, and whether the predictions are, else by how
-much numbers in them differ. The seconds of training are printed too, for a first look at speed. Exit code 1
-where weights differ, or predictions by more than rounding in the last digits.
+Both trees train each recipe with the same seed. Prints whether weights and predictions are identical, the
+largest difference in predicted numbers, and the training time. Exits with status 1 if weights differ, or if
+predictions differ by more than rounding in the last digits.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from bertune.renamed import SETTINGS, TASKS
 
 HERE = Path(__file__).parents[1]
 ROWS = 96
-LARGEST = 2**-22  # relative difference of a predicted number: two units in the last place of fp32
+LARGEST = 2**-22  # allowed relative difference of a predicted number: two units in the last place of fp32
 THINGS = ["lamp", "street", "bin", "park", "noise", "dog", "bus", "tree", "bench", "light", "road", "fence"]
 WORDS = {
     "good": ["bright", "clean", "quiet", "green", "new", "fine", "lovely", "safe"],
@@ -37,7 +37,7 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training: its rows and its settings, by their names now."""
+    """A training run: its rows and its settings, with their current names."""
 
     task: str
     rows: Rows
@@ -45,7 +45,7 @@ class Recipe:
 
 
 def named_for(tree: Path, settings: dict[str, str]) -> dict[str, str]:
-    """Settings as a tree names them: some had other names before there was a file of those."""
+    """The settings with the names that a source tree uses; trees without renamed.py have the old names."""
     if (tree / "src" / "bertune" / "renamed.py").exists():
         return settings
     keys, tasks = ({now: before for before, now in names.items()} for names in (SETTINGS, TASKS))
@@ -56,19 +56,19 @@ def named_for(tree: Path, settings: dict[str, str]) -> dict[str, str]:
 
 
 def sentence(draw: random.Random, mood: str, length: int = 6) -> str:
-    """A text of things and of words of one mood."""
+    """A text that alternates between things and adjectives of one mood."""
     words = [draw.choice(THINGS if i % 2 else WORDS[mood]) for i in range(length)]
     return " ".join(words)
 
 
 def moods(make: Callable[[random.Random, str], dict[str, Any]], seed: int) -> Rows:
-    """Rows by turns of good and bad texts."""
+    """Rows that alternate between good and bad texts."""
     draw = random.Random(seed)
     return [make(draw, ("good", "bad")[i % 2]) for i in range(ROWS)]
 
 
 def recipes() -> Iterator[Recipe]:
-    """One recipe for each task, and for the options that have code of their own."""
+    """One recipe for each task, and for options with separate code."""
 
     def labelled(draw: random.Random, mood: str) -> dict[str, Any]:
         return {"text": sentence(draw, mood, draw.randint(3, 40)), "label": mood}
@@ -138,7 +138,7 @@ def recipes() -> Iterator[Recipe]:
 def train(
     tree: Path, recipe: Recipe, settings: dict[str, str], folder: Path
 ) -> tuple[bytes, list[Any], float]:
-    """The weights, the predictions and the seconds of a training by the command of a tree."""
+    """Trains with a source tree; returns the weights, the predictions and the training time in seconds."""
     data, run = folder / "rows.jsonl", folder / "run"
     data.write_text("".join(json.dumps(row) + "\n" for row in recipe.rows), encoding="utf-8")
     given = {
@@ -154,7 +154,7 @@ def train(
     environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{recipe.task} fails in {tree}:\n{done.stderr[-2000:]}")
+        sys.exit(f"training {recipe.task} failed in {tree}:\n{done.stderr[-2000:]}")
     lines = (run / "predictions" / "validation.jsonl").read_text(encoding="utf-8").splitlines()
     predicted = [json.loads(line) for line in lines]
     seconds = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["timings"]["train_seconds"]
@@ -162,7 +162,7 @@ def train(
 
 
 def difference(now: Any, before: Any) -> float:
-    """The largest relative difference of numbers in two JSON values; infinite where anything else differs."""
+    """The largest relative difference of numbers in two JSON values; infinite if anything else differs."""
     if isinstance(now, dict) and isinstance(before, dict) and now.keys() == before.keys():
         return max((difference(now[key], before[key]) for key in now), default=0.0)
     if isinstance(now, list) and isinstance(before, list) and len(now) == len(before):
@@ -173,14 +173,14 @@ def difference(now: Any, before: Any) -> float:
 
 
 def without_place(lines: list[Any]) -> list[Any]:
-    """Predictions without the name of the file, which lies in another folder."""
+    """Predictions without the name of the source file, whose folder differs."""
     return [{key: value for key, value in line.items() if key != "source"} for line in lines]
 
 
 def main() -> int:
-    """Trains every recipe in both trees and prints a line for each."""
+    """Trains every recipe in both trees and prints one line for each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--before", type=Path, required=True, help="a checkout of the earlier tree")
+    parser.add_argument("--before", type=Path, required=True, help="checkout of the earlier tree")
     parser.add_argument("--only", nargs="*", default=[], help="names of tasks")
     options = parser.parse_args()
     failed = 0

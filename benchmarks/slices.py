@@ -1,6 +1,6 @@
-"""Owns parts of published data files, written in the files' own formats, so that all sides read the same.
+"""Writes parts of published data files in their original formats, so that all sides read the same data.
 
-A part counts in the file's own units: rows, sentences, questions or dialogues.
+The size of a part is counted in units of the file: rows, sentences, questions or dialogues.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Form = Literal["lines", "headed", "csv", "documents", "conll", "squad", "dream"]
 
 @dataclass(frozen=True)
 class Part:
-    """Some units of a file: of those with at most so many characters, each `step`-th from `start` to `stop`.
+    """Every `step`-th unit of a file from `start` to `stop`, after filtering by `most_characters`.
 
-    `documents` are the rows of a CSV file with a column `text`, written as plain text, a blank line between.
+    The form `documents` writes the column `text` of a CSV file as plain text, separated by blank lines.
     """
 
     path: str  # below BERTUNE_DATA
@@ -30,23 +30,23 @@ class Part:
     stop: int | None = None
     step: int = 1
     most_characters: int | None = None  # of a passage or dialogue
-    full_stop: int | None = None  # where the part ends when there is time for all of it
+    full_stop: int | None = None  # the value of `stop` for a full run
 
     @property
     def is_whole(self) -> bool:
-        """Whether that is the file as it is."""
+        """Whether the part is the unchanged file."""
         thinned = (self.start, self.stop, self.step, self.most_characters) != (0, None, 1, None)
         return not thinned and self.form != "documents"
 
     def in_full(self) -> Part:
-        """The same part with nothing left out for lack of time."""
+        """The part for a full run, without the limits that save time."""
         return replace(self, stop=self.full_stop, step=1, most_characters=None)
 
 
 def place(part: Part, data: Path, folder: Path, name: str) -> Path:
-    """The file itself where the part is whole, else a file of that name in the folder.
+    """The path of the original file if the part is whole, else that of a new file in `folder`.
 
-    Raises ValueError for a part without units.
+    Raises ValueError for an empty part.
     """
     source = data / part.path
     if part.is_whole:
@@ -56,7 +56,7 @@ def place(part: Part, data: Path, folder: Path, name: str) -> Path:
         units = [unit for unit in units if len(_passage(part.form, unit)) <= part.most_characters]
     units = units[part.start : part.stop : part.step]
     if not units:
-        raise ValueError(f"{part}: nothing is left of {source}")
+        raise ValueError(f"{source}: {part} selects no units")
     suffix = ".txt" if part.form == "documents" else Path(part.path.removesuffix(".gz")).suffix
     target = folder / (name + suffix)
     with target.open("w", encoding="utf-8", newline="") as file:
@@ -76,7 +76,7 @@ def _opened(path: Path) -> Iterator[IO[str]]:
 
 def _lines(path: Path) -> tuple[Any, list[Any]]:
     with _opened(path) as file:
-        # A file's last line may lack its end.
+        # The last line may have no line break.
         return None, [line.rstrip("\r\n") + "\n" for line in file]
 
 
@@ -120,7 +120,7 @@ def _passage(form: Form, unit: Any) -> str:
         return str(unit[2])
     if form == "dream":
         return "\n".join(unit[0])
-    raise ValueError(f"a part of the form {form} cannot be chosen by the length of its passages")
+    raise ValueError(f"most_characters is not supported for the form {form!r}; use squad or dream")
 
 
 def _write_lines(file: IO[str], head: Any, units: list[Any]) -> None:

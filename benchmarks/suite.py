@@ -1,4 +1,4 @@
-"""Owns what is measured: each benchmark as one entry, with its data, its contestants and its targets."""
+"""The benchmarks: data, contestants and targets of each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Sides = Callable[[Job, Path, dict[str, str]], list[Contestant]]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One table of the page. Targets are ratios of bertune to a contestant, by the contestant's key."""
+    """One table of the page. `targets` are ratios of bertune to a contestant, by the contestant's key."""
 
     name: str
     title: str
@@ -39,14 +39,14 @@ class Benchmark:
     metric: str = RATE
     most_texts: int | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
-    rounds: int | None = None  # at most; of what takes long
+    rounds: int | None = None  # maximum for slow benchmarks
     floor_target: float | None = None  # fraction of the physical floor
 
 
 def items_of(data: str, split: str = "train") -> list[Item]:
-    """Texts and labels of a split of a named data set; of a split that it lacks, those of train.
+    """Texts and labels of a split of a named data set, or of train if the split does not exist.
 
-    Raises BertuneError where the data set is not there.
+    Raises BertuneError if the data set is missing.
     """
     config = resolve_source(data, {}).config
     split = split if getattr(config.data, split) else "train"
@@ -57,7 +57,7 @@ def items_of(data: str, split: str = "train") -> list[Item]:
 
 
 def make_job(benchmark: Benchmark, seconds: float, precision: str, folder: Path) -> Job:
-    """The job of a benchmark, its texts written to a folder."""
+    """Creates the job of a benchmark and writes its texts to `folder`."""
     items = items_of(benchmark.data)
     chosen = items if benchmark.most_texts is None else spread(items, benchmark.most_texts)
     write_items(folder / "texts.jsonl", chosen)
@@ -84,7 +84,7 @@ def _stored(job: Job, folder: Path) -> Path:
 
 
 def trainings(*contestants: Callable[[Path], Contestant], tokens_per_step: int | None = None) -> Sides:
-    """bertune's training beside others; with the machine's peaks where the tokens of a step are given."""
+    """Training with bertune and others; also the machine's peaks if `tokens_per_step` is given."""
 
     def build(job: Job, folder: Path, environment: dict[str, str]) -> list[Contestant]:
         path = _stored(job, folder)
@@ -95,7 +95,7 @@ def trainings(*contestants: Callable[[Path], Contestant], tokens_per_step: int |
 
 
 def trainer(way: str, most_rounds: int | None = None) -> Callable[[Path], Contestant]:
-    """The Hugging Face Trainer in one of its ways."""
+    """The Hugging Face Trainer in one of the configurations of `peers.trainer`."""
     return lambda job: sides.trainer(job, way, most_rounds)
 
 
@@ -105,13 +105,13 @@ def cross_encoder(precision: str, most_rounds: int | None = None) -> Callable[[P
 
 
 def predictions(job: Job, folder: Path, environment: dict[str, str]) -> list[Contestant]:
-    """All with the same weights, which bertune trains first; the ONNX graphs are exported from them."""
+    """Prediction with the same weights on all sides: bertune trains them, ONNX graphs are exported."""
     model = train_briefly(job, folder, environment, examples=640)
     path = _stored(replace(job, model=str(model)), folder)
     prepare_graphs = (sys.executable, "-m", "bertune.bench.peers.onnx_graph", str(model), str(folder))
     exported = run_one(Contestant("export", "ONNX export", prepare_graphs, reports=False), 1, environment)
     if exported.error:
-        print(f"ONNX export failed, so ONNX Runtime will: {exported.error}", file=sys.stderr)
+        print(f"ONNX export failed, so ONNX Runtime will fail too: {exported.error}", file=sys.stderr)
     return [
         sides.bertune_prediction(path),
         sides.bertune_prediction(path, "fp32"),
@@ -123,7 +123,7 @@ def predictions(job: Job, folder: Path, environment: dict[str, str]) -> list[Con
 
 
 def commands(job: Job, folder: Path, environment: dict[str, str]) -> list[Contestant]:
-    """From the shell to the exit: bertune's command beside a script that does the same with the Trainer."""
+    """Whole processes: bertune's command, and a script that does the same with the Trainer."""
     whole = replace(job, held_out=str(folder / "validation.jsonl"))
     write_items(Path(whole.held_out), items_of("cola", "validation"))
     write_items(folder / "test.jsonl", items_of("cola", "test"))
@@ -148,12 +148,12 @@ def commands(job: Job, folder: Path, environment: dict[str, str]) -> list[Contes
 
 
 def large_vocabulary(job: Job, folder: Path, environment: dict[str, str]) -> list[Contestant]:
-    """An encoder that is nearly all embeddings, made on the fly."""
+    """Training of an encoder that consists almost entirely of embeddings, created on the fly."""
     model = folder / "encoder"
     make = (sys.executable, str(HERE / "large_encoder.py"), job.texts, str(model))
     made = run_one(Contestant("encoder", "encoder", make, reports=False), 1, environment)
     if made.error:
-        raise BertuneError(f"the encoder could not be made: {made.error}")
+        raise BertuneError(f"creating the encoder failed: {made.error}")
     return trainings(trainer("best"))(replace(job, model=str(model)), folder, environment)
 
 
@@ -177,7 +177,7 @@ BENCHMARKS = (
     Benchmark(
         "imdb256",
         "Fine-tuning on long texts",
-        "1,600 reviews of IMDB, batches of 16, cut to 256 tokens, MiniLM-L6",
+        "1,600 IMDB reviews, batches of 16, truncated to 256 tokens, MiniLM-L6",
         "imdb",
         trainings(trainer("tutorial", 2), trainer("best"), tokens_per_step=3600),
         {"tutorial": 8, "best": 4},
@@ -198,7 +198,7 @@ BENCHMARKS = (
     Benchmark(
         "frozen",
         "Training a head on a frozen encoder",
-        "3,200 sentences of CoLA, 3 epochs counted in full: caches with their filling; batches of 32",
+        "3,200 sentences of CoLA, 3 epochs including the filling of caches; batches of 32",
         "cola",
         trainings(trainer("best")),
         {"best": 6},
@@ -209,7 +209,7 @@ BENCHMARKS = (
         "predict",
         "Prediction",
         "1,500 sentences of CoLA, from text to probabilities, the same weights for all; "
-        "pipeline() in the order given, ONNX Runtime sorted by length in batches of 64",
+        "pipeline() in input order, ONNX Runtime sorted by length in batches of 64",
         "cola",
         predictions,
         {"pipeline_1": 10, "pipeline_32": 4, "onnx_int8": 1.2},
@@ -219,7 +219,7 @@ BENCHMARKS = (
     Benchmark(
         "command",
         "The whole command",
-        "CoLA, 1 epoch, from the shell to the exit: import, load, tokenize, train, evaluate, save",
+        "CoLA, 1 epoch, from process start to exit: import, load, tokenize, train, evaluate, save",
         "cola",
         commands,
         {"script": 2.5},
@@ -241,5 +241,5 @@ BENCHMARKS = (
     ),
 )
 BY_NAME = {benchmark.name: benchmark for benchmark in BENCHMARKS}
-# The floor is not run by itself: it is the fraction that these reach.
+# The floor is not a benchmark: it is measured together with these.
 FLOOR = tuple(b.name for b in BENCHMARKS if b.floor_target is not None)

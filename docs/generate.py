@@ -11,6 +11,7 @@ import re
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -27,17 +28,17 @@ DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def verbs() -> list[str]:
+def commands() -> list[str]:
     """Return the names of the subcommands, in the order of `bertune --help`."""
     return [str(command.name) for command in app.registered_commands]
 
 
-def help_of(*verb: str) -> str:
-    """Return the output of `bertune VERB --help` in a terminal with 80 columns."""
-    result = CliRunner().invoke(app, [*verb, "--help"], prog_name="bertune", env={"COLUMNS": "80"})
-    command = " ".join(("bertune", *verb, "--help"))
+def help_of(*command: str) -> str:
+    """Return the output of `bertune COMMAND --help` in a terminal with 80 columns."""
+    result = CliRunner().invoke(app, [*command, "--help"], prog_name="bertune", env={"COLUMNS": "80"})
+    shell_line = " ".join(("bertune", *command, "--help"))
     lines = "\n".join(line.rstrip() for line in result.output.splitlines())
-    return f"```text\n$ {command}\n{lines}\n```"
+    return f"```text\n$ {shell_line}\n{lines}\n```"
 
 
 def settings() -> str:
@@ -47,9 +48,8 @@ def settings() -> str:
         assert isinstance(model, type) and issubclass(model, BaseModel)
         for key, field in model.model_fields.items():
             kinds = ", ".join(dict.fromkeys(_kinds(field.annotation)))
-            default = "" if field.default is None else f"`{field.default}`"
             meaning = (field.description or "").replace("|", "\\|")
-            rows.append(f"| `{section}.{key}` | {kinds} | {default} | {meaning} |")
+            rows.append(f"| `{section}.{key}` | {kinds} | {_shown(field.default)} | {meaning} |")
     return "\n".join(rows)
 
 
@@ -106,7 +106,7 @@ def recipes() -> str:
 
 
 def columns() -> str:
-    """List the column names that classification recognises without settings."""
+    """List the column names that classification recognizes without settings."""
     known = Classification.columns
     singles = [group[0] for group in known.text if len(group) == 1]
     pairs = [" and ".join(f"`{name}`" for name in group) for group in known.text if len(group) == 2]
@@ -148,8 +148,8 @@ def tasks() -> str:
             "",
             task["about"],
             "",
-            f"- recognised text columns: {text}",
-            *([f"- recognised label columns: {label}"] if label else []),
+            f"- recognized text columns: {text}",
+            *([f"- recognized label columns: {label}"] if label else []),
             f"- scores: {scores}; the best checkpoint is selected by `{task['primary']}`",
             *_by_name("named data sets", task["data_sets"]),
             *_by_name("recipes", task["recipes"]),
@@ -169,7 +169,9 @@ def _by_name(title: str, entries: list[dict[str, str]]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    return "" if value is None else f"`{value}`"
+    """A default value as it is written on the command line, as code."""
+    text = task_info.as_written(value)
+    return text and f"`{text}`"
 
 
 def _cell(text: str) -> str:
@@ -185,7 +187,7 @@ def exit_codes() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "help": help_of,
-    **{f"help {verb}": (lambda verb=verb: help_of(verb)) for verb in verbs()},
+    **{f"help {command}": partial(help_of, command) for command in commands()},
     "settings": settings,
     "data sets": data_sets,
     "sources": sources,

@@ -1,11 +1,11 @@
-"""A task of one's own: classification that forgives wrong labels (Zhang & Sabuncu 2018, L_q loss).
+"""A custom task: classification with a loss that is robust to wrong labels (L_q, Zhang & Sabuncu 2018).
 
     bertune train reviews.csv model.name=minilm task.name=examples/my_task.py task.q=0.7
     bertune predict runs/reviews new.csv task.name=examples/my_task.py
 
-A task file defines TASK, a class derived from bertune.tasks.Task or, as here, from a task that is there
-already. This one changes two members of classification: its options and its loss. The nearer q is to 1, the
-less a text counts whose label the model finds unbelievable; at 0 the loss is cross-entropy.
+A task file defines TASK, a class derived from bertune.tasks.Task or, as here, from an existing task. This one
+changes two members of classification: its options and its loss. The closer q is to 1, the less weight a text
+has if the model considers its label improbable. With q=0, the loss is cross-entropy.
 """
 
 import torch
@@ -23,27 +23,27 @@ from bertune.tasks.parts.loss import outputs_of_texts
 
 
 class ForgivingOptions(ClassificationOptions):
-    """The keys of [task] beside name."""
+    """The options of the task: the keys of [task] other than name."""
 
-    q: float = Field(0.7, ge=0, le=1, description="0: cross-entropy; 1: the probability of being wrong")
+    q: float = Field(0.7, ge=0, le=1, description="0: cross-entropy; 1: one minus the label's probability")
 
 
 class FittedForgiving(FittedClassification):
-    """The task when the training texts have told which labels there are."""
+    """The task fitted to the labels of the training data."""
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The sum and the number of terms: the loop divides by the count of the whole optimizer step."""
+        """The sum of the losses and their number; training divides by the number in the optimizer step."""
         logits, gold = outputs_of_texts(outputs, batch, self.keep_together == "group")
         count = torch.tensor(len(gold), device=logits.device)
-        surprise = cross_entropy(logits.float(), gold, reduction="none")
+        losses = cross_entropy(logits.float(), gold, reduction="none")
         q = self.options.q
         if q == 0:
-            return surprise.sum(), count
-        return ((1 - torch.exp(-q * surprise)) / q).sum(), count
+            return losses.sum(), count
+        return ((1 - torch.exp(-q * losses)) / q).sum(), count
 
 
 class ForgivingClassification(Classification):
-    """One label per text or pair, learned from labels some of which are wrong."""
+    """Classification of texts or pairs, robust to some wrong labels in the training data."""
 
     Options = ForgivingOptions
     Fitted = FittedForgiving

@@ -1,12 +1,12 @@
-"""A task of one's own, whole: ordinal regression, for labels that have an order, such as 1 to 5 stars.
+"""A complete custom task: ordinal regression, for ordered labels such as 1 to 5 stars.
 
     bertune train reviews.csv model.name=minilm data.label=stars task.name=examples/ordinal_task.py
     bertune predict runs/reviews new.csv task.name=examples/ordinal_task.py
 
-Learned are the chances of going on from each level to the next, of the texts that reach it (CORN; Shi, Cao &
-Raschka 2023, Deep Neural Networks for Rank-Consistent Ordinal Regression Based On Conditional Probabilities).
-A mistake by two levels then costs more than a mistake by one, which classification does not know, and no
-level has to lie midway between its neighbours, as it would for regression.
+The model predicts, for each level, the probability that a text that reaches this level also reaches the next
+one (CORN; Shi, Cao & Raschka 2023, Deep Neural Networks for Rank-Consistent Ordinal Regression Based On
+Conditional Probabilities). Unlike in classification, an error by two levels costs more than an error by one;
+unlike in regression, levels need not be equally spaced.
 
 Dimensions: S sequences, N texts, K levels above the lowest.
 """
@@ -42,7 +42,7 @@ from bertune.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text, or a pair, and its level."""
+    """A text or pair with its level."""
 
     id: str
     origin: Origin
@@ -52,17 +52,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class LevelPrediction:
-    """The level in the middle, as likely to be too low as too high, and the probability of every one."""
+    """The predicted level, which is the median of the distribution, and the probability of each level."""
 
     label: str
     probabilities: dict[str, float]
 
 
 class OrdinalOptions(Section):
-    """The keys of [task] beside name."""
+    """The options of the task: the keys of [task] other than name."""
 
     levels: tuple[str, ...] | None = Field(
-        None, min_length=2, description="labels from the lowest to the highest; default: numbers by size"
+        None, min_length=2, description="labels from lowest to highest; default: in numerical order"
     )
 
     @field_validator("levels", mode="before")
@@ -72,7 +72,7 @@ class OrdinalOptions(Section):
 
 
 class FittedOrdinal(FittedTask):
-    """The task when it knows its levels, from the lowest to the highest."""
+    """The task fitted to its levels, which are the labels from lowest to highest."""
 
     def encode(
         self, examples: SequenceOf[Example], tokenizer: Tokenizer, max_length: int | None
@@ -80,8 +80,8 @@ class FittedOrdinal(FittedTask):
         place = {level: number for number, level in enumerate(self.labels)}
         for example in examples:
             if example.gold is not None and example.gold not in place:
-                hint = did_you_mean(example.gold, self.labels) or f" There are {listed(self.labels)}."
-                raise DataError(f'{example.origin}: the level "{example.gold}" is none of those known.{hint}')
+                hint = did_you_mean(example.gold, self.labels) or f" The levels are {listed(self.labels)}."
+                raise DataError(f'{example.origin}: unknown level "{example.gold}".{hint}')
         sequences = tokenizer.encode([e.texts for e in examples], max_length)
         gold = [None if e.gold is None else place[e.gold] for e in examples]
         return [replace(s, gold=gold[s.group]) for s in sequences]
@@ -91,71 +91,71 @@ class FittedOrdinal(FittedTask):
         return HeadSpec("AutoModelForSequenceClassification", len(self.labels) - 1)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The sum and the number of terms: a level asks only the texts that reach it."""
+        """The sum of the losses and their number; each level has a loss only for texts that reach it."""
         assert batch.gold is not None
         step_K = torch.arange(outputs.shape[1], device=outputs.device)
         gold_S1 = batch.gold[:, None]
-        goes_on_SK = (gold_S1 > step_K).float()
-        terms_SK = binary_cross_entropy_with_logits(outputs.float(), goes_on_SK, reduction="none")
-        is_asked_SK = gold_S1 >= step_K
-        return terms_SK[is_asked_SK].sum(), is_asked_SK.sum()
+        targets_SK = (gold_S1 > step_K).float()
+        losses_SK = binary_cross_entropy_with_logits(outputs.float(), targets_SK, reduction="none")
+        counts_SK = gold_S1 >= step_K
+        return losses_SK[counts_SK].sum(), counts_SK.sum()
 
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> LevelPrediction:
-        goes_on_K = 1 / (1 + np.exp(-outputs[0].astype(np.float64)))
-        reaches = [1.0, *np.cumprod(goes_on_K).tolist(), 0.0]
-        level = sum(chance > 0.5 for chance in reaches[1:])
-        chances = (here - above for here, above in pairwise(reaches))
-        return LevelPrediction(self.labels[level], dict(zip(self.labels, chances, strict=True)))
+        conditional_K = 1 / (1 + np.exp(-outputs[0].astype(np.float64)))
+        reaches = [1.0, *np.cumprod(conditional_K).tolist(), 0.0]
+        level = sum(probability > 0.5 for probability in reaches[1:])
+        probabilities = (this - above for this, above in pairwise(reaches))
+        return LevelPrediction(self.labels[level], dict(zip(self.labels, probabilities, strict=True)))
 
     def score(self, predictions: SequenceOf[LevelPrediction], examples: SequenceOf[Example]) -> Scores:
         place = {level: number for number, level in enumerate(self.labels)}
         gold_N = np.array([place[e.gold] for e in examples if e.gold is not None])
-        found_N = np.array([place[p.label] for p in predictions])
-        away_N = np.abs(gold_N - found_N)
+        predicted_N = np.array([place[p.label] for p in predictions])
+        error_N = np.abs(gold_N - predicted_N)
         kappa = None
-        if len({*gold_N, *found_N}) > 1:  # else it is 0 / 0
-            every = np.arange(len(self.labels))  # a level that does not occur counts as a step all the same
-            kappa = float(cohen_kappa_score(gold_N, found_N, labels=every, weights="quadratic"))
+        if len({*gold_N, *predicted_N}) > 1:  # with a single level, kappa is 0 / 0
+            levels = np.arange(len(self.labels))  # levels that do not occur still count in the distances
+            kappa = float(cohen_kappa_score(gold_N, predicted_N, labels=levels, weights="quadratic"))
         values: dict[str, float | None] = {
             "qwk": kappa,
-            "mae": float(away_N.mean()),
-            "accuracy": float((away_N == 0).mean()),
-            "within_one": float((away_N <= 1).mean()),
+            "mae": float(error_N.mean()),
+            "accuracy": float((error_N == 0).mean()),
+            "within_one": float((error_N <= 1).mean()),
         }
-        confusion = confusion_matrix(gold_N, found_N, len(self.labels)).tolist()
+        confusion = confusion_matrix(gold_N, predicted_N, len(self.labels)).tolist()
         return Scores(values, {"labels": list(self.labels), "confusion_matrix": confusion})
 
     def mistakes(self, predictions: SequenceOf[LevelPrediction], examples: SequenceOf[Example]) -> Mistakes:
         place = {level: number for number, level in enumerate(self.labels)}
-        away = [
+        errors = [
             abs(place[p.label] - place[e.gold]) if e.gold in place else 0
             for p, e in zip(predictions, examples, strict=True)
         ]
         shown = [
             mistake(
                 examples[at],
-                away[at],
+                errors[at],
                 [
-                    Fact("given", str(examples[at].gold), "right"),
+                    Fact("gold", str(examples[at].gold), "right"),
                     Fact("predicted", predictions[at].label, "wrong"),
                 ],
             )
-            for at in worst(levels or None for levels in away)
+            for at in worst(levels or None for levels in errors)
         ]
         return Mistakes(
-            title="Furthest off",
+            title="Largest errors",
             unit="text",
-            num=len(away),
-            num_wrong=sum(map(bool, away)),
-            what="were given another level than the data has",
-            order="Those most levels off come first",
+            num=len(errors),
+            num_wrong=sum(map(bool, errors)),
+            what="were assigned a wrong level",
+            order="Sorted by the distance in levels",
             measure="levels off: {}",
             shown=tuple(shown),
         )
 
 
 class Ordinal(Task):
-    """One of several levels that have an order, by the chances of going on from each (CORN)."""
+    """Ordinal regression: one of several ordered levels, by conditional probabilities (CORN)."""
 
     Options = OrdinalOptions
     Prediction = LevelPrediction
@@ -181,7 +181,7 @@ class Ordinal(Task):
         level = cell_text(row, columns.label).strip()
         if not level:
             raise DataError(
-                f'{row.origin}: the level in column "{columns.label}" is missing. Fill it in or drop the row'
+                f'{row.origin}: the level in column "{columns.label}" is empty. Fill it in or remove the row'
             )
         return Example(row_id, row.origin, texts, level)
 
@@ -191,17 +191,17 @@ class Ordinal(Task):
         named = next((e for e in examples if e.gold is not None and number_in(e.gold) is None), None)
         if self.options.levels is None and named is not None:
             raise DataError(
-                f'{named.origin}: the level "{named.gold}" is no number, so its place is not known. '
-                f"Say task.levels=LOWEST,…,HIGHEST; there are {listed(sorted(counts))}"
+                f'{named.origin}: the level "{named.gold}" is not a number, so the order of the levels is '
+                f"unknown. Set task.levels=LOWEST,…,HIGHEST; the data has {listed(sorted(counts))}"
             )
         if len(levels) < 2:
             raise DataError(
-                f"{examples[0].origin.file}: every one of the {len(examples):,} rows has the level "
-                f'"{levels[0]}". Is data.label the right column?'
+                f'{examples[0].origin.file}: all {len(examples):,} rows have the level "{levels[0]}". At '
+                "least two levels are needed; check that data.label is the right column"
             )
         note = f"levels: {' < '.join(f'{level} ({counts[level]:,})' for level in levels)}"
-        found: FittedTask = self.fitted(levels, [note])
-        return found
+        fitted: FittedTask = self.fitted(levels, [note])
+        return fitted
 
     def stratify_key(self, example: Example) -> Hashable:
         return example.gold

@@ -1,9 +1,9 @@
-"""Trains, scores and predicts from Python.
+"""Trains, evaluates and predicts from Python.
 
 python examples/python_api.py            with the packaged encoder, minilm
-python examples/python_api.py FOLDER     with another one
+python examples/python_api.py FOLDER     with another encoder
 """
-# ruff: noqa: T201 - a script that shows what comes back
+# ruff: noqa: T201 - this script prints its results
 
 import sys
 import tempfile
@@ -21,14 +21,14 @@ GOOD = (
 BAD = (
     "broke in a week",
     "the screen has a scratch",
-    "never answered my mail",
+    "they never answered my email",
     "a waste of money",
     "far too slow",
 )
 
 
 def main(model_name: str, runs: Path) -> None:
-    """Two lists in, a run out; then the same with a table."""
+    """Trains on two lists, then on a table."""
     texts = [f"{text}{end}" for text in GOOD + BAD for end in ("", "!", ", really", ", I must say")]
     labels = ["good"] * 4 * len(GOOD) + ["bad"] * 4 * len(BAD)
     settings = {
@@ -45,14 +45,15 @@ def main(model_name: str, runs: Path) -> None:
     for prediction in model.predict(["a great joy", "it broke again"]):
         print(prediction.label, prediction.probabilities)
 
-    # A table: a pandas or polars DataFrame, an Arrow table, a Hugging Face data set, or a list of dicts.
+    # A table can be a pandas or polars DataFrame, an Arrow table, a Hugging Face data set or a list of dicts.
     table = [{"review": text, "stars": label} for text, label in zip(texts, labels, strict=True)]
     splits = {"train": table[::2], "validation": table[1::4], "test": table[3::4]}
     run = bt.train(splits, settings=settings, out=runs / "table")
     print("test accuracy:", run.scores["accuracy"])
 
-    found = bt.evaluate(run, [{"review": "great value", "stars": "good"}, {"review": "slow", "stars": "bad"}])
-    print("other texts:", found.num_examples, "texts, accuracy", found.scores["accuracy"])
+    new_data = [{"review": "great value", "stars": "good"}, {"review": "slow", "stars": "bad"}]
+    result = bt.evaluate(run, new_data)
+    print("new data:", result.num_examples, "texts, accuracy", result.scores["accuracy"])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Writes a small encoder without weights, for texts of any language: config.json and vocab.txt in a folder.
+"""Creates a small encoder without weights for texts of any language: config.json and vocab.txt.
 
     python examples/small_encoder.py texts.txt ckpts/small
     bertune train reviews.csv model.name=ckpts/small
 
-The vocabulary comes from the texts. Chinese characters are pieces of their own; other words are pieces if
-they occur twice, and are spelled in letters if not. The encoder starts from random numbers and learns from
-your labelled texts alone, so it needs many of them: take pretrained weights wherever you can.
+The vocabulary is built from the texts. Each Chinese character is a token; other words are tokens if they
+occur at least twice, and are otherwise split into letters. The encoder is randomly initialized and trained on
+your labelled texts only, which requires many of them. Use pretrained weights whenever possible.
 """
 
 import json
@@ -21,7 +21,7 @@ MOST_WORDS = 20_000
 
 
 def main(texts: Path, folder: Path) -> None:
-    """Counts the words of a text file and writes the folder."""
+    """Counts the words of a text file and writes the model folder."""
     words: Counter[str] = Counter()
     normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
     with texts.open(encoding="utf-8") as lines:
@@ -43,7 +43,7 @@ def main(texts: Path, folder: Path) -> None:
         "max_position_embeddings": 512,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    sys.stderr.write(f"{folder}: {len(vocabulary):,} pieces\n")
+    sys.stderr.write(f"{folder}: {len(vocabulary):,} tokens in the vocabulary\n")
 
 
 if __name__ == "__main__":

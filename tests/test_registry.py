@@ -274,7 +274,10 @@ def test_two_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("x = 1\ndef broken(:\n", "line 2: cannot import the task file: SyntaxError"),
-        ("x = 1\nimport there_is_no_such_module\n", "line 2: cannot import the task file: ModuleNotFoundError"),
+        (
+            "x = 1\nimport there_is_no_such_module\n",
+            "line 2: cannot import the task file: ModuleNotFoundError",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_run_is_named_with_its_line(content: str, message: str, tmp_path: Path) -> None:

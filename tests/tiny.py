@@ -34,7 +34,7 @@ class Result:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Standard output as JSON lines."""
+        """Standard output as JSON Lines."""
         return [json.loads(line) for line in self.out.splitlines()]
 
     def fine(self) -> "Result":

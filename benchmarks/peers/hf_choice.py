@@ -1,9 +1,9 @@
-"""The transformers Trainer on multiple choice, by the logic of the library's run_swag example.
+"""Trains multiple choice with the transformers Trainer, following the library's run_swag example.
 
     python benchmarks/peers/hf_choice.py --train FILE --validation FILE --recipe JSON --seed 1 --out FILE
 
-The dialogue is the first text; the question and a choice, a space between, are the second. All choices of a
-question go through the model together, and the one with the highest logit is the answer.
+The first text is the dialogue; the second is the question and a choice, separated by a space. All choices of
+a question are processed together, and the one with the highest logit is the answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from peer_recipe import Features, Run
 
 @dataclass(frozen=True)
 class Question:
-    """A question about a dialogue, its choices, and the number of the right one."""
+    """A question about a dialogue, its choices, and the index of the correct one."""
 
     dialogue: str
     question: str
@@ -29,7 +29,7 @@ class Question:
 
 
 def read(path: Path) -> list[Question]:
-    """The questions of a file in DREAM's format; all must have as many choices."""
+    """The questions of a file in DREAM's format. Raises ValueError if the numbers of choices differ."""
     content = json.loads(path.read_text(encoding="utf-8"))
     found = [
         Question("\n".join(lines), asked["question"], asked["choice"], asked["choice"].index(asked["answer"]))
@@ -42,7 +42,7 @@ def read(path: Path) -> list[Question]:
 
 
 def encode(questions: Sequence[Question], tokenizer: Any, max_length: int) -> Features:
-    """For each question the sequences of its choices, nested."""
+    """One feature per question, with a list of sequences, one per choice."""
     firsts = [asked.dialogue for asked in questions for _ in asked.choices]
     seconds = [f"{asked.question} {choice}" for asked in questions for choice in asked.choices]
     encoded = tokenizer(firsts, seconds, truncation=True, max_length=max_length)
@@ -57,7 +57,7 @@ def encode(questions: Sequence[Question], tokenizer: Any, max_length: int) -> Fe
 
 
 def run(asked: Run, folder: Path) -> dict[str, float]:
-    """Trains, and scores the held-out questions."""
+    """Trains and scores the held-out questions."""
     from transformers import (
         AutoModelForMultipleChoice,
         AutoTokenizer,
@@ -72,9 +72,9 @@ def run(asked: Run, folder: Path) -> dict[str, float]:
     set_seed(asked.seed)
     model = AutoModelForMultipleChoice.from_pretrained(asked.encoder, ignore_mismatched_sizes=True)
     model = peer_recipe.train(model, asked, encode(train, tokenizer, max_length), collate, folder)
-    said = peer_recipe.outputs(model, encode(held_out, tokenizer, max_length), collate)
+    outputs = peer_recipe.outputs(model, encode(held_out, tokenizer, max_length), collate)
     hits = [
-        int(one["logits"].argmax()) == question.right for one, question in zip(said, held_out, strict=True)
+        int(one["logits"].argmax()) == question.right for one, question in zip(outputs, held_out, strict=True)
     ]
     return {"accuracy": sum(hits) / len(hits)}
 

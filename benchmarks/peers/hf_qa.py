@@ -1,10 +1,10 @@
-"""The transformers Trainer on extractive questions, by the logic of the library's run_qa example.
+"""Trains extractive question answering with the transformers Trainer, following its run_qa example.
 
     python benchmarks/peers/hf_qa.py --train FILE --validation FILE --recipe JSON --seed 1 --out FILE
 
-A context is read in overlapping windows; a window without the whole answer points to its first token. Of all
-windows of a question the n best starts and ends are combined, and the best pair in order is the answer.
-Scores are SQuAD's, computed here.
+Contexts are split into overlapping windows; the target of a window without the complete answer is its first
+token. The n best starts and ends of all windows of a question are combined, and the best valid pair is the
+answer. The SQuAD scores are implemented here.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import peer_recipe
 from peer_recipe import Features, Run
 
 N_BEST = 20
-MOST_TOKENS = 30  # of an answer
+MOST_TOKENS = 30  # per answer
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question, its context, and the answers there are: text and first character."""
+    """A question, its context, and its gold answers: text and first character."""
 
     question: str
     context: str
@@ -37,7 +37,7 @@ class Question:
 
 
 def read(path: Path) -> list[Question]:
-    """The questions of a SQuAD file; all must have an answer."""
+    """The questions of a SQuAD file. Raises ValueError if a question has no answer."""
     content = json.loads(path.read_text(encoding="utf-8"))
     found = [
         Question(
@@ -50,17 +50,17 @@ def read(path: Path) -> list[Question]:
         for asked in paragraph["qas"]
     ]
     if not all(asked.answers for asked in found):
-        raise ValueError(f"{path}: a question without an answer, which this recipe is not about")
+        raise ValueError(f"{path}: a question has no answer; this recipe supports SQuAD 1.1 only")
     return found
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window as the model takes it, whose question it belongs to, and where its context's tokens are."""
+    """A window: model inputs, index of its question, and offsets of its context tokens."""
 
     feature: dict[str, Any]
     number: int
-    places: list[tuple[int, int] | None]  # characters of each token of the context, None of the others
+    places: list[tuple[int, int] | None]  # character offsets of each context token, None for other tokens
 
 
 def windows(questions: Sequence[Question], tokenizer: Any, max_length: int, stride: int) -> list[Window]:
@@ -85,7 +85,7 @@ def windows(questions: Sequence[Question], tokenizer: Any, max_length: int, stri
 
 
 def answer_in(window: Window, question: Question) -> tuple[int, int]:
-    """The first and the last token of the first answer; 0 and 0 where it is not all in the window."""
+    """The first and last token of the first answer; 0 and 0 if the window does not contain all of it."""
     text, start = question.answers[0]
     end = start + len(text)
     inside = [(token, place) for token, place in enumerate(window.places) if place is not None]
@@ -96,18 +96,18 @@ def answer_in(window: Window, question: Question) -> tuple[int, int]:
     return first, last
 
 
-def best_answer(context: str, own: Sequence[tuple[Window, dict[str, Any]]]) -> str:
-    """The answer with the highest sum of logits over a question's windows; "" where none is in order."""
+def best_answer(context: str, windowed: Sequence[tuple[Window, dict[str, Any]]]) -> str:
+    """The answer with the highest sum of logits over a question's windows; "" if no pair is valid."""
     best, answer = -np.inf, ""
-    for window, said in own:
+    for window, logits in windowed:
         starts, ends = (
-            np.argsort(said[name][: len(window.places)])[::-1][:N_BEST]
+            np.argsort(logits[name][: len(window.places)])[::-1][:N_BEST]
             for name in ("start_logits", "end_logits")
         )
         for start in starts:
             for end in ends:
                 first, last = window.places[start], window.places[end]
-                score = said["start_logits"][start] + said["end_logits"][end]
+                score = logits["start_logits"][start] + logits["end_logits"][end]
                 if first is None or last is None or not start <= end < start + MOST_TOKENS or score <= best:
                     continue
                 best, answer = score, context[first[0] : last[1]]
@@ -115,13 +115,13 @@ def best_answer(context: str, own: Sequence[tuple[Window, dict[str, Any]]]) -> s
 
 
 def normalized(text: str) -> list[str]:
-    """The words of an answer as SQuAD's evaluation compares them."""
+    """The words of an answer, normalized as in the SQuAD evaluation."""
     plain = "".join(char for char in text.lower() if char not in string.punctuation)
     return _ARTICLES.sub(" ", plain).split()
 
 
 def scores(questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-    """Exact match and F1, the best over a question's answers, averaged (Rajpurkar et al. 2016)."""
+    """Mean exact match and F1, each the maximum over a question's answers (Rajpurkar et al. 2016)."""
     exact, overlap = [], []
     for asked, answer in zip(questions, answers, strict=True):
         ours = normalized(answer)
@@ -139,7 +139,7 @@ def _f1(ours: list[str], theirs: list[str]) -> float:
 
 
 def run(asked: Run, folder: Path) -> dict[str, float]:
-    """Trains, and scores the held-out questions."""
+    """Trains and scores the held-out questions."""
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer, DataCollatorWithPadding, set_seed
 
     train, held_out = read(asked.train), read(asked.validation)
@@ -154,11 +154,13 @@ def run(asked: Run, folder: Path) -> dict[str, float]:
         features.append({**window.feature, "start_positions": first, "end_positions": last})
     model = peer_recipe.train(model, asked, features, collate, folder)
     found = windows(held_out, tokenizer, *how)
-    said = peer_recipe.outputs(model, [window.feature for window in found], collate)
-    own: list[list[tuple[Window, dict[str, Any]]]] = [[] for _ in held_out]
-    for window, logits in zip(found, said, strict=True):
-        own[window.number].append((window, logits))
-    answers = [best_answer(one.context, mine) for one, mine in zip(held_out, own, strict=True)]
+    outputs = peer_recipe.outputs(model, [window.feature for window in found], collate)
+    by_question: list[list[tuple[Window, dict[str, Any]]]] = [[] for _ in held_out]
+    for window, logits in zip(found, outputs, strict=True):
+        by_question[window.number].append((window, logits))
+    answers = [
+        best_answer(one.context, windowed) for one, windowed in zip(held_out, by_question, strict=True)
+    ]
     return scores(held_out, answers)
 
 

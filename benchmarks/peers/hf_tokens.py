@@ -1,9 +1,10 @@
-"""The transformers Trainer on named entities, by the logic of the library's run_ner example.
+"""Trains named entity recognition with the transformers Trainer, following its run_ner example.
 
     python benchmarks/peers/hf_tokens.py --train FILE --validation FILE --recipe JSON --seed 1 --out FILE
 
-Each tag is a class. The first piece of a word has its tag, the others none; a word is tagged by the most
-probable class of its first piece. Entities are read from tags as seqeval reads them by default.
+Each tag is a class. The first subword of a word is labelled with its tag, the others are ignored. The
+predicted tag of a word is the most probable class of its first subword. Entities are decoded as in seqeval's
+default mode.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from peer_recipe import Features, Run
 
 IGNORED = -100
 Sentence = tuple[list[str], list[str]]  # words and their tags
-Entity = tuple[int, int, str]  # first word, last word + 1, type
+Entity = tuple[int, int, str]  # first word, last word + 1 (exclusive), type
 
 
 def read(path: Path) -> list[Sentence]:
-    """The sentences of a file in columns: words first, tags last, a blank line between."""
+    """The sentences of a file in CoNLL format: words in the first column, tags in the last."""
     sentences: list[Sentence] = []
     for block in path.read_text(encoding="utf-8").split("\n\n"):
         rows = [line.split() for line in block.splitlines() if line.strip()]
@@ -33,7 +34,7 @@ def read(path: Path) -> list[Sentence]:
 def encode(
     sentences: Sequence[Sentence], tokenizer: Any, number: dict[str, int], max_length: int
 ) -> tuple[Features, list[list[tuple[int, int]]]]:
-    """Features, and for each sentence the places of its words: word, and its first piece."""
+    """Features, and for each sentence the pairs of word index and index of its first subword."""
     encoded = tokenizer(
         [words for words, _ in sentences], is_split_into_words=True, truncation=True, max_length=max_length
     )
@@ -54,7 +55,7 @@ def encode(
 
 
 def entities(tags: Sequence[str]) -> set[Entity]:
-    """The entities of a sentence; an I- that continues nothing of its type begins an entity."""
+    """The entities of a sentence; an I- tag that does not continue an entity of its type starts one."""
     found: set[Entity] = set()
     start, kind = 0, ""
     for at, tag in enumerate([*tags, "O"]):
@@ -68,23 +69,23 @@ def entities(tags: Sequence[str]) -> set[Entity]:
 
 
 def scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Precision, recall and F1 of entities found exactly, over all of them; accuracy of tags."""
+    """Micro-averaged precision, recall and F1 of exactly matched entities, and the accuracy of tags."""
     pairs = [(entities(one), entities(other)) for one, other in zip(gold, predicted, strict=True)]
     right = sum(len(one & other) for one, other in pairs)
-    there, found = sum(len(one) for one, _ in pairs), sum(len(other) for _, other in pairs)
+    num_gold, num_predicted = sum(len(one) for one, _ in pairs), sum(len(other) for _, other in pairs)
     equal = [
         a == b for one, other in zip(gold, predicted, strict=True) for a, b in zip(one, other, strict=True)
     ]
     return {
-        "precision": right / max(1, found),
-        "recall": right / max(1, there),
-        "f1": 2 * right / max(1, there + found),
+        "precision": right / max(1, num_predicted),
+        "recall": right / max(1, num_gold),
+        "f1": 2 * right / max(1, num_gold + num_predicted),
         "accuracy": sum(equal) / len(equal),
     }
 
 
 def run(asked: Run, folder: Path) -> dict[str, float]:
-    """Trains, and scores the held-out sentences."""
+    """Trains and scores the held-out sentences."""
     from transformers import (
         AutoModelForTokenClassification,
         AutoTokenizer,
@@ -106,15 +107,15 @@ def run(asked: Run, folder: Path) -> dict[str, float]:
     model = peer_recipe.train(model, asked, features, collate, folder)
     features, places = encode(held_out, tokenizer, number, max_length)
     predicted = []
-    for said, firsts, (words, _) in zip(
+    for output, firsts, (words, _) in zip(
         peer_recipe.outputs(model, features, collate), places, held_out, strict=True
     ):
-        best = said["logits"].argmax(-1)
-        own = ["O"] * len(words)  # of words that no piece stands for
+        best = output["logits"].argmax(-1)
+        sentence_tags = ["O"] * len(words)  # words without a subword keep O
         for word, piece in firsts:
-            own[word] = tags[best[piece]]
-        predicted.append(own)
-    return scores([own for _, own in held_out], predicted)
+            sentence_tags[word] = tags[best[piece]]
+        predicted.append(sentence_tags)
+    return scores([gold for _, gold in held_out], predicted)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Fine-tune one benchmark task with the transformers Trainer and write its scores as JSON.
+"""Fine-tunes one benchmark task with the transformers Trainer and writes its scores as JSON.
 
     BERTUNE_DATA=DATA python benchmarks/peers/hf_trainer.py --task cola --seed 1 --out cola.json
 
-The script reads the data and computes the scores with no code of bertune's, so a mistake there cannot
-hide here. The Trainer runs with the settings of the speed benchmark, its fastest on a CPU: bfloat16
-autocast, batches of similar length, padding to the longest row of a batch, fused AdamW, no logging, and
-no files but the best epoch's weights, in a temporary folder.
+The script reads the data and computes the scores without code from bertune, so that an error in bertune
+cannot affect it. The Trainer uses the settings of the speed benchmark, its fastest on a CPU: bfloat16
+autocast, batches grouped by length, padding to the longest row of a batch, fused AdamW, no logging, and no
+files except the weights of the best epoch, in a temporary folder.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ TRAIN_BATCH = 32
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one split: `texts` holds one text or a pair per row, `labels` 0 or 1."""
+    """The rows of one split: one text or a pair per row, and labels 0 or 1."""
 
     texts: list[tuple[str, ...]]
     labels: list[int]
@@ -66,7 +66,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Split:
-    """Where one split lies, how many rows the published file has, and how many of them to take."""
+    """The file of one split, its published number of rows, and the number of rows to use."""
 
     path: str
     published: int
@@ -75,7 +75,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """One benchmark task: its splits, the columns to read and the number of epochs."""
+    """One benchmark task: splits, columns and number of epochs."""
 
     splits: dict[str, Split]
     text_columns: tuple[int, ...]
@@ -121,15 +121,15 @@ TASKS = {
 
 
 def data_folder() -> Path:
-    """The folder that BERTUNE_DATA names; exits with a clear message when it is not set."""
+    """The folder named by BERTUNE_DATA. Exits with a message if it is not set."""
     name = os.environ.get("BERTUNE_DATA")
     if not name or not Path(name).is_dir():
-        raise SystemExit("set BERTUNE_DATA to the folder that holds cola/, mrpc/ and sst2/")
+        raise SystemExit("set BERTUNE_DATA to the folder that contains cola/, mrpc/ and sst2/")
     return Path(name)
 
 
 def encoder_folder() -> Path:
-    """The folder of the pretrained encoder, found without running its package's code."""
+    """The folder of the pretrained encoder, located without importing its package."""
     spec = importlib.util.find_spec(ENCODER_PACKAGE)
     if spec is None or spec.origin is None:
         raise SystemExit(f"the package {ENCODER_PACKAGE} is not installed")
@@ -137,21 +137,21 @@ def encoder_folder() -> Path:
 
 
 def read_split(task: Task, split: Split, limit: int | None = None) -> Rows:
-    """The rows of a tab-separated file read without quoting; ValueError if the count is off."""
+    """The rows of a tab-separated file without quoting. Raises ValueError for an unexpected row count."""
     text = (data_folder() / split.path).read_bytes().decode("utf-8-sig")
-    # Only "\n" ends a row: str.splitlines would also cut at Unicode separators inside a text.
+    # Only "\n" ends a row: str.splitlines would also split at Unicode separators inside a text.
     lines = text.removesuffix("\n").split("\n")[1 if task.header else 0 :]
     if len(lines) != split.published:
-        raise ValueError(f"{split.path}: {len(lines)} rows, published {split.published}")
+        raise ValueError(f"{split.path}: expected {split.published} rows as published, found {len(lines)}")
     rows = [line.split("\t") for line in lines[: split.take][:limit]]
     labels = [int(row[task.label_column]) for row in rows]
     if set(labels) - {0, 1}:
-        raise ValueError(f"{split.path}: labels other than 0 and 1")
+        raise ValueError(f"{split.path}: expected labels 0 and 1, found {sorted(set(labels))}")
     return Rows([tuple(row[column] for column in task.text_columns) for row in rows], labels)
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, rows: Rows) -> list[dict[str, Any]]:
-    """One feature dict per row, not padded. A list is what the Trainer's loader reads fastest."""
+    """One feature dict per row, not padded. The Trainer's data loader is fastest with a list."""
     columns = [list(column) for column in zip(*rows.texts, strict=True)]
     encoded = tokenizer(*columns, truncation=True, max_length=MAX_LENGTH)
     names = list(encoded)
@@ -163,7 +163,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, rows: Rows) -> list[dict[str, Any
 
 
 def scores_of(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Scores of a split; precision, recall and F1 are those of class 1."""
+    """Scores of a split; precision, recall and F1 refer to class 1."""
     return {
         "accuracy": float(accuracy_score(gold, predicted)),
         "precision": float(precision_score(gold, predicted, zero_division=0)),
@@ -174,12 +174,12 @@ def scores_of(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def epoch_metrics(result: EvalPrediction) -> dict[str, float]:
-    """The scores by which the Trainer picks the epoch to keep."""
+    """The scores by which the Trainer selects the best epoch."""
     return scores_of(np.asarray(result.label_ids), np.asarray(result.predictions).argmax(-1))
 
 
 class EpochClock(TrainerCallback):  # type: ignore[misc]
-    """Adds up the seconds spent inside epochs: no evaluation and no saving of weights."""
+    """Sums the time spent in epochs, excluding evaluation and saving."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -187,17 +187,17 @@ class EpochClock(TrainerCallback):  # type: ignore[misc]
         self._started = (0.0, 0.0)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the clock."""
+        """Starts the clock."""
         self._started = (time.perf_counter(), time.process_time())
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Stop the clock; the Trainer evaluates only after this call."""
+        """Stops the clock; the Trainer evaluates after this call."""
         self.seconds += time.perf_counter() - self._started[0]
         self.cpu_seconds += time.process_time() - self._started[1]
 
 
 def training_arguments(task: Task, seed: int, folder: str) -> TrainingArguments:
-    """The recipe and the Trainer's fastest settings, those that the speed is compared with."""
+    """The recipe with the Trainer's fastest settings, as in the speed benchmark."""
     recipe: dict[str, Any] = {
         "output_dir": folder,
         "seed": seed,
@@ -205,7 +205,7 @@ def training_arguments(task: Task, seed: int, folder: str) -> TrainingArguments:
         "per_device_train_batch_size": TRAIN_BATCH,
         "learning_rate": 5e-5,
         "lr_scheduler_type": "linear",
-        "warmup_steps": 0.1,  # below 1 it is a share of all steps
+        "warmup_steps": 0.1,  # a value below 1 is a fraction of all steps
         "weight_decay": 0.01,
         "max_grad_norm": 1.0,
         "use_cpu": True,
@@ -223,7 +223,7 @@ def training_arguments(task: Task, seed: int, folder: str) -> TrainingArguments:
 def file_order_logits(
     trainer: Trainer, features: list[dict[str, Any]], collate: Callable[..., Any]
 ) -> np.ndarray:
-    """The kept model's logits in the rows' own order, by a plain loop that uses no Trainer code."""
+    """The best model's logits in file order, computed by a plain loop without Trainer code."""
     model = trainer.model
     model.eval()
     logits = []
@@ -238,23 +238,23 @@ def file_order_logits(
 def evaluate_split(
     trainer: Trainer, features: list[dict[str, Any]], collate: Callable[..., Any], gold: list[int]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """A split's scores and the proof that they belong to its rows; RuntimeError if they do not.
+    """The scores of a split, with evidence that predictions and labels are aligned.
 
-    With group_by_length the Trainer also reorders the rows it predicts, so the scores come from
-    the labels it hands back beside the predictions, never from the file's own order.
+    With group_by_length, the Trainer also reorders the rows in prediction, so the scores use the labels that
+    it returns with the predictions, not the labels in file order. Raises RuntimeError if they are misaligned.
     """
     output = trainer.predict(features)
     returned = np.asarray(output.label_ids)
     logits = np.asarray(output.predictions)
     order = np.asarray(list(trainer._get_eval_sampler(features)))
     if sorted(order) != list(range(len(gold))) or (np.asarray(gold)[order] != returned).any():
-        raise RuntimeError("the labels the Trainer returned are not the file's labels reordered")
+        raise RuntimeError("the labels returned by the Trainer are not a permutation of the file's labels")
     plain = file_order_logits(trainer, features, collate)
     disagree = int((plain.argmax(-1)[order] != logits.argmax(-1)).sum())
-    # Other batch neighbours mean other padding and other bfloat16 rounding: a few rows on the
-    # fence may flip, a wrong order would flip a third of them or more.
+    # Different batches cause different padding and bfloat16 rounding, which may flip a few uncertain
+    # rows; a wrong order would flip a third of them or more.
     if disagree > max(2, len(gold) // 50):
-        raise RuntimeError(f"{disagree} of {len(gold)} predictions differ from a plain loop's")
+        raise RuntimeError(f"{disagree} of {len(gold)} predictions differ from those of a plain loop")
     proof = {
         "rows": len(gold),
         "rows_moved": int((order != np.arange(len(gold))).sum()),
@@ -267,7 +267,7 @@ def evaluate_split(
 
 
 def run(name: str, seed: int, limit: int | None, epochs: int | None = None) -> dict[str, Any]:
-    """Train and score one task; the dict that main writes."""
+    """Trains and scores one task; returns the result that `main` writes."""
     started = time.perf_counter()
     task = TASKS[name] if epochs is None else replace(TASKS[name], epochs=epochs)
     tokenizer = AutoTokenizer.from_pretrained(encoder_folder())
@@ -288,14 +288,14 @@ def run(name: str, seed: int, limit: int | None, epochs: int | None = None) -> d
             compute_metrics=epoch_metrics,
             callbacks=[clock],
         )
-        # Without progress bars the Trainer prints every evaluation instead.
+        # Without progress bars, the Trainer prints every evaluation.
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     scores, proofs = {}, {}
     for key in [key for key in splits if key != "train"]:
         scores[key], proofs[key] = evaluate_split(trainer, features[key], collate, splits[key].labels)
     if abs(scores["validation"]["mcc"] - trainer.state.best_metric) > 1e-6:
-        raise RuntimeError("the model kept is not the one of the best epoch")
+        raise RuntimeError("the loaded model is not that of the best epoch")
     steps_per_epoch = -(-len(features["train"]) // TRAIN_BATCH)
     return {
         "scores": scores,
@@ -313,13 +313,13 @@ def run(name: str, seed: int, limit: int | None, epochs: int | None = None) -> d
 
 
 def main() -> None:
-    """Read the command line, run the task and write its result."""
+    """Parses the command line, runs the task and writes its result."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--task", required=True, choices=sorted(TASKS))
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--limit", type=int, help="rows per split, to try the script out")
-    parser.add_argument("--epochs", type=int, help="instead of the task's own")
+    parser.add_argument("--limit", type=int, help="maximum rows per split, for testing the script")
+    parser.add_argument("--epochs", type=int, help="override the task's number of epochs")
     options = parser.parse_args()
     transformers_logging.disable_progress_bar()
     result = run(options.task, options.seed, options.limit, options.epochs)

@@ -1,7 +1,7 @@
-"""Owns what the peers on parts of files share: recipe, encoder, command line, how a model is applied.
+"""Recipe, encoder, command line and prediction shared by the peers.
 
-A peer trains with the Trainer of its library as the library's own example does, keeps the last weights as
-the example does, loads them anew from the folder they were saved in, and predicts with them in fp32.
+A peer trains with the Trainer of its library, following the library's example: it uses the final weights,
+reloads them from the folder where they were saved, and predicts in fp32.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Features = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Run:
-    """What a peer is asked to do. `recipe` has epochs, batch_size, lr, precision, and what the task needs."""
+    """The arguments of a peer. `recipe` has epochs, batch_size, lr, precision, and values for the task."""
 
     train: Path
     validation: Path
@@ -41,7 +41,7 @@ class Run:
 
 
 def packaged_encoder() -> Path:
-    """The folder of the pretrained encoder, found without running its package's code."""
+    """The folder of the pretrained encoder, located without importing its package."""
     spec = importlib.util.find_spec(ENCODER_PACKAGE)
     if spec is None or spec.origin is None:
         raise SystemExit(f"the package {ENCODER_PACKAGE} is not installed")
@@ -49,7 +49,7 @@ def packaged_encoder() -> Path:
 
 
 def trainer_settings(run: Run, folder: str | Path) -> dict[str, Any]:
-    """The recipe as TrainingArguments takes it. Batches are random, as in the examples; nothing is logged."""
+    """The recipe as keyword arguments of TrainingArguments: random batches as in the examples, no logging."""
     recipe = run.recipe
     return {
         "output_dir": str(folder),
@@ -58,7 +58,7 @@ def trainer_settings(run: Run, folder: str | Path) -> dict[str, Any]:
         "per_device_train_batch_size": recipe["batch_size"],
         "learning_rate": recipe["lr"],
         "lr_scheduler_type": "linear",
-        "warmup_steps": recipe.get("warmup", 0.1),  # below 1 it is a share of all steps
+        "warmup_steps": recipe.get("warmup", 0.1),  # a value below 1 is a fraction of all steps
         "weight_decay": recipe.get("weight_decay", 0.01),
         "max_grad_norm": 1.0,
         "optim": "adamw_torch_fused",
@@ -75,7 +75,7 @@ def trainer_settings(run: Run, folder: str | Path) -> dict[str, Any]:
 
 
 def train(model: Any, run: Run, features: Features, collate: Callable[..., Any], folder: Path) -> Any:
-    """Trains with the Trainer of transformers; the model as `from_pretrained` loads what was saved."""
+    """Trains with the transformers Trainer; returns the saved model, reloaded with `from_pretrained`."""
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     trainer = Trainer(
@@ -84,7 +84,7 @@ def train(model: Any, run: Run, features: Features, collate: Callable[..., Any],
         train_dataset=features,
         data_collator=collate,
     )
-    # Without progress bars the Trainer prints every evaluation instead.
+    # Without progress bars, the Trainer prints every evaluation.
     trainer.remove_callback(PrinterCallback)
     trainer.train()
     trainer.save_model(str(folder / "model"))
@@ -93,18 +93,18 @@ def train(model: Any, run: Run, features: Features, collate: Callable[..., Any],
 
 @torch.no_grad()
 def outputs(model: Any, features: Features, collate: Callable[..., Any]) -> list[dict[str, Any]]:
-    """What a model in fp32 says of each feature, in their order: arrays by name, padding included."""
-    found: list[dict[str, Any]] = [{}] * len(features)
-    for positions in _alike(features):
+    """The fp32 outputs for each feature, in order: arrays by name, including padding."""
+    result: list[dict[str, Any]] = [{}] * len(features)
+    for positions in _by_length(features):
         batch = collate([features[i] for i in positions])
-        said = {name: value.float().numpy() for name, value in model(**batch).items() if value.dim() > 1}
+        arrays = {name: value.float().numpy() for name, value in model(**batch).items() if value.dim() > 1}
         for row, position in enumerate(positions):
-            found[position] = {name: value[row] for name, value in said.items()}
-    return found
+            result[position] = {name: value[row] for name, value in arrays.items()}
+    return result
 
 
-def _alike(features: Features) -> Iterator[list[int]]:
-    """Positions of features in batches of like length."""
+def _by_length(features: Features) -> Iterator[list[int]]:
+    """Positions of features in batches of similar length."""
     order = sorted(range(len(features)), key=lambda i: _num_tokens(features[i]["input_ids"]))
     for start in range(0, len(order), EVAL_BATCH):
         yield order[start : start + EVAL_BATCH]
@@ -115,7 +115,7 @@ def _num_tokens(ids: Sequence[Any]) -> int:
 
 
 def main(run_peer: Callable[[Run, Path], dict[str, float]], *libraries: str) -> None:
-    """Reads the command line, runs the peer in a temporary folder and writes its scores."""
+    """Parses the command line, runs the peer in a temporary folder and writes its scores."""
     import tempfile
 
     parser = argparse.ArgumentParser()

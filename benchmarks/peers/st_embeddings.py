@@ -1,9 +1,9 @@
-"""The trainer of sentence-transformers on scored pairs, as its documentation trains on STS-B.
+"""Trains on scored pairs with sentence-transformers, following its documentation on STS-B.
 
     python benchmarks/peers/st_embeddings.py --train FILE --validation FILE --recipe JSON --seed 1 --out FILE
 
-The loss is the one the recipe names: CosineSimilarityLoss on scores from 0 to 1, or CoSENTLoss. Scored is
-the rank correlation of cosines with the gold.
+The recipe selects the loss: CosineSimilarityLoss on scores from 0 to 1, or CoSENTLoss. The scores are the
+Spearman and Pearson correlations of the cosine similarities with the gold scores.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import peer_recipe
 from peer_recipe import Run
 
 LOSSES = {"mse": "CosineSimilarityLoss", "cosent": "CoSENTLoss"}
-HIGHEST = 5  # of STS-B's scores, which begin at 0
+HIGHEST = 5  # STS-B scores range from 0 to 5
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Two texts a row, and how similar they are, from 0 to 1."""
+    """Text pairs with similarity scores from 0 to 1."""
 
     firsts: list[str]
     seconds: list[str]
@@ -28,7 +28,7 @@ class Pairs:
 
 
 def read(path: Path) -> Pairs:
-    """The pairs of a file of STS-B: tab-separated, without quotes, named columns."""
+    """The pairs of an STS-B file: tab-separated, without quoting, with a header."""
     header, *lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     names = header.split("\t")
     rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
@@ -40,7 +40,7 @@ def read(path: Path) -> Pairs:
 
 
 def run(asked: Run, folder: Path) -> dict[str, float]:
-    """Trains, and scores the held-out pairs."""
+    """Trains and scores the held-out pairs."""
     from datasets import Dataset
     from scipy.stats import pearsonr, spearmanr  # type: ignore[import-untyped]
     from sentence_transformers import (

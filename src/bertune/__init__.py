@@ -1,4 +1,4 @@
-"""bertune: fine-tune a BERT-family encoder on your own texts, trust the result, and put it to work.
+"""bertune: fine-tune BERT-like encoders on your own texts, evaluate them, and use them for prediction.
 
 import bertune as bt
 run = bt.train("reviews.csv", settings={"train.epochs": 3})
@@ -35,7 +35,7 @@ _HOME = {
     ),
 }
 
-__all__ = [  # noqa: RUF022 - the order in which they are met
+__all__ = [  # noqa: RUF022 - in the order of typical use
     "train",
     "load",
     "predict",
@@ -58,7 +58,7 @@ __all__ = [  # noqa: RUF022 - the order in which they are met
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name when it is first used: `import bertune` costs neither torch nor transformers."""
+    """Import a public name on first use, so that `import bertune` imports neither torch nor transformers."""
     if name not in _HOME:
         raise AttributeError(f"module 'bertune' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOME[name]), name)
@@ -69,7 +69,7 @@ def __dir__() -> list[str]:
 
 
 class _Facade(ModuleType):
-    """Keeps public functions in view: importing a package of the same name would put it in their place."""
+    """Keeps public functions accessible: importing a subpackage of the same name would replace them."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

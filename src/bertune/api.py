@@ -1,4 +1,4 @@
-"""The public functions: they return values, raise BertuneError, and print nothing unless asked."""
+"""The public functions. They return values, raise BertuneError, and print nothing by default."""
 
 from __future__ import annotations
 
@@ -41,27 +41,35 @@ def train(
     resume: bool = False,
     progress: bool = False,
 ) -> Run:
-    """Fine-tunes a model and returns its run, with scores, predictions and a report in its folder.
+    """Fine-tune a model and return the run, whose folder holds the model, scores, predictions and a report.
 
-    `source` is a data file, a named data set, a settings file, a table (pandas, Arrow, Hugging Face
-    dataset, list of dicts), a list of texts or of tuples of texts beside their `labels`, or a dict of such
-    by split, where (texts, labels) is a list with labels. `settings` are given by key, as
-    {"train.epochs": 3}. With `progress`, stderr shows what `bertune train` shows, and the scores; otherwise
-    nothing is printed. Raises InputError, RunExistsError, RunBusyError, ResourceError, DivergedError,
-    Interrupted; until training begins nothing is written.
+    Nothing is written before training begins.
+
+    Args:
+        source: a data file, a named data set, a settings file, a run folder to resume, a table (pandas,
+            Arrow, Hugging Face dataset, list of dicts), or a list of texts or tuples of texts. To pass
+            several splits, use a dict of tables or of (texts, labels) by split name.
+        labels: the labels of `source` if it is a list of texts.
+        settings: settings by key, such as {"train.epochs": 3}.
+        out: the run folder; None for runs/NAME.
+        resume: resume from the latest intact checkpoint of the run folder.
+        progress: print the progress and the scores to stderr, as `bertune train` does.
+
+    Raises:
+        InputError, RunExistsError, RunBusyError, ResourceError, DivergedError, Interrupted.
     """
     events = train_events(source, labels, settings=settings, out=out, resume=resume)
     if progress:
         from bertune.console import show
-        from bertune.console.progress import kept_line, watch
+        from bertune.console.progress import result_line, watch
 
         console = show.messages()
         shown = watch(events, console)
-        show.echo(console, kept_line(shown.manifest))
+        show.echo(console, result_line(shown.manifest))
         console.print(show.score_table(shown.manifest["scores"]))
         return shown
     run = next((event.run for event in events if isinstance(event, Finished)), None)
-    assert run is not None, "a training that raises nothing ends with Finished"
+    assert run is not None, "training without an error ends with Finished"
     return run
 
 
@@ -73,14 +81,14 @@ def train_events(
     out: str | Path | None = None,
     resume: bool = False,
 ) -> Generator[Event, None, None]:
-    """Does what `train` does, as a generator: it trains as far as events are taken from it.
+    """Fine-tune a model like `train`, as a generator of events; training advances as events are consumed.
 
-    The events, in this order: `Warned` for each file that a resumed run had to restore; `DataReady` once the
-    data is read, checked and encoded; `Started` once the run folder exists; `Stepped` after every optimizer
-    step and `Evaluated` after every validation, with `Noted` and `Warned` between them; last `Finished`,
-    whose `run` is what `train` returns. All are frozen dataclasses and names of `bertune`, to use in `match`.
-    A run that is already complete gives `Finished` alone. Closing the generator early leaves the checkpoints
-    saved so far.
+    The events are, in this order: `Warned` for each file of a resumed run that was restored; `DataReady` when
+    the data is read, checked and encoded; `Started` when the run folder exists; `Stepped` after every
+    optimizer step and `Evaluated` after every evaluation, with `Noted` and `Warned` in between; and finally
+    `Finished`, whose `run` is the return value of `train`. All are frozen dataclasses exported by `bertune`,
+    for use in `match` statements. A run that is already complete yields only `Finished`. If the generator is
+    closed early, the checkpoints saved so far remain.
     """
     from bertune.reporting.write import write_report
     from bertune.training.fit import train_source
@@ -100,35 +108,39 @@ def train_events(
 
 
 def check(source: object, labels: Sequence[object] | None = None, *, settings: Settings = None) -> Prepared:
-    """Everything training would find out before it starts; nothing is written. Raises InputError."""
+    """Read, split and encode the data as for training, without writing anything. Raises InputError."""
     from bertune.training.preparing import prepare
 
     return prepare(resolve_source(source, settings, labels))
 
 
 def load(source: Run | str | Path, *, settings: Settings = None) -> Model:
-    """A trained model from a run, a run folder, or a model folder somebody sent. Raises InputError."""
+    """Load a trained model from a run, a run folder or a model folder. Raises InputError."""
     return load_model(source, nested(settings))
 
 
 def evaluate(source: Run | Model | str | Path, data: object, *, settings: Settings = None) -> Evaluation:
-    """Scores of a trained model on a labelled file, named data set or table, or on (texts, labels). Raises
-    InputError."""
+    """Evaluate a trained model on a labelled file, named data set or table, or on (texts, labels).
+
+    Raises InputError.
+    """
     return _model(source, settings).evaluate(data)
 
 
 def predict(
     source: Run | Model | str | Path, data: Iterable[Any] | str | Path, *, settings: Settings = None
 ) -> list[Any]:
-    """Predictions in order for a list of texts, or of tuples of texts, or for every row of a file, named data
-    set or table; None for a row without text. Raises InputError."""
+    """Predict a list of texts or of tuples of texts, or every row of a file, named data set or table.
+
+    Returns the predictions in order; None for a row without text. Raises InputError.
+    """
     return _model(source, settings).predict(Path(data) if isinstance(data, str) else data)
 
 
 def report(run: Run | str | Path) -> Path:
-    """Writes the report of a run again and returns the path of its page.
+    """Regenerate the report of a run and return the path of the page.
 
-    Raises InputError, also where a finished run is not as training left it.
+    Raises InputError, also if files of a finished run were modified.
     """
     from bertune.reporting.write import write_report
 
@@ -136,7 +148,7 @@ def report(run: Run | str | Path) -> Path:
     refuse_older_manifest(found)
     if found.manifest.get("status") == "complete":
         verify(found)
-        if found.model_path.is_dir():  # a report does not need it
+        if found.model_path.is_dir():  # the model is optional for a report
             read_metadata(found.model_path)
     return write_report(found)
 
@@ -149,10 +161,10 @@ def bench(
     seconds: float = 5.0,
     on_progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """How fast bertune and its peers train and predict on a source, as plain JSON; nothing is written.
+    """Compare the training and prediction speed of bertune and other libraries; return it as plain JSON.
 
-    Every round runs each side in its own process for at least `seconds`; `on_progress` gets a line for
-    each. Raises InputError, BertuneError.
+    Nothing is written. Every round runs each library in its own process for at least `seconds` seconds;
+    `on_progress` is called with one line per measurement. Raises InputError, BertuneError.
     """
     from bertune.bench.compare import compare
 
@@ -161,20 +173,20 @@ def bench(
 
 
 def _run_folder(source: object, out: str | Path | None, resume: bool) -> Path | None:
-    """The folder asked for: `out`, or the run folder that is itself given as the source of a resumed run."""
+    """The requested run folder: `out`, or `source` if it is the run folder to resume; otherwise None."""
     if not (isinstance(source, str | Path) and is_run(Path(source))):
         if out is None and resume and isinstance(source, str | Path):
             _refuse_remains(Path(source))
         return None if out is None else as_path(out, "out")
     if not resume and out is None:
         raise ConfigError(
-            f"{source} is a run: continue it with --resume, or repeat it in another folder with --out"
+            f"{source} is a run folder. Resume it with --resume, or repeat it in another folder with --out"
         )
     return Path(source) if out is None else as_path(out, "out")
 
 
 def _refuse_remains(folder: Path) -> None:
-    """Raises DamagedError for a run without manifest and checkpoints: it is not a settings file."""
+    """Raise DamagedError if `folder` is a run without manifest and checkpoints, and not a settings file."""
     if os.path.isfile(folder / CONFIG):
         raise DamagedError(
             f"{folder / MANIFEST} is missing, and no checkpoint has a copy. {start_again(folder)}"
@@ -185,5 +197,5 @@ def _model(source: Run | Model | str | Path, settings: Settings) -> Model:
     if not isinstance(source, Model):
         return load(source, settings=settings)
     if settings:
-        raise ConfigError("this model is already loaded: pass settings= to bertune.load instead")
+        raise ConfigError("the model is already loaded. Pass settings= to bertune.load instead")
     return source

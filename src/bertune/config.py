@@ -21,7 +21,7 @@ from bertune.renamed import SETTINGS
 Auto = Literal["auto"]
 Settings = dict[str, dict[str, Any]]
 
-# json_schema_extra of a task option that only affects prediction: it can be changed on a trained model.
+# json_schema_extra of a task option that only affects prediction: it can be changed for a trained model.
 CHANGEABLE: dict[str, Any] = {"changeable": True}
 
 
@@ -36,29 +36,22 @@ class DataConfig(Section):
 
     train: str | None = Field(None, min_length=1, description="training file")
     validation: str | None = Field(
-        None,
-        min_length=1,
-        description="validation file; default: a fraction of the training rows is held out",
+        None, min_length=1, description="validation file; default: some training rows are held out"
     )
     test: str | None = Field(None, min_length=1, description="test file, scored once after training")
     text: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="the text column, or two for pairs: question,sentence; some tasks take more",
+        description="text column, or two for pairs: question,sentence; some tasks take more",
     )
-    label: str | None = Field(None, description="the label column")
-    id: str | None = Field(
-        None, description="column with an identifier of each row, copied to the predictions"
-    )
+    label: str | None = Field(None, description="label column")
+    id: str | None = Field(None, description="column with row identifiers, copied to the predictions")
     header: bool | Auto = Field("auto", description="whether the first line holds the column names")
     delimiter: str = Field("auto", min_length=1, description='cell separator: ",", "tab", ";" …')
-    quoting: bool | Auto = Field("auto", description='whether cells may be quoted with ""')
+    quoting: bool | Auto = Field("auto", description="whether cells may be enclosed in double quotes")
     encoding: str = Field("auto", description="text encoding; auto: UTF-8, with or without a BOM")
     validation_fraction: float = Field(
-        0.1,
-        gt=0,
-        lt=1,
-        description="fraction of the training rows held out for validation, stratified by label",
+        0.1, gt=0, lt=1, description="fraction of training rows held out for validation, stratified by label"
     )
     reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")
     sheet: str | None = Field(
@@ -87,15 +80,13 @@ class ModelConfig(Section):
     )
     max_length: int | Auto = Field(
         "auto",
-        description="maximum tokens of a text or a window; auto: the maximum of the encoder, and an error if "
-        "more than 2 % of the texts would be truncated; can be changed on a trained model",
+        description="maximum number of tokens in a text or window; auto: the encoder's maximum, or an error "
+        "if this would truncate more than 2% of the texts; can be changed for a trained model",
     )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="hidden and attention dropout; default: as in the model's configuration"
     )
-    head: str = Field(
-        "auto", description="auto: the standard head of the task; or the path of your own head.py"
-    )
+    head: str = Field("auto", description="auto: the standard head; or the path of your own head.py")
 
     @field_validator("max_length")
     @classmethod
@@ -137,31 +128,24 @@ class TrainConfig(Section):
     )
     lr: float = Field(5e-5, gt=0, description="peak learning rate")
     warmup: float = Field(
-        0.1,
-        ge=0,
-        description="learning-rate warmup; below 1: a fraction of all steps, otherwise a number of steps",
+        0.1, ge=0, description="learning-rate warmup: a fraction of all steps if below 1, otherwise steps"
     )
     weight_decay: float = Field(0.01, ge=0, description="weight decay, not applied to biases and LayerNorm")
     freeze: Literal["none", "embeddings", "encoder"] | int = Field(
         "none",
-        description="what to freeze: none, embeddings, encoder, or the embeddings and a number of lower layers",
+        description="what to freeze: none, embeddings, encoder, or N for the embeddings and N lower layers",
     )
     seed: int = Field(
-        42,
-        ge=0,
-        lt=2**32,
-        description="random seed of the split, the order of examples, new weights and dropout",
+        42, ge=0, lt=2**32, description="random seed of split, data order, new weights and dropout"
     )
     patience: int = Field(
-        0, ge=0, description="early stopping: maximum evaluations in a row without improvement; 0: off"
+        0, ge=0, description="early stopping: stop after this many evaluations without improvement; 0: off"
     )
     evaluate_every: int | Literal["epoch"] = Field("epoch", description="steps between evaluations")
     checkpoint_every: int | Literal["epoch"] = Field(
         "epoch", description="steps between resumable checkpoints"
     )
-    best_metric: str = Field(
-        "auto", description="validation metric, or loss, that selects the best checkpoint"
-    )
+    best_metric: str = Field("auto", description="metric (or loss) that selects the best checkpoint")
     best_margin: float = Field(
         1.0,
         ge=0,
@@ -202,10 +186,8 @@ class TrainConfig(Section):
 class OptimizerConfig(Section):
     """AdamW with bias correction (Loshchilov & Hutter 2019), and gradient clipping."""
 
-    beta1: float = Field(0.9, ge=0, lt=1, description="decay rate of the first moment (mean of gradients)")
-    beta2: float = Field(
-        0.999, ge=0, lt=1, description="decay rate of the second moment (mean of squared gradients)"
-    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay rate of the first moment (gradients)")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay rate of the second moment (squared gradients)")
     eps: float = Field(1e-8, gt=0, description="added to the square root of the second moment")
     max_grad_norm: float = Field(1.0, ge=0, description="maximum gradient norm for clipping; 0: no clipping")
 
@@ -218,9 +200,7 @@ class MachineConfig(Section):
         "auto",
         description="precision of matrix products; auto: bf16 if the hardware supports it, otherwise fp32",
     )
-    micro_batch_tokens: int | Auto = Field(
-        "auto", description="tokens per micro-batch; auto: chosen from the free memory"
-    )
+    micro_batch_tokens: int | Auto = Field("auto", description="tokens per micro-batch; auto: by free memory")
     threads: int | Auto = Field("auto", description="CPU threads")
 
     @field_validator("micro_batch_tokens", "threads")
@@ -242,7 +222,7 @@ class MachineConfig(Section):
 class PredictConfig(Section):
     """How the predictions of a trained model are written. Not used in training."""
 
-    prefix: str = Field("", description="prefix of the name of every column that prediction adds")
+    prefix: str = Field("", description="prefix for the names of the columns that prediction adds")
 
 
 class Config(Section):
@@ -273,7 +253,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_bytes(path).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a valid TOML file: {error}") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}. Note that strings need quotes") from error
     except OSError as error:
         raise ConfigError(f"cannot read the settings file {path}: {error.strerror}") from error
 
@@ -394,8 +374,8 @@ def _unknown_key(key: str, model: type[BaseModel] = Config, prefix: str = "") ->
     section, _, name = key.rpartition(".")
     siblings = [k for k in keys if k.startswith(section + ".")]
     renamed = SETTINGS.get(key) if SETTINGS.get(key) in keys else None
-    hint = renamed or _same_name(name, keys) or _near_name(name, siblings) or _near_name(name, keys)
-    if hint:
+    # In other sections, names such as steps and eps (0.75) are similar by chance.
+    if hint := renamed or _same_name(name, keys) or _near_name(name, siblings) or _near_name(name, keys, 0.8):
         return f'unknown setting "{key}". Did you mean "{hint}"?'
     return f'unknown setting "{key}". Known settings: {listed(siblings or keys, 40)}'
 
@@ -404,8 +384,8 @@ def _same_name(name: str, keys: list[str]) -> str | None:
     return next((k for k in keys if k.rpartition(".")[2] == name), None)
 
 
-def _near_name(name: str, keys: list[str]) -> str | None:
-    near = difflib.get_close_matches(name, [k.rpartition(".")[2] for k in keys], n=1)
+def _near_name(name: str, keys: list[str], least: float = 0.6) -> str | None:
+    near = difflib.get_close_matches(name, [k.rpartition(".")[2] for k in keys], n=1, cutoff=least)
     return _same_name(near[0], keys) if near else None
 
 

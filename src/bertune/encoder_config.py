@@ -4,7 +4,9 @@ The values are exactly those that transformers would read. For other configurati
 the caller uses transformers.
 """
 
-from dataclasses import dataclass
+import importlib.metadata
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,27 @@ _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_
 _ACTIVATIONS = ("gelu", "relu")  # identical to the torch functions of the same name
 
 
-@dataclass(frozen=True)
+# What transformers adds to a configuration that does not mention it.
+_DEFAULTS: dict[str, Any] = {
+    "add_cross_attention": False,
+    "attention_probs_dropout_prob": 0.1,
+    "bos_token_id": None,
+    "classifier_dropout": None,
+    "dtype": "float32",
+    "eos_token_id": None,
+    "hidden_dropout_prob": 0.1,
+    "initializer_range": 0.02,
+    "is_decoder": False,
+    "tie_word_embeddings": True,
+    "use_cache": True,
+}
+_FAMILY_DEFAULTS = {"bos_token_id": 0, "eos_token_id": 2}  # of all families here but BERT
+_NOT_SAVED = ("_name_or_path", "torch_dtype")
+_CLASS_PREFIX = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert"}
+
+
 class EncoderConfig:
-    """The values of a Hugging Face configuration used in tokenization, prediction and checks."""
+    """A Hugging Face configuration with the same attributes, and the same config.json when it is saved."""
 
     model_type: str
     vocab_size: int
@@ -43,7 +63,52 @@ class EncoderConfig:
     hidden_act: str
     layer_norm_eps: float
     pad_token_id: int
-    num_labels: int
+    hidden_dropout_prob: float
+    attention_probs_dropout_prob: float
+    classifier_dropout: float | None
+    initializer_range: float
+    architectures: list[str] | None
+    problem_type: str | None
+    id2label: dict[int, str]
+    label2id: dict[str, int]
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        """`content` is that of config.json, whose values must have been checked."""
+        family = content["model_type"]
+        defaults = _DEFAULTS if family == "bert" else _DEFAULTS | _FAMILY_DEFAULTS
+        vars(self).update({"architectures": None, "problem_type": None, **defaults, **content})
+        vars(self).setdefault("pad_token_id", _PADDING[family])
+        names = content.get("id2label")
+        self.num_labels = 2 if names is None else len(names)
+        if names is not None:
+            self.id2label = {int(number): name for number, name in names.items()}
+            self.label2id = dict(content["label2id"])
+
+    @property
+    def num_labels(self) -> int:
+        """The number of outputs. Setting it resets the names of the labels, as in transformers."""
+        return len(self.id2label)
+
+    @num_labels.setter
+    def num_labels(self, num: int) -> None:
+        self.id2label = {number: f"LABEL_{number}" for number in range(num)}
+        self.label2id = {name: number for number, name in self.id2label.items()}
+
+    @property
+    def class_prefix(self) -> str:
+        """The first part of the names of the Hugging Face classes of the family, such as "Bert"."""
+        return _CLASS_PREFIX[self.model_type]
+
+    def to_json(self) -> str:
+        """The content of config.json."""
+        content = {key: value for key, value in vars(self).items() if key not in _NOT_SAVED}
+        if content["problem_type"] is None:
+            del content["problem_type"]
+        if list(self.id2label.values()) == ["LABEL_0", "LABEL_1"]:
+            del content["id2label"], content["label2id"]  # the default, which transformers leaves out
+        content["dtype"] = "float32"
+        content["transformers_version"] = importlib.metadata.version("transformers")
+        return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
 def read_encoder_config(folder: Path) -> EncoderConfig | None:
@@ -72,14 +137,7 @@ def read_encoder_config(folder: Path) -> EncoderConfig | None:
         return None
     if padding != 0 and not _is_size(padding, content["vocab_size"] - 1):
         return None
-    return EncoderConfig(
-        model_type=family,
-        hidden_act=content["hidden_act"],
-        layer_norm_eps=epsilon,
-        pad_token_id=padding,
-        num_labels=_num_labels(content),
-        **{key: int(content[key]) for key in _MOST},
-    )
+    return EncoderConfig(content)
 
 
 def _is_size(value: object, most: int) -> bool:
@@ -102,10 +160,3 @@ def _are_labels(content: dict[str, Any]) -> bool:
     return all(isinstance(name, str) for name in names.values()) and all(
         str(number) in names for number in numbers.values()
     )
-
-
-def _num_labels(content: dict[str, Any]) -> int:
-    names = content.get("id2label")
-    return (
-        len(names) if isinstance(names, dict) else 2
-    )  # transformers writes no label names for the default of 2

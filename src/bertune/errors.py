@@ -6,9 +6,9 @@
     │   ├── ConfigError          3  an unknown setting or an invalid value
     │   ├── ModelError           3  a model cannot be found or read
     │   ├── NonFiniteError       3  the outputs of a model are NaN or infinite
-    │   └── DamagedError         3  a file was damaged or changed after bertune wrote it
+    │   ├── DamagedError         3  a file was damaged or changed after bertune wrote it
+    │   └── RunBusyError         3  another process is writing to the run folder
     ├── RunExistsError           1  the run folder already exists
-    ├── RunBusyError             3  another process is writing the run folder
     ├── DivergedError            1  the training loss became NaN or infinite
     ├── ResourceError            4  out of disk space or memory
     └── Interrupted            130  stopped by a signal after the state was saved
@@ -81,6 +81,28 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), names, n=1)
     return f' Did you mean "{names[near[0]]}"?' if near else ""
+
+
+def plural(noun: str) -> str:
+    """`texts`, `queries`, `batches`."""
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
+
+
+def counted(value: int, noun: str) -> str:
+    """`1 text`, `8,551 texts`, `243 queries`."""
+    return f"{value:,} {noun if value == 1 else plural(noun)}"
+
+
+def all_have(number: int, noun: str) -> str:
+    """`all 8 rows have`, or `the only row has`: subject and verb of a fact about every row."""
+    return f"the only {noun} has" if number == 1 else f"all {counted(number, noun)} have"
+
+
+def none_has(number: int, noun: str) -> str:
+    """`none of the 8 rows has`, or `the only row does not have`."""
+    return f"the only {noun} does not have" if number == 1 else f"none of the {counted(number, noun)} has"
 
 
 def listed(names: Sequence[object], most: int = 12) -> str:

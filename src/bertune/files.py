@@ -181,9 +181,8 @@ def give_usual_permissions(path: Path) -> None:
     a model and another serve it.
     """
     folder = path if path.is_dir() else path.parent
-    probe = folder / temporary_name(
-        "permissions"
-    )  # os.umask could only read it by changing it for all threads
+    # os.umask could only read the umask by changing it for all threads.
+    probe = folder / temporary_name("permissions")
     probe.touch()
     try:
         mode = stat.S_IMODE(probe.stat().st_mode)
@@ -200,9 +199,8 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 
 def _regular(path: str, flags: int) -> int:
-    descriptor = os.open(
-        path, flags | getattr(os, "O_NONBLOCK", 0)
-    )  # opening a FIFO would wait for its writer
+    # Without O_NONBLOCK, opening a FIFO would wait for its writer.
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     mode = os.fstat(descriptor).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # open() itself reports a folder
         os.close(descriptor)

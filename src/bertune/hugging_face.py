@@ -220,11 +220,11 @@ def load_saved_tokenizer(folder: Path) -> TokenizerFiles:
     with library_errors(f"{path} cannot be read"):
         rust = Tokenizer.from_file(str(path))
         rust.encode(RARE)
-    return TokenizerFiles(rust, settings, _Copied(rust, read_bytes(settings_path)))
+    return TokenizerFiles(rust, settings, SavedTokenizer(rust, read_bytes(settings_path)))
 
 
 @dataclass(frozen=True)
-class _Copied:
+class SavedTokenizer:
     """Saves a tokenizer unchanged. A class, because a nested function cannot be pickled."""
 
     rust: Any
@@ -275,8 +275,8 @@ def check_weight_files(folder: Path) -> None:
     adapter = folder / "adapter_config.json"
     if adapter.is_file():
         raise ModelError(
-            f"{adapter}: this folder holds an adapter without its base model. Merge the adapter into its base "
-            "model (peft: merge_and_unload) and save the result"
+            f"{adapter}: this folder holds an adapter without its base model. Merge the adapter into "
+            "its base model (peft: merge_and_unload) and save the result"
         )
     index = folder / INDEX
     if not index.is_file():

@@ -193,6 +193,7 @@ class FigureRecord(Points):
     marks: dict[str, float | None] | None = None
     bins: list[BinRecord] | None = None
     error: float | None = None
+    unit: str | None = None  # what the counts of a calibration curve are counts of
     num: int | None = None
 
 

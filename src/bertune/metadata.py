@@ -45,9 +45,7 @@ class ModelMetadata:
     labels: tuple[str, ...]
     max_length: int  # tokens; longer texts are truncated or split into windows
     columns: Columns  # of the training file; also used for a file that has the same columns
-    reading: dict[
-        str, Any
-    ]  # how the training file was read, and its suffix; also used for files of the same format
+    reading: dict[str, Any]  # how the training file was read, and its suffix; also for similar files
     head: str = "auto"
     precision: str = "auto"  # machine.precision in training; the default for prediction
     own_files: dict[str, str] | None = None  # sha256 by path of custom task, head and reader files

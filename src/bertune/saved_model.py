@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from bertune.config import ModelConfig, TaskConfig
+from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, ModelError
 from bertune.files import disk_errors, give_usual_permissions, remove, sha256_of, sync, temporary_name
 from bertune.hugging_face import length_limit, load_config, most_tokens
 from bertune.metadata import FILE, ModelMetadata, recorded_metadata, verified, write_metadata
 from bertune.nn import model as nn_model
 from bertune.nn.model import TextModel
+from bertune.nn.plain import class_name
 from bertune.nn.pretrained import Pretrained
 from bertune.registry import exported
 from bertune.registry import load as load_registered
@@ -37,8 +39,32 @@ class LoadedModel:
 
 
 def new_model(pretrained: Pretrained, config: ModelConfig, fitted: FittedTask) -> TextModel:
-    """A model to train; new weights are drawn from torch's global generator. Raises ModelError, ConfigError."""
-    hf_config = load_config(pretrained.folder)
+    """A model to train; new weights are drawn from torch's generator. Raises ModelError, ConfigError."""
+    model, folder = None, pretrained.folder
+    plain_config = read_encoder_config(folder) if config.head == "auto" else None
+    if plain_config is not None and pretrained.weights != "random":
+        earlier = _configure(plain_config, pretrained, config, fitted)
+        model = nn_model.build_plain(pretrained, plain_config, fitted.head)
+    if model is None:
+        hf_config = load_config(folder)
+        earlier = _configure(hf_config, pretrained, config, fitted)
+        if config.head != "auto":
+            return nn_model.build(pretrained, hf_config, own_head(config.head, fitted.head, hf_config))
+        model = nn_model.build(pretrained, hf_config, fitted.head)
+    recorded = recorded_metadata(folder)
+    # A saved output layer is trained further, and the loss expects outputs without the scale.
+    if recorded is not None and recorded.output_scale is not None and earlier == [class_name(model.hf)]:
+        model.remove_scale(recorded.output_scale)
+    return model
+
+
+def _configure(
+    hf_config: Any, pretrained: Pretrained, config: ModelConfig, fitted: FittedTask
+) -> list[str] | None:
+    """Apply settings and labels to a configuration. Returns the architectures that it named before.
+
+    Raises ConfigError.
+    """
     if config.dropout is not None:
         nn_model.set_dropout(hf_config, config.dropout)
     head, labels = fitted.head, fitted.labels
@@ -52,20 +78,15 @@ def new_model(pretrained: Pretrained, config: ModelConfig, fitted: FittedTask) -
             f"the task settings ask for vectors with {head.least_width:,} dimensions, but those of "
             f"model.name={pretrained.name} have {hf_config.hidden_size:,}"
         )
-    if config.head != "auto":
-        return nn_model.build(pretrained, hf_config, own_head(config.head, head, hf_config))
-    hf_config.num_labels = head.num_outputs  # set first, because it resets the label names
-    if head.is_named and head.num_outputs == len(labels):
-        hf_config.id2label = dict(enumerate(labels))
-        hf_config.label2id = {label: number for number, label in enumerate(labels)}
-    if head.activation is not None:
-        hf_config.sentence_transformers = {"activation_fn": f"torch.nn.{head.activation}"}
-    earlier, recorded = hf_config.architectures, recorded_metadata(pretrained.folder)
-    model = nn_model.build(pretrained, hf_config, head)
-    # A saved output layer is trained further, and the loss expects outputs without the scale.
-    if recorded is not None and recorded.output_scale is not None and earlier == [type(model.hf).__name__]:
-        model.remove_scale(recorded.output_scale)
-    return model
+    if config.head == "auto":
+        hf_config.num_labels = head.num_outputs  # set first, because it resets the label names
+        if head.is_named and head.num_outputs == len(labels):
+            hf_config.id2label = dict(enumerate(labels))
+            hf_config.label2id = {label: number for number, label in enumerate(labels)}
+        if head.activation is not None:
+            hf_config.sentence_transformers = {"activation_fn": f"torch.nn.{head.activation}"}
+    earlier: list[str] | None = hf_config.architectures
+    return earlier
 
 
 def own_head(name: str, standard: HeadSpec, hf_config: Any) -> nn.Module:
@@ -83,8 +104,8 @@ def save(folder: Path, loaded: LoadedModel) -> None:
     """Write a model folder atomically, replacing an older one. Raises ModelError."""
     if folder.exists() and not (folder / FILE).is_file():
         raise ModelError(
-            f"{folder / FILE} is missing: the folder is damaged, or not a model that bertune saved. It was not "
-            "replaced. Move the folder away and continue with --resume"
+            f"{folder / FILE} is missing: the folder is damaged, or not a model that bertune saved. It was "
+            "not replaced. Move the folder away and continue with --resume"
         )
     staging, retired = (
         folder.with_name(temporary_name(name)) for name in (folder.name, f"{folder.name}.old")
@@ -150,14 +171,15 @@ def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> Load
     is_counted = standard.num_outputs or "Classification" in standard.auto_class
     if metadata.head == "auto" and is_counted and outputs != standard.num_outputs:
         raise ModelError(
-            f"{folder}: the weights have {outputs} outputs, but {FILE} expects {standard.num_outputs}; one of "
-            "them belongs to another model. Restore the folder from a copy, or train again"
+            f"{folder}: the weights have {outputs} outputs, but {FILE} expects {standard.num_outputs}; one "
+            "of them belongs to another model. Restore the folder from a copy, or train again"
         )
     limit = length_limit(model.encoder.config)
     if limit is not None and metadata.max_length > limit:
         raise ModelError(
-            f"{folder / FILE}: max_length is {metadata.max_length:,}, but the maximum of the model is {limit:,} "
-            "tokens; one of them belongs to another model. Restore the folder from a copy, or train again"
+            f"{folder / FILE}: max_length is {metadata.max_length:,}, but the maximum of the model is "
+            f"{limit:,} tokens; one of them belongs to another model. Restore the folder from a copy, or "
+            "train again"
         )
     tokenizer = Tokenizer.saved(folder, model.encoder.config.vocab_size)
     if metadata.output_scale is not None:
@@ -184,21 +206,21 @@ def _own_file(metadata: ModelMetadata, name: str, key: str, own: Mapping[str, st
     given = own.get(key)
     if given is None:
         raise ModelError(
-            f"this model was trained with a custom file, {name}. If you trust it, set {key}={name}"
+            f"this model was trained with your own file {name}. To use it, name it again: set {key}={name}"
         )
     if not Path(given).is_file():
         raise ModelError(f"{key}={given}: the file does not exist")
     expected = (metadata.own_files or {}).get(name)
     if expected is not None and sha256_of(Path(given)) != expected:
         raise ModelError(
-            f"{key}={given}: the file differs from the one this model was trained with ({name}). Use the original "
-            "version"
+            f"{key}={given}: the file differs from the one this model was trained with ({name}). Use "
+            "the original version"
         )
     return given
 
 
 def _own_reader(metadata: ModelMetadata, own: Mapping[str, str]) -> dict[str, str]:
-    """The reader to use. A custom reader is optional, because the format may differ from the training file."""
+    """The reader to use. A custom reader is optional, because the file may have another format."""
     name = metadata.reading.get("reader", "auto")
     given = own.get("data.reader")
     if given is not None and given.endswith(".py"):

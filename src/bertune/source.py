@@ -1,4 +1,4 @@
-"""Resolve SOURCE: a data file or folder, a named data set, a settings file, a run folder, or data in memory."""
+"""Resolve SOURCE: a data file or folder, a named data set, a settings file, a run folder or a table."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -40,8 +40,8 @@ def resolve_source(
     resolved = _resolved(source, settings, labels)
     for key in sorted(resolved.config.predict.model_fields_set):
         raise ConfigError(
-            f"predict.{key} applies to `bertune predict` and `bertune evaluate --out`; training does not use it. "
-            "Remove it here"
+            f"predict.{key} applies to `bertune predict` and `bertune evaluate --out`; training does not use "
+            "it. Remove it here"
         )
     return resolved
 
@@ -51,7 +51,7 @@ def _resolved(source: object, settings: Mapping[str, Any] | None, labels: Sequen
     if isinstance(source, str | Path):
         if labels is not None:
             raise ConfigError(
-                "labels can only be passed with a list of texts. For a file, set data.label to its label column"
+                "labels can only be passed with a list of texts. For a file, set data.label to a column"
             )
         return _from_name(str(source), user)
     tables = _memory_tables(source, labels)
@@ -110,7 +110,7 @@ def _refuse_unasked_code(path: Path, own: Settings, user: Settings) -> None:
         name = str(own.get(section, {}).get(key, ""))
         if name.endswith(".py") and key not in user.get(section, {}):
             raise ConfigError(
-                f"{path}: {section}.{key} names a Python file, {name}, which bertune runs only if you name it "
+                f"{path}: {section}.{key} names a Python file, {name}. bertune runs it only if you name it "
                 f"too. Review it. If you trust it, add {section}.{key}={name} to the command (or settings=)"
             )
 
@@ -120,7 +120,7 @@ def _from_toml(path: Path, user: Settings) -> Source:
     base = tables.pop("source", None)
     if base is not None and not isinstance(base, str):
         raise ConfigError(
-            f"{path}: source = {base!r} is not the name of a data set.{did_you_mean(str(base), named.names())} "
+            f"{path}: source = {base!r} is not a named data set.{did_you_mean(str(base), named.names())} "
             "`bertune datasets` lists the named data sets"
         )
     own = nested(tables)

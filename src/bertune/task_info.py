@@ -1,4 +1,4 @@
-"""What there is to choose from: tasks with their options, scores and example; named data sets and recipes."""
+"""Descriptions of the tasks, named data sets and recipes, as plain data."""
 
 import inspect
 import json
@@ -14,7 +14,7 @@ from bertune.tasks import Task, make_task
 
 
 def tasks() -> list[dict[str, Any]]:
-    """Every task: its name, what it learns, the score it is known by, and what there is for it by name."""
+    """Every task: its name, description, primary score, named data sets and recipes."""
     known = named.known()
     return [
         {
@@ -26,7 +26,7 @@ def tasks() -> list[dict[str, Any]]:
 
 
 def task(name: str) -> dict[str, Any]:
-    """All that is known of a task, as plain JSON; `name` may be a file. Raises ConfigError."""
+    """The full description of a task, as plain JSON; `name` can be a Python file. Raises ConfigError."""
     config = TaskConfig(name=name)
     found, name = make_task(config), config.name
     return {
@@ -49,18 +49,18 @@ def task(name: str) -> dict[str, Any]:
 
 
 def data_sets() -> list[dict[str, Any]]:
-    """Every named data set, then every recipe: task, what it is, files, and what is on this machine.
+    """Every named data set, then every recipe: task, description, files, and which files are available.
 
-    Raises ConfigError where BERTUNE_DATA is not a folder.
+    Raises ConfigError if BERTUNE_DATA is not a folder.
     """
     return [_data_set(known) for known in named.known()]
 
 
 def data_set(name: str) -> dict[str, Any]:
-    """All that is known of one data set or recipe, as plain JSON. Raises ConfigError.
+    """The full description of a data set or recipe, as plain JSON. Raises ConfigError.
 
-    In addition to what `data_sets` gives: where the data set is published, the settings that the name stands
-    for, and the recipes that train on it.
+    In addition to the entries of `data_sets`: where the data set is published, the settings that the name
+    stands for, and the recipes that train on it.
     """
     named.refuse_unknown(name)
     known = named.known()
@@ -82,6 +82,15 @@ def data_set(name: str) -> dict[str, Any]:
         },
         "recipes": recipes,
     }
+
+
+def as_written(value: Any) -> str:
+    """The value of a setting as it is written on the command line; empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _data_set(known: named.Known) -> dict[str, Any]:
@@ -114,7 +123,7 @@ def _in_short(name: str, found: Task) -> dict[str, Any]:
 
 
 def _named(task_name: str, known: Iterable[named.Known]) -> dict[str, list[dict[str, str]]]:
-    """The data sets and recipes for a task, each with what it is."""
+    """The data sets and recipes of a task, each with its description."""
     found = [entry for entry in known if entry.task == task_name]
     return {
         kind: [{"name": entry.name, "about": entry.about} for entry in found if entry.is_recipe == is_recipe]
@@ -123,18 +132,18 @@ def _named(task_name: str, known: Iterable[named.Known]) -> dict[str, list[dict[
 
 
 def _takes(annotation: Any) -> str:
-    """A type in plain words."""
+    """A description of a type for users."""
     if annotation is type(None):
         return "nothing"
     if typing.get_origin(annotation) is typing.Literal:
         return ", ".join(str(value) for value in typing.get_args(annotation))
     inner = typing.get_args(annotation)
     if inner and typing.get_origin(annotation) in (tuple, list, dict):
-        kinds = "whole numbers" if int in inner else "names"
+        kinds = "integers" if int in inner else "names"
         return {"tuple": kinds, "list": "numbers or names", "dict": "names and numbers"}[
             typing.get_origin(annotation).__name__
         ]
     if inner:
         return ", ".join(_takes(part) for part in inner if part is not type(None))
-    words = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
+    words = {"bool": "true or false", "int": "an integer", "float": "a number", "str": "a string"}
     return words.get(getattr(annotation, "__name__", ""), str(annotation))

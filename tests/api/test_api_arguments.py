@@ -43,7 +43,7 @@ def test_what_holds_no_texts_is_refused(model: bt.Model, method: str, value: obj
 
 @pytest.mark.parametrize("call", [bt.train, bt.check])
 def test_what_is_no_data_is_refused(call: Callable[[Any], object]) -> None:
-    with pytest.raises(DataError, match="expected a table, got None; accepted are "):
+    with pytest.raises(DataError, match=r"expected a table, got None\. Accepted are "):
         call(None)
 
 

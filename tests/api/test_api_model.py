@@ -135,7 +135,7 @@ def test_what_holds_no_model_is_refused(source: Any, tmp_path: Path, monkeypatch
 
 
 def test_a_folder_that_is_not_there_is_said_not_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(bt.BertuneError, match=r"no such|not exist|is no folder|there is no"):
+    with pytest.raises(bt.BertuneError, match=r"no such|not exist|is not a folder|there is no"):
         bt.load(tmp_path / "nowhere")
 
 

@@ -81,7 +81,7 @@ def test_progress_shows_on_stderr_what_the_command_shows(
     run = bt.train(RECORDS, settings=quick, out=tmp_path / "run", progress=True)
     shown = capfd.readouterr()
     assert shown.out == ""
-    for part in ("parameters", "train loss", "kept step", f"{run.scores['accuracy']:.4f}"):
+    for part in ("parameters", "train loss", "best checkpoint: step", f"{run.scores['accuracy']:.4f}"):
         assert part in shown.err
     bt.train(RECORDS, settings=quick, out=tmp_path / "silent")
     assert capfd.readouterr() == ("", "")

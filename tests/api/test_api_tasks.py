@@ -84,7 +84,7 @@ def test_a_list_of_words_is_one_text(tagger: bt.Run) -> None:
 
 @pytest.mark.parametrize("item", [["EU", 3], 3, [["EU"], ["rejects"]]])
 def test_what_is_neither_a_text_nor_words_is_refused(tagger: bt.Run, item: Any) -> None:
-    with pytest.raises(DataError, match="this model takes a text, or a list of its words") as caught:
+    with pytest.raises(DataError, match="this model takes a text or a list of words") as caught:
         bt.load(tagger).predict([item])
     assert repr(item) in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""The floor: FLOP as torch counts them on a real model, bytes and fractions as said."""
+"""The physical floor: FLOP counts against torch's counter on real models, bytes, and peak rates."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ CONFIGS = {
 
 
 def counted(model: torch.nn.Module, is_training: bool) -> int:
-    """What torch counts for a batch without padding."""
+    """The FLOP that torch counts for a batch without padding."""
     ids_BL = torch.arange(BATCH * LENGTH).reshape(BATCH, LENGTH)
     labels_B = torch.zeros(BATCH, dtype=torch.int64)
     with FlopCounterMode(display=False) as counter:
@@ -62,18 +62,18 @@ def fresh(family: str) -> tuple[torch.nn.Module, Shape]:
     return AutoModelForSequenceClassification.from_config(config), shape
 
 
-def test_forward_flops_are_those_that_torch_counts(family: str) -> None:
+def test_forward_flops_equal_torchs_count(family: str) -> None:
     model, shape = fresh(family)
     assert forward_flops(Load.of([LENGTH] * BATCH), shape) == counted(model, is_training=False)
 
 
-def test_training_flops_are_those_that_torch_counts(family: str) -> None:
+def test_training_flops_equal_torchs_count(family: str) -> None:
     model, shape = fresh(family)
     assert training(Load.of([LENGTH] * BATCH), shape) == counted(model, is_training=True)
 
 
 @pytest.mark.parametrize("freeze", ["none", "embeddings", "1", "2", "encoder"])
-def test_training_flops_with_frozen_parts_are_those_that_torch_counts(freeze: str, tmp_path: Path) -> None:
+def test_training_flops_with_frozen_parts_equal_torchs_count(freeze: str, tmp_path: Path) -> None:
     _, shape = fresh("bert")
     CONFIGS["bert"].save_pretrained(tmp_path)
     job = Job(str(tmp_path), "", "", 5, 1, ("a", "b", "c"), 7, freeze=freeze)
@@ -82,20 +82,20 @@ def test_training_flops_with_frozen_parts_are_those_that_torch_counts(freeze: st
     assert training(Load.of([LENGTH] * BATCH), shape, freeze) == counted(model, is_training=True)
 
 
-def test_texts_of_different_lengths_add_up() -> None:
+def test_flops_of_different_lengths_add_up() -> None:
     shape = Shape(2, 32, 37, 32, LABELS)
     apart = sum(forward_flops(Load.of([n]), shape) for n in (3, 5, 11))
     assert forward_flops(Load.of([3, 5, 11]), shape) == apart
     assert Load.of([3, 5]) + Load.of([11]) == Load.of([3, 5, 11])
 
 
-def test_a_family_with_other_products_has_no_shape() -> None:
+def test_a_family_with_different_products_has_no_shape() -> None:
     from transformers import DebertaV2Config
 
     assert shape_of(DebertaV2Config(), 2) is None
 
 
-def test_the_optimizer_moves_28_bytes_a_parameter() -> None:
+def test_the_optimizer_moves_28_bytes_per_parameter() -> None:
     assert optimizer_bytes(22_713_986) == 635_991_608
 
 

@@ -1,4 +1,4 @@
-"""The page of results says what the stored results say, losing numbers too."""
+"""The benchmark page shows all stored results, including those where bertune loses."""
 
 import importlib.util
 import json
@@ -24,7 +24,7 @@ def share(value: float) -> dict[str, float]:
 
 
 def result(**changes: Any) -> dict[str, Any]:
-    """A stored result with a side that wins, one that loses and one that failed."""
+    """A stored result with a reached target, a missed target and a failed contestant."""
     return {
         "name": "cola",
         "title": "Fine-tuning",
@@ -73,16 +73,16 @@ def page() -> ModuleType:
     return module
 
 
-def test_a_target_missed_stands_beside_one_that_is_reached(page: ModuleType) -> None:
+def test_missed_and_reached_targets_are_shown(page: ModuleType) -> None:
     text = page.render([result()], ["cola", "mrpc"])
     assert "| [cola](#cola) | Tutorial | 2.00x | 1.50 to 2.50 (3) | 2.25x | 1.5x | yes |" in text
     assert "| [cola](#cola) | Best | 2.00x | 1.50 to 2.50 (3) | 2.25x | 3x | no |" in text
     assert "| cola | 30.0% (20.0% to 40.0%) | 50.0% (40.0% to 60.0%) | 45% | no |" in text
     assert "Not measured yet: mrpc." in text
-    assert "1 of 3 rounds are flagged." in text
+    assert "Flagged rounds: 1 of 3." in text
 
 
-def test_a_failed_side_is_on_the_page(page: ModuleType) -> None:
+def test_a_failed_contestant_is_shown(page: ModuleType) -> None:
     text = page.render([result()], ["cola"])
     assert "| [cola](#cola) | Compiled | failed |" in text
     assert "failed: exit code 1: no / compiler" in text
@@ -108,7 +108,7 @@ def test_less_memory_is_better(page: ModuleType) -> None:
     assert "| 0.5x or less | no |" in page.render([memory], ["memory"])
 
 
-def test_the_page_in_the_documentation_is_made_of_the_stored_results() -> None:
+def test_the_page_in_the_documentation_matches_the_stored_results() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
         "import run, json\n"
@@ -117,10 +117,10 @@ def test_the_page_in_the_documentation_is_made_of_the_stored_results() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rendered, written = json.loads(done.stdout)
-    assert written == rendered, "write it anew: python benchmarks/run.py --render"
+    assert written == rendered, "out of date; run python benchmarks/run.py --render"
 
 
-def test_neither_page_nor_results_name_folders_of_the_machine() -> None:
+def test_page_and_results_contain_no_local_paths() -> None:
     stored = [ROOT / "docs" / "benchmarks.md", *sorted((BENCHMARKS / "results" / "speed").glob("*.json"))]
     for path in stored:
         text = path.read_text(encoding="utf-8")

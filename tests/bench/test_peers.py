@@ -1,4 +1,4 @@
-"""The contestants on a tiny job: all see the same texts, and say truly what they padded."""
+"""The contestants on a tiny job: same texts on all sides, correct padding counts, same predictions."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ NUM, BATCH, LENGTH = 61, 4, 16
 
 @pytest.fixture(scope="module")
 def job(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """Sixty-one short texts, three epochs, each step timed."""
+    """Sixty-one short texts, three epochs, with every step timed."""
     folder = tmp_path_factory.mktemp("job")
     items: list[Item] = [((text,), label) for text, label in labelled_texts(NUM)]
     write_items(folder / "texts.jsonl", items)
@@ -37,7 +37,7 @@ def job(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     )
 
 
-def test_all_train_on_the_same_tokens_and_pad_as_they_are_meant_to(job: Job) -> None:
+def test_all_train_on_the_same_tokens_with_the_expected_padding(job: Job) -> None:
     ours = bertune_train.train(job, 1)
     ways = {way: trainer.train(job, way, 1) for way in ("tutorial", "documentation", "best")}
     for found in (ours, *ways.values()):
@@ -57,13 +57,13 @@ def test_a_frozen_encoder_is_frozen_on_both_sides(job: Job) -> None:
     assert ours["trained_parameters"] == ours["updated_parameters"] == theirs["trained_parameters"]
 
 
-def test_a_timed_training_stops_when_enough_is_timed(job: Job) -> None:
+def test_a_timed_run_stops_after_enough_steps(job: Job) -> None:
     found = bertune_train.train(replace(job, is_whole=False, seconds=0.0), 1)
     assert found["steps"] == job.period
     assert found["load"]["sequences"] == job.period * BATCH
 
 
-def test_where_the_extra_is_missing_a_contestant_says_how_to_get_it(job: Job, tmp_path: Path) -> None:
+def test_a_contestant_without_its_packages_says_how_to_install_them(job: Job, tmp_path: Path) -> None:
     job.write(tmp_path / "job.json")
     code = (
         "import sys; sys.modules['sentence_transformers'] = None\n"
@@ -78,7 +78,7 @@ def test_where_the_extra_is_missing_a_contestant_says_how_to_get_it(job: Job, tm
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_onnx_runtime_and_pipeline_say_what_bertune_says(job: Job, tmp_path: Path) -> None:
+def test_onnx_runtime_and_pipeline_predict_the_same_as_bertune(job: Job, tmp_path: Path) -> None:
     for package in ("onnx", "onnxruntime", "onnxscript"):
         pytest.importorskip(package)
     from bertune.bench.compare import train_briefly
@@ -88,22 +88,22 @@ def test_onnx_runtime_and_pipeline_say_what_bertune_says(job: Job, tmp_path: Pat
     peer = "bertune.bench.peers"
     run([f"{peer}.onnx_graph", str(model), str(tmp_path)])
     path = str(tmp_path / "job.json")
-    said = {
+    predicted = {
         "bertune": run([f"{peer}.bertune_predict", path, "--precision", "fp32"]),
         "pipeline": run([f"{peer}.pipeline", path, "--batch", "1"]),
         "batches": run([f"{peer}.pipeline", path, "--batch", "32"]),
         "fp32": run([f"{peer}.onnx_runtime", path, "--graph", str(tmp_path / "model.onnx")]),
         "int8": run([f"{peer}.onnx_runtime", path, "--graph", str(tmp_path / "model-int8.onnx")]),
     }
-    reference = said.pop("bertune")
+    reference = predicted.pop("bertune")
     assert len(reference) == NUM
-    for name, probabilities in said.items():
+    for name, probabilities in predicted.items():
         allowed = 0.05 if name == "int8" else 0.001
         assert probabilities == pytest.approx(reference, abs=allowed), name
 
 
 def run(arguments: list[str]) -> list[float]:
-    """The probabilities that a program reports, if it does."""
+    """Runs a program; returns the probabilities that it reports, if any."""
     done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: list[float] = json.loads(done.stdout.splitlines()[-1])["probabilities"] if done.stdout else []

@@ -1,4 +1,4 @@
-"""The comparison of quality: paired differences, verdicts, and a page made of the stored results."""
+"""The quality comparison: paired differences, verdicts, and the page."""
 
 import importlib
 import json
@@ -19,7 +19,7 @@ DATA = os.environ.get("BERTUNE_DATA")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def found_by_name() -> Iterator[None]:
+def benchmarks_on_path() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         yield
@@ -69,7 +69,7 @@ def test_differences_are_paired_by_seed_with_a_t_interval(page: ModuleType) -> N
         ((), "no verdict, bertune without results yet"),
     ],
 )
-def test_the_verdict_is_about_the_whole_interval(
+def test_the_verdict_considers_the_whole_interval(
     page: ModuleType, ours: tuple[float, ...], verdict: str
 ) -> None:
     found = {
@@ -82,7 +82,7 @@ def test_the_verdict_is_about_the_whole_interval(
     assert row.endswith(
         {3: "| yes |" if min(ours, default=1) < 0.5 else "| no |"}.get(len(ours), "| unknown |")
     )
-    assert "A Processor, 2 cores, Linux, a run on 1 thread\n" in text
+    assert "A Processor, 2 cores, Linux, 1 thread per run\n" in text
 
 
 def test_both_sides_have_the_same_recipe() -> None:
@@ -105,22 +105,22 @@ def test_both_sides_have_the_same_recipe() -> None:
         assert ours.get("task.loss") == peers.get("loss")
 
 
-def test_the_page_is_made_of_the_stored_results(page: ModuleType) -> None:
+def test_the_page_matches_the_stored_results(page: ModuleType) -> None:
     quality = importlib.import_module("quality")
     stored = quality.load_results(BENCHMARKS / "results" / "quality")
     written = (BENCHMARKS / "quality.md").read_text(encoding="utf-8")
-    assert written == page.table(stored), "write it anew: python benchmarks/quality.py --sides"
+    assert written == page.table(stored), "out of date; run python benchmarks/quality.py --sides"
 
 
-def test_neither_page_nor_results_name_folders_of_the_machine() -> None:
+def test_page_and_results_contain_no_local_paths() -> None:
     for path in [BENCHMARKS / "quality.md", *sorted((BENCHMARKS / "results" / "quality").glob("*.json"))]:
         text = path.read_text(encoding="utf-8")
         for folder in (Path.home(), ROOT, sys.prefix, sys.base_prefix, tempfile.gettempdir(), DATA or ROOT):
             assert str(folder) not in text, f"{path.name}: {folder}"
 
 
-@pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
-def test_what_is_held_out_of_a_file_is_not_learned(tmp_path: Path) -> None:
+@pytest.mark.skipif(not DATA, reason="BERTUNE_DATA is not set to a folder with the real data sets")
+def test_held_out_questions_are_not_in_the_training_part(tmp_path: Path) -> None:
     tasks, slices = (importlib.import_module(name) for name in ("quality_tasks", "slices"))
     parts = tasks.TASKS["tydiqa_en"].parts
     files = [slices.place(part, Path(str(DATA)), tmp_path, split) for split, part in parts.items()]

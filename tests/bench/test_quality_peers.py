@@ -1,4 +1,4 @@
-"""The peers read, decode and score as they should, by hand and beside bertune; then each trains once."""
+"""The peers read, decode and score correctly, by hand-written cases and by bertune; each trains once."""
 
 import importlib
 import json
@@ -19,7 +19,7 @@ PEERS = Path(__file__).parents[2] / "benchmarks" / "peers"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def found_by_name() -> Iterator[None]:
+def peers_on_path() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(PEERS))
         yield
@@ -45,13 +45,13 @@ def tokenizer(tiny_weights: Path) -> Any:
         ("O O", set()),
     ],
 )
-def test_entities_are_read_as_conlleval_reads_them(tags: str, found: set[tuple[int, int, str]]) -> None:
+def test_entities_are_decoded_as_in_conlleval(tags: str, found: set[tuple[int, int, str]]) -> None:
     assert peer("hf_tokens").entities(tags.split()) == found
     theirs = {(span.start, span.end, span.label) for span in read_tags(tags.split(), Scheme("bio")).spans}
     assert theirs == found
 
 
-def test_both_sides_score_the_same_tags_alike() -> None:
+def test_both_sides_give_the_same_scores_for_tags() -> None:
     draw = random.Random(3)
     gold, predicted = (
         [[draw.choice(["O", "O", "B-X", "I-X", "B-Y", "I-Y"]) for _ in range(9)] for _ in range(40)]
@@ -67,7 +67,7 @@ def test_both_sides_score_the_same_tags_alike() -> None:
     assert 0 < ours["f1"] < 1
 
 
-def test_only_the_first_piece_of_a_word_has_its_tag(tokenizer: Any) -> None:
+def test_only_the_first_subword_of_a_word_is_labelled(tokenizer: Any) -> None:
     hf_tokens = peer("hf_tokens")
     sentences = [(["phones", "in", "table"], ["B-X", "O", "B-Y"])]  # phone ##s
     (feature,), (places,) = hf_tokens.encode(sentences, tokenizer, {"B-X": 0, "B-Y": 1, "O": 2}, 16)
@@ -79,7 +79,7 @@ def question(context: str, answer: str) -> Any:
     return peer("hf_qa").Question("the phone", context, [(answer, context.index(answer))])
 
 
-def test_a_window_points_to_the_answer_only_where_it_has_all_of_it(tokenizer: Any) -> None:
+def test_a_window_points_to_the_answer_only_if_it_contains_all_of_it(tokenizer: Any) -> None:
     hf_qa = peer("hf_qa")
     asked = question("phone lamp chair table cable screen button", "table cable")
     found = hf_qa.windows([asked], tokenizer, 9, 2)  # 4 tokens of the context each
@@ -92,21 +92,21 @@ def test_a_window_points_to_the_answer_only_where_it_has_all_of_it(tokenizer: An
     assert all(set(window.feature["token_type_ids"]) == {0, 1} for window in found)
 
 
-def test_the_best_answer_is_in_order_and_in_the_context(tokenizer: Any) -> None:
+def test_the_best_answer_is_a_valid_span_of_the_context(tokenizer: Any) -> None:
     hf_qa = peer("hf_qa")
     asked = question("phone lamp chair table", "lamp chair")
     (window,) = hf_qa.windows([asked], tokenizer, 32, 2)
     start, end = np.zeros(len(window.places) + 3), np.zeros(len(window.places) + 3)  # padded
-    start[[0, 6, 5]] = 9.0, 5.0, 4.0  # [CLS] is no answer; chair
+    start[[0, 6, 5]] = 9.0, 5.0, 4.0  # [CLS] is not an answer; chair
     end[[0, 5, 6]] = 9.0, 6.0, 4.0  # lamp ends before chair begins
-    said = {"start_logits": start, "end_logits": end}
-    assert hf_qa.best_answer(asked.context, [(window, said)]) == "lamp"
+    logits = {"start_logits": start, "end_logits": end}
+    assert hf_qa.best_answer(asked.context, [(window, logits)]) == "lamp"
 
 
 @pytest.mark.parametrize(
     ("answer", "gold"), [("the Lamp.", "a lamp"), ("red lamp", "lamp of red glass"), ("", "x"), ("y", "x")]
 )
-def test_both_sides_score_answers_alike(answer: str, gold: str) -> None:
+def test_both_sides_give_the_same_scores_for_answers(answer: str, gold: str) -> None:
     hf_qa = peer("hf_qa")
     asked = hf_qa.Question("?", gold, [(gold, 0), ("no such", 0)])
     ours = hf_qa.scores([asked], [answer])
@@ -167,7 +167,7 @@ def stsb(path: Path) -> None:
         ("st_embeddings", stsb, {"loss": "cosent", "epochs": 2}, "spearman", 0.5),
     ],
 )
-def test_each_peer_learns_what_it_is_shown(
+def test_each_peer_fits_its_training_data(
     name: str,
     write: Callable[[Path], None],
     recipe: dict[str, Any],
@@ -177,7 +177,7 @@ def test_each_peer_learns_what_it_is_shown(
     tmp_path: Path,
 ) -> None:
     if name.startswith("st_"):
-        pytest.importorskip("sentence_transformers", reason="comes with the extra bench")
+        pytest.importorskip("sentence_transformers", reason="installed with the extra bench")
     write(tmp_path / "data")
     how = {"batch_size": 4, "lr": 3e-3, "precision": "fp32", **recipe}
     asked = peer("peer_recipe").Run(tmp_path / "data", tmp_path / "data", tiny_weights, 1, how)

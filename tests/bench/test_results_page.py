@@ -1,4 +1,4 @@
-"""The table of results: figures beside published ones, bounds said, made of what is stored."""
+"""The page of results by task: published scores, limits on the data, agreement with the stored results."""
 
 import importlib
 import os
@@ -14,7 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 DATA = os.environ.get("BERTUNE_DATA")
-needs_data = pytest.mark.skipif(not DATA, reason="BERTUNE_DATA names no folder with the real data sets")
+needs_data = pytest.mark.skipif(
+    not DATA, reason="BERTUNE_DATA is not set to a folder with the real data sets"
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def row(text: str, title: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_a_figure_stands_beside_the_published_one(by_task: ModuleType) -> None:
+def test_a_score_is_shown_with_the_published_one(by_task: ModuleType) -> None:
     text = by_task.page(
         {
             "rte": result("rte", "validation", accuracy=0.6137),
@@ -53,14 +55,14 @@ def test_a_figure_stands_beside_the_published_one(by_task: ModuleType) -> None:
         }
     )
     cells = row(text, "RTE")
-    assert cells[3:8] == ["1,234 pairs, 1 epoch", "567 of held-out data", "accuracy", "**61.4**", "68.8"]
+    assert cells[3:8] == ["1,234 pairs, 1 epoch", "567 (held-out data)", "accuracy", "**61.4**", "68.8"]
     assert "MiniLM-L6-H384" in cells[8]
-    assert row(text, "IMDB, hidden words")[6] == "**123.4**"
+    assert row(text, "IMDB, masked tokens")[6] == "**123.4**"
     assert row(text, "STS-B")[6] == "no result yet"
     assert "A Processor, Linux, 1 thread of 2 cores" in text and "rte (2026-01-02, 61 s)" in text
 
 
-def test_what_a_bound_changes_is_said_only_where_there_was_one(by_task: ModuleType) -> None:
+def test_the_effect_of_a_limit_is_described_only_for_limited_runs(by_task: ModuleType) -> None:
     share = importlib.import_module("results_sets").SETS["dream"].share
     bounded = by_task.page({"dream": result("dream", "test", accuracy=0.4)})
     full = by_task.page({"dream": result("dream", "test", full=True, accuracy=0.6)})
@@ -68,45 +70,45 @@ def test_what_a_bound_changes_is_said_only_where_there_was_one(by_task: ModuleTy
     assert row(full, "DREAM")[3] == "1,234 questions, 1 epoch; *full*"
 
 
-def test_a_full_result_is_shown_instead_of_a_bounded_one(by_task: ModuleType, tmp_path: Path) -> None:
+def test_a_full_result_takes_precedence_over_a_limited_one(by_task: ModuleType, tmp_path: Path) -> None:
     for full in (False, True):
         by_task.write_whole(by_task.result_path(tmp_path, "rte", full), {"full": full})
     assert by_task.load(tmp_path) == {"rte": {"full": True}}
 
 
-def test_the_page_is_made_of_the_stored_results(by_task: ModuleType) -> None:
+def test_the_page_matches_the_stored_results(by_task: ModuleType) -> None:
     written = by_task.PAGE.read_text(encoding="utf-8")
-    again = "write it anew: python benchmarks/results_by_task.py --render"
-    assert written == by_task.page(by_task.load(by_task.RESULTS)), again
+    hint = "out of date; run python benchmarks/results_by_task.py --render"
+    assert written == by_task.page(by_task.load(by_task.RESULTS)), hint
 
 
-def test_neither_page_nor_results_name_folders_of_the_machine(by_task: ModuleType) -> None:
+def test_page_and_results_contain_no_local_paths(by_task: ModuleType) -> None:
     for path in [by_task.PAGE, *sorted(by_task.RESULTS.glob("*.json"))]:
         text = path.read_text(encoding="utf-8")
         for folder in (Path.home(), ROOT, sys.prefix, sys.base_prefix, tempfile.gettempdir(), DATA or ROOT):
             assert str(folder) not in text, f"{path.name}: {folder}"
 
 
-def test_every_task_that_bertune_has_is_in_the_table() -> None:
+def test_every_task_is_in_the_table() -> None:
     from bertune.registry import names
 
     sets = importlib.import_module("results_sets").SETS.values()
-    told = {pair.split("=")[1] for one in sets for pair in one.settings if pair.startswith("task.name=")}
-    assert told | {"classification"} == set(names("task"))
+    listed = {pair.split("=")[1] for one in sets for pair in one.settings if pair.startswith("task.name=")}
+    assert listed | {"classification"} == set(names("task"))
 
 
 @needs_data
-def test_every_file_of_the_table_is_at_hand() -> None:
+def test_every_file_of_the_table_exists() -> None:
     sets = importlib.import_module("results_sets").SETS.values()
     for part in (part for one in sets for part in one.parts.values()):
         assert (Path(str(DATA)) / part.path).is_file(), part.path
 
 
 @needs_data
-def test_a_set_is_trained_and_told_with_its_numbers(
+def test_a_data_set_is_trained_and_its_result_recorded(
     by_task: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The smallest Chinese set, cut down to a few sentences, through the real command."""
+    """Trains the smallest Chinese data set, limited to a few sentences, with the real command."""
     from dataclasses import replace
 
     sets = importlib.import_module("results_sets").SETS

@@ -1,4 +1,4 @@
-"""Parts of published files are in the files' own formats, and hold what they say."""
+"""Parts of published files keep the format of the file and contain the selected units."""
 
 import csv
 import gzip
@@ -34,12 +34,14 @@ def write(folder: Path, name: str, content: str) -> None:
     (folder / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
 
 
-def test_the_whole_of_a_file_is_the_file_itself(slices: ModuleType, tmp_path: Path, out: Path) -> None:
+def test_a_whole_part_is_the_original_file(slices: ModuleType, tmp_path: Path, out: Path) -> None:
     write(tmp_path, "all.tsv", "a\tb\n")
     assert slices.place(slices.Part("all.tsv", "lines"), tmp_path, out, "train") == tmp_path / "all.tsv"
 
 
-def test_rows_keep_their_header_and_every_nth_is_taken(slices: ModuleType, tmp_path: Path, out: Path) -> None:
+def test_every_nth_row_is_selected_and_the_header_is_kept(
+    slices: ModuleType, tmp_path: Path, out: Path
+) -> None:
     write(
         tmp_path, "rows.tsv", 'text\tlabel\n"a\t0\nb\t1\nc\t0\nd\t1'
     )  # a bare quote, no end of the last line
@@ -66,9 +68,7 @@ def test_texts_become_documents_with_blank_lines_between(
     assert (path.name, path.read_text()) == ("train.txt", "one two\n\nthree\n")
 
 
-def test_sentences_are_counted_without_marks_between_documents(
-    slices: ModuleType, tmp_path: Path, out: Path
-) -> None:
+def test_document_markers_are_not_counted_as_sentences(slices: ModuleType, tmp_path: Path, out: Path) -> None:
     write(tmp_path, "t.txt", "-DOCSTART- O\n\nEU B-ORG\nsays O\n\n-DOCSTART- O\n\nBo B-PER\n\nno O\n")
     path = slices.place(slices.Part("t.txt", "conll", stop=2), tmp_path, out, "train")
     assert path.read_text() == "EU B-ORG\nsays O\n\nBo B-PER\n"
@@ -82,7 +82,7 @@ def squad(*contexts: str) -> dict[str, Any]:
     return {"version": "1.1", "data": [{"title": "T", "paragraphs": paragraphs}]}
 
 
-def test_questions_are_counted_and_stay_under_their_contexts(
+def test_questions_are_counted_and_stay_with_their_contexts(
     slices: ModuleType, tmp_path: Path, out: Path
 ) -> None:
     (tmp_path / "q.json").write_text(json.dumps(squad("long one", "a", "b")))
@@ -92,20 +92,20 @@ def test_questions_are_counted_and_stay_under_their_contexts(
     assert (article["title"], found) == ("T", [("a", ["a-2"]), ("b", ["b-1", "b-2"])])
 
 
-def test_dialogues_are_chosen_by_their_length(slices: ModuleType, tmp_path: Path, out: Path) -> None:
+def test_dialogues_are_selected_by_length(slices: ModuleType, tmp_path: Path, out: Path) -> None:
     dialogues = [[["a", "b"], [], "1"], [["long ago"], [], "2"], [["c"], [], "3"]]
     (tmp_path / "d.json").write_text(json.dumps(dialogues))
     part = slices.Part("d.json", "dream", most_characters=3)
     assert json.loads(slices.place(part, tmp_path, out, "x").read_text()) == [dialogues[0], dialogues[2]]
 
 
-def test_a_part_of_nothing_is_refused(slices: ModuleType, tmp_path: Path, out: Path) -> None:
+def test_an_empty_part_is_refused(slices: ModuleType, tmp_path: Path, out: Path) -> None:
     write(tmp_path, "rows.tsv", "a\nb\n")
-    with pytest.raises(ValueError, match="nothing is left"):
+    with pytest.raises(ValueError, match=r"rows\.tsv: .* selects no units"):
         slices.place(slices.Part("rows.tsv", "lines", start=2), tmp_path, out, "x")
 
 
-def test_in_full_a_part_still_leaves_out_what_is_held_out(slices: ModuleType) -> None:
+def test_a_full_part_still_excludes_held_out_data(slices: ModuleType) -> None:
     full = slices.Part("q.json", "squad", stop=6, step=3, most_characters=9, full_stop=8).in_full()
     assert full == slices.Part("q.json", "squad", stop=8, full_stop=8)
     assert slices.Part("q.json", "squad", stop=6).in_full().is_whole

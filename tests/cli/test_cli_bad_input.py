@@ -52,7 +52,7 @@ def refusal(here: Path, *arguments: str) -> str:
         pytest.param(
             CHINESE.encode("utf-16-le"), ["a.csv", "data.encoding=utf-16-le"], id="utf-16 without mark"
         ),
-        pytest.param(TABLE + "gr\0at,good\n", ["a.csv, line 14", "NUL", "remove"], id="nul"),
+        pytest.param(TABLE + "gr\0at,good\n", ["a.csv, line 14", "NUL", "Remove the byte"], id="nul"),
         pytest.param(
             TABLE + "great phone,\n",
             ["a.csv, line 14", '"label"', "missing", "remove the row"],
@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_trained_on_is_refused(
         ('{"text": "great", "label": 1}\n{"label": 0}\n', ["a.jsonl, line 2", '"text"', "is empty"]),
         (
             '{"text": "great", "label": 1}\n{"text": "dull, "label": 0}\n',
-            ["a.jsonl, line 2", "no JSON", "column"],
+            ["a.jsonl, line 2", "not valid JSON", "column"],
         ),
         ('{"text": "great", "label": 1}\n{"text": "dull", "label": null}\n', ["a.jsonl, line 2", "missing"]),
         (
@@ -136,7 +136,7 @@ def test_json_lines_that_are_no_rows_are_refused(
     [
         (["rewiews.csv"], ["rewiews.csv", '"reviews.csv"']),
         (["data/reviews.csv"], ["data/reviews.csv", "does not exist"]),
-        (["folder"], ["folder", "give a file"]),
+        (["folder"], ["folder", "Use a data file"]),
         (["colla"], ["colla", '"cola"']),
         (["reviews.xlsx"], ["reviews.xlsx"]),
         (["reviews.csv", "data.text=txt"], ["reviews.csv", '"txt"', '"text"', "data.text=txt"]),
@@ -167,7 +167,7 @@ def test_json_lines_that_are_no_rows_are_refused(
         (["broken.toml"], ["broken.toml", "line 2"]),
         (["strange.toml"], ["data.train", "3"]),
         (["strange-source.toml"], ["source", "3"]),
-        pytest.param(["x" * 300 + ".csv"], ["xxx", "no file"], id="a name that is too long"),
+        pytest.param(["x" * 300 + ".csv"], ["xxx", "not a usable path"], id="a name that is too long"),
     ],
 )
 def test_what_the_user_asked_for_and_cannot_be_is_refused(
@@ -191,7 +191,7 @@ def test_what_the_user_asked_for_and_cannot_be_is_refused(
     ("name", "parts"),
     [
         ("nowhere", ["nowhere", "minilm", "offline"]),
-        ("no/such/model/at/all", ["no such folder", "minilm"]),
+        ("no/such/model/at/all", ["not a local folder", "minilm"]),
         ("empty", ["empty", "config.json"]),
         ("reviews.csv", ["reviews.csv", "is a file", "folder"]),
         ("pickled", ["pytorch_model.bin", "safetensors", "save_pretrained"]),

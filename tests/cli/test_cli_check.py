@@ -35,9 +35,11 @@ def test_check_counts_repeated_contradicting_and_shared_texts(here: Path, encode
     assert (train["duplicates"], train["conflicting_duplicates"]) == (3, 1)
     assert found["data"]["shared_texts"]["train/validation"] == 5
     assert any("another label" in text for text in found["warnings"])
-    assert any("validation" in text and "5 " in text and "in train too" in text for text in found["warnings"])
+    assert any(
+        "validation" in text and "5 " in text and "also in train" in text for text in found["warnings"]
+    )
     said = bertune("check", "a.csv", *settings).fine()
-    assert "in train too" in said.out + said.err
+    assert "also in train" in said.out + said.err
 
 
 def test_check_says_how_many_texts_a_length_would_cut(here: Path, encoder: Path) -> None:
@@ -65,4 +67,4 @@ def test_check_refuses_a_metric_that_training_refuses(here: Path, encoder: Path)
         for verb in ("check", "train")
     ]
     assert said[0].err == said[1].err and said[0].code == said[1].code == 3
-    assert 'train.best_metric=acuracy: this task has no such score. Did you mean "accuracy"?' in said[0].err
+    assert 'train.best_metric=acuracy: this task has no such metric. Did you mean "accuracy"?' in said[0].err

@@ -76,9 +76,12 @@ def test_the_data_file_is_never_replaced_by_what_is_said_of_it(trained: Any, her
     for out, message in (
         ("new.jsonl", "new.jsonl is the data file itself"),
         ("./new.jsonl", "new.jsonl is the data file itself"),
-        ("taken.csv", "taken.csv already exists; evaluate does not overwrite files"),
-        ("folder", "folder: files of predictions end in .jsonl, .csv, .parquet"),
-        ("vectors.npy", "files of predictions end in .jsonl, .csv, .parquet"),
+        ("taken.csv", "taken.csv already exists. evaluate does not overwrite files"),
+        (
+            "folder",
+            "folder: unsupported suffix for a prediction file. Expected one of .jsonl, .csv, .parquet",
+        ),
+        ("vectors.npy", "unsupported suffix for a prediction file. Expected one of .jsonl, .csv, .parquet"),
         ("nowhere/said.csv", "nowhere is not a folder"),
     ):
         said = bertune("evaluate", trained.run, "new.jsonl", "--out", out)
@@ -96,7 +99,7 @@ def test_out_has_a_row_for_each_example_with_its_label_and_prediction(
         json.loads(line) for line in (trained.run / "predictions" / "test.jsonl").read_text().splitlines()
     ]
     said = bertune("evaluate", trained.run, trained.folder / "test.csv", ONE_THREAD, "--out", name).fine()
-    assert f"predictions in {name}" in said.err
+    assert f"predictions written to {name}" in said.err
     if name.endswith("jsonl"):
         rows = [json.loads(line) for line in Path(name).read_text().splitlines()]
         assert [row | {"source": ""} for row in rows] == [row | {"source": ""} for row in stored]
@@ -119,9 +122,7 @@ def test_out_has_a_row_for_each_example_with_its_label_and_prediction(
 def test_scores_that_no_prediction_could_change_come_with_a_warning(trained: Any, here: Path) -> None:
     write_csv(here / "one.csv", [(text, "good") for text, _ in reviews(6)])
     said = bertune("evaluate", trained.run, "one.csv").fine()
-    message = (
-        'warning: all 6 texts have the label "good" (missing: bad); whatever is predicted, mcc is 0'
-    )
+    message = 'warning: all 6 texts have the label "good" (missing: bad); for any predictions, mcc is 0'
     assert message in " ".join(said.err.split())
     found = bertune("evaluate", trained.run, "one.csv", "--json").fine().json
     (warning,) = found["warnings"]

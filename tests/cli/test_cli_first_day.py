@@ -38,7 +38,7 @@ def day(
     name = request.param
     with contextlib.chdir(tmp_path_factory.mktemp(name)):
         shown = bertune("tasks", name).fine().out
-        copied = shown.split("An example file, as .jsonl:\n")[1]
+        copied = shown.split("Sample data (JSON Lines):\n")[1]
         lines = [line for line in copied.splitlines() if line.startswith("{")]
         Path("example.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         base = ("example.jsonl", f"task.name={name}", f"model.name={tiny_weights}")
@@ -109,10 +109,10 @@ def test_too_few_texts_in_a_line_are_answered_with_what_to_pipe(day: Day) -> Non
         pytest.skip("one text is all there is to give")
     refused = bertune("predict", "runs/example", "-", stdin="only one text\n")
     assert refused.code == 3
-    assert f"expected {len(day.text)} texts with a tab between them ({', '.join(day.text)})" in refused.err
+    assert f"expected {len(day.text)} texts separated by tabs ({', '.join(day.text)})" in refused.err
 
 
 def test_a_list_of_objects_on_stdin_is_not_taken_for_texts(day: Day) -> None:
     refused = bertune("predict", "runs/example", "-", stdin=json.dumps(day.rows))
     assert refused.code == 3 and refused.out == ""
-    assert "<stdin>, line 1: a list of objects begins here; give one object a line" in refused.err
+    assert "<stdin>, line 1: found a list of objects, expected one object per line" in refused.err

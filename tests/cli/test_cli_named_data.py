@@ -33,9 +33,9 @@ def test_a_named_set_is_scored_on_its_test_file(
     assert said["examples"] == 8
     assert said["scores"]["cola"] == pytest.approx(run["scores"]["test"])
     told = bertune("evaluate", "run", "cola").fine()
-    assert f"cola: its test file, {data / 'cola' / 'out_of_domain_dev.tsv'}" in told.err
+    assert f"cola: using the test file {data / 'cola' / 'out_of_domain_dev.tsv'}" in told.err
     predicted = bertune("predict", "run", "cola").fine()
-    assert len(predicted.lines) == 8 and "cola: its test file" in predicted.err
+    assert len(predicted.lines) == 8 and "cola: using the test file" in predicted.err
 
 
 def test_a_model_of_another_file_is_put_to_it_with_the_settings_of_the_set(
@@ -59,14 +59,14 @@ def test_the_validation_file_is_taken_where_there_is_no_test_file(
         (data / "sst2" / f"{name}.tsv").write_text("\n".join(lines) + "\n")
     bertune("train", "cola", *quick, "--out", "run").fine()
     told = bertune("evaluate", "run", "sst2").fine()
-    assert f"sst2: its validation file, {data / 'sst2' / 'dev.tsv'}" in told.err
+    assert f"sst2: using the validation file {data / 'sst2' / 'dev.tsv'}" in told.err
     assert "20 texts" in told.err
 
 
 def test_a_set_with_nothing_but_training_texts_is_refused_with_its_file(here: Path, trained: Any) -> None:
     refused = bertune("evaluate", trained.run, "demo")
     assert refused.code == 3
-    assert 'the data set "demo" has neither a test nor a validation file' in refused.err
+    assert 'the data set "demo" has only a training file, and no test or validation file' in refused.err
     assert "demo.csv" in refused.err
 
 

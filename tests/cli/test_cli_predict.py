@@ -195,7 +195,7 @@ def test_out_writes_a_file_and_nothing_else(trained: Any, here: Path, name: str)
     write_csv(here / "new.csv", [(text,) for text in TEXTS], "text")
     said = bertune("predict", trained.run, "new.csv", "--out", name).fine()
     assert said.out == ""
-    assert f"9 rows into {name}" in said.err
+    assert f"wrote 9 rows to {name}" in said.err
     assert {path.name for path in here.iterdir()} == {"new.csv", name}
     text = (here / name).read_text(encoding="utf-8")
     rows = as_csv(text) if name.lower().endswith("csv") else [json.loads(line) for line in text.splitlines()]
@@ -228,9 +228,9 @@ def test_json_without_out_is_the_lines_as_they_are(trained: Any, here: Path) -> 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--out", "new.xlsx"), "files of predictions end in .jsonl, .csv, .parquet, .npy"),
-        (("--out", "new.run"), "files of predictions end in .jsonl, .csv, .parquet, .npy"),
-        (("--out", "new.parquet", "--csv"), "ends in .parquet, and --csv says CSV"),
+        (("--out", "new.xlsx"), "Expected one of .jsonl, .csv, .parquet, .npy"),
+        (("--out", "new.run"), "Expected one of .jsonl, .csv, .parquet, .npy"),
+        (("--out", "new.parquet", "--csv"), "the suffix .parquet conflicts with --csv"),
     ],
 )
 def test_a_name_that_says_another_format_is_refused(
@@ -282,7 +282,7 @@ def test_the_file_that_is_read_is_not_written_over(trained: Any, here: Path) -> 
         (["new.csv", "data.txt=body"], ["data.txt", "data.text"]),
         (["two.csv"], ["two.csv", "data.text"]),
         pytest.param(
-            ["This phone is great, I would buy it again. " * 8], ["no file"], id="a text for a file"
+            ["This phone is great, I would buy it again. " * 8], ["not a usable path"], id="a text for a file"
         ),
     ],
 )
@@ -320,7 +320,7 @@ def test_texts_longer_than_the_setting_are_truncated_and_counted(trained: Any) -
     stdin = "great phone\n" + "dull lamp " * 30 + "\n"
     said = bertune("predict", trained.run, "-", "model.max_length=20", stdin=stdin).fine()
     assert "1 of 2 rows were truncated to model.max_length=20 tokens" in said.err
-    assert "model.max_length=64 reads up to 64" in said.err
+    assert "set model.max_length=64 to use up to 64 tokens" in said.err
     refused = bertune("predict", trained.run, "-", "model.max_length=65", stdin=stdin)
     assert refused.code == 3 and "takes at most 64 tokens" in refused.err
 

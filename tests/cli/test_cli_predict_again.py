@@ -16,9 +16,9 @@ ROWS = reviews(4, seed=5)
 def test_a_pipe_of_two_models_keeps_the_labels_of_both(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", ROWS)
     first = bertune("predict", trained.run, "new.csv").fine()
-    assert "label as label_given" in first.err and "predict.prefix" in first.err
+    assert "label to label_given" in first.err and "predict.prefix" in first.err
     second = bertune("predict", trained.run, "-", stdin=first.out).fine()
-    assert "label as label_given_2, probabilities as probabilities_given" in second.err
+    assert "label to label_given_2, probabilities to probabilities_given" in second.err
     for once, twice in zip(first.lines, second.lines, strict=True):
         assert twice["label_given"] == once["label_given"]
         assert twice["label_given_2"] == once["label"]
@@ -36,7 +36,7 @@ def test_a_prefix_names_the_columns_of_a_model(trained: Any, here: Path) -> None
         "text", "label", "a_label", "a_probabilities.bad", "a_probabilities.good",
         "b_label", "b_probabilities.bad", "b_probabilities.good",
     ]  # fmt: skip
-    assert "kept input columns" not in said.err
+    assert "renamed input columns" not in said.err
 
 
 def test_an_evaluation_takes_the_prefix_and_a_training_does_not(
@@ -70,4 +70,4 @@ def test_a_file_that_is_replaced_is_reported(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", ROWS)
     assert "replacing" not in bertune("predict", trained.run, "new.csv", "--out", "a.csv").fine().err
     said = bertune("predict", trained.run, "new.csv", "--out", "a.csv").fine()
-    assert "4 rows into a.csv, replacing the existing file" in said.err
+    assert "wrote 4 rows to a.csv, replacing the existing file" in said.err

@@ -28,7 +28,7 @@ def test_an_existing_run_is_refused_with_both_ways_out_and_left_alone(
     said = bertune("train", "a.csv", *quick, "--out", "run")
     assert said.code == 1
     assert said.out == ""
-    assert "run exists" in said.err and "--out" in said.err and "--resume" in said.err
+    assert "already exists" in said.err and "--out" in said.err and "--resume" in said.err
     assert contents(here) == before
 
 
@@ -37,7 +37,7 @@ def test_an_existing_run_is_refused_before_the_data_is_read(
 ) -> None:
     (here / "a.csv").write_text('text,label\n"never closed')
     said = bertune("train", "a.csv", *quick, "--out", "run")
-    assert said.code == 1 and "run exists" in said.err
+    assert said.code == 1 and "already exists" in said.err
 
 
 def test_any_other_existing_folder_is_left_alone_too(here: Path, quick: tuple[str, ...]) -> None:

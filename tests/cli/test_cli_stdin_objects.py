@@ -60,12 +60,12 @@ def test_vectors_are_made_of_texts_pairs_and_under_other_names(folder: Path) -> 
         (
             "ranking",
             {"q": "why ?", "d": "x"},
-            ["could not identify the text column", 'was "query" and "document"'],
+            ["could not identify the text column", 'columns were "query" and "document"'],
         ),
         (
             "token_classification",
             {"a": "x", "b": "y"},
-            ["could not identify the text column", 'the text was "tokens"'],
+            ["could not identify the text column", 'the text column was "tokens"'],
         ),
     ],
 )
@@ -81,4 +81,4 @@ def test_a_pair_for_a_model_of_single_texts_is_refused_with_both(trained: Any) -
     stdin = json.dumps({"question": "why ?", "sentence": "great phone"}) + "\n"
     refused = bertune("predict", trained.run, "-", stdin=stdin)
     assert refused.code == 3 and "trained on 1 text column (text)" in refused.err
-    assert "given are 2 text columns (question, sentence)" in refused.err
+    assert "but got 2 text columns (question, sentence)" in refused.err

@@ -66,4 +66,4 @@ def test_more_text_columns_than_a_task_takes_are_refused(here: Path, tiny_weight
     (here / "a.csv").write_text("a,b,c,label\none,two,three,x\nfour,five,six,y\n", encoding="utf-8")
     refused = bertune("check", "a.csv", "data.text=a,b,c", f"model.name={tiny_weights}")
     assert refused.code == 3
-    assert "takes 1 or 2 text columns, and there are 3: a, b, c" in refused.err
+    assert "takes 1 or 2 text columns, got 3: a, b, c" in refused.err

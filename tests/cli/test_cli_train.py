@@ -67,7 +67,7 @@ def test_the_scores_on_stdout_are_those_of_the_manifest(trained: Any) -> None:
 
 
 def test_human_text_goes_to_stderr(trained: Any) -> None:
-    for words in ("train.csv", "validation", "max_length", "training 6 steps", "random numbers"):
+    for words in ("train.csv", "validation", "max_length", "training 6 steps", "randomly initialised"):
         assert words in trained.said.err
     for line in trained.said.err.splitlines():
         assert not line.startswith("{")

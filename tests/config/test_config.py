@@ -113,7 +113,9 @@ def test_one_wrong_value_is_one_problem() -> None:
         ("machine.micro_batch_tokens=4096", "machine", "micro_batch_tokens", 4096),
     ],
 )
-def test_an_override_is_converted_to_the_type_of_the_setting(pair: str, section: str, name: str, value: Any) -> None:
+def test_an_override_is_converted_to_the_type_of_the_setting(
+    pair: str, section: str, name: str, value: Any
+) -> None:
     found = getattr(getattr(configured(pair), section), name)
     assert found == value
     assert type(found) is type(value)

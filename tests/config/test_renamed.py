@@ -1,4 +1,4 @@
-"""Names that settings and tasks had before: old runs are read, and whoever types one is told the new one."""
+"""Former names of settings and tasks: old runs are read, and an error suggests the new name."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ LABELS = ["good", "bad"] * 12
 @pytest.mark.parametrize(
     ("old", "new"), [x for x in renamed.SETTINGS.items() if not x[0].startswith("task.")]
 )
-def test_an_old_setting_is_answered_with_its_new_name(old: str, new: str) -> None:
+def test_a_former_setting_suggests_its_new_name(old: str, new: str) -> None:
     assert new in known_keys() and old not in known_keys()
     with pytest.raises(ConfigError, match=f'unknown setting "{old}". Did you mean "{new}"'):
         resolve(parse_overrides([f"{old}=1"]))
@@ -38,13 +38,13 @@ def test_an_old_setting_is_answered_with_its_new_name(old: str, new: str) -> Non
         ("question_answering", "task.faults"), ("ranking", "task.highest"),
     ],
 )  # fmt: skip
-def test_an_old_option_is_answered_with_its_new_name(task: str, old: str) -> None:
+def test_a_former_option_suggests_its_new_name(task: str, old: str) -> None:
     with pytest.raises(ConfigError, match=f'unknown setting "{old}". Did you mean "{renamed.SETTINGS[old]}"'):
         make_task(TaskConfig(name=task, **{old.removeprefix("task."): 1}))
 
 
 @pytest.mark.parametrize("old", ["tokens", "choice"])
-def test_an_old_task_is_answered_with_its_new_name(old: str) -> None:
+def test_a_former_task_suggests_its_new_name(old: str) -> None:
     with pytest.raises(ConfigError, match=f'unknown task "{old}". Did you mean "{renamed.TASKS[old]}"'):
         make_task(TaskConfig(name=old))
 

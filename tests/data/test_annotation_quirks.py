@@ -1,4 +1,4 @@
-"""Exports of annotation tools as they are: where spans stand, several annotators, what does not count."""
+"""Real-world exports of annotation tools: span offsets, several annotators, and what is ignored."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ RELATION = {"from_id": "a", "to_id": "b", "type": "relation", "direction": "righ
 
 
 def read(path: Path, content: Any) -> list[Any]:
-    """The examples that the task makes of a file."""
+    """The parsed examples of a file."""
     raw = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
     path.write_text(raw, encoding="utf-8", newline="")
     task = make_task(TaskConfig(name="token_classification"))
@@ -26,13 +26,13 @@ def read(path: Path, content: Any) -> list[Any]:
 
 
 def spans_of(path: Path, content: Any) -> list[tuple[str, str]]:
-    """What the spans of the first example hold, and their labels."""
+    """The texts and labels of the spans of the first example."""
     example = read(path, content)[0]
     return [(example.texts[0][s["start"] : s["end"]], s["label"]) for s in example.gold]
 
 
 def browser(text: str, word: str, lines_once: bool = False) -> dict[str, Any]:
-    """A span as a browser counts it: in 16-bit units, the two signs of a line's end perhaps once."""
+    """A span with a browser's offsets: in UTF-16 code units, and `\\r\\n` optionally counted once."""
     before = text[: text.index(word)]
     before = before.replace("\r\n", "\n") if lines_once else before
     start = len(before.encode("utf-16-le")) // 2
@@ -41,7 +41,7 @@ def browser(text: str, word: str, lines_once: bool = False) -> dict[str, Any]:
 
 
 def task(text: str, *values: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A task of Label Studio with one annotation."""
+    """A Label Studio task with one annotation."""
     return {"id": 1, "data": {"text": text}, "annotations": [annotation(*values)], **more}
 
 
@@ -56,13 +56,13 @@ def annotation(*values: dict[str, Any], **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "text", ["Ada sings", "👩‍🚀 says\r\nAda sings", "a\r\nb\r\n\r\nAda", "no\nAda", "𝔘𝔫 Ada", "é Ada 😀"]
 )
-def test_a_span_is_where_its_text_stands_however_the_browser_counted(
+def test_span_offsets_are_corrected_for_the_browsers_way_of_counting(
     tmp_path: Path, text: str, lines_once: bool
 ) -> None:
     assert spans_of(tmp_path / "a.json", [task(text, browser(text, "Ada", lines_once))]) == [("Ada", "PER")]
 
 
-def test_a_span_over_two_lines_may_state_them_in_the_ways_browsers_do(tmp_path: Path) -> None:
+def test_a_span_over_two_lines_may_write_the_line_break_differently(tmp_path: Path) -> None:
     for text, stated in (("Ada\r\nKing", "Ada\nKing"), ("Ada\nKing", "Ada\\nKing")):
         value = {"start": 0, "end": len(text), "text": stated, "labels": ["PER"]}
         assert spans_of(tmp_path / "a.json", [task(text, value)]) == [(text, "PER")]
@@ -70,7 +70,7 @@ def test_a_span_over_two_lines_may_state_them_in_the_ways_browsers_do(tmp_path: 
 
 def test_a_span_that_is_nowhere_is_refused_with_what_stands_there(tmp_path: Path) -> None:
     value = {"start": 0, "end": 3, "text": "Bob", "labels": ["PER"]}
-    with pytest.raises(DataError, match=r'a\.json, task 1: .* is said to be "Bob", but there stands "Ada"'):
+    with pytest.raises(DataError, match=r'a\.json, task 1: .* should be "Bob", but the text there is "Ada"'):
         read(tmp_path / "a.json", [task("Ada sings", value)])
 
 
@@ -80,39 +80,41 @@ def test_overlapping_spans_are_all_kept_as_gold(tmp_path: Path) -> None:
     assert spans_of(tmp_path / "a.json", [task(text, *values)]) == [(text, "PER"), ("Oslo", "LOC")]
 
 
-def test_predictions_and_skipped_annotations_beside_an_annotation_do_not_count(tmp_path: Path) -> None:
+def test_predictions_and_skipped_annotations_are_ignored(tmp_path: Path) -> None:
     text = "Ada met Bob"
     found = task(text, browser(text, "Ada"), predictions=[{"result": [{"value": browser(text, "Bob")}]}])
     found["annotations"].append(annotation(browser(text, "Bob"), was_cancelled=True))
     assert spans_of(tmp_path / "a.json", [found]) == [("Ada", "PER")]
 
 
-def test_annotators_who_agree_are_one_and_others_are_refused(tmp_path: Path) -> None:
+def test_identical_annotations_are_merged_and_different_ones_refused(tmp_path: Path) -> None:
     text = "Ada met Bob"
     both = [browser(text, "Ada"), browser(text, "Bob")]
     agreed = task(text, *both)
     agreed["annotations"].append(annotation(*both[::-1], completed_by=2))
     assert spans_of(tmp_path / "a.json", [agreed]) == [("Ada", "PER"), ("Bob", "PER")]
     agreed["annotations"].append(annotation(both[0], completed_by=3))
-    with pytest.raises(DataError, match=r"a\.json, task 1: there are 3 annotations.*mark the one to learn"):
+    with pytest.raises(
+        DataError, match=r"a\.json, task 1: 3 annotations differ.*Mark one as the ground truth"
+    ):
         read(tmp_path / "a.json", [agreed])
 
 
-def test_a_task_that_nobody_annotated_cannot_be_learned_from_and_is_named(tmp_path: Path) -> None:
+def test_a_task_without_annotation_is_refused_in_training(tmp_path: Path) -> None:
     done, skipped = task("Ada", browser("Ada", "Ada")), task("Bob")
     skipped["annotations"] = []
-    with pytest.raises(DataError, match=r'a\.json, task 2: there is nothing in "spans"'):
+    with pytest.raises(DataError, match=r'a\.json, task 2: the label in column "spans" is missing'):
         read(tmp_path / "a.json", [done, skipped])
 
 
 def minimal(number: int, text: str, *values: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A row of JSON-MIN, which leaves out what nobody marked."""
+    """A row of JSON-MIN, which has no key for a task without marked spans."""
     marked = {"label": list(values)} if values else {}
     tool = {"annotator": 1, "annotation_id": 10 + number, "created_at": "2024-01-01", "lead_time": 3.2}
     return {"text": text, "id": number, **marked, **tool, **more}
 
 
-def test_the_minimal_export_is_read_by_its_spans(tmp_path: Path) -> None:
+def test_the_minimal_export_is_read(tmp_path: Path) -> None:
     text = "😀 Ada met Bob"
     rows = [minimal(1, text, browser(text, "Ada"), browser(text, "Bob")), minimal(2, "nobody")]
     found = read(tmp_path / "a.json", rows)
@@ -124,7 +126,9 @@ def test_two_annotators_of_the_minimal_export_must_agree(tmp_path: Path) -> None
     text = "Ada met Bob"
     same = [minimal(1, text, browser(text, "Ada")), minimal(1, text, browser(text, "Ada"), annotator=2)]
     assert len(read(tmp_path / "a.json", same)) == 1
-    with pytest.raises(DataError, match=r"a\.json, task 3: task 1 has other spans in the same text \(id 1\)"):
+    with pytest.raises(
+        DataError, match=r"a\.json, task 3: task 1 has different spans in the same text \(id 1\)"
+    ):
         read(tmp_path / "a.json", [*same, minimal(1, text, browser(text, "Bob"), annotator=3)])
 
 
@@ -146,7 +150,7 @@ def test_doccano_lines_are_read_in_each_of_its_shapes(tmp_path: Path, shape: dic
         assert spans_of(tmp_path / "a.jsonl", end.join(lines) + end) == [("Ada", "PER")]
 
 
-def test_doccano_spans_count_characters_also_beyond_16_bits(tmp_path: Path) -> None:
+def test_doccano_offsets_count_characters_beyond_16_bits_once(tmp_path: Path) -> None:
     line = json.dumps({"id": 4, "text": "😀 Ada", "label": [[2, 5, "PER"]]}, ensure_ascii=False)
     assert spans_of(tmp_path / "a.jsonl", line) == [("Ada", "PER")]
     beyond = json.dumps({"id": 4, "text": "😀 Ada", "label": [[3, 6, "PER"]]})
@@ -154,7 +158,7 @@ def test_doccano_spans_count_characters_also_beyond_16_bits(tmp_path: Path) -> N
         read(tmp_path / "a.jsonl", beyond)
 
 
-def test_spacy_pairs_with_emoji_and_two_signs_at_a_lines_end(tmp_path: Path) -> None:
+def test_spacy_pairs_with_emoji_and_windows_line_breaks(tmp_path: Path) -> None:
     pairs = [["👍\r\nAda met Bob", {"entities": [[3, 6, "PER"], [11, 14, "PER"], [3, 14, "EVENT"]]}]]
     assert spans_of(tmp_path / "a.json", pairs) == [
         ("Ada", "PER"),

@@ -109,7 +109,10 @@ def test_an_archive_with_a_path_outside_the_folder_is_refused(
 @pytest.mark.parametrize(
     ("member", "said"),
     [
-        (odd("link", tarfile.SYMTYPE, "../../etc"), "a link to a path outside the target folder, '../../etc'"),
+        (
+            odd("link", tarfile.SYMTYPE, "../../etc"),
+            "a link to a path outside the target folder, '../../etc'",
+        ),
         (odd("data/link", tarfile.SYMTYPE, "/etc/passwd"), "a path outside the target folder, '/etc/passwd'"),
         (odd("data/deep/link", tarfile.LNKTYPE, "../x"), "a path outside the target folder, '../x'"),
         (odd("data/null", tarfile.CHRTYPE), "is a device"),

@@ -1,4 +1,4 @@
-"""What is said about files that cannot be read: what was seen, where, and what to do."""
+"""The errors for files that cannot be read: what is wrong, where, and what to do."""
 
 import gzip
 import io
@@ -22,7 +22,7 @@ def write(path: Path, content: str | bytes) -> Path:
 
 
 def refusal(path: Path, kind: type[InputError] = DataError, **options: object) -> str:
-    """The message about a file that cannot be read through."""
+    """The error message for a file that cannot be read to the end."""
     with pytest.raises(kind) as caught:
         for _ in open_table(path, DataConfig.model_validate(options), NAMES).rows():
             pass
@@ -34,20 +34,20 @@ def says(message: str, *parts: str) -> None:
         assert part in message, message
 
 
-def test_a_missing_file_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_suggests_the_nearest_name(tmp_path: Path) -> None:
     write(tmp_path / "train.csv.gz", "text\na\n")
-    says(refusal(tmp_path / "train.csv"), f"there is no file {tmp_path}/train.csv", 'mean "train.csv.gz"?')
+    says(refusal(tmp_path / "train.csv"), f"file not found: {tmp_path}/train.csv", 'mean "train.csv.gz"?')
 
 
-def test_a_missing_file_with_no_near_name_is_answered_with_what_is_there(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_lists_the_folder_without_a_near_name(tmp_path: Path) -> None:
     write(tmp_path / "corpus.csv", "text\na\n")
-    says(refusal(tmp_path / "x.tsv"), "there is no file", "holds corpus.csv")
-    says(refusal(tmp_path / "no" / "x.tsv"), "the folder", "does not exist")
+    says(refusal(tmp_path / "x.tsv"), "file not found", "contains corpus.csv")
+    says(refusal(tmp_path / "no" / "x.tsv"), "The folder", "does not exist")
 
 
-def test_a_folder_is_answered_with_the_files_in_it(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_lists_its_files(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "text\na\n")
-    says(refusal(tmp_path), "is a folder", "give a file", "train.csv")
+    says(refusal(tmp_path), "is a folder", "Use a data file", "train.csv")
     says(refusal(tmp_path, reader="delimited"), str(tmp_path), "Is a directory")
 
 
@@ -60,10 +60,10 @@ def test_an_empty_file_is_refused(tmp_path: Path, name: str) -> None:
     ("name", "content", "seen"),
     [
         ("a.csv", "text,label\n", "has no rows below its header line"),
-        ("a.csv", "\n\n", "holds no rows"),
-        ("a.csv.gz", "", "holds no rows"),
-        ("a.jsonl", "\n", "holds no rows"),
-        ("a.json", "[]", "holds no rows"),
+        ("a.csv", "\n\n", "has no rows."),
+        ("a.csv.gz", "", "has no rows."),
+        ("a.jsonl", "\n", "has no rows."),
+        ("a.json", "[]", "has no rows."),
     ],
 )
 def test_a_file_without_rows_is_refused(tmp_path: Path, name: str, content: str, seen: str) -> None:
@@ -71,7 +71,7 @@ def test_a_file_without_rows_is_refused(tmp_path: Path, name: str, content: str,
 
 
 @pytest.mark.parametrize("header", [True, "auto"])
-def test_a_lone_header_is_told_from_an_empty_file_however_it_was_found(
+def test_a_file_with_only_a_header_is_distinguished_from_an_empty_file(
     tmp_path: Path, header: object
 ) -> None:
     path = write(tmp_path / "a.csv", "text,label\n")
@@ -118,7 +118,7 @@ def test_a_ragged_row_is_shown_with_its_line_and_a_remedy(
     says(refusal(write(tmp_path / name, content), **options), f"{name}, line", *parts)
 
 
-def test_a_carriage_return_inside_a_cell_is_named_as_what_broke_the_row(tmp_path: Path) -> None:
+def test_a_carriage_return_inside_a_cell_is_named_as_the_cause(tmp_path: Path) -> None:
     message = refusal(write(tmp_path / "a.csv", "text,label\nwhole,0\ncut\rhere,1\n"))
     says(message, "a.csv, line 3", "found 1: cut.", "carriage return", "remove it", "in quotes")
 
@@ -131,16 +131,17 @@ def test_an_unclosed_quote_is_found_on_the_line_where_it_opens(tmp_path: Path) -
 
 def test_a_quote_closed_by_the_next_quoted_cell_does_not_join_rows(tmp_path: Path) -> None:
     message = refusal(write(tmp_path / "a.csv", 'text,label\nx,1\n"open,1\nplain,2\n"next",1\n'))
-    says(message, "a.csv, line 3:", '"open,1', "closed on line 5", "next", "twice", "data.quoting=false")
+    says(message, "a.csv, line 3:", '"open,1', "closed on line 5", "next")
+    says(message, "Double a quote", "data.quoting=false")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.csv.gz"])
 def test_a_nul_byte_is_found_with_its_line(tmp_path: Path, name: str) -> None:
     message = refusal(write(tmp_path / name, '{"text": "good"}\n{"text": "b\0d"}\n'))
-    says(message, f"{name}, line 2:", "NUL byte at character 12", "remove")
+    says(message, f"{name}, line 2:", "NUL byte at character 12", "Remove the byte")
 
 
-def test_a_cell_full_of_nul_bytes_is_not_taken_for_utf16(tmp_path: Path) -> None:
+def test_a_cell_full_of_nul_bytes_is_not_mistaken_for_utf16(tmp_path: Path) -> None:
     message = refusal(write(tmp_path / "a.csv", "text,label\ngood,1\n" + "\0" * 9 + ",1\n"))
     says(message, "a.csv, line 3: there is a NUL byte at character 1")
 
@@ -162,8 +163,8 @@ RUSSIAN = "text,label\ngood,1\nочень плохой телефон,0\n"
         ("text,label\n¡Hola señor! ¿Qué tal?,1\n", "latin-1", ["Latin-1", "data.encoding=cp1252"]),
         (CHINESE, "gb18030", ["GB18030", "这个宾馆比较陈旧了", "data.encoding=gb18030"]),
         (TAIWANESE, "big5", ["Big5", "這間酒店環境", "data.encoding=big5"]),
-        (JAPANESE, "shift_jis", ["name the file's encoding"]),
-        (RUSSIAN, "cp1251", ["name the file's encoding"]),
+        (JAPANESE, "shift_jis", ["Set the encoding of the file"]),
+        (RUSSIAN, "cp1251", ["Set the encoding of the file"]),
     ],
 )
 def test_bytes_that_are_not_utf8_are_recognised(
@@ -206,46 +207,46 @@ def test_other_formats_are_recognised_by_their_first_bytes(
     says(refusal(write(tmp_path / "a.csv", raw)), "a.csv, line 1:", *parts)
 
 
-def test_one_damaged_line_in_a_utf8_file_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
+def test_one_corrupt_line_in_a_utf8_file_is_not_mistaken_for_another_encoding(tmp_path: Path) -> None:
     raw = ("text,label\n" + "schön,1\n" * 20).encode() + b"caf\xe9,1\n"
     message = refusal(write(tmp_path / "a.csv", raw))
     says(message, "line 22: byte 194", "repair")
     assert "data.encoding" not in message
 
 
-def test_a_file_cut_inside_a_character_is_said_to_be_cut(tmp_path: Path) -> None:
-    says(refusal(write(tmp_path / "a.csv", "text\n好".encode()[:-1])), "line 2", "byte 5", "cut short")
+def test_a_file_that_ends_inside_a_character_is_reported_as_truncated(tmp_path: Path) -> None:
+    says(refusal(write(tmp_path / "a.csv", "text\n好".encode()[:-1])), "line 2", "byte 5", "truncated")
 
 
-def test_bytes_that_do_not_fit_a_given_encoding_are_placed(tmp_path: Path) -> None:
+def test_bytes_that_do_not_fit_a_given_encoding_are_located(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text\r\nplain\r\nschön\r\n".encode("latin-1"))
     says(refusal(path, encoding="ascii"), "line 3: byte 16 is not ascii", "data.encoding=auto")
 
 
 @pytest.mark.parametrize("encoding", ["utf8x", "hex"])
-def test_an_unknown_encoding_is_a_wrong_setting(tmp_path: Path, encoding: str) -> None:
+def test_an_unknown_encoding_is_a_configuration_error(tmp_path: Path, encoding: str) -> None:
     message = refusal(write(tmp_path / "a.csv", "text\na\n"), ConfigError, encoding=encoding)
     says(message, f'"{encoding}"', "gb18030")
 
 
 @pytest.mark.parametrize("delimiter", ["::", '"', "\n"])
-def test_an_impossible_delimiter_is_a_wrong_setting(tmp_path: Path, delimiter: str) -> None:
+def test_an_impossible_delimiter_is_a_configuration_error(tmp_path: Path, delimiter: str) -> None:
     message = refusal(write(tmp_path / "a.csv", "text\na\n"), ConfigError, delimiter=delimiter)
     says(message, "data.delimiter=", "semicolon")
 
 
 def test_a_pipe_is_refused_since_it_can_be_read_only_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
-    says(refusal(tmp_path / "a.csv"), "a.csv", "read only once", "save it to a file")
+    says(refusal(tmp_path / "a.csv"), "a.csv", "read only once", "Save it to a file")
 
 
 @pytest.mark.parametrize("name", ["a.ods", "a", "a.gz"])
-def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path: Path, name: str) -> None:
+def test_the_error_for_an_unknown_suffix_lists_the_known_ones(tmp_path: Path, name: str) -> None:
     message = refusal(write(tmp_path / name, "text\na\n"))
     says(message, name, ".csv", ".jsonl", ".parquet", "data.reader=delimited", "my_reader.py")
 
 
-def test_an_unknown_reader_is_a_wrong_setting(tmp_path: Path) -> None:
+def test_an_unknown_reader_is_a_configuration_error(tmp_path: Path) -> None:
     message = refusal(write(tmp_path / "a.csv", "text\na\n"), ConfigError, reader="parket")
     says(message, 'Did you mean "parquet"?', "delimited")
     assert "_cells" not in message
@@ -272,11 +273,11 @@ def test_a_damaged_gzip_file_is_recognised(tmp_path: Path, name: str) -> None:
     content = "".join(f'{{"text": "review {i * 7919 % 10007}"}}\n' for i in range(20_000))
     packed = gzip.compress(content.encode())
     path.write_bytes(packed[: len(packed) // 2])
-    says(refusal(path), name, "damaged or cut short", "compress or download it again")
+    says(refusal(path), name, "corrupt or truncated", "Compress or download it again")
     path.write_bytes(packed[:2000] + bytes(500) + packed[2500:])
-    says(refusal(path), name, "damaged or cut short")
+    says(refusal(path), name, "corrupt or truncated")
     path.write_bytes(content.encode())
-    says(refusal(path), name, "not a gzip file", "take .gz off")
+    says(refusal(path), name, "not a gzip file", "remove .gz from its name")
 
 
 def test_a_damaged_parquet_file_is_recognised(tmp_path: Path) -> None:
@@ -294,7 +295,7 @@ def test_a_damaged_parquet_file_is_recognised(tmp_path: Path) -> None:
     raw = bytearray((tmp_path / "b.parquet").read_bytes())
     raw[len(raw) // 2 : len(raw) // 2 + 5000] = b"\xff" * 5000
     (tmp_path / "b.parquet").write_bytes(raw)
-    says(refusal(tmp_path / "b.parquet"), "b.parquet", "row 3001", "damaged")
+    says(refusal(tmp_path / "b.parquet"), "b.parquet", "row 3001", "corrupt")
 
 
 def test_parquet_columns_with_one_name_are_refused(tmp_path: Path) -> None:
@@ -308,16 +309,16 @@ def test_parquet_columns_with_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        ('{"text": "a"}\n\n{"text": }\n', ["line 3", "no JSON", '{"text": }', "one complete object"]),
+        ('{"text": "a"}\n\n{"text": }\n', ["line 3", "not valid JSON", '{"text": }', "one complete object"]),
         ('{"text": "a"}\n["b"]\n', ["line 2", "found a list", "expected an object"]),
-        ('{"text": "a"}\n"b"\n', ["line 2", "found a text"]),
+        ('{"text": "a"}\n"b"\n', ["line 2", "found a string"]),
         ('{"text": "a"}\nnull\n', ["line 2", "found null"]),
         ("7\n", ["line 1", "found a number"]),
         ("{}\n", ["line 1", "without keys"]),
         ('[\n{"text": "a"}]\n', ["line 1", "data.reader=json"]),
     ],
 )
-def test_a_json_line_that_is_no_row_is_shown_with_its_line(
+def test_a_json_line_that_is_not_a_row_is_shown_with_its_number(
     tmp_path: Path, content: str, parts: list[str]
 ) -> None:
     says(refusal(write(tmp_path / "a.jsonl", content)), "a.jsonl, line", *parts)
@@ -326,19 +327,21 @@ def test_a_json_line_that_is_no_row_is_shown_with_its_line(
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        ('[{"text": "a"},\n {"text": }]', ["line 2", "no JSON", "column 11", '{"text": }']),
+        ('[{"text": "a"},\n {"text": }]', ["line 2", "not valid JSON", "column 11", '{"text": }']),
         ('{"text": "a"}\n{"text": "b"}\n', ["line 2", "data.reader=jsonl"]),
-        ('"text"', ["expected a list of objects", "found a text"]),
+        ('"text"', ["expected a list of objects", "found a string"]),
         ('{"text": {"0": "a"}}', ["expected a list of objects", '"text": an object', "records"]),
         ('{"train": [{"a": 1}], "test": [{"a": 1}]}', ["several lists of objects, train, test"]),
         ('[{"text": "a"}, ["b"]]', ["row 2", "found a list"]),
     ],
 )
-def test_json_that_is_no_list_of_objects_is_refused(tmp_path: Path, content: str, parts: list[str]) -> None:
+def test_json_that_is_not_a_list_of_objects_is_refused(
+    tmp_path: Path, content: str, parts: list[str]
+) -> None:
     says(refusal(write(tmp_path / "a.json", content)), "a.json, ", *parts)
 
 
-def test_header_names_must_be_there_and_differ(tmp_path: Path) -> None:
+def test_header_names_must_be_present_and_unique(tmp_path: Path) -> None:
     message = refusal(write(tmp_path / "a.csv", "text,,label\na,0,1\n"))
     says(message, "a.csv, line 1", "no name for column 1", "index=False", "data.header=false")
     message = refusal(write(tmp_path / "a.csv", "\ntext,label,text\na,1,b\n"))
@@ -351,8 +354,8 @@ def test_header_names_must_be_there_and_differ(tmp_path: Path) -> None:
         ("", ("text",), ["<stdin> is empty"]),
         ("\n\n", ("text",), ["<stdin> is empty"]),
         ("a\tb\nonly one\n", ("q", "a"), ["<stdin>, line 2", "expected 2 texts", "found 1"]),
-        ('[{"text": "a"}]\n', ("text",), ["<stdin>, line 1", "a list of objects", "one object a line"]),
-        ('{"text": "a"}\nplain\n', ("text",), ["<stdin>, line 2", "no JSON"]),
+        ('[{"text": "a"}]\n', ("text",), ["<stdin>, line 1", "a list of objects", "one object per line"]),
+        ('{"text": "a"}\nplain\n', ("text",), ["<stdin>, line 2", "not valid JSON"]),
         ("a\0b\n", ("text",), ["<stdin>, line 1", "NUL byte"]),
     ],
 )

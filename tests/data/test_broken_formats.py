@@ -1,4 +1,4 @@
-"""Broken files in every published format: `bertune train` refuses each, names the place, writes nothing."""
+"""Invalid files in every published format: `bertune train` reports where the error is and writes nothing."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ BROKEN = {
     "squad: no id": ("a.json", squad(id=...), "question_answering", ["question 2", '"id"']),
     "squad: answer elsewhere": (
         "a.json", squad({"text": "Bergen", "answer_start": 13}), "question_answering",
-        ['question 2 (id "q2")', '"Bergen"', "nowhere in the context", "Correct"],
+        ['question 2 (id "q2")', '"Bergen"', "does not occur in the context", "Correct"],
     ),
     "squad: beyond the context": (
         "a.json", squad({"text": "Oslo", "answer_start": 99}), "question_answering",
@@ -84,7 +84,7 @@ BROKEN = {
         "a.json", squad({"text": "Oslo", "answer_start": "13"}), "question_answering", ['(id "q2")', "'13'",
         "answer_start"],
     ),
-    "squad: answer is a number": ("a.json", squad(7), "question_answering", ['(id "q2")', "found [7]"]),
+    "squad: answer is a number": ("a.json", squad(7), "question_answering", ['(id "q2")', "got [7]"]),
     "squad 2: impossible, yet answered": ("a.json", squad(is_impossible=True), "question_answering",
     ['(id "q2")', '"Oslo"']),
     "squad 2: no answer, yet possible": (
@@ -93,11 +93,11 @@ BROKEN = {
     ),
     "squad: cut off": (
         "a.json", CUT_SQUAD, "question_answering", ["a.json, line 1",
-        'behind the id "q2"', "ends too early", "get it again"],
+        'after the ID "q2"', "is truncated", "download or write it again"],
     ),
     "squad: damaged": (
         "a.json", squad().replace('"where?", "answers"', '"where?" "answers"', 1), "question_answering",
-        ["a.json, line 1", 'behind the id "q1"', '"where?" "answers"', "correct the file"],
+        ["a.json, line 1", 'after the ID "q1"', '"where?" "answers"', "Correct the file"],
     ),
     # DREAM and C3, RACE
     "dream: answer not a choice": (
@@ -115,7 +115,7 @@ BROKEN = {
         "a.json", dream(choice=[None, "Milk."]), "multiple_choice",
         ["question 2", "texts"],
     ),
-    "dream: cut off": ("a.json", CUT_DREAM, "multiple_choice", ["a.json, line 1", "ends too early"]),
+    "dream: cut off": ("a.json", CUT_DREAM, "multiple_choice", ["a.json, line 1", "is truncated"]),
     "race: letter beyond": ("a.json", race(answers=["C"]), "multiple_choice", ["question 2",
     '"C"', "A to B"]),
     "race: no options": ("a.json", race(options=...), "multiple_choice", ["passage 2", '"options"']),
@@ -176,7 +176,7 @@ BROKEN = {
     # WikiQA, CORD-19
     "wikiqa: no grade": (
         "a.txt", "how?\tso\t1\nhow?\tor so\trelevant\n", "ranking data.text=0,1 data.label=2",
-        ["a.txt, line 2", '"relevant"', "no grade"],
+        ["a.txt, line 2", '"relevant"', "not a relevance grade"],
     ),
     "wikiqa: a cell less": (
         "a.txt", "how?\tso\t1\nhow?\tor so\n", "ranking data.text=0,1 data.label=2",
@@ -214,7 +214,7 @@ BROKEN = {
     # Plain text
     "documents: blank": (
         "a.txt", "\n\n \n", "language_modelling data.reader=documents",
-        ["a.txt", "holds no rows"],
+        ["a.txt", "has no rows"],
     ),
 }  # fmt: skip
 
@@ -255,5 +255,5 @@ def test_wherever_a_file_of_one_line_is_cut_the_question_before_is_named(length:
     said = bertune("train", file, "task.name=question_answering", "model.name=minilm")
     last = text[:length].split('"id": "')[-1].split('"')[0]
     assert said.code == 3
-    assert f'behind the id "{last}"' in " ".join(said.err.split())
-    assert "get it again" in said.err
+    assert f'after the ID "{last}"' in " ".join(said.err.split())
+    assert "download or write it again" in " ".join(said.err.split())

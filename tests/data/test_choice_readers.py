@@ -1,4 +1,4 @@
-"""DREAM, C3 and RACE: every question is a row with its place; what is broken is named with its question."""
+"""DREAM, C3 and RACE: every question is a row with its origin; errors name the question."""
 
 import gzip
 import json
@@ -58,7 +58,7 @@ def rows(path: Path, content: Any, **options: object) -> list[Row]:
 
 @pytest.mark.skipif(not DATA, reason="BERTUNE_DATA, the folder of data sets, is not set")
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_files_are_read_as_they_are(name: str) -> None:
+def test_published_files_are_read_unchanged(name: str) -> None:
     assert DATA is not None
     num, choices = PUBLISHED[name]
     found = list(open_table(Path(DATA) / name, DataConfig(), ()).rows())
@@ -69,7 +69,7 @@ def test_published_files_are_read_as_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["talks.json", "talks.json.gz"])
-def test_a_dream_file_is_told_by_its_content(tmp_path: Path, name: str) -> None:
+def test_a_dream_file_is_recognised_by_its_content(tmp_path: Path, name: str) -> None:
     found = rows(tmp_path / name, DREAM)
     assert [(row.values["id"], row.values["label"]) for row in found] == [
         ("1-2-1", 1),
@@ -82,7 +82,7 @@ def test_a_dream_file_is_told_by_its_content(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [RACE, RACE[0]])
-def test_a_race_file_is_told_by_its_content(tmp_path: Path, content: Any) -> None:
+def test_a_race_file_is_recognised_by_its_content(tmp_path: Path, content: Any) -> None:
     found = rows(tmp_path / "race.json", content)
     assert [tuple(row.values.values()) for row in found] == [
         ("middle1.txt-1", "Two of x.", "How many?", ["one", "two"], 1),
@@ -90,13 +90,13 @@ def test_a_race_file_is_told_by_its_content(tmp_path: Path, content: Any) -> Non
     ]
 
 
-def test_a_plain_list_of_objects_stays_one(tmp_path: Path) -> None:
+def test_a_plain_list_of_objects_is_read_as_json(tmp_path: Path) -> None:
     plain = [{"article": "a", "question": "which?", "options": ["a", "b"], "answer": "A"}]
     (row,) = rows(tmp_path / "plain.json", plain)
     assert list(row.values) == ["article", "question", "options", "answer"]
 
 
-def test_a_file_without_answers_is_read_to_predict_from(tmp_path: Path) -> None:
+def test_a_file_without_answers_has_no_labels(tmp_path: Path) -> None:
     talk = [[TALK, [{"question": "Was it?", "choice": ["Yes.", "No."]}], "1-2"]]
     assert [row.values["label"] for row in rows(tmp_path / "t.json", talk)] == [None]
     race = [{key: value for key, value in RACE[0].items() if key != "answers"}]
@@ -108,13 +108,13 @@ def test_a_file_without_answers_is_read_to_predict_from(tmp_path: Path) -> None:
     [
         (
             {"answer": "Noo."},
-            r'question 1 \(1-2\): the answer "Noo\." is none of the choices: Yes\., No\.\. Did',
+            r'question 1 \(1-2\): the answer "Noo\." is not one of the choices: Yes\., No\.\. Did',
         ),
-        ({"choice": "Yes"}, r'question 1 \(1-2\): "choice" must be a list; it is a text'),
-        ({"question": 3}, r'question 1 \(1-2\): "question" must be a text; it is a number'),
+        ({"choice": "Yes"}, r'question 1 \(1-2\): "choice" must be a list, got a string'),
+        ({"question": 3}, r'question 1 \(1-2\): "question" must be a string, got a number'),
     ],
 )
-def test_a_wrong_question_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_an_invalid_question_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     broken = [[TALK, [DREAM[0][1][0] | change], "1-2"]]  # type: ignore[operator]
     with pytest.raises(DataError, match=message):
         rows(tmp_path / "broken.json", broken)
@@ -125,14 +125,14 @@ def test_a_wrong_question_is_named(tmp_path: Path, change: dict[str, Any], messa
     [
         (
             {"answers": ["B", "D"]},
-            r'question 2 \(passage 1, .*the answer "D" is no letter of an option \(A to C\)',
+            r'question 2 \(passage 1, .*the answer is "D", expected a letter from A to C',
         ),
-        ({"answers": ["B"]}, r"passage 1: 2 questions, 2 lists of options and 1 answers"),
+        ({"answers": ["B"]}, r"passage 1: 2 questions, 2 option lists and 1 answer\."),
         ({"questions": ["How many?", None]}, r"question 2 .*expected a text and a list of options"),
-        ({"article": ["Two"]}, r'passage 1: "article" must be a text; it is a list'),
+        ({"article": ["Two"]}, r'passage 1: "article" must be a string, got a list'),
     ],
 )
-def test_a_wrong_passage_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_an_invalid_passage_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         rows(tmp_path / "broken.json", [RACE[0] | change], reader="race")
 
@@ -140,13 +140,15 @@ def test_a_wrong_passage_is_named(tmp_path: Path, change: dict[str, Any], messag
 @pytest.mark.parametrize(
     ("reader", "content", "message"),
     [
-        ("dream", '[[["a"], [', r"line 1: this is no JSON"),
+        ("dream", '[[["a"], [', r"line 1: not valid JSON"),
         ("dream", [[TALK, DREAM[0][1]]], r"item 1: expected \[lines, questions, id\], found"),
         ("dream", {"a": 1}, r"expected a list of \[lines, questions, id\], found an object"),
         ("race", [[1]], r'passage 1: expected an object with "article", found a list'),
-        ("race", [{"text": "a"}], r'passage 1: there is no "article"; there are text'),
+        ("race", [{"text": "a"}], r'passage 1: the key "article" is missing; found text'),
     ],
 )
-def test_what_is_no_such_file_is_said(tmp_path: Path, reader: str, content: Any, message: str) -> None:
+def test_another_format_is_refused_with_the_expected_one(
+    tmp_path: Path, reader: str, content: Any, message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         rows(tmp_path / "other.json", content, reader=reader)

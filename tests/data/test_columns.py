@@ -62,8 +62,9 @@ def test_columns_with_known_names_are_chosen_and_noted(
     chosen, notes = choose(table(columns))
     assert chosen == Columns(text, label, None)
     assert notes == (
-        "reviews.csv: text is " + " and ".join(f'"{column}"' for column in text),
-        f'reviews.csv: label is "{label}"',
+        f"reviews.csv: text column{'s' if len(text) > 1 else ''}: "
+        + ", ".join(f'"{column}"' for column in text),
+        f'reviews.csv: label column: "{label}"',
     )
 
 
@@ -202,7 +203,8 @@ def test_a_nested_cell_is_refused_with_its_line(value: object) -> None:
 
 def test_an_unpaired_surrogate_is_refused_with_its_position() -> None:
     with pytest.raises(
-        DataError, match=r"a.jsonl, line 7: column \"text\" contains half a character.*'\\ud83d', at position 3"
+        DataError,
+        match=r"a.jsonl, line 7: column \"text\" contains half a character.*'\\ud83d', at position 3",
     ):
         cell_text(row("abc\ud83d"), "text")
 

@@ -1,4 +1,4 @@
-"""Tagged words in columns: every form there is, real files, and what is said about broken ones."""
+"""CoNLL files: every supported layout, real files, and errors for invalid lines."""
 
 import os
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_separators_comments_and_wide_spaces(
     assert len(row.values["tags"]) == len(tokens)
 
 
-def test_the_tags_of_a_txt_file_may_need_the_reader_named(tmp_path: Path) -> None:
+def test_a_txt_file_that_is_not_recognised_can_be_read_by_name(tmp_path: Path) -> None:
     (row,) = rows(tmp_path / "a.txt", "Bo B-PER\nran O\n", reader="conll")
     assert row.values == {"tokens": ["Bo", "ran"], "tags": ["B-PER", "O"]}
 
@@ -68,11 +68,11 @@ def test_words_without_tags_can_be_read(tmp_path: Path) -> None:
         ("a X O\n\nb O\n", r"line 3: expected 3 columns .* found 2: b O"),
         ("a\tO\nb\t\n", r"line 2: the tag is missing"),
         (" O\n", r"line 1: the word is missing"),
-        ("1\ta\tO\n2\tb\tO\n3\tc\tO\n", r"line 1: the first column numbers the words"),
-        ("a b\tO O\na\tO\tO\n", r"line 2: expected words, a tab and their tags .* found 3 cells"),
+        ("1\ta\tO\n2\tb\tO\n3\tc\tO\n", r"line 1: the first column holds word numbers"),
+        ("a b\tO O\na\tO\tO\n", r"line 2: expected words, a tab and tags .* found 3 cells"),
     ],
 )
-def test_a_broken_line_is_named(tmp_path: Path, content: str, message: str) -> None:
+def test_an_invalid_line_is_named(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         rows(tmp_path / "a.conll", content)
 

@@ -214,7 +214,9 @@ def test_a_complete_part_is_verified_before_it_is_used(
     assert only(tmp_path) == ["f"]
 
 
-def test_a_resumed_file_with_a_wrong_beginning_is_downloaded_from_the_start(site: Site, tmp_path: Path) -> None:
+def test_a_resumed_file_with_a_wrong_beginning_is_downloaded_from_the_start(
+    site: Site, tmp_path: Path
+) -> None:
     (tmp_path / "f.part").write_bytes(b"x" * 1000)
     (tmp_path / "f.part.json").write_text("not json")
     download(site.page(), tmp_path / "f", sha256=SHA256, patience=QUICK)
@@ -355,7 +357,10 @@ def test_two_processes_download_a_file_once(site: Site, tmp_path: Path) -> None:
 def test_a_lock_that_is_never_released_is_named(site: Site, tmp_path: Path) -> None:
     from filelock import FileLock
 
-    with FileLock(tmp_path / "f.lock"), pytest.raises(DataError, match=r"another process has held the lock .*f\.lock"):
+    with (
+        FileLock(tmp_path / "f.lock"),
+        pytest.raises(DataError, match=r"another process has held the lock .*f\.lock"),
+    ):
         download(site.page(), tmp_path / "f", sha256=None, patience=Patience(lock=0.1))
 
 

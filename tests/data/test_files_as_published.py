@@ -1,4 +1,4 @@
-"""Files as their authors and usual tools write them: SWAG's, with row numbers, tagged words, plain text."""
+"""Files as published, or as common tools write them: SWAG, row indices, tagged words, plain text."""
 
 import csv
 import io
@@ -91,7 +91,7 @@ TAGGED = "-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\nAda NNP
 
 
 @pytest.mark.parametrize("text", [TAGGED, TAGGED.replace(" ", "\t"), TAGGED.replace("\n", "\r\n")])
-def test_tagged_words_in_a_txt_file_are_told_by_their_tags(tmp_path: Path, text: str) -> None:
+def test_tagged_words_in_a_txt_file_are_recognised_by_their_tags(tmp_path: Path, text: str) -> None:
     found = rows(tmp_path / "train.txt", text)
     assert [row.values["tokens"] for row in found] == [["EU", "rejects"], ["Ada"]]
     assert [row.values["tags"] for row in found] == [["B-ORG", "O"], ["B-PER"]]
@@ -104,7 +104,7 @@ def test_tagged_words_in_a_txt_file_are_told_by_their_tags(tmp_path: Path, text:
         "text\tlabel\n\ngreat\tO\n",
         "EU NNP\nrejects VBZ\n\nAda NNP\n",  # tags of another kind
         "it was O\nso B\n\nthen it went on\n",
-        "vitamin\tB\n\nvitamin\tE\n",  # blank lines, but no tag says that nothing is there
+        "vitamin\tB\n\nvitamin\tE\n",  # blank lines, but no O tag
     ],
 )
 def test_other_txt_files_stay_tables(tmp_path: Path, text: str) -> None:
@@ -114,7 +114,7 @@ def test_other_txt_files_stay_tables(tmp_path: Path, text: str) -> None:
 PROSE = "The first document\ngoes on here.\n\nThe second one.\n"
 
 
-def test_plain_text_is_answered_with_the_ways_to_read_it(tmp_path: Path, tiny_weights: Path) -> None:
+def test_the_error_for_plain_text_lists_the_ways_to_read_it(tmp_path: Path, tiny_weights: Path) -> None:
     file = write(tmp_path / "corpus.txt", PROSE)
     overrides = {"task.name": "language_modelling", "model.name": str(tiny_weights)}
     with pytest.raises(DataError) as caught:
@@ -128,7 +128,9 @@ def test_plain_text_is_answered_with_the_ways_to_read_it(tmp_path: Path, tiny_we
         assert sum(split["rows"] for split in found.audit["data"]["splits"].values()) == num
 
 
-def test_a_model_of_documents_reads_the_next_file_like_the_first(tmp_path: Path, tiny_weights: Path) -> None:
+def test_a_model_trained_on_documents_reads_new_files_as_documents(
+    tmp_path: Path, tiny_weights: Path
+) -> None:
     file = write(tmp_path / "corpus.txt", PROSE * 2)
     overrides = {"task.name": "language_modelling", "model.name": str(tiny_weights), "train.epochs": 1}
     overrides |= {"data.reader": "documents", "data.validation": str(file)}
@@ -136,8 +138,8 @@ def test_a_model_of_documents_reads_the_next_file_like_the_first(tmp_path: Path,
     assert len(api.predict(run, write(tmp_path / "more.txt", PROSE))) == 2
 
 
-def test_json_lines_that_are_one_list_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a\.jsonl, line 1: this is no JSON.*data\.reader=json"):
+def test_a_jsonl_file_that_is_one_list_suggests_the_json_reader(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.jsonl, line 1: not valid JSON.*data\.reader=json"):
         rows(tmp_path / "a.jsonl", json.dumps([{"text": "a"}], indent=1))
 
 
@@ -154,7 +156,7 @@ TREEBANK = """# sent_id = weblog-1
 """
 
 
-def test_a_treebank_gives_words_and_their_parts_of_speech(tmp_path: Path, tiny_weights: Path) -> None:
+def test_a_treebank_is_read_as_words_and_parts_of_speech(tmp_path: Path, tiny_weights: Path) -> None:
     found = rows(tmp_path / "es.conllu", TREEBANK)
     assert [tuple(row.values.values()) for row in found] == [
         ("weblog-1", ["Vamos", "nos", "al"], ["VERB", "PRON", "ADP"]),
@@ -171,12 +173,12 @@ def test_a_treebank_gives_words_and_their_parts_of_speech(tmp_path: Path, tiny_w
     )  # fmt: skip
 
 
-def test_a_treebank_without_parts_of_speech_is_predicted_only(tmp_path: Path) -> None:
+def test_a_treebank_without_parts_of_speech_has_no_tags(tmp_path: Path) -> None:
     bare = "1\tSí\t_\t_\t_\t_\t_\t_\t_\t_\n"
     assert rows(tmp_path / "a.conllu", bare)[0].values["tags"] is None
 
 
 @pytest.mark.parametrize("line", ["Bo B-PER", "1\tSí\tsí", "x" + "\ta" * 9])
-def test_what_is_no_line_of_a_treebank_is_refused(tmp_path: Path, line: str) -> None:
-    with pytest.raises(DataError, match=r"a\.conllu, line 10: expected a word's number"):
+def test_an_invalid_line_of_a_treebank_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(DataError, match=r"a\.conllu, line 10: expected ten columns"):
         rows(tmp_path / "a.conllu", f"{TREEBANK[:-1]}".replace("2\t.\t.\tPUNCT\t_\t_\t1\tpunct\t_\t_", line))

@@ -1,4 +1,4 @@
-"""Where reading stops: gzip bombs, lines and records without an end, NUL bytes, in every encoding."""
+"""Limits on input files: gzip bombs, overlong lines and records, NUL bytes, in every encoding."""
 
 import gzip
 import os
@@ -29,7 +29,7 @@ def test_a_line_up_to_the_limit_is_read_and_a_longer_one_refused(
     width = len("xx".encode(codec)) - len("x".encode(codec))
     lines = ["x" * 90_000 + end] * 9
     path.write_bytes("".join(lines).encode(codec))
-    # A block is looked at as a whole, so that a line may exceed the limit by one.
+    # Blocks are checked as a whole, so a line may exceed the limit by one block.
     assert lines_of(path, encoding, longest=100_000 * width) == lines
     path.write_bytes("".join(["short" + end, "x" * 300_000]).encode(codec))
     with pytest.raises(DataError, match=r"a\.txt, line 2: the line is longer than"):
@@ -38,7 +38,7 @@ def test_a_line_up_to_the_limit_is_read_and_a_longer_one_refused(
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-16-le", "utf-32"])
 @pytest.mark.parametrize("before", range(5))
-def test_zeros_end_a_file_at_their_first_whatever_the_encoding(
+def test_reading_stops_at_the_first_nul_character_in_every_encoding(
     tmp_path: Path, encoding: str, before: int
 ) -> None:
     path = tmp_path / "a.txt"
@@ -48,7 +48,7 @@ def test_zeros_end_a_file_at_their_first_whatever_the_encoding(
         lines_of(path, encoding)
 
 
-def test_a_packed_file_is_refused_where_it_turns_into_a_bomb(tmp_path: Path) -> None:
+def test_a_gzip_file_is_refused_where_it_becomes_a_bomb(tmp_path: Path) -> None:
     path = tmp_path / "a.txt.gz"
     draw = random.Random(1)
     harmless = "".join(f"{draw.getrandbits(64):x}\n" for _ in range(10_000)).encode()
@@ -61,14 +61,14 @@ def test_a_packed_file_is_refused_where_it_turns_into_a_bomb(tmp_path: Path) -> 
 
 def test_texts_that_compress_well_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.txt.gz"
-    content = b"the same short line\n" * 400_000  # 8 MB, 300 times its packed bytes
+    content = b"the same short line\n" * 400_000  # 8 MB, 300 times the compressed size
     path.write_bytes(gzip.compress(content))
     assert len(lines_of(path)) == 400_000
     with open_bytes(path) as file:
         assert file.read() == content
 
 
-def test_a_packed_file_that_is_held_as_a_whole_is_counted_before(
+def test_a_gzip_file_that_must_fit_in_memory_is_measured_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json.gz"
@@ -86,7 +86,7 @@ def test_utf16_without_a_byte_order_mark_is_refused_with_a_remedy(tmp_path: Path
         lines_of(tmp_path / "a.csv", "utf-16")
 
 
-def test_damage_that_is_met_while_a_wrong_byte_is_looked_for_is_named(
+def test_corruption_that_is_found_while_locating_a_wrong_byte_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.txt.gz"
@@ -96,7 +96,7 @@ def test_damage_that_is_met_while_a_wrong_byte_is_looked_for_is_named(
         raise zlib.error("invalid distance too far back")
 
     monkeypatch.setattr(encodings, "_find_bad_byte", damaged)
-    with pytest.raises(DataError, match=r"a\.txt\.gz .*damaged or cut short after line 0 \(invalid distance"):
+    with pytest.raises(DataError, match=r"a\.txt\.gz .*corrupt or truncated after line 0 \(invalid distance"):
         lines_of(path)
 
 
@@ -112,5 +112,5 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
         return found(path, codec)
 
     monkeypatch.setattr(encodings, "_find_bad_byte", repaired)
-    with pytest.raises(DataError, match="changed while bertune read it"):
+    with pytest.raises(DataError, match="changed while bertune was reading it"):
         lines_of(path)

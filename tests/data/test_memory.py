@@ -20,7 +20,7 @@ RECORDS: list[dict[str, Any]] = [{"text": t, "stars": s} for t, s in zip(*COLUMN
 
 
 class PolarsLike:
-    """What is used of a polars DataFrame, which the tests do not install."""
+    """The part of the polars DataFrame interface that bertune uses; polars is not installed for tests."""
 
     def __init__(self, data: dict[str, list[Any]]) -> None:
         self.columns = list(data)
@@ -53,7 +53,7 @@ def refusal(data: object) -> str:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_every_kind_of_table_gives_the_same_rows_again_and_again(make: Callable[[Any], object]) -> None:
+def test_every_kind_of_table_gives_the_same_rows_on_every_pass(make: Callable[[Any], object]) -> None:
     table = table_from_memory(make(COLUMNS))
     assert (table.name, table.columns, table.has_header) == ("<memory>", ("text", "stars"), True)
     assert records(table) == RECORDS == records(table)
@@ -61,13 +61,13 @@ def test_every_kind_of_table_gives_the_same_rows_again_and_again(make: Callable[
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_whole_numbers_with_gaps_are_read_as_whole_numbers(make: Callable[[Any], object]) -> None:
+def test_integers_with_missing_values_are_read_as_integers(make: Callable[[Any], object]) -> None:
     table = table_from_memory(make(COLUMNS), name="frame")
     assert [cell_text(row, "stars") for row in table.rows()] == ["5", "1", ""]
     assert str(next(table.rows()).origin) == "frame, line 1"
 
 
-def test_every_missing_value_of_pandas_is_none() -> None:
+def test_every_missing_value_of_pandas_becomes_none() -> None:
     frame = pd.DataFrame(
         {
             "text": pd.array(["a", pd.NA], dtype="string"),
@@ -82,13 +82,13 @@ def test_every_missing_value_of_pandas_is_none() -> None:
     assert first["count"] == 1 and first["kind"] == "x"
 
 
-def test_numbers_and_arrays_of_numpy_become_plain_ones() -> None:
+def test_numpy_scalars_and_arrays_become_plain_python_values() -> None:
     rows = [{"text": np.str_("a"), "label": np.int64(3), "tags": np.array([1, 2])}]
     (values,) = records(table_from_memory(rows))
     assert values == {"text": "a", "label": 3, "tags": [1, 2]} and type(values["label"]) is int
 
 
-def test_columns_that_are_numbers_are_named_by_them() -> None:
+def test_column_numbers_become_names() -> None:
     assert table_from_memory(pd.DataFrame([["a", 1]])).columns == ("0", "1")
     assert records(table_from_memory([{0: "a"}])) == [{"0": "a"}]
 
@@ -107,10 +107,12 @@ def test_class_numbers_of_a_dataset_become_their_names() -> None:
 
 
 @pytest.mark.parametrize("data", [7, "text", {"text": ["a"]}, ["a", "b"], [], None, [{"text": "a"}, "b"]])
-def test_anything_else_is_refused_with_what_was_seen_and_what_is_accepted(data: object) -> None:
+def test_anything_else_is_refused_with_its_type_and_what_is_accepted(data: object) -> None:
     message = refusal(data)
     assert "pandas or polars DataFrame" in message and "Hugging Face Dataset" in message
-    seen = "str as item" if isinstance(data, list) and data else str(data) if data is None else type(data).__name__
+    seen = (
+        "got a str" if isinstance(data, list) and data else str(data) if data is None else type(data).__name__
+    )
     assert seen in message
 
 
@@ -122,7 +124,7 @@ def test_several_splits_at_once_are_refused() -> None:
 
 @pytest.mark.parametrize("make", MAKERS[:4])
 def test_a_table_without_rows_is_refused(make: Callable[[Any], object]) -> None:
-    assert "holds no rows" in refusal(make({"text": []}))
+    assert "has no rows" in refusal(make({"text": []}))
 
 
 def test_columns_with_one_name_are_refused() -> None:
@@ -146,9 +148,9 @@ def test_pairs_of_texts_make_a_table() -> None:
 @pytest.mark.parametrize(
     ("texts", "labels", "parts"),
     [
-        (["a", "b"], [1], ["2 texts but 1 labels", "one label for every text"]),
-        ([], None, ["found none"]),
-        ("one text", None, ["list of texts", "found one text"]),
+        (["a", "b"], [1], ["2 texts but 1 labels", "one label for each text"]),
+        ([], None, ["list of texts", "got an empty list"]),
+        ("one text", None, ["list of texts", "got a single text"]),
         (["a", ("b", "c")], None, ["row 2", "expected a text", "('b', 'c')"]),
         ([("a", "b"), "c"], None, ["row 2", "expected a pair of texts", "'c'"]),
         ([("a", "b"), ("c",)], None, ["row 2", "expected a pair of texts"]),

@@ -152,7 +152,9 @@ def test_a_data_set_of_the_users_own_is_a_file(
     monkeypatch.setenv("BERTUNE_DATA", str(tmp_path / "own"))
     assert paths(str(source)) == {"train": tmp_path / "own" / "mine" / "a.tsv"}
     source.write_text("DATASET = 3\n")
-    with pytest.raises(ConfigError, match=r"mine\.py: DATASET must be a bertune\.data\.named\.Dataset, got int"):
+    with pytest.raises(
+        ConfigError, match=r"mine\.py: DATASET must be a bertune\.data\.named\.Dataset, got int"
+    ):
         defaults(str(source))
 
 
@@ -174,8 +176,8 @@ def test_another_task_than_a_data_sets_own_leaves_its_settings_behind(
     sources = [resolve_source("stsb", {"task.name": name}) for name in ("regression", "embeddings")]
     assert [" ".join(source.notes) for source in sources] == [
         "",
-        "task.name=embeddings: without task.low, task.high, train.best_metric, which are set for regression "
-        "here",
+        "task.name=embeddings: ignored task.low, task.high, train.best_metric, which the data set defines "
+        "for regression",
     ]
     usual, other = (source.config for source in sources)
     assert usual.task.options == {"low": 0, "high": 5}

@@ -188,9 +188,7 @@ def test_a_newer_file_of_the_user_takes_the_place_of_what_was_built(
     assert rows("clinc150", "train")[0]["label"] == "greeting"
     own.write_text(clinc(extra=1))
     os.utime(own, (built.stat().st_mtime + 20,) * 2)
-    with pytest.raises(
-        DataError, match=r"found at .*data_full\.json is not the published clinc150: train"
-    ):
+    with pytest.raises(DataError, match=r"found at .*data_full\.json is not the published clinc150: train"):
         defaults("clinc150")
 
 

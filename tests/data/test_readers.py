@@ -164,8 +164,8 @@ def test_a_first_label_that_never_returns_is_noted_when_columns_are_numbered(tmp
     path = write(tmp_path / "a.csv", "review,stars\ngood,5\nfine,5\nbad,1\n")
     (_, note) = opened(path, text="0", label="1").notes
     assert note == (
-        'a.csv: line 1 is taken as data, though its label "stars" does not occur again;'
-        " if it names the columns, say data.header=true"
+        'a.csv: line 1 is read as data, although its label "stars" does not occur again;'
+        " if it is a header, set data.header=true"
     )
     assert len(opened(path, text="0", label="1", header=False).notes) == 1
     plain = write(tmp_path / "b.csv", "good,5\nfine,5\nbad,1\nodd,1\n")
@@ -220,7 +220,7 @@ def test_tab_separated_quotes_stay_in_the_text_and_are_noted(tmp_path: Path) -> 
     path = write(tmp_path / "a.tsv", 'text\tlabel\n"Yes , " he said\t1\n" No\t0\n')
     table = opened(path)
     assert cells(table) == [('"Yes , " he said', "1"), ('" No', "0")]
-    assert table.notes[1] == "a.tsv: quotes are kept as text; if they wrap cells, say data.quoting=true"
+    assert table.notes[1] == "a.tsv: quotes are read as text; if they enclose cells, set data.quoting=true"
 
 
 def test_quoting_can_be_turned_on_for_tabs_and_off_for_commas(tmp_path: Path) -> None:

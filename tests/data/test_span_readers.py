@@ -1,4 +1,4 @@
-"""Exports of annotation tools: Label Studio's and spaCy's JSON."""
+"""Exports of annotation tools: JSON from Label Studio and spaCy."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def annotation(start: int, end: int, text: str, label: str = "PER", **more: Any)
     return {"result": [{"value": value, "from_name": "label", "type": "labels"}], **more}
 
 
-def test_label_studio_is_told_by_its_content(tmp_path: Path) -> None:
+def test_label_studio_is_recognised_by_its_content(tmp_path: Path) -> None:
     content = [task("Ada sings", annotation(0, 3, "Ada")), task("nobody")]
     assert values(tmp_path / "a.json", content) == [
         {"id": "9", "text": "Ada sings", "spans": [{"start": 0, "end": 3, "label": "PER", "text": "Ada"}]},
@@ -33,19 +33,19 @@ def test_label_studio_is_told_by_its_content(tmp_path: Path) -> None:
     ]
 
 
-def test_places_counted_in_a_browser_are_those_of_the_text(tmp_path: Path) -> None:
+def test_offsets_counted_by_a_browser_are_converted_to_characters(tmp_path: Path) -> None:
     (row,) = values(tmp_path / "a.json", [task("😀 Ada sings", annotation(3, 6, "Ada"))])
     (span,) = row["spans"]
     assert (span["start"], span["end"]) == (2, 5)
 
 
-def test_of_several_annotations_the_ground_truth_counts(tmp_path: Path) -> None:
+def test_the_ground_truth_is_selected_from_several_annotations(tmp_path: Path) -> None:
     mine, other = annotation(0, 3, "Ada"), annotation(4, 9, "sings")
     skipped = annotation(4, 9, "sings", was_cancelled=True)
     assert len(values(tmp_path / "a.json", [task("Ada sings", skipped, mine)])[0]["spans"]) == 1
     (row,) = values(tmp_path / "a.json", [task("Ada sings", other, {**mine, "ground_truth": True})])
     assert row["spans"][0]["text"] == "Ada"
-    with pytest.raises(DataError, match=r"a\.json, task 1: there are 2 annotations"):
+    with pytest.raises(DataError, match=r"a\.json, task 1: 2 annotations differ"):
         values(tmp_path / "a.json", [task("Ada sings", mine, other)])
 
 
@@ -53,12 +53,12 @@ def test_spans_of_pages_are_refused(tmp_path: Path) -> None:
     value = {"start": "/p[1]/text()[1]", "end": "/p[1]/text()[1]", "hypertextlabels": ["PER"]}
     content = [task("<p>Ada</p>", {"result": [{"value": value, "type": "hypertextlabels"}]})]
     with pytest.raises(
-        DataError, match=r'a\.json, task 1: its spans are "hypertextlabels", places in a page'
+        DataError, match=r'a\.json, task 1: spans of the type "hypertextlabels" are positions in a page'
     ):
         values(tmp_path / "a.json", content)
 
 
-def test_spacy_pairs_are_told_by_their_content(tmp_path: Path) -> None:
+def test_spacy_pairs_are_recognised_by_their_content(tmp_path: Path) -> None:
     pairs = [["Ada sings", {"entities": [[0, 3, "PER"]]}], ["nobody", {"entities": []}]]
     expected = [{"text": "Ada sings", "spans": [[0, 3, "PER"]]}, {"text": "nobody", "spans": []}]
     assert values(tmp_path / "a.json", pairs) == expected

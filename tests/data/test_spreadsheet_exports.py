@@ -1,4 +1,4 @@
-"""Delimited files as spreadsheets write them: sep=, trailing delimiters, decimal commas, spaces, UTF-16."""
+"""Delimited files exported from spreadsheets: sep=, trailing delimiters, decimal commas, spaces, UTF-16."""
 
 from pathlib import Path
 
@@ -22,21 +22,19 @@ def cells(table: Table) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"'])
-def test_the_line_that_tells_excel_the_delimiter_is_not_data(
-    tmp_path: Path, first: str, encoding: str
-) -> None:
+def test_the_sep_directive_is_not_data(tmp_path: Path, first: str, encoding: str) -> None:
     table = opened(tmp_path / "a.csv", f"{first}\r\ntext;label\r\nso, good;1\r\n", encoding)
     assert table.columns == ("text", "label") and cells(table) == [("so, good", "1")]
     assert [row.origin.line for row in table.rows()] == [3], "lines are those of the file"
 
 
-def test_the_delimiter_line_wins_over_the_ending_and_a_given_delimiter_over_it(tmp_path: Path) -> None:
+def test_the_sep_directive_overrides_the_suffix_and_data_delimiter_overrides_both(tmp_path: Path) -> None:
     assert cells(opened(tmp_path / "a.tsv", "sep=|\ntext|label\na|1\n")) == [("a", "1")]
     table = opened(tmp_path / "b.csv", "sep=;\ntext,label\na;b,1\n", delimiter="comma")
     assert cells(table) == [("a;b", "1")]
 
 
-def test_errors_below_the_delimiter_line_name_physical_lines(tmp_path: Path) -> None:
+def test_errors_below_the_sep_directive_give_physical_lines(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.csv, line 4: expected 2 cells"):
         cells(opened(tmp_path / "a.csv", "sep=;\ntext;label\na;1\nb\n"))
     with pytest.raises(DataError, match=r"b\.csv, line 3: the quote that opens here is never closed"):
@@ -47,14 +45,16 @@ def test_errors_below_the_delimiter_line_name_physical_lines(tmp_path: Path) -> 
     "content",
     ["text,label,\na,1,\nb,0,\n", "text,label,,\na,1\nb,0,,\n", "text,label\na,1,\nb,0,,\n"],
 )
-def test_delimiters_at_the_end_of_lines_make_no_columns(tmp_path: Path, content: str) -> None:
+def test_trailing_delimiters_do_not_add_columns(tmp_path: Path, content: str) -> None:
     table = opened(tmp_path / "a.csv", content)
     assert table.columns == ("text", "label") and cells(table) == [("a", "1"), ("b", "0")]
 
 
 def test_a_cell_that_is_not_empty_needs_a_column_name(tmp_path: Path) -> None:
     rows = "a,1,\n" * 2000 + "b,0,late\n"
-    with pytest.raises(DataError, match=r"line 2002: column 2 .* holds 'late', but the header has no name"):
+    with pytest.raises(
+        DataError, match=r"line 2002: column 2 .* contains 'late', but the header has no name"
+    ):
         cells(opened(tmp_path / "a.csv", f"text,label,\n{rows}"))
     with pytest.raises(DataError, match="expected 2 cells as in the first line, found 3"):
         cells(opened(tmp_path / "b.csv", "text,label\na,1\nb,c,0\n"))
@@ -66,7 +66,7 @@ def test_empty_rows_are_left_out_at_the_end_only(tmp_path: Path) -> None:
     assert [row.origin.line for row in table.rows()] == [2, 3, 4]
 
 
-def test_spaces_may_stand_between_a_delimiter_and_a_quote(tmp_path: Path) -> None:
+def test_spaces_between_a_delimiter_and_a_quote_are_ignored(tmp_path: Path) -> None:
     content = 'text, label\n"so, good", "yes"\n"a ""b"", c",  "no, never"\n'
     table = opened(tmp_path / "a.csv", content)
     assert table.columns == ("text", "label")
@@ -75,19 +75,19 @@ def test_spaces_may_stand_between_a_delimiter_and_a_quote(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("text", [' "Great" she said', '"he said, ""no"", ok"', "plain"])
-def test_quotes_that_do_not_wrap_a_cell_behind_a_space_stay_as_they_are(tmp_path: Path, text: str) -> None:
+def test_quotes_after_a_space_that_do_not_enclose_a_cell_are_unchanged(tmp_path: Path, text: str) -> None:
     (row,) = cells(opened(tmp_path / "a.csv", f"label,text\n1,{text}\n"))
     assert row == ("1", 'he said, "no", ok' if "ok" in text else text)
 
 
-def test_a_quote_behind_a_space_that_is_never_closed_is_found(tmp_path: Path) -> None:
+def test_an_unclosed_quote_after_a_space_is_reported(tmp_path: Path) -> None:
     content = 'text, label\n"a, b", "yes"\n"c", "no\n'
     with pytest.raises(DataError, match=r'line 3: the quote that opens here is never closed: "no'):
         cells(opened(tmp_path / "a.csv", content))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
-def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, encoding: str) -> None:
+def test_a_byte_order_mark_determines_the_encoding(tmp_path: Path, encoding: str) -> None:
     table = opened(tmp_path / "a.csv", "text\tlabel\r\nStraße\t很好\r\n", encoding)
     assert cells(table) == [("Straße", "很好")] and "tab-separated" in table.notes[0]
     (tmp_path / "b.jsonl").write_bytes('{"text": "Straße"}\n'.encode(encoding))
@@ -95,7 +95,7 @@ def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, encoding: str) -> 
     assert row.values["text"] == "Straße"
 
 
-def test_json_formats_are_told_by_their_content_in_utf_16(tmp_path: Path) -> None:
+def test_json_formats_are_recognised_in_utf_16(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes('[["Ada sings", {"entities": [[0, 3, "PER"]]}]]'.encode("utf-16"))
     (row,) = open_table(path, DataConfig(), ()).rows()
@@ -106,7 +106,7 @@ def scores(table: Table) -> list[float | None]:
     return [cell_number(row, "score") for row in table.rows()]
 
 
-def test_numbers_have_a_decimal_comma_where_their_column_shows_it(tmp_path: Path) -> None:
+def test_decimal_commas_are_read_in_columns_that_have_them(tmp_path: Path) -> None:
     table = opened(tmp_path / "a.csv", "text;score\na;3,5\nb;4\nc;-0,25\nd;2,333\ne;1,5e3\n")
     assert scores(table) == [3.5, 4.0, -0.25, 2.333, 1500.0]
     assert scores(opened(tmp_path / "b.csv", 'text,score\na,"3,5"\n')) == [3.5]
@@ -116,14 +116,14 @@ def test_numbers_have_a_decimal_comma_where_their_column_shows_it(tmp_path: Path
 @pytest.mark.parametrize(
     ("numbers", "line", "reason"),
     [
-        ("1.000,50", 2, "thousands separators are not read"),
-        ("1 000,50", 2, "thousands separators are not read"),
+        ("1.000,50", 2, "thousands separators are not supported"),
+        ("1 000,50", 2, "thousands separators are not supported"),
         ("3,5;1.000", 3, "the point may separate thousands"),
         ("1,000;2,000", 2, "may be a decimal comma or separate thousands"),
-        ("3.5;3,5", 3, "where the first rows of the column have no decimal point"),
+        ("3.5;3,5", 3, "in columns whose first rows have no decimal point"),
     ],
 )
-def test_a_number_whose_separators_leave_doubt_is_refused_with_its_line(
+def test_a_number_with_ambiguous_separators_is_refused_with_its_line(
     tmp_path: Path, numbers: str, line: int, reason: str
 ) -> None:
     rows = "".join(f"a;{number}\n" for number in numbers.split(";"))

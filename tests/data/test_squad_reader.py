@@ -1,4 +1,4 @@
-"""Nested question files: told from plain lists, read question by question, faults answered with places."""
+"""Nested question files: format recognition, rows, and errors with their positions."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ def rows(path: Path, **options: Any) -> list[Row]:
     return list(open_table(path, DataConfig(**options), ()).rows())
 
 
-def test_a_nested_file_gives_a_row_for_each_question(tmp_path: Path) -> None:
+def test_a_nested_file_has_one_row_per_question(tmp_path: Path) -> None:
     content = nested(question(1), question(2, answers=[], is_impossible=True))
     content["data"].append(nested(question(3, id=3))["data"][0])
     found = rows(write(tmp_path, content))
@@ -64,13 +64,13 @@ def test_a_nested_file_gives_a_row_for_each_question(tmp_path: Path) -> None:
         {"data": [{"question": "where?", "context": CONTEXT}]},
     ],
 )
-def test_a_plain_list_of_objects_stays_one(tmp_path: Path, content: Any) -> None:
+def test_a_plain_list_of_objects_is_not_recognised(tmp_path: Path, content: Any) -> None:
     path = write(tmp_path, content)
     assert not squad.recognises(path, DataConfig())
     assert "answers" not in rows(path)[0].values
 
 
-def test_packed_indented_and_utf16_files_are_recognised(tmp_path: Path) -> None:
+def test_gzipped_indented_and_utf16_files_are_recognised(tmp_path: Path) -> None:
     text = json.dumps(nested(question()), indent=2)
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(text.encode()))
     (tmp_path / "b.json").write_text(text, encoding="utf-16")
@@ -78,7 +78,7 @@ def test_packed_indented_and_utf16_files_are_recognised(tmp_path: Path) -> None:
     assert rows(tmp_path / "b.json", encoding="utf-16")[0].values["id"] == "q1"
 
 
-def test_answers_may_be_withheld(tmp_path: Path) -> None:
+def test_answers_may_be_absent(tmp_path: Path) -> None:
     bare = {key: value for key, value in question().items() if key != "answers"}
     assert rows(write(tmp_path, nested(bare)))[0].values["answers"] is None
 
@@ -86,24 +86,35 @@ def test_answers_may_be_withheld(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (nested(question(), {"id": "q2", "answers": []}), r'question 2 \(id "q2"\): there is no "question"'),
+        (
+            nested(question(), {"id": "q2", "answers": []}),
+            r'question 2 \(id "q2"\): the key "question" is missing',
+        ),
         (nested(question(id=None)), r'question 1: "id" is null'),
         (nested(question(question=["x"])), r'question 1 \(id "q1"\): "question" is a list'),
-        (nested("where?"), 'question 1: expected an object with "id", found a text'),
+        (nested("where?"), 'question 1: expected an object with "id", found a string'),
         (nested(question(), context=None), 'article 1, paragraph 1: "context" is null'),
-        ({"data": [{"paragraphs": [{"context": "x", "qa": []}]}]}, r'no "qas".*Did you mean "qa"\?'),
-        ({"data": [{"title": "x"}, *nested(question())["data"]]}, 'article 1: there is no "paragraphs"'),
-        ({"data": [{"paragraphs": []}]}, "holds no rows"),
-        (json.dumps(nested(question()))[:-30], r"line 1: this is no JSON \("),
+        (
+            {"data": [{"paragraphs": [{"context": "x", "qa": []}]}]},
+            r'the key "qas" is missing.*Did you mean "qa"\?',
+        ),
+        (
+            {"data": [{"title": "x"}, *nested(question())["data"]]},
+            'article 1: the key "paragraphs" is missing',
+        ),
+        ({"data": [{"paragraphs": []}]}, "has no rows"),
+        (json.dumps(nested(question()))[:-30], r"line 1: not valid JSON \("),
     ],
 )
-def test_a_fault_is_answered_with_its_place(tmp_path: Path, content: Any, message: str) -> None:
+def test_an_invalid_question_is_reported_with_its_position(
+    tmp_path: Path, content: Any, message: str
+) -> None:
     with pytest.raises(DataError, match=message) as error:
         rows(write(tmp_path, content))
     assert str(tmp_path / "dev.json") in str(error.value)
 
 
-def test_another_shape_is_refused_where_the_reader_is_named(tmp_path: Path) -> None:
+def test_another_shape_is_refused_if_the_reader_is_set(tmp_path: Path) -> None:
     path = write(tmp_path, {"rows": []})
     with pytest.raises(DataError, match=r'expected \{"data".* found an object with "rows"'):
         next(squad.read(path, DataConfig()))

@@ -1,4 +1,4 @@
-"""The first line of a single column, and files whose ending stands for no format."""
+"""The first line of a single column, and files with an unknown suffix."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ def test_a_short_name_above_longer_texts_is_a_header_and_that_is_noted(tmp_path:
     table = opened(tmp_path / "a.csv", f"{header}\n{TEXTS}")
     assert table.columns == (header,) and [row.origin.line for row in table.rows()] == [2, 3]
     assert table.notes[1] == (
-        f'a.csv: line 1, "{header}", is taken as the header; if it is a text, set data.header=false'
+        f'a.csv: line 1, "{header}", is read as the header; if it is a text, set data.header=false'
     )
 
 
-def test_a_chinese_name_is_told_by_its_length(tmp_path: Path) -> None:
+def test_a_chinese_header_is_recognised_by_its_length(tmp_path: Path) -> None:
     assert opened(tmp_path / "a.csv", "评论\n手机很好用，推荐\n屏幕太暗了\n").columns == ("评论",)
 
 
@@ -38,12 +38,12 @@ def test_a_first_text_is_a_row(tmp_path: Path, first: str) -> None:
     assert table.columns == ("0",) and len(list(table.rows())) == 3
 
 
-def test_the_first_of_short_texts_is_a_row_and_that_is_noted(tmp_path: Path) -> None:
+def test_a_first_line_above_short_texts_is_a_row_and_that_is_noted(tmp_path: Path) -> None:
     table = opened(tmp_path / "a.csv", "great\nbad\nawful\n")
     assert len(list(table.rows())) == 3 and "if it is a header, set data.header=true" in table.notes[1]
 
 
-def test_the_setting_settles_it_and_only_a_model_with_column_names_makes_it_likely(tmp_path: Path) -> None:
+def test_data_header_decides_and_only_a_model_with_column_names_makes_a_header_likely(tmp_path: Path) -> None:
     path, content = tmp_path / "a.csv", f"xyz\n{TEXTS}"
     assert len(list(opened(path, content, header=False).rows())) == 3
     assert len(list(opened(path, f"a long text is here\n{TEXTS}", header=True).rows())) == 2
@@ -51,7 +51,7 @@ def test_the_setting_settles_it_and_only_a_model_with_column_names_makes_it_like
     assert len(list(opened(tmp_path / "a.txt", content).rows())) == 3, "plain text has no header"
 
 
-def test_a_text_column_given_by_number_has_a_header_by_the_same_rule(tmp_path: Path) -> None:
+def test_the_same_rule_applies_to_a_text_column_set_by_number(tmp_path: Path) -> None:
     content = "nr;Kommentar\n1;the room was lovely\n2;the lamp was dull\n"
     assert len(list(opened(tmp_path / "a.csv", content, text="1").rows())) == 2
 
@@ -59,7 +59,7 @@ def test_a_text_column_given_by_number_has_a_header_by_the_same_rule(tmp_path: P
 TAGGED = "EU B-ORG\nrejects O\n\nAda B-PER\nsings O\n\n" * 8
 
 
-def test_files_with_an_unknown_ending_are_read_as_the_training_file(
+def test_files_with_an_unknown_suffix_are_read_like_the_training_file(
     tmp_path: Path, tiny_folder: Path
 ) -> None:
     for name in ("train.conll", "dev.annotated", "test"):
@@ -79,10 +79,10 @@ def test_files_with_an_unknown_ending_are_read_as_the_training_file(
     assert api.evaluate(model, tmp_path / "dev.annotated").num_examples == 16
 
 
-def test_an_unknown_ending_is_split_at_what_the_training_file_is_split_at(tmp_path: Path) -> None:
+def test_a_file_with_an_unknown_suffix_has_the_delimiter_of_the_training_file(tmp_path: Path) -> None:
     path = tmp_path / "a.dat"
     path.write_text("text\tlabel\none, two\t1\nthree, four\t0\n")
     table = open_table(path, DataConfig(), ("text",), like=".tsv")
     assert table.columns == ("text", "label")
-    with pytest.raises(DataError, match=r'ends in "\.dat", which stands for no known format'):
+    with pytest.raises(DataError, match=r'has the suffix "\.dat", which is not a known format'):
         open_table(path, DataConfig(), ("text",), like=".other")

@@ -1,4 +1,4 @@
-"""The documentation says what the code does: generated blocks are fresh, nothing is missing, commands run."""
+"""Tests of the documentation: generated blocks are up to date, nothing is missing, and the commands run."""
 
 import importlib.util
 import json
@@ -26,7 +26,7 @@ RUNNABLE = re.compile(r"^```(?:bash|python)$", re.MULTILINE)
 SETTING = re.compile(r"(?<![\w./-])((?:data|model|task|train|optimizer|machine)\.[a-z_]\w*)=")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
-# Keys of tasks and of the tasks in examples/, and the mistakes that are shown with their error.
+# Options of built-in and example tasks, and misspelled keys in documented error messages.
 OTHER_KEYS = {
     "task.columns", "task.levels", "task.long_texts", "task.loss", "task.positive_label", "task.q",
     "task.class_weights", "task.invalid_examples", "task.label_format", "task.names", "task.relevant",
@@ -34,7 +34,7 @@ OTHER_KEYS = {
     "train.epoch",
 }  # fmt: skip
 
-# Behind the settings of a document's own command: later ones win.
+# Appended to the settings of a documented command, because later settings take precedence.
 SMALL = (*QUICK, "train.max_examples=80", "model.max_length=64")
 
 
@@ -44,7 +44,7 @@ def read(document: str) -> str:
 
 @pytest.fixture(scope="module")
 def generate() -> ModuleType:
-    """docs/generate.py as a module."""
+    """The script docs/generate.py, imported as a module."""
     spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -52,16 +52,16 @@ def generate() -> ModuleType:
     return module
 
 
-def test_the_generated_blocks_are_fresh(generate: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_generated_blocks_are_up_to_date(generate: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert generate.main(["--check"]) == 0, capsys.readouterr().err
 
 
-def test_every_generated_block_stands_in_some_document(generate: ModuleType) -> None:
+def test_every_generated_block_is_used_in_a_document(generate: ModuleType) -> None:
     text = "".join(read(document) for document in DOCUMENTS)
     assert set(re.findall(r"<!-- generated: ([^>]+) -->", text)) == set(generate.BLOCKS)
 
 
-def test_a_stale_block_is_noticed_and_written_anew(
+def test_an_outdated_block_is_detected_and_updated(
     generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.md"
@@ -75,12 +75,12 @@ def test_a_stale_block_is_noticed_and_written_anew(
     assert generate.main(["--check"]) == 0
 
 
-def test_every_verb_has_a_section_with_its_help(generate: ModuleType) -> None:
+def test_every_command_has_a_section_with_its_help(generate: ModuleType) -> None:
     usage = read("docs/usage.md")
-    assert generate.verbs()
-    for verb in generate.verbs():
-        assert f"## bertune {verb}\n" in usage
-        assert f"$ bertune {verb} --help\n" in usage
+    assert generate.commands()
+    for command in generate.commands():
+        assert f"## bertune {command}\n" in usage
+        assert f"$ bertune {command} --help\n" in usage
 
 
 def test_every_setting_is_in_the_table() -> None:
@@ -89,7 +89,7 @@ def test_every_setting_is_in_the_table() -> None:
         assert f"\n| `{key}` |" in usage, key
 
 
-def test_every_setting_that_a_document_uses_exists() -> None:
+def test_every_setting_used_in_a_document_exists() -> None:
     for document in DOCUMENTS:
         used = set(SETTING.findall(read(document)))
         assert used <= {*known_keys(), *OTHER_KEYS}, document
@@ -102,20 +102,20 @@ def test_every_named_data_set_and_recipe_is_documented() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_leads_to_a_file(document: str) -> None:
+def test_every_link_points_to_a_file(document: str) -> None:
     for target in LINK.findall(read(document)):
         assert ((ROOT / document).parent / target).exists(), target
 
 
 @pytest.mark.parametrize("document", READMES)
-def test_every_command_of_a_readme_is_run_or_says_why_not(document: str) -> None:
+def test_every_command_in_a_readme_is_run_or_marked_with_a_reason(document: str) -> None:
     text = read(document)
     assert len(RUNNABLE.findall(text)) == len(MARKED.findall(text))
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A folder with the files that the documents speak of."""
+    """A folder with the files used in the documented commands."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     write_csv(tmp_path / "reviews.csv", reviews(40))
     write_csv(tmp_path / "labelled.csv", reviews(20, seed=1))
@@ -137,7 +137,7 @@ def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
 
 
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if "<!-- run -->" in read(name)])
-def test_the_marked_blocks_of_a_document_run_one_after_the_other(
+def test_the_marked_blocks_of_a_document_run_in_order(
     document: str, shop: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(shop)
@@ -152,15 +152,15 @@ def test_the_marked_blocks_of_a_document_run_one_after_the_other(
                 run_line(line, shop, tiny_folder)
 
 
-def run_line(line: str, here: Path, encoder: Path) -> None:
-    """A line of a bash block: `bertune` in this process and with little to do, all else as it stands."""
+def run_line(line: str, folder: Path, encoder: Path) -> None:
+    """Run a line of a bash block: `bertune` in this process with small settings, anything else unchanged."""
     before, _, command = line.rpartition(" | ")
-    stdin = process("bash", "-c", before, cwd=here).fine().out if before else ""
+    stdin = process("bash", "-c", before, cwd=folder).fine().out if before else ""
     program, *words = shlex.split(command)
     if program == "python":
-        process(sys.executable, *words, cwd=here).fine()
+        process(sys.executable, *words, cwd=folder).fine()
         return
-    assert program == "bertune", f"the tests do not know how to run {program}"
+    assert program == "bertune", f"the tests cannot run {program}"
     small = (f"model.name={encoder}", *SMALL) if words[0] == "train" else ()
     bertune(*words, *small, stdin=stdin).fine()
 
@@ -168,10 +168,10 @@ def run_line(line: str, here: Path, encoder: Path) -> None:
 FROM_FILE = re.compile(r"^<!-- from: (\S+) -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_code_that_is_shown_from_a_file_is_in_that_file() -> None:
-    found = [(name, code) for document in DOCUMENTS for name, code in FROM_FILE.findall(read(document))]
-    assert len(found) >= 4
-    for name, code in found:
+def test_code_quoted_from_a_file_matches_the_file() -> None:
+    quotes = [(name, code) for document in DOCUMENTS for name, code in FROM_FILE.findall(read(document))]
+    assert len(quotes) >= 4
+    for name, code in quotes:
         assert code in read(name), code
 
 
@@ -179,9 +179,9 @@ def public_members(owner: type) -> set[str]:
     return {name for name in {*vars(owner), *vars(owner).get("__annotations__", {})} if name[0] != "_"}
 
 
-def test_every_member_of_a_task_is_documented_and_no_other() -> None:
+def test_exactly_the_members_of_a_task_are_documented() -> None:
     section = read("docs/extending.md").split("\n## A task\n")[1].split("\n### ")[0]
-    must, *optional = re.split(r"^Members of ", section, flags=re.MULTILINE)
+    required, *optional = re.split(r"^Members of ", section, flags=re.MULTILINE)
     cells = [
         {
             name
@@ -189,11 +189,11 @@ def test_every_member_of_a_task_is_documented_and_no_other() -> None:
             if line.startswith("|")
             for name in re.findall(r"`(\w+)(?:\([^`]*\))?`", line.split("|")[2])
         }
-        for part in (must, *optional)
+        for part in (required, *optional)
     ]
-    # What an author never writes: the constructor, what it is given, and what it makes of it.
-    given = {"options", "fitted", "task", "labels", "notes"}
-    assert cells[0] == (public_members(Task) | public_members(FittedTask)) - given
+    # Set by the base classes; authors of a task do not define them.
+    inherited = {"options", "fitted", "task", "labels", "notes"}
+    assert cells[0] == (public_members(Task) | public_members(FittedTask)) - inherited
     assert len(cells[0]) <= 15
     assert cells[1] == public_members(OptionalTaskMembers)
     assert cells[2] == public_members(OptionalFittedMembers)

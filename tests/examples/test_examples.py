@@ -31,12 +31,12 @@ def reviews_file(here: Path) -> Path:
 
 @pytest.fixture
 def pairs_file(here: Path) -> Path:
-    """The fifth tutorial's format: label,text_a,text_b and no header."""
+    """A file with lines `label,text_a,text_b` and no header."""
     rows = [(label, first, second) for first, second, label in CHINESE_PAIRS]
     return write_csv(here / "train.csv", rows, header=None)
 
 
-def test_a_head_of_ones_own_is_trained_saved_and_asked_for_again(
+def test_a_custom_head_is_trained_saved_and_required_for_prediction(
     reviews_file: Path, tiny_weights: Path
 ) -> None:
     head = f"model.head={EXAMPLES / 'cls_linear_head.py'}"
@@ -49,7 +49,7 @@ def test_a_head_of_ones_own_is_trained_saved_and_asked_for_again(
     assert len(predicted.lines) == 40
 
 
-def test_the_head_of_the_example_is_the_one_built_in_as_first_token(
+def test_the_example_head_equals_the_built_in_first_token_head(
     reviews_file: Path, tiny_weights: Path
 ) -> None:
     base = ("train", reviews_file, f"model.name={tiny_weights}", "machine.precision=fp32", "--json", *QUICK)
@@ -58,9 +58,7 @@ def test_the_head_of_the_example_is_the_one_built_in_as_first_token(
     assert own.json["scores"] == built_in.json["scores"]
 
 
-def test_a_reader_of_ones_own_gives_the_pairs_that_settings_give_too(
-    pairs_file: Path, tiny_weights: Path
-) -> None:
+def test_a_custom_reader_gives_the_same_pairs_as_settings(pairs_file: Path, tiny_weights: Path) -> None:
     check = ("check", pairs_file, f"model.name={tiny_weights}", "data.validation_fraction=0.25", "--json")
     own = bertune(*check, f"data.reader={EXAMPLES / 'label_text_pair_reader.py'}").fine().json["data"]
     without = bertune(*check, "data.header=false", "data.label=0", "data.text=1,2").fine().json["data"]
@@ -69,29 +67,23 @@ def test_a_reader_of_ones_own_gives_the_pairs_that_settings_give_too(
     assert own["splits"]["train"]["labels"] == {"1": 3, "0": 3}
 
 
-def test_a_reader_of_ones_own_refuses_a_short_line_with_its_number(
-    pairs_file: Path, tiny_weights: Path
-) -> None:
+def test_a_custom_reader_refuses_a_short_line_with_its_number(pairs_file: Path, tiny_weights: Path) -> None:
     with pairs_file.open("a", encoding="utf-8") as file:
         file.write("1,你好\n")
     reader = f"data.reader={EXAMPLES / 'label_text_pair_reader.py'}"
     refused = bertune("train", pairs_file, f"model.name={tiny_weights}", reader)
     assert refused.code == 3
-    assert "train.csv, line 9: expected label,text_a,text_b, found 2 cells" in refused.err
+    assert "train.csv, line 9: expected 3 cells (label,text_a,text_b), found 2" in refused.err
 
 
-def test_a_model_of_pairs_takes_two_texts_with_a_tab_between_them(
-    pairs_file: Path, tiny_weights: Path
-) -> None:
+def test_a_pair_model_accepts_tab_separated_texts(pairs_file: Path, tiny_weights: Path) -> None:
     columns = ("data.header=false", "data.label=0", "data.text=1,2", "data.validation_fraction=0.25")
     bertune("train", pairs_file, f"model.name={tiny_weights}", *columns, *QUICK).fine()
     predicted = bertune("predict", "runs/train", "-", stdin="你好\t您好\n").fine()
     assert [line["text_b"] for line in predicted.lines] == ["您好"]
 
 
-def test_a_task_of_ones_own_that_forgives_nothing_is_classification(
-    reviews_file: Path, tiny_weights: Path
-) -> None:
+def test_the_custom_task_with_q_0_equals_classification(reviews_file: Path, tiny_weights: Path) -> None:
     base = ("train", reviews_file, f"model.name={tiny_weights}", "machine.precision=fp32", *QUICK)
     own = f"task.name={EXAMPLES / 'my_task.py'}"
     bertune(*base, "--out", "plain").fine()
@@ -107,7 +99,7 @@ def _losses(run: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in lines]
 
 
-def test_a_task_of_ones_own_has_its_options_checked(reviews_file: Path, tiny_weights: Path) -> None:
+def test_the_options_of_a_custom_task_are_validated(reviews_file: Path, tiny_weights: Path) -> None:
     own = f"task.name={EXAMPLES / 'my_task.py'}"
     refused = bertune("check", reviews_file, f"model.name={tiny_weights}", own, "task.qq=0.1")
     assert refused.code == 3
@@ -121,7 +113,7 @@ def test_the_settings_file_trains(here: Path, tiny_folder: Path) -> None:
     assert result["training"]["best"]["score"] == "accuracy"
 
 
-def test_the_settings_file_names_no_setting_that_does_not_exist() -> None:
+def test_the_settings_file_contains_only_existing_settings() -> None:
     text = (EXAMPLES / "settings.toml").read_text(encoding="utf-8")
     commented = re.findall(r"^# (\w+) = ", text, re.MULTILINE)
     assert commented == ["train", "validation", "test", "text", "label"]
@@ -131,22 +123,22 @@ def test_the_settings_file_names_no_setting_that_does_not_exist() -> None:
     assert given | {f"data.{key}" for key in commented} <= set(known_keys())
 
 
-def test_the_python_example_trains_scores_and_predicts(
+def test_the_python_example_trains_evaluates_and_predicts(
     here: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = runpy.run_path(str(EXAMPLES / "python_api.py"))
     script["main"](str(tiny_weights), here)
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == 5
-    assert said[0].startswith("validation accuracy:")
-    assert all(re.match(r"(good|bad) \{'bad': ", line) for line in said[1:3])
-    assert said[3].startswith("test accuracy:")
-    assert said[4].startswith("other texts: 2 texts, accuracy")
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 5
+    assert printed[0].startswith("validation accuracy:")
+    assert all(re.match(r"(good|bad) \{'bad': ", line) for line in printed[1:3])
+    assert printed[3].startswith("test accuracy:")
+    assert printed[4].startswith("new data: 2 texts, accuracy")
     assert (here / "lists" / "report" / "index.html").is_file()
     assert (here / "table" / "predictions" / "test.jsonl").is_file()
 
 
-def test_a_small_encoder_made_from_chinese_texts_knows_every_character_and_trains(here: Path) -> None:
+def test_a_small_encoder_for_chinese_texts_covers_every_character_and_trains(here: Path) -> None:
     texts = [text for first, second, _ in CHINESE_PAIRS for text in (first, second)]
     rows = [{"news": text, "label": number % 2} for number, text in enumerate(texts)]
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]

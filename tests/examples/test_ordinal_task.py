@@ -1,4 +1,4 @@
-"""The worked example of a task: its loss is CORN's, its main score kappa's, and every verb takes the file."""
+"""The worked example of a custom task: its CORN loss, its scores, and its use with every command."""
 
 import csv
 import json
@@ -41,8 +41,8 @@ def batch_of(gold: list[int]) -> Batch:
     return Batch(blank, blank, blank + 1, blank, torch.tensor(gold))
 
 
-def test_the_loss_asks_each_level_of_the_texts_that_reach_it() -> None:
-    """Section 3.3 of the paper, level by level."""
+def test_each_level_has_a_loss_only_for_texts_that_reach_it() -> None:
+    """Computes the loss of section 3.3 of the paper level by level."""
     gold = [0, 2, 4, 1, 4]
     outputs = torch.randn((5, 4), generator=torch.Generator().manual_seed(1))
     total, count = 0.0, 0
@@ -56,7 +56,7 @@ def test_the_loss_asks_each_level_of_the_texts_that_reach_it() -> None:
     assert int(terms) == count
 
 
-def test_the_level_is_the_middle_one_and_its_chances_are_one_in_all() -> None:
+def test_the_predicted_level_is_the_median_and_probabilities_sum_to_one() -> None:
     outputs = torch.tensor([3.0, 0.5, -0.2, 4.0])
     found = task().fitted(LEVELS).decode([outputs.numpy()], [], None)
     reaches = outputs.sigmoid().cumprod(0).tolist()
@@ -74,8 +74,10 @@ def scored(example: Any, gold: str, found: str) -> Scores:
 
 
 @pytest.mark.parametrize(("gold", "levels"), [("1122345", "1232145"), ("112255", "122515")])
-def test_a_mistake_by_two_levels_costs_four_times_one_by_one(example: Any, gold: str, levels: str) -> None:
-    """A level that does not occur is a step all the same."""
+def test_an_error_by_two_levels_costs_four_times_an_error_by_one(
+    example: Any, gold: str, levels: str
+) -> None:
+    """Levels that do not occur count in the distances."""
     found = scored(example, gold, levels)
     weights = np.square(np.subtract.outer(np.arange(5), np.arange(5)))
     observed = np.array(found.details["confusion_matrix"])
@@ -83,14 +85,14 @@ def test_a_mistake_by_two_levels_costs_four_times_one_by_one(example: Any, gold:
     assert found["qwk"] == pytest.approx(1 - (weights * observed).sum() / (weights * expected).sum())
 
 
-def test_the_other_scores_count_levels(example: Any) -> None:
+def test_the_other_scores_are_computed_from_distances_in_levels(example: Any) -> None:
     found = scored(example, "1122345", "1232145")
     assert found["mae"] == pytest.approx(4 / 7)
     assert found["accuracy"] == pytest.approx(4 / 7)
     assert found["within_one"] == pytest.approx(6 / 7)
 
 
-def test_one_level_only_has_no_kappa(example: Any) -> None:
+def test_kappa_is_undefined_for_a_single_level(example: Any) -> None:
     assert scored(example, "333", "333")["qwk"] is None
 
 
@@ -99,20 +101,20 @@ def labels_of(example: Any, *gold: str, **options: Any) -> tuple[str, ...]:
     return made.fit([example.Example("1", Origin("a.csv", 2), ("x",), level) for level in gold]).labels
 
 
-def test_numbers_are_put_in_their_order_and_names_need_it_said(example: Any) -> None:
+def test_numeric_levels_are_sorted_and_names_require_an_explicit_order(example: Any) -> None:
     assert labels_of(example, "10", "9", "-1", "2.5") == ("-1", "2.5", "9", "10")
     assert labels_of(example, "fair", "poor", levels="poor, fair,good") == ("poor", "fair", "good")
     with pytest.raises(
-        DataError, match=r'a\.csv, line \d+: the level "fair" is no number.*task\.levels=.*fair, poor'
+        DataError, match=r'a\.csv, line \d+: the level "fair" is not a number.*task\.levels=.*fair, poor'
     ):
         labels_of(example, "fair", "poor")
-    with pytest.raises(DataError, match=r'every one of the 2 rows has the level "3"'):
+    with pytest.raises(DataError, match=r'a\.csv: all 2 rows have the level "3"'):
         labels_of(example, "3", "3")
 
 
 @pytest.fixture(scope="module")
 def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where 50 reviews with 1 to 5 stars were trained into the folder run."""
+    """A folder with 50 reviews of 1 to 5 stars and a run trained on them."""
     folder = tmp_path_factory.mktemp("ordinal")
     rows = [(f"it was {WORDS[level]} phone {i}", level) for i in range(10) for level in LEVELS]
     with (folder / "reviews.csv").open("w", newline="") as file:
@@ -122,7 +124,7 @@ def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def test_the_commands_of_its_first_lines_work(folder: Path) -> None:
+def test_the_commands_in_its_docstring_work(folder: Path) -> None:
     run, file = folder / "run", folder / "reviews.csv"
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["labels"] == list(LEVELS)
@@ -135,21 +137,21 @@ def test_the_commands_of_its_first_lines_work(folder: Path) -> None:
     assert "qwk" in (run / "report" / "index.html").read_text(encoding="utf-8").casefold()
 
 
-def test_its_file_is_asked_for_and_a_level_that_is_new_is_refused(folder: Path) -> None:
+def test_prediction_requires_the_file_and_unknown_levels_are_refused(folder: Path) -> None:
     refused = bertune("predict", folder / "run", folder / "reviews.csv")
     assert refused.code == 3 and "ordinal_task.py" in refused.err
     (folder / "new.csv").write_text("text,stars\ngreat,6\n")
     refused = bertune("evaluate", folder / "run", folder / "new.csv", OWN)
-    assert refused.code == 3 and 'new.csv, line 2: the level "6" is none of those known' in refused.err
+    assert refused.code == 3 and 'new.csv, line 2: unknown level "6"' in refused.err
 
 
-def test_bertune_tasks_shows_it_like_its_own() -> None:
+def test_bertune_tasks_shows_a_custom_task() -> None:
     shown = bertune("tasks", FILE).fine().out
-    for part in ("task.levels", "qwk picks the weights kept", '"stars": 5'):
+    for part in ("task.levels", "qwk selects the checkpoint", '"stars": 5'):
         assert part in shown
 
 
-def test_put_into_the_package_it_is_a_task_by_name_and_nothing_else_changes(
+def test_a_task_file_in_the_package_is_available_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path
 ) -> None:
     (tmp_path / "ordinal.py").write_bytes(FILE.read_bytes())

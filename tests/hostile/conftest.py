@@ -1,4 +1,4 @@
-"""A trained model and its run, made once by the real command; tests damage copies of them."""
+"""A model and its run, trained once with the real command; tests damage copies of them."""
 
 import shutil
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tiny import QUICK, bertune, reviews, write_csv
 
 @pytest.fixture(scope="session")
 def clean_run(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of 40 reviews with a test file beside it. Read only."""
+    """A finished run on 40 reviews, with a test file next to it. Tests must not change it."""
     folder = tmp_path_factory.mktemp("clean")
     train = write_csv(folder / "train.csv", reviews(40, seed=1))
     test = write_csv(folder / "test.csv", reviews(10, seed=2))
@@ -30,7 +30,7 @@ def run(clean_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(clean_run: Path, tmp_path: Path) -> Path:
-    """A copy of the model folder alone."""
+    """A copy of the model folder only."""
     shutil.copytree(clean_run / "model", tmp_path / "model")
     return tmp_path / "model"
 
@@ -44,7 +44,7 @@ def encoder(tiny_weights: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def train_csv(tmp_path: Path) -> Path:
-    """Twenty reviews to train on."""
+    """A training file with twenty reviews."""
     return write_csv(tmp_path / "train.csv", reviews(20))
 
 

@@ -1,4 +1,4 @@
-"""Model folders as a stranger may send them: with code, and with checksums that agree with the changes."""
+"""Builds untrusted model folders: with code, and with checksums that match the changes."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from bertune.files import sealed, sha256_of_all
 
 Json = dict[str, Any]
 
-# Leaves a mark beside itself when it is imported, and is otherwise what the configuration promises.
+# Creates a marker file when it is imported; otherwise it implements what the configuration refers to.
 _CODE = """
 from pathlib import Path
 Path({mark!r}).write_text("ran")
@@ -24,13 +24,13 @@ class EvilModel(BertForSequenceClassification):
 
 
 def edit_json(path: Path, change: Callable[[Json], Json | None]) -> None:
-    """Changes a JSON object in a file, in place or by what `change` returns."""
+    """Changes a JSON object in a file, in place or by replacing it with the return value of `change`."""
     content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(change(content) or content), encoding="utf-8")
 
 
 def reseal(model: Path, change: Callable[[Json], Json | None] = lambda stored: None) -> None:
-    """Writes bertune.json again, changed, with checksums that agree with the folder as it is now."""
+    """Rewrites bertune.json with changes, and with checksums that match the current folder."""
     path = model / "bertune.json"
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored = change(stored) or stored
@@ -39,7 +39,7 @@ def reseal(model: Path, change: Callable[[Json], Json | None] = lambda stored: N
 
 
 def add_code(folder: Path, mark: Path, *, config: bool, tokenizer: bool) -> None:
-    """Puts a module into a model folder, and asks for it where transformers looks for such wishes."""
+    """Adds a module to a model folder, and references it where transformers looks for custom code."""
     (folder / "evil.py").write_text(_CODE.format(mark=str(mark)), encoding="utf-8")
     if config:
         wishes = {"AutoConfig": "evil.EvilConfig", "AutoModelForSequenceClassification": "evil.EvilModel"}

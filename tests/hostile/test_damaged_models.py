@@ -1,4 +1,4 @@
-"""Model folders that are damaged, or made up by a stranger: one error that names file and key, no answer."""
+"""Damaged and forged model folders cause one error that names file and key, and no predictions."""
 
 import json
 import re
@@ -20,7 +20,7 @@ Model = Callable[[], Path]
 
 
 def refused(said: Result, *seen: str) -> None:
-    """One error, of the input, that has all of the given words."""
+    """Asserts that a command failed with one input error that contains all of the given words."""
     assert said.code == 3, (said.code, said.out, said.err)
     assert len(re.findall("^error: ", said.err, re.MULTILINE)) == 1 and "Traceback" not in said.err, said.err
     for word in seen:
@@ -81,7 +81,7 @@ class TestChecksums:
 
 
 class TestNumbers:
-    """A weight or an output that is not a number is never an answer."""
+    """Weights and outputs that are not finite never become predictions."""
 
     @pytest.fixture
     def spoiled(self, model: Path) -> Callable[[str, float], None]:
@@ -112,7 +112,7 @@ class TestNumbers:
     def test_outputs_that_overflow_are_refused_with_the_first_row(
         self, model: Path, spoiled: Any, tmp_path: Path
     ) -> None:
-        """Each weight is finite; their products are not."""
+        """All weights are finite, but their products are not."""
         spoiled("classifier.weight", 3e38)
         tensors = load_file(model / "model.safetensors")
         tensors["bert.pooler.dense.bias"].fill_(3e38)
@@ -169,8 +169,8 @@ def test_a_wrong_value_in_config_json_is_refused_with_its_file(
     ("key", "value"),
     [("dtype", "nonsense"), ("torch_dtype", 5), ("attn_implementation", "evil/kernel"), ("extra", {"a": 1})],
 )
-def test_what_bertune_decides_itself_is_not_read_from_config_json(key: str, value: Any, model: Path) -> None:
-    """`evil/kernel` would make transformers fetch code from the hub."""
+def test_values_that_bertune_sets_are_not_read_from_config_json(key: str, value: Any, model: Path) -> None:
+    """`evil/kernel` would make transformers download code from the Hub."""
     edit_json(model / "config.json", lambda content: content | {key: value})
     reseal(model)
     bertune("predict", model, "-", stdin="good\n").fine()
@@ -191,7 +191,7 @@ BERTUNE: list[tuple[str, Any, str]] = [
     ("task", {"name": 5}, "task"), ("task", [], "task"),
     ("task", {"name": "classification", "x": 1}, "task.x"),
     ("precision", "int3", "precision"), ("precision", 5, "precision"), ("format", -1, "format"),
-    ("format", "2", "format"), ("format", 99, "upgrade"), ("own_files", [1], "own_files"),
+    ("format", "2", "format"), ("format", 99, "Upgrade"), ("own_files", [1], "own_files"),
     ("files", 5, "files"),
 ]  # fmt: skip
 
@@ -210,7 +210,7 @@ def test_a_wrong_value_in_bertune_json_is_refused_with_its_key(
 
 
 @pytest.mark.parametrize("key", ["labels", "max_length", "columns", "reading", "task", "head", "format"])
-def test_a_key_that_is_gone_is_named(key: str, model: Path) -> None:
+def test_a_missing_key_is_named(key: str, model: Path) -> None:
     reseal(model, lambda stored: {k: v for k, v in stored.items() if k != key})
     refused(bertune("predict", model, "-", stdin="good\n"), key)
 
@@ -251,13 +251,13 @@ def test_a_file_that_is_not_an_object_is_refused(file: str, text: str, model: Pa
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "config.json", "bertune.json"])
-def test_a_json_file_that_would_fill_the_memory_is_refused_unread(file: str, model: Path) -> None:
+def test_a_json_file_too_large_for_memory_is_refused_without_reading_it(file: str, model: Path) -> None:
     with (model / file).open("r+b") as damaged:
-        damaged.truncate(600 << 20)  # a hole, which takes no room on the disk
+        damaged.truncate(600 << 20)  # a sparse file, which takes no disk space
     refused(bertune("predict", model, "-", stdin="good\n"), file)
 
 
-def test_a_tensor_of_another_shape_is_refused(model: Path) -> None:
+def test_a_tensor_with_a_different_shape_is_refused(model: Path) -> None:
     tensors = load_file(model / "model.safetensors")
     tensors["classifier.weight"] = torch.zeros(7, tensors["classifier.weight"].shape[1])
     save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})

@@ -1,4 +1,4 @@
-"""A fixed share of the attacks in `benchmarks/attack.py`: killed trainings and damaged files."""
+"""A fixed part of the attacks in `benchmarks/attack.py`: killed training runs and damaged files."""
 
 import sys
 from pathlib import Path
@@ -12,11 +12,11 @@ SEED = 2026
 
 
 @pytest.fixture(autouse=True)
-def _benchmarks_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def _benchmarks_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
-def test_trainings_killed_at_random_moments_end_as_if_never_killed(tmp_path: Path) -> None:
+def test_runs_killed_at_random_moments_end_like_the_undisturbed_run(tmp_path: Path) -> None:
     from attack_kills import Kills
 
     kills = Kills(tmp_path / "kills", SEED, ("best between checkpoints",))
@@ -26,7 +26,7 @@ def test_trainings_killed_at_random_moments_end_as_if_never_killed(tmp_path: Pat
     assert kills.counts["kills, first"] >= 2
 
 
-def test_a_damaged_file_is_made_good_or_refused_by_name(tmp_path: Path) -> None:
+def test_a_damaged_file_is_restored_or_refused_by_name(tmp_path: Path) -> None:
     from attack_damage import Damage
 
     damage = Damage(tmp_path / "damage", SEED, ("best at checkpoints",))

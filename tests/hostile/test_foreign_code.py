@@ -1,4 +1,4 @@
-"""Nothing in a model folder, a run or a settings file is executed, and no pickle is opened."""
+"""No code in a model folder, a run or a settings file is executed, and no pickle is loaded."""
 
 import ast
 import json
@@ -23,7 +23,7 @@ PARTS = [
 
 
 @pytest.mark.parametrize(("parts", "seen"), PARTS)
-def test_lines_on_standard_input_are_no_consent_to_run_code(
+def test_lines_on_standard_input_are_not_consent_to_run_code(
     parts: dict[str, bool], seen: str, model: Path, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
@@ -77,7 +77,7 @@ def test_the_library_does_not_run_it_and_does_not_ask(
 def test_code_beside_a_family_that_is_built_in_is_ignored(
     encoder: Path, train_csv: Path, tmp_path: Path
 ) -> None:
-    """Many published folders carry both; transformers' own class is used then."""
+    """Many published folders contain both; bertune uses transformers' class."""
     mark = tmp_path / "mark"
     add_code(encoder, mark, config=False, tokenizer=False)
     wishes = {"AutoConfig": "evil.EvilConfig", "AutoModelForSequenceClassification": "evil.EvilModel"}
@@ -88,7 +88,7 @@ def test_code_beside_a_family_that_is_built_in_is_ignored(
     assert "auto_map" not in saved, "a wish for code would be passed on"
 
 
-def test_a_library_that_asks_on_standard_input_gets_no_answer(
+def test_a_library_that_prompts_on_standard_input_gets_no_answer(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bertune import saved_model
@@ -107,7 +107,7 @@ def test_a_library_that_asks_on_standard_input_gets_no_answer(
 
 
 def test_configurations_and_tokenizers_are_read_in_one_place_only() -> None:
-    """Anywhere else `trust_remote_code=False` could be forgotten, and then transformers asks."""
+    """Other call sites could omit `trust_remote_code=False`, and transformers would prompt the user."""
     found = []
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -128,7 +128,7 @@ def test_configurations_and_tokenizers_are_read_in_one_place_only() -> None:
 
 
 class TestPickles:
-    """`model.safetensors.index.json` says which file holds which tensor: only plain names are followed."""
+    """`model.safetensors.index.json` maps tensors to files; only plain file names are accepted."""
 
     @pytest.mark.parametrize(
         "name",
@@ -185,7 +185,7 @@ class TestPickles:
 
 
 class TestSettingsFiles:
-    """A settings file is sent from person to person: the code that it names is not run unasked."""
+    """Settings files are shared between people, so code that they name is not run without consent."""
 
     @pytest.fixture
     def settings(self, tmp_path: Path, train_csv: Path, tiny_weights: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Attacks that once succeeded, each through the real command: special files, forged records, odd paths."""
+"""Regression tests with the real command: special files, forged records, unusual paths."""
 
 import json
 import os
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def in_time() -> Iterator[None]:
-    """A test that blocks fails after some seconds instead of never."""
+    """Makes a blocked test fail after some seconds."""
 
     def fail(number: int, frame: FrameType | None) -> None:
         raise TimeoutError("the command did not end")
@@ -37,14 +37,14 @@ def in_time() -> Iterator[None]:
 
 
 def refused(said: Result, *words: str) -> None:
-    """One error with exit code 3, and all of the words in it."""
+    """Asserts exit code 3 and one error that contains all of the words."""
     assert said.code == 3, said.err
     assert said.err.count("error:") == 1 and "Traceback" not in said.err
     assert all(word in said.err for word in words), said.err
 
 
 def forge(run: Path, change: Callable[[Json], Any]) -> None:
-    """Changes the manifest of a run and seals it again, as somebody who knows bertune would."""
+    """Changes the manifest of a run and updates its checksum, as an attacker who knows bertune would."""
     path = run / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     change(manifest)
@@ -52,7 +52,7 @@ def forge(run: Path, change: Callable[[Json], Any]) -> None:
 
 
 def put_special(path: Path, kind: str) -> None:
-    """Puts a FIFO that nobody writes to, or a link to a device without an end, where a file was."""
+    """Replaces a file with a FIFO without a writer, or with a link to an endless device."""
     path.unlink(missing_ok=True)
     if kind == "fifo":
         os.mkfifo(path)
@@ -62,7 +62,7 @@ def put_special(path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["fifo", "device"])
 class TestSpecialFiles:
-    """A FIFO blocks whoever opens it, and a device such as /dev/zero has no end."""
+    """Opening a FIFO blocks, and reading a device such as /dev/zero never ends."""
 
     @pytest.mark.parametrize("name", ["config.toml", "metrics.jsonl", "predictions/test.mistakes.json"])
     def test_in_a_run_they_are_refused(self, kind: str, name: str, run: Path) -> None:
@@ -86,7 +86,7 @@ class TestSpecialFiles:
 
 
 class TestForgedManifests:
-    """A manifest of the right types and with the right checksum may still hold anything."""
+    """A manifest with valid types and checksum may still contain arbitrary values."""
 
     @pytest.mark.parametrize("name", ["/dev/zero", "a\0b"])
     def test_a_recorded_file_that_cannot_be_read_is_named(self, name: str, run: Path) -> None:
@@ -115,14 +115,14 @@ class TestForgedManifests:
         refused(bertune("report", run), "manifest.json", "401 digits")
 
     def test_a_kept_step_that_was_not_taken_does_not_widen_the_figure(self, run: Path) -> None:
-        """The figure grew with the step: to a traceback, or to a picture of all memory."""
+        """The size of the figure used to grow with the step, up to a traceback or an out-of-memory error."""
         forge(run, lambda manifest: manifest["training"]["best"].update(step=10**18))
         bertune("report", run).fine()
         assert (run / "report" / "learning_curves.png").stat().st_size < 10**6
 
 
 def test_a_family_without_a_vocabulary_is_refused(encoder: Path, train_csv: Path, tmp_path: Path) -> None:
-    """Models of pictures and texts keep their sizes in configurations of their parts."""
+    """Multimodal models store their sizes in the configurations of their parts."""
     edit_json(encoder / "config.json", lambda config: {"model_type": "qwen2_vl"})
     said = bertune("train", train_csv, f"model.name={encoder}", "--out", tmp_path / "out")
     refused(said, "config.json", "qwen2_vl", "vocabulary")
@@ -140,7 +140,7 @@ def test_a_command_that_is_printed_can_be_pasted(
 
 
 class TestForgedModels:
-    """`bertune.json` with other values and the right checksums."""
+    """`bertune.json` with forged values and valid checksums."""
 
     @pytest.mark.parametrize(
         ("change", "word"), [({"labels": []}, "0"), ({"max_length": 1000}, "max_length is 1,000")]
@@ -159,7 +159,7 @@ def test_a_number_of_threads_that_ends_the_process_is_refused(model: Path) -> No
     refused(bertune("predict", model, "-", "machine.threads=1000000000", stdin="good\n"), "1,024")
 
 
-def test_half_a_surrogate_pair_stays_json(model: Path, tmp_path: Path) -> None:
+def test_an_unpaired_surrogate_gives_valid_json(model: Path, tmp_path: Path) -> None:
     line = '{"text": "good", "mine": "\\ud800"}'
     said = bertune("predict", model, "-", stdin=line + "\n").fine()
     assert said.lines[0]["mine"] == "\ud800"
@@ -169,7 +169,7 @@ def test_half_a_surrogate_pair_stays_json(model: Path, tmp_path: Path) -> None:
 
 
 class TestPaths:
-    """Folders that hold what nobody expects there, and names that are not UTF-8."""
+    """Folders with unexpected entries, and names that are not UTF-8."""
 
     def test_names_that_are_not_utf_8_can_be_written(self, model: Path, tmp_path: Path) -> None:
         write_csv(tmp_path / "texts.csv", reviews(4))
@@ -205,9 +205,7 @@ def test_a_number_too_large_to_be_squared_is_refused(encoder: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder"])
-def test_what_stands_for_the_metrics_of_an_unfinished_run_is_replaced_or_refused(
-    kind: str, run: Path
-) -> None:
+def test_a_special_file_in_place_of_the_metrics_is_replaced_or_refused(kind: str, run: Path) -> None:
     from bertune.run_writer import RunWriter
 
     path = run / "metrics.jsonl"
@@ -236,8 +234,8 @@ def test_results_that_do_not_fit_on_standard_output_are_an_error(
     assert capsys.readouterr().err.startswith("error: cannot write all results to standard output")
 
 
-def test_closed_standard_streams_are_not_taken_for_files(model: Path, tmp_path: Path) -> None:
-    """An opened file gets the number of a closed stream, and with it everything that is written there."""
+def test_files_do_not_reuse_closed_standard_streams(model: Path, tmp_path: Path) -> None:
+    """A file opened after a stream was closed gets its descriptor, and would receive its output."""
     out = tmp_path / "out.jsonl"
     texts = write_csv(tmp_path / "texts.csv", reviews(4))
     command = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", str(BIN), "predict", str(model)]
@@ -245,10 +243,10 @@ def test_closed_standard_streams_are_not_taken_for_files(model: Path, tmp_path: 
     assert done.returncode == 0 and len(out.read_text().splitlines()) == 4
 
 
-def test_training_ends_although_its_messages_cannot_be_written(
+def test_training_completes_if_its_messages_cannot_be_written(
     encoder: Path, train_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with `2>/dev/full`, or where the terminal is closed before the first step."""
+    """As with `2>/dev/full`, or if the terminal is closed before the first step."""
     from rich.console import Console
 
     from bertune.console import show

@@ -1,4 +1,4 @@
-"""A share of the fuzzer's files, by fixed seeds: `python benchmarks/fuzz.py` reads more of them."""
+"""A part of the fuzzer's files, with fixed seeds; `python benchmarks/fuzz.py` reads more of them."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_random_and_damaged_files_are_read_or_refused(
     assert not counts.num_findings, "\n".join(counts.findings)
 
 
-def test_the_fuzzer_sees_a_row_that_is_dropped_and_a_reader_that_crashes(
+def test_the_fuzzer_detects_dropped_rows_and_crashing_readers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)

@@ -1,4 +1,4 @@
-"""Files built to crash bertune or fill the memory, through the real command: one error each, soon."""
+"""Files built to crash bertune or exhaust memory cause one error quickly, with the real command."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ import pytest
 
 from tiny import Result, bertune, process
 
-MEMORY = 1 << 30  # bytes that a refusal may take
+MEMORY = 1 << 30  # bytes of memory that a refusal may use
 MEBIBYTE = 1 << 20
 ROWS = "".join(
     f"{word} phone {i},{label}\n" for i in range(6) for word, label in (("fine", "a"), ("dull", "b"))
@@ -21,7 +21,7 @@ ROWS = "".join(
 
 
 def only_error(said: Result) -> str:
-    """The message of a command that was refused for its input."""
+    """The error message of a command that refused its input."""
     assert said.code == 3, said.err
     assert said.out == "" and "Traceback" not in said.err
     assert said.err.count("error: ") == 1
@@ -29,12 +29,12 @@ def only_error(said: Result) -> str:
 
 
 def refused(path: Path, tiny_folder: Path, *settings: str) -> str:
-    """What `bertune train` says of a file."""
+    """The error message of `bertune train` for a file."""
     return only_error(bertune("train", path, f"model.name={tiny_folder}", *settings))
 
 
 def bomb(path: Path, head: bytes, unit: bytes, size: int = 40 * MEBIBYTE) -> Path:
-    """A gzip file of some KiB that unpacks to `size` bytes."""
+    """A gzip file of some KiB that decompresses to `size` bytes."""
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     block = unit * (MEBIBYTE // len(unit))
     pieces = [
@@ -71,21 +71,21 @@ def test_a_gzip_bomb_is_refused(
 
 
 @pytest.mark.parametrize("name", ["zeros.csv", "zeros.jsonl", "zeros.csv.gz"])
-def test_a_file_of_zeros_is_refused_at_its_first(tmp_path: Path, tiny_folder: Path, name: str) -> None:
+def test_a_file_of_zeros_is_refused_at_the_first_byte(tmp_path: Path, tiny_folder: Path, name: str) -> None:
     path = tmp_path / name
     if name.endswith(".gz"):
         bomb(path, b"text,label\n", b"\0", 4 * MEBIBYTE)
     else:
         with path.open("wb") as file:
-            file.truncate(6 << 30)  # takes no room on the disk
+            file.truncate(6 << 30)  # a sparse file, which takes no disk space
     assert "there is a NUL byte at character 1 of the line" in refused(path, tiny_folder)
 
 
-def test_a_json_file_too_large_to_hold_is_refused_by_its_size(tmp_path: Path, tiny_folder: Path) -> None:
+def test_a_json_file_too_large_for_memory_is_refused_by_its_size(tmp_path: Path, tiny_folder: Path) -> None:
     with (tmp_path / "a.json").open("wb") as file:
         file.write(b"[")
         file.truncate(3 << 30)
-    assert "a.json: the file has more than 2,048 MiB" in refused(tmp_path / "a.json", tiny_folder)
+    assert "a.json: the file is larger than 2,048 MiB" in refused(tmp_path / "a.json", tiny_folder)
 
 
 def pieces(head: str, unit: str, size: int) -> Iterator[str]:
@@ -104,7 +104,7 @@ def pieces(head: str, unit: str, size: int) -> Iterator[str]:
     ],
 )
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak of memory from /proc")
-def test_a_record_without_an_end_is_refused_in_little_memory(
+def test_an_endless_record_is_refused_with_little_memory(
     tmp_path: Path, tiny_folder: Path, name: str, head: str, unit: str, seen: str
 ) -> None:
     with (tmp_path / name).open("w") as file:
@@ -115,7 +115,7 @@ def test_a_record_without_an_end_is_refused_in_little_memory(
         "from bertune.errors import DataError\n"
         "try:\n    list(open_table(sys.argv[1], DataConfig(), ('text',)).rows())\n"
         "except DataError as error:\n    print(error)\n"
-        # Not of getrusage, which counts what the process held that this one was forked from.
+        # Not from getrusage, which also counts the memory of the process that this one was forked from.
         "print(int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024)\n"
     )
     done = process(sys.executable, "-c", code, tmp_path / name, cwd=tmp_path).fine()
@@ -188,7 +188,7 @@ DIGITS = "9" * 4301
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )
-def test_a_file_that_used_to_crash_or_change_is_refused_with_its_place(
+def test_a_file_that_used_to_crash_or_change_is_refused_with_its_location(
     tmp_path: Path, tiny_folder: Path, name: str, content: str, parts: list[str]
 ) -> None:
     (tmp_path / name).write_text(content)
@@ -203,7 +203,7 @@ def test_a_file_that_used_to_crash_or_change_is_refused_with_its_place(
 
 
 @pytest.mark.parametrize("damage", ["checksum", "cut"])
-def test_a_packed_file_with_wrong_bytes_and_a_damaged_end_is_refused(
+def test_a_compressed_file_with_wrong_bytes_and_a_damaged_end_is_refused(
     tmp_path: Path, tiny_folder: Path, damage: str
 ) -> None:
     packed = gzip.compress(b"text,label\ngood,1\nsch\xf6n,0\n")
@@ -246,7 +246,7 @@ def odd_columns() -> list[Any]:
 
 @pytest.mark.parametrize(("column", "parts"), odd_columns())
 @pytest.mark.parametrize("name", ["label", "unused"])
-def test_a_parquet_value_that_python_cannot_hold_is_refused_with_row_and_column(
+def test_a_parquet_value_without_python_equivalent_is_refused_with_row_and_column(
     tmp_path: Path, tiny_folder: Path, column: Any, parts: list[str], name: str
 ) -> None:
     message = refused(parquet(tmp_path / "a.parquet", column, name), tiny_folder)
@@ -269,7 +269,7 @@ def test_a_parquet_value_that_python_cannot_hold_is_refused_with_row_and_column(
     ],
     ids=lambda value: value[:20],
 )
-def test_a_cell_that_holds_a_list_nobody_can_read_is_refused(
+def test_a_cell_with_an_unreadable_list_is_refused(
     tmp_path: Path, tiny_folder: Path, task: str, cell: str, seen: str
 ) -> None:
     lines = [json.dumps({"text": "fine", "label": text}) for text in ("[]", cell)]
@@ -282,7 +282,7 @@ def test_tokens_that_are_objects_and_other_things_are_refused(tmp_path: Path, ti
     row = {"tokens": [{"text": "a"}, True], "tags": ["O", "O"]}
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     message = refused(tmp_path / "a.jsonl", tiny_folder, "task.name=token_classification")
-    assert 'a.jsonl, line 1: a token in column "tokens" is true' in message
+    assert 'a.jsonl, line 1: expected text tokens in column "tokens", got true' in message
 
 
 def test_the_number_of_a_choice_may_have_any_length(tmp_path: Path, tiny_folder: Path) -> None:
@@ -318,6 +318,6 @@ def test_objects_on_standard_input_are_refused_with_their_line(run: Path, line: 
     assert "<stdin>, line 2" in said.err and seen in said.err
 
 
-def test_zeros_without_end_on_standard_input_are_refused_at_the_first_piece(run: Path) -> None:
+def test_endless_zeros_on_standard_input_are_refused_at_the_first_chunk(run: Path) -> None:
     said = bertune("predict", run, "-", stdin=b"\0" * (8 * MEBIBYTE))
     assert "<stdin>, line 1: there is a NUL byte at character 1" in only_error(said)

@@ -1,4 +1,4 @@
-"""Names that are too long, little memory, a closed terminal: each one error or none, and nothing is lost."""
+"""Long names, little memory and a closed terminal cause at most one error, and no work is lost."""
 
 import json
 import os
@@ -25,7 +25,7 @@ LONG_NAMES = [
 
 
 @pytest.mark.parametrize("name", LONG_NAMES)
-def test_a_name_that_is_too_long_is_refused_by_every_verb(
+def test_a_name_that_is_too_long_is_refused_by_every_command(
     name: str,
     model: Path,
     train_csv: Path,
@@ -52,9 +52,7 @@ def test_a_name_that_is_too_long_is_refused_by_every_verb(
         assert "too long" in said.err and len(said.err) < 1000, said.err
 
 
-def test_the_longest_name_that_a_disk_takes_is_fine(
-    train_csv: Path, tiny_weights: Path, tmp_path: Path
-) -> None:
+def test_the_longest_valid_name_is_accepted(train_csv: Path, tiny_weights: Path, tmp_path: Path) -> None:
     run = tmp_path / ("r" * 255)
     bertune("train", train_csv, f"model.name={tiny_weights}", *QUICK, "--out", run).fine()
     bertune("predict", run, train_csv, "--out", tmp_path / ("p" * 249 + ".jsonl")).fine()
@@ -62,7 +60,7 @@ def test_the_longest_name_that_a_disk_takes_is_fine(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not limit address space")
 @pytest.mark.parametrize("megabytes", [600])
-def test_memory_too_little_for_the_libraries_is_said_as_such(
+def test_too_little_memory_for_the_libraries_is_reported_as_such(
     megabytes: int, model: Path, train_csv: Path, tmp_path: Path
 ) -> None:
     limited = f'ulimit -v {megabytes * 1024}; exec "$0" "$@"'
@@ -72,7 +70,7 @@ def test_memory_too_little_for_the_libraries_is_said_as_such(
 
 
 class TestManifests:
-    """Whatever a manifest holds, a report is written or one error names the key."""
+    """For any manifest, a report is written or one error names the key."""
 
     PLACES: ClassVar[list[tuple[tuple[str, ...], Any]]] = [
         (("training", "steps_done"), "<b>1</b>"), (("training", "best"), [1]),
@@ -128,29 +126,29 @@ class TestManifests:
 
 @dataclass(frozen=True)
 class OnATerminal:
-    """Makes a terminal the controlling one of a process, which writes to it and reads from it."""
+    """Makes a terminal the controlling terminal and the standard streams of a process."""
 
     path: str
 
     def __call__(self) -> None:
-        os.setsid()  # the first terminal that the leader of a session opens controls the session
+        os.setsid()  # the first terminal opened by a session leader becomes its controlling terminal
         terminal = os.open(self.path, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(terminal, number)
 
 
-def write_to_nobody() -> None:
-    """Makes standard error a pipe whose reader is gone."""
+def close_reader_of_stderr() -> None:
+    """Makes standard error a pipe whose reader is closed."""
     reader, writer = os.pipe()
     os.dup2(writer, 2)
     os.close(writer)
     os.close(reader)
 
 
-def test_a_closed_terminal_stops_training_in_order_and_it_can_be_resumed(
+def test_a_closed_terminal_stops_training_cleanly_and_it_can_be_resumed(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
-    """A real terminal goes away: the kernel sends SIGHUP, and writing to it fails from then on."""
+    """When a terminal is closed, the kernel sends SIGHUP, and later writes to it fail."""
     csv = write_csv(tmp_path / "train.csv", reviews(40))
     words = ["train", csv, f"model.name={tiny_weights}", "train.epochs=4000", "train.batch_size=8"]
     words += ["train.checkpoint_every=100000", "train.evaluate_every=100000", "--out", tmp_path / "run"]
@@ -184,8 +182,10 @@ def test_signals_of_terminals_and_schedulers(
         signal.signal(number, before)
 
 
-def test_training_goes_on_when_the_reader_of_its_messages_is_gone(tiny_weights: Path, tmp_path: Path) -> None:
+def test_training_continues_if_the_reader_of_its_messages_is_closed(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
     csv = write_csv(tmp_path / "train.csv", reviews(40))
     words = ["train", csv, f"model.name={tiny_weights}", *QUICK, "--out", tmp_path / "run"]
-    assert Command(tmp_path / "output", *words, before=write_to_nobody).end().code == 0
+    assert Command(tmp_path / "output", *words, before=close_reader_of_stderr).end().code == 0
     assert open_run(tmp_path / "run").manifest["status"] == "complete"

@@ -28,7 +28,7 @@ def jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
 
 
 def trained(source: Path, out: Path, model: Path, *settings: str) -> tuple[Path, str]:
-    """A run of one epoch, and what was printed to standard error."""
+    """Trains for one epoch; returns the run and the output on standard error."""
     options = (*QUICK, "machine.precision=fp32", f"model.name={model}", *settings)
     found = bertune("train", source, *options, "--out", out).fine()
     return out, found.err
@@ -44,7 +44,7 @@ def size(path: Path) -> int:
 
 
 def page_of(run: Path) -> str:
-    """The page that training made."""
+    """The report page of a run."""
     return (run / "report" / "index.html").read_text(encoding="utf-8")
 
 
@@ -60,7 +60,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def many(labelled: Path, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A model of them, with what training printed."""
+    """A model trained on the many labels, and the output of its training."""
     return trained(labelled, tmp_path_factory.mktemp("runs") / "many", tiny_folder)
 
 
@@ -73,10 +73,10 @@ def test_files_of_many_labels_stay_small(many: tuple[Path, str]) -> None:
     assert {len(json.loads(line)["probabilities"]) for line in lines} == {10}
 
 
-def test_scores_of_many_labels_are_there(many: tuple[Path, str]) -> None:
+def test_scores_of_many_labels_are_recorded(many: tuple[Path, str]) -> None:
     manifest = manifest_of(many[0])
     scores, details = manifest["scores"]["validation"], manifest["details"]["validation"]
-    assert scores.pop("roc_auc") is None  # of more than 1,000 labels
+    assert scores.pop("roc_auc") is None  # not computed for more than 1,000 labels
     assert all(isinstance(value, float) for value in scores.values())
     assert len(details["per_class"]) == MANY
     assert "confusion_matrix" not in details
@@ -84,22 +84,23 @@ def test_scores_of_many_labels_are_there(many: tuple[Path, str]) -> None:
     assert set(details["confusions"]["rows"][0]) == {"gold", "predicted", "count", "support"}
 
 
-def test_a_split_larger_than_asked_for_is_said_everywhere(
+def test_a_split_larger_than_requested_is_reported_everywhere(
     labelled: Path, many: tuple[Path, str], tiny_folder: Path
 ) -> None:
     warning = (
-        "data.validation_fraction=0.1 asks for 300 of 3,000 rows, but 1,500 labels each need at least one "
-        "validation row: validation has 1,500 (50.0%). Give a file as data.validation, or merge rare labels"
+        "data.validation_fraction=0.1 requests 300 of 3,000 rows, but each of the 1,500 labels needs at "
+        "least one validation row: the validation split has 1,500 rows (50.0%). Set data.validation to a "
+        "file, or merge rare labels"
     )
     run, printed = many
     assert warning in " ".join(printed.split())
     assert warning in manifest_of(run)["warnings"]
     checked = bertune("check", labelled, f"model.name={tiny_folder}").fine()
     assert warning in " ".join((checked.out + checked.err).split())
-    assert "1,500 labels each need at least one validation row" in page_of(run)
+    assert "each of the 1,500 labels needs at least one validation row" in page_of(run)
 
 
-def test_the_page_of_many_labels_says_what_it_leaves_out(many: tuple[Path, str]) -> None:
+def test_the_page_of_many_labels_says_what_it_omits(many: tuple[Path, str]) -> None:
     bertune("report", many[0]).fine()
     page = page_of(many[0])
     assert "Most frequent confusions" in page
@@ -109,7 +110,7 @@ def test_the_page_of_many_labels_says_what_it_leaves_out(many: tuple[Path, str])
     assert "Showing the first 1,000 of 1,500 labels." in page.replace("\n   ", "")
 
 
-def test_predictions_take_another_number_of_probabilities(many: tuple[Path, str], tmp_path: Path) -> None:
+def test_the_number_of_predicted_probabilities_can_be_changed(many: tuple[Path, str], tmp_path: Path) -> None:
     run, _ = many
     (line,) = bertune("predict", run, "-", "task.top_k=3", stdin="the phone\n").fine().lines
     chances = line["probabilities"]
@@ -130,7 +131,7 @@ def test_predictions_take_another_number_of_probabilities(many: tuple[Path, str]
     assert first["probabilities"][0][0] == first["label"]
 
 
-def test_evaluation_of_many_labels_is_the_same_with_other_probabilities_shown(
+def test_evaluation_does_not_depend_on_the_number_of_probabilities_shown(
     many: tuple[Path, str], labelled: Path, tmp_path: Path
 ) -> None:
     run, _ = many
@@ -144,10 +145,10 @@ def test_evaluation_of_many_labels_is_the_same_with_other_probabilities_shown(
     assert scores[0] == scores[1]
     assert size(tmp_path / "1.jsonl") < size(tmp_path / "auto.jsonl") < 3 * MEGABYTE
     shown = bertune("evaluate", run, labelled).fine().out
-    assert "the weakest 200 of 1,500 labels" in shown
+    assert "the 200 of 1,500 labels with the lowest F1" in shown
 
 
-def test_several_of_many_labels(tiny_folder: Path, tmp_path: Path) -> None:
+def test_multilabel_with_many_labels(tiny_folder: Path, tmp_path: Path) -> None:
     draw = random.Random(2)
     rows = ({"text": " ".join(words(draw, 5)), "labels": [f"l{i % 600}", "any"]} for i in range(1_200))
     source = jsonl(tmp_path / "some.jsonl", rows)

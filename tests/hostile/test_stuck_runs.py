@@ -1,4 +1,4 @@
-"""An unfinished run with damaged files is never stuck: it ends as if nothing had happened, and names them."""
+"""An unfinished run with damaged files can always be completed, with the same result; the files are named."""
 
 import json
 import os
@@ -15,12 +15,12 @@ from bertune.training.signals import StopFlag
 from tiny import Result, bertune
 from trainings import as_arguments, assert_nothing_half_written, assert_same_work, stopped_after, train
 
-STEPS = 12  # where the training is stopped; its checkpoints are then of steps 10 and 12
+STEPS = 12  # the step at which training is stopped; there are then checkpoints of steps 10 and 12
 
 
 @pytest.fixture(scope="module")
 def changes(tiny_weights: Path) -> dict[str, Any]:
-    """Sixteen steps; the best one, 6, is far behind when training is stopped, so both checkpoints need it."""
+    """Settings for sixteen steps. The best step, 6, precedes both checkpoints, so both need its weights."""
     return {
         "model.name": str(tiny_weights), "machine.precision": "fp32", "machine.device": "cpu",
         "train.epochs": 2, "train.batch_size": 8, "train.lr": 0.2, "train.evaluate_every": 3,
@@ -42,13 +42,13 @@ def unfinished(reviews_csv: Path, changes: dict[str, Any], tmp_path_factory: pyt
 
 @pytest.fixture
 def stopped(unfinished: Path, tmp_path: Path) -> Path:
-    """The stopped run, to be damaged."""
+    """A copy of the stopped run, to be damaged."""
     return Path(shutil.copytree(unfinished, tmp_path / "run"))
 
 
 @pytest.fixture
 def resume(stopped: Path, whole: Run) -> Callable[..., Result]:
-    """Resumes by the run folder alone; the result must be that of the training that nothing disturbed."""
+    """Resumes from the run folder only, and checks that the result equals that of the undisturbed run."""
 
     def go(*seen: str) -> Result:
         said = bertune("train", stopped, "--resume").fine()
@@ -72,7 +72,7 @@ def checkpoint(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step-{step:08d}"
 
 
-def test_both_checkpoints_need_the_same_best_weights_which_are_there_twice(stopped: Path) -> None:
+def test_best_weights_needed_by_both_checkpoints_are_stored_twice(stopped: Path) -> None:
     states = [json.loads((checkpoint(stopped, s) / "state.json").read_text()) for s in (10, 12)]
     assert {state["progress"]["best_step"] for state in states} == {6}, "else these tests show less"
     names = sorted(path.name for path in (stopped / "checkpoints").glob("best-*"))
@@ -80,22 +80,24 @@ def test_both_checkpoints_need_the_same_best_weights_which_are_there_twice(stopp
 
 
 @pytest.mark.parametrize("file", ["best-00000006.safetensors", "best-00000006.spare.safetensors"])
-def test_one_damaged_copy_of_the_best_weights_costs_nothing(file: str, stopped: Path, resume: Any) -> None:
+def test_one_damaged_copy_of_the_best_weights_loses_no_step(file: str, stopped: Path, resume: Any) -> None:
     flip(stopped / "checkpoints" / file)
     said = resume(file)
     assert f"step {STEPS}" in said.err
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "state.json"])
-def test_a_damaged_checkpoint_costs_one_interval(file: str, stopped: Path, resume: Any) -> None:
+def test_a_damaged_checkpoint_loses_one_interval(file: str, stopped: Path, resume: Any) -> None:
     flip(checkpoint(stopped, 12) / file)
     resume(f"step-00000012/{file}", "continues from the checkpoint of step 10")
 
 
-def test_with_a_flipped_bit_in_each_checkpoint_it_begins_again_and_ends(stopped: Path, resume: Any) -> None:
+def test_with_a_flipped_bit_in_each_checkpoint_training_restarts_and_completes(
+    stopped: Path, resume: Any
+) -> None:
     for step in (10, 12):
         flip(checkpoint(stopped, step) / "model.safetensors")
-    resume("no intact checkpoint is left: training starts again from the first step")
+    resume("no intact checkpoint is left: training restarts from the first step")
 
 
 def test_damaged_checkpoints_are_kept_until_the_run_is_complete(stopped: Path, monkeypatch: Any) -> None:
@@ -106,7 +108,7 @@ def test_damaged_checkpoints_are_kept_until_the_run_is_complete(stopped: Path, m
     assert (stopped / "checkpoints" / "damaged-step-00000012" / "model.safetensors").is_file()
 
 
-def test_progress_that_was_changed_is_not_believed(stopped: Path, resume: Any) -> None:
+def test_modified_progress_is_detected(stopped: Path, resume: Any) -> None:
     path = checkpoint(stopped, 12) / "state.json"
     state = json.loads(path.read_text())
     state["progress"] |= {"step": 14, "best_value": 0.0}
@@ -157,7 +159,7 @@ class TestRecords:
             assert "--resume" in said.err
 
 
-def test_what_a_kill_between_completion_and_cleaning_leaves_is_removed(
+def test_files_left_by_a_kill_before_the_cleanup_are_removed(
     unfinished: Path, whole: Run, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(whole.path, tmp_path / "run"))
@@ -172,7 +174,7 @@ def test_what_a_kill_between_completion_and_cleaning_leaves_is_removed(
 def test_the_model_is_on_disk_before_the_run_is_complete(
     reviews_csv: Path, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a power cut only what was synced is sure to be there; the checkpoints are removed last."""
+    """Only synced data is guaranteed to survive a power failure, so checkpoints are removed last."""
     events: list[tuple[str, str]] = []
     fsync, replace, rename = os.fsync, Path.replace, Path.rename
 

@@ -1,4 +1,4 @@
-"""Files of the user's own are never removed, overwritten or written through."""
+"""The user's files are never removed, overwritten, or written through a link."""
 
 import os
 import shutil
@@ -17,13 +17,13 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need 
 
 @pytest.fixture
 def quick(tiny_weights: Path) -> tuple[str, ...]:
-    """Settings of a training that takes a second."""
+    """Settings for a training run of about a second."""
     return (f"model.name={tiny_weights}", *QUICK)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder of the user's own, with hidden files that look like anything."""
+    """A user's folder, with various hidden files."""
     folder = tmp_path / "proj"
     (folder / ".git" / "objects").mkdir(parents=True)
     (folder / ".git" / "HEAD").write_text("ref: refs/heads/main")
@@ -45,9 +45,7 @@ def test_training_into_a_folder_that_is_not_a_run_changes_nothing_in_it(
     assert contents(project) == before
 
 
-def test_an_empty_folder_is_not_written_to_either(
-    tmp_path: Path, train_csv: Path, quick: tuple[str, ...]
-) -> None:
+def test_an_empty_folder_is_not_written_to(tmp_path: Path, train_csv: Path, quick: tuple[str, ...]) -> None:
     (tmp_path / "empty").mkdir()
     assert bertune("train", train_csv, *quick, "--out", tmp_path / "empty").code == 1
     assert list((tmp_path / "empty").iterdir()) == []
@@ -60,7 +58,7 @@ def test_a_run_that_is_a_git_repository_keeps_it(
     subprocess.run(["git", "init", "-q", str(run)], check=True)
     (run / ".env").write_text("SECRET=1")
     (run / "predictions" / ".mine").write_text("mine")
-    (run / ".bertune-lock").touch()  # as a killed process leaves it
+    (run / ".bertune-lock").touch()  # as left by a killed process
     kept = {name: data for name, data in contents(run).items() if name.startswith((".git", ".env"))}
     if flags:
         bertune("train", run, *flags).fine()
@@ -72,7 +70,7 @@ def test_a_run_that_is_a_git_repository_keeps_it(
     assert after["predictions/.mine"] == b"mine"
 
 
-def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(run: Path) -> None:
+def test_only_temporary_files_of_a_killed_process_are_removed(run: Path) -> None:
     from bertune.run_writer import RunWriter
 
     left = [run / temporary_name("manifest.json"), run / "predictions" / temporary_name("test.jsonl")]
@@ -124,7 +122,7 @@ def test_links_in_a_run_folder_are_not_followed(verb: str, name: str, run: Path,
 
 
 @POSIX
-def test_a_lock_that_is_a_link_is_refused_and_its_target_stays(run: Path, tmp_path: Path) -> None:
+def test_a_lock_that_is_a_link_is_refused_and_its_target_is_kept(run: Path, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("mine")
     (run / ".bertune-lock").symlink_to(tmp_path / "target")
     said = bertune("train", run, "--resume")
@@ -135,7 +133,7 @@ def test_a_lock_that_is_a_link_is_refused_and_its_target_stays(run: Path, tmp_pa
 def test_the_users_files_in_the_working_folders_survive_the_end_of_training(
     tmp_path: Path, train_csv: Path, quick: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Training ends by removing its checkpoints: they, and not the folder with all that is in it."""
+    """After training, only its checkpoints are removed, not the folder with its other content."""
     from bertune.training.session import Session
 
     save = Session._update_best
@@ -153,7 +151,7 @@ def test_the_users_files_in_the_working_folders_survive_the_end_of_training(
     assert left == {"notes.txt": b"mine", ".git": b"", "step-of-mine": b"", "best-of-all.safetensors": b""}
 
 
-def test_a_full_disk_removes_what_training_wrote_and_not_what_the_user_did(
+def test_a_full_disk_removes_only_files_written_by_training(
     tmp_path: Path, train_csv: Path, quick: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import errno
@@ -171,7 +169,7 @@ def test_a_full_disk_removes_what_training_wrote_and_not_what_the_user_did(
 
 
 class TestOutputs:
-    """Results never take the place of the data they are about."""
+    """Results never overwrite the data they are computed from."""
 
     def test_predictions_do_not_replace_the_file_of_texts(self, model: Path, tmp_path: Path) -> None:
         texts = write_csv(tmp_path / "texts.csv", reviews(4))
@@ -189,7 +187,7 @@ class TestOutputs:
         assert (tmp_path / "target.jsonl").read_text() == "mine"
 
     def test_an_evaluation_does_not_replace_files_that_are_there(self, model: Path, tmp_path: Path) -> None:
-        """A file that is there already may well be the user's own data."""
+        """An existing file may be the user's data."""
         write_csv(tmp_path / "test.csv", reviews(4))
         (tmp_path / "test.jsonl").write_text('{"text": "mine", "label": "good"}\n')
         said = bertune("evaluate", model, tmp_path / "test.csv", "--out", tmp_path / "test.jsonl")

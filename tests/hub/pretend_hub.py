@@ -1,4 +1,4 @@
-"""Owns a hub that runs on this machine: it answers as huggingface.co does, as far as is asked."""
+"""A local server that implements the parts of the huggingface.co API that the tests need."""
 
 import hashlib
 import json

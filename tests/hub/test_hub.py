@@ -1,4 +1,4 @@
-"""Models from the hub, against a hub on this machine: what is fetched, refused, and works without it."""
+"""Models from the Hub, with a local server: downloads, errors and offline use."""
 
 import json
 import shutil
@@ -132,10 +132,10 @@ def test_a_hub_that_cannot_be_reached_costs_no_run_folder(hub: PretendHub, tmp_p
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("tiny/absent", ["no such folder", "no such model", "spelling"]),
+        ("tiny/absent", ["not a local folder", "not found on the Hub", "spelling"]),
         ("tiny/private", ["private", "hf auth login"]),
-        ("tiny/gated", ["permission", "hf auth login"]),
-        ("tiny/pickled", ["model.safetensors", "no other weights"]),
+        ("tiny/gated", ["gated", "Request access", "hf auth login"]),
+        ("tiny/pickled", ["model.safetensors", "only safetensors"]),
         ("tiny/bare", ["model.safetensors"]),
         ("tiny/failing", ["cannot be reached"]),
         ("tiny/silent", ["cannot be reached"]),
@@ -143,7 +143,7 @@ def test_a_hub_that_cannot_be_reached_costs_no_run_folder(hub: PretendHub, tmp_p
         ("tiny/half", ["cannot be reached", "tiny/half"]),
     ],
 )
-def test_what_the_hub_cannot_give_is_refused_with_the_reason(
+def test_a_model_that_cannot_be_downloaded_is_an_error_with_the_reason(
     hub: PretendHub, tmp_path: Path, name: str, parts: list[str]
 ) -> None:
     is_found, message = look_up(tmp_path, environment(hub, tmp_path / "home"), name)[name]

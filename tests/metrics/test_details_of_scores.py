@@ -42,7 +42,7 @@ def test_micro_scores_by_threshold_are_those_of_scikit_learn() -> None:
     gold = draw.random((200, 5)) < 0.3
     probabilities = np.clip(0.4 * gold + 0.6 * draw.random((200, 5)), 0, 0.999)
     found = multilabel.score(gold, probabilities, tuple("abcde"), 0.5).details["figures"][0]
-    assert found["marks"] == {"as set": 0.5}
+    assert found["marks"] == {"current": 0.5}
     for name, reference in (("micro F1", sk.f1_score), ("precision", sk.precision_score)):
         points = dict(zip(found["series"][name]["x"], found["series"][name]["y"], strict=True))
         for threshold in (0.1, 0.5, 0.8):
@@ -66,7 +66,7 @@ def test_the_top_of_the_curve_by_threshold_is_the_best_f1() -> None:
     points = by_threshold["series"]["F1"]
     assert max(points["y"]) == pytest.approx(scores["best_f1"])
     assert points["x"][int(np.argmax(points["y"]))] == scores["best_null_threshold"]
-    assert by_threshold["marks"] == {"as set": 1.5, "best": scores["best_null_threshold"]}
+    assert by_threshold["marks"] == {"current": 1.5, "best": scores["best_null_threshold"]}
     assert scores.details["baseline"]["value"] == pytest.approx(0.4)
     assert calibrated["bins"][0]["right"] == scores["em"]
 
@@ -74,7 +74,7 @@ def test_the_top_of_the_curve_by_threshold_is_the_best_f1() -> None:
 def test_questions_that_all_have_answers_bring_no_threshold() -> None:
     details = answers.score([["a b"]], ["a"], ["a"], np.array([-1.0])).details
     assert details["figures"] == []
-    assert [row[0] for row in details["tables"][0]["rows"]] == ["that have an answer"]
+    assert [row[0] for row in details["tables"][0]["rows"]] == ["answerable"]
     assert "baseline" not in details
 
 
@@ -104,5 +104,5 @@ def test_every_gold_entity_is_counted_once_by_what_became_of_it() -> None:
     gold = [[(0, 2, "X"), (3, 5, "X"), (6, 9, "Y"), (10, 12, "Y"), (13, 15, "Y")]]
     predicted = [[(0, 2, "X"), (3, 5, "Y"), (6, 8, "Y"), (10, 11, "X"), (20, 22, "Z")]]
     rows = {row[0]: row[1:] for row in spans.error_table(gold, predicted)["rows"]}
-    # right, other label, other bounds, both other, missed, where there is none
+    # correct, wrong label, wrong boundaries, both wrong, missed, spurious
     assert rows == {"X": [1, 1, 0, 0, 0, 0], "Y": [0, 0, 1, 1, 1, 0], "Z": [0, 0, 0, 0, 0, 1]}

@@ -17,16 +17,16 @@ ONE_CLASS = Limitation(
 
 def test_scores_are_named_with_their_value() -> None:
     assert limitation_texts([ONE_CLASS]) == [
-        'all texts have the label "a"; whatever is predicted, mcc is 0; roc_auc is undefined; '
+        'all texts have the label "a"; for any predictions, mcc is 0; roc_auc is undefined; '
         "f1 is 0 or undefined"
     ]
     same = Limitation("x", {"a": "1", "b": "1", "c": "1"})
-    assert limitation_texts([same]) == ["x; whatever is predicted, a, b and c are 1"]
+    assert limitation_texts([same]) == ["x; for any predictions, a, b and c are 1"]
 
 
 def test_a_settled_score_that_selects_the_checkpoint_is_pointed_out() -> None:
     (text,) = limitation_texts([ONE_CLASS], "mcc")
-    assert "mcc selects the checkpoint (train.best_metric) and cannot tell one from another" in text
+    assert "mcc selects the checkpoint (train.best_metric) but cannot distinguish checkpoints" in text
     (text,) = limitation_texts([ONE_CLASS], "accuracy")
     assert "train.best_metric" not in text
 
@@ -35,7 +35,7 @@ def test_what_is_usual_is_said_only_where_it_selects_the_checkpoint() -> None:
     usual = Limitation("the texts have no scores", {"spearman": UNDEFINED}, is_usual=True)
     assert limitation_texts([usual]) == limitation_texts([usual], "mrr@10") == []
     (text,) = limitation_texts([usual], "spearman")
-    assert text.startswith("the texts have no scores; whatever is predicted, spearman is undefined")
+    assert text.startswith("the texts have no scores; for any predictions, spearman is undefined")
 
 
 def test_missing_labels_are_named() -> None:

@@ -158,7 +158,7 @@ def test_a_run_lists_each_query_by_score_and_qrels_by_row() -> None:
 
 @pytest.mark.parametrize("name", ["", "two words", " d1", "a\tb"])
 def test_names_that_would_break_the_columns_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="cannot stand in a TREC file"):
+    with pytest.raises(ValueError, match="not a valid name in a TREC file"):
         list(run_lines([("q1", name, 1.0)]))
 
 

@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from bertune.metrics.classification import BATCH, confusion_matrix, mcc, score
+from bertune.metrics.counts import roc_auc
 
 DRAWS = [(classes, seed) for classes in (2, 3, 10) for seed in range(4)]
 
@@ -165,3 +166,11 @@ def test_the_score_of_each_batch_of_texts_is_its_own_mcc() -> None:
         [sk.matthews_corrcoef(gold_N[cut], predicted_N[cut]) for cut in cuts]
     )
     assert by_batch["total"] == pytest.approx(sk.matthews_corrcoef(gold_N, predicted_N))
+
+
+def test_roc_auc_counts_ties_half() -> None:
+    draw = np.random.default_rng(3)
+    for _ in range(50):
+        gold_N, scores_N = draw.random(40) < 0.4, draw.integers(0, 6, 40) / 5
+        gold_N[:2] = True, False
+        assert roc_auc(gold_N, scores_N) == pytest.approx(sk.roc_auc_score(gold_N, scores_N), abs=1e-12)

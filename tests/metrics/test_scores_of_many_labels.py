@@ -147,7 +147,7 @@ def test_multilabel_scores_where_no_text_has_a_label(num_found: int) -> None:
 def test_a_table_has_a_limit_and_says_so() -> None:
     found = details.table("t", ["name"], [[str(i)] for i in range(details.MOST_ROWS + 5)], "A note.")
     assert len(found["rows"]) == details.MOST_ROWS
-    assert found["note"] == "A note. These are the first 200 of 205 rows."
+    assert found["note"] == "A note. Showing the first 200 of 205 rows."
 
 
 def test_of_very_many_entity_types_those_with_most_errors_are_in_the_table() -> None:

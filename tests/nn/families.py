@@ -1,4 +1,4 @@
-"""Tiny random encoders of every family the tests speak of, and batches for them."""
+"""Tiny random encoders of every tested family, and batches for them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -100,7 +100,7 @@ def with_own_head(family: str, **more: object) -> CustomHeadModel:
 
 
 def gradients(model: torch.nn.Module, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """The gradient of the summed cross-entropy by parameter name; absent where there is none."""
+    """The gradient of the summed cross-entropy by parameter name, without parameters that have none."""
     assert batch.gold is not None
     model.zero_grad()
     cross_entropy(outputs, batch.gold, reduction="sum").backward()
@@ -108,7 +108,7 @@ def gradients(model: torch.nn.Module, outputs: Tensor, batch: Batch) -> dict[str
 
 
 def assert_gradients_agree(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Each gradient is the other one, to 1e-4 of its largest element."""
+    """Assert that gradients agree to 1e-4 of the largest element."""
     assert found.keys() == expected.keys()
     largest = max(float(g.abs().max()) for g in expected.values())
     for name, gradient in expected.items():

@@ -1,4 +1,4 @@
-"""Attention over packed texts is torch's own attention over each text alone, dropout aside."""
+"""Packed attention agrees with torch's attention over each text separately."""
 
 import pytest
 import torch
@@ -57,7 +57,7 @@ def with_the_same_masks(qkv_TE: Tensor, lengths: tuple[int, ...], layout: Layout
 
 
 def gradient(context_TH: Tensor, qkv_TE: Tensor, num_tokens: int) -> Tensor:
-    """Of a loss under which every output has another weight."""
+    """The gradient of a loss that weights every output differently."""
     torch.manual_seed(6)
     (found,) = torch.autograd.grad((context_TH[:num_tokens] * torch.randn(num_tokens, 15)).sum(), qkv_TE)
     return found
@@ -93,14 +93,14 @@ def test_rows_that_only_round_the_size_up_are_zero_and_get_no_gradient(lengths: 
     assert qkv_TE.grad[sum(lengths) :].eq(0).all()
 
 
-def test_scores_as_large_as_they_get_still_shut_out_what_is_not_there() -> None:
+def test_extreme_scores_do_not_attend_to_padding() -> None:
     there = places((9, 3))
     qkv_TE = rows((9, 3), there).detach() * 50
     found = attention(qkv_TE, HEADS, there, NONE, 0.0)
     torch.testing.assert_close(found[:12], one_by_one(qkv_TE, (9, 3)), atol=1e-3, rtol=1e-4)
 
 
-def test_what_needs_no_gradient_keeps_nothing_for_a_backward_pass() -> None:
+def test_inference_saves_nothing_for_the_backward_pass() -> None:
     there = places((9, 3))
     assert not attention(rows((9, 3), there).detach(), HEADS, there, NONE, 0.0).requires_grad
 

@@ -1,4 +1,4 @@
-"""What is frozen stays bit for bit, all else learns, and the blocks are the whole model."""
+"""Frozen parameters do not change, all others are trained, and the blocks cover the whole model."""
 
 import pytest
 import torch
@@ -73,8 +73,8 @@ def test_the_lower_layers_of_every_family_can_be_frozen(family: str) -> None:
     assert {"layer 1", "head"} <= trained
 
 
-def test_more_layers_than_there_are_cannot_be_frozen() -> None:
-    with pytest.raises(ConfigError, match=r"train\.freeze=3: this encoder has 2 layers"):
+def test_freezing_more_layers_than_the_encoder_has_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"train\.freeze=3: this encoder has only 2 layers"):
         freeze(bert(), 3)
 
 
@@ -102,7 +102,7 @@ def test_the_blocks_of_a_bert_are_embeddings_layers_pooler_and_head() -> None:
     }
 
 
-def test_blocks_tell_what_is_trained() -> None:
+def test_blocks_report_whether_they_are_trained() -> None:
     model = bert()
     freeze(model, 1)
     assert {block.name: block.is_trained for block in blocks(model)} == {

@@ -1,4 +1,4 @@
-"""The last layer at first tokens alone is the whole layer at their rows."""
+"""The last layer at first tokens agrees with the full layer at their rows."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Gradients written into kept buffers are those of torch's own autograd, step after step."""
+"""Gradients in reused buffers agree with those of plain autograd at every step."""
 
 import copy
 from collections.abc import Callable

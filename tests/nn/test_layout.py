@@ -1,4 +1,4 @@
-"""The layout gives every token one place of its own, in groups that follow each other."""
+"""The layout gives every token a unique position, in consecutive groups."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def test_every_token_of_a_group_has_the_slot_of_its_sequence_and_place(lengths: 
 
 @settings(deadline=None)
 @given(LENGTHS)
-def test_the_bias_shuts_out_exactly_the_places_without_a_token(lengths: list[int]) -> None:
+def test_the_bias_masks_exactly_the_padding(lengths: list[int]) -> None:
     for group in made(lengths).groups:
         if group.bias is None:
             continue
@@ -75,7 +75,7 @@ def test_a_group_of_several_has_no_more_scores_than_the_cache(lengths: list[int]
             assert group.num_rows * group.longest**2 <= CACHED_SCORES
 
 
-def test_all_sizes_up_to_4096_are_rounded_up_to_few_ones() -> None:
+def test_all_sizes_up_to_4096_are_rounded_up_to_a_few_values() -> None:
     rounded = [made([size]).num_rows for size in range(1, 4097)]
     assert rounded == sorted(rounded)
     assert len(set(rounded)) <= 100

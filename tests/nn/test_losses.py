@@ -1,4 +1,4 @@
-"""Weighted losses are torch's, and focal and smoothing do what their papers say."""
+"""Weighted losses agree with torch; focal loss and label smoothing agree with their papers."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Where memory runs out the same work is done in smaller pieces, and where that does not help it is said."""
+"""After an out-of-memory error, work is repeated in smaller micro-batches, or ends with a clear message."""
 
 import contextlib
 import logging
@@ -167,8 +167,8 @@ def test_a_training_short_of_memory_is_the_one_with_smaller_micro_batches(
     with room(80, kind):
         found, events = train(reviews_csv, tmp_path / "short", changes)
     assert remarks(events) == [
-        "memory ran out: micro-batches have at most 64 tokens from here on. The steps and their texts are "
-        "the same; machine.micro_batch_tokens=64 starts that way"
+        "out of memory: continuing with micro-batches of at most 64 tokens (optimizer steps are unchanged). "
+        "Set machine.micro_batch_tokens=64 to start that way"
     ]
     assert budgets(events) == [64] * 14
     assert found.manifest["machine"]["tokens"] == 64
@@ -257,7 +257,7 @@ def test_an_evaluation_short_of_memory_scores_the_same(
         short, events = train(reviews_csv, tmp_path / "short", changes)
     assert set(budgets(events)) == {256}, "training itself had enough"
     said = {record.getMessage() for record in caplog.records if record.name == BACKEND}
-    assert said == {"memory ran out: predicted in batches of at most 32 tokens"}
+    assert said == {"out of memory: predicted in micro-batches of at most 32 tokens"}
     assert without_validation(short) == without_validation(plenty)
     assert load_equal(short, plenty)
     assert short.scores == pytest.approx(plenty.scores, abs=1e-5)
@@ -278,15 +278,15 @@ def test_predicting_short_of_memory_keeps_the_order_and_says_so_once(
     for one, other in zip(found, expected, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
     said = [record.getMessage() for record in caplog.records if record.name == BACKEND]
-    assert said == ["memory ran out: predicted in batches of at most 32 tokens"]
-    with room(3, is_training=False), pytest.raises(ResourceError, match="one text of"):
+    assert said == ["out of memory: predicted in micro-batches of at most 32 tokens"]
+    with room(3, is_training=False), pytest.raises(ResourceError, match="with one text of"):
         model.predict(texts)
 
 
 def test_a_text_that_does_not_fit_alone_leaves_no_run_where_nothing_was_saved(
     changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
-    with room(3), pytest.raises(ResourceError, match=r"memory ran out .* one text of \d+ tokens") as caught:
+    with room(3), pytest.raises(ResourceError, match=r"out of memory .* one text of \d+ tokens") as caught:
         train(reviews_csv, tmp_path / "run", changes)
     assert "model.max_length" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -318,11 +318,11 @@ def test_memory_that_runs_out_in_the_update_is_an_error_that_says_so(
 ) -> None:
     """There AdamW takes its moments at the first step; fewer tokens at a time are no cure."""
 
-    def step(adamw: Any) -> None:
+    def step(*_: Any, **__: Any) -> None:
         raise ERRORS["of a GPU"]()
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    with pytest.raises(ResourceError, match=r"memory ran out \(CUDA out of memory.*smaller model"):
+    monkeypatch.setattr(bertune.training.optim, "adamw", step)
+    with pytest.raises(ResourceError, match=r"^out of memory \(CUDA out of memory.*smaller model"):
         train(reviews_csv, tmp_path / "run", changes)
     assert list(tmp_path.iterdir()) == []
 
@@ -396,5 +396,5 @@ def test_a_process_that_may_grow_no_further_trains_in_smaller_pieces_or_says_why
         assert said[-1:] == ([f"{tokens:,}"] if tokens < 4096 else [])
         assert open_run(out).manifest["status"] == "complete"
     else:
-        assert "memory ran out" in ended.stderr and "model.max_length" in ended.stderr
+        assert "out of memory" in ended.stderr and "model.max_length" in ended.stderr
         assert not out.exists()

@@ -1,4 +1,4 @@
-"""The scale of a single output: in the saved layer, and nowhere while a model learns."""
+"""The scale of a regression output is part of the saved layer, but not of a model in training."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The packed forward pass computes what the padded one computes, and keeps texts apart."""
+"""The packed forward pass agrees with the padded one and keeps texts separate."""
 
 import copy
 from collections.abc import Callable

@@ -68,7 +68,7 @@ def test_files_and_tables_are_taken_like_lists(classifier: bt.Run, tmp_path: Pat
 
 
 def test_a_task_without_probabilities_or_vectors_says_so(classifier: bt.Run, embeddings: bt.Run) -> None:
-    with pytest.raises(bt.BertuneError, match=r"encode needs a model of embeddings.*classification"):
+    with pytest.raises(bt.BertuneError, match=r"encode needs an embedding model.*classification"):
         bt.load(classifier).encode(TEXTS)
     with pytest.raises(bt.BertuneError, match=r"predict_proba needs a task.*embeddings"):
         bt.load(embeddings).predict_proba(TEXTS)
@@ -112,7 +112,7 @@ def test_python_refuses_to_write_what_the_command_refuses(classifier: bt.Run, tm
     path = write_csv(tmp_path / "new.csv", [(text,) for text in TEXTS], "text")
     before = path.read_bytes()
     model = bt.load(classifier)
-    for out, message in (("new.csv", "is the input file"), ("out.xlsx", "end in"), ("no/out.csv", "folder")):
+    for out, message in (("new.csv", "is the input file"), ("out.xlsx", "unsupported suffix"), ("no/out.csv", "folder")):
         with pytest.raises(bt.BertuneError, match=message):
             model.predict_file(path, tmp_path / out)
     with pytest.raises(bt.BertuneError, match=r"ends in \.jsonl"):

@@ -133,7 +133,7 @@ def test_csv_that_is_streamed_refuses_what_its_header_line_lacks() -> None:
         Line({"meta": {"a": 1}}, PREDICTED, place="f, line 1"),
         Line({"meta": {"b": 2}}, PREDICTED, place="f, line 2"),
     ]
-    with pytest.raises(DataError, match=r"f, line 2: the header line.* no column for meta\.b.* JSON lines"):
+    with pytest.raises(DataError, match=r"f, line 2: the CSV header.* no column for meta\.b.* JSON Lines"):
         as_csv(lines)
 
 
@@ -145,13 +145,15 @@ def test_two_values_for_one_column_of_csv_are_refused() -> None:
 
 def test_a_stream_whose_encoding_lacks_a_character_is_refused_with_it() -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
-    with pytest.raises(DataError, match="'坏' to a stream in latin-1"):
+    with pytest.raises(DataError, match="'坏' to a stream with encoding latin-1"):
         write_text([Line({"text": "坏"}, PREDICTED)], file, as_csv=False)
 
 
 def test_a_prefix_is_refused_for_a_format_without_columns() -> None:
     refuse_prefix("", Path("a.npy"))
-    with pytest.raises(ConfigError, match=r"predict\.prefix=x_ names columns, and a \.npy file has none"):
+    with pytest.raises(
+        ConfigError, match=r"predict\.prefix=x_ renames columns, but a \.npy file has no columns"
+    ):
         refuse_prefix("x_", Path("a.npy"))
 
 

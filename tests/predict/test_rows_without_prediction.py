@@ -47,7 +47,7 @@ def choice(choices: Any, question: str = "it was") -> dict[str, Any]:
             "question_answering", {},
             {"question": "was it great", "context": "the phone was great"},
             {"question": "was it " * 9, "context": "the phone was great"},
-            "leaves 3 of a window of 24",
+            "leaves only 3 of the 24 tokens in a window",
         ),
         (
             "regression", {"long_texts": "windows", "stride": 4, "low": 0, "high": 1},
@@ -59,7 +59,7 @@ def choice(choices: Any, question: str = "it was") -> dict[str, Any]:
             "token_classification", {"scheme": "plain"},
             {"tokens": ["the", "phone"]}, {"tokens": ["the", ""]}, "token 2 .* empty",
         ),
-        ("embeddings", {}, {"text": "the phone"}, {"text": ["the", "phone"]}, "holds a list, not a text"),
+        ("embeddings", {}, {"text": "the phone"}, {"text": ["the", "phone"]}, "contains a list instead of"),
     ],
     ids=["one choice", "no list", "long question", "no room", "first text", "empty token", "list for a text"],
 )  # fmt: skip
@@ -88,7 +88,9 @@ def test_rows_without_text_are_no_failures(tiny_weights: Path) -> None:
 def test_a_table_of_which_no_row_can_be_predicted_is_an_error(tiny_weights: Path) -> None:
     bad, good = {"text": ["the"]}, {"text": "the phone"}
     tally = Tally()
-    with pytest.raises(DataError, match=r"(?s)new\.jsonl, line 2: .*No other row"):
+    with pytest.raises(
+        DataError, match=r"(?s)new\.jsonl, line 2: .*The other rows cannot be predicted either"
+    ):
         tally.add(read(tiny_weights, "embeddings", [{"text": ""}, bad, bad]))
     tally.add(read(tiny_weights, "embeddings", [good, bad, {"text": ""}]))
     tally.add(read(tiny_weights, "embeddings", [bad]))  # rows before it could be predicted

@@ -4,12 +4,12 @@ import math
 
 import pytest
 
+from bertune.errors import counted
 from bertune.manifest import Interval, ManifestRecord, SplitRecord
 from bertune.reporting.charts import MOST_BARS, Batches, score_by_batch, token_lengths
 from bertune.reporting.curves import read_curves, smoothed, thinned
 from bertune.reporting.mistakes import AROUND, worded
 from bertune.reporting.wording import (
-    counted,
     decimal,
     duration,
     interval,
@@ -143,7 +143,7 @@ def test_overlapping_marks_are_both_shown():
 @pytest.mark.parametrize(
     ("value", "more", "lead"),
     [
-        (0.987, {"is_probability": True}, "98.7 %"),
+        (0.987, {"is_probability": True}, "98.7%"),
         (3, {"measure": "errors: {}"}, "errors: 3"),
         (1.25, {"measure": "off by {}"}, "off by 1.250"),
         (None, {"measure": "F1 {}"}, "F1 –"),
@@ -178,7 +178,7 @@ def test_a_few_very_long_texts_do_not_flatten_the_length_figure():
         (decimal(Interval(value=0.5, low=0.4, high=0.6)), "0.500"),
         (interval(Interval(value=0.5, low=0.4, high=0.6)), "0.400 to 0.600"),
         (interval(Interval(value=0.5, low=None, high=0.6)), ""),
-        (percent(1, 100_000), "< 0.1 %"),
+        (percent(1, 100_000), "< 0.1%"),
         (percent(0, 0), "–"),
         (duration(41.23), "41.2 s"),
         (duration(192), "3 min 12 s"),

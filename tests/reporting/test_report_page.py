@@ -74,7 +74,7 @@ def test_the_headline_is_the_primary_score_with_its_split_size_baseline_and_chec
     assert "Matthews correlation (MCC) 0.225 interval 0.140 to 0.310 on 516 test texts" in text
     assert "Validation MCC 0.410 on 527 texts" in text
     assert "step 804 of 1,072 (epoch 3.0), highest validation MCC (0.410)" in text
-    assert "accuracy 0.686 (always the commonest label, “1”); this model: 0.706" in text
+    assert "accuracy 0.686 (always the most frequent label, “1”); this model: 0.706" in text
 
 
 def test_without_a_test_split_the_headline_says_that_validation_also_selected_the_checkpoint(report):
@@ -131,7 +131,7 @@ def test_a_recorded_warning_is_not_repeated_from_the_numbers(tmp_path, report):
     recorded["warnings"] = []
     run = fake_runs.write_run(tmp_path / "unwarned", recorded, [])
     callouts = [e.text for e in Page(write_report(run).read_text(encoding="utf-8")).all("p", "callout")]
-    assert "Truncated texts: 37 of 8,551 train texts (0.4 %) are truncated to 47 tokens." in callouts
+    assert "Truncated texts: 37 of 8,551 train texts (0.4%) are truncated to 47 tokens." in callouts
 
 
 def test_overfitting_is_marked_where_the_validation_loss_turns(report):
@@ -149,7 +149,7 @@ def test_the_evaluation_table_marks_the_best_step(report):
 
 def test_the_twenty_most_confident_errors_are_shown_by_confidence_with_their_source(report):
     page = report("binary").page
-    shown = [float(e.text.removesuffix(" %")) for e in page.all("span", "measure")]
+    shown = [float(e.text.removesuffix("%")) for e in page.all("span", "measure")]
     assert len(shown) == 20
     assert shown == sorted(shown, reverse=True)
     assert page.all("p", "place")[0].text == "out_of_domain_dev.tsv, line 1 · id row-0"
@@ -171,7 +171,7 @@ def test_a_run_without_errors_says_so(tmp_path):
 
 def test_the_variation_of_the_score_between_batches_is_described(report):
     text = report("binary").page.text
-    assert "On batches of 32 test texts, the MCC ranges from 0.04 to 0.56" in text
+    assert "On batches of 32 test texts, MCC ranges from 0.04 to 0.56" in text
     assert "On all texts together it is 0.225. It is undefined on 1 batch." in text
 
 
@@ -185,15 +185,15 @@ def test_many_labels_are_sorted_by_f1_and_their_most_frequent_confusions_listed(
 
 def test_the_parameters_of_each_block_add_up(report):
     text = report("binary").page.text
-    assert "embeddings frozen 11,929,344 52.5 %" in text
-    assert "total 47.5 % trained 22,724,738 100.0 %" in text
+    assert "embeddings frozen 11,929,344 52.5%" in text
+    assert "total 47.5% trained 22,724,738 100.0%" in text
 
 
 def test_splits_are_listed_in_order_with_label_distribution_and_lengths(report):
     text = report("binary").page.text
     assert "split source rows share exact duplicates train /data/cola/train.tsv" in text
-    assert "label train validation test 0 2,528 29.6 % 162 30.7 % 162 31.4 %" in text
-    assert "train 4 11 17 20 27 47 11.3 0 0.0 %" in text
+    assert "label train validation test 0 2,528 29.6% 162 30.7% 162 31.4%" in text
+    assert "train 4 11 17 20 27 47 11.3 0 0.0%" in text
     assert "max_length is 47: the longest text has 47 tokens; nothing is truncated" in text
 
 

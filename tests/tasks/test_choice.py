@@ -148,7 +148,7 @@ def test_an_answer_is_a_number_a_letter_or_the_text(label: Any, options: dict[st
     [
         (
             {"label": "3"},
-            r'line 7: the answer "3" is neither .* If the first has the number 1, say task\.answers=',
+            r'line 7: the answer "3" is neither .* If the numbers start at 1, set task\.answers=',
         ),
         (
             {"label": "coatt"},
@@ -158,17 +158,17 @@ def test_an_answer_is_a_number_a_letter_or_the_text(label: Any, options: dict[st
         ({"label": None}, r'line 7: the answer in column "label" is missing'),
         (
             {"choices": ["1", "0"], "label": "1"},
-            r"can be read as number and as text, of different choices: 1, 0",
+            r"is ambiguous: as number and as text it refers to different choices: 1, 0",
         ),
-        ({"choices": ["hat"]}, r"a question needs at least two choices; it has 1: hat"),
-        ({"choices": []}, r"at least two choices; it has 0"),
+        ({"choices": ["hat"]}, r"a question needs at least two choices; this one has 1: hat"),
+        ({"choices": []}, r"at least two choices; this one has 0"),
         ({"choices": ["hat", " "]}, r"choice 1 \(from 0\) of 2 is empty"),
         (
             {"choices": "hat, coat"},
-            r'column "choices" must hold a list of choices, as in .*; it holds "hat, coat"',
+            r'column "choices" must hold a list of choices, as in .*; got "hat, coat"',
         ),
         ({"choices": [["hat"], "coat"]}, r'column "choices" must hold a list of texts'),
-        ({"context": "", "question": " "}, r"line 7: there is neither a context nor a question"),
+        ({"context": "", "question": " "}, r"line 7: the context and the question are empty"),
     ],
 )
 def test_a_question_that_cannot_be_learned_from_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -258,7 +258,7 @@ def test_equal_choices_are_right_together_and_said() -> None:
     ]
     made = task().fit(examples)
     assert made.labels == ()
-    assert "1 training questions have choices that are equal (quiz.json, question 4)" in made.notes[0]
+    assert "1 training question has identical choices (first: quiz.json, question 4)" in made.notes[0]
     found = made.score(
         [ChoicePrediction("five", 0, [0.6, 0.1, 0.3]), ChoicePrediction("six", 1, [0.2, 0.8])], examples
     )
@@ -272,13 +272,14 @@ def numbered(count: int) -> list[Any]:
     return [task().parse(Row(row, Origin("a.jsonl", 1)), COLUMNS) for row in rows]
 
 
-def test_labels_that_seem_to_count_from_one_are_said_or_refused() -> None:
+def test_labels_that_seem_to_start_at_one_are_noted_or_refused() -> None:
     made = task()
     assert made.fit(numbered(10)).notes == (
-        "the first choice is right in no training question; if labels count from 1, say "
+        "the first choice is never correct in the training questions; if the labels start at 1, set "
         "task.answers=number_from_1",
     )
-    with pytest.raises(DataError, match=r"in none of the 60 .*task\.answers=number_from_1; if not, .*number"):
+    expected = r"never correct in the 60 .*task\.answers=number_from_1; otherwise .*number"
+    with pytest.raises(DataError, match=expected):
         made.fit(numbered(60))
     assert task(answers="number").fit(numbered(60)).notes == ()
 
@@ -292,7 +293,9 @@ def test_questions_about_one_text_stay_on_one_side() -> None:
 def test_one_position_for_every_question_is_said() -> None:
     same = [ChoicePrediction("x", 2, [0.1, 0.2, 0.7])] * 12
     fitted = task().fitted()
-    assert fitted.warnings(same, [], [])[0].startswith("collapsed: choice 2 is predicted for every question")
+    assert fitted.warnings(same, [], [])[0].startswith(
+        "collapsed: the model predicts choice 2 for every question"
+    )
     assert not fitted.warnings([*same, ChoicePrediction("x", 1, [0.1, 0.8, 0.1])], [], [])
 
 

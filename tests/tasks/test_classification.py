@@ -1,4 +1,4 @@
-"""Classification: labels in a fixed order, wrong rows refused with their place, the loss of PyTorch."""
+"""Classification: label order, errors in rows with their location, loss and predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,48 +61,46 @@ def parse(values: dict[str, Any], columns: Columns = COLUMNS) -> Example:
         (["好", "坏"], ("坏", "好")),
     ],
 )
-def test_labels_are_in_natural_order_whatever_order_the_rows_have(
-    found: list[str], order: tuple[str, ...]
-) -> None:
+def test_labels_are_in_natural_order(found: list[str], order: tuple[str, ...]) -> None:
     assert task().fit(examples(found)).labels == order
     assert task().fit(examples(found[::-1])).labels == order
 
 
 @pytest.mark.parametrize("label", ["nan", "inf", "-inf", "1e3", "infinity", "NaN"])
-def test_words_that_python_reads_as_numbers_are_labels_like_any_other(label: str) -> None:
+def test_labels_such_as_nan_and_inf_are_ordinary_labels(label: str) -> None:
     others = ["2", "apple", label, "3"]
     orders = {task().fit(examples(golds)).labels for golds in (others, others[::-1], sorted(others))}
     assert len(orders) == 1
     assert sorted(orders.pop()) == sorted(others)
 
 
-def test_one_label_throughout_is_refused(tmp_path: Path) -> None:
+def test_data_with_only_one_label_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r'reviews\.csv: all 3 rows have the label "yes"'):
         task().fit(examples(["yes"] * 3))
 
 
-def test_a_column_of_ever_new_values_is_not_taken_for_the_label() -> None:
+def test_a_label_column_with_mostly_distinct_values_is_an_error() -> None:
     with pytest.raises(DataError, match=r"30 different labels in 30 rows.*data\.label"):
         task().fit(examples([f"id-{i}" for i in range(30)]))
 
 
-def test_few_rows_may_have_as_many_labels() -> None:
+def test_a_small_file_can_have_one_label_per_row() -> None:
     assert len(task().fit(examples([f"id-{i}" for i in range(12)])).labels) == 12
 
 
 @pytest.mark.parametrize("cell", ["", "   ", "\n\t", None])
-def test_an_empty_text_is_refused_with_its_place(cell: str | None) -> None:
+def test_an_empty_text_is_an_error_with_its_location(cell: str | None) -> None:
     with pytest.raises(DataError, match=r'reviews\.csv, line 7: the text in column "text" is empty'):
         parse({"text": cell, "label": "a"})
 
 
 @pytest.mark.parametrize("cell", ["", "  ", None])
-def test_a_missing_label_is_refused_with_its_place(cell: str | None) -> None:
+def test_a_missing_label_is_an_error_with_its_location(cell: str | None) -> None:
     with pytest.raises(DataError, match=r'reviews\.csv, line 7: the label in column "label" is missing'):
         parse({"text": "fine", "label": cell})
 
 
-def test_spaces_around_a_label_do_not_make_another_label() -> None:
+def test_spaces_around_a_label_are_ignored() -> None:
     assert parse({"text": "fine", "label": " good "}).gold == "good"
 
 
@@ -112,24 +110,24 @@ def test_numbers_and_booleans_are_labels_too() -> None:
     assert parse({"text": "fine", "label": True}).gold == "true"
 
 
-def test_a_row_without_an_id_column_is_known_by_its_line() -> None:
+def test_the_id_of_a_row_defaults_to_its_line() -> None:
     assert parse({"text": "fine", "label": "a"}).id == "7"
     assert parse({"text": "fine", "label": "a", "key": "r9"}, Columns(("text",), "label", "key")).id == "r9"
 
 
-def test_the_empty_text_of_a_pair_is_named() -> None:
+def test_an_empty_text_of_a_pair_is_an_error_with_its_column() -> None:
     with pytest.raises(DataError, match='column "second" is empty'):
         parse({"first": "a", "second": "", "label": "x"}, Columns(("first", "second"), "label", None))
 
 
-def test_a_label_that_was_not_trained_on_is_refused_with_the_nearest(tiny_weights: Path) -> None:
+def test_an_unknown_label_is_an_error_with_a_suggestion(tiny_weights: Path) -> None:
     with pytest.raises(DataError, match=r'line 4: the label "goood" does not occur.*Did you mean "good"\?'):
         fitted("bad", "good").encode(
             examples(["good", "bad", "goood"]), Tokenizer.pretrained(tiny_weights), None
         )
 
 
-def test_gold_is_the_position_of_the_label(tiny_weights: Path) -> None:
+def test_gold_is_the_index_of_the_label(tiny_weights: Path) -> None:
     sequences = fitted("a", "b").encode(examples(["b", "a", None]), Tokenizer.pretrained(tiny_weights), None)
     assert [s.gold for s in sequences] == [1, 0, None]
 
@@ -143,7 +141,7 @@ def test_the_loss_is_the_summed_cross_entropy_and_the_count(tiny_weights: Path) 
     assert float(total) == pytest.approx(3 * float(cross_entropy(logits_BC, torch.tensor([1, 0, 1]))))
 
 
-def test_a_prediction_is_the_most_probable_label_with_the_probability_of_all() -> None:
+def test_a_prediction_has_the_most_probable_label_and_all_probabilities() -> None:
     outputs = [np.array([0.0, 3.0, 1.0], np.float32)]
     prediction = fitted("a", "b", "c").decode(outputs, [], examples([None])[0])
     assert prediction.label == "b"
@@ -154,7 +152,7 @@ def test_a_prediction_is_the_most_probable_label_with_the_probability_of_all() -
     )
 
 
-def test_of_equally_probable_labels_the_first_is_predicted() -> None:
+def test_ties_are_resolved_to_the_first_label() -> None:
     outputs = [np.zeros(3, np.float32)]
     assert fitted("c", "a", "b").decode(outputs, [], examples([None])[0]).label == "c"
 
@@ -164,7 +162,7 @@ def predicted(labels: str) -> list[LabelPrediction]:
 
 
 @pytest.mark.parametrize(("labels", "num"), [("aaaa", 1), ("aaba", 0), ("a", 0), ("", 0)])
-def test_one_label_for_every_text_is_called_collapsed(labels: str, num: int) -> None:
+def test_predicting_one_label_for_all_texts_causes_a_warning(labels: str, num: int) -> None:
     warnings = fitted("a", "b").warnings(predicted(labels), examples("ab" * 2), [])
     assert len(warnings) == num
     assert all('collapsed: all texts are predicted as "a"' in warning for warning in warnings)
@@ -175,21 +173,21 @@ def test_one_label_for_every_text_is_called_collapsed(labels: str, num: int) -> 
     [({"positive_label": "a"}, 0.5, 1.0), ({"positive_label": "b"}, 1.0, 0.5), ({}, 1.0, 0.5)],
     ids=["a", "b", "the last by default"],
 )
-def test_the_positive_label_is_the_one_that_precision_and_recall_are_about(
+def test_the_positive_label_determines_precision_and_recall(
     options: dict[str, str], precision: float, recall: float
 ) -> None:
-    # "a" is found once and once wrongly; "b" is found once and missed once.
+    # "a" has one true and one false positive; "b" has one true positive and one false negative.
     predictions = [LabelPrediction("ab"[b], {"a": 0.9 - 0.8 * b, "b": 0.1 + 0.8 * b}) for b in (0, 1, 0)]
     scores = fitted("a", "b", **options).score(predictions, examples(["a", "b", "b"]))
     assert (scores["precision"], scores["recall"]) == (precision, recall)
 
 
-def test_a_positive_label_that_does_not_exist_is_refused_before_training() -> None:
+def test_an_unknown_positive_label_is_an_error_before_training() -> None:
     with pytest.raises(ConfigError, match=r'task\.positive_label must be .*, got "yes" \(labels: a, b\)'):
         task(positive_label="yes").fit(examples(["a", "b"]))
 
 
-def test_what_is_fitted_never_changes() -> None:
+def test_a_fitted_task_does_not_change() -> None:
     made = task(class_weights="auto")
     first = made.fit(examples(["a", "a", "a", "b"]))
     options, notes = first.options.model_dump(), first.notes
@@ -205,6 +203,6 @@ def test_what_is_fitted_never_changes() -> None:
     assert restored.options == first.options
 
 
-def test_an_unknown_option_is_refused() -> None:
+def test_an_unknown_option_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"task\.positiv"):
         task(positiv="a")

@@ -1,4 +1,4 @@
-"""Long texts: cut, cut in the middle, or read in windows; the same in training, evaluation and prediction."""
+"""Long texts: truncated, cut in the middle, or read in windows, in training, evaluation and prediction."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -32,7 +32,7 @@ def words_of(tokenizer: Tokenizer, ids: Any) -> list[str]:
     return [w for w in tokenizer.tokens(ids) if not w.startswith("[")]
 
 
-def test_windows_hold_every_token_in_order_and_share_the_stride(tokenizer: Tokenizer) -> None:
+def test_windows_cover_all_tokens_in_order_and_overlap_by_the_stride(tokenizer: Tokenizer) -> None:
     found = tokenizer.windows([("it was great",), (LONG,)], 12, 3)
     assert [s.group for s in found].count(0) == 1
     windows = [words_of(tokenizer, s.ids) for s in found if s.group == 1]
@@ -44,7 +44,7 @@ def test_windows_hold_every_token_in_order_and_share_the_stride(tokenizer: Token
     assert rejoined == LONG.split()
 
 
-def test_of_a_pair_the_whole_first_text_stands_before_each_window_of_the_second(tokenizer: Tokenizer) -> None:
+def test_windows_of_a_pair_each_begin_with_the_whole_first_text(tokenizer: Tokenizer) -> None:
     found = tokenizer.windows([("it was", LONG)], 14, 2)
     assert len(found) > 3
     for s in found:
@@ -52,17 +52,20 @@ def test_of_a_pair_the_whole_first_text_stands_before_each_window_of_the_second(
         assert len(s) <= 14
 
 
-def test_windows_without_room_are_refused(tokenizer: Tokenizer) -> None:
-    with pytest.raises(DataError, match=r"model\.max_length=2 leaves 0 tokens to a window"):
+def test_a_max_length_without_room_for_windows_is_an_error(tokenizer: Tokenizer) -> None:
+    with pytest.raises(DataError, match=r"model\.max_length=2 leaves 0 tokens for the text in a window"):
         tokenizer.windows([(LONG,)], 2, 6)
-    message = r"^b\.csv, line 7: the first text of this pair has \d+ tokens, which leaves 0 of .*=12"
+    message = (
+        r"^b\.csv, line 7: the first text of this pair has \d+ tokens\. With model\.max_length=12, "
+        r"this leaves 0 tokens"
+    )
     with pytest.raises(DataError, match=message):
         tokenizer.windows(
             [("it was", LONG), ("it", LONG), (LONG, "it was")], 12, 4, ["", "", "b.csv, line 7"]
         )
 
 
-def test_a_pair_is_cut_the_same_whatever_pairs_are_beside_it(tokenizer: Tokenizer) -> None:
+def test_the_windows_of_a_pair_do_not_depend_on_other_pairs(tokenizer: Tokenizer) -> None:
     alone = tokenizer.windows([("it was", LONG)], 16, 64)
     beside = tokenizer.windows(
         [("it was", LONG), ("it was great and lovely", LONG), (LONG[:40], "it")], 16, 64
@@ -71,7 +74,7 @@ def test_a_pair_is_cut_the_same_whatever_pairs_are_beside_it(tokenizer: Tokenize
     assert [s.group for s in beside] == sorted(s.group for s in beside)
 
 
-def test_neighbours_share_half_of_windows_shorter_than_the_stride(tokenizer: Tokenizer) -> None:
+def test_windows_shorter_than_the_stride_overlap_by_half(tokenizer: Tokenizer) -> None:
     windows = [words_of(tokenizer, s.ids) for s in tokenizer.windows([(LONG,)], 8, 64)]
     assert all(before[-3:] == after[:3] for before, after in pairwise(windows))
 
@@ -90,7 +93,7 @@ def test_head_and_tail_keep_a_quarter_from_the_beginning_and_the_rest_from_the_e
     assert (len(short), short.num_removed) == (5, 0)
 
 
-def test_the_loss_of_a_text_is_that_of_the_mean_of_its_windows(tokenizer: Tokenizer) -> None:
+def test_the_loss_of_a_text_is_computed_from_the_mean_of_its_windows(tokenizer: Tokenizer) -> None:
     task = make_task(TaskConfig(name="classification", long_texts="windows", stride=2))
     examples = [
         Example("1", Origin("a.csv", 1), (LONG,), "b"),
@@ -98,7 +101,7 @@ def test_the_loss_of_a_text_is_that_of_the_mean_of_its_windows(tokenizer: Tokeni
     ]
     fitted = task.fit(examples)
     sequences = fitted.encode(examples, tokenizer, 20)
-    # As a micro-batch has them: by length, so that the windows of a text need not be neighbours.
+    # Micro-batches are sorted by length, so the windows of a text need not be adjacent.
     shuffled = sorted(sequences, key=len)
     outputs = torch.randn(len(shuffled), 2, generator=torch.Generator().manual_seed(4))
     total, count = fitted.loss(outputs, collate(shuffled))
@@ -109,20 +112,22 @@ def test_the_loss_of_a_text_is_that_of_the_mean_of_its_windows(tokenizer: Tokeni
     assert total / count == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_pairs_have_no_head_and_tail(tiny_weights: Path, tmp_path: Path) -> None:
+def test_head_tail_is_an_error_for_pairs(tiny_weights: Path, tmp_path: Path) -> None:
     rows = [{"text_a": text, "text_b": LONG, "label": n % 2} for n, text in enumerate(("a", "b", "c", "d"))]
     overrides = {"task.long_texts": "head_tail", "model.name": str(tiny_weights)}
-    with pytest.raises(ConfigError, match=r"task\.long_texts=head_tail is for single texts"):
+    with pytest.raises(
+        ConfigError, match=r"task\.long_texts=head_tail requires single texts, but the data has pairs"
+    ):
         api.train(rows, settings=overrides, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("long", ["truncate", "head_tail", "windows"])
 @pytest.mark.parametrize("name", ["classification", "multilabel", "regression"])
-def test_training_evaluation_and_prediction_read_long_texts_alike(
+def test_training_evaluation_and_prediction_treat_long_texts_in_the_same_way(
     name: str, long: str, tiny_weights: Path, tmp_path: Path
 ) -> None:
-    # What decides stands at the very end, where truncation does not see it.
+    # Only the last word differs, and truncation removes it.
     rows = [
         {"text": f"{LONG} {word}", "label": value}
         for word, value in (
@@ -160,7 +165,7 @@ def test_training_evaluation_and_prediction_read_long_texts_alike(
     assert len(distinct) == (1 if long == "truncate" else len(rows))
 
 
-def test_a_model_of_windows_trained_on_short_texts_predicts_long_ones(
+def test_a_windows_model_trained_on_short_texts_predicts_long_texts(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
     data = tmp_path / "short.csv"

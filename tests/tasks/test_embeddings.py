@@ -1,4 +1,4 @@
-"""Embeddings: the losses and scores of sentence-transformers, whose models the saved folders are."""
+"""Embeddings: losses, scores and saved models agree with sentence-transformers."""
 
 import json
 from collections.abc import Sequence as SequenceOf
@@ -56,7 +56,7 @@ def scored(scores: SequenceOf[float]) -> list[Example]:
 
 
 def batch_of(found: list[Example], folder: Path) -> tuple[Batch, Tensor]:
-    """What a step would have of them, and vectors to compare."""
+    """The batch of a step with these examples, and random vectors as its outputs."""
     sequences = fitted().encode(found, Tokenizer.pretrained(folder), None)
     outputs = torch.randn((len(sequences), 36), generator=torch.Generator().manual_seed(3))
     return collate(sequences), outputs.requires_grad_()
@@ -74,38 +74,47 @@ def parse(values: dict[str, Any], text: tuple[str, ...], label: str | None = Non
 
 def test_a_score_must_be_a_number() -> None:
     row = {"a": "x", "b": "y", "score": "high"}
-    with pytest.raises(DataError, match=r'pairs\.csv, line 7: "high" in column "score" is no number'):
+    with pytest.raises(
+        DataError,
+        match=r'pairs\.csv, line 7: "high" in column "score" is not a number; this column must hold',
+    ):
         parse(row, ("a", "b"), "score")
 
 
-def test_three_texts_take_no_score() -> None:
+def test_a_score_for_three_texts_is_an_error() -> None:
     row = {"a": "x", "b": "y", "c": "z", "score": "1"}
-    with pytest.raises(DataError, match=r"line 7: a score, as in column \"score\", belongs to two texts"):
+    with pytest.raises(
+        DataError, match=r"line 7: a similarity score \(column \"score\"\) requires two texts, got 3"
+    ):
         parse(row, ("a", "b", "c"), "score")
 
 
 @pytest.mark.parametrize(
     ("loss", "found"), [("cosent", pairs()), ("mse", pairs()), ("in_batch_negatives", scored([1, 2]))]
 )
-def test_a_loss_that_the_columns_do_not_allow_is_refused(loss: str, found: list[Example]) -> None:
-    with pytest.raises(ConfigError, match=f"task.loss={loss}: pairs.csv has 2 texts in a row with"):
+def test_a_loss_that_does_not_fit_the_columns_is_an_error(loss: str, found: list[Example]) -> None:
+    with pytest.raises(
+        ConfigError, match=f"task.loss={loss} does not fit the data: pairs.csv has 2 texts per row with"
+    ):
         task(loss=loss).fit(found)
 
 
-def test_scores_that_are_all_alike_are_refused() -> None:
-    with pytest.raises(DataError, match=r"pairs\.csv: every score is 1"):
+def test_equal_scores_are_an_error() -> None:
+    with pytest.raises(DataError, match=r"pairs\.csv: all scores are 1"):
         task().fit(scored([1, 1, 1]))
 
 
-def test_pairs_to_score_have_different_scores() -> None:
-    with pytest.raises(DataError, match="this pair has the score 3, as have all 2 to score"):
+def test_evaluating_pairs_with_equal_scores_is_an_error() -> None:
+    with pytest.raises(DataError, match="this pair has the score 3, and so do all 2 pairs to score"):
         fitted().for_scoring([example("a", "b", gold=3), example("c", "d", gold=3)])
     this = fitted()
     assert this.for_scoring([example("a", "b", gold=3), example("c", "d", gold=2)]) is this
 
 
 @pytest.mark.parametrize("num_texts", [2, 3])
-def test_in_batch_negatives_are_those_of_sentence_transformers(num_texts: int, tiny_weights: Path) -> None:
+def test_in_batch_negatives_loss_equals_that_of_sentence_transformers(
+    num_texts: int, tiny_weights: Path
+) -> None:
     losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
     found = [example(*(TEXTS[i + 20 * n] for n in range(num_texts))) for i in range(12)]
     batch, outputs = batch_of(found, tiny_weights)
@@ -120,13 +129,13 @@ def test_in_batch_negatives_are_those_of_sentence_transformers(num_texts: int, t
 
 
 @pytest.mark.parametrize("order", ["given", "longest first"])
-def test_cosent_is_that_of_sentence_transformers(order: str, tiny_weights: Path) -> None:
+def test_cosent_loss_equals_that_of_sentence_transformers(order: str, tiny_weights: Path) -> None:
     losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
     scores = [0.0, 2.5, 5.0, 2.5, 1.0, 4.0, 0.0]
     batch, outputs = batch_of(scored(scores), tiny_weights)
     reference = losses.CoSENTLoss(torch.nn.Identity(), scale=20.0)
     expected = reference.compute_loss_from_embeddings(columns_of(outputs, 2), torch.tensor(scores))
-    if order == "longest first":  # as a step that is cut has them
+    if order == "longest first":  # the order within micro-batches
         sequences = fitted().encode(scored(scores), Tokenizer.pretrained(tiny_weights), None)
         places = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
         batch, outputs = collate([sequences[i] for i in places]), outputs[places]
@@ -134,7 +143,7 @@ def test_cosent_is_that_of_sentence_transformers(order: str, tiny_weights: Path)
     assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_squared_error_is_of_the_cosine_and_scores_from_0_to_1(tiny_weights: Path) -> None:
+def test_mse_compares_cosines_with_scores_scaled_to_0_to_1(tiny_weights: Path) -> None:
     found = scored([1, 3, 5, 2])
     batch, outputs = batch_of(found, tiny_weights)
     this = task(loss="mse").fit(found)
@@ -145,14 +154,14 @@ def test_squared_error_is_of_the_cosine_and_scores_from_0_to_1(tiny_weights: Pat
     assert (total / count).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_vectors_are_normalized_as_torch_does() -> None:
+def test_vectors_are_normalized_like_in_torch() -> None:
     outputs = np.random.default_rng(6).normal(size=(3, 36)).astype(np.float32)
     outputs[2] = 0
     found = torch.from_numpy(vectors_of(fitted().decode(list(outputs), [], example("a", "b", "c"))))
     torch.testing.assert_close(found, normalize(torch.from_numpy(outputs), dim=-1), rtol=1e-6, atol=0)
 
 
-def test_sizes_average_the_loss_over_cut_off_vectors(tiny_weights: Path) -> None:
+def test_matryoshka_loss_is_the_mean_over_truncated_vectors(tiny_weights: Path) -> None:
     batch, outputs = batch_of(pairs(), tiny_weights)
     alone = [fitted().loss(outputs[:, :size], batch)[0].item() for size in (36, 12, 4)]
     assert fitted(matryoshka_dims="36,12,4").loss(outputs, batch)[0].item() == pytest.approx(
@@ -160,12 +169,12 @@ def test_sizes_average_the_loss_over_cut_off_vectors(tiny_weights: Path) -> None
     )
 
 
-def test_a_size_that_no_vector_has_is_refused_before_anything_is_written(
+def test_a_matryoshka_size_above_the_hidden_size_is_an_error_before_training(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
     file = write_csv(tmp_path / "triplets.csv", TRIPLETS, "anchor,positive,negative")
     overrides = {"task.name": "embeddings", "model.name": str(tiny_weights), "task.matryoshka_dims": "37,12"}
-    with pytest.raises(ConfigError, match=r"ask for vectors of 37 numbers, and those of .* have 36"):
+    with pytest.raises(ConfigError, match=r"ask for vectors with 37 dimensions, but those of .* have 36"):
         api.train(file, settings=overrides, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -174,7 +183,7 @@ def test_a_size_that_no_vector_has_is_refused_before_anything_is_written(
     ("columns", "loss", "is_fine"),
     [(2, "auto", False), (3, "auto", True), (0, "cosent", False), (0, "mse", True)],
 )
-def test_a_step_of_one_example_must_have_something_to_compare(
+def test_batch_size_1_is_an_error_for_losses_that_compare_examples(
     columns: int, loss: str, is_fine: bool, tiny_weights: Path, tmp_path: Path
 ) -> None:
     names = ",".join(("anchor", "positive", "negative")[:columns])
@@ -190,19 +199,19 @@ def test_a_step_of_one_example_must_have_something_to_compare(
     if is_fine:
         assert train(file, tmp_path / "run", overrides)[0].manifest["status"] == "complete"
     else:
-        with pytest.raises(ConfigError, match=r"train\.batch_size=1: this loss uses in-batch negatives"):
+        with pytest.raises(ConfigError, match=r"batch_size=1 is too small: .* uses in-batch negatives"):
             api.train(file, settings=overrides, out=tmp_path / "run")
 
 
-def test_equal_positives_are_not_each_others_negatives(tiny_weights: Path) -> None:
-    """With both right answers in the softmax neither could ever have more than half."""
+def test_equal_positives_are_not_negatives_of_each_other(tiny_weights: Path) -> None:
+    """If both were in the softmax, neither could reach a probability above one half."""
     same = "the lamp is broken"
     batch, outputs = batch_of([example("a table", same), example("a box", same)], tiny_weights)
     total, _ = fitted().loss(outputs, batch)
     assert total.item() == pytest.approx(0, abs=1e-6)
 
 
-def test_positives_of_the_same_anchor_are_not_each_others_negatives(tiny_weights: Path) -> None:
+def test_positives_of_the_same_anchor_are_not_negatives_of_each_other(tiny_weights: Path) -> None:
     found = [example("a table", "the lamp"), example("a table", "the box"), example("a key", "the lock")]
     batch, outputs = batch_of(found, tiny_weights)
     anchors, positives = columns_of(normalize(outputs, dim=-1), 2)
@@ -213,7 +222,7 @@ def test_positives_of_the_same_anchor_are_not_each_others_negatives(tiny_weights
     assert fitted().loss(outputs, batch)[0].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_an_anchor_that_is_another_rows_positive_is_not_its_own_negative(tiny_weights: Path) -> None:
+def test_an_anchor_that_is_a_positive_elsewhere_is_not_its_own_negative(tiny_weights: Path) -> None:
     found = [example("a table", "the lamp"), example("the box", "a table")]
     batch, outputs = batch_of(found, tiny_weights)
     anchors, positives = columns_of(normalize(outputs, dim=-1), 2)
@@ -223,7 +232,7 @@ def test_an_anchor_that_is_another_rows_positive_is_not_its_own_negative(tiny_we
     )
 
 
-def test_retrieval_scores_are_those_of_sentence_transformers() -> None:
+def test_retrieval_scores_equal_those_of_sentence_transformers() -> None:
     evaluation = pytest.importorskip("sentence_transformers.sentence_transformer.evaluation")
     random = np.random.default_rng(4)
     queries, documents = (random.normal(size=(n, 3)).astype(np.float32) for n in (40, 60))
@@ -245,13 +254,13 @@ def test_retrieval_scores_are_those_of_sentence_transformers() -> None:
     assert found["recall@10"] == pytest.approx(expected["recall@k"][10])
 
 
-def test_vectors_all_alike_retrieve_nothing() -> None:
+def test_equal_vectors_have_retrieval_scores_of_zero() -> None:
     alike = np.ones((30, 4), np.float32) / 2
     found = retrieval(alike, alike, [{i} for i in range(30)], [()] * 30)
     assert set(found.values()) == {0.0}
 
 
-def test_a_document_that_is_the_query_itself_is_not_compared(tiny_weights: Path) -> None:
+def test_a_document_equal_to_the_query_is_not_a_candidate(tiny_weights: Path) -> None:
     this = fitted()
     found = [example("a table", "the lamp"), example("the box", "a table")]
     outputs = np.array([[1.0, 0.2], [1.0, 0.0], [0.9, 0.4], [1.0, 0.2]], np.float32)
@@ -259,7 +268,7 @@ def test_a_document_that_is_the_query_itself_is_not_compared(tiny_weights: Path)
     assert this.score(predictions, found)["recall@1"] == 1.0
 
 
-def test_vectors_all_alike_are_warned_of() -> None:
+def test_equal_vectors_cause_a_warning() -> None:
     this, random = fitted(), np.random.default_rng(5)
     found = [this.decode([np.ones(4, np.float32)] * 2, [], e) for e in pairs(3)]
     (warning,) = this.warnings(found, pairs(3), [])
@@ -273,7 +282,7 @@ TRIPLETS = [(TEXTS[i], TEXTS[i], TEXTS[(i + 7) % 20]) for i in range(20)]
 
 @pytest.fixture(scope="module")
 def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """On triplets whose positive is the anchor, which a random encoder knows at once."""
+    """Trained on triplets whose positive equals the anchor, which even a random encoder gets right."""
     folder = tmp_path_factory.mktemp("embeddings")
     file = write_csv(folder / "triplets.csv", TRIPLETS, "anchor,positive,negative")
     overrides = {
@@ -284,20 +293,20 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
     return train(file, folder / "run", overrides)[0]
 
 
-def test_triplets_are_scored_by_retrieval_and_by_the_right_order(trained: Run) -> None:
+def test_triplets_have_retrieval_scores_and_triplet_accuracy(trained: Run) -> None:
     assert trained.scores["triplet_accuracy"] == 1.0
     assert trained.scores["main_score"] == trained.scores["mrr@10"] == 1.0
     assert trained.scores["spearman"] is None
 
 
-def test_stored_predictions_of_pairs_say_how_similar_they_are_not_where(trained: Run) -> None:
+def test_stored_predictions_of_triplets_have_similarities_and_no_vectors(trained: Run) -> None:
     for line in trained.predictions("validation"):
         assert line["vector"] is None
         assert line["similarities"][0] == pytest.approx(1, abs=1e-5)
         assert line["similarities"][1] < 1
 
 
-def test_single_texts_get_their_vector(trained: Run) -> None:
+def test_single_texts_get_a_vector(trained: Run) -> None:
     found = api.predict(trained, TEXTS[:3])
     assert all(np.linalg.norm(p.vector) == pytest.approx(1, abs=1e-5) for p in found)
     triplet = api.predict(trained, [dict(zip(("anchor", "positive", "negative"), TRIPLETS[0], strict=True))])[
@@ -307,7 +316,7 @@ def test_single_texts_get_their_vector(trained: Run) -> None:
     assert triplet.similarities[1] == pytest.approx(float(first @ negative), abs=1e-5)
 
 
-def test_the_folder_is_a_model_of_sentence_transformers_with_the_same_vectors(trained: Run) -> None:
+def test_sentence_transformers_loads_the_model_and_computes_the_same_vectors(trained: Run) -> None:
     library = pytest.importorskip("sentence_transformers")
     other = library.SentenceTransformer(str(trained.model_path), device="cpu")
     assert other.max_seq_length == trained.manifest["max_length"]["value"]
@@ -322,7 +331,7 @@ def scored_file(folder: Path) -> Path:
     return write_csv(folder / "scored.csv", rows, "sentence1,sentence2,score")
 
 
-def test_a_scored_file_can_be_put_to_a_model_trained_on_triplets(trained: Run, tmp_path: Path) -> None:
+def test_a_model_trained_on_triplets_can_be_evaluated_on_scored_pairs(trained: Run, tmp_path: Path) -> None:
     found = api.evaluate(trained, scored_file(tmp_path))
     vectors = np.array([p.vector for p in api.predict(trained, TEXTS[:20])])
     cosines = [float(vectors[i] @ vectors[(i * 7) % 20]) for i in range(20)]
@@ -334,7 +343,7 @@ def test_a_scored_file_can_be_put_to_a_model_trained_on_triplets(trained: Run, t
 def test_triplets_and_pairs_are_validated_on_pairs_with_a_score(
     header: str, tiny_weights: Path, tmp_path: Path
 ) -> None:
-    """As with sentence-transformers: what says most of the vectors is a file of another kind."""
+    """A common setup in sentence-transformers, e.g. training on NLI and validating on STS."""
     triplets = [row[: header.count(",") + 1] for row in TRIPLETS]
     overrides = {
         "task.name": "embeddings", "model.name": str(tiny_weights), "train.epochs": 2, "train.batch_size": 8,
@@ -349,16 +358,16 @@ def test_triplets_and_pairs_are_validated_on_pairs_with_a_score(
     assert {len(line["text"]) for line in run.predictions("validation")} == {2}
 
 
-def test_single_texts_and_pairs_of_other_tasks_still_do_not_go_together(
+def test_mixing_single_texts_and_pairs_is_an_error_for_other_tasks(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
     pairs_file = write_csv(tmp_path / "b.csv", [("a", "b", "x"), ("c", "d", "y")], "text_a,text_b,label")
     overrides = {"model.name": str(tiny_weights), "data.validation": str(pairs_file)}
-    with pytest.raises(DataError, match="single texts and pairs do not go together"):
+    with pytest.raises(DataError, match="Expected the same number of text columns"):
         api.check(write_csv(tmp_path / "a.csv", [("a", "x"), ("b", "y")]), settings=overrides)
 
 
-def test_the_command_writes_vectors_for_programs(trained: Run, tmp_path: Path) -> None:
+def test_predict_writes_vectors_to_npy_and_parquet_files(trained: Run, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     texts = [*TEXTS[:2], "", *TEXTS[2:4]]
@@ -377,15 +386,15 @@ def test_the_command_writes_vectors_for_programs(trained: Run, tmp_path: Path) -
     assert table.column("vector").to_pylist()[4] == said[4]["vector"]
 
 
-def test_pairs_have_no_vector_to_write(trained: Run, tmp_path: Path) -> None:
+def test_writing_vectors_of_triplets_is_an_error(trained: Run, tmp_path: Path) -> None:
     file = tmp_path / "triplets.jsonl"
     row = dict(zip(("anchor", "positive", "negative"), TRIPLETS[0], strict=True))
     file.write_text(json.dumps(row) + "\n")
     result = bertune("predict", trained.path, file, "--out", tmp_path / "v.npy")
-    assert result.code and "holds a vector for each text" in result.err
+    assert result.code and "holds one embedding per text" in result.err
     assert not (tmp_path / "v.npy").exists()
 
 
-def test_pairs_of_one_anchor_stay_on_one_side_of_the_split() -> None:
+def test_pairs_with_the_same_anchor_stay_in_the_same_split() -> None:
     of_a, also_of_a, of_b = (task().group_key(example(*texts)) for texts in ("ab", "ac", "bc"))
     assert of_a == also_of_a != of_b

@@ -1,4 +1,4 @@
-"""Label names: booleans alike in every format, labels that look alike, and texts that are missing."""
+"""Label names: booleans in every format, labels that look alike, and missing texts."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
         ("very  good", "very good"), ("0", "-0.0"), ("good\ufeff", "good"), ("5", "\uff15"),
     ],
 )  # fmt: skip
-def test_labels_that_look_alike_are_named_with_their_counts(labels: tuple[str, ...]) -> None:
+def test_labels_that_look_alike_are_listed_with_their_counts(labels: tuple[str, ...]) -> None:
     counts = {label: number for number, label in enumerate(labels, start=3)}
     assert look_alike_labels({**counts, "other": 9}) == [labels]
     (warning,) = look_alike_warnings({**counts, "other": 9})
@@ -41,12 +41,12 @@ def test_invisible_characters_are_shown_as_escapes() -> None:
 
 
 @pytest.mark.parametrize("labels", [("good", "bad"), ("1", "10"), ("1", "-1"), ("a", "\u00e1"), ("1a", "01")])
-def test_other_labels_give_no_warning(labels: tuple[str, ...]) -> None:
+def test_different_labels_cause_no_warning(labels: tuple[str, ...]) -> None:
     assert look_alike_warnings(dict.fromkeys(labels, 1)) == []
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel"])
-def test_check_warns_of_labels_that_look_alike(task: str, tiny_weights: Path, tmp_path: Path) -> None:
+def test_check_warns_about_labels_that_look_alike(task: str, tiny_weights: Path, tmp_path: Path) -> None:
     labels = ["Good" if number % 6 == 0 else label for number, (_, label) in enumerate(reviews(36))]
     frame = pd.DataFrame({"text": [text for text, _ in reviews(36)], "label": labels})
     frame.to_csv(tmp_path / "a.csv", index=False)
@@ -61,13 +61,13 @@ def as_label(value: Any) -> Any:
     return task.parse(row, Columns(("text",), "label", None)).gold
 
 
-def test_a_boolean_is_the_same_label_whatever_wrote_it() -> None:
+def test_a_boolean_is_the_same_label_in_every_spelling() -> None:
     assert {as_label(value) for value in (True, "True", "TRUE", "true", " True ")} == {"true"}
     assert {as_label(value) for value in (False, "False", "FALSE", "false")} == {"false"}
     assert as_label("Mostly True") == "Mostly True"
 
 
-def test_a_model_trained_on_csv_is_scored_on_other_formats(tiny_weights: Path, tmp_path: Path) -> None:
+def test_a_model_trained_on_csv_can_be_evaluated_on_other_formats(tiny_weights: Path, tmp_path: Path) -> None:
     texts = [text for text, _ in reviews(24)]
     frame = pd.DataFrame({"text": texts, "label": [label == "good" for _, label in reviews(24)]})
     frame.to_csv(tmp_path / "a.csv", index=False)
@@ -81,7 +81,7 @@ def test_a_model_trained_on_csv_is_scored_on_other_formats(tiny_weights: Path, t
     scores = [model.evaluate(tmp_path / f"a.{suffix}").scores for suffix in ("csv", "parquet", "jsonl")]
     assert scores[0] == scores[1] == scores[2] == model.evaluate(frame).scores
 
-    # What is missing has no prediction, in a list as in a table.
+    # Missing texts have no prediction, in lists and in tables.
     missing: list[Any] = [None, float("nan"), np.nan, pd.NA, pd.NaT]
     found = model.predict([missing[0], "it was great", *missing[1:]])
     assert [p is None for p in found] == [True, False, True, True, True, True]
@@ -95,7 +95,7 @@ def test_a_model_trained_on_csv_is_scored_on_other_formats(tiny_weights: Path, t
         model.evaluate(([None, "it was great"], [True, False]))
 
 
-def test_a_model_with_labels_as_older_versions_wrote_them_is_still_scored() -> None:
+def test_a_model_with_capitalized_boolean_labels_of_older_versions_can_be_evaluated() -> None:
     task = make_task(TaskConfig(name="classification"))
     fitted = task.fitted(("False", "True")).for_scoring([])
     assert fitted.labels == ("false", "true")

@@ -1,4 +1,4 @@
-"""Language modelling: plain transformers' loss and gradients, fresh masks at every step, masks filled in."""
+"""Language modelling: loss and gradients equal those of transformers; dynamic masking; filled masks."""
 
 import math
 import pickle
@@ -51,13 +51,13 @@ def examples(*texts: str) -> list[Example]:
     return [Example(str(i), Origin("notes.txt", i), (text,)) for i, text in enumerate(texts, 1)]
 
 
-def asked(sequence: Sequence) -> list[int]:
+def masked_positions(sequence: Sequence) -> list[int]:
     assert isinstance(sequence.gold, np.ndarray)
     return np.flatnonzero(sequence.gold != IGNORE_INDEX).tolist()
 
 
-def test_loss_and_gradients_are_those_of_plain_transformers(tiny_weights: Path) -> None:
-    """The decoder is the embedding table turned round: its gradient has two sources, and both must arrive."""
+def test_loss_and_gradients_equal_those_of_transformers(tiny_weights: Path) -> None:
+    """The decoder weights are tied to the embeddings, so their gradient is the sum of two parts."""
     tokenizer = Tokenizer.pretrained(tiny_weights)
     this = bound(tokenizer, mask_probability=0.3)
     batch = collate(this.encode(examples(*TEXTS[:8]), tokenizer, None))
@@ -86,12 +86,12 @@ def test_loss_and_gradients_are_those_of_plain_transformers(tiny_weights: Path) 
         torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-3)
 
 
-def test_every_step_masks_anew_and_the_same_seed_the_same(tiny_weights: Path) -> None:
+def test_masks_differ_between_steps_and_are_reproducible(tiny_weights: Path) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     this = bound(tokenizer, mask_probability=0.3)
     sequences = this.encode(examples(*TEXTS[:8]), tokenizer, None)
     steps = [this.resample(sequences, np.random.default_rng([42, step])) for step in (0, 1, 0)]
-    positions = [[asked(s) for s in step] for step in steps]
+    positions = [[masked_positions(s) for s in step] for step in steps]
     assert positions[0] != positions[1]
     assert positions[0] == positions[2]
     for step in steps:
@@ -101,7 +101,7 @@ def test_every_step_masks_anew_and_the_same_seed_the_same(tiny_weights: Path) ->
     assert not make_task(TaskConfig(name="classification")).fitted(("a", "b")).is_resampled
 
 
-def test_a_long_document_is_learned_to_its_last_word(tiny_weights: Path) -> None:
+def test_windows_cover_the_whole_document(tiny_weights: Path) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     text = " ".join(TEXTS)
     (whole,) = tokenizer.encode([(text,)])
@@ -110,20 +110,20 @@ def test_a_long_document_is_learned_to_its_last_word(tiny_weights: Path) -> None
     assert {s.group for s in windows} == {0}
     inside = [i for s in windows for i in unmasked(s)[1:-1].tolist()]
     assert inside == whole.ids[1:-1].tolist()
-    assert all(asked(s) for s in windows)
+    assert all(masked_positions(s) for s in windows)
 
 
-def test_where_one_window_has_masks_of_its_own_no_others_are_drawn(tiny_weights: Path) -> None:
+def test_a_document_with_masks_gets_no_random_masks(tiny_weights: Path) -> None:
     text = f"{' '.join(TEXTS)} the [MASK] was late"
     tokenizer = Tokenizer.pretrained(tiny_weights)
     windows = bound(tokenizer).encode(examples(text, TEXTS[0]), tokenizer, 20)
-    assert [len(asked(s)) for s in windows if s.group == 0][-2:] in ([0, 1], [1, 0])
-    assert sum(len(asked(s)) for s in windows if s.group == 0) == 1
-    assert asked(windows[-1])
+    assert [len(masked_positions(s)) for s in windows if s.group == 0][-2:] in ([0, 1], [1, 0])
+    assert sum(len(masked_positions(s)) for s in windows if s.group == 0) == 1
+    assert masked_positions(windows[-1])
 
 
 def outputs_of(sequences: list[Sequence], tokenizer: Tokenizer, this: FittedLanguageModelling) -> list[Any]:
-    """Reduced outputs as the prediction loop gives them, from random logits."""
+    """The reduced outputs of random logits, as in the prediction loop."""
     batch = collate(sequences)
     assert batch.gold is not None
     torch.manual_seed(3)
@@ -132,7 +132,9 @@ def outputs_of(sequences: list[Sequence], tokenizer: Tokenizer, this: FittedLang
     return [rows.numpy() for rows in rows_TC.split(batch.lengths_S.tolist())]
 
 
-def test_predictions_have_the_probabilities_of_the_masked_and_of_the_best_words(tiny_weights: Path) -> None:
+def test_predictions_have_the_probabilities_of_the_masked_word_and_of_the_best_words(
+    tiny_weights: Path,
+) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     this = bound(tokenizer, mask_probability=0.3)
     texts = examples(TEXTS[0], "the [MASK] was late")
@@ -143,7 +145,7 @@ def test_predictions_have_the_probabilities_of_the_masked_and_of_the_best_words(
         for rows, sequence, example in zip(outputs, sequences, texts, strict=True)
     )
     torch.manual_seed(3)
-    positions = [(s, position) for s in sequences for position in asked(s)]
+    positions = [(s, position) for s in sequences for position in masked_positions(s)]
     shares_MV = (5 * torch.randn(len(positions), tokenizer.num_ids)).double().softmax(-1)
     assert len(own.masks) == len(positions) - 1 and len(given.masks) == 1
     for mask, shares_V, (sequence, position) in zip(
@@ -160,10 +162,8 @@ def test_predictions_have_the_probabilities_of_the_masked_and_of_the_best_words(
             assert mask["probability"] == pytest.approx(float(shares_V[gold]), rel=1e-5)
 
 
-def test_what_is_encoded_for_one_tokenizer_does_not_bind_a_task_to_it(
-    tiny_weights: Path, tmp_path: Path
-) -> None:
-    """The task once kept the masking of the first tokenizer that it encoded with, and used it with others."""
+def test_binding_a_tokenizer_does_not_change_the_fitted_task(tiny_weights: Path, tmp_path: Path) -> None:
+    """Regression test: the task kept the masking of its first tokenizer and used it with other tokenizers."""
     first = Tokenizer.pretrained(tiny_weights)
     second = word_level(tmp_path)
     fitted = task(mask_probability=0.3).fit(examples(*TEXTS))
@@ -172,7 +172,7 @@ def test_what_is_encoded_for_one_tokenizer_does_not_bind_a_task_to_it(
     for tokenizer in (first, second):
         this = fitted.bound(tokenizer)
         (sequence,) = this.encode([example], tokenizer, None)
-        masks.append(int(sequence.ids[asked(sequence)[0]]))
+        masks.append(int(sequence.ids[masked_positions(sequence)[0]]))
         prediction = this.decode(outputs_of([sequence], tokenizer, this), [sequence], example)
         assert set(prediction.masks[0]["best"]) <= set(tokenizer.tokens(range(tokenizer.num_ids)))
     assert masks == [first.mask_id, second.mask_id] and masks[0] != masks[1]
@@ -180,20 +180,20 @@ def test_what_is_encoded_for_one_tokenizer_does_not_bind_a_task_to_it(
     assert fitted.options == task(mask_probability=0.3).options
 
 
-def test_evaluating_in_turn_leaves_the_task_it_came_from_as_it_was(tiny_weights: Path) -> None:
+def test_evaluating_pseudo_perplexity_does_not_change_the_fitted_task(tiny_weights: Path) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     this = bound(tokenizer, mask_probability=0.3)
-    before = [asked(s) for s in this.encode(examples(*TEXTS[:4]), tokenizer, None)]
+    before = [masked_positions(s) for s in this.encode(examples(*TEXTS[:4]), tokenizer, None)]
     in_turn = this.task.fitted(this.labels, pseudo_perplexity=True).bound(tokenizer)
-    assert all(len(asked(s)) == 1 for s in in_turn.encode(examples(*TEXTS[:4]), tokenizer, None))
+    assert all(len(masked_positions(s)) == 1 for s in in_turn.encode(examples(*TEXTS[:4]), tokenizer, None))
     prediction = MasksPrediction([{"best": {"late": 0.5}, "word": "late", "probability": 0.5}])
     assert in_turn.score([prediction], examples("late")).values["pseudo_perplexity"] == pytest.approx(2)
     assert this.score([prediction], examples("late")).values["perplexity"] == pytest.approx(2)
-    assert [asked(s) for s in this.encode(examples(*TEXTS[:4]), tokenizer, None)] == before
+    assert [masked_positions(s) for s in this.encode(examples(*TEXTS[:4]), tokenizer, None)] == before
     assert not this.options.pseudo_perplexity
 
 
-def test_nothing_is_encoded_decoded_or_learned_before_the_tokenizer_is_known(tiny_weights: Path) -> None:
+def test_an_unbound_task_raises_an_error(tiny_weights: Path) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     fitted = task().fitted()
     sequences = bound(tokenizer).encode(examples(TEXTS[0]), tokenizer, None)
@@ -208,7 +208,7 @@ def test_nothing_is_encoded_decoded_or_learned_before_the_tokenizer_is_known(tin
         fitted.decode([], [], examples(TEXTS[0])[0])
 
 
-def test_a_task_that_has_decoded_can_be_pickled(tiny_weights: Path) -> None:
+def test_a_task_can_be_pickled_after_decoding(tiny_weights: Path) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     this = bound(tokenizer, mask_probability=0.3)
     sequences = this.encode(examples(TEXTS[0]), tokenizer, None)
@@ -237,9 +237,7 @@ def test_perplexity_is_the_exponential_of_the_loss(trained: Run) -> None:
     assert 0 <= last["masked_accuracy"] <= 1
 
 
-def test_a_step_has_as_many_windows_however_the_texts_are_cut_into_documents(
-    tiny_weights: Path, tmp_path: Path
-) -> None:
+def test_the_batch_size_counts_windows(tiny_weights: Path, tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text(" ".join(TEXTS) + "\n\n" + " ".join(TEXTS[:20]))
     (tmp_path / "other.txt").write_text(TEXTS[0])
     overrides = {
@@ -253,24 +251,24 @@ def test_a_step_has_as_many_windows_however_the_texts_are_cut_into_documents(
     assert run.manifest["training"]["steps_done"] == math.ceil(len(whole) / 4)
 
 
-def test_a_file_of_one_document_says_what_to_do(tiny_weights: Path, tmp_path: Path) -> None:
+def test_a_file_with_one_document_is_an_error_with_a_remedy(tiny_weights: Path, tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text(" ".join(TEXTS))
     overrides = {
         "task.name": "language_modelling", "data.reader": "documents", "model.name": str(tiny_weights),
     }  # fmt: skip
-    with pytest.raises(DataError, match=r"one\.txt, line 1: .* is one piece, .* data\.validation"):
+    with pytest.raises(DataError, match=r"one\.txt, line 1: .* is a single row, .* data\.validation"):
         api.train(tmp_path / "one.txt", settings=overrides, out=tmp_path / "run")
 
 
-def test_what_is_frozen_is_not_looked_up_where_masks_vary(trained: Run) -> None:
-    # Looked up, all epochs would see the masks of the first; the cache would also have said so.
+def test_frozen_outputs_are_not_cached_with_dynamic_masking(trained: Run) -> None:
+    # With a cache, all epochs would reuse the masks of the first epoch.
     assert trained.manifest["status"] == "complete"
     assert not (trained.path / "frozen").exists()
     losses = [line["loss"] for line in trained.metrics()]
     assert len(set(losses)) == len(losses)
 
 
-def test_masks_are_filled_with_the_words_that_transformers_would_choose(trained: Run) -> None:
+def test_masks_are_filled_like_in_transformers(trained: Run) -> None:
     text = "the [MASK] was very [MASK] today"
     (found,) = api.predict(trained, [text])
     assert [mask["word"] for mask in found.masks] == [None, None]
@@ -280,7 +278,7 @@ def test_masks_are_filled_with_the_words_that_transformers_would_choose(trained:
         assert list(mask["best"].values()) == pytest.approx([one["score"] for one in expected], abs=1e-5)
 
 
-def test_a_text_without_masks_is_asked_for_some_of_its_own_words(trained: Run) -> None:
+def test_some_words_of_a_text_without_masks_are_predicted(trained: Run) -> None:
     (found,) = api.predict(trained, [TEXTS[0]])
     assert found.masks
     for mask in found.masks:
@@ -289,13 +287,13 @@ def test_a_text_without_masks_is_asked_for_some_of_its_own_words(trained: Run) -
         assert len(mask["best"]) == 5
 
 
-def test_given_masks_hide_nothing_that_could_be_scored(trained: Run, tmp_path: Path) -> None:
+def test_masks_in_the_text_are_not_scored(trained: Run, tmp_path: Path) -> None:
     file = tmp_path / "masked.jsonl"
     file.write_text('{"text": "the [MASK] was late"}\n')
     assert set(api.evaluate(trained, file).scores.values()) == {None}
 
 
-def test_pseudo_perplexity_is_of_each_token_masked_alone(trained: Run, tmp_path: Path) -> None:
+def test_pseudo_perplexity_masks_each_token_alone(trained: Run, tmp_path: Path) -> None:
     file = tmp_path / "some.txt"
     file.write_text("\n\n".join(TEXTS[:3]))
     tokenizer = transformers.AutoTokenizer.from_pretrained(trained.model_path)
@@ -317,7 +315,7 @@ def test_pseudo_perplexity_is_of_each_token_masked_alone(trained: Run, tmp_path:
     assert scores["perplexity"] is None
 
 
-def test_training_masks_no_token_in_turn() -> None:
+def test_pseudo_perplexity_in_training_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"task\.pseudo_perplexity=true is not available in training"):
         task(pseudo_perplexity=True).fit(examples(*TEXTS))
 
@@ -339,14 +337,14 @@ def test_documents_are_blocks_between_blank_lines(tmp_path: Path) -> None:
     ]
 
 
-def test_a_text_file_is_no_document_unless_it_is_said_so(tmp_path: Path) -> None:
+def test_a_txt_file_is_only_read_as_documents_if_the_reader_is_set(tmp_path: Path) -> None:
     file = tmp_path / "table.txt"
     file.write_text("good\tnice\n\nbad\tawful\n", encoding="utf-8")
     assert open_table(file, DataConfig(), ()).columns == ("0", "1")
 
 
 def word_level(folder: Path) -> Tokenizer:
-    """A tokenizer of few words, in which the mask is another token than in that of the tiny model."""
+    """A tokenizer with few words, whose mask has another id than in the tokenizer of the tiny model."""
     from tokenizers import Tokenizer as Rust
     from tokenizers import models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

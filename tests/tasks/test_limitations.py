@@ -1,4 +1,4 @@
-"""Each task names the scores that no prediction could change, and is right about them."""
+"""Each task reports the scores that no prediction could change, with their correct values."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -127,7 +127,7 @@ CASES: dict[str, tuple[FittedTask, list[Any], set[str], str]] = {
     ),
     "texts with the same labels": (
         fitted("multilabel", ("a", "b")), with_labels(("b",), ("b",)), {"map"},
-        "every one of the 2 texts has the same labels: b",
+        "all 2 texts have the same labels: b",
     ),
     "a constant": (
         fitted("regression", ("value",), low=0, high=5),
@@ -146,19 +146,19 @@ CASES: dict[str, tuple[FittedTask, list[Any], set[str], str]] = {
     "unanswerable questions for a model that always answers": (
         fitted("question_answering", ("answer",)), asked("", "", ""),
         {"has_answer_f1", "has_answer_em", "best_f1", "best_em", "f1", "em", "no_answer_f1", "no_answer_em"},
-        "but the model always gives one",
+        "but the model always predicts one",
     ),
     "some unanswerable questions for a model that always answers": (
         fitted("question_answering", ("answer",)), asked("", "x", "y"), {"no_answer_f1", "no_answer_em"},
-        "1 of the 3 questions have no answer, but the model always gives one",
+        "1 of the 3 questions has no answer, but the model always predicts one",
     ),
     "equal choices": (
         fitted("multiple_choice"), [same_choices("x", "x"), same_choices("y", "y", "y")], {"accuracy", "mrr"},
-        "every question has only equal choices",
+        "all choices of every question are identical",
     ),
     "relevant documents alone": (
         fitted("ranking"), graded(("p", 1), ("p", 1), ("q", 1)), set(ranking.metrics.NAMES),
-        "in every query all documents or none have a grade of at least task.relevant=1",
+        "in every query, all documents or none have a grade of at least task.relevant=1",
     ),
     "no document of the grade": (
         fitted("ranking", relevant=3), graded(("p", 1), ("p", 2), *[("p", 0)] * 9),
@@ -259,7 +259,7 @@ def test_a_score_of_other_data_cannot_select_the_checkpoint(
     task: FittedTask, examples: list[Any], score: str
 ) -> None:
     (text,) = limitation_texts(task.limitations(examples, []), score)
-    assert f"{score} selects the checkpoint (train.best_metric) and cannot tell one from another" in text
+    assert f"{score} selects the checkpoint (train.best_metric) but cannot distinguish checkpoints" in text
 
 
 def test_texts_without_a_masked_token_have_no_score() -> None:

@@ -1,4 +1,4 @@
-"""Masking: as many tokens as asked for, whole words if wanted, and the original text can be restored."""
+"""Masking: the share of masked tokens, whole-word masking, and restoring the original text."""
 
 from collections import Counter
 from pathlib import Path
@@ -23,34 +23,34 @@ def masking(tokenizer: Tokenizer, share: float = 0.15, whole_words: bool = False
     return Masking(share, whole_words, vocabulary_of(tokenizer))
 
 
-def asked(sequence: Sequence) -> list[int]:
+def masked_positions(sequence: Sequence) -> list[int]:
     assert isinstance(sequence.gold, np.ndarray)
     assert sequence.gold.dtype == np.int64 and len(sequence.gold) == len(sequence)
     return np.flatnonzero(sequence.gold != IGNORE_INDEX).tolist()
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
-def test_a_masked_text_can_be_put_together_again(tokenizer: Tokenizer, whole_words: bool) -> None:
+def test_the_original_text_can_be_restored(tokenizer: Tokenizer, whole_words: bool) -> None:
     (sequence,) = tokenizer.encode([(TEXT,)])
     random = np.random.default_rng(1)
     for _ in range(50):
         masked = masking(tokenizer, 0.4, whole_words).sample(sequence, random)
         assert unmasked(masked).tolist() == sequence.ids.tolist()
-        untouched = np.setdiff1d(np.arange(len(sequence)), asked(masked))
+        untouched = np.setdiff1d(np.arange(len(sequence)), masked_positions(masked))
         assert (masked.ids[untouched] == sequence.ids[untouched]).all()
 
 
-def test_masking_again_starts_from_the_text_not_from_the_masks(tokenizer: Tokenizer) -> None:
+def test_masking_again_starts_from_the_original_text(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([(TEXT,)])
     random = np.random.default_rng(1)
     masked = sequence
     for _ in range(20):
         masked = masking(tokenizer).sample(masked, random)
     assert unmasked(masked).tolist() == sequence.ids.tolist()
-    assert len(asked(masked)) == round(0.15 * (len(sequence) - 2))
+    assert len(masked_positions(masked)) == round(0.15 * (len(sequence) - 2))
 
 
-def test_over_many_draws_every_token_is_asked_for_as_often_and_hidden_as_the_paper_says(
+def test_tokens_are_chosen_uniformly_and_replaced_in_the_proportions_of_the_paper(
     tokenizer: Tokenizer,
 ) -> None:
     (sequence,) = tokenizer.encode([(TEXT,)])
@@ -60,7 +60,7 @@ def test_over_many_draws_every_token_is_asked_for_as_often_and_hidden_as_the_pap
     draws = 2000
     for _ in range(draws):
         masked = this.sample(sequence, random)
-        for position in asked(masked):
+        for position in masked_positions(masked):
             positions[position] += 1
             seen = masked.ids[position]
             kind = "mask" if seen == this.vocabulary.mask else "other"
@@ -73,20 +73,20 @@ def test_over_many_draws_every_token_is_asked_for_as_often_and_hidden_as_the_pap
     assert shown["other"] / total == pytest.approx(0.1, abs=0.01)
 
 
-def test_random_words_are_never_special_ones(tokenizer: Tokenizer) -> None:
+def test_random_words_are_never_special_tokens(tokenizer: Tokenizer) -> None:
     ordinary = set(vocabulary_of(tokenizer).ordinary.tolist())
     assert not ordinary & set(tokenizer.special_ids)
     assert len(ordinary) == tokenizer.num_ids - len(tokenizer.special_ids)
 
 
-def test_whole_words_are_masked_with_all_their_pieces_or_not_at_all(tokenizer: Tokenizer) -> None:
+def test_all_tokens_of_a_word_are_masked_or_none(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([(TEXT,)])
     tokens = tokenizer.tokens(sequence.ids)
     assert any(token.startswith("##") for token in tokens)
     random, this = np.random.default_rng(5), masking(tokenizer, 0.4, whole_words=True)
     was_masked = 0
     for _ in range(100):
-        chosen = set(asked(this.sample(sequence, random)))
+        chosen = set(masked_positions(this.sample(sequence, random)))
         assert len(chosen) <= round(0.4 * (len(sequence) - 2))
         for position, token in enumerate(tokens):
             if token.startswith("##"):
@@ -95,67 +95,70 @@ def test_whole_words_are_masked_with_all_their_pieces_or_not_at_all(tokenizer: T
     assert was_masked
 
 
-def test_a_text_of_one_long_word_is_masked_all_the_same(tokenizer: Tokenizer) -> None:
+def test_a_text_of_one_long_word_is_masked(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("boxing",)])
     masked = masking(tokenizer, whole_words=True).sample(sequence, np.random.default_rng(1))
-    assert asked(masked) == [1, 2]
+    assert masked_positions(masked) == [1, 2]
 
 
-def test_at_least_one_token_of_a_short_text_is_asked_for(tokenizer: Tokenizer) -> None:
+def test_at_least_one_token_of_a_short_text_is_masked(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("lamp",)])
-    assert asked(masking(tokenizer).sample(sequence, np.random.default_rng(1))) == [1]
+    assert masked_positions(masking(tokenizer).sample(sequence, np.random.default_rng(1))) == [1]
 
 
-def test_a_word_the_tokenizer_does_not_know_is_a_word(tokenizer: Tokenizer) -> None:
+def test_unknown_words_can_be_masked(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("☃",)])
     assert sequence.ids.tolist()[1] == tokenizer.unknown_id
-    assert asked(masking(tokenizer).sample(sequence, np.random.default_rng(1))) == [1]
+    assert masked_positions(masking(tokenizer).sample(sequence, np.random.default_rng(1))) == [1]
 
 
-def test_a_text_without_tokens_is_asked_for_nothing(tokenizer: Tokenizer) -> None:
+def test_a_text_without_tokens_has_no_masks(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("",)])
     for whole_words in (False, True):
-        assert asked(masking(tokenizer, 0.15, whole_words).sample(sequence, np.random.default_rng(1))) == []
+        assert (
+            masked_positions(masking(tokenizer, 0.15, whole_words).sample(sequence, np.random.default_rng(1)))
+            == []
+        )
 
 
-def test_what_is_settled_depends_on_the_text_alone(tokenizer: Tokenizer) -> None:
+def test_fixed_masks_depend_only_on_the_text(tokenizer: Tokenizer) -> None:
     first, second = tokenizer.encode([(TEXT,), ("the lamp was late",)])
     this = masking(tokenizer)
     expected = this.fixed(second)
     this.fixed(first)
     again = this.fixed(second)
     assert again.ids.tolist() == expected.ids.tolist()
-    assert asked(again) == asked(expected)
+    assert masked_positions(again) == masked_positions(expected)
     assert this.fixed(first).ids.tolist() != this.sample(first, np.random.default_rng(0)).ids.tolist()
 
 
-def test_masks_of_the_text_itself_are_all_that_is_asked_for(tokenizer: Tokenizer) -> None:
+def test_only_masks_in_the_text_have_gold(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("the [MASK] was very [MASK]",)])
     given = masking(tokenizer).as_given(sequence)
     assert given.ids.tolist() == sequence.ids.tolist()
-    assert asked(given) == [2, 5]
+    assert masked_positions(given) == [2, 5]
 
 
-def test_training_never_asks_for_what_a_mask_of_the_text_hides(tokenizer: Tokenizer) -> None:
+def test_masks_in_the_text_are_not_trained_on(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("the [MASK] was very late",)])
     this = masking(tokenizer, 0.9)
     masked = this.sample(this.as_given(sequence), np.random.default_rng(1))
-    assert asked(masked) and 2 not in asked(masked)
+    assert masked_positions(masked) and 2 not in masked_positions(masked)
     assert unmasked(masked).tolist() == sequence.ids.tolist()
 
 
-def test_byte_level_words_begin_behind_a_space(tmp_path: Path) -> None:
+def test_byte_level_words_begin_after_a_space(tmp_path: Path) -> None:
     tokenizer = byte_level(tmp_path)
     (sequence,) = tokenizer.encode([("low lower low",)])
     continues = vocabulary_of(tokenizer).continues[sequence.ids]
     assert [readable(tokenizer, int(i)) for i in sequence.ids] == ["low", " low", "er", " low"]
-    # The first has no space in front, but nothing before it either: a word begins there by its position.
+    # The first token has no leading space, but begins a word because it is the first.
     assert continues.tolist()[1:] == [False, True, False]
     masked = masking(tokenizer, 0.5, whole_words=True).sample(sequence, np.random.default_rng(1))
-    assert (1 in asked(masked)) == (2 in asked(masked))
+    assert (1 in masked_positions(masked)) == (2 in masked_positions(masked))
 
 
-def test_a_tokenizer_without_a_mask_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_without_a_mask_token_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no mask token"):
         vocabulary_of(byte_level(tmp_path, mask=None))
 

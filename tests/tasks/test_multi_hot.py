@@ -103,10 +103,10 @@ def test_a_file_of_one_row_is_read_as_the_training_file_was() -> None:
     ("cells", "message"),
     [
         ([[0, 0, 1], [1, 0]], r"line 2: the vector .* has 2 entries\. Expected 3, as in a\.csv, line 1"),
-        ([[0, 0, 1], [0, 1, 1], []], r"line 3: the labels are not a vector of 0 and 1, as a\.csv, line 1"),
+        ([[0, 0, 1], [0, 1, 1], []], r"line 3: the labels are not a vector of 0 and 1, as in a\.csv, line 1"),
         ([[0, 2], [1, 1], [0]], r'line 2: duplicate label "1"'),
-        ([["joy"], ["fear"], [True, False]], r"line 3: .* booleans .* where a\.csv, line 1 has names"),
-        ([[0.5, 1.0], [0.0, 1.0]], r"line 1: .* holds more than a list of names"),
+        ([["joy"], ["fear"], [True, False]], r"line 3: .* booleans .* but a\.csv, line 1 has label names"),
+        ([[0.5, 1.0], [0.0, 1.0]], r"line 1: .* is not a list of label names"),
     ],
 )
 def test_a_row_that_does_not_go_with_the_others_is_refused(cells: list[Any], message: str) -> None:
@@ -115,7 +115,7 @@ def test_a_row_that_does_not_go_with_the_others_is_refused(cells: list[Any], mes
 
 
 def test_as_many_names_as_entries_are_needed() -> None:
-    with pytest.raises(DataError, match=r"line 1: .* 3 entries\. Expected 2, one for each label \(a, b\)"):
+    with pytest.raises(DataError, match=r"line 1: .* 3 entries\. Expected 2, one per label \(a, b\)"):
         read(table(VECTORS), names="a,b")
 
 

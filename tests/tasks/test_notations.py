@@ -1,4 +1,4 @@
-"""Tags as people write them: types alone, suffixes, underscores, small letters; scores against seqeval."""
+"""Tag notations: bare types, suffixes, underscores, lower case; scores compared with seqeval."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def tagged(text: str, tags: str) -> Example:
         ("o o", Scheme("bio", notation="b-per")),
     ],
 )
-def test_the_notation_is_told_by_the_tags(tags: str, scheme: Scheme) -> None:
+def test_the_scheme_and_notation_are_detected(tags: str, scheme: Scheme) -> None:
     assert detect([tags.split()]) == scheme
 
 
@@ -68,14 +68,14 @@ def test_the_notation_is_told_by_the_tags(tags: str, scheme: Scheme) -> None:
         "_ X X O",
     ],
 )
-def test_parts_of_speech_stay_labels_of_their_own(tags: str) -> None:
+def test_part_of_speech_tags_are_plain_labels(tags: str) -> None:
     assert detect([tags.split()]).name == "plain"
 
 
 @pytest.mark.parametrize(
     "tags", ["O O PER I-PER", "O O B_PER B-PER", "PER-B O O B-PER", "O O O B-cell T-cell DNA"]
 )
-def test_a_mixture_of_notations_is_refused_with_both_ways_out(tags: str) -> None:
+def test_mixed_notations_are_an_error_that_names_both_settings(tags: str) -> None:
     with pytest.raises(DataError, match=r"mix several schemes: .*task\.scheme=io .*task\.scheme=plain"):
         detect([tags.split()])
     assert len(task(scheme="io").fit([tagged("a b c d e f"[: 2 * len(tags.split())], tags)]).labels) > 2
@@ -83,7 +83,7 @@ def test_a_mixture_of_notations_is_refused_with_both_ways_out(tags: str) -> None
 
 @pytest.mark.parametrize("notation", NOTATIONS)
 @pytest.mark.parametrize("name", ["bio", "iob1", "bioes", "bmes", "bilou"])
-def test_spans_survive_every_notation(name: str, notation: str) -> None:
+def test_spans_round_trip_through_every_notation(name: str, notation: str) -> None:
     scheme = Scheme(name, notation=notation)
     spans = (Span(0, 2, "GPE_NAM"), Span(2, 3, "GPE_NAM"), Span(4, 7, "work-of-art"), Span(8, 9, "a.b/c:d"))
     tags = write_tags(spans, 10, scheme)
@@ -92,7 +92,7 @@ def test_spans_survive_every_notation(name: str, notation: str) -> None:
     assert tags[9] == ("o" if notation.islower() else "O")
 
 
-def test_a_run_of_one_type_is_one_entity_of_io() -> None:
+def test_a_run_of_equal_tags_is_one_entity_in_io() -> None:
     found = read_tags(["PER", "PER", "O", "PER", "LOC", "o"], Scheme("io"))
     assert found == read_tags(["B-PER", "I-PER", "O", "B-PER", "B-LOC", "O"], Scheme("bio"))
 
@@ -109,7 +109,7 @@ def rewritten(tags: str, notation: str) -> str:
 
 
 @pytest.mark.parametrize("notation", ["io", "B-PER", "PER-B", "B_PER", "b-per", "per_b"])
-def test_scores_are_those_of_seqeval_on_canonical_tags(notation: str) -> None:
+def test_scores_equal_those_of_seqeval_in_every_notation(notation: str) -> None:
     examples = [tagged("a b c d e f", rewritten(tags, notation)) for tags in GOLD]
     fitted = task().fit(examples)
     predictions = []
@@ -129,14 +129,14 @@ def test_scores_are_those_of_seqeval_on_canonical_tags(notation: str) -> None:
     )
 
 
-def test_ends_in_suffixes_are_those_of_seqeval() -> None:
+def test_suffix_notation_is_read_like_in_seqeval() -> None:
     tags = ["PER-B", "PER-I", "PER-E", "O", "LOC-S", "ORG-B", "ORG-E"]
     expected = Entities([tags], IOBES, suffix=True).entities[0]
     found = read_tags(tags, detect([tags])).spans
     assert [(e.start, e.end, e.tag) for e in expected] == list(found)
 
 
-def test_a_model_that_finds_nothing_scores_nothing() -> None:
+def test_f1_is_zero_without_predicted_entities() -> None:
     examples = [tagged("a b c d", "O PER PER O"), tagged("a b c d", "O O LOC O")]
     nothing = [TokensPrediction([], list("abcd"), ["O"] * 4) for _ in examples]
     assert task().fit(examples).score(nothing, examples)["f1"] == 0
@@ -150,7 +150,9 @@ def test_a_model_that_finds_nothing_scores_nothing() -> None:
         ("O B_PER E_PER O S_LOC", "tags: BIOES, written like B_PER"),
     ],
 )
-def test_labels_are_canonical_and_predicted_tags_as_given(tiny_weights: Path, tags: str, note: str) -> None:
+def test_labels_are_bio_and_predicted_tags_use_the_notation_of_the_data(
+    tiny_weights: Path, tags: str, note: str
+) -> None:
     example = tagged("the box lamp and pen", tags)
     fitted = task().fit([example])
     assert fitted.notes == (note,)
@@ -166,7 +168,7 @@ def test_labels_are_canonical_and_predicted_tags_as_given(tiny_weights: Path, ta
     assert saved.score([found], [example])["f1"] == 1
 
 
-def test_adjacent_entities_of_one_type_are_one_in_io(tiny_weights: Path) -> None:
+def test_adjacent_entities_of_one_type_are_merged_in_io(tiny_weights: Path) -> None:
     fitted = task().fit([tagged("the box lamp the", "O X X O")])
     example = tagged("the box lamp the", "O X X O")
     (sequence,) = fitted.encode([example], Tokenizer.pretrained(tiny_weights), None)
@@ -176,7 +178,7 @@ def test_adjacent_entities_of_one_type_are_one_in_io(tiny_weights: Path) -> None
     assert ([span["text"] for span in found.spans], found.tags) == (["box lamp"], ["O", "X", "X", "O"])
 
 
-def test_a_file_in_another_notation_is_refused_or_read_when_asked() -> None:
+def test_a_file_in_another_notation_is_an_error_unless_the_scheme_is_auto() -> None:
     labels = task().fit([tagged("a b c", "X X O"), tagged("a b c", "O O O")]).labels
     io, dashed = task(scheme="io").fitted(labels), task(scheme="bio").fitted(labels)
     for fitted, tags in ((io, "B-X I-X O"), (io, "X_B X_I O"), (dashed, "X X O"), (dashed, "X-B X-I O")):
@@ -191,21 +193,23 @@ def test_a_file_in_another_notation_is_refused_or_read_when_asked() -> None:
         assert dict(told.score([predicted], rows).values) == dict.fromkeys(told.task.scores, 1.0)
 
 
-def test_o_that_is_not_usual_is_a_label_and_that_is_said() -> None:
+def test_o_that_is_not_the_most_frequent_tag_is_a_label_with_a_note() -> None:
     rows = [tagged("a b c d", "N V O N")]
     fitted = task().fit(rows)
     assert fitted.labels == ("N", "O", "V")
-    assert fitted.notes[1].startswith('"O" is a label like the others')
+    assert fitted.notes[1].startswith(
+        '"O" is a label like any other, because it is not the most frequent tag'
+    )
     assert task(scheme="io").fit(rows).labels == ("O", "B-N", "I-N", "B-V", "I-V")
 
 
-def test_a_notation_is_one_of_those_known() -> None:
-    with pytest.raises(ConfigError, match=r"task\.notation: 'X-B' .* it must be auto, or one of B-PER"):
+def test_an_unknown_notation_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"task\.notation must be auto or one of B-PER.*, got 'X-B'"):
         task(notation="X-B")
 
 
 @pytest.mark.parametrize("tags", ["O PER PER O", "O PER-B PER-I O", "O B_PER I_PER O", "o b-per i-per o"])
-def test_a_txt_file_of_tagged_words_is_known_by_any_notation(tmp_path: Path, tags: str) -> None:
+def test_a_txt_file_of_tagged_words_is_recognized_in_any_notation(tmp_path: Path, tags: str) -> None:
     path = tmp_path / "a.txt"
     lines = [f"{word} {tag}" for word, tag in zip("abcd", tags.split(), strict=True)]
     path.write_text("\n".join([*lines, "", *lines, ""]), encoding="utf-8")
@@ -213,7 +217,7 @@ def test_a_txt_file_of_tagged_words_is_known_by_any_notation(tmp_path: Path, tag
     assert [row.values["tags"] for row in rows] == [tags.split()] * 2
 
 
-def test_a_txt_table_of_labels_is_no_file_of_tagged_words(tmp_path: Path) -> None:
+def test_a_txt_table_of_labels_is_not_read_as_tagged_words(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("good\tA\nbad\tB\n\ngood\tO\nfine\tA\n", encoding="utf-8")
     assert "tokens" not in next(open_table(path, DataConfig(), ("text", "label")).rows()).values

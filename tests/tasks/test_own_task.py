@@ -1,4 +1,4 @@
-"""A task file of one's own that lacks something is refused at once, by name, before anything is read."""
+"""Incomplete custom tasks are an error that names the missing members, before any data is read."""
 
 from pathlib import Path
 
@@ -18,26 +18,26 @@ def refusal(folder: Path, body: str) -> str:
     return str(refused.value)
 
 
-def test_what_a_task_lacks_is_named(tmp_path: Path) -> None:
-    said = refusal(tmp_path, HEAD + "    primary = 'a'\n    scores = ('a',)\n\n\nTASK = Mine\n")
+def test_missing_members_of_a_task_are_named(tmp_path: Path) -> None:
+    message = refusal(tmp_path, HEAD + "    primary = 'a'\n    scores = ('a',)\n\n\nTASK = Mine\n")
     for name in ("parse", "Prediction", "Fitted", "columns", "sample"):
-        assert name in said
-    assert "primary" not in said.split("TASK lacks")[1]
-    assert "fit," not in said, "it has a default"
+        assert name in message
+    assert "primary" not in message.split("TASK does not define")[1]
+    assert "fit," not in message, "fit has a default"
 
 
-def test_what_the_fitted_task_lacks_is_named(tmp_path: Path) -> None:
+def test_missing_members_of_a_fitted_task_are_named(tmp_path: Path) -> None:
     body = (
         "from bertune.tasks import FittedTask\n"
         "from bertune.tasks.classification.task import Classification\n\n\n"
         "class Half(FittedTask):\n    head = None\n\n\n"
         "class Mine(Classification):\n    Fitted = Half\n\n\nTASK = Mine\n"
     )
-    said = refusal(tmp_path, body)
-    assert "Half lacks decode, encode, loss, score; see bertune.tasks.FittedTask" in said
+    message = refusal(tmp_path, body)
+    assert "Half does not define decode, encode, loss, score; see bertune.tasks.FittedTask" in message
 
 
-def test_a_task_never_changes() -> None:
+def test_tasks_are_immutable() -> None:
     task = make_task(TaskConfig(name="classification"))
     for thing in (task, task.fitted(("a", "b"))):
         with pytest.raises(AttributeError):
@@ -45,6 +45,6 @@ def test_a_task_never_changes() -> None:
 
 
 @pytest.mark.parametrize("what", ["3", "dict", "Task(1)"])
-def test_what_is_no_task_is_refused(what: str, tmp_path: Path) -> None:
+def test_an_export_that_is_not_a_task_is_an_error(what: str, tmp_path: Path) -> None:
     body = "def Task(_):\n    return _\n\n\n" + f"TASK = {what}\n"
-    assert "must be a class derived from bertune.tasks.Task" in refusal(tmp_path, body)
+    assert "must be a subclass of bertune.tasks.Task" in refusal(tmp_path, body)

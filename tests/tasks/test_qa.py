@@ -89,13 +89,13 @@ def test_a_question_may_have_no_answer(answers: Any) -> None:
     ("values", "message"),
     [
         ({"answers": None}, r'column "answers" is empty.*Write \[\] if the question.*predicted'),
-        ({"answers": [7]}, r"must be \[.*found \[7\]"),
+        ({"answers": [7]}, r"must be \[.*got \[7\]"),
         ({"answers": [{"answer_start": 3}]}, "an answer must be"),
-        ({"answers": [answer("the table", "15")]}, "needs a text and"),  # type: ignore[arg-type]
-        ({"answers": {"text": ["a"], "answer_start": []}}, "two lists of one length"),
-        ({"answers": [answer("", 0)]}, "text of an answer is empty.*predicted but not scored"),
-        ({"answers": [answer("the", 0)], "is_impossible": True}, 'there is the answer "the"'),
-        ({"answers": [], "is_impossible": False}, "there is no answer"),
+        ({"answers": [answer("the table", "15")]}, "must have a text and"),  # type: ignore[arg-type]
+        ({"answers": {"text": ["a"], "answer_start": []}}, "two lists of the same length"),
+        ({"answers": [answer("", 0)]}, "an answer has an empty text.*predicted but not scored"),
+        ({"answers": [answer("the", 0)], "is_impossible": True}, 'the question has the answer "the"'),
+        ({"answers": [], "is_impossible": False}, "the question has no answer"),
         ({"answers": [], "is_impossible": None}, 'nor "is_impossible": true'),
         ({"answers": [], "is_impossible": "perhaps"}, "must be true or false"),
         ({"answers": [answer("the", 99)]}, 'the answer "the" at 99 ends after the context'),
@@ -129,9 +129,9 @@ def test_moved_and_absent_answers_are_told_once_with_the_first_of_them() -> None
     fitted = made.fit(examples)
     assert fitted.labels == ("answer", "no answer")
     moved, absent, without = fitted.notes
-    assert moved.startswith("1 answers are not where") and 'question 3 (id "q7")' in moved
-    assert absent.startswith("1 questions have answers that are nowhere")
-    assert without.startswith("1 training questions have no answer")
+    assert moved.startswith("1 answer is not at its answer_start") and 'question 3 (id "q7")' in moved
+    assert absent.startswith("1 question has answers that do not occur")
+    assert without.startswith("1 training question has no answer")
     sound = made.fit(examples[:1])
     assert sound.labels == ("answer",) and not sound.notes
     assert len(fitted.notes) == 3  # fitting again changes nothing about what was fitted before
@@ -140,7 +140,7 @@ def test_moved_and_absent_answers_are_told_once_with_the_first_of_them() -> None
 def test_what_cannot_be_learned_is_refused_in_training_only(tokenizer: Tokenizer) -> None:
     made = task()
     absent, good = parse([answer("a table", 15)]), parse([answer("the table", 15)])
-    with pytest.raises(DataError, match=r'\(id "q7"\): the answer "a table" is nowhere in the context'):
+    with pytest.raises(DataError, match=r'\(id "q7"\): the answer "a table" does not occur in the context'):
         made.fit([good, absent])
     with pytest.raises(DataError, match="none of the 2 questions has an answer"):
         made.fit([parse([])] * 2)
@@ -241,7 +241,7 @@ def test_published_answers_are_found_as_their_files_have_them(name: str, moved: 
     [
         (
             "tydiqa_en/tydiqa.goldp.en.dev.json",
-            r"question 1 \(id .*text of an answer is empty.*predicted but not scored",
+            r"question 1 \(id .*an answer has an empty text.*predicted but not scored",
         ),
         ("cmrc2018/cmrc2018_trial.json", r'question \d+ \(id "TRIAL_\d+_QUERY_\d"\): the question is empty'),
     ],

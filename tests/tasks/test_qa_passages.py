@@ -149,7 +149,7 @@ def test_gold_covers_answers_that_cut_words_or_have_no_token(tokenizer: Tokenize
             None,
             "has 11 tokens, more than task.max_question=10.*set task.max_question=11",
         ),
-        ({}, 16, "has 11 tokens, which leaves 2 of a window of 16"),
+        ({}, 16, "has 11 tokens, which leaves only 2 of the 16 tokens in a window"),
     ],
 )
 def test_a_question_that_is_too_long_is_refused_not_cut(
@@ -264,8 +264,8 @@ def test_a_collapse_and_answers_beyond_the_limit_are_warned_of(tokenizer: Tokeni
     sequences = made.encode(examples, tokenizer, None)
     withheld = decoded(made, tokenizer, 9.0)
     collapsed, too_long = made.warnings([withheld] * 3, examples, sequences)
-    assert collapsed.startswith("collapsed: no question is given an answer")
-    assert too_long.startswith("1 gold answers have more than 2 tokens")
+    assert collapsed.startswith('collapsed: the model predicts "no answer" for every question')
+    assert too_long.startswith("1 gold answer has more than 2 tokens")
 
 
 def test_answers_beyond_the_limit_are_counted_once_and_only_in_the_given_sequences(

@@ -1,4 +1,4 @@
-"""Ranking: grades, the pointwise and the listwise loss, whole queries in a step, a whole training."""
+"""Ranking: grades, the pointwise and the listwise loss, queries as groups, and complete runs."""
 
 import json
 from collections.abc import Sequence as SequenceOf
@@ -62,36 +62,38 @@ def test_a_grade_is_a_number(cell: Any, grade: float | None) -> None:
     if grade is not None:
         assert task().parse(row, COLUMNS).gold == grade
         return
-    with pytest.raises(DataError, match=r'pairs\.tsv, line 3: ".*" in column "grade" is no grade'):
+    with pytest.raises(
+        DataError, match=r'pairs\.tsv, line 3: ".*" in column "grade" is not a relevance grade'
+    ):
         task().parse(row, COLUMNS)
 
 
 @pytest.mark.parametrize("cell", ["-1", "nan", "inf", ""])
-def test_a_grade_is_not_below_0_and_not_missing(cell: str) -> None:
+def test_negative_and_missing_grades_are_an_error(cell: str) -> None:
     row = Row({"query": "q", "document": "d", "grade": cell}, Origin("pairs.tsv", 3))
-    with pytest.raises(DataError, match=r"line 3: .*TREC's -1 and -2 count as 0"):
+    with pytest.raises(DataError, match=r"line 3: .*replace TREC's -1 and -2 with 0"):
         task().parse(row, COLUMNS)
 
 
-def test_nothing_relevant_is_refused() -> None:
-    with pytest.raises(DataError, match=r"pairs\.tsv: every one of the 2 rows has the grade 0"):
+def test_training_data_without_relevant_documents_is_an_error() -> None:
+    with pytest.raises(DataError, match=r"pairs\.tsv: all 2 rows have the grade 0"):
         task().fit(judged(("a", 0), ("b", 0)))
     with pytest.raises(
         DataError, match=r"none of the 2 queries has documents of different grades.*pointwise"
     ):
         fitted(loss="listwise").group_training_examples(judged(("a", 1), ("b", 0), ("b", 0)))
-    with pytest.raises(ConfigError, match=r"task\.max_grade=0"):
+    with pytest.raises(ConfigError, match=r"task\.max_grade must be greater than 0, got 0"):
         task(max_grade=0).fit(judged(("a", 1), ("a", 0)))
 
 
 @pytest.mark.parametrize(
     ("grades", "message"),
     [
-        ([("a", 1), ("b", 0)], "this query has one document, as have all 2 to score"),
+        ([("a", 1), ("b", 0)], "this query has only one document, and so do all 2 queries to score"),
         ([("a", 0), ("a", 0), ("b", 0)], "nor any other of the 2 to score has a relevant document"),
     ],
 )
-def test_what_has_no_order_to_score_is_refused_with_its_place(
+def test_queries_that_cannot_be_scored_are_an_error_with_their_location(
     grades: list[tuple[str, float]], message: str
 ) -> None:
     with pytest.raises(DataError, match=rf"pairs\.tsv, line 1: .*{message}"):
@@ -100,28 +102,30 @@ def test_what_has_no_order_to_score_is_refused_with_its_place(
 
 def test_queries_with_one_document_are_counted() -> None:
     assert task().fit(judged(("a", 1), ("a", 0), ("b", 1))).notes == (
-        "training file: 2 queries; 1 have one document, whose order is right whatever is predicted "
+        "training file: 2 queries; 1 with a single document, whose order cannot be wrong "
         "(first: pairs.tsv, line 3)",
     )
 
 
-def test_a_listwise_loss_picks_no_weights() -> None:
-    with pytest.raises(ConfigError, match=r"train\.best_metric=loss: this loss depends on which examples"):
+def test_the_listwise_loss_cannot_select_the_checkpoint() -> None:
+    with pytest.raises(
+        ConfigError, match=r"train\.best_metric=loss: this loss depends on the other examples of a batch"
+    ):
         best_metric("loss", fitted(loss="listwise"))
     assert best_metric("loss", fitted()) == "loss"
 
 
-def test_what_is_left_out_is_counted_and_said() -> None:
+def test_queries_excluded_from_scores_or_training_are_counted() -> None:
     examples = judged(("a", 1), ("a", 0), ("b", 0), ("b", 0), ("c", 2))
     pointwise, listwise = task().fit(examples), task(loss="listwise").fit(examples)
     assert pointwise.notes == (
-        "training file: 3 queries, 1 of them without a relevant document: such are left out of scores; 1 "
-        "have one document, whose order is right whatever is predicted (first: pairs.tsv, line 5)",
+        "training file: 3 queries, 1 of them without a relevant document (scores ignore such queries); 1 "
+        "with a single document, whose order cannot be wrong (first: pairs.tsv, line 5)",
     )
-    assert "; 2 have no documents of different grades, and are left out of training too" in listwise.notes[0]
+    assert "; 2 without documents of different grades, which are not used for training" in listwise.notes[0]
 
 
-def test_the_pointwise_loss_is_pytorchs_with_grades_as_shares_of_the_highest() -> None:
+def test_the_pointwise_loss_is_cross_entropy_with_grades_divided_by_the_maximum() -> None:
     made = task().fit(judged(("a", 4), ("a", 1), ("b", 0)))
     assert made.options.max_grade == 4.0
     logits, batch = (
@@ -129,12 +133,12 @@ def test_the_pointwise_loss_is_pytorchs_with_grades_as_shares_of_the_highest() -
         collate(sequences([4.0, 1.0, 0.0, 8.0], range(4))),
     )
     loss, count = fitted(**made.options.model_dump()).loss(logits, batch)
-    target = torch.tensor([1.0, 0.25, 0.0, 1.0])  # a grade above the highest counts as that
+    target = torch.tensor([1.0, 0.25, 0.0, 1.0])  # grades above the maximum count as the maximum
     assert loss.item() == pytest.approx(binary_cross_entropy_with_logits(logits[:, 0], target).item() * 4)
     assert count.item() == 4
 
 
-def test_other_examples_do_not_change_what_was_fitted() -> None:
+def test_a_fitted_task_does_not_change() -> None:
     unfitted = task()
     first = unfitted.fit(judged(("a", 4), ("a", 1)))
     options, notes = first.options.model_dump(), first.notes
@@ -150,14 +154,14 @@ def test_other_examples_do_not_change_what_was_fitted() -> None:
 
 
 @pytest.mark.parametrize("logit", [0.0, 0.3, -0.3, 40.0, -40.0, 3e38, -3e38])
-def test_the_relevance_is_the_sigmoid_of_the_output_whatever_its_size(logit: float) -> None:
+def test_the_relevance_is_the_sigmoid_of_the_output(logit: float) -> None:
     output = np.array([logit], np.float32)
     example = Example("1", Origin("f", 1), ("q", "d"))
     found = fitted().decode([output], sequences([0.0], [0]), example).score
     assert found == pytest.approx(torch.from_numpy(output).double().sigmoid().item(), rel=1e-15)
 
 
-def test_the_listwise_loss_is_pytorchs_for_each_query() -> None:
+def test_the_listwise_loss_is_softmax_cross_entropy_per_query() -> None:
     logits = torch.tensor([0.5, -1.0, 2.0, 0.1, 0.7, 3.0])
     grades, groups = torch.tensor([2.0, 0.0, 1.0, 0.0, 1.0, 0.0]), torch.tensor([7, 3, 7, 7, 3, 5])
     loss, count = listwise_loss(logits, grades, groups)
@@ -166,23 +170,23 @@ def test_the_listwise_loss_is_pytorchs_for_each_query() -> None:
         for g in (3, 7)
     )
     assert loss.item() == pytest.approx(float(expected))
-    assert count.item() == 2  # the query with nothing relevant gives no term
+    assert count.item() == 2  # the query without relevant documents is not counted
 
 
-def test_documents_that_stand_alone_have_no_listwise_loss() -> None:
+def test_single_documents_have_no_listwise_loss() -> None:
     batch = collate(sequences([1.0, 0.0, 1.0], range(3)))
     loss, count = fitted(loss="listwise").loss(torch.randn(3, 1), batch)
     assert (loss.item(), count.item()) == (0, 0)
 
 
-def test_groups_are_whole_queries_with_something_to_rank() -> None:
+def test_groups_are_queries_with_different_grades() -> None:
     examples = judged(("a", 1), ("b", 0), ("a", 0), ("b", 0), ("c", 1), ("d", 1), ("d", 2))
     assert fitted().group_training_examples(examples) is None
     assert fitted(loss="listwise").group_training_examples(examples) == [[0, 2], [5, 6]]
     assert [task().group_key(e) for e in examples[:3]] == ["a", "b", "a"]
 
 
-def test_long_lists_are_drawn_anew_and_keep_something_relevant() -> None:
+def test_long_lists_are_sampled_at_every_step_with_a_relevant_document() -> None:
     made = fitted(loss="listwise", list_size=4)
     golds = [0.0] * 19 + [1.0]
     given = sequences([*golds, 1.0, 0.0], [0] * 20 + [1, 1])
@@ -192,10 +196,10 @@ def test_long_lists_are_drawn_anew_and_keep_something_relevant() -> None:
         assert sorted(s.gold for s in found if s.group == 0) == [0, 0, 0, 1]  # type: ignore[type-var]
     assert len({tuple(id(s) for s in found) for found in draws}) > 5 or len(draws[0]) == len(given)
     assert fitted(list_size=4).resample(given, np.random.default_rng(0)) is given
-    assert not made.is_resampled  # what is drawn is unchanged, so it may be computed once
+    assert not made.is_resampled  # sequences are only dropped, so their frozen outputs can be cached
 
 
-def test_scores_are_of_queries_wherever_their_rows_stand() -> None:
+def test_rows_of_a_query_need_not_be_adjacent() -> None:
     examples = judged(("a", 0), ("b", 0), ("a", 1), ("c", 0), ("b", 1))
     found = fitted().score([RelevancePrediction(s) for s in (0.9, 0.1, 0.2, 0.7, 0.8)], examples)
     assert found["mrr@10"] == pytest.approx((1 / 2 + 1) / 2)
@@ -203,7 +207,7 @@ def test_scores_are_of_queries_wherever_their_rows_stand() -> None:
     assert (found.details["count"], found.details["queries_without_relevant"]) == (2, 1)
 
 
-def test_a_run_and_its_qrels_name_queries_by_number_and_documents_by_row() -> None:
+def test_trec_files_number_queries_and_name_documents_by_row_id() -> None:
     examples = judged(("what is it ?", 0), ("who ?", 1), ("what is it ?", 2))
     lines = trec_lines(examples, [RelevancePrediction(s) for s in (0.25, 0.5, 0.75)])
     assert list(lines["run"]) == [
@@ -214,7 +218,7 @@ def test_a_run_and_its_qrels_name_queries_by_number_and_documents_by_row() -> No
     assert "qrels" not in trec_lines(bare, [RelevancePrediction(0.5)])
 
 
-def test_a_query_has_the_id_of_its_column_and_no_document_twice() -> None:
+def test_trec_files_use_query_ids_and_unique_document_ids() -> None:
     made = task(query_id="qid")
     cells = [("t7", "d 1", 1), ("t7", "d 1", 0), ("t8", "d 1", 0)]
     examples = [
@@ -233,39 +237,41 @@ def test_a_query_has_the_id_of_its_column_and_no_document_twice() -> None:
     assert next(lines["run"]) == "t7 Q0 d%201-line-3 1 0.5 bertune"
 
 
-def test_ids_of_queries_may_be_missing_only_where_rows_are_predicted() -> None:
+def test_query_ids_are_only_optional_in_prediction() -> None:
     made, row = task(query_id="qid"), Row({"query": "a", "document": "b", "grade": 1}, Origin("a.csv", 2))
     assert made.parse(row, Columns(("query", "document"), None, None, has_gold=False)).query == "a"
     with pytest.raises(DataError, match=r'a\.csv, line 2: there is no column "qid"'):
         made.parse(row, COLUMNS)
-    with pytest.raises(DataError, match=r'a\.csv, line 2: column "qid" .* is blank'):
+    with pytest.raises(DataError, match=r'a\.csv, line 2: the query id in column "qid" .* is missing'):
         made.parse(Row({**row.values, "qid": " "}, row.origin), COLUMNS)
 
 
-def test_an_id_that_stands_for_two_queries_is_refused_with_both_lines() -> None:
+def test_a_query_id_shared_by_two_queries_is_an_error_with_both_lines() -> None:
     examples = [Example("", Origin("a.csv", n), (f"query {n}", "x"), n % 2, "q7") for n in (2, 3)]
     for refuse in (task().fit, fitted().for_scoring):
-        with pytest.raises(DataError, match=r'a\.csv, line 3: .*"q7" stands for "query 3", and in line 2'):
+        with pytest.raises(
+            DataError, match=r'a\.csv, line 3: .*"q7" belongs to "query 3", but in line 2 to "query 2"'
+        ):
             refuse(examples)
 
 
 @pytest.mark.parametrize(
     ("grades", "written"), [([0.5, 2, 1], "5 20 10"), ([0.25, 1, 0], "25 100 0"), ([3, 0, 1], "3 0 1")]
 )
-def test_trec_grades_are_whole_numbers_in_the_same_proportions(grades: list[float], written: str) -> None:
+def test_trec_grades_are_scaled_to_integers(grades: list[float], written: str) -> None:
     examples = judged(*(("who ?", grade) for grade in grades))
     lines = trec_lines(examples, [RelevancePrediction(0.5)] * 3)["qrels"]
     assert " ".join(line.split()[3] for line in lines) == written
 
 
-def test_a_model_that_says_the_same_of_all_is_told_of() -> None:
+def test_equal_predictions_cause_a_warning() -> None:
     (warning,) = fitted().warnings([RelevancePrediction(0.1), RelevancePrediction(0.1001)], [], [])
     assert "collapsed" in warning
     assert not fitted().warnings([RelevancePrediction(0.1), RelevancePrediction(0.2)], [], [])
 
 
 def pairs(num: int, seed: int) -> str:
-    """Of each query's documents, the one with the query's word is relevant; some queries have none."""
+    """Lines in which the document with the word of the query is relevant; some queries have none."""
     draw, lines = np.random.default_rng(seed), []
     words = ["great", "dull", "slow", "bright", "weak", "clear"]
     for number in range(num):
@@ -279,7 +285,7 @@ def pairs(num: int, seed: int) -> str:
 
 
 @pytest.mark.parametrize("loss", ["pointwise", "listwise"])
-def test_a_file_is_trained_evaluated_and_predicted(loss: str, tiny_weights: Path, tmp_path: Path) -> None:
+def test_training_evaluation_report_and_prediction(loss: str, tiny_weights: Path, tmp_path: Path) -> None:
     dev, run = tmp_path / "dev.tsv", tmp_path / "run"
     (tmp_path / "train.tsv").write_text(pairs(30, 1))
     dev.write_text(pairs(10, 2))
@@ -291,7 +297,7 @@ def test_a_file_is_trained_evaluated_and_predicted(loss: str, tiny_weights: Path
     stored = map(json.loads, (run / "predictions" / "validation.jsonl").read_text().splitlines())
     queries = {line["text"][0] for line in stored}
     rows = 4 * (30 - len(queries))
-    # Listwise a step has 16 queries, of which 24 at most have something to rank.
+    # A listwise step has 16 queries, and at most 24 queries have documents of different grades.
     assert last["step"] == (2 if loss == "listwise" else -(-rows // 16))
     assert (last["validation"]["loss"] is None) == (loss == "listwise")
     scores = bertune("evaluate", run, dev, "--json").fine().json
@@ -311,9 +317,9 @@ TREC_NAMES = {
 
 
 def trec_scores(ranked: Path, judged: Path) -> dict[str, float]:
-    """What trec_eval says of the files, on average over the queries with something relevant.
+    """The scores of trec_eval, averaged over the queries with relevant documents.
 
-    Grades have one decimal and are ten times as high in qrels.
+    Grades have one decimal, so those in the qrels are multiplied by ten.
     """
     with judged.open() as file:
         grades = pytrec_eval.parse_qrel(file)
@@ -332,7 +338,7 @@ def trec_scores(ranked: Path, judged: Path) -> dict[str, float]:
     }
 
 
-def test_trec_eval_reads_the_files_and_finds_the_same_scores(tiny_weights: Path, tmp_path: Path) -> None:
+def test_trec_eval_computes_the_same_scores_from_the_files(tiny_weights: Path, tmp_path: Path) -> None:
     draw = np.random.default_rng(3)
     header = "qid,query,document,grade,id"
     rows = [
@@ -363,7 +369,7 @@ def test_trec_eval_reads_the_files_and_finds_the_same_scores(tiny_weights: Path,
     assert not (tmp_path / "new.qrels").exists()
 
 
-def test_ids_that_trec_files_cannot_hold_do_not_lose_a_training(tiny_weights: Path, tmp_path: Path) -> None:
+def test_ids_with_whitespace_are_escaped_in_trec_files(tiny_weights: Path, tmp_path: Path) -> None:
     ids = ["doc 1", "", "<script>\t2", "doc%201", *(f"d{n}" for n in range(4, len(Ranking.sample)))]
     rows = [{**row, "key": key} for row, key in zip(Ranking.sample, ids, strict=False)]
     overrides = {"task.name": "ranking", "data.id": "key", "model.name": str(tiny_weights), "train.epochs": 1}
@@ -375,7 +381,7 @@ def test_ids_that_trec_files_cannot_hold_do_not_lose_a_training(tiny_weights: Pa
     assert len(documents) == len(rows)
 
 
-def test_a_run_of_rows_to_predict_has_no_query_twice_under_one_id() -> None:
+def test_ambiguous_query_ids_are_an_error_when_writing_a_trec_run() -> None:
     examples = [Example("", Origin("a.csv", n), (f"query {n}", "x"), None, "q7") for n in (2, 3)]
-    with pytest.raises(DataError, match=r'a\.csv, line 3: the query id "q7" stands for'):
+    with pytest.raises(DataError, match=r'a\.csv, line 3: the query id "q7" belongs to'):
         fitted().extra_prediction_files(examples, [RelevancePrediction(0.5)] * 2)

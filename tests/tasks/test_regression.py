@@ -1,4 +1,4 @@
-"""Regression: numbers of the user's unit in and out, wrong cells refused with their place."""
+"""Regression: numbers in the unit of the data, and errors in cells with their location."""
 
 import math
 from pathlib import Path
@@ -46,27 +46,29 @@ def rows(scale: float = 1.0, shift: float = 0.0) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("cell", "value"), [("4.25", 4.25), (3, 3.0), (" -1e-2 ", -0.01), (0.0, 0.0)])
-def test_numbers_are_read_however_they_are_written(cell: Any, value: float) -> None:
+def test_all_number_formats_are_read(cell: Any, value: float) -> None:
     assert parse(cell).gold == value
 
 
 @pytest.mark.parametrize("cell", ["four", "", None, "nan", "inf", "1,5", "1_000"])
-def test_what_is_no_number_is_refused_with_its_place(cell: Any) -> None:
-    with pytest.raises(DataError, match=r'a\.csv, line 7: .* in column "score" is (not a|ambiguous as a) number'):
+def test_a_cell_that_is_not_a_number_is_an_error_with_its_location(cell: Any) -> None:
+    with pytest.raises(
+        DataError, match=r'a\.csv, line 7: .* in column "score" is (not a|ambiguous as a) number'
+    ):
         parse(cell)
 
 
-def test_numbers_that_are_all_alike_are_refused() -> None:
-    with pytest.raises(DataError, match=r"a\.csv: the numbers range from 2 to 2"):
+def test_equal_numbers_are_an_error() -> None:
+    with pytest.raises(DataError, match=r"a\.csv: all 3 rows have the number 2"):
         make_task(TaskConfig(name="regression")).fit(examples(2, 2, 2))
 
 
-def test_a_range_that_is_upside_down_is_a_wrong_setting() -> None:
+def test_low_above_high_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match=r"task\.low"):
         make_task(TaskConfig(name="regression", low=5, high=0)).fit(examples(1, 2))
 
 
-def test_the_range_is_that_of_the_training_numbers_and_is_saved() -> None:
+def test_the_range_of_the_training_data_is_saved() -> None:
     task = make_task(TaskConfig(name="regression"))
     fitted = task.fit(examples(2.0, 5.0, 12.0))
     assert fitted.labels == ("value",)
@@ -77,7 +79,7 @@ def test_the_range_is_that_of_the_training_numbers_and_is_saved() -> None:
     assert saved.decode(half, [], examples(0)[0]) == NumberPrediction(7.0)
 
 
-def test_other_numbers_change_nothing_about_a_fitted_task(tiny_weights: Path) -> None:
+def test_a_fitted_task_does_not_change(tiny_weights: Path) -> None:
     task = make_task(TaskConfig(name="regression"))
     fitted = task.fit(examples(0, 4))
     task.fit(examples(100, 200))
@@ -97,7 +99,7 @@ def test_the_loss_is_the_summed_squared_error_of_the_scaled_numbers(tiny_weights
     assert (total.item(), count.item()) == (0.25**2 + 0.5**2 + 0.5**2, 3)
 
 
-def test_the_scores_are_those_of_scipy_and_scikit_learn() -> None:
+def test_scores_equal_those_of_scipy_and_scikit_learn() -> None:
     gold, predicted = [0.0, 1.0, 4.0, 2.5, 2.5], [0.4, 0.9, 3.0, 2.9, 1.0]
     fitted = make_task(TaskConfig(name="regression")).fit(examples(*gold))
     found = fitted.score([NumberPrediction(p) for p in predicted], examples(*gold)).values
@@ -121,10 +123,8 @@ def test_correlation_with_a_constant_is_undefined_and_not_an_error() -> None:
     assert found["mse"] == pytest.approx(5 / 3)
 
 
-def test_the_unit_of_the_file_changes_nothing_but_the_unit_of_the_predictions(
-    tiny_weights: Path, tmp_path: Path
-) -> None:
-    """The same texts scored 0 to 7 and 100 to 170: the same training, predictions ten times as far apart."""
+def test_training_does_not_depend_on_the_unit_of_the_numbers(tiny_weights: Path, tmp_path: Path) -> None:
+    """With numbers from 0 to 7 and from 100 to 170, predictions differ only in their unit."""
     settings = {**QUICK, "model.name": str(tiny_weights)}
     runs = [
         train(
@@ -140,9 +140,7 @@ def test_the_unit_of_the_file_changes_nothing_but_the_unit_of_the_predictions(
     assert runs[1].scores["mae"] == pytest.approx(10 * runs[0].scores["mae"], rel=1e-4)
 
 
-def test_a_text_outside_the_range_of_training_is_scored_in_the_same_unit(
-    tiny_weights: Path, tmp_path: Path
-) -> None:
+def test_numbers_outside_the_training_range_can_be_evaluated(tiny_weights: Path, tmp_path: Path) -> None:
     run = api.train(rows(), settings={**QUICK, "model.name": str(tiny_weights)}, out=tmp_path / "run")
     found = api.evaluate(run, [{"text": "it was great", "score": 50.0}])
     assert found.scores["mae"] > 30

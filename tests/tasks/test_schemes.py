@@ -1,4 +1,4 @@
-"""Words, tag schemes, spans: there and back, and what breaks."""
+"""Words, tagging schemes and spans: conversions in both directions, and invalid tags."""
 
 import itertools
 import random
@@ -41,7 +41,7 @@ def cut(text: str) -> list[str]:
         (" \u3000", []),
     ],
 )
-def test_words_are_runs_of_letters_and_single_signs(text: str, words: list[str]) -> None:
+def test_words_are_runs_of_letters_and_single_punctuation_marks(text: str, words: list[str]) -> None:
     assert cut(text) == words
 
 
@@ -59,11 +59,11 @@ def test_words_are_runs_of_letters_and_single_signs(text: str, words: list[str])
         ("AT&T -- a,b 在U.S.住-3", ["AT&T", "-", "-", "a", ",", "b", "在", "U.S.", "住", "-", "3"]),
     ],
 )
-def test_signs_inside_a_word_may_belong_to_it(text: str, words: list[str]) -> None:
+def test_punctuation_inside_a_word_can_belong_to_it(text: str, words: list[str]) -> None:
     assert [text[start:end] for start, end in words_of(text, "whole")] == words
 
 
-def test_characters_may_be_words() -> None:
+def test_characters_can_be_words() -> None:
     assert words_of("1 年ab", "characters") == ((0, 1), (2, 3), (3, 4), (4, 5))
 
 
@@ -77,7 +77,9 @@ def test_characters_may_be_words() -> None:
         (["a", "b"], "a b"),
     ],
 )
-def test_tokens_are_joined_as_their_script_is_written(tokens: list[str], text: str) -> None:
+def test_tokens_are_joined_with_or_without_spaces_depending_on_the_script(
+    tokens: list[str], text: str
+) -> None:
     found, offsets = joined(tokens)
     assert found == text
     assert [found[start:end] for start, end in offsets] == tokens
@@ -85,7 +87,7 @@ def test_tokens_are_joined_as_their_script_is_written(tokens: list[str], text: s
 
 @pytest.mark.parametrize("name", SCHEMES)
 @pytest.mark.parametrize("typed", [True, False])
-def test_every_set_of_spans_survives_every_scheme(name: str, typed: bool) -> None:
+def test_spans_round_trip_through_every_scheme(name: str, typed: bool) -> None:
     draw, scheme = random.Random(7), Scheme(name, typed)
     for _ in range(200):
         offsets = sorted(draw.sample(range(12), 6))
@@ -111,21 +113,21 @@ def test_every_set_of_spans_survives_every_scheme(name: str, typed: bool) -> Non
         ("O PER O", "io"),
     ],
 )
-def test_the_scheme_is_told_by_the_tags(tags: str, name: str) -> None:
+def test_the_scheme_is_detected(tags: str, name: str) -> None:
     assert detect([tags.split()]) == Scheme(name)
 
 
-def test_bare_tags_are_a_scheme_too() -> None:
+def test_bare_tags_are_supported() -> None:
     assert detect([["B", "I", "O"]]) == Scheme("bio", typed=False)
     assert read_tags(["B", "I", "O", "B"], Scheme("bio", False)).spans == ((0, 2, "entity"), (3, 4, "entity"))
 
 
-def test_iob2_with_a_slip_is_not_taken_for_iob1() -> None:
+def test_bio_with_an_invalid_tag_is_not_detected_as_iob1() -> None:
     assert detect([["B-X", "I-X", "O", "I-X"]]).name == "bio"
 
 
 @pytest.mark.parametrize("tags", ["B-X M-X I-X E-X", "B-X I O", "B-X O PER"])
-def test_a_mixture_of_schemes_is_refused(tags: str) -> None:
+def test_mixed_schemes_are_an_error(tags: str) -> None:
     with pytest.raises(DataError, match=r"mix several schemes: .*task\.scheme=plain"):
         detect([tags.split()])
 
@@ -143,18 +145,18 @@ def test_a_mixture_of_schemes_is_refused(tags: str) -> None:
         ("B-X I-X", "bilou", [(0, 2, "X")], [1]),
     ],
 )
-def test_broken_tags_are_read_as_conlleval_does_and_found(
+def test_invalid_tags_are_reported_and_read_like_in_conlleval(
     tags: str, name: str, spans: list[tuple[int, int, str]], broken: list[int]
 ) -> None:
     found = read_tags(tags.split(), Scheme(name))
     assert (list(found.spans), list(found.broken)) == (spans, broken)
 
 
-def test_tags_of_another_scheme_are_named() -> None:
+def test_positions_of_tags_of_another_scheme_are_reported() -> None:
     assert read_tags(["B-X", "S-X", "X"], Scheme("bio")).unknown == (1, 2)
 
 
-def test_spans_are_widened_to_words_and_the_longest_of_overlapping_ones_stays() -> None:
+def test_spans_are_extended_to_words_and_the_longest_overlapping_span_is_kept() -> None:
     words = words_of("Anna lives in New York City")
     spans = [Span(0, 4, "PER"), Span(14, 22, "LOC"), Span(14, 27, "LOC"), Span(6, 8, "V"), Span(11, 17, "IN")]
     found = to_words(spans, words)
@@ -162,7 +164,7 @@ def test_spans_are_widened_to_words_and_the_longest_of_overlapping_ones_stays() 
     assert (found.num_inside, found.num_nested, found.num_overlapping) == (1, 1, 1)
 
 
-def test_a_word_is_decided_where_it_has_the_most_context() -> None:
+def test_a_word_is_decided_in_the_window_with_the_most_context() -> None:
     words = [(i, i + 1) for i in range(8)]
 
     def window(start: int, end: int) -> Sequence:
@@ -178,7 +180,7 @@ def test_a_word_is_decided_where_it_has_the_most_context() -> None:
     assert deciding_tokens([window(0, 3)], words)[3:].tolist() == [[-1, -1]] * 5
 
 
-def test_the_best_path_is_the_best_of_all_valid_ones() -> None:
+def test_the_best_path_equals_an_exhaustive_search() -> None:
     labels = ["O", "B-X", "I-X", "B-Y", "I-Y"]
     begins = np.array([-1, -1, 1, -1, 3])
     scheme, draw = Scheme("bio"), np.random.default_rng(3)

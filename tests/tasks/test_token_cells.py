@@ -1,4 +1,4 @@
-"""Tokens, tags and spans that are written out in the cells of a table."""
+"""Tokens, tags and spans written as text in the cells of a table."""
 
 import json
 from typing import Any
@@ -21,12 +21,12 @@ def parsed(columns: Columns, text: Any, gold: Any) -> Any:
 
 
 @pytest.mark.parametrize("write", [str, json.dumps, lambda words: str(np.array(words))])
-def test_tokens_and_tags_may_be_written_out_in_cells(write: Any) -> None:
+def test_tokens_and_tags_can_be_written_as_text(write: Any) -> None:
     found = parsed(WORDS, write(["Ada", "sings", "[1]"]), write(["B-PER", "O", "O"]))
     assert found.texts == ("Ada sings [1]",)
     assert found.gold == ("B-PER", "O", "O")
 
 
-def test_a_text_with_spans_is_never_a_list() -> None:
+def test_a_text_with_spans_is_never_read_as_a_list() -> None:
     assert parsed(TEXT, '["Ada"]', "[[2, 5, 'PER']]").texts == ('["Ada"]',)
     assert [span.label for span in parsed(TEXT, "Ada", "{'entities': [(0, 3, 'PER')]}").spans] == ["PER"]

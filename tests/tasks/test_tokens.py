@@ -1,4 +1,4 @@
-"""Tagging words: every form of gold, windows over long texts, scores against the gold as given."""
+"""Token classification: formats of gold, windows over long texts, scores against the gold as given."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def spanned(text: str, *spans: Any) -> Example:
     return parsed(TEXT, text, list(spans))
 
 
-def test_a_sentence_with_spaces_between_its_words_and_between_its_tags() -> None:
+def test_words_and_tags_can_be_separated_by_spaces() -> None:
     found = parsed(WORDS, "常 建 良 在", "B-NAME M-NAME E-NAME O")
     assert found.texts == ("常建良在",)
     assert found.gold == ("B-NAME", "M-NAME", "E-NAME", "O")
@@ -63,11 +63,11 @@ def test_a_sentence_with_spaces_between_its_words_and_between_its_tags() -> None
         [[0, 4, "PER"]],
     ],
 )
-def test_spans_are_read_however_they_are_written(cell: Any) -> None:
+def test_all_span_formats_are_read(cell: Any) -> None:
     assert parsed(TEXT, "Ada sings.", cell).gold == ({"start": 0, "end": 3, "label": "PER"},)
 
 
-def test_lists_that_a_table_holds_as_texts_are_read() -> None:
+def test_lists_written_as_text_and_arrays_are_read() -> None:
     assert parsed(WORDS, "Ada sings", "['B-PER', 'O']").gold == ("B-PER", "O")
     assert parsed(WORDS, np.array(["Ada", "sings"]), np.array([1, 0])).gold == ("1", "0")
 
@@ -75,36 +75,36 @@ def test_lists_that_a_table_holds_as_texts_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "cell", "message"),
     [
-        ("Ada", [[0, 4, "PER"]], r'span "PER" from character 0 to 4 is outside the text; .* 3 characters'),
-        ("Ada", [[2, 2, "PER"]], r"from character 2 to 2 has no length"),
+        ("Ada", [[0, 4, "PER"]], r'span "PER" from character 0 to 4 is outside the text\. .* 3 characters'),
+        ("Ada", [[2, 2, "PER"]], r"from character 2 to 2 is empty"),
         ("Ada", [[-1, 2, "PER"]], r"is outside the text"),
-        ("Ada !", [[3, 4, "PER"]], r'there is no word in the span "PER", character 3 to 4'),
-        ("Ada", [[0, 3]], r"a span of an unknown form, \[0, 3\]; write tags"),
-        ("Ada", [{"from": 0, "to": 3, "label": "PER"}], r"a span of an unknown form"),
+        ("Ada !", [[3, 4, "PER"]], r'the span "PER" from character 3 to 4 contains no word'),
+        ("Ada", [[0, 3]], r"invalid span \[0, 3\]\. Expected one tag per token"),
+        ("Ada", [{"from": 0, "to": 3, "label": "PER"}], r"invalid span \{'from'"),
         ("Ada", [[0, 3, ""]], r"empty label"),
-        ("Ada sings", [{"start": 0, "end": 3, "label": "PER", "text": "sings"}], r'said to be "sings", but'),
-        ("Ada sings", ["B-PER"], r"2 tokens but 1 tags"),
-        ("Ada", None, r'there is nothing in "spans"'),
-        ("Ada", "", r'there is nothing in "spans"'),
-        ("Ada", {"a": 1}, r'"spans" is an object'),
-        ("Ada", ["O", [0, 3, "X"]], r"mixes tags and other things"),
-        (["Ada"], [[0, 3, "PER"]], r"need the text itself, not a list of tokens"),
+        ("Ada sings", [{"start": 0, "end": 3, "label": "PER", "text": "sings"}], r'text there is "Ada"'),
+        ("Ada sings", ["B-PER"], r"2 tokens but 1 tag\."),
+        ("Ada", None, r'the label in column "spans" is missing'),
+        ("Ada", "", r'the label in column "spans" is missing'),
+        ("Ada", {"a": 1}, r'column "spans" contains an object'),
+        ("Ada", ["O", [0, 3, "X"]], r"mixes tags and other values"),
+        (["Ada"], [[0, 3, "PER"]], r"character spans require a text, got a list of tokens"),
         (["Ada", ""], ["O", "O"], r'token 2 in column "text" is empty'),
-        (["Ada", 3], ["O", "O"], r'a token in column "text" is a number'),
-        (" ", [], r"there is no word"),
+        (["Ada", 3], ["O", "O"], r'expected text tokens in column "text", got a number'),
+        (" ", [], r'column "text" contains no words'),
     ],
 )
-def test_bad_gold_is_refused_with_its_place(text: Any, cell: Any, message: str) -> None:
+def test_invalid_gold_is_an_error_with_its_location(text: Any, cell: Any, message: str) -> None:
     with pytest.raises(DataError, match=rf"^a\.jsonl, line 7: .*{message}"):
         parsed(TEXT, text, cell)
 
 
-def test_the_scheme_is_said_and_kept() -> None:
+def test_the_scheme_is_noted_and_required_of_other_files() -> None:
     fitted = task().fit([tagged("常 建 在", "B-PER E-PER O")])
     assert fitted.labels == ("O", "B-PER", "I-PER")
     assert fitted.notes == ("tags: BIOES",)
     assert (fitted.options.scheme, fitted.options.words) == ("bioes", "characters")
-    with pytest.raises(DataError, match=r'line 7: token 2, "b": the tag "PER" is not of the scheme BIOES'):
+    with pytest.raises(DataError, match=r'line 7: token 2, "b": the tag "PER" does not belong to BIOES'):
         fitted.label_names(tagged("a b", "O PER"))
 
 
@@ -116,7 +116,7 @@ def test_the_scheme_is_said_and_kept() -> None:
         (spanned("in the U.S.", [7, 11, "LOC"]), ["U", ".", "S", ".", "1966", "年"]),
     ],
 )
-def test_raw_text_is_cut_as_the_training_data_was(example: Example, words: list[str]) -> None:
+def test_raw_text_is_split_like_the_training_data(example: Example, words: list[str]) -> None:
     made = task()
     fitted = made.fit([example])
     row, columns = Row({"text": "U.S. 1966年"}, Origin("b", 1)), Columns(("text",), None, None)
@@ -125,7 +125,7 @@ def test_raw_text_is_cut_as_the_training_data_was(example: Example, words: list[
     for trained in (fitted.task, reloaded):
         found = trained.parse(row, columns)
         assert [found.texts[0][start:end] for start, end in found.words] == words
-    # What was not fitted goes on cutting at every sign, as it did for the training rows.
+    # The unfitted task still splits at every punctuation mark.
     found = made.parse(row, columns)
     assert [found.texts[0][start:end] for start, end in found.words] == ["U", ".", "S", ".", "1966", "年"]
 
@@ -134,48 +134,51 @@ BROKEN_BIO = [*[tagged("a b c", "B-X I-X O")] * 9, tagged("a b c", "O I-X O"), t
 BROKEN_BMES = [*[tagged("a b c", "B-X E-X O")] * 9, tagged("a b c", "O B-X O"), tagged("a b c", "S-X O S-X")]
 
 
-def test_a_stray_inside_of_bio_is_refused_unless_conlleval_is_asked_for() -> None:
-    with pytest.raises(DataError, match=r'line 7: token 2, "b": the tag "I-X" breaks .* after "O"'):
+def test_an_invalid_i_tag_in_bio_is_an_error_unless_repair_is_conlleval() -> None:
+    message = r'line 7: token 2, "b": the tag "I-X" is invalid in BIO .* after "O"'
+    with pytest.raises(DataError, match=message):
         task().fit(BROKEN_BIO)
     fitted = task(repair="conlleval").fit(BROKEN_BIO)
-    assert fitted.notes[1].startswith("1 tags break the scheme BIO (IOB2) and are read as conlleval reads")
+    assert fitted.notes[1].startswith("1 tag is invalid in BIO (IOB2) and was read as in the conlleval")
     assert fitted.label_names(BROKEN_BIO[9]) == ("X",)
 
 
-def test_a_slip_in_a_scheme_with_ends_is_counted_or_refused() -> None:
+def test_invalid_tags_in_bioes_are_counted_or_an_error() -> None:
     assert task().fit(BROKEN_BMES).notes[1] == (
-        '1 tags break the scheme BIOES and are read as conlleval reads them (first: a.jsonl, line 7: '
-        'token 2, "b": the tag "B-X"); task.repair=refuse refuses them'
+        '1 tag is invalid in BIOES and was read as in the conlleval script (first: a.jsonl, line 7: '
+        'token 2, "b": the tag "B-X"); set task.repair=refuse to raise an error instead'
     )  # fmt: skip
-    with pytest.raises(DataError, match=r'the tag "B-X" breaks the scheme BIOES after "O"'):
+    with pytest.raises(DataError, match=r'the tag "B-X" is invalid in BIOES after "O"'):
         task(repair="refuse").fit(BROKEN_BMES)
 
 
-def test_tags_that_mostly_break_their_scheme_are_no_accident() -> None:
+def test_many_invalid_tags_are_an_error() -> None:
     rows = [tagged("a b", "O B-X")] * 20 + [tagged("a b", "S-X O")]
-    with pytest.raises(DataError, match=r"19 more break the scheme .*task\.scheme"):
+    with pytest.raises(DataError, match=r"19 more tags are invalid in BIOES.*task\.scheme"):
         task().fit(rows)
     assert task(repair="conlleval").fit(rows).labels == ("O", "B-X", "I-X")
     strayed = [tagged("a b", "O I-X")] * 20 + [tagged("a b", "B-X O")]
     assert task(scheme="iob1").fit(strayed).labels == ("O", "B-X", "I-X")
 
 
-def test_what_was_taken_for_bioes_may_go_on_as_bmes() -> None:
+def test_data_detected_as_bioes_can_be_followed_by_bmes() -> None:
     fitted = task().fit([tagged("a b c", "B-X E-X S-X")])
     assert fitted.label_names(tagged("a b c d", "B-X M-X E-X O")) == ("X",)
     assert fitted.for_scoring([tagged("a b c d", "B-X M-X E-X O")]) is fitted
 
 
-def test_files_that_cannot_be_scored_are_refused_before_anything_is_learned() -> None:
+def test_files_that_do_not_fit_the_labels_are_an_error() -> None:
     plain = task().fit([tagged("a b", "NN VB")])
-    with pytest.raises(DataError, match="spans of characters, but the training data has a tag for each word"):
+    with pytest.raises(
+        DataError, match="this row has character spans, but the training data has one plain tag per word"
+    ):
         plain.for_scoring([spanned("Ada sings", [0, 3, "PER"])])
     fitted = task().fit([tagged("a b", "S-X O"), tagged("a b", "B-X E-X")])
-    with pytest.raises(DataError, match="19 more break the scheme BIOES"):
+    with pytest.raises(DataError, match="19 more tags are invalid in BIOES"):
         fitted.for_scoring([tagged("a b", "O B-X")] * 20)
 
 
-def test_a_model_scores_a_file_in_another_scheme_when_told() -> None:
+def test_with_scheme_auto_a_file_is_scored_in_its_own_scheme() -> None:
     labels = task().fit([tagged("a b c", "B-X I-X O")]).labels
     trained = task(scheme="iob1").fitted(labels)
     assert trained.for_scoring([tagged("a b c", "I-X I-X O")]) is trained
@@ -187,13 +190,14 @@ def test_a_model_scores_a_file_in_another_scheme_when_told() -> None:
     other = TokensPrediction([{"start": 0, "end": 1, "label": "X"}], [], ["S-X", "O"])
     assert told.score([said, other], rows)["f1"] == 1
     assert auto.for_scoring([tagged("a b c", "X X O")]).options.scheme == "io"
-    with pytest.raises(DataError, match=r"its tags do not mark where an entity begins, .* O, B-X, I-X, do"):
+    message = r"the tags do not mark where an entity begins, .*\(O, B-X, I-X\) do\."
+    with pytest.raises(DataError, match=message):
         auto.for_scoring([tagged("a b", "NN VB")])
-    with pytest.raises(ConfigError, match=r"task\.scheme=bio: the labels of this model, NN, VB"):
+    with pytest.raises(ConfigError, match=r"task\.scheme=bio requires .* of this model are NN, VB"):
         task(scheme="bio").fitted(("NN", "VB")).for_scoring([tagged("a b", "NN VB")])
 
 
-def test_scoring_a_file_changes_nothing_of_the_model(tiny_weights: Path) -> None:
+def test_scoring_a_file_does_not_change_the_fitted_task(tiny_weights: Path) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     train, bmes = tagged("box lamp pen", "B-X I-X O"), tagged("box lamp pen", "B-X E-X S-X")
     auto = task(scheme="auto").fitted(task().fit([train]).labels)
@@ -207,18 +211,18 @@ def test_scoring_a_file_changes_nothing_of_the_model(tiny_weights: Path) -> None
         assert perfect(auto, tokenizer, train, 50).tags == list(train.tags)
 
 
-def test_warnings_are_about_the_texts_that_they_are_asked_for() -> None:
+def test_warnings_depend_only_on_the_given_examples() -> None:
     fitted = task(repair="conlleval").fit([tagged("a b", "B-X O"), tagged("a b", "B-X I-X")])
     slip, new, good = [[tagged("a b", tags)] for tags in ("O I-X", "B-NEW O", "B-X O")]
     said = [TokensPrediction([], [], ["O", "O"])]
     for rows in (slip, new):
         fitted.score(said, rows)
     assert fitted.warnings(said, good, []) == []
-    assert [w.partition(" have")[0] for w in fitted.warnings(said, new, [])] == ["1 words"]
-    assert [w.partition(" break")[0] for w in fitted.warnings(said, slip, [])] == ["1 tags"]
+    assert [w.partition(" has")[0] for w in fitted.warnings(said, new, [])] == ["1 word"]
+    assert [w.partition(" is invalid")[0] for w in fitted.warnings(said, slip, [])] == ["1 tag"]
 
 
-def test_what_is_odd_about_spans_is_said() -> None:
+def test_changes_of_spans_are_noted() -> None:
     rows = [
         spanned("Ada Lovelace sings", [0, 12, "PER"], [4, 12, "NAME"], [13, 17, "ACT"]),
         spanned("Ada Lovelace sings", [0, 12, "PER"], [4, 18, "ODD"]),
@@ -226,22 +230,22 @@ def test_what_is_odd_about_spans_is_said() -> None:
     ]
     inside, nested, overlapping, trimmed = task().fit(rows).notes
     assert inside.startswith(
-        "1 spans begin or end inside a word; all of it is learned (first: a.jsonl, line 7)"
+        "1 span begins or ends inside a word and was extended to the whole word (first: a.jsonl, line 7)"
     )
-    assert nested.startswith("1 spans are nested in another one and are not learned")
-    assert overlapping.startswith("1 spans overlap a longer one")
-    assert trimmed.startswith("1 spans begin or end with spaces")
+    assert nested.startswith("1 span is nested in another span and is not used for training")
+    assert overlapping.startswith("1 span overlaps a longer or earlier span")
+    assert trimmed.startswith("1 span begins or ends with spaces")
 
 
-def test_nothing_to_learn_is_refused() -> None:
-    with pytest.raises(DataError, match="no entity is in any of the 1 rows"):
+def test_training_data_without_entities_or_with_one_tag_is_an_error() -> None:
+    with pytest.raises(DataError, match="the only row does not have an entity"):
         task().fit([tagged("a b", "O O")])
-    with pytest.raises(DataError, match='every word has the tag "NN"'):
+    with pytest.raises(DataError, match='all words have the tag "NN"'):
         task().fit([tagged("a b", "NN NN")])
 
 
 def perfect(fitted: FittedTokenClassification, tokenizer: Tokenizer, example: Example, n: int) -> Any:
-    """What is decoded from outputs that say the gold of each sequence, and nothing where it has none."""
+    """The prediction decoded from outputs that are highest at the gold label of each token."""
     sequences = fitted.encode([example], tokenizer, n)
     outputs: list[Output] = []
     for sequence in sequences:
@@ -254,7 +258,7 @@ def perfect(fitted: FittedTokenClassification, tokenizer: Tokenizer, example: Ex
 
 
 @pytest.mark.parametrize("n", [5, 8, 200])
-def test_a_long_text_is_tagged_whole(tiny_weights: Path, n: int) -> None:
+def test_all_words_of_a_long_text_are_tagged(tiny_weights: Path, n: int) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     words = ["the", "phones", "is", "great", "boxs", "!"] * 5
     tags = ["O", "B-X", "I-X", "O", "B-Y", "O"] * 5
@@ -274,7 +278,7 @@ def test_a_long_text_is_tagged_whole(tiny_weights: Path, n: int) -> None:
     }  # fmt: skip
 
 
-def test_only_the_first_token_of_a_word_is_learned(tiny_weights: Path) -> None:
+def test_only_the_first_token_of_a_word_has_gold(tiny_weights: Path) -> None:
     tokenizer = Tokenizer.pretrained(tiny_weights)
     example = tagged("phones box", "B-X O")
     (sequence,) = task().fit([example]).encode([example], tokenizer, None)
@@ -284,13 +288,13 @@ def test_only_the_first_token_of_a_word_is_learned(tiny_weights: Path) -> None:
     assert sequence.offsets.tolist() == [[-1, -1], [0, 5], [5, 6], [7, 10], [-1, -1]]
 
 
-def test_a_word_without_a_token_goes_on_with_its_entity(tiny_weights: Path) -> None:
+def test_a_word_without_tokens_continues_its_entity(tiny_weights: Path) -> None:
     example = parsed(WORDS, ["box", "\u3000", "lamp", "\u3000"], ["B-X", "I-X", "I-X", "O"])
     found = perfect(task().fit([example]), Tokenizer.pretrained(tiny_weights), example, 50)
     assert found.tags == ["B-X", "I-X", "I-X", "O"]
 
 
-def test_tags_come_back_in_the_scheme_they_were_given_in(tiny_weights: Path) -> None:
+def test_predicted_tags_use_the_scheme_of_the_data(tiny_weights: Path) -> None:
     example = tagged("box lamp the pen", "B-X E-X O S-Y")
     fitted = task().fit([example, tagged("a b c", "B-X M-X E-X")])
     assert fitted.labels == ("O", "B-X", "I-X", "B-Y", "I-Y")
@@ -302,7 +306,7 @@ def test_tags_come_back_in_the_scheme_they_were_given_in(tiny_weights: Path) -> 
     ]
 
 
-def test_no_entity_goes_on_that_was_not_begun(tiny_weights: Path) -> None:
+def test_an_i_label_is_only_predicted_within_an_entity(tiny_weights: Path) -> None:
     example = tagged("box lamp", "B-X I-X")
     fitted = task().fit([example])
     sequences = fitted.encode([example], Tokenizer.pretrained(tiny_weights), None)
@@ -322,9 +326,8 @@ def test_scores_are_against_the_spans_as_given_and_unknown_labels_count_as_misse
     scores = fitted.score([found], [test])
     assert scores["f1"] == 0
     (warning,) = [w for w in fitted.warnings([found], [test], []) if "missed" in w]
-    assert (
-        warning.startswith("1 words have gold labels that the training data does not") and "B-NEW" in warning
-    )
+    assert warning.startswith("1 word has gold labels that do not occur in the training data")
+    assert "B-NEW" in warning
 
 
 def test_plain_tags_are_scored_by_accuracy(tiny_weights: Path) -> None:
@@ -339,7 +342,7 @@ def test_plain_tags_are_scored_by_accuracy(tiny_weights: Path) -> None:
     assert [s["label"] for s in found.spans] == ["DT", "NN", "VB", "JJ"]
 
 
-def test_byte_level_tokens_know_the_space_before_a_word(tmp_path: Path) -> None:
+def test_byte_level_tokens_are_aligned_with_words(tmp_path: Path) -> None:
     from tokenizers import ByteLevelBPETokenizer
     from transformers import RobertaTokenizerFast
 
@@ -364,7 +367,7 @@ def test_a_model_trained_on_tokens_tags_tokens_and_raw_text(tiny_weights: Path, 
         "task.name": "token_classification",
         "model.name": str(tiny_weights), "train.epochs": 30, "train.lr": 5e-3,
         "train.batch_size": 8, "machine.device": "cpu", "machine.precision": "fp32", "model.dropout": 0,
-        "model.max_length": 6,  # as long as the texts: later positions are not trained
+        "model.max_length": 6,  # the length of the texts, because later positions are not trained
     }  # fmt: skip
     run, _ = train({"train": rows, "validation": rows}, tmp_path / "run", overrides)
     assert run.scores["f1"] == 1
@@ -380,13 +383,13 @@ def test_a_model_trained_on_tokens_tags_tokens_and_raw_text(tiny_weights: Path, 
     assert long.tags.count("B-X") >= 15
 
 
-def test_a_cell_may_hold_spans_as_json_or_as_python_prints_them() -> None:
+def test_spans_can_be_written_as_json_or_as_a_python_literal() -> None:
     for cell in ('[{"start": 0, "end": 3, "label": "PER", "note": null}]', "[(0, 3, 'PER')]"):
         row = Row({"text": "Ada sings", "spans": cell}, Origin("a.csv", 2))
         assert [(s.start, s.end, s.label) for s in task().parse(row, TEXT).spans] == [(0, 3, "PER")]
 
 
-def test_a_cell_nested_without_end_is_refused_with_its_place() -> None:
+def test_a_deeply_nested_cell_is_an_error_with_its_location() -> None:
     row = Row({"text": "Ada sings", "spans": "[" * 100_000}, Origin("a.csv", 2))
     with pytest.raises(DataError, match=r'^a\.csv, line 2: column "spans" begins .*nested too deeply'):
         task().parse(row, TEXT)

@@ -1,4 +1,4 @@
-"""Which probabilities a prediction has, and that scores use all of them whichever it has."""
+"""The probabilities in predictions, and scores, which always use all probabilities."""
 
 from typing import Any
 
@@ -51,7 +51,9 @@ def outcome(fitted: FittedTask, num_texts: int = 40, is_scored: bool = True) -> 
     ("number", "top_k", "expected"),
     [(MOST_NAMED, "auto", MOST_NAMED), (MOST_NAMED + 1, "auto", BEST), (5, 2, 2), (5, 9, 5), (300, 300, 300)],
 )
-def test_a_prediction_has_so_many_probabilities(name: str, number: int, top_k: Any, expected: int) -> None:
+def test_top_k_limits_the_probabilities_of_a_prediction(
+    name: str, number: int, top_k: Any, expected: int
+) -> None:
     for is_scored in (True, False):
         predictions, _ = outcome(made(name, number, top_k=top_k), 3, is_scored)
         for prediction in predictions:
@@ -65,7 +67,7 @@ def test_a_prediction_has_so_many_probabilities(name: str, number: int, top_k: A
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("number", [5, 150])
-def test_scores_and_labels_are_the_same_however_few_probabilities_are_given(name: str, number: int) -> None:
+def test_scores_and_labels_do_not_depend_on_top_k(name: str, number: int) -> None:
     whole, few = made(name, number, top_k=number), made(name, number, top_k=2)
     (all_of_them, examples), (two, _) = outcome(whole), outcome(few)
     first, second = whole.score(all_of_them, examples), few.score(two, examples)
@@ -78,7 +80,7 @@ def test_scores_and_labels_are_the_same_however_few_probabilities_are_given(name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_stored_prediction_equals_the_one_it_was_made_of(name: str) -> None:
+def test_a_prediction_without_gold_equals_the_scored_one(name: str) -> None:
     fitted = made(name, 150, top_k=3)
     (scored, *_), _ = outcome(fitted, 1)
     (stored, *_), _ = outcome(fitted, 1, is_scored=False)
@@ -86,18 +88,18 @@ def test_a_stored_prediction_equals_the_one_it_was_made_of(name: str) -> None:
     assert not hasattr(stored, "raw"), "predictions for a user hold no outputs"
 
 
-def test_of_equal_probabilities_the_first_labels_are_given() -> None:
+def test_ties_are_resolved_to_the_first_labels() -> None:
     assert named(np.array([0.1, 0.3, 0.3, 0.3]), ("a", "b", "c", "d"), 2) == {"b": 0.3, "c": 0.3}
     assert list(named(np.array([0.1, 0.2, 0.7]), ("a", "b", "c"), 2)) == ["c", "b"]
 
 
 @pytest.mark.parametrize("value", [0, -1, "many"])
-def test_a_top_k_that_cannot_be_is_refused(value: Any) -> None:
+def test_an_invalid_top_k_is_an_error(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"task\.top_k"):
         made("classification", 2, top_k=value)
 
 
-def test_a_text_with_thousands_of_wrong_labels_is_shown_with_a_few() -> None:
+def test_the_number_of_wrong_labels_shown_per_text_is_limited() -> None:
     fitted = made("multilabel", 500, threshold=0.01)
     predictions, examples = outcome(fitted)
     found = fitted.mistakes(predictions, examples)

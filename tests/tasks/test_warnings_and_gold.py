@@ -1,4 +1,4 @@
-"""A model that says the same of everything is no cause for alarm where the gold is all the same too."""
+"""Equal predictions for all examples cause a warning, unless the gold is the same for all examples, too."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_same_of_everything_is_a_collapse_only_where_the_gold_differs(name: str) -> None:
+def test_equal_predictions_cause_a_warning_only_if_the_gold_differs(name: str) -> None:
     prediction, usual, other = CASES[name]
     options = {"low": 0, "high": 5} if name == "regression" else {}
     fitted = made(name, **options).fitted(("a", "b"))

@@ -1,4 +1,4 @@
-"""Tables with a word in each row: which rows are a sentence, where faults are, what each row gets."""
+"""Tables with one word per row: grouping into sentences, locations of errors, predictions per row."""
 
 import csv
 import json
@@ -56,7 +56,7 @@ def test_every_format_gives_the_same_sentences(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["Sentence #", "sentence", "sentence_id", "sent_id", "sentence_idx", "SentenceNo", "sent"]
 )
-def test_usual_names_are_known_and_others_can_be_given(name: str) -> None:
+def test_usual_column_names_are_recognized_and_others_can_be_set(name: str) -> None:
     rows = [
         {name: n, "word": w, "tag": t}
         for n, (w, t) in enumerate(SENTENCES)
@@ -66,11 +66,13 @@ def test_usual_names_are_known_and_others_can_be_given(name: str) -> None:
     other = [{"Satz": row[name], "Wort": row["word"], "Marke": row["tag"]} for row in rows]
     settings = {"data.text": "Wort", "data.label": "Marke", "task.sentence": "Satz"}
     assert sentences(other, **settings) == SENTENCES
-    with pytest.raises(DataError, match=r'no column "Saz" \(task\.sentence=Saz\)\. Did you mean "Satz"\?'):
+    with pytest.raises(
+        DataError, match=r'column "Saz" \(task\.sentence=Saz\) was not found\. Did you mean "Satz"\?'
+    ):
         sentences(other, **{**settings, "task.sentence": "Saz"})
 
 
-def test_sentences_that_are_numbered_within_documents_stay_apart() -> None:
+def test_sentence_numbers_can_restart_in_each_document() -> None:
     rows = [
         {"doc_id": doc, "sent_id": 0, "token": token, "ner": "B-X"}
         for doc, token in zip("aab", "xyz", strict=True)
@@ -91,7 +93,9 @@ def test_a_sentence_in_each_row_is_not_grouped() -> None:
     assert [len(sentences(rows)) for rows in (texts, lists, single)] == [4, 4, 4]
     assert len(sentences(grouped)) == 1
     assert len(sentences(grouped, **{"task.sentence": "none"})) == 4
-    with pytest.raises(DataError, match=r'1: column "tokens" holds a list, and task\.sentence=sentence_id'):
+    with pytest.raises(
+        DataError, match=r'1: column "tokens" contains a list, but task\.sentence=sentence_id'
+    ):
         sentences(lists, **{"task.sentence": "sentence_id"})
 
 
@@ -100,21 +104,21 @@ def test_a_sentence_in_each_row_is_not_grouped() -> None:
     [
         (",,NNP,B-geo", r'a\.csv, line 4: the word in column "Word" is missing, .*keep_default_na=False'),
         (",Oslo,NNP,", r'a\.csv, line 4: the tag of the word "Oslo" in column "Tag" is missing'),
-        (",Oslo,NNP,I-geo", r'a\.csv, line 4: "Oslo": the tag "I-geo" breaks the scheme'),
+        (",Oslo,NNP,I-geo", r'a\.csv, line 4: "Oslo": the tag "I-geo" is invalid in BIO'),
     ],
 )
-def test_faults_are_at_the_line_of_the_word(tmp_path: Path, line: str, message: str) -> None:
+def test_errors_have_the_line_of_the_word(tmp_path: Path, line: str, message: str) -> None:
     path = written(tmp_path / "a.csv", KAGGLE.replace(",Oslo,NNP,B-geo", line))
     with pytest.raises(DataError, match=message):
         fit_task(tables(path))
 
 
-def test_rows_without_word_and_tag_are_left_out(tmp_path: Path) -> None:
+def test_rows_without_word_and_tag_are_skipped(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", KAGGLE.replace("Sentence: 2", ",,,\nSentence: 2"))
     assert sentences(path) == SENTENCES
 
 
-def test_single_words_are_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_single_word_texts_are_an_error_with_a_remedy(tmp_path: Path) -> None:
     rows = [{"word": f"w{n}", "tag": "B-X"} for n in range(19)] + [{"word": "two words", "tag": "O O"}]
     with pytest.raises(
         DataError, match=r"19 of 20 texts are single words\. .*task\.sentence .*data\.reader=conll"
@@ -127,12 +131,14 @@ def test_single_words_are_refused_with_what_to_do(tmp_path: Path) -> None:
         fitted.for_scoring(examples)
     free = make_task(TaskConfig(name="ner", sentence="none"))
     assert free.fit(examples).labels == ("O", "B-X", "I-X")
-    assert len(examples[:19]) == 19 and task.fit(examples[:19]).labels  # few may be single by chance
+    assert (
+        len(examples[:19]) == 19 and task.fit(examples[:19]).labels
+    )  # few texts can be single words by chance
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model trained on a table with a word in each row, whose tags are IO."""
+    """A model trained on a table with one word per row and IO tags."""
     folder = tmp_path_factory.mktemp("words")
     lines = ["Satz\tword\ttag"]
     for number, word in enumerate(("box", "lamp", "pen", "phone", "cup", "case", "door", "lock") * 2):
@@ -148,7 +154,7 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "run"
 
 
-def test_every_row_of_a_predicted_file_gets_the_tag_of_its_word(trained: Path, tmp_path: Path) -> None:
+def test_every_row_of_a_predicted_file_gets_a_tag(trained: Path, tmp_path: Path) -> None:
     model = api.load(trained)
     path = written(tmp_path / "a.csv", "Satz,word,tag\n7,the,?\n7,box,?\n7,box,?\n,,\n8,the,?\n8,cup,?\n")
     counts = model.predict_file(path, tmp_path / "out.csv")
@@ -168,7 +174,9 @@ def test_every_row_of_a_predicted_file_gets_the_tag_of_its_word(trained: Path, t
     assert [p.tags for p in model.predict(objects)] == [["O", "X", "X"]] * 2
 
 
-def test_a_model_of_such_a_table_takes_texts_and_scores_tables(trained: Path, tmp_path: Path) -> None:
+def test_a_model_trained_on_word_rows_predicts_texts_and_evaluates_tables(
+    trained: Path, tmp_path: Path
+) -> None:
     model = api.load(trained)
     (found,) = model.predict(["the box box is great"])
     assert [(span["text"], span["label"]) for span in found.spans] == [("box box", "X")]

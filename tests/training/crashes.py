@@ -1,4 +1,4 @@
-"""A process that dies before it touches its run folder for the n-th time, or whose files cannot grow."""
+"""Processes that are killed before their n-th access to the run folder, or whose files cannot grow."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What is evaluated when, which weights are kept, when training stops by itself, and what it warns of."""
+"""Evaluation intervals, checkpoint selection, early stopping and warnings in training."""
 
 import json
 import random
@@ -185,15 +185,13 @@ def test_an_unknown_score_to_pick_by_is_refused_before_anything_is_written(
     noisy: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        ConfigError, match=r"train\.best_metric=bleu: this task has no such score. Set it to "
+        ConfigError, match=r"train\.best_metric=bleu: this task has no such metric. Set it to "
     ):
         noisy(**{"train.best_metric": "bleu"})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_loss_that_is_no_number_stops_training_with_remedies(
-    reviews_csv: Path, tmp_path: Path, settings: Any
-) -> None:
+def test_a_nan_loss_stops_training_with_remedies(reviews_csv: Path, tmp_path: Path, settings: Any) -> None:
     with pytest.raises(DivergedError) as caught:
         train(reviews_csv, tmp_path / "run", settings(**{"train.lr": 1e36, "train.epochs": 20}))
     message = str(caught.value)

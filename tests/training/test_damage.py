@@ -1,4 +1,4 @@
-"""What becomes of a run with a damaged file: it goes on with the same result, or the file is named."""
+"""A run with a damaged file continues with the same result, or the error names the file."""
 
 import shutil
 from pathlib import Path
@@ -153,7 +153,7 @@ def test_a_damaged_checksum_of_the_frozen_part_is_computed_again(
 @pytest.mark.parametrize("verb", ["resume", "report", "predict"])
 def test_a_finished_run_without_the_description_of_its_model_is_refused(verb: str, finished: Path) -> None:
     (finished / "model" / "bertune.json").unlink()
-    with pytest.raises(ModelError, match=r"model has no bertune\.json: .* Restore the folder from a copy"):
+    with pytest.raises(ModelError, match=r"model has no bertune\.json\. .* Restore the folder from a copy"):
         {"resume": resumed, "report": api.report, "predict": api.load}[verb](finished)
 
 
@@ -198,7 +198,9 @@ def test_changed_settings_of_a_run_are_not_trained_again(finished: Path, tmp_pat
     )
     with pytest.raises(InputError, match=r"config\.toml does not match its checksum") as caught:
         api.train(finished, out=tmp_path / "new")
-    assert isinstance(caught.value, BertuneError) and "copy the file and train from the copy" in str(caught.value)
+    assert isinstance(caught.value, BertuneError) and "copy the file and train from the copy" in str(
+        caught.value
+    )
     assert not (tmp_path / "new").exists()
 
 

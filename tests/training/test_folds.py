@@ -1,4 +1,4 @@
-"""Stages of a training as values: folds of one read of the data, trained side by side and one by one."""
+"""The stages of training as values: folds that share the data, trained in parallel and one by one."""
 
 import multiprocessing
 import pickle
@@ -141,6 +141,6 @@ def test_refusals_come_before_anything_is_written(source: Source, tmp_path: Path
     prepared = prepare(source)
     wrong = prepared.config.train.model_copy(update={"best_metric": "bleu"})
     unknown = replace(prepared, config=prepared.config.model_copy(update={"train": wrong}))
-    with pytest.raises(ConfigError, match=r"train\.best_metric=bleu: this task has no such score"):
+    with pytest.raises(ConfigError, match=r"train\.best_metric=bleu: this task has no such metric"):
         list(fit(unknown, tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []

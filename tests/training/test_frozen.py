@@ -1,4 +1,4 @@
-"""What a frozen part makes of the texts is computed once, and nothing but the time it takes is another."""
+"""Outputs of frozen layers are computed once, without changing the results."""
 
 import os
 import shutil
@@ -99,8 +99,10 @@ def assert_close_runs(found: Run, expected: Run) -> None:
 
 
 def noted(events: list[Any]) -> list[str]:
-    """What was said of where the frozen outputs are kept."""
-    return [e.text for e in events if isinstance(e, Noted | Warned) and "frozen part" in e.text]
+    """The messages about where the frozen outputs are stored."""
+    return [
+        e.text for e in events if isinstance(e, Noted | Warned) and "outputs of the frozen layers" in e.text
+    ]
 
 
 def make_family(folder: Path, family: str) -> Path:
@@ -120,7 +122,7 @@ def test_a_training_is_the_one_that_computes_it_at_every_step(
     keep(where)
     found, events = train(reviews_csv, tmp_path / "once", changes | {"train.freeze": what})
     (line,) = noted(events)
-    assert line.endswith(f"kept in {where}")
+    assert line.endswith({"memory": "stored in memory", "disk": "stored on disk"}[where])
     keep("never")
     expected, events = train(reviews_csv, tmp_path / "always", changes | {"train.freeze": what})
     assert noted(events) == []
@@ -264,7 +266,7 @@ def test_a_signal_meanwhile_stops_it_and_the_run_goes_on_as_if_never_stopped(
         if steps:
             stopped_after(reviews_csv, tmp_path / "run", frozen, steps)
             shutil.rmtree(tmp_path / "run" / "frozen", ignore_errors=True)
-        with monkeypatch.context() as patch, pytest.raises(Interrupted, match="frozen part"):
+        with monkeypatch.context() as patch, pytest.raises(Interrupted, match="outputs of the frozen layers"):
             patch.setattr(PackedEncoder, "frozen", interrupting)
             train(reviews_csv, tmp_path / "run", frozen, resume=bool(steps))
         assert open_run(tmp_path / "run").manifest["status"] == "interrupted"

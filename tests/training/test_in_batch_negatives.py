@@ -1,4 +1,4 @@
-"""A loss over a whole step: cutting the step into micro-batches changes nothing but rounding."""
+"""A loss over a whole step: the division into micro-batches changes only rounding."""
 
 from dataclasses import replace
 from functools import partial

@@ -1,4 +1,4 @@
-"""The schedule is that of the paper's own code, and the step that of plain AdamW with clipping."""
+"""The learning-rate schedule agrees with the BERT code, and the step with plain AdamW and clipping."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""A model that one user trained is served by another: files have the permissions that the umask leaves."""
+"""Files have the permissions of the umask, because one user may serve a model that another trained."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own: stopped, killed, two at once, and out of disk."""
+"""Training in separate processes: stopped, killed, running twice, and out of disk space."""
 
 import contextlib
 import os
@@ -96,7 +96,7 @@ def test_a_signal_ends_it_with_130_and_resuming_ends_as_if_never_stopped(
     # Resumed as the message says: from the run folder alone.
     again = Command(tmp_path / "output", "train", run, "--resume").end()
     assert again.code == 0, again
-    assert f"going on after step {taken} of 35" in unwrapped(again.stderr)
+    assert f"resuming after step {taken} of 35" in unwrapped(again.stderr)
     assert_same_work(open_run(run), whole)
     assert step_numbers(run) == list(range(1, 36))
 
@@ -289,7 +289,7 @@ def test_random_weights_are_announced(
     words = as_arguments(changes | {"model.name": str(tiny_folder), "train.epochs": 0.1})
     ended = Command(tmp_path / "output", "train", reviews_csv, *words, "--out", tmp_path / "run").end()
     assert ended.code == 0, ended
-    assert "has no weights: the encoder starts from random numbers" in unwrapped(ended.stderr)
+    assert "has no weights: the encoder is randomly initialised" in unwrapped(ended.stderr)
     assert open_run(tmp_path / "run").manifest["model"]["weights"] == "random"
 
 

@@ -1,4 +1,4 @@
-"""The same command gives the same bytes, stopped and continued anywhere or not."""
+"""The same command gives the same bytes, even if it is interrupted and resumed at any point."""
 
 import hashlib
 import json
@@ -139,7 +139,7 @@ def test_stopped_while_the_trained_model_is_scored_it_scores_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(bertune.training.finish, "evaluate", stopping)
-        with pytest.raises(Interrupted, match="training itself is done and saved"):
+        with pytest.raises(Interrupted, match="training is complete and saved"):
             train(reviews_csv, tmp_path / "run", changes)
     run, events = train(reviews_csv, tmp_path / "run", changes, resume=True)
     assert not any(isinstance(event, Stepped) for event in events)

@@ -1,4 +1,4 @@
-"""The later checkpoint is kept unless an earlier one is better by more than chance."""
+"""The later checkpoint is selected unless an earlier one is better by more than chance."""
 
 from typing import Any
 

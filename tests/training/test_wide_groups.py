@@ -1,4 +1,4 @@
-"""A question of more choices than a micro-batch takes: computed in pieces, with the same result."""
+"""A question with more choices than fit a micro-batch is computed in pieces, with the same result."""
 
 import json
 from collections.abc import Callable

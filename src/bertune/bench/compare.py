@@ -86,7 +86,8 @@ def _refuse_own_code(prepared: Prepared) -> None:
     if not is_plain or prepared.config.model.head != "auto":
         raise ConfigError(
             f"task.name={prepared.config.task.name} model.head={prepared.config.model.head} cannot be "
-            "compared. Use single-label classification with model.head=auto, which the Trainer supports too"
+            "compared. The comparison supports only single-label classification with model.head=auto, which "
+            "the Trainer can train too"
         )
 
 

@@ -46,9 +46,8 @@ def floor_figures(
 ) -> dict[str, Any] | None:
     """The time of the floor divided by the measured time, per round; None if either was not measured.
 
-    `updated` counts the optimizer's memory traffic for the parameters that receive a gradient from some text,
-    `all` for all trained parameters. `arithmetic` is the model FLOPs utilization (MFU); `executed` also counts
-    padding.
+    `updated` counts the optimizer's memory traffic for the parameters that receive a gradient, `all` for all
+    trained parameters. `arithmetic` is the model FLOPs utilization (MFU); `executed` also counts padding.
     """
     both = [r for r in rounds if _has(r, ours) and _has(r, peaks)]
     if shape is None or not both:

@@ -45,7 +45,7 @@ def by_round(rounds: Sequence[Round], key: str, metric: str) -> dict[int, float]
 def ratio(ours: Mapping[int, float], theirs: Mapping[int, float], metric: str) -> dict[str, Any] | None:
     """The ratio of two contestants, paired by round; None if no round has both.
 
-    For rates and times it is the speed-up of `ours`; for memory it is `ours / theirs`, so lower is better.
+    For rates and times it is the speedup of `ours`; for memory it is `ours / theirs`, so lower is better.
     `best` compares the best round of each side, which is least affected by other load on the machine.
     """
     shared = sorted(ours.keys() & theirs.keys())

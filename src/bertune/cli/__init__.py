@@ -1,4 +1,4 @@
-"""The command: one file per verb, each a thin shell around a public function."""
+"""The command line: one module per subcommand, each a thin wrapper around a public function."""
 
 from bertune.cli.app import main
 

@@ -1,4 +1,4 @@
-"""Owns the command line as a whole: its verbs, its exit codes, and how an error is said."""
+"""The `bertune` command: subcommands, exit codes and error messages."""
 
 import contextlib
 import errno
@@ -13,15 +13,15 @@ from bertune.cli import bench, check, datasets, evaluate, predict, report, strea
 from bertune.cli.stdin import kept_from_libraries
 from bertune.errors import BertuneError
 
-HELP = """Fine-tune a BERT-family encoder on your own texts, trust the result, and put it to work.
+HELP = """Fine-tune BERT-like encoders on your own texts, evaluate them, and use them for prediction.
 
 \b
-  bertune train reviews.csv model.name=minilm     from a file of texts to a run folder with a model
-  bertune predict runs/reviews new.csv            what the model says about other texts
+  bertune train reviews.csv model.name=minilm     fine-tune a model and write a run folder
+  bertune predict runs/reviews new.csv            predict new texts
 
-Settings are written key=value after the arguments: train.epochs=4 data.text=review data.label=stars.
-Messages go to stderr, results to stdout. Exit codes: 0 fine, 1 refused, 2 usage, 3 the input has a
-problem, 4 disk or memory is used up, 130 interrupted.
+Pass settings as key=value after the arguments: train.epochs=4 data.text=review data.label=stars.
+Messages go to stderr, results to stdout. Exit codes: 0 success, 1 refused, 2 usage error, 3 invalid
+input, 4 out of disk space or memory, 130 interrupted.
 """
 
 app = typer.Typer(
@@ -33,8 +33,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_set: bool) -> None:
+    if is_set:
         print(f"bertune {importlib.metadata.version('bertune')}")
         raise typer.Exit
 
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    """The command to its end, with all results written. Raises SystemExit with its exit code, OSError."""
+    """Run the command and flush its results. Raises SystemExit with the exit code, and OSError."""
     try:
         app()
     except SystemExit:
@@ -79,7 +79,7 @@ def _run() -> None:
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
-    """One message on stderr and the right exit code for every error a user can meet; no traceback."""
+    """Turn every expected error into one message on stderr and an exit code, without a traceback."""
     try:
         yield
     except BertuneError as error:
@@ -88,7 +88,7 @@ def exit_on_error() -> Iterator[None]:
     except MemoryError:
         _exit_out_of_memory()
     except BrokenPipeError:
-        # The reader of our output, such as head, has gone; nothing more can be said to it.
+        # The program that reads our output, such as head, has exited.
         streams.discard_output()
         sys.exit(1)
     except KeyboardInterrupt:
@@ -98,28 +98,28 @@ def exit_on_error() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             _leave_full_output(error)
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            _say(f"error: {str(error.filename)[:60]!r}… is too long for a path; give another")
+            _say(f"error: {str(error.filename)[:60]!r}… is too long for a path. Use a shorter path")
             sys.exit(3)
         if isinstance(error, OSError) and error.filename is None and error.errno in (errno.EBADF, errno.EIO):
             _leave_unwritable_output(error)
-        # How the loader of shared libraries says that memory is limited too tightly to map them.
+        # The dynamic loader reports these errors if the memory limit is too low to map a shared library.
         if not any(sign in str(error) for sign in ("failed to map segment", "annot allocate memory")):
             raise
         _exit_out_of_memory()
 
 
 def _leave_full_output(error: OSError) -> NoReturn:
-    """Files of bertune's own say where they are; what is left is standard output."""
+    """Exit because standard output is full; errors of other files are reported where they occur."""
     _say(
         f"error: cannot write all results to standard output ({error.strerror}). Free some space, or "
         "write to another disk"
     )
-    streams.discard_output()  # else the same error comes at exit
+    streams.discard_output()  # otherwise the same error occurs again at exit
     sys.exit(4)
 
 
 def _leave_unwritable_output(error: OSError) -> NoReturn:
-    """As where standard output is open for reading only, or its terminal is gone."""
+    """Exit because standard output is, for example, read-only or a closed terminal."""
     _say(f"error: cannot write to standard output ({error.strerror}). Redirect it, for instance with > FILE")
     streams.discard_output()
     sys.exit(3)
@@ -127,14 +127,14 @@ def _leave_unwritable_output(error: OSError) -> NoReturn:
 
 def _exit_out_of_memory() -> None:
     _say(
-        "error: out of memory. Free some, raise the limit (ulimit -v), or give a smaller file, a smaller "
-        "model or, in training, a lower machine.micro_batch_tokens"
+        "error: out of memory. Free some memory, raise the limit (ulimit -v), or use a smaller file, a "
+        "smaller model or, for training, a lower machine.micro_batch_tokens"
     )
     sys.exit(4)
 
 
 def _say(message: str) -> None:
-    # On a full disk stderr may be a file that takes no more; the exit code must tell then.
+    # stderr may be a file on the full disk; the exit code then still reports the error.
     with contextlib.suppress(OSError):
         print(message, file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""Owns the arguments that several verbs share, so that they read alike everywhere."""
+"""Arguments that several subcommands share."""
 
 from typing import Annotated, Any
 
@@ -6,16 +6,14 @@ import typer
 
 Settings = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="settings, as in train.epochs=4", show_default=False),
+    typer.Argument(metavar="[KEY=VALUE]...", help="settings, such as train.epochs=4", show_default=False),
 ]
-RunFolder = Annotated[
-    str, typer.Argument(metavar="RUN", help="a run folder, or a model folder bertune saved")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="print the result as one JSON object on stdout")]
+RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="run folder, or model folder saved by bertune")]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as one JSON document on stdout")]
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
+    """Print a value as one JSON document on stdout."""
     from bertune.files import to_json
 
     print(to_json(value))

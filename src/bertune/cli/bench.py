@@ -1,4 +1,4 @@
-"""`bertune bench`: how fast training and prediction are on the user's own data, beside the usual ways."""
+"""`bertune bench`: compare training and prediction speed with the Hugging Face libraries on your data."""
 
 from typing import Annotated, Any
 
@@ -8,15 +8,15 @@ from bertune.cli.arguments import AsJson, Settings, print_json
 
 
 def bench(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="what `bertune train` takes")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="same as for `bertune train`")],
     settings: Settings = None,
-    rounds: Annotated[int, typer.Option(min=1, help="how often each side runs")] = 3,
-    seconds: Annotated[float, typer.Option(min=0.1, help="the least time of one measurement")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="number of measurements per contestant")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="minimum duration of a measurement")] = 5.0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure speed and memory on your data beside the Hugging Face Trainer and pipeline. Writes nothing.
+    """Compare speed and memory with the Hugging Face Trainer and pipeline on your data. Writes nothing.
 
-    Every round runs each side in a process of its own, so it takes minutes. Needs the extra `bench`.
+    Every measurement runs in a separate process, so this takes minutes. Requires the extra `bench`.
     """
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
@@ -42,20 +42,20 @@ def bench(
         if numbers:
             show.warn(
                 console,
-                f"{phase}: the machine changed its speed in {len(numbers)} of {rounds} rounds; other work "
-                "on it disturbs the figures",
+                f"{phase}: the speed of the machine changed during {len(numbers)} of {rounds} rounds. Other "
+                "processes distort the results",
             )
 
 
 def tables(console: Any, found: dict[str, Any]) -> None:
-    """Shows what `api.bench` found."""
+    """Print the result of `api.bench`."""
     from bertune.console import show
 
-    where, facts = found["machine"], found["settings"]
+    machine, facts = found["machine"], found["settings"]
     show.echo(
         console,
-        f"{facts['num_texts']:,} texts, at most {facts['max_length']} tokens, batches of "
-        f"{facts['batch_size']}; {where['cpu']}, {where['threads']} threads, {facts['precision']}",
+        f"{facts['num_texts']:,} texts, max_length {facts['max_length']}, batch size "
+        f"{facts['batch_size']}; {machine['cpu']}, {machine['threads']} threads, {facts['precision']}",
     )
     for phase in ("training", "prediction"):
         section = found[phase]
@@ -66,15 +66,15 @@ def tables(console: Any, found: dict[str, Any]) -> None:
     if floor:
         show.echo(
             console,
-            f"\nA training step is at {floor['updated']['median']:.0%} of the physical floor: the least time "
-            f"that its arithmetic ({floor['flops_per_step'] / 1e9:,.1f} GFLOP, "
-            f"{floor['peaks']['square_flops'] / 1e9:,.0f} GFLOP/s measured) and the optimizer's memory "
-            f"traffic can take here.",
+            f"\nThe physical floor is {floor['updated']['median']:.0%} of the time of a training step: the "
+            f"minimum time for its arithmetic ({floor['flops_per_step'] / 1e9:,.1f} GFLOP at a measured "
+            f"{floor['peaks']['square_flops'] / 1e9:,.0f} GFLOP/s) and the memory traffic of the optimizer "
+            f"on this machine.",
         )
 
 
 def _row(key: str, side: dict[str, Any], ratios: dict[str, Any]) -> tuple[str, ...]:
-    """Title, texts/s, bertune's ratio with its interval, padding, memory."""
+    """The title, texts/s, the speedup of bertune with its interval, padding and memory of a contestant."""
     if "error" in side:
         return (side["title"], "failed", side["error"], "", "")
     ratio = ratios.get(key)

@@ -1,4 +1,4 @@
-"""`bertune check`: what is in the data, before any training is paid for."""
+"""`bertune check`: inspect the data before training."""
 
 from typing import Annotated
 
@@ -8,11 +8,11 @@ from bertune.cli.arguments import AsJson, Settings, print_json
 
 
 def check(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="what `bertune train` takes")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="same as for `bertune train`")],
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the data: rows, label balance, token lengths, truncation, duplicates. Writes nothing."""
+    """Inspect the data: rows, label balance, token lengths, truncation, duplicates. Writes nothing."""
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
     from bertune.config import parse_overrides

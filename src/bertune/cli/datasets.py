@@ -1,4 +1,4 @@
-"""`bertune datasets`: the data sets and recipes that are known by name."""
+"""`bertune datasets`: list the named data sets and recipes."""
 
 from typing import Annotated, Any
 
@@ -10,11 +10,11 @@ from bertune.cli.arguments import AsJson, print_json
 def datasets(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="a named data set or a recipe", show_default=False),
+        typer.Argument(metavar="[NAME]", help="named data set or recipe", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the named data sets and recipes; of one, its files, where it is published, and its settings.
+    """List the named data sets and recipes, or show the files, source and settings of one.
 
     A recipe is a named data set with the settings of a published result. Downloads nothing.
     """
@@ -31,18 +31,18 @@ def datasets(
         return
     for kind in ("data set", "recipe"):
         rows = [{**entry, "here": _here(entry)} for entry in found if entry["kind"] == kind]
-        heads = (kind, "task", "on this machine", "what it is")
+        heads = (kind, "task", "on this machine", "description")
         show.print_plain_table(console, heads, ("name", "task", "here", "about"), rows)
         show.echo(console, "")
     show.echo(
         console,
-        "bertune train NAME trains on one; `bertune datasets NAME` shows its files and settings",
+        "`bertune train NAME` trains on a data set; `bertune datasets NAME` shows its files and settings",
         "dim",
     )
 
 
 def _here(entry: dict[str, Any]) -> str:
-    """How much of a data set is on this machine: the size, "part", or nothing."""
+    """How much of a data set is on this machine: its size, "part" or "no"."""
     sizes = [file["bytes"] for file in entry["files"] if file["bytes"] is not None]
     if entry["on_this_machine"]:
         return _size(sum(sizes))
@@ -50,13 +50,14 @@ def _here(entry: dict[str, Any]) -> str:
 
 
 def _size(number: int) -> str:
-    """Bytes in a unit that leaves a short number."""
+    """A number of bytes in KiB or MiB."""
     if number < 1 << 20:
         return f"{number / (1 << 10):,.0f} KiB"
     return f"{number / (1 << 20):,.1f} MiB"
 
 
 def _show_one(console: Any, found: dict[str, Any]) -> None:
+    from bertune import task_info
     from bertune.console import show
 
     show.echo(console, f"{found['name']}: {found['about']}\n")
@@ -72,7 +73,8 @@ def _show_one(console: Any, found: dict[str, Any]) -> None:
     ]
     heads = ("split", "file", "size", "on this machine")
     show.print_plain_table(console, heads, ("split", "name", "size", "here"), rows)
-    show.echo(console, "")
+    if found["put_at"]:
+        show.echo(console, "")
     for file in found["files"]:
         if file["not_published"]:
             show.echo(console, f"{file['name']} is not published for download: {file['not_published']}")
@@ -80,14 +82,7 @@ def _show_one(console: Any, found: dict[str, Any]) -> None:
         url, _, _ = source["url"].partition("?")
         show.echo(console, f"published at {url} (at most {_size(source['at_most_bytes'])})")
     if found["put_at"]:
-        show.echo(console, f"your own copy of the files belongs in {found['put_at']}")
-    rows = [{"key": key, "value": _value(value)} for key, value in found["settings"].items()]
+        show.echo(console, f"to use your own copy of the files, put them in {found['put_at']}")
+    rows = [{"key": key, "value": task_info.as_written(value)} for key, value in found["settings"].items()]
     show.echo(console, "")
     show.print_plain_table(console, ("setting", "value"), ("key", "value"), rows)
-
-
-def _value(value: Any) -> str:
-    """A setting as it is written on the command line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,4 +1,4 @@
-"""`bertune evaluate`: the scores of a trained model on a labelled file."""
+"""`bertune evaluate`: evaluate a trained model on a labelled file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,25 +10,25 @@ from bertune.cli.arguments import AsJson, RunFolder, Settings, print_json
 
 def evaluate(
     run: RunFolder,
-    data: Annotated[str, typer.Argument(metavar="FILE", help="a labelled data file, or a named data set")],
+    data: Annotated[str, typer.Argument(metavar="FILE", help="labelled data file or named data set")],
     settings: Settings = None,
     out: Annotated[
         Path | None,
         typer.Option(
             help="write each row with its label and prediction to this new file: .jsonl, .csv, .parquet, or "
-            ".run or .qrels of rankings",
+            ".run or .qrels for rankings",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a trained model on a labelled file, or on the test file of a named data set."""
+    """Evaluate a trained model on a labelled file, or on the test file of a named data set."""
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
     from bertune.config import parse_overrides
     from bertune.console import show
+    from bertune.errors import counted
     from bertune.nn.device import tune_allocator
-    from bertune.reporting.wording import counted
 
     refuse_closed_output("scores")
     tune_allocator()
@@ -49,7 +49,7 @@ def evaluate(
         return
     console, noun = show.messages(), found.noun
     if out is not None:
-        show.echo(console, f"predictions in {out}", "dim")
+        show.echo(console, f"predictions written to {out}", "dim")
     for note in found.notes:
         show.echo(console, note, "dim")
     if found.num_truncated:

@@ -1,4 +1,4 @@
-"""`bertune predict`: every row of a file, or line of stdin, with its prediction."""
+"""`bertune predict`: predict every row of a file or every line of stdin."""
 
 import sys
 from collections.abc import Mapping
@@ -14,41 +14,40 @@ from bertune.errors import listed
 def predict(
     run: RunFolder,
     data: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="a data file, a named data set, or - for lines on stdin")
+        str, typer.Argument(metavar="FILE|-", help="data file, named data set, or - for lines on stdin")
     ],
     settings: Settings = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="write to this file: .jsonl, .csv, .parquet, .npy, or .run of rankings; default stdout",
+            help="output file: .jsonl, .csv, .parquet, .npy, or .run for rankings; default: stdout",
             show_default=False,
         ),
     ] = None,
-    csv_format: Annotated[bool, typer.Option("--csv", help="write CSV; default JSON lines")] = False,
+    csv_format: Annotated[bool, typer.Option("--csv", help="write CSV instead of JSON Lines")] = False,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="JSON on stdout: a line per row, or with --out one object of counts"),
+        typer.Option("--json", help="JSON on stdout: one line per row, or the row counts with --out"),
     ] = False,
 ) -> None:
     """Predict every row of a file, or every line of stdin.
 
-    Your own columns are kept; label and probabilities are added, with predict.prefix before their
-    names. An input column of the same name comes out as NAME_given. A row without text, or one that
-    cannot be predicted, gets an empty label.
+    The output has all input columns plus the prediction, such as label and probabilities; predict.prefix
+    is prepended to the names of the prediction columns. An input column with the same name is renamed to
+    NAME_given. A row that has no text or cannot be predicted gets an empty prediction.
     """
     from bertune import api
     from bertune.cli.stdin import given
     from bertune.cli.streams import refuse_closed_output
     from bertune.config import parse_overrides
     from bertune.console import show
-    from bertune.errors import ConfigError
+    from bertune.errors import ConfigError, counted
     from bertune.nn.device import tune_allocator
-    from bertune.reporting.wording import counted
 
     if out is None or as_json:
         refuse_closed_output("predictions" if out is None else "counts")
     if as_json and csv_format:
-        raise ConfigError("--json and --csv name two formats. Drop one")
+        raise ConfigError("--json and --csv cannot be combined. Remove one of them")
     tune_allocator()
     model = api.load(run, settings=parse_overrides(settings or []))
     console = show.messages()
@@ -72,21 +71,22 @@ def predict(
     if written.renamed:
         show.echo(console, _renamed(written.renamed), "dim")
     if written.blank:
-        show.warn(console, f"{written.blank:,} rows have no text and were not predicted")
+        one = written.blank == 1
+        have = "has no text and was" if one else "have no text and were"
+        show.warn(console, f"{counted(written.blank, 'row')} {have} not predicted")
     if written.failed:
         show.warn(console, show.failure_note(written.failed, written.failures))
     if written.truncated:
         of_all = f"{written.truncated:,} of {counted(written.rows, 'row')}"
         show.warn(console, show.truncation_note(of_all, model.max_length, model.length_limit))
-    where = "" if out is None else f" into {out}"
+    where = "" if out is None else f" to {out}"
     where += ", replacing the existing file" if written.is_replacement else ""
-    rows = "1 row" if written.rows == 1 else f"{written.rows:,} rows"
-    show.echo(console, f"{rows}{where}", "dim")
+    show.echo(console, f"wrote {counted(written.rows, 'row')}{where}", "dim")
 
 
 def _renamed(names: Mapping[str, str]) -> str:
-    pairs = [f"{name} as {new}" for name, new in names.items()]
+    pairs = [f"{name} to {new}" for name, new in names.items()]
     return (
-        f"kept input columns under another name, because predictions use theirs: {listed(pairs)}. To rename "
-        "the columns of predictions instead, set predict.prefix=NAME_"
+        f"renamed input columns that have the name of a prediction column: {listed(pairs)}. To rename the "
+        "prediction columns instead, set predict.prefix=NAME_"
     )

@@ -1,4 +1,4 @@
-"""Reserves standard input for the command that reads it: a library that prompts there gets end of file."""
+"""Reserve standard input for the command; a library that tries to prompt the user reads end of file."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ _given: list[TextIO] = []
 
 @contextlib.contextmanager
 def kept_from_libraries() -> Iterator[None]:
-    """An empty stream in the place of `sys.stdin` for the time of the block; `given` is the real one."""
+    """Replace `sys.stdin` with an empty stream inside the block; `given` returns the real one."""
     before = sys.stdin
     _given.append(before)
     sys.stdin = io.StringIO()
@@ -23,5 +23,5 @@ def kept_from_libraries() -> Iterator[None]:
 
 
 def given() -> TextIO:
-    """Standard input as the command got it."""
+    """The standard input of the process."""
     return _given[-1] if _given else sys.stdin

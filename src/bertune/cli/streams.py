@@ -1,4 +1,4 @@
-"""The standard streams of the command: UTF-8 whatever the locale, and never a reason for a traceback."""
+"""The standard streams of the command: UTF-8 in every locale, and no traceback if a stream is unusable."""
 
 import contextlib
 import io
@@ -11,13 +11,13 @@ from bertune.errors import InputError
 
 
 def prepare() -> None:
-    """Makes the standard streams of this process as the command needs them, also those that are closed."""
+    """Configure the standard streams of this process, and replace those that are closed."""
     _open_what_is_closed()
     for stream, encoding, errors in (
         (sys.stdin, "utf-8", "strict"),
-        # A path may hold bytes that are not UTF-8; they are written as they are.
+        # A path may contain bytes that are not UTF-8; they are written unchanged.
         (sys.stdout, "utf-8", "surrogateescape"),
-        (sys.stderr, None, "backslashreplace"),  # a terminal shows what its locale has
+        (sys.stderr, None, "backslashreplace"),  # keeps the encoding of the terminal's locale
     ):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=encoding or stream.encoding, errors=errors)
@@ -26,31 +26,36 @@ def prepare() -> None:
 
 
 def refuse_closed_output(what: str) -> None:
-    """Raises InputError where standard output is closed, before anything is computed. `what` is lost then."""
+    """Raise InputError if standard output is closed; called before anything is computed.
+
+    `what` is the output that would be lost, for the message.
+    """
     if is_closed():
-        raise InputError(f"{_CLOSED}, so {what} cannot be written. Open it, for instance with > FILE")
+        raise InputError(f"{_CLOSED}, so {what} cannot be written. Redirect it, for instance with > FILE")
 
 
 def is_closed() -> bool:
-    """Whether the caller closed standard output, as by `>&-`."""
+    """Whether the caller closed standard output, for example with `>&-`."""
     return isinstance(sys.stdout, _ClosedOutput)
 
 
 def abandon_unwritable() -> None:
-    """Redirects standard output to the null device if what is left of it cannot be written, so that the
-    interpreter does not fail in the same way while it exits."""
+    """Redirect standard output to the null device if it cannot be flushed.
+
+    Otherwise the interpreter would fail with the same error while it exits.
+    """
     try:
         sys.stdout.flush()
     except OSError:
         discard_output()
     except ValueError:
-        return  # it was closed on the way
+        return  # already closed
 
 
 def discard_output() -> None:
-    """Redirects standard output to the null device."""
+    """Redirect standard output to the null device."""
     null = os.open(os.devnull, os.O_WRONLY)
-    with contextlib.suppress(OSError, ValueError):  # it is not a file of the operating system
+    with contextlib.suppress(OSError, ValueError):  # without a file descriptor there is nothing to redirect
         os.dup2(null, sys.stdout.fileno())
     os.close(null)
 
@@ -59,7 +64,7 @@ _CLOSED = "standard output is closed"
 
 
 class _ClosedOutput(io.TextIOBase):
-    """Stands for a standard output that the caller closed: nothing can be written to it."""
+    """Replaces a standard output that the caller closed; writing to it raises InputError."""
 
     encoding = "utf-8"
     errors = "strict"
@@ -68,11 +73,13 @@ class _ClosedOutput(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        raise InputError(f"{_CLOSED}, so the results cannot be written. Open it, for instance with > FILE")
+        raise InputError(
+            f"{_CLOSED}, so the results cannot be written. Redirect it, for instance with > FILE"
+        )
 
 
 class _Messages:
-    """Standard error that never fails: a message that cannot be written is no reason to stop."""
+    """Standard error that ignores write errors, so that the command continues without messages."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -95,9 +102,9 @@ class _Messages:
 
 
 def _open_what_is_closed() -> None:
-    """The null device for each standard stream that the caller closed, as by `2>&-`.
+    """Open the null device for each standard stream that the caller closed, for example with `2>&-`.
 
-    Otherwise the next file that is opened gets its number, and messages are written into that file.
+    Otherwise the next opened file would get the free descriptor, and messages would be written to that file.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:

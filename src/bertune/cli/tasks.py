@@ -1,4 +1,4 @@
-"""`bertune tasks`: what can be learned, and what each task reads."""
+"""`bertune tasks`: list the tasks and describe their input."""
 
 from typing import Annotated
 
@@ -9,11 +9,12 @@ from bertune.cli.arguments import AsJson, print_json
 
 def tasks(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="a task, or a file of your own", show_default=False)
+        str | None,
+        typer.Argument(metavar="[NAME]", help="task, or Python file with a custom task", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the tasks; of one, its columns, options, scores, named data sets, recipes and an example file."""
+    """List the tasks, or show the columns, options, scores, data sets, recipes and sample data of one."""
     from bertune import task_info
     from bertune.console import show
 
@@ -27,25 +28,31 @@ def tasks(
             for kind in ("data_sets", "recipes"):
                 entry[f"num_{kind}"] = len(entry[kind])
         columns = ("name", "about", "primary", "num_data_sets", "num_recipes")
-        heads = ("task", "what is learned", "score", "data sets", "recipes")
+        heads = ("task", "description", "score", "data sets", "recipes")
         show.print_plain_table(console, heads, columns, found)
-        show.echo(console, "\nbertune train FILE task.name=NAME · bertune tasks NAME says more", "dim")
+        show.echo(
+            console,
+            "\n`bertune train FILE task.name=NAME` trains a task; `bertune tasks NAME` shows its details",
+            "dim",
+        )
         return
     show.echo(console, f"{found['name']}: {found['about']}\n")
-    show.echo(console, "Columns taken for the text without asking (else data.text=…):")
+    show.echo(console, "Default text columns (otherwise set data.text):")
     for group in found["text"]:
         show.echo(console, f"  {', '.join(group)}")
     if found["label"]:
-        show.echo(console, f"and for the label (else data.label=…): {', '.join(found['label'])}\n")
+        show.echo(console, f"Default label columns (otherwise set data.label): {', '.join(found['label'])}")
+    show.echo(console, "")
     keys = ("key", "takes", "default", "meaning")
-    show.print_plain_table(console, ("option", *keys[1:]), keys, found["options"])
+    options = [{**each, "default": task_info.as_written(each["default"])} for each in found["options"]]
+    show.print_plain_table(console, ("option", *keys[1:]), keys, options)
     show.echo(
-        console, f"\nScores: {', '.join(found['scores'])}; {found['primary']} picks the weights kept.\n"
+        console, f"\nScores: {', '.join(found['scores'])}; {found['primary']} selects the checkpoint.\n"
     )
-    for kind, title in (("data_sets", "data set by name"), ("recipes", "recipe")):
+    for kind, title in (("data_sets", "data set"), ("recipes", "recipe")):
         if found[kind]:
-            show.print_plain_table(console, (title, "what it is"), ("name", "about"), found[kind])
+            show.print_plain_table(console, (title, "description"), ("name", "about"), found[kind])
             show.echo(console, "")
-    show.echo(console, "An example file, as .jsonl:")
+    show.echo(console, "Sample data (JSON Lines):")
     for line in found["example"]:
         show.echo(console, line)

@@ -1,4 +1,4 @@
-"""`bertune train`: from a source to a run folder."""
+"""`bertune train`: fine-tune a model on a source and write a run folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,10 +23,10 @@ def train(
     source: Source,
     settings: Settings = None,
     out: Annotated[
-        Path | None, typer.Option(help="the run folder; default runs/NAME", show_default=False)
+        Path | None, typer.Option(help="run folder; default: runs/NAME", show_default=False)
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="continue from the newest intact checkpoint")
+        bool, typer.Option("--resume", help="resume from the latest intact checkpoint")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,7 +40,7 @@ def train(
     from bertune.cli import streams
     from bertune.config import parse_overrides
     from bertune.console import show
-    from bertune.console.progress import kept_line, watch
+    from bertune.console.progress import result_line, watch
     from bertune.files import shell_word
     from bertune.nn.device import tune_allocator
 
@@ -54,8 +54,8 @@ def train(
     if as_json:
         print_json(_as_json(str(run.path), manifest))
         return
-    show.echo(console, kept_line(manifest))
-    if not streams.is_closed():  # the run folder is the result: a training needs no standard output
+    show.echo(console, result_line(manifest))
+    if not streams.is_closed():  # the result is the run folder, so training works without standard output
         show.results().print(show.score_table(manifest["scores"]))
     folder = show.short(run.path)
     again = "".join(f" {setting}" for setting in own_code(run.config))
@@ -64,11 +64,11 @@ def train(
 
 
 def own_code(config: "Config") -> list[str]:
-    """The settings that name a user's own code in a model, as they must be given again to use it."""
-    named = {"task.name": config.task.name, "model.head": config.model.head}
-    return [f"{key}={name}" for key, name in named.items() if name.endswith(".py")]
+    """The settings that refer to custom code, which must be passed again to use the model."""
+    settings = {"task.name": config.task.name, "model.head": config.model.head}
+    return [f"{key}={name}" for key, name in settings.items() if name.endswith(".py")]
 
 
 def _as_json(path: str, manifest: dict[str, Any]) -> dict[str, Any]:
-    wanted = ("scores", "details", "training", "timings", "peak_memory_mb", "warnings")
-    return {"run": path, "status": manifest["status"], **{key: manifest[key] for key in wanted}}
+    keys = ("scores", "details", "training", "timings", "peak_memory_mb", "warnings")
+    return {"run": path, "status": manifest["status"], **{key: manifest[key] for key in keys}}

@@ -1,1 +1,1 @@
-"""What a terminal shows: messages, tables, and the progress of a training."""
+"""Terminal output: messages, tables and training progress."""

@@ -1,4 +1,4 @@
-"""What is shown while training: a progress bar, and a line per evaluation."""
+"""Training progress: a progress bar and one line per evaluation."""
 
 import contextlib
 import time
@@ -11,17 +11,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bertune.console import show
+from bertune.errors import counted
 from bertune.run import Run
 from bertune.training.events import DataReady, Evaluated, Event, Finished, Noted, Started, Stepped, Warned
 
-_RECENT_STEPS = 50  # over which examples/s and the shown loss are averaged
+_RECENT_STEPS = 50  # examples/s and the training loss are averaged over this many steps
 _COLUMNS = ("step", "epoch", "train loss", "val loss", "seconds")
 _SHOWN_SCORES = 3
-_QUIET_SECONDS = 30  # without a terminal a line this often says that training goes on
+_QUIET_SECONDS = 30  # interval of progress lines if stderr is not a terminal
 
 
 class TrainingView:
-    """Shows the events of a training on a console; use as a context manager."""
+    """Shows training events on a console; use as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -52,7 +53,7 @@ class TrainingView:
             self._progress.stop()
 
     def show(self, event: Event) -> None:
-        """Draws one event. If the terminal or pipe is closed, training continues without output."""
+        """Show one event. If the terminal or pipe is closed, training continues without output."""
         try:
             self._show(event)
         except OSError:
@@ -85,16 +86,16 @@ class TrainingView:
         if model["weights"] == "random":
             show.warn(
                 self._console,
-                f"{model['name']} has no weights: the encoder starts from random numbers and learns "
-                "from these texts alone",
+                f"{model['name']} has no weights: the encoder is randomly initialised and trained from "
+                "scratch on this data",
             )
         show.echo(
             self._console,
             f"\n{model['class']} from {model['name']}: {model['parameters']:,} parameters, "
-            f"{trained:,} trained; {machine['device']}, {machine['precision']}",
+            f"{trained:,} trainable; {machine['device']}, {machine['precision']}",
         )
-        begin = f"going on after step {resumed_at:,} of" if resumed_at else "training"
-        show.echo(self._console, f"{begin} {plan['total_steps']:,} steps into {path}\n")
+        begin = f"resuming after step {resumed_at:,} of" if resumed_at else "training"
+        show.echo(self._console, f"{begin} {counted(plan['total_steps'], 'step')} into {path}\n")
         self._bar = self._progress.add_task(
             "training", total=plan["total_steps"], completed=resumed_at, state=""
         )
@@ -104,7 +105,7 @@ class TrainingView:
         rate = sum(n for _, n, _ in self._recent) / max(seconds, 1e-9)
         loss = sum(loss for _, _, loss in self._recent) / len(self._recent)
         state = f"loss {loss:.4f}  lr {lr:.1e}  {rate:,.0f} examples/s"
-        if self._bar is not None:  # it could not be drawn
+        if self._bar is not None:  # None if drawing it failed
             self._progress.update(self._bar, completed=number, state=state)
         if not self._console.is_terminal and time.monotonic() - self._last_line > _QUIET_SECONDS:
             left = seconds / len(self._recent) * (total - number)
@@ -125,9 +126,9 @@ class TrainingView:
             *(show.number(line[name]) for name in chosen),
             f"{line['seconds']:.1f}",
         ]
-        kept = "  best so far" if line["is_best"] else ""
+        note = "  best so far" if line["is_best"] else ""
         cells = (f"{value:>{width}}" for value, width in zip(values, widths, strict=True))
-        self._line("".join(cells) + kept)
+        self._line("".join(cells) + note)
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
@@ -135,29 +136,35 @@ class TrainingView:
 
 
 def watch(events: Iterable[Event], console: Console) -> Run:
-    """Shows the events of a training until it ends, and returns its run."""
+    """Show training events until training ends, and return the run."""
     run = None
     with TrainingView(console) as view:
         for event in events:
             view.show(event)
             if isinstance(event, Finished):
                 run = event.run
-    assert run is not None, "a training that raises nothing ends with Finished"
+    assert run is not None, "training without an error ends with Finished"
     return run
 
 
-def kept_line(manifest: dict[str, Any]) -> str:
-    """Which step a finished run kept, by which score, and how long it took; a blank line on either side."""
+def result_line(manifest: dict[str, Any]) -> str:
+    """The selected checkpoint of a finished run, its validation score and the training time.
+
+    The line has an empty line before and after it.
+    """
     training, timings = manifest["training"], manifest["timings"]
     best = training["best"]
-    early = ", stopped early" if training["stopped_early"] else ""
-    why = f"validation {best['score']} {show.number(best['value'])}"
+    kind, early = "best checkpoint", "; stopped early" if training["stopped_early"] else ""
+    reason = f"validation {best['score']} {show.number(best['value'])}"
     if best.get("top_step") not in (None, best["step"]):
-        top = f"{show.number(best['top_value'])} at step {best['top_step']:,}"
-        why += f"; the best, {top}, is not better by more than chance"
+        kind, top = "selected checkpoint", f"{show.number(best['top_value'])} at step {best['top_step']:,}"
+        if best["top_value"] == best["value"]:
+            reason += f"; the same as at step {best['top_step']:,}"
+        else:
+            reason += f"; the best value, {top}, is not better by more than chance"
     if best["value"] is None:
-        why = f"the last evaluated, because no evaluation had a defined {best['score']}"
+        kind, reason = "last checkpoint", f"{best['score']} was undefined in every evaluation"
     return (
-        f"\nkept step {best['step']:,} of {training['total_steps']:,} ({why}{early}); "
-        f"{timings['train_examples_per_second']:,.0f} examples/s, {timings['total_seconds']:,.0f} s in all\n"
+        f"\n{kind}: step {best['step']:,} of {training['total_steps']:,} ({reason}{early}); "
+        f"{timings['train_examples_per_second']:,.0f} examples/s, {timings['total_seconds']:,.0f} s total\n"
     )

@@ -1,4 +1,4 @@
-"""Owns how results look in a terminal: plain words and aligned tables, the same with and without colour."""
+"""Format messages and tables for the terminal; the content is the same with and without colour."""
 
 import contextlib
 import math
@@ -14,70 +14,72 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-MOST_LABELS = 12
-MOST_FAILURES = 5
-MOST_CLASSES = 200  # in a table of scores
-_NO_LIMIT = 10_000  # columns
-_PROSE_WIDTH = 100  # columns of a table of sentences in a file or a pipe
+from bertune.errors import counted
+
+MOST_LABELS = 12  # rows of the label balance table
+MOST_FAILURES = 5  # error messages of rows that could not be predicted
+MOST_CLASSES = 200  # rows of the scores per class
+_NO_LIMIT = 10_000  # characters per line
+_PROSE_WIDTH = 100  # characters per line of a table with sentences in a file or pipe
 
 
 class _Messages(Console):
-    """A console that stops printing when its pipe is closed, so that the work continues."""
+    """A console that becomes silent when its pipe is closed, so that the command continues."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
 
 def messages() -> Console:
-    """Where human text goes: stderr."""
+    """The console for messages: stderr."""
     return _console(_Messages, stderr=True)
 
 
 def results() -> Console:
-    """Where results go: stdout."""
+    """The console for results: stdout."""
     return _console(Console, stderr=False)
 
 
 def _console(kind: type[Console], stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    # In a file or a pipe nothing is cut to the width of a screen that is not there.
+    # Lines in a file or pipe are not wrapped to a screen width.
     width = None if stream.isatty() else _NO_LIMIT
     return kind(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
 def echo(console: Console, text: str, style: str = "") -> None:
-    """A line of text that may hold anything a user's file holds: no markup is read from it.
+    """Print a line verbatim; text from user data is never interpreted as markup.
 
-    A message that cannot be written, as where the terminal is gone, is no reason to stop.
+    Errors are ignored, for example if the terminal was closed.
     """
     with contextlib.suppress(OSError):
         console.print(Text(text, style=style))
 
 
 def truncation_note(of_all: str, max_length: int, limit: int) -> str:
-    """What was truncated, and whether the model could read more; both lengths are in tokens."""
-    more = (
-        "which is all that the encoder takes"
+    """A note on truncated texts and whether a longer input is possible; both lengths are in tokens."""
+    hint = (
+        "the maximum of the encoder"
         if max_length >= limit
-        else f"and model.max_length={limit} reads up to {limit:,}"
+        else f"set model.max_length={limit} to use up to {limit:,} tokens"
     )
-    return f"{of_all} were truncated to model.max_length={max_length} tokens, {more}"
+    return f"{of_all} were truncated to model.max_length={max_length} tokens; {hint}"
 
 
 def failure_note(failed: int, failures: Sequence[str]) -> str:
-    """How many rows could not be predicted, and why for the first of them."""
-    were = "1 row" if failed == 1 else f"{failed:,} rows"
+    """The number of rows that could not be predicted, and the first error messages."""
     shown = failures[:MOST_FAILURES]
     more = [f"… and {failed - len(shown):,} more"] if failed > len(shown) else []
-    return "\n  ".join([f"{were} could not be predicted, so the prediction is empty:", *shown, *more])
+    first = f"{counted(failed, 'row')} could not be predicted, and the prediction is empty:"
+    return "\n  ".join([first, *shown, *more])
 
 
 def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, Any]) -> None:
-    """What is in the data: where it is from, rows, balance, lengths, duplicates."""
+    """Print the notes, the number of rows, duplicates and truncated texts, lengths, and label balance."""
     for note in notes:
         echo(console, note, "dim")
     splits = manifest["data"]["splits"]
-    table = _table("", "rows", "repeated", "truncated", "tokens: median", "p95", "p99", "longest")
+    table = _table("", "rows", "duplicates", "truncated", "tokens: median", "p95", "p99", "max")
     for name, split in splits.items():
         tokens = split["tokens"]
         table.add_row(
@@ -91,18 +93,18 @@ def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, 
             console.print(part)
     length = manifest["max_length"]
     value, limit = length["value"], length["model_limit"]
-    takes = "" if value == limit else f" (the model takes {limit:,})"
-    echo(console, f"max_length {value}: {length['why']}{takes}")
-    shares = splits["train"]["truncated_at"]
-    if shares:
-        cuts = ", ".join(f"{n} would cut {share:.1%}" for n, share in shares.items())
-        echo(console, f"of the training texts a max_length of {cuts}")
+    maximum = "" if value == limit else f" (model maximum: {limit:,})"
+    echo(console, f"max_length {value}: {length['why']}{maximum}")
+    fractions = splits["train"]["truncated_at"]
+    if fractions:
+        truncated = ", ".join(f"{fraction:.1%} at max_length {n}" for n, fraction in fractions.items())
+        echo(console, f"training texts that would be truncated: {truncated}")
 
 
 def _balance(splits: Mapping[str, Any]) -> Table:
     table = _table("label", *splits)
     labels = list(splits["train"]["labels"])
-    # Where a row may have several labels, the shares are of labels.
+    # If rows can have several labels, the percentages are fractions of all labels.
     wholes = [max(split["rows"], sum(split["labels"].values())) for split in splits.values()]
     for label in labels[:MOST_LABELS]:
         counts = [
@@ -111,29 +113,29 @@ def _balance(splits: Mapping[str, Any]) -> Table:
         ]
         table.add_row(Text(label), *(f"{count:,} ({count / rows:.1%})" for count, rows in counts))
     if len(labels) > MOST_LABELS:
-        number = len(labels) + splits["train"].get("labels_left_out", 0)
-        table.add_row(Text(f"… {number} labels in all"))
+        total = len(labels) + splits["train"].get("labels_left_out", 0)
+        table.add_row(Text(f"… {total} labels in total"))
     return table
 
 
 def warn(console: Console, text: str) -> None:
-    """Something that deserves attention."""
+    """Print a warning."""
     echo(console, f"warning: {text}", "yellow")
 
 
 def score_table(scores: Mapping[str, Mapping[str, float | None]]) -> Table:
-    """Scores in rows, splits in columns."""
+    """A table with one row per score and one column per split."""
     table = _table("score", *scores)
     names = list(dict.fromkeys(name for split in scores.values() for name in split))
     for name in names:
         values = [split.get(name) for split in scores.values()]
-        if any(value is not None for value in values):  # some scores are for other data than this
+        if any(value is not None for value in values):  # some scores do not apply to every data set
             table.add_row(name, *map(number, values))
     return table
 
 
 def class_table(details: Mapping[str, Any]) -> Table:
-    """Precision, recall, F1 and support per class; of very many classes the weakest."""
+    """Precision, recall, F1 and support per class; beyond MOST_CLASSES, of those with the lowest F1."""
     table = _table("label", "precision", "recall", "f1", "support")
     classes = details.get("per_class", [])
     shown = classes
@@ -143,14 +145,16 @@ def class_table(details: Mapping[str, Any]) -> Table:
         values = (number(row[key]) for key in ("precision", "recall", "f1"))
         table.add_row(Text(row["label"]), *values, f"{row['support']:,}")
     if len(classes) > len(shown):
-        table.add_row(Text(f"… the weakest {len(shown)} of {len(classes):,} labels; --json lists all"))
+        table.add_row(
+            Text(f"… the {len(shown)} of {len(classes):,} labels with the lowest F1; --json lists all")
+        )
     return table
 
 
 def print_plain_table(
     console: Console, heads: tuple[str, ...], keys: tuple[str, ...], rows: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Shows values of objects in columns, wrapped where they are long."""
+    """Print the `keys` of each row as a table with wrapped cells."""
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
     for head in heads:
         table.add_column(head, overflow="fold", no_wrap=head == heads[0])
@@ -159,35 +163,35 @@ def print_plain_table(
     if console.is_terminal:
         console.print(table)
         return
-    for column in table.columns:  # a long word, such as a path, stays whole where there is no screen
+    for column in table.columns:  # do not break long words, such as paths, in a file or pipe
         words = [word for cell in column.cells for word in str(cell).split()]
         column.min_width = max(map(cell_len, words), default=0)
     console.print(table, width=_PROSE_WIDTH)
 
 
 def side_table(title: str, rows: Iterable[tuple[str, ...]]) -> Table:
-    """What each side of a comparison reached."""
-    table = _table(title, "texts/s", "bertune is faster by", "padding", "peak memory, MB")
+    """A benchmark table with one row per contestant."""
+    table = _table(title, "texts/s", "bertune speedup", "padding", "peak memory, MB")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
 
 
 def short(path: Path) -> str:
-    """A path as one would type it here."""
+    """A path relative to the current folder, or the path itself if it is outside."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
 
 
 def number(value: float | None) -> str:
-    """A score as text."""
+    """A score with four decimals, or "undefined"."""
     return "undefined" if value is None else f"{value:.4f}"
 
 
 def _table(*headers: str) -> Table:
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
     for position, header in enumerate(headers):
-        if position == 0:  # the one that may be long: it is wrapped, never cut
+        if position == 0:  # may be long: wrap it instead of truncating it
             table.add_column(header, overflow="fold")
         else:
             table.add_column(header, justify="right", no_wrap=True)

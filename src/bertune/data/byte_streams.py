@@ -10,7 +10,8 @@ from bertune.errors import DataError
 MEBIBYTE = 1 << 20
 BLOCK = 1 << 16
 
-# DEFLATE reaches a ratio of 1,032; texts and tables compress 3 to 10 times. Below 8 MiB any ratio is harmless.
+# DEFLATE reaches a ratio of 1,032; texts and tables compress 3 to 10 times. Below 8 MiB any ratio is
+# harmless.
 MOST_RATIO = 100
 RATIO_FROM = 8 * MEBIBYTE
 
@@ -79,6 +80,7 @@ def refuse_too_large(path: Path, unpacked: io.BufferedIOBase | None) -> None:
     if size > LARGEST_WHOLE:
         raise DataError(
             f"{path}: the file is larger than {LARGEST_WHOLE // MEBIBYTE:,} MiB"
-            f"{' when unpacked' if unpacked is not None else ''}, and files of this format are read into memory"
-            " as a whole. Convert it to JSON Lines (one object per line), which is read row by row, or split it"
+            f"{' when unpacked' if unpacked is not None else ''}, and files of this format are read into"
+            " memory as a whole. Convert it to JSON Lines (one object per line), which is read row by row, or"
+            " split it"
         )

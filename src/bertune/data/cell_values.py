@@ -1,7 +1,7 @@
 """Lists and objects in cells, as plain Python values. They may be written as text.
 
-A CSV file has no lists. Instead, cells hold JSON, Python's `repr` (written by pandas for lists and objects) or
-NumPy's text (written by pandas for arrays): `["a", "b"]`, `['a', 'b']`, `['a' 'b']` and
+A CSV file has no lists. Instead, cells hold JSON, Python's `repr` (written by pandas for lists and objects)
+or NumPy's text (written by pandas for arrays). So `["a", "b"]`, `['a', 'b']`, `['a' 'b']` and
 `array(['a', 'b'], dtype=object)` are the same list.
 """
 
@@ -34,7 +34,8 @@ _WRAPPERS = re.compile(r"(array|list|str_|bool|bool_|u?int\d+|float\d+)")
 class UnreadableCellError(ValueError):
     """A text begins like a list or an object but cannot be read as one. `remedy` says what to do.
 
-    `is_fault` is true if the text is a list or an object that bertune refuses. Otherwise it may be plain text.
+    `is_fault` is true if the text is a list or an object that bertune refuses. Otherwise it may be plain
+    text.
     """
 
     def __init__(self, reason: str, remedy: str, is_fault: bool) -> None:
@@ -44,7 +45,10 @@ class UnreadableCellError(ValueError):
 
 
 def plain(value: Any) -> Any:
-    """A value as plain Python: arrays, tuples and sets become lists; NaN, NaT and NA become None. Recursive."""
+    """Convert a value to plain Python, recursively.
+
+    Arrays, tuples and sets become lists; NaN, NaT and NA become None.
+    """
     if value is None or isinstance(value, str | int):
         return value
     if hasattr(value, "tolist"):
@@ -135,7 +139,7 @@ def _with_comma(match: re.Match[str]) -> str:
 
 
 def _python_literal(text: str) -> Any:
-    """The value of a Python literal that may contain NumPy's wrappers. Raises ValueError for anything else."""
+    """The value of a Python literal, which may contain NumPy's wrappers. Raises ValueError."""
     if any(match[1] is not None for match in _JOINED.finditer(text)):
         raise ValueError("two strings without a comma between them")
     try:
@@ -147,7 +151,7 @@ def _python_literal(text: str) -> Any:
 
 
 class _Unwrapped(ast.NodeTransformer):
-    """Removes NumPy's wrappers from a literal: `array([1], dtype=int64)`, `np.int64(1)`, `np.True_`, `nan`."""
+    """Removes NumPy's wrappers from a literal: `array([1], dtype=int64)`, `np.int64(1)`, `np.True_`."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if len(node.args) != 1 or not _WRAPPERS.fullmatch(_last_name(node.func)):

@@ -17,7 +17,7 @@ Groups = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """The column names that a task recognizes without a setting."""
+    """The column names that a task recognises without a setting."""
 
     text: tuple[tuple[str, ...], ...]  # groups of columns that are used together
     label: tuple[str, ...] = ()
@@ -55,13 +55,14 @@ def choose_columns(
         text = table.text
     else:
         text = _guessed_text(table, text_names, (label, id_column), need_label)
-        notes.append(f"{table.name}: text is {' and '.join(_quoted(text))}")
+        columns = "text column" if len(text) == 1 else "text columns"
+        notes.append(f"{table.name}: {columns}: {', '.join(_quoted(text))}")
     if options.label is None and table.label is not None:
         label = table.label
     elif options.label is None:
         label = _guessed_label(table, label_names, (*text, id_column), need_label)
         if label is not None:
-            notes.append(f'{table.name}: label is "{label}"')
+            notes.append(f'{table.name}: label column: "{label}"')
     return Columns(text, label, id_column), tuple(notes)
 
 
@@ -80,9 +81,10 @@ def number_in(cell: str) -> float | None:
 
 
 def cell_number(row: Row, column: str) -> float | None:
-    """The number in a cell; None if it is not a finite number. Decimal commas are read in columns that have them.
+    """The number in a cell; None if it is not a finite number.
 
-    Raises DataError with the row's origin for ambiguous separators: 1,234 may mean 1.234.
+    Decimal commas are read in columns that have them (`Row.decimal_commas`). Raises DataError with the row's
+    origin for ambiguous separators: 1,234 may mean 1.234.
     """
     cell = cell_text(row, column).strip()
     try:
@@ -151,7 +153,7 @@ def _scalar_text(row: Row, column: str, value: object) -> str:
         return str(value)
     kind = type(value).__name__
     raise DataError(
-        f'{row.origin}: column "{column}" contains a {kind}, expected text: {_shown(value)}.'
+        f'{row.origin}: column "{column}" contains a {kind} instead of text: {_shown(value)}.'
         " Choose another column, as in data.text=review, or write the value as text"
     )
 
@@ -174,7 +176,10 @@ def refuse_half_characters(row: Row, column: str, value: str) -> None:
 
 
 def find_column(table: Table, name: str) -> str | None:
-    """Look up a column by exact name, case-insensitive name, number (from 0) or dotted path, in this order."""
+    """Look up a column by exact name, case-insensitive name, number (from 0) or dotted path, in that order.
+
+    None if there is no such column, or if several differ only in case.
+    """
     name = name.strip()
     if name in table.columns:
         return name
@@ -195,7 +200,7 @@ def _given(table: Table, key: str, name: str) -> str:
         return column
     first = next(table.rows())
     known = [*table.columns, *table.nested]
-    if not table.has_header:  # the first line may be a header that was not recognized
+    if not table.has_header:  # the first line may be a header that was not recognised
         known += [str(value) for value in first.values.values()]
     hint = f"Column numbers range from 0 to {len(table.columns) - 1}. " if name.isdecimal() else ""
     if key == "data.label" and "," in name and all(find_column(table, part) for part in name.split(",")):
@@ -216,43 +221,45 @@ def _refuse_double_use(table: Table, used: Sequence[str]) -> None:
 
 
 def _guessed_text(
-    table: Table, groups: Groups, taken: Sequence[str | None], need_label: bool
+    table: Table, groups: Groups, used: Sequence[str | None], need_label: bool
 ) -> tuple[str, ...]:
     complete: dict[tuple[str, ...], None] = {}  # an ordered set
     for group in groups:
-        columns = _named(table, group, taken)
+        columns = _named(table, group, used)
         if len(columns) == len(group):
             complete[tuple(columns)] = None
     best = [group for group in complete if not any(set(group) < set(other) for other in complete)]
     if len(best) == 1:
         return best[0]
     several = "; ".join(" and ".join(_quoted(group)) for group in best)
-    problem = f"several columns could be the text: {several}" if best else "could not identify the text column"
+    problem = (
+        f"several columns could be the text: {several}" if best else "could not identify the text column"
+    )
     first = next(table.rows())
     # A suggestion: the longest cell is usually the text, and the last other column the label.
     text = max(table.columns, key=lambda column: len(str(first.values[column])))
-    others = [column for column in table.columns if column not in (text, *taken)]
+    others = [column for column in table.columns if column not in (text, *used)]
     label = f" data.label={others[-1]}" if need_label and others else ""
     remedy = f"Set the columns to use, for example: data.text={text}{label}"
     if not table.has_header and len(table.columns) == 1:
         remedy = (
-            "For plain text, set data.text=0 (one text per line) or data.reader=documents (documents separated "
-            "by blank lines). For tagged words, set data.reader=conll"
+            "For plain text, set data.text=0 (one text per line) or data.reader=documents (documents "
+            "separated by blank lines). For tagged words, set data.reader=conll"
         )
     raise DataError(f"{table.name}: {problem}. {_seen(table, first)}\n{remedy}")
 
 
 def _guessed_label(
-    table: Table, names: Sequence[str], taken: Sequence[str | None], need_label: bool
+    table: Table, names: Sequence[str], used: Sequence[str | None], need_label: bool
 ) -> str | None:
-    labels = list(dict.fromkeys(_named(table, names, taken)))
+    labels = list(dict.fromkeys(_named(table, names, used)))
     if len(labels) == 1:
         return labels[0]
     if not need_label:
         return None
     several = f"several columns could be the label: {', '.join(_quoted(labels))}"
     problem = several if labels else "could not identify the label column"
-    others = labels or [column for column in table.columns if column not in taken]
+    others = labels or [column for column in table.columns if column not in used]
     remedy = (
         f"Set the column to use, for example: data.label={others[-1]}"
         if others
@@ -261,10 +268,10 @@ def _guessed_label(
     raise DataError(f"{table.name}: {problem}. {_seen(table, next(table.rows()))}\n{remedy}")
 
 
-def _named(table: Table, names: Sequence[str], taken: Sequence[str | None]) -> list[str]:
-    """The columns with these names, in this order, without those already taken."""
+def _named(table: Table, names: Sequence[str], used: Sequence[str | None]) -> list[str]:
+    """The columns with these names, in this order, without those already used."""
     found = [find_column(table, name) for name in names if not name.isdecimal()]
-    return [column for column in found if column is not None and column not in taken]
+    return [column for column in found if column is not None and column not in used]
 
 
 def _seen(table: Table, first: Row) -> str:

@@ -1,4 +1,4 @@
-"""Downloads a file over HTTP: resumable, with a size limit and a checksum. Partial files are never visible."""
+"""Downloads a file over HTTP: resumable, with a size limit and a checksum, moved into place when complete."""
 
 import errno
 import hashlib
@@ -63,10 +63,10 @@ def download(
 ) -> Path:
     """Download `url` to `target` and return `target`. Does nothing if the file exists with this checksum.
 
-    An interrupted transfer is kept as `target.part` and resumed, by this call or a later one. `instead` is the
-    sentence of the error message that says what to do without network access. Raises DataError if the file
-    cannot be downloaded, is larger than `at_most` bytes or has another checksum, ResourceError if the disk is
-    full.
+    An interrupted transfer is kept as `target.part` and resumed, by this call or a later one. `instead` is
+    the sentence of the error message that says what to do without network access. Raises DataError if the
+    file cannot be downloaded, is larger than `at_most` bytes or has another checksum, ResourceError if the
+    disk is full.
     """
     from filelock import FileLock, Timeout
 
@@ -274,7 +274,8 @@ class _Part:
             if was_resumed:
                 raise _TransferError("the resumed file does not have the published checksum")
             raise self._request.failed(
-                f"the SHA-256 is {seen}, expected {expected}; the file was changed at the source or in transit"
+                f"the SHA-256 is {seen}, expected {expected}; the file was changed at the source or in"
+                " transit"
             )
         with self.file.open("rb") as file:
             os.fsync(file.fileno())

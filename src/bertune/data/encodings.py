@@ -1,4 +1,4 @@
-"""The bytes of a file as lines of text: unpacking, decoding, and naming what is wrong."""
+"""Reads files as lines of text: decompression, decoding, and errors that name the line and the byte."""
 
 import codecs
 import contextlib
@@ -22,16 +22,16 @@ from bertune.data.byte_streams import (
 )
 from bertune.errors import ConfigError, DataError
 
-# zlib.error and EOFError come from the middle of a damaged file, BadGzipFile from its start.
+# BadGzipFile is raised at the start of a corrupt file, zlib.error and EOFError in the middle.
 DAMAGED_GZIP = (gzip.BadGzipFile, zlib.error, EOFError)
 
 _MAGIC = {
-    b"\x1f\x8b": "a gzip file; give its name the suffix .gz",
-    b"PAR1": "a Parquet file; say data.reader=parquet",
-    b"PK\x03\x04": "an Excel workbook or a zip archive; set data.reader=xlsx, or save the table as CSV UTF-8",
-    b"\xd0\xcf\x11\xe0": "an old or encrypted Excel workbook; save the table as .xlsx or as CSV UTF-8",
+    b"\x1f\x8b": "a gzip file. Rename it so that it has the suffix .gz",
+    b"PAR1": "a Parquet file. Set data.reader=parquet",
+    b"PK\x03\x04": "an Excel workbook or a zip archive. Set data.reader=xlsx, or save the table as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "a legacy or encrypted Excel workbook. Save the table as .xlsx or as CSV UTF-8",
 }
-_BOMS = {  # UTF-32 first: its little-endian mark begins with UTF-16's
+_BOMS = {  # UTF-32 first, because its little-endian mark begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -40,19 +40,19 @@ _BOMS = {  # UTF-32 first: its little-endian mark begins with UTF-16's
 _UTF16 = ("utf-16-le", "utf-16-be")
 
 
-class _EndlessLine(Exception):
-    """A line is longer than the limit; its number is known to whoever reads lines."""
+class _LineTooLongError(Exception):
+    """A line is longer than the limit. The caller, which counts lines, knows its number."""
 
 
 class _Bytes(Protocol):
     def read1(self, size: int = -1, /) -> bytes: ...
 
 
-class _Watched(io.BufferedIOBase):
-    """Blocks of text bytes for TextIOWrapper, ending behind the first NUL character.
+class _LimitedBytes(io.BufferedIOBase):
+    """Blocks of bytes for TextIOWrapper that end after the first NUL character and limit the line length.
 
-    It works on blocks, so that its cost does not depend on the number of lines. Raises _EndlessLine. The
-    reader of the lines finds the NUL in the last one, with its place.
+    Checks whole blocks, so that the cost does not depend on the number of lines. Raises _LineTooLongError.
+    The caller finds the NUL character in the last line.
     """
 
     def __init__(self, binary: _Bytes, codec: str, longest: int) -> None:
@@ -63,8 +63,8 @@ class _Watched(io.BufferedIOBase):
         self._num_read = 0
         self._is_over = False
         newline, carriage = (_plain_bytes(char, codec) for char in "\n\r")
-        self._is_wide = b"\0" in newline  # UTF-16 and UTF-32, where most NUL bytes are no NUL character
-        # A byte order mark may say either order.
+        self._is_wide = b"\0" in newline  # UTF-16 and UTF-32, where most NUL bytes are not NUL characters
+        # Both byte orders are possible if a byte order mark decides.
         self._ends = [newline, newline[::-1], carriage, carriage[::-1]] if self._is_wide else [newline]
         self._carriage = b"" if self._is_wide else carriage
 
@@ -82,12 +82,12 @@ class _Watched(io.BufferedIOBase):
         nul = block.find(b"\0" * 8 if self._is_wide else b"\0")
         if nul >= 0:
             self._is_over = True
-            # Eight zero bytes hold an aligned character of 2 or 4 bytes; the cut must be aligned too.
+            # Eight zero bytes contain an aligned character of 2 or 4 bytes. The cut must be aligned as well.
             end = (self._num_read + nul + 8) // 4 * 4 - self._num_read if self._is_wide else nul + 1
             return block[:end]
         self._num_read += len(block)
         if self._since_end > self._longest:
-            raise _EndlessLine
+            raise _LineTooLongError
         return block
 
 
@@ -100,14 +100,14 @@ def _plain_bytes(char: str, codec: str) -> bytes:
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether the name says that the file is gzip-compressed."""
+    """Whether a file is gzip-compressed, judging by its suffix."""
     return path.suffix.casefold() == ".gz"
 
 
 def open_bytes(path: Path) -> io.BufferedReader:
-    """The file's bytes, unpacked where its name ends in .gz. Raises DataError if it cannot be opened.
+    """The bytes of a file, unpacked if its name ends in .gz. Raises DataError if it cannot be opened.
 
-    Reading raises DataError where a packed file unpacks to absurdly many bytes, and DAMAGED_GZIP.
+    Reading from it raises DataError for an implausible compression ratio, and one of DAMAGED_GZIP.
     """
     try:
         return io.BufferedReader(Unpacked(path)) if is_gzip(path) else path.open("rb")
@@ -116,10 +116,11 @@ def open_bytes(path: Path) -> io.BufferedReader:
 
 
 def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterator[str]:
-    """The physical lines of a text file with their line ends, without a BOM.
+    """The physical lines of a text file with their line endings, without a byte order mark.
 
-    `encoding` is a name, or "auto" for UTF-8, or UTF-16 and UTF-32 with a byte order mark. Raises DataError
-    with line and byte where they do not fit, and for a line of more than `longest` bytes.
+    `encoding` is the name of a codec, or "auto" for UTF-8, and for UTF-16 and UTF-32 with a byte order mark.
+    Raises DataError with the line and byte of a decoding error, and for a line of more than `longest` bytes.
+    Raises ConfigError for an unknown encoding.
     """
     codec = _codec(encoding)
     number = 0
@@ -130,21 +131,21 @@ def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterat
                 codec = _marked(head) or codec
                 encoding = codec if _marked(head) else encoding
                 _refuse_other_formats(path, head)
-            # newline="" leaves line ends inside quoted cells as they are, and splits at \r and \r\n too
-            watched = cast(BinaryIO, _Watched(binary, codec, longest))
-            lines = io.TextIOWrapper(watched, encoding=codec, newline="")
+            # newline="" preserves line endings inside quoted cells, and splits at \r and \r\n as well
+            text_stream = cast(BinaryIO, _LimitedBytes(binary, codec, longest))
+            lines = io.TextIOWrapper(text_stream, encoding=codec, newline="")
             for number, line in enumerate(lines, start=1):
                 if "\0" in line:
-                    raise DataError(nul_found(str(path), number, line))
+                    raise DataError(nul_byte(str(path), number, line))
                 yield line.removeprefix("\ufeff") if number == 1 else line
-    except _EndlessLine:
-        raise DataError(endless_line(f"{path}, line {number + 1}", longest)) from None
+    except _LineTooLongError:
+        raise DataError(line_too_long(f"{path}, line {number + 1}", longest)) from None
     except UnicodeDecodeError:
         raise DataError(_wrong_or_damaged(path, encoding, number)) from None
-    except UnicodeError as error:  # of UTF-16 and UTF-32, where no byte order mark tells the order
+    except UnicodeError as error:  # UTF-16 or UTF-32 without the byte order mark that the codec needs
         raise DataError(
             f"{path}, line {number + 1}: the file is not {encoding} ({error}). Set data.encoding to the"
-            " encoding it is in, such as utf-8 or utf-16-le, or leave data.encoding=auto for UTF-8"
+            " encoding of the file, such as utf-8 or utf-16-le, or leave data.encoding=auto for UTF-8"
         ) from error
     except DAMAGED_GZIP as error:
         raise DataError(damaged_gzip(path, f"after line {number}", error)) from error
@@ -153,25 +154,27 @@ def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterat
 
 
 def whole_text(path: Path, encoding: str) -> str:
-    """The text of a file that is parsed as a whole. Raises DataError, also where it is too large."""
+    """The text of a file that is parsed as a whole. Raises DataError, also if the file is too large."""
     try:
         with open_bytes(path) as binary:
             refuse_too_large(path, binary if is_gzip(path) else None)
     except DAMAGED_GZIP:
-        pass  # reading names the line before the damage
+        pass  # text_lines reports the last intact line
     return "".join(text_lines(path, encoding, LARGEST_WHOLE))
 
 
 def first_text(path: Path, encoding: str, most: int) -> str:
-    """The first characters of a file, for telling its format; damage is left to whoever reads the file."""
+    """The first characters of a file, for format detection. Decoding errors and corruption are ignored."""
     head = first_bytes(path, 4 * most)
     codec = (_marked(head) if encoding == "auto" else None) or _codec(encoding)
     return head.decode(codec, "replace").removeprefix("\ufeff")[:most]
 
 
 def first_ascii(path: Path, most: int) -> bytes:
-    """The first bytes of a file without byte order mark and NUL bytes, so that what is ASCII in a JSON file
-    is found in any Unicode encoding."""
+    """The first bytes of a file without byte order mark and NUL bytes.
+
+    The ASCII characters of a JSON file can be searched for in them, whatever the Unicode encoding.
+    """
     head = first_bytes(path, most)
     for mark in (*_BOMS, codecs.BOM_UTF8):
         head = head.removeprefix(mark)
@@ -179,7 +182,7 @@ def first_ascii(path: Path, most: int) -> bytes:
 
 
 def first_bytes(path: Path, most: int) -> bytes:
-    """The first bytes of a file, up to any damage."""
+    """The first bytes of a file, up to the first corrupt block of a gzip file."""
     with open_bytes(path) as binary:
         return _some_bytes(binary, most)
 
@@ -192,28 +195,28 @@ def _some_bytes(binary: io.BufferedReader, most: int) -> bytes:
     return found
 
 
-def endless_line(place: str, longest: int = LONGEST_LINE) -> str:
-    """The error text for a line that is too long to be one."""
+def line_too_long(place: str, longest: int = LONGEST_LINE) -> str:
+    """The error message for a line over the limit of `longest` bytes."""
     return (
         f"{place}: the line is longer than {longest // MEBIBYTE} MiB. Expected lines that end in \\n or"
-        " \\r\\n. Write the file again with line ends, or name its format, as in data.reader=json"
+        " \\r\\n. Write the file again with line breaks, or set its format, as in data.reader=json"
     )
 
 
-def nul_found(file: str, number: int, line: str) -> str:
-    """The error text for a NUL byte in a line."""
+def nul_byte(file: str, number: int, line: str) -> str:
+    """The error message for a NUL byte in a line."""
     place = f"character {line.index(chr(0)) + 1}"
     return (
-        f"{file}, line {number}: there is a NUL byte at {place} of the line. Texts hold none, so the"
-        " file is damaged or no text; remove the byte, or write the file again"
+        f"{file}, line {number}: there is a NUL byte at {place} of the line. Text files do not contain NUL"
+        " bytes, so the file is corrupt or not a text file. Remove the byte, or write the file again"
     )
 
 
 def damaged_gzip(path: Path, where: str, error: Exception) -> str:
-    """The error text for a gzip file that cannot be unpacked."""
+    """The error message for a gzip file that cannot be unpacked; `where` describes the position."""
     return (
-        f"{path} is not a gzip file, or is damaged or cut short {where} ({error});"
-        " compress or download it again, or take .gz off its name if it is not compressed"
+        f"{path} is not a gzip file, or is corrupt or truncated {where} ({error})."
+        " Compress or download it again, or remove .gz from its name if it is not compressed"
     )
 
 
@@ -221,34 +224,37 @@ def _codec(encoding: str) -> str:
     if encoding == "auto":
         return "utf-8"
     try:
-        "".encode(encoding)  # unlike codecs.lookup this also refuses "hex", "zip" and the like
-    except (LookupError, ValueError):  # ValueError: "undefined" encodes nothing, and names hold no NUL
+        "".encode(encoding)  # unlike codecs.lookup, this also refuses binary codecs such as "hex" and "zip"
+    except (LookupError, ValueError):  # ValueError: the codec "undefined", or a NUL character in the name
         raise ConfigError(
-            f'data.encoding: there is no text encoding "{encoding}"; common ones are utf-8, utf-16,'
-            " gb18030, big5, cp1252, latin-1 and shift_jis"
+            f'data.encoding: unknown text encoding "{encoding}". Common ones are utf-8, utf-16, gb18030,'
+            " big5, cp1252, latin-1 and shift_jis"
         ) from None
     return encoding
 
 
 def _marked(head: bytes) -> str | None:
-    """The encoding that a byte order mark at the start of a file stands for; UTF-8's is not looked for."""
+    """The encoding of the byte order mark at the start of a file, if it has one; ignores that of UTF-8."""
     return next((name for mark, name in _BOMS.items() if head.startswith(mark)), None)
 
 
 def _refuse_other_formats(path: Path, head: bytes) -> None:
     for magic, advice in _MAGIC.items():
         if head.startswith(magic):
-            raise DataError(f"{path}, line 1: this is no text; it begins like {advice}")
+            raise DataError(f"{path}, line 1: not a text file; it begins like {advice}")
     wide = None if _marked(head) else _utf16_without_bom(head)
     if wide:
         raise DataError(
-            f"{path}, line 1: from byte {head.index(0)} on there is a NUL byte beside each letter,"
-            f" as in UTF-16; say data.encoding={wide}"
+            f"{path}, line 1: from byte {head.index(0)} on, letters alternate with NUL bytes, as in UTF-16"
+            f" without a byte order mark. Set data.encoding={wide}"
         )
 
 
 def _utf16_without_bom(head: bytes) -> str | None:
-    """UTF-16 has a NUL beside each ASCII character; even Chinese has line ends, tabs or commas."""
+    """The UTF-16 codec of a file without byte order mark, or None.
+
+    UTF-16 has a NUL byte for each ASCII character, and even Chinese text has line endings, tabs or commas.
+    """
     if head.count(0) < max(2, len(head) // 100):
         return None
     units = Counter(head[i : i + 2] for i in range(0, len(head), 2))
@@ -260,19 +266,20 @@ def _utf16_without_bom(head: bytes) -> str | None:
 
 @dataclass(frozen=True)
 class _BadByte:
-    """The first byte that does not fit: its place, what was read before it and what follows."""
+    """The first byte that cannot be decoded, with its position and context."""
 
     offset: int
     line: int
-    num_wide: int  # characters beyond ASCII that were decoded before it
+    num_wide: int  # non-ASCII characters decoded before it
     at_end: bool
-    sample: bytes  # from the start of its line on
+    sample: bytes  # bytes from the start of its line on
 
 
 def _wrong_or_damaged(path: Path, encoding: str, number: int) -> str:
-    """What is wrong with bytes that do not decode.
+    """The error message for bytes that cannot be decoded.
 
-    In a packed file damage may stand close behind them. Unpacking in other blocks then fails before them.
+    In a gzip file, corrupt data may follow them closely. Unpacking again, in other blocks, may then fail
+    first.
     """
     try:
         return _wrong_bytes(path, encoding)
@@ -286,20 +293,20 @@ def _wrong_bytes(path: Path, encoding: str) -> str:
     expected = "UTF-8" if encoding == "auto" else encoding
     if bad.at_end:
         return (
-            f"{path}, line {bad.line}: the file ends in the middle of a character at byte"
-            f" {bad.offset}{unpacked}; it was cut short, so get or write it again"
+            f"{path}, line {bad.line}: the file ends in the middle of a character, at byte"
+            f" {bad.offset}{unpacked}. It was truncated; download or write it again"
         )
     seen = f"{path}, line {bad.line}: byte {bad.offset}{unpacked} is not {expected}"
     if encoding != "auto":
-        return f"{seen}; name another encoding, or leave data.encoding=auto for UTF-8"
-    if bad.num_wide > 10:
-        return f"{seen}, though all before it is; the line is damaged, so repair it or save the file again"
+        return f"{seen}. Set another encoding, or leave data.encoding=auto for UTF-8"
+    if bad.num_wide > 10:  # UTF-8 so far: chance sequences of another encoding rarely decode ten times
+        return f"{seen}, but everything before it is. The line is corrupt; repair it or save the file again"
     likely = likely_encoding(bad.sample)
     if likely is None:
-        return f"{seen}; name the file's encoding, as in data.encoding=cp1251, or save it as UTF-8"
+        return f"{seen}. Set the encoding of the file, as in data.encoding=cp1251, or save it as UTF-8"
     codec, title = likely
-    read_so = bad.sample.splitlines()[0].decode(codec, "replace")[:60]
-    return f'{seen}; it looks like {title}: if "{read_so}" reads well, say data.encoding={codec}'
+    decoded = bad.sample.splitlines()[0].decode(codec, "replace")[:60]
+    return f'{seen}. It looks like {title}: if "{decoded}" is correct, set data.encoding={codec}'
 
 
 def _find_bad_byte(path: Path, codec: str) -> _BadByte:
@@ -308,8 +315,8 @@ def _find_bad_byte(path: Path, codec: str) -> _BadByte:
     start, line, num_wide = 0, 1, 0
     with open_bytes(path) as binary:
         while True:
-            chunk = binary.read1(BLOCK)  # read would lose what stands before damage of a packed file
-            num_held = len(decoder.getstate()[0])  # bytes of a character that the last chunk cut
+            chunk = binary.read1(BLOCK)  # read would lose the bytes before the corrupt part of a gzip file
+            num_held = len(decoder.getstate()[0])  # bytes of a character split between two chunks
             try:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
@@ -319,7 +326,7 @@ def _find_bad_byte(path: Path, codec: str) -> _BadByte:
                 num_wide += _num_wide(text)
                 return _BadByte(offset, line, num_wide, not chunk, _from_line_start(binary, offset))
             if not chunk:
-                raise DataError(f"{path} changed while bertune read it; run the command again")
+                raise DataError(f"{path} changed while bertune was reading it. Run the command again")
             start += len(chunk)
             line += newlines.decode(text).count("\n")
             num_wide += _num_wide(text)
@@ -338,10 +345,10 @@ def _from_line_start(binary: io.BufferedReader, offset: int) -> bytes:
 
 
 def likely_encoding(sample: bytes) -> tuple[str, str] | None:
-    """Codec and title of the older encoding that a sample of a text is probably in, if that is plain."""
+    """The codec and display name of the legacy encoding that a sample is probably in; None if unclear."""
     num_high = len(sample) - len(sample.translate(None, _HIGH))
     runs = [len(run) for run in re.findall(rb"[\x80-\xff]{2,}", sample)]
-    # Chinese is written in pairs of high bytes, Western accents stand alone among ASCII letters.
+    # Chinese characters are pairs of high bytes; Western accented letters are single bytes among ASCII.
     if sum(runs) > num_high / 2:
         share, codec, title = max(_common_share(sample, *kind) for kind in _CHINESE)
         if share > 0.8:
@@ -353,7 +360,7 @@ def likely_encoding(sample: bytes) -> tuple[str, str] | None:
 
 
 _HIGH = bytes(range(0x80, 0x100))
-# Lead bytes of punctuation and of the characters of everyday use: GB 2312 and Big5 both put those first.
+# Lead bytes of punctuation and of frequent characters, which GB 2312 and Big5 both encode first.
 _CHINESE = (
     ("gb18030", "GB18030 (simplified Chinese)", b"\xa1\xa3\xb0\xd7"),
     ("big5", "Big5 (traditional Chinese)", b"\xa1\xa3\xa4\xc6"),
@@ -361,7 +368,7 @@ _CHINESE = (
 
 
 def _common_share(sample: bytes, codec: str, title: str, leads: bytes) -> tuple[float, str, str]:
-    """How much of what is not ASCII reads as common characters in a codec, from 0 to 1."""
+    """The share of non-ASCII characters that are frequent ones when decoded with a codec, from 0 to 1."""
     wide = [char for char in sample.decode(codec, "replace") if char > "\x7f"]
     low_mark, high_mark, low, high = leads
     common = 0

@@ -1,4 +1,4 @@
-"""Folders and patterns that stand for data: parts of a Parquet table, and data sets that `datasets` saved."""
+"""Folders and file patterns as data: the parts of a Parquet table, and data sets saved by `datasets`."""
 
 import json
 import re
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from bertune.errors import DataError, listed
 
-DATASET_DICT = "dataset_dict.json"  # what save_to_disk writes beside a folder for each split
+DATASET_DICT = "dataset_dict.json"  # written by save_to_disk, next to one folder per split
 STATE = "state.json"
 INFO = "dataset_info.json"
 
-# How split names are written in file names and by `datasets`, for each split of ours.
+# The spellings of each split in file names and in `datasets`.
 _NAMES = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
@@ -21,40 +21,43 @@ _SPLIT = re.compile(r"([a-z]+)(?=[-_.])", re.IGNORECASE)
 
 
 def is_pattern(path: Path) -> bool:
-    """Whether a path such as `data/train-*.parquet` stands for several Parquet files."""
+    """Whether a path is a pattern for Parquet files, such as `data/train-*.parquet`."""
     return "*" in path.name and path.suffix.casefold() == ".parquet" and not path.exists()
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The Parquet files that a path stands for, sorted by name. Raises DataError for files of several splits
-    in one folder, and where there are none."""
+    """The Parquet files of a file, folder or pattern, sorted by name.
+
+    Raises DataError if there are none, and for a folder with the files of several splits.
+    """
     if path.is_dir():
         found = _parquet_in(path)
         by_split = _by_split(found)
         if len(by_split) > 1:
             patterns = [f"{path}/{pattern}" for pattern in by_split.values()]
             raise DataError(
-                f"{path} holds the files of several splits. Give the files of one split, as in {patterns[0]};"
-                f" there are {listed(patterns)}"
+                f"{path} contains the files of several splits. Expected one split. Use one of these patterns:"
+                f" {listed(patterns)}"
             )
     elif is_pattern(path):
         found = sorted(p for p in path.parent.glob(path.name) if p.is_file())
     else:
         return [path]
     if not found:
-        raise DataError(f"{path} stands for no Parquet file. Give a folder or pattern that does")
+        raise DataError(f"{path}: no Parquet files found. Correct the folder or pattern")
     return found
 
 
 def has_parquet(path: Path) -> bool:
-    """Whether a folder holds Parquet files itself, not in folders below it."""
+    """Whether a folder directly contains Parquet files; subfolders are ignored."""
     return bool(_parquet_in(path))
 
 
 def splits_in(path: Path) -> dict[str, str]:
-    """The path of each of our splits in a folder that holds several; empty where it is one table, or none.
+    """The path of each split in a folder with several splits.
 
-    Raises DataError for several splits none of which is for training.
+    Empty if the folder is a single table, or does not hold data. Raises DataError if none of several splits
+    is a training split.
     """
     if (path / DATASET_DICT).is_file():
         inside = {name: str(path / name) for name in saved_splits(path)}
@@ -71,56 +74,56 @@ def splits_in(path: Path) -> dict[str, str]:
     }
     if inside and "train" not in found:
         raise DataError(
-            f"{path}: none of its splits is called train; there are {listed(list(inside))}. Name the one to"
+            f"{path}: no split is named train; found {listed(list(inside))}. Use the path of the split to"
             f" train on, as in {next(iter(inside.values()))}"
         )
     return found
 
 
 def saved_splits(path: Path) -> list[str]:
-    """The names of the splits that a saved DatasetDict lists. Raises DataError where it lists none."""
+    """The names of the splits of a saved DatasetDict. Raises DataError if the file lists none."""
     place = path / DATASET_DICT
     try:
         names = json.loads(place.read_text(encoding="utf-8"))["splits"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
-            f"{place}: expected an object with the list splits. Save the data set again"
+            f'{place}: expected an object with the list "splits". Save the data set again'
         ) from error
-    # A name that leaves the folder is not from save_to_disk.
+    # save_to_disk never writes a name outside the folder.
     plain = isinstance(names, list) and all(isinstance(n, str) and Path(n).name == n != ".." for n in names)
     if not names or not plain:
-        raise DataError(f"{place}: expected the names of folders in splits. Save the data set again")
+        raise DataError(f'{place}: expected a list of folder names in "splits". Save the data set again')
     return [name for name in names if (path / name).is_dir()]
 
 
 def no_table_in(path: Path) -> str:
-    """The error text for a folder that is not a table."""
+    """The error message for a folder that is not a single table."""
     if (path / DATASET_DICT).is_file():
         splits = saved_splits(path)
         return (
-            f"{path} is a saved data set with several splits: {listed(splits)}. Give one of them, as in"
+            f"{path} is a saved data set with several splits: {listed(splits)}. Use one of them, as in"
             f" {path / (splits or ['train'])[-1]}"
         )
-    there = sorted(p.name for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+    files = sorted(p.name for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     return (
-        f"{path} is a folder without Parquet files and not a saved data set; give a file, such as one of"
-        f" those in it: {listed(there) or 'none'}"
+        f"{path} is a folder without Parquet files and not a saved data set. Use a data file instead;"
+        f" the folder contains {listed(files) or 'no files'}"
     )
 
 
 def _parquet_in(path: Path) -> list[Path]:
-    # Spark writes _metadata and hidden checksums beside the parts.
+    # Spark writes _metadata and hidden checksum files next to the parts.
     files = (p for p in path.iterdir() if p.suffix.casefold() == ".parquet" and p.name[0] not in "._")
     return sorted(p for p in files if p.is_file())
 
 
 def _by_split(files: list[Path]) -> dict[str, str]:
-    """A pattern for each split that file names begin with; empty where a name begins with none."""
-    ours = {name: split for split, names in _NAMES.items() for name in names}
+    """A file pattern for each split. Empty if the name of any file does not begin with a split."""
+    split_of = {name: split for split, names in _NAMES.items() for name in names}
     found: dict[str, str] = {}
     for file in files:
         begin = _SPLIT.match(file.name)
-        split = ours.get(begin[1].casefold()) if begin else None
+        split = split_of.get(begin[1].casefold()) if begin else None
         if begin is None or split is None:
             return {}
         found.setdefault(split, f"{begin[1]}*.parquet")

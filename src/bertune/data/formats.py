@@ -1,4 +1,4 @@
-"""Decides which reader reads a file or folder: by its ending, by its content, or as another file was read."""
+"""Selects the reader of a file or folder by suffix or content, or by the format of the training file."""
 
 from pathlib import Path
 from types import ModuleType
@@ -10,15 +10,17 @@ from bertune.errors import DataError, listed
 
 
 def file_suffix(path: str | Path) -> str:
-    """The ending that tells a file's format, in small letters and without .gz; empty where there is none."""
+    """The suffix that identifies the format of a file, in lower case, without .gz; empty if there is none."""
     suffixes = [suffix.casefold() for suffix in Path(path).suffixes]
     packed = suffixes[-1:] == [".gz"]
     return "".join(suffixes[:-1][-1:] if packed else suffixes[-1:])
 
 
 def read_as(file: str | Path, options: DataConfig, suffix: str) -> str:
-    """The ending that stands for the format of a file: its own, or `suffix`, that of the training file,
-    where its own stands for no format and no setting names the reader."""
+    """The suffix by which a file is read: its own, or `suffix`, that of the training file.
+
+    `suffix` is used if the file's own suffix is not that of a known format and no setting selects a reader.
+    """
     own = file_suffix(file)
     if options.reader != "auto" or not Path(file).is_file() or _readers_of(own):
         return own
@@ -26,25 +28,27 @@ def read_as(file: str | Path, options: DataConfig, suffix: str) -> str:
 
 
 def reading_like(file: str | Path, options: DataConfig, suffix: str) -> bool:
-    """Whether a file is read as a training file that ends in `suffix` was: it ends alike, or in an ending
-    that stands for no format."""
+    """Whether a file is read in the same format as a training file with the suffix `suffix`.
+
+    That is so if it has the same suffix, or one that is not that of a known format.
+    """
     return read_as(file, options, suffix) == suffix
 
 
 def choose_reader(path: Path, options: DataConfig, suffix: str) -> ModuleType:
-    """The reader of a file that is read as its ending, or as `suffix`. Raises ConfigError, DataError."""
+    """The reader of a file or folder; `suffix` identifies its format. Raises ConfigError, DataError."""
     if options.reader != "auto":
         return registry.load("reader", options.reader)
     if path.is_dir():
         return _of_folder(path)
     if not path.is_file() and not is_pattern(path):
-        raise DataError(f"{path} is no regular file and can be read only once; save it to a file first")
+        raise DataError(f"{path} is not a regular file and can be read only once. Save it to a file first")
     candidates = _readers_of(suffix)
     if not candidates:
         raise DataError(_unknown(path, suffix))
     plain: ModuleType | None = None
     for reader in candidates:
-        # Several formats may share an ending; one that can be told by its content says so.
+        # Several formats may share a suffix. Those that can be recognised by their content have `recognises`.
         if not hasattr(reader, "recognises"):
             plain = reader
         elif reader.recognises(path, options) or len(candidates) == 1:
@@ -72,12 +76,12 @@ def _readers_of(suffix: str) -> list[ModuleType]:
 def _unknown(path: Path, suffix: str) -> str:
     endings = [ending for reader in _readers() for ending in getattr(reader, "SUFFIXES", ())]
     seen = (
-        f'ends in "{suffix}", which stands for no known format'
+        f'has the suffix "{suffix}", which is not a known format'
         if suffix
-        else "has no suffix to tell its format"
+        else "has no suffix, so its format is unknown"
     )
     known = listed(list(dict.fromkeys(endings)), 30)
     return (
-        f"{path} {seen}. Known are {known}, each also with .gz. Name the format with"
-        " data.reader=delimited, or a reader of your own with data.reader=my_reader.py"
+        f"{path} {seen}. Known suffixes are {known}, each also with .gz. Set the format, as in"
+        " data.reader=delimited, or use your own reader with data.reader=my_reader.py"
     )

@@ -1,4 +1,4 @@
-"""Owns tables made from Python objects: data frames, Arrow tables, data sets, lists."""
+"""Tables from Python objects: data frames, Arrow tables, data sets and lists."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -9,21 +9,24 @@ from bertune.data.readers._classes import class_name
 from bertune.data.readers._objects import object_rows
 from bertune.data.rows import Origin, Row
 from bertune.data.tables import SAMPLE_ROWS, Table, with_columns
-from bertune.errors import DataError
+from bertune.errors import DataError, counted
 from bertune.files import shown
 
 _ACCEPTED = (
-    "accepted are a pandas or polars DataFrame, a pyarrow Table, a Hugging Face Dataset,"
-    " a list of dicts, or the name of a file"
+    "Accepted are a pandas or polars DataFrame, a pyarrow Table, a Hugging Face Dataset,"
+    " a list of dicts, or a file name"
 )
 _BATCH_ROWS = 1000
-MEMORY = "<memory>"  # what stands in the place of a file's name
+MEMORY = "<memory>"  # used in place of a file name
 
 Records = Callable[[], Iterable[Mapping[str, Any]]]
 
 
 def table_of(data: object, name: str = MEMORY) -> Table:
-    """The table of a list of texts, of texts and labels in a tuple, or of what `table_from_memory` takes."""
+    """The table of a list of texts, of a tuple (texts, labels), or of an object for `table_from_memory`.
+
+    Raises DataError.
+    """
     if isinstance(data, tuple) and len(data) == 2 and _are_texts(data[0]):
         return table_from_lists(data[0], data[1], name)
     if isinstance(data, list | tuple) and _are_texts(data):
@@ -32,7 +35,7 @@ def table_of(data: object, name: str = MEMORY) -> Table:
 
 
 def _are_texts(data: object) -> bool:
-    """Whether this is a list of texts, or of tuples of texts."""
+    """Whether an object is a list of texts, or of tuples or lists of texts."""
     if not isinstance(data, list | tuple):
         return False
     first = next((item for item in data if not is_missing(item)), None)
@@ -40,15 +43,17 @@ def _are_texts(data: object) -> bool:
 
 
 def table_from_memory(data: object, name: str = MEMORY) -> Table:
-    """The table that a Python object is; missing values become None, a data set's class numbers names.
+    """The table of a data frame, Arrow table, data set or list of dicts.
 
-    Known by what it can do, so none of these libraries is imported. Raises DataError for anything else.
+    Missing values become None, and the class numbers of a data set become names. Types are recognised by
+    their methods, so that none of the libraries is imported. Raises DataError for anything else.
     """
     columns, records = _opened(data)
     for number, column in enumerate(columns):
         if column in columns[:number]:
             raise DataError(
-                f'{name}: columns {columns.index(column)} and {number} are both named "{column}"; rename one'
+                f'{name}: columns {columns.index(column)} and {number} are both named "{column}". Rename one'
+                " of them"
             )
 
     def rows() -> Iterator[Row]:
@@ -58,23 +63,26 @@ def table_from_memory(data: object, name: str = MEMORY) -> Table:
     found = rows()
     first = next(found, None)
     if first is None:
-        raise DataError(f"{name}: the {type(data).__name__} holds no rows; give at least one")
+        raise DataError(f"{name}: the {type(data).__name__} has no rows. Pass at least one row")
     return with_columns(Table(name, (), True, rows), chain([first], islice(found, SAMPLE_ROWS - 1)), columns)
 
 
 def table_from_lists(texts: Sequence[Any], labels: Sequence[object] | None, name: str = MEMORY) -> Table:
-    """The table of texts and their labels: columns text and label.
+    """The table of texts and their labels, with the columns text and label.
 
-    Of tuples of texts the columns are text_a, text_b …; lists of words beside lists of tags are texts.
-    Raises DataError.
+    For tuples of texts, the text columns are text_a, text_b …. A list of words with a list of tags counts as
+    one text. Raises DataError.
     """
     if isinstance(texts, str) or len(texts) == 0:
-        seen = "one text" if isinstance(texts, str) else "none"
+        seen = "a single text" if isinstance(texts, str) else "an empty list"
         raise DataError(
-            f'{name}: give a list of texts, as in ["great phone", "broke in a week"]; found {seen}'
+            f'{name}: expected a list of texts, as in ["great phone", "broke in a week"], got {seen}'
         )
     if labels is not None and len(labels) != len(texts):
-        raise DataError(f"{name}: {len(texts)} texts but {len(labels)} labels; give one label for every text")
+        raise DataError(
+            f"{name}: {counted(len(texts), 'text')} but {counted(len(labels), 'label')}. Pass one label for "
+            "each text"
+        )
     listed_texts = [tuple(map(plain, item)) if isinstance(item, tuple) else plain(item) for item in texts]
     listed_labels = [plain(label) for label in labels] if labels is not None else None
     columns: tuple[str, ...] = ("text",)
@@ -100,7 +108,10 @@ def _text_columns(num_texts: int) -> tuple[str, ...]:
 
 
 def _are_words(texts: Sequence[Any], labels: Sequence[Any] | None) -> bool:
-    """Whether texts are lists of words with a tag each; two in every row may as well be pairs of texts."""
+    """Whether the texts are lists of words, with one tag per word.
+
+    Lists of two without matching tags are pairs of texts.
+    """
     if labels is None or not all(isinstance(item, list) for item in texts):
         return False
     if not all(isinstance(tags, list | tuple) for tags in labels):
@@ -113,15 +124,15 @@ def _texts(name: str, number: int, item: object, num_texts: int) -> tuple[Any, .
     if item is None:
         return (None,) * num_texts
     texts = (item,) if isinstance(item, str) else tuple(item) if isinstance(item, list | tuple) else ()
-    # A list in the place of a text holds the choices of a question.
+    # A list in place of a text holds the choices of a question.
     if len(texts) == num_texts and all(isinstance(text, str | list | tuple | None) for text in texts):
         return texts
-    wanted = {1: "a text", 2: "a pair of texts"}.get(num_texts, f"{num_texts} texts")
-    raise DataError(f"{name}, row {number}: expected {wanted} like the first, found {item!r:.60}")
+    expected = {1: "a text", 2: "a pair of texts"}.get(num_texts, f"{num_texts} texts")
+    raise DataError(f"{name}, row {number}: expected {expected} as in the first row, got {item!r:.60}")
 
 
 def _opened(data: object) -> tuple[list[str], Records]:
-    """The column names of an object and a function that goes through its rows."""
+    """The column names of an object, and a function that iterates over its rows. Raises DataError."""
     source: Any = data
     if isinstance(data, list | tuple):
         return _opened_list(data)
@@ -136,18 +147,20 @@ def _opened(data: object) -> tuple[list[str], Records]:
         return list(names), lambda: _arrow_records(source)
     if isinstance(names, Mapping):
         splits = ", ".join(f'"{split}"' for split in names)
-        raise DataError(f"a {type(data).__name__} holds several tables; give one of them: {splits}")
+        raise DataError(f"a {type(data).__name__} contains several tables. Pass one of them: {splits}")
     if isinstance(getattr(data, "features", None), Mapping) and isinstance(names, list):
         return names, lambda: _named_classes(source)
-    raise DataError(f"expected a table, got {shown(data)}; {_ACCEPTED}")
+    raise DataError(f"expected a table, got {shown(data)}. {_ACCEPTED}")
 
 
 def _opened_list(data: Sequence[Any]) -> tuple[list[str], Records]:
     if not data:
-        raise DataError(f"the list is empty; {_ACCEPTED}")
+        raise DataError(f"the list is empty. {_ACCEPTED}")
     for number, item in enumerate(data, start=1):
         if not isinstance(item, Mapping):
-            raise DataError(f"a list with a {type(item).__name__} as item {number} is no table; {_ACCEPTED}")
+            raise DataError(
+                f"item {number} of the list: expected a dict, got a {type(item).__name__}. {_ACCEPTED}"
+            )
     return [str(key) for key in data[0]], lambda: ({str(k): v for k, v in item.items()} for item in data)
 
 
@@ -162,7 +175,7 @@ def _arrow_records(table: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _named_classes(dataset: Any) -> Iterator[dict[str, Any]]:
-    """The rows of a Hugging Face data set, with the names of classes for their numbers."""
+    """The rows of a Hugging Face data set, with class names in place of class numbers."""
     names = {column: _class_names(feature) for column, feature in dataset.features.items()}
     named = {column: classes for column, classes in names.items() if classes is not None}
     for example in dataset:
@@ -173,5 +186,5 @@ def _named_classes(dataset: Any) -> Iterator[dict[str, Any]]:
 
 
 def _class_names(feature: Any) -> Sequence[str] | None:
-    inner = getattr(feature, "feature", feature)  # a list of classes has its class inside
+    inner = getattr(feature, "feature", feature)  # for a list, the feature of its items
     return inner.names if hasattr(inner, "int2str") and inner.names else None

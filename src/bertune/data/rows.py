@@ -1,23 +1,23 @@
-"""Owns the row: one record of a source together with where it stands, and values inside its objects."""
+"""The row: one record of a source with its origin, and access to nested values by dotted path."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# A path such as data.text stands for what objects and lists hold; deeper ones can still be written out.
+# Limits on the dotted paths, such as data.text, that are listed for a table. Other paths can still be used.
 _MOST_PATHS = 1000
 _DEEPEST = 6
-_MOST_ITEMS = 3  # items of a list whose paths are listed in errors
+_MOST_ITEMS = 3  # items of each list whose paths are listed
 _NOTHING = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row was read; `str()` of it is how every error names the place."""
+    """Where a row was read. Error messages use its `str()`."""
 
-    file: str  # as the user wrote it; "<memory>" for tables given from Python
-    line: int  # first physical line of the row, from 1; the row's number where a format has no lines
-    unit: str = "line"  # what is counted: "question" of a nested file, say
+    file: str  # as the user wrote it; "<memory>" for Python objects
+    line: int  # first physical line of the row, from 1; its number if the format has no lines
+    unit: str = "line"  # what `line` counts, for example "question" in a nested file
 
     def __str__(self) -> str:
         return f"{self.file}, {self.unit} {self.line}"
@@ -25,7 +25,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record. Values are what the format holds: text, numbers, booleans, lists, None."""
+    """One record. Values have the types of the format: text, numbers, booleans, lists, objects, None."""
 
     values: Mapping[str, Any]
     origin: Origin
@@ -34,10 +34,10 @@ class Row:
 
 
 class NestedValues(dict[str, Any]):
-    """The values of a row in which a dotted path such as `data.text` stands for a value inside an object.
+    """The values of a row, with access to values inside objects by dotted paths such as `data.text`.
 
-    A key of that exact name wins over the path. A path through a key that the row has gives None where the
-    rest of it is absent, like a null cell. Iterating gives the keys of the row itself, without paths.
+    An exact key takes precedence over a path. If only the first key of a path exists, the value is None, like
+    that of a null cell. Iteration yields the keys of the row, not paths.
     """
 
     def __missing__(self, path: str) -> Any:
@@ -50,7 +50,7 @@ class NestedValues(dict[str, Any]):
         return super().__contains__(path) or (isinstance(path, str) and _begins_with_key(self, path))
 
     def get(self, path: str, default: Any = None) -> Any:
-        """The value of a key or path, `default` where the row has no such key."""
+        """The value of a key or path; `default` if the row does not have its first key."""
         try:
             return self[path]
         except KeyError:
@@ -58,7 +58,7 @@ class NestedValues(dict[str, Any]):
 
 
 def paths_in(values: Mapping[str, Any], known: dict[str, None]) -> None:
-    """Adds to `known` the dotted paths of what objects among the values hold, up to a limit."""
+    """Add to `known` the dotted paths of nested values, up to a limit."""
     for key, value in values.items():
         if isinstance(value, dict | list):
             _add_paths(value, str(key), known, 1)
@@ -67,7 +67,7 @@ def paths_in(values: Mapping[str, Any], known: dict[str, None]) -> None:
 def _add_paths(value: Any, path: str, known: dict[str, None], depth: int) -> None:
     if isinstance(value, Mapping):
         inner: Iterable[tuple[Any, Any]] = value.items()
-    else:  # an item of a list of plain values is seldom a column
+    else:  # an item of a list of plain values is rarely used as a column
         inner = ((i, item) for i, item in enumerate(value[:_MOST_ITEMS]) if isinstance(item, dict | list))
     for key, item in inner:
         if len(known) >= _MOST_PATHS or depth > _DEEPEST:
@@ -84,7 +84,7 @@ def _begins_with_key(values: dict[str, Any], path: str) -> bool:
 
 
 def _inside(value: Any, path: str) -> Any:
-    """What a path leads to from a value; a key may itself have dots in it, and the longest key wins."""
+    """The value at a path inside `value`. Keys may contain dots; the longest matching key wins."""
     if isinstance(value, Mapping):
         parts = path.split(".")
         for end in range(len(parts), 0, -1):

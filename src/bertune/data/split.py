@@ -1,4 +1,4 @@
-"""Owns the split of one table into training and validation rows."""
+"""Splits a table into training and validation rows."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
@@ -6,10 +6,10 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from bertune.data.rows import Origin
-from bertune.errors import DataError
+from bertune.errors import DataError, counted
 
-_MUCH_MORE = 1.5  # times what was asked for
-_FEW_ROWS = 10  # fewer surplus rows are no reason to warn: in a small file one row is a large share
+_MUCH_MORE = 1.5  # warn above this multiple of the requested size
+_FEW_ROWS = 10  # do not warn below this many surplus rows: in a small file one row is a large share
 
 
 def split_rows(
@@ -19,11 +19,12 @@ def split_rows(
     share: float,
     seed: int,
 ) -> tuple[list[int], list[int]]:
-    """Positions for training and for validation, both in source order.
+    """The positions of the training rows and of the validation rows, both in source order.
 
-    Rows of one unit stay together; a unit of None is the row alone. Each stratum (that of a unit's first row)
-    gives `share` of its units, rounded, and at least one to either side. Depends on the order of the rows,
-    their units and strata, and the seed only. Raises DataError when a stratum has one unit.
+    Rows of the same unit stay together; a row whose unit is None is a unit of its own. A unit belongs to the
+    stratum of its first row. Each stratum contributes `share` of its units to validation, rounded, with at
+    least one unit on either side. The result depends only on the order of the rows, their units and strata,
+    and the seed. Raises DataError if a stratum has a single unit.
     """
     rows: dict[Hashable, list[int]] = defaultdict(list)
     for position, unit in enumerate(units):
@@ -36,8 +37,8 @@ def split_rows(
     for stratum, candidates in members.items():
         if len(candidates) < 2:
             raise DataError(_too_few(stratum, origins[candidates[0][0]]))
-        wanted = min(max(1, round(share * len(candidates))), len(candidates) - 1)
-        chosen = random.permutation(len(candidates))[:wanted]
+        num_chosen = min(max(1, round(share * len(candidates))), len(candidates) - 1)
+        chosen = random.permutation(len(candidates))[:num_chosen]
         validation += [position for number in chosen for position in candidates[number]]
     held_out = set(validation)
     return [i for i in range(len(strata)) if i not in held_out], sorted(validation)
@@ -46,30 +47,31 @@ def split_rows(
 def larger_than_asked(
     num_rows: int, num_held_out: int, share: float, strata: Sequence[Hashable]
 ) -> str | None:
-    """A warning with reason and remedy where many more training rows were held out than `share` asks for."""
-    asked = max(1, round(share * num_rows))
-    if num_held_out <= _MUCH_MORE * asked or num_held_out - asked < _FEW_ROWS:
+    """A warning, with reason and remedy, if the validation split is much larger than `share`; else None."""
+    requested = max(1, round(share * num_rows))
+    if num_held_out <= _MUCH_MORE * requested or num_held_out - requested < _FEW_ROWS:
         return None
     num_labels = len(set(strata) - {None})
-    if num_labels > asked:
-        why = f"{num_labels:,} labels each need at least one validation row"
-        remedy = "Give a file as data.validation, or merge rare labels"
+    if num_labels > requested:
+        why = f"each of the {num_labels:,} labels needs at least one validation row"
+        remedy = "Set data.validation to a file, or merge rare labels"
     else:
-        why = "rows that belong together stay on one side"
-        remedy = "Give a file as data.validation, or choose another train.seed"
+        why = "rows of the same group stay together"
+        remedy = "Set data.validation to a file, or use another train.seed"
+    of_all = f"{requested:,} of {counted(num_rows, 'row')}"
     return (
-        f"data.validation_fraction={share:g} asks for {asked:,} of {num_rows:,} rows, but {why}: validation "
-        f"has {num_held_out:,} ({num_held_out / num_rows:.1%}). {remedy}"
+        f"data.validation_fraction={share:g} requests {of_all}, but {why}: the validation split has "
+        f"{counted(num_held_out, 'row')} ({num_held_out / num_rows:.1%}). {remedy}"
     )
 
 
 def _too_few(stratum: Hashable, origin: Origin) -> str:
     if stratum is None:
         return (
-            f"{origin}: all that there is to train on is one piece, whether one row or rows that belong "
-            "together, so nothing can be held out. Add rows, or give a file as data.validation"
+            f"{origin}: the training data is a single row, or a single group of rows, so no rows can be held "
+            "out for validation. Add rows, or set data.validation to a file"
         )
     return (
-        f'{origin}: "{stratum}" is the label of this row alone, so it cannot be both trained and validated. '
-        "Add texts with that label, remove the row, or give a file as data.validation"
+        f'{origin}: the label "{stratum}" occurs only here, so it cannot be in both the training and the '
+        "validation split. Add examples with that label, remove the row, or set data.validation to a file"
     )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.metrics.confusions import confusion_details, confusion_matrix, mcc, mcc_of
+from bertune.metrics.counts import PerClass, per_class_scores, roc_auc
 from bertune.metrics.details import baseline, calibration, class_row
 from bertune.metrics.scores import Scores
 
@@ -58,27 +59,19 @@ def score(
 def _score(
     gold_N: IntArray, predicted: _Predicted, labels: tuple[str, ...], positive: int, roc_auc: float | None
 ) -> Scores:
-    from sklearn.metrics import precision_recall_fscore_support  # takes 2 s, and most commands need no scores
-
-    predicted_N, classes = predicted.predicted_N, np.arange(len(labels))
-    per_class = precision_recall_fscore_support(gold_N, predicted_N, labels=classes, zero_division=0)
-    is_seen_C = (per_class[3] + np.bincount(predicted_N, minlength=len(labels))) > 0
+    predicted_N = predicted.predicted_N
+    per_class = per_class_scores(gold_N, predicted_N, len(labels))
     values: dict[str, float | None] = {"accuracy": float((gold_N == predicted_N).mean())}
-    averages = {
-        average: precision_recall_fscore_support(
-            gold_N, predicted_N, labels=classes[is_seen_C], average=average, zero_division=0
-        )
-        for average in ("macro", "weighted")
-    }
-    rows = _class_rows(labels, per_class, is_seen_C)
+    averages = {"macro": per_class.mean(per_class.is_seen), "weighted": per_class.mean(per_class.support)}
+    rows = _class_rows(labels, per_class)
     names = ("precision", "recall", "f1")
     if len(labels) == 2:
         values |= {name: rows[positive][name] for name in names}
     else:
-        values |= dict(zip(names, map(float, averages["macro"][:3]), strict=True))
+        values |= dict(zip(names, averages["macro"], strict=True))
     for average, triple in averages.items():
-        for name, value in zip(names, triple[:3], strict=True):
-            values[f"{average}_{name}"] = float(value)
+        for name, value in zip(names, triple, strict=True):
+            values[f"{average}_{name}"] = value
     values["mcc"] = mcc_of(gold_N, predicted_N)
     values["roc_auc"] = roc_auc
     values["log_loss"] = _log_loss(predicted.of_gold_N)
@@ -94,22 +87,18 @@ def _log_loss(of_gold_N: FloatArray) -> float:
 
 
 def _roc_auc(gold_N: IntArray, probabilities_NC: FloatArray, positive: int) -> float | None:
-    from sklearn.metrics import roc_auc_score
-
     num_classes = probabilities_NC.shape[1]
     if len(np.unique(gold_N)) < num_classes:
         return None  # undefined if a class does not occur
     if num_classes == 2:
-        return float(roc_auc_score(gold_N == positive, probabilities_NC[:, positive]))
-    return float(np.mean([roc_auc_score(gold_N == c, probabilities_NC[:, c]) for c in range(num_classes)]))
+        return roc_auc(gold_N == positive, probabilities_NC[:, positive])
+    return float(np.mean([roc_auc(gold_N == c, probabilities_NC[:, c]) for c in range(num_classes)]))
 
 
-def _class_rows(
-    labels: tuple[str, ...], per_class: Any, is_seen_C: NDArray[np.bool_]
-) -> list[dict[str, Any]]:
+def _class_rows(labels: tuple[str, ...], per_class: PerClass) -> list[dict[str, Any]]:
     return [
-        class_row(label, (p, r, f) if is_seen else None, s)
-        for label, p, r, f, s, is_seen in zip(labels, *per_class, is_seen_C, strict=True)
+        class_row(label, (float(p), float(r), float(f)) if is_seen else None, int(support))
+        for label, p, r, f, support, is_seen in zip(labels, *per_class, strict=True)
     ]
 
 

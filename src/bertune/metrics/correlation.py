@@ -48,5 +48,5 @@ def details(
     headings = ["", "minimum", "25 %", "median", "75 %", "maximum", "mean", "standard deviation"]
     return {
         "tables": [table("Distribution", headings, rows)],
-        "figures": [scatter("Gold and predicted values", axes, gold_N, predicted_N, is_diagonal=is_same)],
+        "figures": [scatter("Gold and predicted", axes, gold_N, predicted_N, is_diagonal=is_same)],
     }

@@ -58,7 +58,7 @@ def rank_table(title: str, ranks: Sequence[int], unit: str, note: str = "") -> P
     rows = []
     for low, high in PLACES:
         in_group_N = (ranks_N >= low) & (ranks_N <= (high or np.inf))
-        name = f"{low}" if low == high else f"{low} to {high}" if high else f"{low} or lower"
+        name = f"{low}" if low == high else f"{low} to {high}" if high else f"{low} or later"
         rows.append([name, int(in_group_N.sum()), float(in_group_N.mean())])
     return table(title, ["rank", unit, "fraction"], rows, note)
 
@@ -126,8 +126,8 @@ def calibration_of(sums_3B: NDArray[np.float64], unit: str) -> Plain:
         for mean, share, count in zip(_short(mean_B), _short(share_B), counts_B, strict=True)
         if count
     ]
-    axes = ("confidence", f"accuracy of {unit}")
-    return _figure("calibration", "Calibration", axes, bins=bins, error=error)
+    axes = ("confidence", "accuracy")
+    return _figure("calibration", "Calibration", axes, bins=bins, error=error, unit=unit)
 
 
 def _figure(kind: str, title: str, axes: tuple[str, str], **content: Any) -> Plain:

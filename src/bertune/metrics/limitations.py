@@ -8,7 +8,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bertune.errors import listed
+from bertune.errors import counted, listed
 
 UNDEFINED = "undefined"
 NEVER_ABOVE_0 = "0 or undefined"  # undefined if nothing is predicted either
@@ -36,8 +36,9 @@ def limitation_texts(limitations: Sequence[Limitation], selecting: str | None = 
             text += f"; for any predictions, {_values(one.settled)}"
         if selecting in one.settled:
             text += (
-                f". {selecting} selects the checkpoint (train.best_metric) but cannot distinguish checkpoints "
-                "on this data: set train.best_metric to another score, or use other validation data"
+                f". {selecting} selects the checkpoint (train.best_metric) but cannot distinguish "
+                "checkpoints on this data: set train.best_metric to another score, or use other validation "
+                "data"
             )
         messages.append(text)
     return messages
@@ -51,7 +52,7 @@ def missing_labels(
     if not missing:
         return []
     verb = "does" if len(missing) == 1 else "do"
-    fact = f"{len(missing):,} of the {len(labels):,} labels {verb} not occur: {listed(missing)}"
+    fact = f"{len(missing):,} of the {counted(len(labels), 'label')} {verb} not occur: {listed(missing)}"
     return [Limitation(fact, settled)]
 
 
@@ -76,6 +77,6 @@ def _values(settled: Mapping[str, str]) -> str:
     for name, value in settled.items():
         names.setdefault(value, []).append(name)
     return "; ".join(
-        f"{group[0]} is {value}" if len(group) == 1 else f"{', '.join(group[:-1])} and {group[-1]} are {value}"
-        for value, group in names.items()
+        f"{same[0]} is {value}" if len(same) == 1 else f"{', '.join(same[:-1])} and {same[-1]} are {value}"
+        for value, same in names.items()
     )

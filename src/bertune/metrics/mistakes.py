@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 MOST = 20  # number of errors in a report
 
-Role = Literal["", "right", "wrong", "missed"]  # wrong: predicted but not gold; missed: gold but not predicted
+# right: predicted and gold; wrong: predicted but not gold; missed: gold but not predicted
+Role = Literal["", "right", "wrong", "missed"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,9 +203,7 @@ def _share(right_N: BoolArray, chosen_N: BoolArray) -> float | None:
 
 def _by_threshold(counts: _Counts, threshold: float) -> dict[str, Any]:
     """Micro F1, precision and recall at thresholds from 0 to 0.99 in steps of 0.01."""
-    predicted_T, right_T = (
-        each_T[::-1].cumsum()[::-1] for each_T in (counts.above_T, counts.right_above_T)
-    )
+    predicted_T, right_T = (each_T[::-1].cumsum()[::-1] for each_T in (counts.above_T, counts.right_above_T))
     num_gold = max(1, int(counts.gold_C.sum()))
     some_T = predicted_T > 0  # precision is undefined where nothing is predicted
     series = {

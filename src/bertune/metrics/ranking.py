@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.errors import counted
 from bertune.metrics.details import baseline, histogram, rank_table
 from bertune.metrics.limitations import UNDEFINED, Limitation, equal_scores
 
@@ -71,7 +72,7 @@ def _why_fixed(grades: Sequence[Numbers], relevant: float, fixed: Iterable[str])
     if all((grades_D >= relevant).all() or (grades_D < relevant).all() for grades_D in grades):
         return f"in every query, all documents or none have a grade of at least task.relevant={relevant:g}"
     if all("@" in name and int(name.partition("@")[2]) >= longest for name in fixed):
-        return f"no query has more than {longest:,} documents"
+        return f"no query has more than {counted(longest, 'document')}"
     return "each query has too few documents, or too similar grades, for the ranking to matter"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.errors import counted
 from bertune.metrics.details import rank_table
 from bertune.metrics.limitations import equal_scores
 
@@ -27,7 +28,7 @@ def retrieval(
 
     `relevant` are the indices of the relevant documents of each query, at least one; `hidden` are those that
     the query is not compared with. In a tie, the relevant document is ranked last, so that identical vectors
-    score no better than chance.
+    get the lowest scores.
     """
     return of_ranks(ranks_of(queries_QH, documents_DH, relevant, hidden))
 
@@ -73,7 +74,7 @@ def ranks_of(
 
 def details(ranks: Sequence[NDArray[np.int64]], num_documents: int) -> dict[str, Any]:
     """The report details of a retrieval evaluation."""
-    note = f"Each query is compared with {num_documents:,} texts."
+    note = f"Each query is compared with {counted(num_documents, 'text')}."
     firsts = [int(query[0]) for query in ranks]
     by_rank = rank_table("Rank of the relevant text", firsts, "queries", note)
     return {"unit": "query", "count": len(ranks), "tables": [by_rank]}

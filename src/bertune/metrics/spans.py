@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bertune.metrics.confusions import confusion_details
+from bertune.metrics.counts import per_class_scores
 from bertune.metrics.details import MOST_ROWS, class_row, table
 from bertune.metrics.scores import Scores
 
@@ -45,14 +46,17 @@ def score_spans(gold: Spans, predicted: Spans) -> tuple[dict[str, float | None],
 
 def score_tags(gold: Tags, predicted: Tags) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
     """The same for tags, one per word: micro-averaged precision, recall and F1 all equal the accuracy."""
-    from sklearn.metrics import precision_recall_fscore_support  # takes 2 s, and most commands need no scores
-
     flat_gold, flat_predicted = _flat(gold), _flat(predicted)
     labels = sorted({*flat_gold, *flat_predicted})
-    columns = precision_recall_fscore_support(flat_gold, flat_predicted, labels=labels, zero_division=0)
-    per_class = [class_row(label, (p, r, f), s) for label, p, r, f, s in zip(labels, *columns, strict=True)]
+    number = {label: at for at, label in enumerate(labels)}
+    gold_N, predicted_N = (np.array([number[tag] for tag in flat]) for flat in (flat_gold, flat_predicted))
+    scores = per_class_scores(gold_N, predicted_N, len(labels))
+    per_class = [
+        class_row(label, (float(p), float(r), float(f)), int(support))
+        for label, p, r, f, support in zip(labels, *scores[:4], strict=True)
+    ]
     micro = accuracy(gold, predicted)
-    macro = float(np.mean(columns[2]))
+    macro = float(np.mean(scores.f1))
     return {"f1": micro, "macro_f1": macro, "precision": micro, "recall": micro}, per_class
 
 

@@ -1,1 +1,1 @@
-"""The model: pretrained encoders, heads, what is frozen. Knows batches, no task and no loop."""
+"""The model: pretrained encoders, heads and freezing. Depends on batches, but not on tasks or the loop."""

@@ -1,8 +1,8 @@
-"""Owns attention over packed sequences on a CPU: each sequence attends to itself alone.
+"""Attention over packed sequences on a CPU: each sequence attends only to itself.
 
-The twin is `torch.nn.functional.scaled_dot_product_attention` on padded input, whose fused kernel knows no
-dropout and whose other path makes several passes over all scores at once. Here a group of sequences of about
-one length is computed at a time, so that its scores stay in the cache.
+The reference implementation is `torch.nn.functional.scaled_dot_product_attention` on padded input. Its fused
+CPU kernel has no dropout, and its fallback makes several passes over all scores. Here, groups of sequences of
+similar length are computed one at a time, so that the scores of a group stay in the cache.
 
 Dimensions: T tokens, B sequences of a group, A heads, D head size, H hidden size, L longest of a group.
 """
@@ -20,7 +20,7 @@ from bertune.nn.softmax import softmax, softmax_backward
 
 
 def attention(qkv_TE: Tensor, num_heads: int, layout: Layout, dropout: Dropout, p: float) -> Tensor:
-    """Softmax attention [T, H] of queries, keys and values side by side [T, 3H]."""
+    """Softmax attention [T, H] from concatenated queries, keys and values [T, 3H]."""
     masks = [
         dropout.mask((group.num_rows * num_heads, group.longest, group.longest), p, qkv_TE)
         for group in layout.groups
@@ -30,7 +30,7 @@ def attention(qkv_TE: Tensor, num_heads: int, layout: Layout, dropout: Dropout, 
 
 
 def to_heads(rows: Tensor, group: Group, num_heads: int, num_parts: int = 1) -> Tensor:
-    """A group's tokens [tokens, num_parts * H] as [num_parts, B, A, L, D], zeros where there is no token."""
+    """Reshape the tokens of a group [tokens, num_parts * H] to [num_parts, B, A, L, D], padded with zeros."""
     if group.slots is not None:
         padded = rows.new_zeros(group.num_rows * group.longest, rows.shape[-1])
         rows = padded.index_copy(0, group.slots, rows)
@@ -39,7 +39,7 @@ def to_heads(rows: Tensor, group: Group, num_heads: int, num_parts: int = 1) -> 
 
 
 def _from_heads(heads_PBALD: Tensor, group: Group, out_TE: Tensor) -> None:
-    """Writes a group's rows back to its tokens."""
+    """Write the rows of a group back to its tokens."""
     parts, num, heads, longest, size = heads_PBALD.shape
     rows = heads_PBALD.permute(1, 3, 0, 2, 4)  # [B, L, P, A, D]
     if group.slots is None:
@@ -50,9 +50,9 @@ def _from_heads(heads_PBALD: Tensor, group: Group, out_TE: Tensor) -> None:
 
 @dataclass(frozen=True)
 class _Saved:
-    """What the backward pass of one group needs; N = B * A."""
+    """Tensors saved for the backward pass of one group; N = B * A."""
 
-    query_NLD: Tensor  # divided by the root of D
+    query_NLD: Tensor  # divided by the square root of D
     key_NLD: Tensor
     value_NLD: Tensor
     weights_NLL: Tensor

@@ -1,6 +1,6 @@
-"""Owns batches: sequences laid end to end as tensors.
+"""Batches: sequences concatenated into tensors without padding.
 
-Dimensions: T tokens of a batch without padding, S sequences, H hidden size.
+Dimensions: T tokens of all sequences, S sequences, H hidden size.
 """
 
 from collections.abc import Sequence as SequenceOf
@@ -16,17 +16,17 @@ from bertune.text.sequences import Gold, Sequence
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences laid end to end, without padding."""
+    """Concatenated sequences, without padding."""
 
     ids_T: Tensor  # int64
     types_T: Tensor  # int64
-    lengths_S: Tensor  # int64, on the CPU: shapes are decided there
+    lengths_S: Tensor  # int64, on the CPU, where shapes are computed
     groups_S: Tensor  # int64
-    gold: Tensor | None  # [S], or the arrays of all sequences end to end
-    hidden: Tensor | None = None  # [T, H], or [S, H] where all but the head is frozen
+    gold: Tensor | None  # [S], or the concatenated arrays of all sequences
+    hidden: Tensor | None = None  # [T, H], or [S, H] if everything but the head is frozen
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch with its tensors on a device (lengths stay on the CPU)."""
+        """The batch with its tensors on a device (lengths stay on the CPU)."""
         if device.type == "cpu":
             return self
         ids_T, types_T = self.ids_T.to(device), self.types_T.to(device)
@@ -36,7 +36,7 @@ class Batch:
 
 
 def collate(sequences: SequenceOf[Sequence]) -> Batch:
-    """One batch from sequences, in their order."""
+    """Concatenate sequences into a batch, in order."""
     return Batch(
         ids_T=torch.from_numpy(np.concatenate([s.ids for s in sequences]).astype(np.int64)),
         types_T=torch.from_numpy(np.concatenate([s.types for s in sequences]).astype(np.int64)),

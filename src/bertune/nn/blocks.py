@@ -1,10 +1,10 @@
-"""Owns a model's parameters seen as blocks: embeddings, layers, head; and which of them are frozen."""
+"""Parameters grouped into blocks (embeddings, layers, head), and freezing."""
 
 from dataclasses import dataclass
 
 from torch import nn
 
-from bertune.errors import ConfigError
+from bertune.errors import ConfigError, counted
 from bertune.nn.model import TextModel
 
 
@@ -25,7 +25,7 @@ class Block:
 
 
 def blocks(model: TextModel) -> list[Block]:
-    """The model's parameters by block, in order: embeddings, each layer, the encoder's rest, the head."""
+    """The parameters by block, in order: embeddings, each layer, the rest of the encoder, the head."""
     layers = _layers(model)
     owner: dict[int, str] = {}
     for parameter in _embedding_parameters(model):
@@ -42,11 +42,11 @@ def blocks(model: TextModel) -> list[Block]:
 
 
 def freeze(model: TextModel, what: str | int) -> None:
-    """Takes gradients off the embeddings, the first k layers with the embeddings, or the whole encoder.
+    """Freeze the embeddings, the embeddings and the first k layers, or the whole encoder.
 
-    Dropout in the frozen part is off while training too: its output then depends on the text alone and can be
-    computed once. (With `requires_grad = False` alone, plain PyTorch would go on dropping.)
-    Raises ConfigError when the model has fewer layers.
+    Dropout in the frozen part is disabled in training too, so that its output depends only on the text and
+    can be computed once. (Setting `requires_grad = False` alone would leave dropout enabled.) Raises
+    ConfigError if the model has fewer layers.
     """
     if what == "none":
         return
@@ -57,10 +57,11 @@ def freeze(model: TextModel, what: str | int) -> None:
         num_layers = what if isinstance(what, int) else 0
         if num_layers and not layers:
             raise ConfigError(
-                f"train.freeze={what}: {model.encoder.config.model_type} shares one layer's weights"
+                f"train.freeze={what}: all layers of {model.encoder.config.model_type} share their weights, "
+                "so they cannot be frozen one by one. Use none, embeddings or encoder"
             )
         if num_layers > len(layers):
-            raise ConfigError(f"train.freeze={what}: this encoder has {len(layers)} layers")
+            raise ConfigError(f"train.freeze={what}: this encoder has only {counted(len(layers), 'layer')}")
         frozen = _embedding_parameters(model)
         for layer in layers[:num_layers]:
             frozen += list(layer.parameters())
@@ -69,15 +70,15 @@ def freeze(model: TextModel, what: str | int) -> None:
 
 
 def _embedding_parameters(model: TextModel) -> list[nn.Parameter]:
-    """Those of the embeddings, with the projection that ELECTRA puts after narrow ones."""
+    """The parameters of the embeddings, including the projection of ELECTRA."""
     project = getattr(model.encoder, "embeddings_project", None)
     return [*model.encoder.embeddings.parameters(), *(project.parameters() if project else ())]
 
 
 def _layers(model: TextModel) -> list[nn.Module]:
-    """The encoder's layers, bottom first: the first module list as long as the configuration says."""
+    """The layers of the encoder, lowest first: the first module list with the configured length."""
     expected = model.encoder.config.num_hidden_layers
     for module in model.encoder.modules():
         if isinstance(module, nn.ModuleList) and len(module) == expected:
             return list(module)
-    return []  # as in ALBERT, whose layers share their weights
+    return []  # ALBERT: all layers share their weights

@@ -1,4 +1,4 @@
-"""Owns the machine: device, precision, tokens per micro-batch. What "auto" chose is said and recorded."""
+"""The machine: device, precision, tokens per micro-batch and threads. Resolves the "auto" settings."""
 
 import contextlib
 import ctypes
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from bertune.config import MachineConfig
-from bertune.errors import ConfigError
+from bertune.errors import ConfigError, counted
 
-# Tokens of a micro-batch where memory is plenty: more would be no faster, and coarse steps down from here
-# keep the cut of a step the same when the command is repeated.
+# Tokens of a micro-batch with enough memory: more would not be faster. With less memory they are halved, so
+# that repeating a command usually cuts a step into the same micro-batches.
 _CPU_TOKENS, _GPU_TOKENS, _FEWEST_TOKENS = 4096, 32768, 512
-_BYTES_PER_TOKEN = 500_000  # what training keeps for the backward pass: a base-size encoder's, generously
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+_BYTES_PER_TOKEN = 500_000  # activations for the backward pass: a generous estimate for a base-size encoder
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from malloc.h
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class Machine:
 
     device: torch.device
     device_name: str
-    precision: str  # of products: fp32, or bf16 over fp32 weights
+    precision: str  # of matrix products: fp32, or bf16 with fp32 weights
     micro_batch_tokens: int  # padded tokens per micro-batch
     threads: int
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """A context in which matrix products run in this machine's precision."""
+        """A context in which matrix products use the precision of this machine."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
 
 def make_machine(config: MachineConfig) -> Machine:
-    """The machine that a configuration asks for. Raises ConfigError where it asks for what is not there."""
+    """Resolve the machine settings. Raises ConfigError if the device is not available."""
     device = _device(config.device)
     if config.threads != "auto":
         torch.set_num_threads(int(config.threads))
@@ -63,7 +63,7 @@ def make_machine(config: MachineConfig) -> Machine:
 
 @contextlib.contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Bit-equal repetition on a GPU too; on the CPU the operations used here are deterministic anyway."""
+    """Bitwise reproducible results on a GPU. On a CPU, all operations used here are deterministic."""
     if device.type == "cpu":
         yield
         return
@@ -77,8 +77,8 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def give_back_freed_memory() -> None:
-    """Hands memory that no tensor uses any more back to the system."""
-    # Young cycles alone: a walk over all that torch and transformers hold takes a quarter of a second.
+    """Return memory that no tensor uses any more to the system."""
+    # Young generations only: traversing all objects of torch and transformers takes 0.25 s.
     gc.collect(1)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -87,9 +87,9 @@ def give_back_freed_memory() -> None:
 
 
 def give_back_pages(tensor: Tensor) -> None:
-    """Hands the memory of a tensor that nobody reads any more back to the system, where its storage lives on.
+    """Return the memory of an unused tensor to the system, even if its storage is still referenced.
 
-    What it holds is lost. The storage lives on where tensors of one file share a mapping.
+    The values of the tensor are lost. The storage stays referenced if tensors of one file share a mapping.
     """
     if tensor.device.type != "cpu" or not _has_glibc():
         return
@@ -100,15 +100,15 @@ def give_back_pages(tensor: Tensor) -> None:
 
 
 def tune_allocator() -> None:
-    """Makes the C library keep freed memory for the next tensor, for this whole process and from here on.
+    """Make the C library keep freed memory for the next tensor, for the rest of the process.
 
-    Fresh pages for every temporary are what costs on a CPU. The commands that train or predict call this; the
-    Python functions do not, because a process that bertune is only a part of may want its memory back. Does
-    nothing without glibc.
+    On a CPU, fresh memory pages for every temporary tensor are expensive. The commands that train or predict
+    call this function. The Python functions do not, because the calling process may need the memory itself.
+    Does nothing without glibc.
     """
     if _has_glibc():
         libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_MAX, 0)  # a threshold would not do: glibc caps it at 32 MB
+        libc.mallopt(_M_MMAP_MAX, 0)  # a threshold is not enough: glibc caps it at 32 MB
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
@@ -123,21 +123,20 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(
-            f"machine.device={name}: there is no such device; give auto, cpu, cuda or cuda:1"
+            f"machine.device={name}: unknown device. Use auto, cpu, cuda, or a device such as cuda:1"
         ) from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"machine.device={name}: torch sees no CUDA device here; use machine.device=cpu")
+        raise ConfigError(f"machine.device={name}: torch found no CUDA device. Use machine.device=cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"machine.device={name}: there are {torch.cuda.device_count()} CUDA devices, from cuda:0"
-        )
+        found = counted(torch.cuda.device_count(), "CUDA device")
+        raise ConfigError(f"machine.device={name}: torch found {found}. Device numbers start at cuda:0")
     if device.type not in {"cpu", "cuda", "mps"}:
-        raise ConfigError(f"machine.device={name}: bertune runs on cpu, cuda and mps")
+        raise ConfigError(f"machine.device={name}: unsupported device. Use cpu, cuda or mps")
     return device
 
 
 def _tokens(device: torch.device) -> int:
-    """Padded tokens of a micro-batch: a power of two that takes at most half of what is free."""
+    """Padded tokens of a micro-batch: a power of two that uses at most half of the free memory."""
     if device.type == "cuda":
         free, tokens = torch.cuda.mem_get_info(device)[0], _GPU_TOKENS
     else:
@@ -148,7 +147,7 @@ def _tokens(device: torch.device) -> int:
 
 
 def _multiplies_bf16(device: torch.device) -> bool:
-    """Whether the hardware itself multiplies bf16, rather than emulating it slowly."""
+    """Whether the hardware multiplies bf16 natively, without slow emulation."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":

@@ -1,27 +1,29 @@
-"""Owns dropout masks: drawn sixteen bits an element from a fast generator, seeded, the same on every repeat.
+"""Reproducible dropout masks, drawn with 16 bits per element from a fast generator.
 
-torch draws a mask one element at a time with a generator made for other ends; on a CPU that is a tenth of a
-step on short texts and a third on long ones. Its twin in distribution is `torch.nn.functional.dropout`.
+torch draws masks one element at a time with a slower generator. On a CPU this takes a tenth of a training
+step on short texts and a third on long ones. The reference, with the same distribution, is
+`torch.nn.functional.dropout`.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-# A drop probability is rounded to 1/65536, and the kept share with it, so the mean stays exact.
+# The drop probability is rounded to a multiple of 1/65536. The scale uses the rounded value, so the mean is
+# exact.
 _BITS = 16
 
 
 class Dropout:
-    """The masks of one forward pass, or none at all where the model is not in training."""
+    """The masks of one forward pass; no masks outside training."""
 
     def __init__(self, is_training: bool) -> None:
         self.is_training = is_training
-        # One draw from torch's generator decides all masks, so that `torch.manual_seed` governs them too.
+        # All masks derive from one draw of torch's generator, so that `torch.manual_seed` controls them.
         self._bits = np.random.SFC64(int(torch.randint(2**62, ()))) if is_training else None
 
     def mask(self, shape: tuple[int, ...], p: float, like: Tensor) -> "Mask | None":
-        """A mask of zeros and ones with the dtype and device of `like`; None where nothing is dropped."""
+        """A mask of zeros and ones with the dtype and device of `like`, or None if nothing is dropped."""
         if self._bits is None or p == 0.0:
             return None
         if like.device.type != "cpu":
@@ -37,7 +39,7 @@ class Dropout:
         return Mask(kept, 2**_BITS / (2**_BITS - num_dropped))
 
     def __call__(self, x: Tensor, p: float) -> Tensor:
-        """Dropout of a tensor: each element zero with probability `p`, else divided by the kept share."""
+        """Apply dropout: each element is zero with probability `p`, otherwise divided by `1 - p`."""
         mask = self.mask(tuple(x.shape), p, x)
         return x if mask is None else (x * mask.kept).mul(mask.scale)
 
@@ -46,12 +48,12 @@ class Dropout:
         mask = self.mask(tuple(x.shape), p, x)
         if mask is not None:
             return torch.add(residual, x * mask.kept, alpha=mask.scale)
-        # A cast and a sum of one dtype are faster than a sum of two.
+        # A cast and a sum of one dtype are faster than a sum of two dtypes.
         return residual + x if x.dtype == residual.dtype else x.to(residual.dtype).add_(residual)
 
 
 class Mask:
-    """Which elements are kept, and what the kept ones are multiplied by."""
+    """Which elements are kept, and the factor by which they are scaled."""
 
     __slots__ = ("kept", "scale")
 

@@ -1,4 +1,4 @@
-"""Owns what the packed encoder knows of families: where Hugging Face keeps the parts of their layers."""
+"""Encoder families that can run packed, and where their Hugging Face classes keep the parts of a layer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-# Families that share BERT's post-norm layers, with the same module names inside.
+# Families with BERT's post-norm layers and the same module names.
 _BERT_LIKE = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
 FAMILIES = _BERT_LIKE | {"distilbert"}
 POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert"})
@@ -14,7 +14,7 @@ POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert"})
 
 @dataclass(frozen=True)
 class Layer:
-    """One post-norm Transformer layer: attention, then two linear layers, each with residual and norm."""
+    """A post-norm Transformer layer: attention and a feed-forward block, each with residual and norm."""
 
     query: nn.Linear
     key: nn.Linear
@@ -32,10 +32,10 @@ class Layer:
 
 
 def why_not_packed(hf: Any) -> str | None:
-    """The reason this encoder runs padded, or None when it can run packed."""
+    """The reason why an encoder must run padded, or None if it can run packed."""
     config = hf.config
     if config.model_type not in FAMILIES:
-        return f"{config.model_type} has layers of its own"
+        return f"the layers of {config.model_type} are not supported"
     if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
         return "it is a decoder"
     if getattr(config, "position_embedding_type", "absolute") not in (None, "absolute"):
@@ -44,7 +44,7 @@ def why_not_packed(hf: Any) -> str | None:
 
 
 def layers(encoder: Any) -> list[Layer]:
-    """The layers of an encoder that `why_not_packed` has nothing against, bottom first."""
+    """The layers of an encoder that can run packed, lowest first."""
     if encoder.config.model_type == "distilbert":
         return [_distilbert_layer(layer) for layer in encoder.transformer.layer]
     return [_bert_layer(layer) for layer in encoder.encoder.layer]
@@ -83,6 +83,6 @@ def _distilbert_layer(layer: Any) -> Layer:
         outer_norm=layer.output_layer_norm,
         num_heads=attention.n_heads,
         attention_dropout=attention.dropout.p,
-        context_dropout=0.0,  # DistilBERT drops nothing between attention and its norm
+        context_dropout=0.0,  # DistilBERT has no dropout between attention and its norm
         outer_dropout=layer.ffn.dropout.p,
     )

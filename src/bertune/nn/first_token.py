@@ -1,7 +1,7 @@
-"""Owns the last layer where only the first token of each sequence is read: one query, one row out of it.
+"""Attention of the last layer if only the first token of each sequence is used: one query per sequence.
 
-Keys and values are those of all tokens, so the algebra is that of the whole layer; the twin is
-`packed.full_layer` at the first tokens' rows.
+Keys and values are computed for all tokens, so the result is that of the full layer. The reference
+implementation is `packed.full_layer` at the rows of the first tokens.
 """
 
 import torch
@@ -18,10 +18,10 @@ from bertune.nn.weights import Weights
 def first_token_context(
     hidden_TH: Tensor, layer: Layer, layout: Layout, weights: Weights, dropout: Dropout
 ) -> Tensor:
-    """What the first token of each sequence attends to, [B, H]."""
+    """The attention output of the first token of each sequence, [B, H]."""
     query_BH = weights(hidden_TH[layout.starts_B], layer.query)
     keys_values_TE = weights(hidden_TH, layer.key, layer.value)
-    # Split, not sliced: the gradient of a slice is a tensor of zeros as large as the whole.
+    # Split rather than slice: the gradient of a slice is a zero tensor of the full size.
     num_padding = len(hidden_TH) - layout.num_tokens
     tokens = [group.tokens.stop - group.tokens.start for group in layout.groups]
     queries = torch.split(query_BH, [group.num_sequences for group in layout.groups])

@@ -1,10 +1,10 @@
-"""Owns attention over packed sequences on a CUDA device: flash attention of variable length (Dao 2023).
+"""Attention over packed sequences on a CUDA device: variable-length flash attention (Dao 2023).
 
-No padding, no scores in memory, dropout inside the kernel. The operator is the one that torch's own
-`nn.attention.varlen` calls, which leaves dropout out. The twins are `attention.attention` and
-`first_token.first_token_context`, which go group by group.
+There is no padding, scores are not materialised, and dropout is applied inside the kernel. The operator is
+the one that `torch.nn.attention.varlen` calls, which does not expose dropout. The reference implementations
+are `attention.attention` and `first_token.first_token_context`, which compute group by group.
 
-Dimensions: T tokens, R rows with those that nobody reads, B sequences, A heads, D head size, H hidden size.
+Dimensions: T tokens, R rows including unused ones, B sequences, A heads, D head size, H hidden size.
 """
 
 import torch
@@ -20,7 +20,7 @@ _LARGEST_HEAD = 256
 
 
 def can_flash(x: Tensor, num_heads: int) -> bool:
-    """Whether this device has the kernel for inputs of this kind [T, H]."""
+    """Whether the device supports the kernel for inputs `x` [T, H]."""
     head_size = x.shape[1] // num_heads
     return (
         x.device.type == "cuda"
@@ -33,9 +33,9 @@ def can_flash(x: Tensor, num_heads: int) -> bool:
 
 
 def flash_attention(qkv_RE: Tensor, num_heads: int, layout: Layout, dropout: Dropout, p: float) -> Tensor:
-    """Softmax attention [R, H] of queries, keys and values side by side [R, 3H]; zeros past the tokens."""
+    """Softmax attention [R, H] from concatenated queries, keys and values [R, 3H]; unused rows are zero."""
     num_padding = len(qkv_RE) - layout.num_tokens
-    # Split, not sliced: the gradient of a slice is a tensor of zeros as large as the whole.
+    # Split rather than slice: the gradient of a slice is a zero tensor of the full size.
     qkv_TE, _ = torch.split(qkv_RE, [layout.num_tokens, num_padding])
     query_TAD, key_TAD, value_TAD = qkv_TE.view(len(qkv_TE), 3, num_heads, -1).unbind(1)
     edges, longest = layout.edges, layout.longest
@@ -46,7 +46,7 @@ def flash_attention(qkv_RE: Tensor, num_heads: int, layout: Layout, dropout: Dro
 def flash_first_token(
     hidden_RH: Tensor, layer: Layer, layout: Layout, weights: Weights, dropout: Dropout
 ) -> Tensor:
-    """What the first token of each sequence attends to, [B, H]."""
+    """The attention output of the first token of each sequence, [B, H]."""
     query_BH = weights(hidden_RH[layout.starts_B], layer.query)
     keys_values_RE = weights(hidden_RH, layer.key, layer.value)
     num_padding = len(hidden_RH) - layout.num_tokens
@@ -71,7 +71,7 @@ def _flash(
     of_keys: tuple[Tensor, int],
     p: float,
 ) -> Tensor:
-    """The kernel; sequences are given by their edges, int32, and their longest."""
+    """Call the kernel. Sequences are given by their boundaries (int32) and their maximum length."""
     (edges_q, longest_q), (edges_k, longest_k) = of_queries, of_keys
     outputs = torch.ops.aten._flash_attention_forward(
         query, key, value, edges_q, edges_k, longest_q, longest_k, p, False, False

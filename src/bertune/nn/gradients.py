@@ -1,8 +1,8 @@
-"""Owns the gradients of the large parameters: each is written into one buffer, kept from step to step.
+"""Gradient buffers of large parameters that are reused from step to step.
 
-Autograd allocates gradients anew at every step, and for an embedding zero-fills all of its rows; it is the
-fresh memory pages that cost. Here the same pages serve every step. The twins are `torch.nn.functional.linear`
-and `torch.nn.functional.embedding` under plain autograd.
+Autograd allocates gradients at every step, and for an embedding it zero-fills all rows. The fresh memory
+pages are expensive; here the same pages are reused. The reference implementations are
+`torch.nn.functional.linear` and `torch.nn.functional.embedding` under plain autograd.
 """
 
 from typing import Any
@@ -12,20 +12,20 @@ from torch import Tensor
 
 
 class Gradients:
-    """The buffers behind `.grad` of some parameters. Forgetting `.grad` (setting it to None) keeps them."""
+    """The buffers behind `.grad` of some parameters. Setting `.grad` to None does not free them."""
 
     def __init__(self) -> None:
         self._buffers: dict[int, Tensor] = {}
 
     def add(self, parameter: Tensor, gradient: Tensor) -> None:
-        """Adds to the parameter's `.grad`, or starts it where it was forgotten since."""
+        """Add to the `.grad` of a parameter, or set it if it is None."""
         if parameter.grad is None:
             parameter.grad = self._buffer(parameter).copy_(gradient)
         else:
             parameter.grad.add_(gradient)
 
     def add_rows(self, table: Tensor, ids_T: Tensor, gradient_TH: Tensor) -> None:
-        """Adds rows to the table's `.grad`; all others are zero where it was forgotten since."""
+        """Add rows to the `.grad` of an embedding table, which starts at zero if it is None."""
         if table.grad is None:
             table.grad = self._buffer(table).zero_()
         table.grad.index_add_(0, ids_T, gradient_TH.to(table.dtype))
@@ -37,7 +37,7 @@ class Gradients:
         return buffer
 
     def __deepcopy__(self, _: dict[int, Any]) -> "Gradients":
-        return Gradients()  # a copied model has parameters of its own
+        return Gradients()  # a copied model has its own parameters
 
 
 class _Lookup(torch.autograd.Function):
@@ -51,16 +51,16 @@ class _Lookup(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, None, None]:
         (ids_T,) = ctx.saved_tensors
         gradient_TH = gradients[0]
-        if ctx.padding is not None:  # a row that never learns, even where a text spells it out
+        if ctx.padding is not None:  # the padding row is not trained, even if it occurs in a text
             gradient_TH = gradient_TH.masked_fill((ids_T == ctx.padding)[:, None], 0.0)
         ctx.gradients.add_rows(ctx.weight, ids_T, gradient_TH)
         return None, None, None, None
 
 
 def lookup(table: Any, ids_T: Tensor, gradients: Gradients) -> Tensor:
-    """Rows [T, H] of an embedding table; their gradient goes to `table.weight.grad` through `gradients`."""
+    """Look up rows [T, H] of an embedding table; `gradients` adds their gradient to `table.weight.grad`."""
     if not (torch.is_grad_enabled() and table.weight.requires_grad):
         plain: Tensor = table.weight[ids_T]
         return plain
-    found: Tensor = _Lookup.apply(table.weight, ids_T, table.padding_idx, gradients)  # type: ignore[no-untyped-call]
-    return found
+    rows_TH: Tensor = _Lookup.apply(table.weight, ids_T, table.padding_idx, gradients)  # type: ignore[no-untyped-call]
+    return rows_TH

@@ -1,9 +1,9 @@
-"""Owns the layout of packed sequences: which tokens are whose, and how attention may group them.
+"""The layout of packed sequences: which tokens belong to which sequence, and how attention groups sequences.
 
-All sizes that products see are rounded up to few values: a CPU library prepares a kernel for every shape that
-it meets, which takes as long as ten products of a short text. The rows added are zero and are read by nobody.
+The sizes of matrix products are rounded up to a few values, because the CPU library prepares a kernel for
+every new shape, which takes as long as ten products of a short text. The additional rows are zero and unused.
 
-Dimensions: T tokens of all sequences end to end, R the same rounded up, B sequences, L longest of a group.
+Dimensions: T tokens of all sequences, R the same rounded up, B sequences, L longest sequence of a group.
 """
 
 from collections.abc import Iterator
@@ -18,29 +18,29 @@ from torch import Tensor
 
 IntArray = NDArray[np.int64]
 
-_MAX_SCORES = 2**14  # positions squared that a group may have, for each head: they should stay in the cache
-_ENOUGH_ALIKE = 8  # sequences of one length that are a group of their own, which then has no padding
-_NEVER = -30000.0  # a score whose exponential is 0 beside any real one; -inf would make empty rows NaN
+_MAX_SCORES = 2**14  # maximum attention scores of a group per head, so that they stay in the cache
+_ENOUGH_ALIKE = 8  # from this many sequences of equal length on, they form a group without padding
+_NEVER = -30000.0  # the exponential is 0 relative to any real score; -inf would make empty rows NaN
 
 
 @dataclass(frozen=True)
 class Group:
-    """Consecutive sequences that attention computes together on a padded view."""
+    """Consecutive sequences for which attention is computed together on a padded view."""
 
-    tokens: slice  # of the T packed ones
-    sequences: slice  # of the B packed ones
-    num_rows: int  # sequences of the padded view, empty ones included
+    tokens: slice  # of the T packed tokens
+    sequences: slice  # of the B packed sequences
+    num_rows: int  # sequences of the padded view, including empty ones
     longest: int  # positions of the padded view
-    slots: Tensor | None  # [tokens] place in the padded view; None when it has no padding
-    bias: Tensor | None  # [num_rows, 1, 1, L] added to the scores: 0 at tokens
+    slots: Tensor | None  # [tokens] index in the padded view; None without padding
+    bias: Tensor | None  # [num_rows, 1, 1, L] added to the scores; 0 at tokens
 
     @property
     def num_sequences(self) -> int:
-        """Sequences that are there."""
+        """The number of sequences, without empty rows."""
         return int(self.sequences.stop - self.sequences.start)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Group":
-        """The same group for scores of this kind."""
+        """The group for scores on a device and in a dtype."""
         if self.slots is None or self.bias is None:
             return self
         return replace(self, slots=self.slots.to(device), bias=self.bias.to(device, dtype))
@@ -48,33 +48,33 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each packed token stands."""
+    """The position of each packed token in its sequence, and the boundaries of the sequences."""
 
-    positions_T: Tensor  # place in its sequence
-    starts_B: Tensor  # the first token of each sequence
+    positions_T: Tensor  # position in its sequence
+    starts_B: Tensor  # index of the first token of each sequence
     lengths_B: Tensor  # on the CPU
     num_rows: int  # R
     dtype: torch.dtype  # of the attention scores
 
     @property
     def num_tokens(self) -> int:
-        """T."""
+        """The number of tokens T."""
         return len(self.positions_T)
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest sequence."""
+        """The length of the longest sequence in tokens."""
         return int(self.lengths_B.max())
 
     @cached_property
     def edges(self) -> Tensor:
-        """Where each sequence begins and, last, where all end: [B + 1], int32, as CUDA kernels want it."""
+        """The start of each sequence and the end of the last one [B + 1], int32 as CUDA kernels require."""
         ends_B = torch.cumsum(self.lengths_B, 0)
         return torch.cat([ends_B.new_zeros(1), ends_B]).to(self.starts_B.device, torch.int32)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """All sequences, cut into what attention computes together."""
+        """All sequences, divided into groups for attention."""
         lengths = self.lengths_B.numpy()
         starts, positions = _places(lengths)
         return tuple(
@@ -84,15 +84,15 @@ class Layout:
 
 
 def layout(lengths_B: Tensor, device: torch.device, dtype: torch.dtype) -> Layout:
-    """The layout of sequences with these lengths; `dtype` is that of the attention scores."""
+    """The layout of sequences with the given lengths; `dtype` is the dtype of the attention scores."""
     starts, positions = _places(lengths_B.numpy())
     positions_T, starts_B = torch.from_numpy(positions), torch.from_numpy(starts)
     return Layout(positions_T.to(device), starts_B.to(device), lengths_B, _round_up(len(positions)), dtype)
 
 
 def _places(lengths_B: IntArray) -> tuple[IntArray, IntArray]:
-    """Where each sequence starts, and the place of each token in its own."""
-    # NumPy, not torch: a hundred small operations, each of which would wake torch's threads.
+    """The start of each sequence, and the position of each token in its sequence."""
+    # NumPy instead of torch: each of these many small operations would wake the threads of torch.
     starts = np.cumsum(lengths_B) - lengths_B
     return starts, np.arange(lengths_B.sum()) - np.repeat(starts, lengths_B)
 
@@ -113,14 +113,14 @@ def _cut(lengths: list[int]) -> Iterator[slice]:
 
 
 def _num_alike(lengths: list[int], start: int) -> int:
-    """A power of two of sequences from `start` on that are of one length, as many as a group may have."""
+    """The number of equally long sequences from `start` on, as a power of two, at most what fits a group."""
     length, most = lengths[start], max(1, _MAX_SCORES // lengths[start] ** 2)
     alike = takewhile(lambda other: other == length, islice(lengths, start, start + most))
     return 1 << (sum(1 for _ in alike).bit_length() - 1)
 
 
 def _round_up(size: int) -> int:
-    """The next size of few: steps of at most an eighth, and of 8 at least."""
+    """Round up to one of a few sizes, in steps of at most an eighth and at least 8."""
     step: int = max(8, 1 << max(0, size.bit_length() - 5))
     return (size + step - 1) // step * step
 

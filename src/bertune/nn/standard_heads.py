@@ -1,6 +1,7 @@
-"""Owns what the heads of Hugging Face's classes make of packed hidden states, each beside its padded twin.
+"""Outputs of the standard Hugging Face heads for packed hidden states, and their padded counterparts.
 
-Dimensions: S sequences, T tokens of all sequences end to end, L longest, H hidden size, C outputs.
+Dimensions: S sequences, T tokens of all sequences, L longest sequence, H hidden size, C outputs, M masked
+tokens, V vocabulary.
 """
 
 from collections.abc import Callable
@@ -16,49 +17,49 @@ from bertune.nn.packed import LastLayer, first_token_layer, full_layer
 
 @dataclass(frozen=True)
 class PackedHead:
-    """What a head needs of the last layer, and what it gives."""
+    """The last layer that a head requires, and the function that computes its outputs."""
 
     last_layer: LastLayer
-    outputs: Callable[[Any, Tensor, Batch], Tensor]  # model, what the last layer gave, batch
+    outputs: Callable[[Any, Tensor, Batch], Tensor]  # model, output of the last layer, batch
 
 
 def packed_head(hf: Any) -> PackedHead | None:
-    """The packed form of a model's head, or None where there is none."""
+    """The packed form of the head of a model, or None if it is not supported."""
     name = type(hf).__name__
-    found = next((head for ending, head in _HEADS.items() if name.endswith(ending)), None)
-    return found or (_POOLED_MEAN if hf.base_model is hf else None)
+    standard = next((head for ending, head in _HEADS.items() if name.endswith(ending)), None)
+    return standard or (_POOLED_MEAN if hf.base_model is hf else None)
 
 
 def padded_outputs(hf: Any, inputs: dict[str, Tensor], batch: Batch) -> Tensor:
-    """The same outputs by the model's own forward pass over padded input."""
+    """The same outputs from the forward pass of the Hugging Face model on padded input."""
     mask_SL = inputs["attention_mask"].bool()
     name = type(hf).__name__
     if name.endswith("ForMultipleChoice"):
         choices: Tensor = hf(**{key: value[:, None] for key, value in inputs.items()}).logits
         return choices
-    found = hf(**inputs)
+    outputs = hf(**inputs)
     if name.endswith("ForQuestionAnswering"):
-        return torch.stack([found.start_logits, found.end_logits], -1)[mask_SL]
+        return torch.stack([outputs.start_logits, outputs.end_logits], -1)[mask_SL]
     if name.endswith("ForTokenClassification"):
-        tokens: Tensor = found.logits[mask_SL]
+        tokens: Tensor = outputs.logits[mask_SL]
         return tokens
     if name.endswith("ForMaskedLM"):
-        words: Tensor = found.logits[mask_SL][masked_positions(batch)]
+        words: Tensor = outputs.logits[mask_SL][masked_positions(batch)]
         return words
     if hf.base_model is hf:
-        return mean_of_sequences(found.last_hidden_state[mask_SL], batch)
-    logits: Tensor = found.logits
+        return mean_of_sequences(outputs.last_hidden_state[mask_SL], batch)
+    logits: Tensor = outputs.logits
     return logits
 
 
 def masked_positions(batch: Batch) -> Tensor:
-    """Positions [M] among the T tokens for which a language model is asked: those with a gold word."""
-    assert batch.gold is not None, "a language model predicts words that were masked"
+    """Indices [M] of the masked tokens, for which a language model predicts the original token."""
+    assert batch.gold is not None, "a language model needs the original tokens at masked positions"
     return torch.nonzero(batch.gold >= 0).flatten()
 
 
 def mean_of_sequences(hidden_TH: Tensor, batch: Batch) -> Tensor:
-    """The mean of each sequence's tokens, special ones included, [S, H], in fp32."""
+    """Mean pooling over all tokens of each sequence, including special tokens: [S, H], in fp32."""
     lengths_S = batch.lengths_S.to(hidden_TH.device)
     sums_SH = hidden_TH.new_zeros((len(lengths_S), hidden_TH.shape[1]), dtype=torch.float32)
     owner_T = torch.repeat_interleave(torch.arange(len(lengths_S), device=hidden_TH.device), lengths_S)
@@ -66,20 +67,20 @@ def mean_of_sequences(hidden_TH: Tensor, batch: Batch) -> Tensor:
 
 
 def _sequence_logits(hf: Any, first_SH: Tensor, _: Batch) -> Tensor:
-    """[S, C] from each sequence's first token."""
+    """Logits [S, C] from the first token of each sequence."""
     logits: Tensor
     if hasattr(hf, "pre_classifier"):  # DistilBERT
         logits = hf.classifier(hf.dropout(torch.relu(hf.pre_classifier(first_SH))))
         return logits
     pooler = getattr(hf.base_model, "pooler", None)
-    # RoBERTa and ELECTRA have no pooler: their classifier picks the first token itself.
+    # RoBERTa and ELECTRA have no pooler: their classifier selects the first token itself.
     features = first_SH[:, None] if pooler is None else hf.dropout(pooler(first_SH[:, None]))
     logits = hf.classifier(features)
     return logits
 
 
 def _choice_logits(hf: Any, first_SH: Tensor, batch: Batch) -> Tensor:
-    """[S, 1] from each sequence's first token."""
+    """Logits [S, 1] from the first token of each sequence."""
     if hasattr(hf, "sequence_summary"):  # ELECTRA
         summary: Tensor = hf.classifier(hf.sequence_summary(first_SH[:, None]))
         return summary
@@ -87,25 +88,25 @@ def _choice_logits(hf: Any, first_SH: Tensor, batch: Batch) -> Tensor:
 
 
 def _token_logits(hf: Any, hidden_TH: Tensor, _: Batch) -> Tensor:
-    """[T, C]."""
+    """Logits [T, C] of all tokens."""
     logits: Tensor = hf.classifier(hf.dropout(hidden_TH))
     return logits
 
 
 def _span_logits(hf: Any, hidden_TH: Tensor, _: Batch) -> Tensor:
-    """[T, 2], how well an answer starts and ends at each token."""
-    dropout = getattr(hf, "dropout", None)  # DistilBERT alone has one here
+    """Start and end logits [T, 2] of all tokens."""
+    dropout = getattr(hf, "dropout", None)  # only DistilBERT has dropout here
     logits: Tensor = hf.qa_outputs(hidden_TH if dropout is None else dropout(hidden_TH))
     return logits
 
 
 def _word_logits(hf: Any, hidden_TH: Tensor, batch: Batch) -> Tensor:
-    """[M, V] for the M tokens that are asked for, and no others: the vocabulary is wide."""
+    """Logits [M, V] of the masked tokens only, because the vocabulary is large."""
     hidden_MH = hidden_TH[masked_positions(batch)]
     logits: Tensor
     if hasattr(hf, "cls"):  # BERT
         logits = hf.cls(hidden_MH)
-    elif hasattr(hf, "lm_head"):  # RoBERTa and its kin
+    elif hasattr(hf, "lm_head"):  # RoBERTa, XLM-RoBERTa, CamemBERT
         logits = hf.lm_head(hidden_MH)
     elif hasattr(hf, "generator_predictions"):  # ELECTRA
         logits = hf.generator_lm_head(hf.generator_predictions(hidden_MH))

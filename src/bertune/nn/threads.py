@@ -1,8 +1,8 @@
-"""Chooses the number of threads by what the processor really gives, at the start and while training.
+"""Choose the number of threads by measuring, at the start of training and between steps.
 
-Every parallel section of torch ends when its slowest thread does. Beside a busy process one of the threads
-has to share its core, so all others wait for it, and fewer threads are faster; beside a process of low
-priority they are not. Only a measurement tells the two apart.
+Every parallel section of torch ends when its slowest thread ends. If another process keeps a core busy, one
+thread has to share its core and all others wait for it, so fewer threads are faster. If the other process has
+a low priority, they are not. Only a measurement can distinguish the two cases.
 """
 
 import math
@@ -17,24 +17,27 @@ from typing import Self
 import psutil
 import torch
 
-_QUIET = 0.3  # cores short: less is what a machine without work of its own shows
-_WINDOW = 3.0  # seconds over which the use of the processor is measured
-_PATIENCE = 2  # windows in a row with too few cores before threads are measured again
-_GAIN = 1.1  # fewer threads must be this much faster: noise must not decide
+_QUIET = 0.3  # missing cores; an idle machine shows less than this
+_WINDOW = 3.0  # seconds over which CPU usage is measured
+_PATIENCE = 2  # consecutive windows with too few cores before speeds are measured again
+_GAIN = 1.1  # fewer threads must be faster by this factor, so that noise does not decide
 _LEAST_WINDOW = 0.1  # seconds
-_FIRST_PAUSE, _LONGEST_PAUSE = 6.0, 60.0  # seconds between measurements, doubled where one changes nothing
-_PROBE_SECONDS, _PROBE_ROUNDS = 0.05, 3  # of one candidate, of several in turn
-_ROWS, _WIDTH, _INNER = 256, 384, 1536  # of the product that is timed: a small encoder's
+_FIRST_PAUSE, _LONGEST_PAUSE = (
+    6.0,
+    60.0,
+)  # seconds between measurements; doubled after a measurement that changes nothing
+_PROBE_SECONDS, _PROBE_ROUNDS = 0.05, 3  # per candidate and round; rounds alternate between candidates
+_ROWS, _WIDTH, _INNER = 256, 384, 1536  # sizes of the timed matrix product, as in a small encoder
 
-Measure = Callable[[list[int]], Mapping[int, float]]  # numbers of threads -> speed of each
+Measure = Callable[[list[int]], Mapping[int, float]]  # numbers of threads -> speed by number
 
 
 @dataclass(frozen=True)
 class CpuTimes:
-    """Seconds of processor time up to now, over the cores that this process may use."""
+    """Accumulated CPU time in seconds on the cores that this process may use."""
 
     wall: float
-    busy: float  # of all processes on all of these cores
+    busy: float  # of all processes on these cores
     own: float
 
     @classmethod
@@ -42,37 +45,38 @@ class CpuTimes:
         return cls(time.perf_counter(), _busy_seconds(), time.process_time())
 
     def others_since(self, before: "CpuTimes") -> float:
-        """Cores that other processes kept busy since then, on average."""
+        """The average number of cores that other processes kept busy since `before`."""
         wall = self.wall - before.wall
         return max(0.0, (self.busy - before.busy - (self.own - before.own)) / wall) if wall > 0 else 0.0
 
 
 def available_cores() -> int:
-    """Cores that this process may use: its affinity, and the processor quota of its container."""
+    """The number of cores that this process may use, by its affinity and the CPU quota of its container."""
     cores = len(_allowed_cores())
     quota = _quota(Path("/sys/fs/cgroup"))
     return cores if quota is None else max(1, min(cores, math.floor(quota)))
 
 
 def candidates(most: int, cores: int, others: float) -> list[int]:
-    """The numbers of threads worth measuring beside processes that use `others` of the cores; most first."""
+    """The numbers of threads worth measuring if other processes use `others` cores; largest first."""
     short = most + others - cores
     return [most] if short < _QUIET or most == 1 else [most, max(1, most - math.ceil(short - _QUIET))]
 
 
 def fastest(speeds: Mapping[int, float]) -> int:
-    """The number of threads to use: the greatest one, unless fewer are clearly faster."""
+    """The number of threads to use: the maximum, unless fewer are clearly faster."""
     most = max(speeds)
     best = max(speeds, key=lambda threads: speeds[threads])
     return best if speeds[best] > _GAIN * speeds[most] else most
 
 
 class ThreadTuner:
-    """Keeps torch at the number of threads that is fastest now, at most `most`.
+    """Keeps torch at the currently fastest number of threads, at most `most`.
 
-    Used as a context: it chooses at the start, after some work, and at the end puts back what was set before.
-    Another number of threads gives other last bits. On a machine that is otherwise idle the number is always
-    `most`, so runs repeat bit for bit there; without `is_free` it is `most` everywhere.
+    Used as a context manager: chooses the number on entry and restores the previous one on exit. Call `check`
+    between steps. A different number of threads changes the last bits of results. On an otherwise idle
+    machine the number is always `most`, so runs are bitwise reproducible there. With `is_free=False` it is
+    always `most`.
     """
 
     def __init__(
@@ -91,7 +95,7 @@ class ThreadTuner:
         self._measure = measure or measured_speeds
         self._clock = clock
         self._since = clock()
-        self._num_short = 0  # windows in a row with too few cores
+        self._num_short = 0  # consecutive windows with too few cores
         self._pause = _FIRST_PAUSE
         self._next_measurement = 0.0
 
@@ -101,8 +105,8 @@ class ThreadTuner:
             if now.wall - self._since.wall < _LEAST_WINDOW:
                 time.sleep(_LEAST_WINDOW)
                 now = self._clock()
-            wanted = candidates(self.most, self._cores, now.others_since(self._since))
-            self._use(wanted[0] if len(wanted) == 1 else self._measured(wanted, now))
+            options = candidates(self.most, self._cores, now.others_since(self._since))
+            self._use(options[0] if len(options) == 1 else self._measured(options, now))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -110,7 +114,7 @@ class ThreadTuner:
             self._use(self._before)
 
     def check(self) -> bool:
-        """Whether the number of threads was changed. Call between steps, as often as you like."""
+        """Adapt the number of threads. Returns whether it changed. Cheap enough to call after every step."""
         if not self._is_free:
             return False
         now = self._clock()
@@ -118,23 +122,23 @@ class ThreadTuner:
             return False
         before, others = self.threads, now.others_since(self._since)
         self._since = now
-        wanted = candidates(self.most, self._cores, others)
-        if len(wanted) == 1:
+        options = candidates(self.most, self._cores, others)
+        if len(options) == 1:
             self._num_short, self._pause = 0, _FIRST_PAUSE
             self._use(self.most)
             return self.threads != before
         self._num_short += 1
         if self._num_short >= _PATIENCE and now.wall >= self._next_measurement:
-            self._use(self._measured(wanted, now))
+            self._use(self._measured(options, now))
         return self.threads != before
 
-    def _measured(self, wanted: list[int], now: CpuTimes) -> int:
-        """The fastest of some numbers of threads; one that changes nothing is not soon measured again."""
-        found = fastest(self._measure(wanted))
-        self._pause = _FIRST_PAUSE if found != self.threads else min(2 * self._pause, _LONGEST_PAUSE)
+    def _measured(self, options: list[int], now: CpuTimes) -> int:
+        """The fastest number of threads. If it is unchanged, the pause until the next measurement doubles."""
+        best = fastest(self._measure(options))
+        self._pause = _FIRST_PAUSE if best != self.threads else min(2 * self._pause, _LONGEST_PAUSE)
         self._next_measurement = now.wall + self._pause
         self._since = self._clock()
-        return found
+        return best
 
     def _use(self, threads: int) -> None:
         if threads != torch.get_num_threads():
@@ -142,19 +146,19 @@ class ThreadTuner:
         self.threads = threads
 
 
-def measured_speeds(wanted: list[int]) -> dict[int, float]:
-    """Products per second with each number of threads, the median of rounds in turn. Takes half a second."""
+def measured_speeds(numbers: list[int]) -> dict[int, float]:
+    """Products per second for each number of threads, the median of alternating rounds. Takes 0.5 s."""
     before = torch.get_num_threads()
     x, weight = torch.ones(_ROWS, _WIDTH), torch.ones(_INNER, _WIDTH)
-    found: dict[int, list[float]] = {threads: [] for threads in wanted}
+    rates: dict[int, list[float]] = {threads: [] for threads in numbers}
     try:
         for _ in range(_PROBE_ROUNDS):
-            for threads in wanted:
+            for threads in numbers:
                 torch.set_num_threads(threads)
-                found[threads].append(_rate(x, weight))
+                rates[threads].append(_rate(x, weight))
     finally:
         torch.set_num_threads(before)
-    return {threads: statistics.median(rates) for threads, rates in found.items()}
+    return {threads: statistics.median(values) for threads, values in rates.items()}
 
 
 def _rate(x: torch.Tensor, weight: torch.Tensor) -> float:
@@ -174,13 +178,13 @@ def _allowed_cores() -> list[int]:
 def _busy_seconds() -> float:
     times = psutil.cpu_times(percpu=True)
     chosen = [times[core] for core in _allowed_cores() if core < len(times)]
-    # Time of guests is part of the user's, and waiting for a disk is no work.
+    # Guest time is included in user time, and waiting for I/O does not occupy the core.
     idle = ("idle", "iowait", "guest", "guest_nice")
     return float(sum(value for one in chosen for name, value in one._asdict().items() if name not in idle))
 
 
 def _quota(groups: Path) -> float | None:
-    """Cores that a container may use at once (cgroup v2, or v1); None where there is no such limit."""
+    """The CPU quota of a container in cores (cgroup v2 or v1), or None without a limit."""
     try:
         limit, period = (groups / "cpu.max").read_text(encoding="ascii").split()
     except (OSError, ValueError):

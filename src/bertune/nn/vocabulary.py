@@ -1,10 +1,10 @@
-"""Owns the compact vocabulary: of a word-embedding table, training touches only the rows its texts use.
+"""The compact vocabulary: training updates only the rows of the word embedding table that the texts use.
 
-All other rows have a gradient of zero at every step, so AdamW leaves their moments at zero and multiplies
-them by `1 - lr * weight_decay`. That is replayed here before the whole table is read, factor by factor, as
-dense training would have rounded it. The twin is the plain embedding; what is saved is the whole table.
+All other rows have a zero gradient at every step, so AdamW leaves their moments at zero and multiplies them
+by `1 - lr * weight_decay`. These factors are applied one by one before the whole table is read, with the
+rounding of dense training. The reference implementation is a plain embedding; the whole table is saved.
 
-Dimensions: V words of the vocabulary, U of them in use, H hidden size.
+Dimensions: V tokens in the vocabulary, U of them used, H hidden size.
 """
 
 import mmap
@@ -19,17 +19,17 @@ from torch.nn.functional import embedding
 
 from bertune.nn.device import give_back_pages
 
-_BLOCK = 2**19  # elements replayed at a time: all factors pass over them while they are in the cache
+_BLOCK = 2**19  # elements updated at a time, so that they stay in the cache while all factors are applied
 
 
 class CompactEmbedding(nn.Module):
-    """An embedding table of which the rows in use are the parameter `weight` [U, H]."""
+    """An embedding table whose parameter `weight` [U, H] holds only the used rows."""
 
     def __init__(self, table: nn.Embedding, ids_U: Tensor) -> None:
         super().__init__()
-        self._whole_VH = table.weight.detach()  # rows in use are out of date until they are asked for
+        self._whole_VH = table.weight.detach()  # used rows are outdated until `whole` is called
         self._ids_U = ids_U
-        # A word that is not in use has a row past the end, so that looking it up is an error.
+        # An unused token maps past the end, so that looking it up is an error.
         self._rows_V = torch.full((table.num_embeddings,), len(ids_U), device=ids_U.device)
         self._rows_V[ids_U] = torch.arange(len(ids_U), device=ids_U.device)
         self._factors: list[float] = []
@@ -38,19 +38,19 @@ class CompactEmbedding(nn.Module):
         self.padding_idx = None if table.padding_idx is None else int(self._rows_V[table.padding_idx])
 
     def rows(self, ids_T: Tensor) -> Tensor:
-        """Where `weight` has these words."""
+        """The rows of `weight` for token IDs."""
         return self._rows_V[ids_T]
 
     def forward(self, ids_T: Tensor) -> Tensor:
         return embedding(self.rows(ids_T), self.weight, self.padding_idx)
 
     def note_step(self, lr: float, weight_decay: float) -> None:
-        """Remembers what an optimizer step did to the rows that are not in use."""
+        """Record the weight decay that an optimizer step applies to the unused rows."""
         if lr * weight_decay:
             self._factors.append(1 - lr * weight_decay)
 
     def whole(self) -> Tensor:
-        """The table [V, H] as dense training would have it now."""
+        """The whole table [V, H], as after dense training."""
         with torch.no_grad():
             for block in torch.split(self._whole_VH.view(-1), _BLOCK):
                 for factor in self._factors:
@@ -60,8 +60,8 @@ class CompactEmbedding(nn.Module):
         return self._whole_VH
 
     def spread(self, rows_UH: Tensor) -> Tensor:
-        """Rows of words in use as a whole table, zero elsewhere, on the CPU."""
-        # Private anonymous pages that nobody writes cost no memory, even when read; a table of zeros would.
+        """Expand the used rows [U, H] to a table [V, H] with zeros elsewhere, on the CPU."""
+        # Anonymous private pages take no memory until they are written, unlike a tensor of zeros.
         shape = (self.num_embeddings, self.embedding_dim)
         num_bytes = shape[0] * shape[1] * rows_UH.element_size()
         pages = mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -70,11 +70,11 @@ class CompactEmbedding(nn.Module):
         return whole_VH
 
     def gather(self, whole_VH: Tensor) -> Tensor:
-        """The rows of words in use, from what `spread` gave."""
+        """Select the used rows from a table: the inverse of `spread`."""
         return whole_VH[self._ids_U.to(whole_VH.device)]
 
     def rebase_on_file(self, stored_VH: Tensor) -> None:
-        """Keeps what `whole` gave as a file has it: a mapped page takes memory only once it is touched."""
+        """Replace the table by a memory-mapped copy in a file, which takes memory only when accessed."""
         if self._whole_VH.device.type == "cpu":
             give_back_pages(self._whole_VH)
             self._whole_VH = stored_VH
@@ -106,31 +106,31 @@ class CompactEmbedding(nn.Module):
 
 
 def rows(table: nn.Embedding | CompactEmbedding, ids_T: Tensor) -> Tensor:
-    """Where `table.weight` has these words."""
+    """The rows of `table.weight` for token IDs."""
     return table.rows(ids_T) if isinstance(table, CompactEmbedding) else ids_T
 
 
 def restrict_vocabulary(model: nn.Module, encoder: Any, ids: NDArray[np.integer[Any]]) -> None:
-    """Leaves the encoder the rows `ids` of its table, unless that is frozen, tied, or not an ordinary one."""
+    """Restrict the word embeddings to the token IDs `ids`, unless they are frozen, tied or custom."""
     table = encoder.get_input_embeddings()
     uses = [p for _, p in model.named_parameters(remove_duplicate=False) if p is table.weight]
     if type(table) is not nn.Embedding or len(uses) > 1 or not table.weight.requires_grad:
         return
-    # Padded input is filled with the configuration's padding, which need not be the table's own.
-    wanted = {*ids.tolist(), encoder.config.pad_token_id or 0, table.padding_idx} - {None}
-    ids_U = torch.tensor(sorted(wanted), device=table.weight.device)
+    # Padded input uses the padding ID of the configuration, which may differ from that of the table.
+    used = {*ids.tolist(), encoder.config.pad_token_id or 0, table.padding_idx} - {None}
+    ids_U = torch.tensor(sorted(used), device=table.weight.device)
     encoder.set_input_embeddings(CompactEmbedding(table, ids_U))
 
 
 def restore_vocabulary(encoder: Any) -> None:
-    """Gives the encoder its whole table back."""
+    """Replace a compact table by the whole word embeddings."""
     table = encoder.get_input_embeddings()
     if isinstance(table, CompactEmbedding):
         encoder.set_input_embeddings(table.plain())
 
 
 def rebase_on_file(model: nn.Module, stored: Mapping[str, Tensor]) -> None:
-    """Lets the compact tables of a model rest on the file it was just saved to, read without a copy."""
+    """Back the compact tables of a model with the memory-mapped file to which it was just saved."""
     for name, module in model.named_modules():
         if isinstance(module, CompactEmbedding):
             module.rebase_on_file(stored[f"{name}.weight"])

@@ -1,8 +1,8 @@
-"""Owns the weights as products want them: cast to the dtype of multiplication once a step, stacked where they
-share their input.
+"""Compute copies of weights: cast to the compute dtype once per step, stacked if layers share an input.
 
-Autocast casts every weight at every forward pass and every gradient back. Here a copy is made anew only when
-the optimizer has changed the parameter. The twin is `torch.nn.functional.linear` under autocast.
+Autocast casts every weight in every forward pass, and every gradient back. Here a copy is refreshed only
+after the optimizer has changed the parameter. The reference implementation is `torch.nn.functional.linear`
+under autocast.
 """
 
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from bertune.nn.prepacked import can_prepack, prepacked, prepacked_linear
 @dataclass
 class _Copy:
     bias: Tensor
-    weight: Tensor | None  # one of the two is there: the weight as it is,
-    packed: Tensor | None  # or as forward passes without a graph want it
+    weight: Tensor | None  # plain weight; None if packed
+    packed: Tensor | None  # prepacked weight for inference; None if plain
     made_of: tuple[tuple[int, int], ...]  # address and version of each parameter
 
 
 class Weights:
-    """Compute copies of linear layers, kept as long as their parameters do not change."""
+    """Compute copies of linear layers, kept until their parameters change."""
 
     def __init__(self, gradients: Gradients) -> None:
         self._copies: dict[tuple[int, ...], _Copy] = {}
         self._gradients = gradients
 
     def __call__(self, x: Tensor, *layers: nn.Linear) -> Tensor:
-        """The outputs of linear layers over the same `x` [T, in], side by side [T, out], in its dtype."""
+        """Concatenated outputs [T, out] of linear layers with the same input `x` [T, in], in its dtype."""
         has_graph = torch.is_grad_enabled()
         if not has_graph and can_prepack(layers[0].weight, x.dtype):
             copy = self._copy(x.dtype, layers, is_packed=True)
@@ -47,7 +47,7 @@ class Weights:
         return outputs
 
     def cast(self, dtype: torch.dtype, *layers: nn.Linear) -> tuple[Tensor, Tensor]:
-        """Weights [out, in] and biases [out] of layers, side by side, without a graph; only to be read."""
+        """Stacked weights [out, in] and biases [out] of layers, without a graph. Must not be modified."""
         if len(layers) == 1 and layers[0].weight.dtype == dtype:
             return layers[0].weight.detach(), layers[0].bias.detach()
         copy = self._copy(dtype, layers, is_packed=False)
@@ -62,7 +62,7 @@ class Weights:
             copy = None
         if copy is not None and copy.made_of == made_of and (copy.packed is not None) == is_packed:
             return copy
-        # A copy made in inference mode could not serve training afterwards.
+        # A copy made in inference mode could not be used in training.
         with torch.inference_mode(False), torch.no_grad():
             weight = None if copy is None else copy.weight
             if weight is None:
@@ -82,7 +82,7 @@ def _stack(parts: list[Tensor], into: Tensor) -> None:
 
 
 class _Linear(torch.autograd.Function):
-    """A linear layer over compute copies, whose gradients go to the parameters they were made of."""
+    """A linear layer over compute copies that adds gradients to the original parameters."""
 
     @staticmethod
     def forward(

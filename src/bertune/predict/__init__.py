@@ -1,5 +1,5 @@
-"""From rows to predictions with a trained model: inputs, predictor, backends, writers, the public `Model`.
+"""Prediction with a trained model: inputs, predictor, backends, writers, and the public `Model` class.
 
-Only `torch_backend` imports torch, and only `load_model` imports that, so that everything else works with
-another backend where torch is not installed.
+Only `torch_backend` imports torch, and only `load_model` imports `torch_backend`. Everything else works with
+another backend if torch is not installed.
 """

@@ -1,6 +1,6 @@
-"""The seam between a task and the network: sequences in, arrays out.
+"""The interface between a task and the network: sequences in, arrays out.
 
-Everything before it and after it is NumPy. A backend wraps a network in some runtime, such as torch.
+Everything before and after a backend is NumPy. A backend wraps a network in a runtime such as torch.
 """
 
 from collections.abc import Callable
@@ -15,24 +15,24 @@ Poll = Callable[[], None]
 
 
 def never_stop() -> None:
-    """The poll of a caller that does not want to stop."""
+    """A `poll` callback that does nothing."""
 
 
 @dataclass(frozen=True)
 class BackendOutputs:
-    """What a network gives for some sequences."""
+    """The outputs of a network for some sequences."""
 
-    outputs: list[Output]  # of each sequence, in their order, as the task's `decode` takes it
+    outputs: list[Output]  # one per sequence, in order, as the task's `decode` takes them
     loss_sum: float = 0.0
-    num_terms: float = 0.0  # of the loss; 0 where no sequence has gold, or the loss cannot be computed
+    num_terms: float = 0.0  # of the loss; 0 if no sequence has gold or the loss cannot be computed
 
 
 class Backend(Protocol):
-    """A network for one fitted task. Threads may call it at the same time."""
+    """A network for one fitted task, which must be thread-safe."""
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
-        """The outputs of all sequences; those of one `group` may belong to the same example.
+        """The outputs of all sequences; sequences with the same `group` belong to the same example.
 
-        `poll` is called between batches and may raise to stop. Raises ResourceError where one sequence alone
-        does not fit in memory.
+        `poll` is called between batches and can raise an exception to stop. Raises ResourceError if a single
+        sequence does not fit in memory.
         """

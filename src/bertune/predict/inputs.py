@@ -1,4 +1,4 @@
-"""What is given to a model to predict or to score, as a table with its columns."""
+"""Open the input of a trained model, to predict or evaluate, as a table with its columns."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from bertune.tasks.encoder import known_column_names
 
 @dataclass(frozen=True)
 class Opened:
-    """A table, which of its columns matter, and what was inferred, one sentence each."""
+    """A table, its text and label columns, and notes on what was inferred."""
 
     table: Table
     columns: Columns
@@ -32,7 +32,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Inputs:
-    """How a trained model reads what it is given: as its training file, unless settings say otherwise."""
+    """Reads the input of a trained model in the format of its training file, unless settings override it."""
 
     task: Task
     metadata: ModelMetadata
@@ -40,7 +40,7 @@ class Inputs:
 
     @property
     def line_columns(self) -> tuple[str, ...]:
-        """The column names of the texts of plain lines: as in training, unless those were numbers."""
+        """The column names for plain lines of text: those of training, unless they are numbers."""
         return _plain_columns(1) if self.task.predicts_single_texts else self._item_columns
 
     @property
@@ -49,11 +49,11 @@ class Inputs:
         return _plain_columns(len(names)) if any(name.isdecimal() for name in names) else names
 
     def open(self, source: object, need_label: bool) -> Opened:
-        """A table and its columns: the training file's where it has them, else inferred.
+        """Open a table and select its columns: those of the training file if it has them, otherwise inferred.
 
-        `source` is a path, the name of a data set, an open text file whose lines are read once, a Table, a
-        table of another library, or (texts, labels). Of a named data set it is the test file, or the
-        validation file where there is none. Raises DataError.
+        `source` is a path, a named data set, an open text file (read once), a Table, a table of another
+        library, or (texts, labels). For a named data set, the test file is used, or the validation file if
+        there is no test file. Raises DataError.
         """
         if isinstance(source, str | Path):
             file, data, notes = self._located(str(source))
@@ -75,7 +75,7 @@ class Inputs:
         return Opened(table, columns, (*notes, *more))
 
     def _grouped(self, table: Table, data: DataConfig) -> Table:
-        """The table with rows grouped as the task does it, by the columns given or, if there, trained on."""
+        """The table with its rows grouped by the task, by the columns from the settings or from training."""
         trained = self.metadata.columns
         text = data.text or (trained.text if set(trained.text) <= set(table.columns) else None)
         label = data.label or (trained.label if trained.label in table.columns else None)
@@ -83,15 +83,15 @@ class Inputs:
 
     def _table(self, source: Any) -> Table:
         if hasattr(source, "readline"):
-            name = getattr(source, "name", None)  # a number for a file opened by its descriptor
+            name = getattr(source, "name", None)  # an int if the file was opened by its descriptor
             return open_lines(source, name if isinstance(name, str) else "<stdin>", self.line_columns)
         return source if isinstance(source, Table) else table_of(source)
 
     def of_texts(self, items: Iterable[Any]) -> Opened | None:
-        """The table of a list of texts, or of tuples of texts where the model takes several; None: no items.
+        """A list of texts, or of tuples of texts if the model takes several, as a table; None if it is empty.
 
-        A list of words is a text where the task tags words; None and NaN are rows without text. Raises
-        DataError for what is not a text.
+        Tasks that tag words also accept a list of words as a text. None and NaN are rows without text. Raises
+        DataError for anything else.
         """
         items = list(items)
         if not items:
@@ -106,7 +106,7 @@ class Inputs:
         return Opened(table_from_memory(rows), columns)
 
     def _cells(self, number: int, item: Any, columns: Columns) -> tuple[Any, ...]:
-        """What an item of a list has for each text column. Raises DataError."""
+        """The values of a list item for each text column. Raises DataError."""
         value = item.tolist() if hasattr(item, "tolist") else item
         if is_missing(value):
             return (None,) * len(columns.text)
@@ -116,15 +116,15 @@ class Inputs:
         parts = tuple(None if is_missing(part) else part for part in parts)
         is_text = all(part is None or isinstance(part, str | list | tuple) for part in parts)
         if len(parts) != len(columns.text) or not is_text:
-            needs = {1: "a text", 2: "a pair of texts"}.get(
-                len(columns.text), f"{len(columns.text)} texts in a tuple: {', '.join(columns.text)}"
+            expected = {1: "a text", 2: "a pair of texts"}.get(
+                len(columns.text), f"a tuple of {len(columns.text)} texts: {', '.join(columns.text)}"
             )
-            words = ", or a list of its words" if self._takes(["a", "word"], columns) else ""
-            raise DataError(f"item {number} of the list is {item!r}; this model takes {needs}{words}")
+            words = " or a list of words" if self._takes(["a", "word"], columns) else ""
+            raise DataError(f"item {number} of the list is {item!r}; this model takes {expected}{words}")
         return parts
 
     def _takes(self, words: list[Any], columns: Columns) -> bool:
-        """Whether a list can stand for a text: then its items are the words."""
+        """Whether the task accepts a list of words as a text."""
         if len(columns.text) > 1:
             return False
         try:
@@ -134,7 +134,7 @@ class Inputs:
         return True
 
     def _located(self, source: str) -> tuple[str, DataConfig, tuple[str, ...]]:
-        """The file that is meant, how to read it, and what must be known of it."""
+        """The file to read, the settings to read it with, and notes."""
         path = Path(source)
         if source in named.names():
             return _named_file(source, self.data)
@@ -172,42 +172,44 @@ class Inputs:
         except DataError as error:
             if options.text is not None:
                 raise
-            label = f' and the label "{trained.label}"' if need_label and trained.label else ""
+            label = f' and the label column "{trained.label}"' if need_label and trained.label else ""
+            were = "column was" if len(trained.text) == 1 else "columns were"
             text = " and ".join(f'"{name}"' for name in trained.text)
             missing = [name for name in trained.text if not table.has(name)]
             near = did_you_mean(missing[0], [*table.columns, *table.nested]) if missing else ""
-            raise DataError(f"{error}\nIn training the text was {text}{label}.{near}") from error
+            raise DataError(f"{error}\nIn training, the text {were} {text}{label}.{near}") from error
         if len(columns.text) not in numbers:
             raise DataError(
-                f"{table.name}: this model was trained on {_counted(trained.text)}, and given are "
-                f"{_counted(columns.text)}. Name those meant: data.text={','.join(trained.text)}"
+                f"{table.name}: this model was trained on {_counted(trained.text)}, but got "
+                f"{_counted(columns.text)}. Set data.text to the right columns, as in "
+                f"data.text={','.join(trained.text)}"
             )
         return columns, (*table.notes, *notes)
 
 
 def _plain_columns(num_texts: int) -> tuple[str, ...]:
-    """What to call texts that come without a name."""
+    """Column names for texts without names."""
     if num_texts == 1:
         return ("text",)
     return tuple(f"text_{ascii_lowercase[i]}" if i < 26 else f"text_{i + 1}" for i in range(num_texts))
 
 
 def _named_file(name: str, given: DataConfig) -> tuple[str, DataConfig, tuple[str, ...]]:
-    """The file of a named data set that is for scoring, how it is read, and what must be known of it."""
+    """The evaluation file of a named data set, the settings to read it with, and notes."""
     defaults = named.defaults(name, to_score=True)
     settings = defaults.settings["data"]
     use = next((use for use in ("test", "validation") if settings.get(use)), None)
     if use is None:
         raise DataError(
-            f'the data set "{name}" has neither a test nor a validation file, only one to train on. If you '
-            f"mean that, give it: {settings['train']}"
+            f'the data set "{name}" has only a training file, and no test or validation file. To use the '
+            f"training file, pass its path: {settings['train']}"
         )
     own = {key: getattr(given, key) for key in given.model_fields_set}
     reading = {key: value for key, value in settings.items() if key not in SPLITS}
-    notes = (f"{name}: its {use} file, {settings[use]}", *defaults.notes)
+    notes = (f"{name}: using the {use} file {settings[use]}", *defaults.notes)
     return settings[use], DataConfig.model_validate({**reading, **own}), notes
 
 
 def _counted(names: tuple[str, ...]) -> str:
-    """So many text columns, and their names."""
+    """The number of text columns and their names, for messages."""
     return f"{len(names)} text column{'s' * (len(names) != 1)} ({', '.join(names)})"

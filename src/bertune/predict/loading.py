@@ -1,4 +1,4 @@
-"""A trained model from a run or a model folder, with the settings that may still be given."""
+"""Load a trained model from a run or a model folder, with settings that can change after training."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from bertune.run import MANIFEST, Run
 from bertune.tasks import FittedTask, make_task
 from bertune.tasks.encoder import TextEncoder
 
-# What says how another file is read, or how much of a text is: training does not depend on it.
+# Settings for reading the input and for the length of texts, which can differ from training.
 _FREE_TO_CHOOSE = {("model", "max_length")} | {
     ("data", key)
     for key in ("text", "label", "id", "header", "delimiter", "quoting", "encoding", "reader", "sheet")
@@ -23,7 +23,7 @@ _FREE_TO_CHOOSE = {("model", "max_length")} | {
 
 
 def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None) -> Model:
-    """The model of a run, or of a model folder, with the settings `given`. Raises ModelError, InputError."""
+    """Load the model of a run or model folder with the settings `given`. Raises ModelError, InputError."""
     from bertune.predict.torch_backend import backend_of
     from bertune.saved_model import load
 
@@ -41,9 +41,9 @@ def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None)
         for key in values
         if section not in ("machine", "task", "predict") and (section, key) not in _FREE_TO_CHOOSE
     ]
-    config = resolve(settings)  # an unknown or impossible setting is said first
+    config = resolve(settings)  # first, because it reports unknown settings and invalid values
     if fixed:
-        raise ConfigError(f"{fixed[0]} was settled when the model was trained and cannot be changed now")
+        raise ConfigError(f"{fixed[0]} was fixed when the model was trained and cannot be changed")
     loaded = load(folder, own)
     fitted, metadata = loaded.fitted, loaded.metadata
     if settings.get("task"):
@@ -57,48 +57,47 @@ def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None)
 
 
 def _folder(source: Run | str | Path) -> Path:
-    """The model folder that is meant. Raises InputError."""
+    """The model folder of a run, or the folder itself. Raises InputError."""
     folder = source.path if isinstance(source, Run) else as_path(source, "the run or model")
     refuse_unusable(folder, "the model")
     if not folder.is_dir():
-        raise InputError(
-            f"{folder} does not exist or is no folder: give a run folder, or a model folder in one"
-        )
+        raise InputError(f"{folder} does not exist or is not a folder. Pass a run folder or a model folder")
     is_model = (folder / METADATA).is_file()
     if (folder / MANIFEST).is_file() or (not is_model and (folder / "model" / METADATA).is_file()):
         return folder / "model"
     return folder
 
 
-def _max_length(wanted: int | str, fitted: FittedTask, metadata: ModelMetadata) -> int:
-    """Tokens of a sequence with model.max_length=`wanted`. Raises ConfigError beyond the encoder's limit."""
+def _max_length(value: int | str, fitted: FittedTask, metadata: ModelMetadata) -> int:
+    """The sequence length in tokens for model.max_length=`value`.
+
+    Raises ConfigError if it exceeds the limit of the encoder.
+    """
     limit = metadata.length_limit or metadata.max_length
-    if wanted == "auto":
+    if value == "auto":
         return min(limit, fitted.auto_length(limit))
-    if int(wanted) > limit:
+    if int(value) > limit:
         raise ConfigError(
-            f"model.max_length={wanted}: the encoder of this model takes at most {limit:,} tokens. Set "
-            f"{limit} or less, or model.max_length=auto for all that it takes"
+            f"model.max_length={value}: the encoder of this model takes at most {limit:,} tokens. Set "
+            f"{limit} or less, or model.max_length=auto"
         )
-    return int(wanted)
+    return int(value)
 
 
 def _with_options(
     fitted: FittedTask, metadata: ModelMetadata, options: Mapping[str, Any]
 ) -> tuple[FittedTask, ModelMetadata]:
-    """The task with other options, of those that training does not settle. Raises ConfigError."""
+    """The task with changed options. Raises ConfigError for options that are fixed by training."""
     declared = type(fitted.task).Options.model_fields
     free = [key for key, option in declared.items() if option.json_schema_extra == CHANGEABLE]
     unknown = [key for key in options if key not in declared]
     if unknown:
         near = did_you_mean(f"task.{unknown[0]}", [f"task.{key}" for key in declared])
-        raise ConfigError(f'there is no setting "task.{unknown[0]}" for this model.{near}')
+        raise ConfigError(f'unknown setting "task.{unknown[0]}" for the task of this model.{near}')
     fixed = [key for key in options if key not in free]
     if fixed:
-        can = f"; {listed([f'task.{key}' for key in free])} can" if free else ""
-        raise ConfigError(
-            f"task.{fixed[0]} was settled when the model was trained and cannot be changed now{can}"
-        )
+        can = f". Only {listed([f'task.{key}' for key in free])} can be changed" if free else ""
+        raise ConfigError(f"task.{fixed[0]} was fixed when the model was trained and cannot be changed{can}")
     changed = replace(
         metadata, task=TaskConfig(name=metadata.task.name, **{**metadata.task.options, **options})
     )

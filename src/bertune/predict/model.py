@@ -1,4 +1,4 @@
-"""The public class: a trained model that predicts texts and files, and is scored on labelled ones."""
+"""The public `Model` class: predict texts and files, and evaluate on labelled data."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,36 +51,36 @@ from bertune.tasks.encoder import TextEncoder, read_examples
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a model scores on labelled data."""
+    """The scores of a model on labelled data."""
 
-    scores: dict[str, float | None]
-    details: dict[str, Any]  # per class, confusion matrix, by batch; plain JSON
+    scores: dict[str, float | None]  # None if a score is undefined
+    details: dict[str, Any]  # scores per class, confusion matrix and so on, as plain JSON
     num_examples: int
     num_truncated: int
     loss: float | None
     lines: list[dict[str, Any]]  # one per example, as in the predictions folder of a run
-    files: dict[str, list[str]] = field(repr=False)  # lines of further files there, by suffix
-    noun: str = "text"  # what an example is called
+    files: dict[str, list[str]] = field(repr=False)  # lines of task-specific files, by suffix
+    noun: str = "text"  # what the task calls an example
     notes: tuple[str, ...] = ()  # which file was read, and what was inferred about its columns
-    warnings: tuple[str, ...] = ()  # scores that no prediction could change, labels that do not occur
+    warnings: tuple[str, ...] = ()  # scores that are the same for any predictions, labels that do not occur
 
 
 @dataclass(frozen=True)
 class WrittenPredictions:
-    """What `Model.predict_file` wrote."""
+    """The result of `Model.predict_file`."""
 
     rows: int
     blank: int  # rows without text, which have no prediction
-    truncated: int  # texts that lost tokens because they have more than model.max_length
-    renamed: Mapping[str, str] = field(default_factory=dict)  # input columns by another name in the output
-    is_replacement: bool = False  # whether there was a file of that name
-    failed: int = 0  # rows that cannot be predicted, such as a question with a single choice
-    failures: tuple[str, ...] = ()  # why, for the first of them, each with file and line
+    truncated: int  # texts with more than model.max_length tokens, which were truncated
+    renamed: Mapping[str, str] = field(default_factory=dict)  # renamed input columns, with their new names
+    is_replacement: bool = False  # whether an existing file was replaced
+    failed: int = 0  # rows that could not be predicted, such as a question with a single choice
+    failures: tuple[str, ...] = ()  # error messages of the first failed rows, with file and line
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Some consecutive rows with their predictions, None for each row that has none."""
+    """Consecutive rows with their predictions; None for each row without a prediction."""
 
     rows: list[Row]
     predictions: list[Any]
@@ -88,14 +88,14 @@ class _Chunk:
 
 
 class Model:
-    """A trained model, ready to predict. Made by `bertune.load`.
+    """A trained model for prediction and evaluation, as returned by `bertune.load`.
 
-    Nothing about it changes after that: threads may share it, and it can be pickled.
+    A model is immutable: threads can share it, and it can be pickled.
     """
 
-    labels: tuple[str, ...]  # the names of the outputs, in their order; empty where they have none
-    max_length: int  # tokens at which texts are truncated or divided into windows: model.max_length
-    length_limit: int  # the most that model.max_length can be
+    labels: tuple[str, ...]  # label names in the order of the outputs; empty if the task has no labels
+    max_length: int  # tokens at which texts are truncated or split into windows: model.max_length
+    length_limit: int  # maximum value of model.max_length
 
     def __init__(
         self,
@@ -111,56 +111,57 @@ class Model:
         self._encoder = encoder
         self._predictor = Predictor(encoder.fitted, backend)
         self._inputs = Inputs(encoder.fitted.task, metadata, data or DataConfig())
-        self._prefix = prefix  # of the columns that files of predictions add
+        self._prefix = prefix  # of the prediction columns in output files
 
     def predict(self, texts: Any) -> list[Any]:
-        """One prediction per text, or per tuple of texts where the model takes several, in order.
+        """Predict a list of texts, or of tuples of texts if the model takes several texts.
 
-        A list of words is a text where the task tags words. A pathlib.Path, a table or a list of dicts gives
-        a prediction for each row. It is None for a row without text and for one that cannot be predicted,
-        such as a question longer than task.max_question; `predict_file` says why. Raises DataError where that
-        is every row of a file or table.
+        Tasks that tag words also accept a list of words as a text. A pathlib.Path, a table and a list of
+        dicts are predicted row by row. Returns one prediction per text or row, in order. It is None for a row
+        without text and for one that cannot be predicted, such as a question longer than task.max_question;
+        `predict_file` reports the reasons. Raises DataError if no row of a file or table can be predicted.
         """
         return self._predict("predict", texts)
 
     def predict_proba(self, texts: Any) -> NDArray[np.float64]:
-        """The probability of every label, [N, C] in the order of `labels`, for what `predict` takes.
+        """The probability of every label, [N, C] in the order of `labels`; takes the same input as `predict`.
 
-        NaN where `predict` gives None. Raises ConfigError where a task has no probabilities of labels.
+        Rows for which `predict` returns None are NaN. Raises ConfigError if the task does not predict label
+        probabilities.
         """
         fitted = self._encoder.fitted
         if not fitted.has_probabilities:
             raise ConfigError(
-                f"predict_proba needs a task that gives a probability to each label, such as classification; "
-                f"this model was trained for {self._inputs.metadata.task.name}. Use predict"
+                f"predict_proba needs a task that predicts label probabilities, such as classification; "
+                f"this model was trained for {self._inputs.metadata.task.name}. Use predict instead"
             )
         blank = np.full(len(self.labels), np.nan)
-        found = self._predict("predict_proba", texts, fitted.decode_probabilities)
-        return np.array([blank if p is None else p for p in found], np.float64).reshape(-1, len(blank))
+        rows = self._predict("predict_proba", texts, fitted.decode_probabilities)
+        return np.array([blank if p is None else p for p in rows], np.float64).reshape(-1, len(blank))
 
     def encode(self, texts: Any) -> NDArray[np.float32]:
-        """The vector of every text, [N, H], for what `predict` takes.
+        """The embedding of every text, [N, H]; takes the same input as `predict`.
 
-        NaN where `predict` gives None. Raises ConfigError where a task has no vectors of texts, and for rows
-        of several texts.
+        Rows for which `predict` returns None are NaN. Raises ConfigError if the task does not compute
+        embeddings, and DataError for rows with several texts.
         """
         fitted = self._encoder.fitted
         if not fitted.has_vectors:
             raise ConfigError(
-                f"encode needs a model of embeddings; this one was trained for "
-                f"{self._inputs.metadata.task.name}. Use predict"
+                f"encode needs an embedding model; this model was trained for "
+                f"{self._inputs.metadata.task.name}. Use predict instead"
             )
-        found = self._predict("encode", texts, fitted.decode_vector)
-        size = next((len(v) for v in found if v is not None), 0)
+        rows = self._predict("encode", texts, fitted.decode_vector)
+        size = next((len(v) for v in rows if v is not None), 0)
         blank = np.full(size, np.nan, np.float32)
-        return np.array([blank if v is None else v for v in found], np.float32).reshape(len(found), size)
+        return np.array([blank if v is None else v for v in rows], np.float32).reshape(len(rows), size)
 
     def evaluate(self, data: object, out: str | Path | None = None) -> Evaluation:
-        """Scores on a labelled file, named data set or table, or on (texts, labels).
+        """Evaluate on a labelled file, named data set or table, or on (texts, labels).
 
-        `out` is a new file for what is predicted of each example: .jsonl, .csv, .parquet, or a format of the
-        task. predict.prefix applies to the columns that hold the prediction. Raises DataError for rows that
-        cannot be scored.
+        `out` is a new file for the prediction of each example: .jsonl, .csv, .parquet, or a task-specific
+        format. predict.prefix is prepended to the names of the prediction columns. Raises DataError for rows
+        that cannot be scored.
         """
         path = None if out is None else as_path(out, "out")
         task = self._encoder.fitted.task
@@ -171,14 +172,14 @@ class Model:
         opened = self._inputs.open(data, need_label=True)
         if path is not None and os.path.lexists(path):
             what = "is the data file itself" if is_same_file(path, opened.table.name) else "already exists"
-            raise ConfigError(f"{path} {what}; evaluate does not overwrite files. Give another name")
+            raise ConfigError(f"{path} {what}. evaluate does not overwrite files; use another name")
         examples = read_examples(opened.table, task, opened.columns)
         fitted = self._encoder.fitted.for_scoring(examples)
         sequences = replace(self._encoder, fitted=fitted)(examples)
         output = replace(self._predictor, fitted=fitted)(examples, sequences)
         scores = fitted.score(output.predictions, examples)
         files = fitted.extra_prediction_files(examples, output.predictions)
-        found = Evaluation(
+        evaluation = Evaluation(
             scores=scores.values,
             details=scores.details,
             num_examples=len(examples),
@@ -191,8 +192,8 @@ class Model:
             warnings=tuple(limitation_texts(fitted.limitations(examples, sequences))),
         )
         if path is not None:
-            self._write_evaluation(found, path)
-        return found
+            self._write_evaluation(evaluation, path)
+        return evaluation
 
     def predict_file(
         self,
@@ -202,13 +203,13 @@ class Model:
         *,
         on_note: Callable[[str], None] = lambda note: None,
     ) -> WrittenPredictions:
-        """Writes every row of a file, named data set or table with its prediction, and says how many.
+        """Predict every row of a file, named data set or table, and write it with its prediction.
 
-        The name of `out` says the format: .jsonl, .csv, .parquet, .npy for vectors alone, or a format of the
-        task. `data` and `out` may be open text files too; the format is then JSON lines, or CSV with `csv`.
-        The rows' own columns are kept; the result says which of them were renamed, because a column of the
-        prediction has that name. `on_note` gets which file is read and what was inferred about its columns.
-        Raises InputError; the file is written whole or not at all.
+        The suffix of `out` determines the format: .jsonl, .csv, .parquet, .npy for embeddings only, or a
+        task-specific format. `data` and `out` can also be open text files; the format is then JSON Lines, or
+        CSV with `csv`. All input columns are kept; those with the same name as a prediction column are
+        renamed, as reported in the result. `on_note` is called with messages about the file that is read and
+        about what was inferred about its columns. The file is written atomically. Raises InputError.
         """
         task = self._encoder.fitted.task
         path = None if hasattr(out, "write") else as_path(out, "out, unless it is an open text file,")
@@ -216,7 +217,9 @@ class Model:
             known = (*SUFFIXES, VECTORS, *task.extra_suffixes)
             suffix = suffix_of(path)
             if csv and suffix in known and suffix != "csv":
-                raise ConfigError(f"{path}: its name ends in .{suffix}, and --csv says CSV. Drop one")
+                raise ConfigError(
+                    f"{path}: the suffix .{suffix} conflicts with --csv. Remove --csv or change the suffix"
+                )
             refuse_out(path, (*known, suffix) if csv else known)
             if self._has_no_columns(path):
                 refuse_prefix(self._prefix, path)
@@ -224,8 +227,8 @@ class Model:
         is_stream = hasattr(data, "readline")
         if is_same_file(path or out, data if is_stream else opened.table.name):
             raise ConfigError(
-                f"{path or 'standard output'} is the input file, and predict does not overwrite it. Give "
-                "another name"
+                f"{path or 'standard output'} is the input file. predict does not overwrite it; use another "
+                "name"
             )
         for note in opened.notes:
             on_note(note)
@@ -255,24 +258,24 @@ class Model:
         )
 
     def _output_columns(self, columns: Iterable[str], part_fields: Iterable[str] = ()) -> OutputColumns:
-        """The columns of a file of predictions for an input with these columns.
+        """The columns of an output file for an input with these columns.
 
-        `part_fields` are what is written of each row instead where the task has grouped them.
+        If the task groups rows, `part_fields` are the prediction columns of each row.
         """
         fitted = self._encoder.fitted
         added = tuple(part_fields) or tuple(f.name for f in fields(fitted.task.Prediction))
         return OutputColumns(added, columns, self.labels, self._prefix)
 
     def _has_no_columns(self, out: Path) -> bool:
-        """Whether a file of this name holds nothing of the rows: vectors alone, or a format of the task."""
+        """Whether the format of `out` has no input columns: embeddings only, or a task-specific format."""
         return suffix_of(out) in (VECTORS, *self._encoder.fitted.task.extra_suffixes)
 
     def _predict(self, method: str, data: Any, decode: Decode | None = None) -> list[Any]:
-        """What `decode` makes of each text or row, in order; None for a row that cannot be predicted."""
+        """The result of `decode` for each text or row, in order; None for rows that cannot be predicted."""
         if isinstance(data, str):
             raise DataError(
-                f'{method} takes a list of texts; for one text: {method}(["{data[:30]}"]), and for a file: '
-                f"{method}(pathlib.Path(...))"
+                f'{method} takes a list of texts, got a string. For one text, use {method}(["{data[:30]}"]); '
+                f"for a file, use {method}(pathlib.Path(...))"
             )
         is_table = any(hasattr(data, name) for name in ("columns", "column_names", "readline"))
         if is_table or isinstance(data, Path):
@@ -287,20 +290,20 @@ class Model:
         return [] if of_items is None else [p for c in self._chunks(of_items, decode) for p in c.predictions]
 
     def _items(self, items: list[Any]) -> Opened | None:
-        """Texts, or rows as dicts, as a table; None for an empty list."""
+        """A list of texts or dicts as a table; None for an empty list."""
         if items and isinstance(items[0], Mapping):
             return self._inputs.open(items, need_label=False)
         return self._inputs.of_texts(items)
 
     def _chunks(self, opened: Opened, decode: Decode | None = None) -> Iterator[_Chunk]:
-        """All rows with their predictions, in order, a few thousand at a time."""
+        """All rows with their predictions, in order, in chunks of STREAM_CHUNK."""
         for rows in chunks(opened.table.rows(), STREAM_CHUNK):
             read = readable_rows(rows, self._encoder, opened.columns)
-            found = self._predictor(read.examples, read.sequences, decode) if read.examples else None
-            yield _Chunk(rows, read.with_gaps(found.predictions if found else ()), read)
+            output = self._predictor(read.examples, read.sequences, decode) if read.examples else None
+            yield _Chunk(rows, read.with_gaps(output.predictions if output else ()), read)
 
     def _lines(self, opened: Opened, names: OutputColumns, tally: Tally) -> Iterator[Line]:
-        """What is written of each row."""
+        """The output line of each row."""
         for chunk in self._counted(opened, tally):
             for row, prediction in zip(chunk.rows, chunk.predictions, strict=True):
                 if row.parts:
@@ -312,23 +315,23 @@ class Model:
     def _lines_of_parts(
         self, row: Row, prediction: Any, columns: Columns, names: OutputColumns, tally: Tally
     ) -> Iterator[Line]:
-        """What is written of each of the rows that the task has grouped into one."""
+        """The output line of each of the rows that the task grouped into one."""
         if prediction is None:
-            said: list[Mapping[str, Any] | None] = [None] * len(row.parts)  # counted as a whole
+            predicted: list[Mapping[str, Any] | None] = [None] * len(row.parts)  # already counted
         else:
-            said = self._encoder.fitted.split_prediction(prediction, row, columns)
-            tally.blank += said.count(None)
-        for part, own in zip(row.parts, said, strict=True):
-            yield Line(names.given(part.values), names.added(own), own is not None, str(part.origin))
+            predicted = self._encoder.fitted.split_prediction(prediction, row, columns)
+            tally.blank += predicted.count(None)
+        for part, values in zip(row.parts, predicted, strict=True):
+            yield Line(names.given(part.values), names.added(values), values is not None, str(part.origin))
 
     def _counted(self, opened: Opened, tally: Tally, decode: Decode | None = None) -> Iterator[_Chunk]:
-        """The chunks of a file or table. Raises DataError where none of its rows can be predicted."""
+        """The chunks of a file or table, counted in `tally`. Raises DataError if no row can be predicted."""
         for chunk in self._chunks(opened, decode):
             tally.add(chunk.read)
             yield chunk
 
     def _further_lines(self, opened: Opened, suffix: str, tally: Tally) -> Iterable[str]:
-        """The lines of a further file of the task. Raises DataError where that needs labels."""
+        """The lines of a task-specific file. Raises DataError if the format needs labels."""
         task, columns = self._encoder.fitted.task, replace(opened.columns, label=None, has_gold=False)
         pairs = [
             (task.parse(row, columns), prediction)
@@ -336,20 +339,22 @@ class Model:
             for row, prediction in zip(chunk.rows, chunk.predictions, strict=True)
             if prediction is not None
         ]
-        found = self._encoder.fitted.extra_prediction_files([e for e, _ in pairs], [p for _, p in pairs])
-        if suffix not in found:
+        files = self._encoder.fitted.extra_prediction_files([e for e, _ in pairs], [p for _, p in pairs])
+        if suffix not in files:
             raise DataError(
-                f".{suffix} is for rows with labels: bertune evaluate RUN FILE --out NAME.{suffix} writes it"
+                f"a .{suffix} file needs labels. Write it with: bertune evaluate RUN FILE --out NAME.{suffix}"
             )
-        return found[suffix]
+        return files[suffix]
 
-    def _write_evaluation(self, found: Evaluation, out: Path) -> None:
+    def _write_evaluation(self, evaluation: Evaluation, out: Path) -> None:
         suffix = suffix_of(out)
-        if suffix in found.files:
-            write_further(found.files[suffix], out)
+        if suffix in evaluation.files:
+            write_further(evaluation.files[suffix], out)
         elif suffix in SUFFIXES:
-            lines = list(evaluated_lines(found.lines, self._output_columns(EXAMPLE_COLUMNS)))
+            lines = list(evaluated_lines(evaluation.lines, self._output_columns(EXAMPLE_COLUMNS)))
             columns = flat_names((line.place, line.given) for line in lines) if suffix == "csv" else None
             write_file(lines, out, columns=columns)
         else:
-            raise DataError(f"{out}: there is no .{suffix} file of these examples")
+            raise DataError(
+                f"{out}: these examples cannot be written as .{suffix}. Use .jsonl, .csv or .parquet"
+            )

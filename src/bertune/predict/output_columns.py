@@ -1,4 +1,4 @@
-"""The columns of written predictions: those of the input, all of them, and those that a prediction adds."""
+"""The columns of prediction files: all columns of the input, and the columns of the prediction."""
 
 from collections.abc import Iterable, Mapping
 from itertools import count
@@ -6,19 +6,20 @@ from typing import Any
 
 
 class SomeLabels(dict[str, float]):
-    """What is said about some of a model's labels, such as the most probable; they differ from row to row."""
+    """Values for some of a model's labels, such as the most probable ones, which differ from row to row."""
 
 
 class Vector(list[float]):
-    """A vector of a text, which Parquet stores in fp32."""
+    """The embedding of a text, which Parquet stores in fp32."""
 
 
 class OutputColumns:
-    """Gives every column of the output a name of its own, so that nothing of the input is lost.
+    """Assigns a unique name to every output column, so that no input column is lost.
 
-    A prediction adds `prefix` + FIELD for each of its fields. An input column with that name, or with that
-    name and a dot (as CSV writes the parts of an object), is kept as NAME_given, or else NAME_given_2,
-    NAME_given_3 …, the first that is free: predicting a predicted file again and again is deterministic.
+    A prediction adds a column `prefix` + FIELD for each of its fields. An input column with that name, or
+    with that name followed by a dot (as in the flattened objects of a CSV file), is renamed to NAME_given, or
+    to the first free name of NAME_given_2, NAME_given_3 and so on, so that predicting a prediction file again
+    is deterministic.
     """
 
     def __init__(
@@ -26,29 +27,29 @@ class OutputColumns:
     ) -> None:
         self._added = {field: prefix + field for field in fields}
         self._labels = set(labels)
-        self._given: dict[str, str] = {}  # by name in the input
+        self._given: dict[str, str] = {}  # input name -> output name
         self._name(columns)
 
     @property
     def renamed(self) -> dict[str, str]:
-        """The input columns that have another name in the output, and that name."""
+        """The renamed input columns, with their names in the output."""
         return {name: given for name, given in self._given.items() if name != given}
 
     def given(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The input's own values of a row, by their names in the output."""
+        """The input values of a row, by output column."""
         new = [name for name in values if name not in self._given]
-        if new:  # a reader of the user's own may yield rows with columns that the first row lacks
+        if new:  # a custom reader may yield rows with columns that the first row does not have
             self._name(new)
         return {self._given[name]: _unless_map(value) for name, value in values.items()}
 
     def added(self, predicted: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The values of a prediction by their names in the output; all None for a row without prediction."""
+        """The values of a prediction, by output column; all None for a row without a prediction."""
         if predicted is None:
             return dict.fromkeys(self._added.values())
         return {self._added[name]: value for name, value in marked(predicted, self._labels).items()}
 
     def _name(self, columns: Iterable[str]) -> None:
-        clashing: dict[str, list[str]] = {}  # input columns by the output column that they clash with
+        clashing: dict[str, list[str]] = {}  # output column -> the input columns that clash with it
         for name in columns:
             head = self._clash(name)
             if head is not None:
@@ -58,26 +59,26 @@ class OutputColumns:
             else:
                 clashing.setdefault(name, []).append(name)
         for head, names in clashing.items():
-            instead = self._free(head, [name[len(head) :] for name in names])
-            self._given |= {name: instead + name[len(head) :] for name in names}
+            new_head = self._free(head, [name[len(head) :] for name in names])
+            self._given |= {name: new_head + name[len(head) :] for name in names}
 
     def _clash(self, name: str) -> str | None:
-        """The output column in whose place an input column would be."""
+        """The output column that an input column would overwrite, or None."""
         return next((a for a in self._added.values() if name == a or name.startswith(f"{a}.")), None)
 
-    def _free(self, head: str, rests: list[str]) -> str:
-        """The first free name for `head`; `rests` are what follows it in the names of the columns."""
-        taken = {*self._added.values(), *self._given.values()}
+    def _free(self, head: str, tails: list[str]) -> str:
+        """The first free name for `head`; `tails` are the parts of the column names that follow it."""
+        used = {*self._added.values(), *self._given.values()}
         for number in count(1):
             name = f"{head}_given" if number == 1 else f"{head}_given_{number}"
-            is_nested = any(other.startswith(f"{name}.") for other in taken)
-            if not is_nested and name not in taken and not any(name + rest in taken for rest in rests):
+            is_nested = any(other.startswith(f"{name}.") for other in used)
+            if not is_nested and name not in used and not any(name + tail in used for tail in tails):
                 return name
-        raise AssertionError("there are infinitely many names")
+        raise AssertionError("the number of candidate names is unlimited")
 
 
 def _unless_map(value: Any) -> Any:
-    """The value itself; what was said about some labels, read back from a Parquet map as pairs, as before."""
+    """The value itself; the pairs of a Parquet map, as read back from a prediction file, as `SomeLabels`."""
     if not (isinstance(value, list) and value and all(isinstance(item, tuple) for item in value)):
         return value
     some = SomeLabels(item for item in value if len(item) == 2 and isinstance(item[0], str))
@@ -86,7 +87,7 @@ def _unless_map(value: Any) -> Any:
 
 
 def marked(predicted: Mapping[str, Any], labels: set[str]) -> dict[str, Any]:
-    """The values of a prediction; vectors, and what is said about some of the labels, marked as such."""
+    """The values of a prediction, with embeddings as `Vector` and values for some labels as `SomeLabels`."""
     return {name: _marked(name, value, labels) for name, value in predicted.items()}
 
 

@@ -1,6 +1,6 @@
-"""Prediction: rows or examples in, predictions out in the same order, during training and after.
+"""The predictor: rows or examples in, predictions out in the same order, during and after training.
 
-A row that cannot be predicted must not cost the others their predictions.
+A row that cannot be predicted does not affect the predictions of the others.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,28 +19,28 @@ from bertune.tasks import FittedTask, Output
 from bertune.tasks.encoder import TextEncoder
 from bertune.text.sequences import Sequence
 
-STREAM_CHUNK = 2048  # rows held at once: enough to sort by length, little enough for any memory
-_MOST_OUTPUTS = 2**25  # numbers of a row for each token that are held at once: 128 MB
-_MOST_SHOWN = 20  # failures that are kept: a file may have as many as rows
+STREAM_CHUNK = 2048  # rows in memory at once: enough to sort by length, and small
+_MOST_OUTPUTS = 2**25  # per-token outputs in memory at once, as fp32 numbers: 128 MB
+_MOST_SHOWN = 20  # error messages that are kept; every row of a file may fail
 
 Decode = Callable[[list[Output], list[Sequence], Any], Any]
 
 
 @dataclass(frozen=True)
 class PredictionOutput:
-    """What a model predicts for some examples."""
+    """The predictions of a model for some examples."""
 
     predictions: list[Any]
-    loss: float | None  # mean over all terms; None where the examples have no gold
+    loss: float | None  # mean over all terms; None if the examples have no gold
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A fitted task with the network that computes its outputs."""
+    """A fitted task and the network that computes its outputs."""
 
     fitted: FittedTask
     backend: Backend
-    poll: Poll = never_stop  # called between batches; may raise to stop
+    poll: Poll = never_stop  # called between batches; can raise an exception to stop
 
     def __call__(
         self,
@@ -48,27 +48,29 @@ class Predictor:
         sequences: SequenceOf[Sequence],
         decode: Decode | None = None,
     ) -> PredictionOutput:
-        """Predictions in the order of `examples`; `sequences` are theirs, as `encode` gave them.
+        """Predictions in the order of `examples`; `sequences` are their sequences, as returned by `encode`.
 
-        `decode` takes the place of the task's own. Raises NonFiniteError for outputs that are not finite.
+        `decode` overrides the `decode` of the task. Raises NonFiniteError for NaN and infinite outputs.
         """
         decode = decode or self.fitted.decode
         predictions: list[Any] = []
         loss_sum, num_terms = 0.0, 0.0
-        for own, part in self._portions(len(examples), sequences):
-            found = self.backend(part, self.poll)
-            loss_sum, num_terms = loss_sum + found.loss_sum, num_terms + found.num_terms
-            _refuse_not_finite(found.outputs, part, examples)
-            for group, positions in own.items():
-                of_group = [found.outputs[i] for i in positions], [part[i] for i in positions]
+        for by_group, part in self._portions(len(examples), sequences):
+            result = self.backend(part, self.poll)
+            loss_sum, num_terms = loss_sum + result.loss_sum, num_terms + result.num_terms
+            _refuse_not_finite(result.outputs, part, examples)
+            for group, positions in by_group.items():
+                of_group = [result.outputs[i] for i in positions], [part[i] for i in positions]
                 predictions.append(decode(*of_group, examples[group]))
         return PredictionOutput(predictions, loss_sum / num_terms if num_terms else None)
 
     def _portions(
         self, num_examples: int, sequences: SequenceOf[Sequence]
     ) -> Iterator[tuple[dict[int, list[int]], SequenceOf[Sequence]]]:
-        """Consecutive examples, each with the positions of its sequences, and all these sequences: everything
-        at once, unless a row of outputs for each token would fill the memory."""
+        """Portions of consecutive examples: the positions of each one's sequences, and all these sequences.
+
+        There is a single portion, unless per-token outputs would take too much memory.
+        """
         by_group: dict[int, list[int]] = {group: [] for group in range(num_examples)}
         for position, sequence in enumerate(sequences):
             by_group[sequence.group].append(position)
@@ -76,85 +78,86 @@ class Predictor:
         if not self.fitted.head.per_token or width * sum(map(len, sequences)) <= _MOST_OUTPUTS:
             yield by_group, sequences
             return
-        own: dict[int, list[int]] = {}
+        portion: dict[int, list[int]] = {}
         part: list[Sequence] = []
-        held = 0
+        num_outputs = 0
         for group, positions in by_group.items():
             size = width * sum(len(sequences[i]) for i in positions)
-            if own and held + size > _MOST_OUTPUTS:
-                yield own, part
-                own, part, held = {}, [], 0
-            own[group] = list(range(len(part), len(part) + len(positions)))
+            if portion and num_outputs + size > _MOST_OUTPUTS:
+                yield portion, part
+                portion, part, num_outputs = {}, [], 0
+            portion[group] = list(range(len(part), len(part) + len(positions)))
             part += [sequences[i] for i in positions]
-            held += size
-        yield own, part
+            num_outputs += size
+        yield portion, part
 
 
 def _refuse_not_finite(
     outputs: SequenceOf[Output], sequences: SequenceOf[Sequence], examples: SequenceOf[Any]
 ) -> None:
-    """Raises NonFiniteError that names the first example whose outputs are not finite, if there is one."""
+    """Raise NonFiniteError with the location of the first example whose outputs are NaN or infinite."""
     groups = [s.group for s, output in zip(sequences, outputs, strict=True) if not np.isfinite(output).all()]
     if groups:
         raise NonFiniteError(
-            f"{examples[min(groups)].origin}: the outputs of the model are NaN or infinite, so there is no "
-            "prediction. The weights are damaged, or training diverged; train again with a lower train.lr"
+            f"{examples[min(groups)].origin}: the outputs of the model are NaN or infinite, so the text "
+            "cannot be predicted. The weights are corrupt or training diverged. Train again with a lower "
+            "train.lr"
         )
 
 
 @dataclass(frozen=True)
 class ReadableRows:
-    """The rows of a chunk that a model can read, in order, and what is known of the others."""
+    """The rows of a chunk that can be predicted, in order, and the errors of the others."""
 
     examples: list[Any]
-    sequences: list[Sequence]  # of the examples; `group` is the position among them
+    sequences: list[Sequence]  # sequences of the examples; `group` is the index in `examples`
     is_readable: list[bool]  # for each row of the chunk
-    num_rows: int  # of the source, where a row of the chunk is several grouped ones
-    num_blank: int  # of these, without text
-    failures: list[DataError]  # why each other row cannot be predicted, in order
+    num_rows: int  # number of input rows; a row of the chunk may be a group of several input rows
+    num_blank: int  # number of input rows without text
+    failures: list[DataError]  # the error of every other row, in order
 
     def with_gaps(self, predictions: SequenceOf[Any]) -> list[Any]:
-        """One prediction for each row of the chunk: those of the examples, None for the rows between them."""
-        found = iter(predictions)
-        return [next(found) if readable else None for readable in self.is_readable]
+        """One prediction per row of the chunk; None for rows that cannot be predicted."""
+        remaining = iter(predictions)
+        return [next(remaining) if readable else None for readable in self.is_readable]
 
     @property
     def num_truncated(self) -> int:
-        """Examples that lost tokens to truncation."""
+        """The number of truncated examples."""
         return len({s.group for s in self.sequences if s.num_removed})
 
 
 @dataclass
 class Tally:
-    """How many rows of a file were predicted, and why others were not."""
+    """Counts of predicted, blank, failed and truncated rows, and the first error messages."""
 
     rows: int = 0
     blank: int = 0
     failed: int = 0
     truncated: int = 0
-    failures: list[str] = field(default_factory=list)  # the first of them
+    failures: list[str] = field(default_factory=list)  # the first _MOST_SHOWN messages
 
-    def add(self, found: ReadableRows) -> None:
-        """Counts the rows of another chunk.
+    def add(self, chunk: ReadableRows) -> None:
+        """Count the rows of a chunk.
 
-        Raises DataError where none of the rows with text in the first chunk can be predicted: then the table
-        does not fit the model.
+        Raises DataError if no row with text in the first chunk can be predicted, because then the table does
+        not fit the model.
         """
-        if not self.rows and found.failures and not found.examples:
-            first = found.failures[0]
-            others = "" if len(found.failures) == 1 else "\nNo other row can be predicted either"
+        if not self.rows and chunk.failures and not chunk.examples:
+            first = chunk.failures[0]
+            others = "" if len(chunk.failures) == 1 else "\nThe other rows cannot be predicted either"
             raise DataError(f"{first}{others}") from first
-        self.rows += found.num_rows
-        self.blank += found.num_blank
-        self.failed += len(found.failures)
-        self.truncated += found.num_truncated
-        self.failures += map(str, found.failures[: _MOST_SHOWN - len(self.failures)])
+        self.rows += chunk.num_rows
+        self.blank += chunk.num_blank
+        self.failed += len(chunk.failures)
+        self.truncated += chunk.num_truncated
+        self.failures += map(str, chunk.failures[: _MOST_SHOWN - len(self.failures)])
 
 
 def readable_rows(rows: SequenceOf[Row], encoder: TextEncoder, columns: Columns) -> ReadableRows:
-    """Parses and encodes rows that are to be predicted; what they say of the answer is not read.
+    """Parse and encode rows for prediction; label columns are ignored.
 
-    Raises ConfigError and ModelError, which are about all rows.
+    Errors of single rows are returned. Raises ConfigError and ModelError, which concern all rows.
     """
     task = encoder.fitted.task
     without_gold = Columns(columns.text, None, columns.id, has_gold=False)
@@ -191,12 +194,12 @@ def readable_rows(rows: SequenceOf[Row], encoder: TextEncoder, columns: Columns)
 def _encoded(
     encoder: TextEncoder, examples: list[Any], first: int
 ) -> tuple[list[Sequence], dict[int, DataError]]:
-    """The sequences of examples numbered from `first`, and why others have none.
+    """The sequences of the examples, whose groups start at `first`, and the errors of the others by group.
 
-    All are encoded at once, which the tokenizer does fastest; only where one is refused, by halves.
+    All examples are encoded at once, which is fastest; if one fails, the examples are bisected.
     """
     try:
-        found = encoder(examples)
+        sequences = encoder(examples)
     except DataError as error:
         if len(examples) == 1:
             return [], {first: error}
@@ -204,11 +207,11 @@ def _encoded(
         left, refused = _encoded(encoder, examples[:half], first)
         right, more = _encoded(encoder, examples[half:], first + half)
         return left + right, refused | more
-    return [replace(s, group=s.group + first) for s in found] if first else found, {}
+    return [replace(s, group=s.group + first) for s in sequences] if first else sequences, {}
 
 
 def plain(prediction: Any) -> dict[str, Any]:
-    """A prediction as plain JSON values."""
+    """A prediction as a dict of plain JSON values."""
     return {field.name: getattr(prediction, field.name) for field in fields(prediction)}
 
 

@@ -1,4 +1,4 @@
-"""The network in torch: micro-batches that fit the machine, and smaller ones where memory runs out."""
+"""The torch backend: predicts in micro-batches, and in smaller ones if memory runs out."""
 
 import logging
 from collections.abc import Iterator
@@ -27,16 +27,16 @@ _NOTHING: Output = np.empty(0, np.float32)
 
 @dataclass(frozen=True)
 class TorchBackend:
-    """A torch model with the task and the machine that decide how its batches are cut."""
+    """A torch model, with the task and the machine settings that determine its micro-batches."""
 
     model: TextModel
     fitted: FittedTask
     machine: Machine
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
-        """The outputs of all sequences, without dropout. Raises ResourceError, and what `poll` raises."""
+        """The outputs of all sequences, without dropout. Raises ResourceError, and whatever `poll` raises."""
         was_training = self.model.training
-        if was_training:  # else nothing is changed, so that threads may share the model
+        if was_training:  # otherwise the model must not be modified, because threads may share it
             self.model.eval()
         try:
             return self._in_batches(sequences, poll)
@@ -56,7 +56,7 @@ class TorchBackend:
             for position, output in zip(positions, found.outputs, strict=True):
                 outputs[position] = output
         if tokens < self.machine.micro_batch_tokens:
-            _LOG.warning("memory ran out: predicted in batches of at most %s tokens", f"{tokens:,}")
+            _LOG.warning("out of memory: predicted in micro-batches of at most %s tokens", f"{tokens:,}")
         return BackendOutputs(outputs, loss_sum, num_terms)
 
     def _cut(self, sequences: SequenceOf[Sequence], tokens: int) -> Iterator[Indices]:
@@ -64,7 +64,7 @@ class TorchBackend:
         return micro_batches([len(s) for s in sequences], tokens, groups)
 
     def _compute(self, sequences: list[Sequence], tokens: int) -> BackendOutputs:
-        """The outputs of sequences that were one micro-batch before memory ran out."""
+        """The outputs of a micro-batch, split further if memory ran out."""
         outputs = [_NOTHING] * len(sequences)
         loss_sum, num_terms = 0.0, 0.0
         per_token = self.fitted.head.per_token
@@ -83,7 +83,7 @@ class TorchBackend:
         return BackendOutputs(outputs, loss_sum, num_terms)
 
     def _forward(self, sequences: list[Sequence], batch: Batch, tokens: int) -> Tensor:
-        """The outputs of a batch; a group of more tokens than a micro-batch may have goes in pieces."""
+        """The outputs of a batch; a group with more than `tokens` tokens is computed in pieces."""
         pieces = list(slices([len(s) for s in sequences], tokens))
         if len(pieces) == 1:
             return self.model(batch)  # type: ignore[no-any-return]
@@ -91,7 +91,7 @@ class TorchBackend:
 
 
 def backend_of(loaded: LoadedModel, config: MachineConfig) -> TorchBackend:
-    """The backend of a saved model, in the precision it was trained with unless another one is given."""
+    """The backend of a saved model, in its training precision unless `config` sets another one."""
     if "precision" not in config.model_fields_set:
         config = config.model_copy(update={"precision": loaded.metadata.precision})
     machine = make_machine(config)

@@ -1,4 +1,4 @@
-"""Predictions as files: JSON lines, CSV, Parquet with every column, and NumPy with the vectors alone."""
+"""Write predictions: JSON Lines, CSV and Parquet with all columns, and NumPy with embeddings only."""
 
 import csv
 import json
@@ -18,21 +18,21 @@ from bertune.files import refuse_unusable, replacing, to_json, write_atomically
 from bertune.predict.output_columns import OutputColumns, SomeLabels, Vector
 from bertune.predict.predictor import chunks, plain
 
-SUFFIXES = ("jsonl", "csv", "parquet")  # of files that hold any prediction
+SUFFIXES = ("jsonl", "csv", "parquet")  # formats that can hold any prediction
 VECTORS = "npy"
-EXAMPLE_COLUMNS = ("id", "source", "text", "gold")  # of a scored example, before its prediction
-_CHUNK = 1024  # rows that are Python values at once
-_ROOM = 10**12  # rows that the first, preliminary header of an array makes room for
+EXAMPLE_COLUMNS = ("id", "source", "text", "gold")  # columns of a scored example, before its prediction
+_CHUNK = 1024  # rows per Arrow table, which are Python objects at the same time
+_ROOM = 10**12  # number of rows in the preliminary array header, which must be longer than the final one
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row with its prediction, by the names of the columns in the output."""
+    """A row with its prediction; the keys are the output columns."""
 
-    given: Mapping[str, Any]  # what the input has
-    added: Mapping[str, Any]  # what the model says
+    given: Mapping[str, Any]  # input columns
+    added: Mapping[str, Any]  # prediction columns
     is_predicted: bool = True
-    place: str = ""  # where the row is from, for errors
+    place: str = ""  # file and line of the row, for error messages
 
     @property
     def values(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ Lines = Iterable[Line]
 
 
 def prediction_lines(examples: Iterable[Any], predictions: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """The stored form of predictions: where each text is from, the text, its gold and its prediction."""
+    """The format in which a run stores predictions: id, source, text, gold and prediction."""
     for example, prediction in zip(examples, predictions, strict=True):
         yield {
             "id": example.id,
@@ -56,55 +56,54 @@ def prediction_lines(examples: Iterable[Any], predictions: Iterable[Any]) -> Ite
 
 
 def evaluated_lines(stored: Iterable[Mapping[str, Any]], names: OutputColumns) -> Iterator[Line]:
-    """The lines of `prediction_lines` as a file of predictions has them."""
+    """Convert the result of `prediction_lines` to the lines of an output file."""
     for line in stored:
         given = {name: line[name] for name in EXAMPLE_COLUMNS}
         yield Line(names.given(given), names.added({n: v for n, v in line.items() if n not in given}))
 
 
 def suffix_of(path: Path) -> str:
-    """What the name of a file of predictions ends in, in small letters, without the dot."""
+    """The suffix of a file in lower case, without the dot."""
     return path.suffix.lower().removeprefix(".")
 
 
 def refuse_out(out: Path, known: Iterable[str]) -> None:
-    """Raises InputError, before anything is computed, for a file that cannot be written.
+    """Raise InputError for an output file that cannot be written; called before anything is computed.
 
-    `known` are the suffixes of files that can, which say how the file is written.
+    `known` are the supported suffixes, without the dot.
     """
     refuse_unusable(out, "the output file")
     _refuse_device(out)
     if suffix_of(out) not in known:
         raise ConfigError(
-            f"{out}: files of predictions end in {listed([f'.{name}' for name in known])}, which says how "
-            "it is written"
+            f"{out}: unsupported suffix for a prediction file. Expected one of "
+            f"{listed([f'.{name}' for name in known])}, which determines the format"
         )
     if not out.parent.is_dir():
-        raise InputError(f"cannot write {out}: {out.parent} is not a folder. Create it, or give another name")
+        raise InputError(f"cannot write {out}: {out.parent} is not a folder. Create it, or use another path")
 
 
 def _refuse_device(out: Path) -> None:
-    """Raises InputError for what is no file: renaming a finished file to its name would remove a device."""
+    """Raise InputError for a device, pipe or stream, which the atomic rename would replace with a file."""
     is_stream = os.path.abspath(out).startswith(("/dev/std", "/dev/fd/", "/proc/"))
     if is_stream or (out.exists() and not out.is_file() and not out.is_dir()):
         raise InputError(
-            f"cannot write {out}: it is not a regular file. Leave out --out to write to standard output, "
-            "which can be redirected to it"
+            f"cannot write {out}: it is not a regular file. Omit --out to write to standard output, which "
+            "can be redirected"
         )
 
 
 def refuse_prefix(prefix: str, out: Path) -> None:
-    """Raises ConfigError where a prefix for columns is set and the format of `out` has no columns."""
+    """Raise ConfigError if `prefix` is set but the format of `out` has no columns."""
     if prefix:
         raise ConfigError(
-            f"predict.prefix={prefix} names columns, and a .{suffix_of(out)} file has none. Drop it, or "
-            f"write {listed([f'.{name}' for name in SUFFIXES])}"
+            f"predict.prefix={prefix} renames columns, but a .{suffix_of(out)} file has no columns. Remove "
+            f"predict.prefix, or write one of {listed([f'.{name}' for name in SUFFIXES])}"
         )
 
 
 def is_same_file(out: object, source: object) -> bool:
-    """Whether `out` is the regular file that is read, under whatever name; `source` is its path, or an open
-    file."""
+    """Whether `out` and `source` are the same regular file; both can be paths or open files."""
     written, read = _status(out), _status(source)
     return (
         written is not None
@@ -115,7 +114,7 @@ def is_same_file(out: object, source: object) -> bool:
 
 
 def _status(file: object) -> os.stat_result | None:
-    """The status of a path or an open file; None where there is no such file."""
+    """The status of a path or an open file; None if it does not exist."""
     try:
         if hasattr(file, "fileno"):
             return os.fstat(file.fileno())
@@ -125,10 +124,10 @@ def _status(file: object) -> os.stat_result | None:
 
 
 def write_file(lines: Lines, out: Path, as_csv: bool = False, columns: Iterable[str] | None = None) -> None:
-    """Writes predictions in the format that the name of `out` says, whole or not at all.
+    """Write predictions atomically in the format of the suffix of `out`.
 
-    `columns` are as for `write_text`. Raises ConfigError for predictions without vectors where the format has
-    nothing else, DataError for rows that it cannot hold.
+    `columns` is the same as in `write_text`. Raises ConfigError for predictions without embeddings if the
+    format is .npy, and DataError for rows that the format cannot represent.
     """
     suffix = suffix_of(out)
     with replacing(out) as staging:
@@ -143,16 +142,16 @@ def write_file(lines: Lines, out: Path, as_csv: bool = False, columns: Iterable[
 
 
 def write_further(lines: Iterable[str], out: Path) -> None:
-    """Writes the lines of a format of the task's own."""
+    """Write the lines of a task-specific format."""
     write_atomically(out, "".join(f"{line}\n" for line in lines))
 
 
 def write_text(lines: Lines, file: TextIO, as_csv: bool, columns: Iterable[str] | None = None) -> None:
-    """Writes JSON lines, or CSV.
+    """Write JSON Lines or CSV.
 
-    `columns` are the input's own columns in CSV, where they are known before the first row (`csv_columns`);
-    else they are those of the first rows. Raises DataError for a row that has further ones, and for what the
-    encoding of `file` lacks.
+    `columns` are the input columns of a CSV file, as returned by `csv_columns`; None takes them from the
+    first rows. Raises DataError for a row with other columns, and for characters that the encoding of `file`
+    does not support.
     """
     try:
         if as_csv:
@@ -162,19 +161,21 @@ def write_text(lines: Lines, file: TextIO, as_csv: bool, columns: Iterable[str] 
             file.write(to_json(line.values, indent=None, default=str) + "\n")
     except UnicodeEncodeError as error:
         raise DataError(
-            f"cannot write {error.object[error.start : error.end]!r} to a stream in {error.encoding}. Open "
-            'the stream with encoding="utf-8", or pass a file name'
+            f"cannot write {error.object[error.start : error.end]!r} to a stream with encoding "
+            f'{error.encoding}. Open the stream with encoding="utf-8", or pass a file path'
         ) from error
 
 
 def csv_columns(table: Table, names: OutputColumns) -> list[str]:
-    """The columns of a table as CSV, found by reading all of it: rows may differ in their columns, and
-    objects in a column in their keys."""
+    """The CSV columns of a table, with one column per object key.
+
+    This reads the whole table, because rows can differ in their columns and objects in their keys.
+    """
     return flat_names((str(row.origin), names.given(row.values)) for row in table.rows())
 
 
 def flat_names(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """The columns of rows, each with its place, as CSV, where objects have a column for each key."""
+    """The CSV columns of (place, row) pairs, with one column per object key."""
     return list({name: None for place, row in rows for name in _flat(row, place)})
 
 
@@ -184,7 +185,7 @@ def _write_csv(lines: Lines, file: TextIO, columns: Iterable[str] | None) -> Non
     for line in lines:
         waiting.append(line)
         if writer is None and not line.is_predicted:
-            continue  # the columns are known only from a row that has a prediction
+            continue  # the prediction columns are only known from a row with a prediction
         writer = writer or _CsvRows(file, waiting, columns)
         for each in waiting:
             writer.write(each)
@@ -196,7 +197,7 @@ def _write_csv(lines: Lines, file: TextIO, columns: Iterable[str] | None) -> Non
 
 
 class _CsvRows:
-    """Rows under a header line that is settled by the first of them, the last of which has a prediction."""
+    """A CSV writer whose header is determined by the `first` lines, the last of which has a prediction."""
 
     def __init__(self, file: TextIO, first: list[Line], columns: Iterable[str] | None) -> None:
         given = flat_names((line.place, line.given) for line in first) if columns is None else list(columns)
@@ -218,27 +219,29 @@ class _CsvRows:
 
 def _no_cell(place: str, new: list[str], both: list[str]) -> str:
     what = (
-        f"the header line, already written, has no column for {listed(new)}, because objects in this column "
-        "differ in their keys"
+        f"the CSV header, which is already written, has no column for {listed(new)}, because the objects in "
+        "this column have different keys"
         if new
         else f"two values would be written to the same column, {listed(both)}"
     )
-    return f"{place}: {what}. Write JSON lines or .parquet instead of CSV"
+    return f"{place}: {what}. Write JSON Lines or .parquet instead of CSV"
 
 
 def _flat(values: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Nested objects as columns of their own, as in probabilities.good. Lists are JSON in one cell, and so is
-    what is said about some of the labels: the next row may have others. Raises DataError for two values of
-    the same name."""
+    """Flatten nested objects into one column per key, as in probabilities.good.
+
+    Lists become JSON in one cell, and so do values for some of the labels, which differ from row to row.
+    Raises DataError if two values have the same column name.
+    """
     flat: dict[str, Any] = {}
     for key, value in _encodable(values).items():
         if isinstance(value, dict) and not isinstance(value, SomeLabels):
             cells = {f"{key}.{inner}": v for inner, v in value.items()}
         else:
             cells = {key: value}
-        twice = [name for name in cells if name in flat]
-        if twice:
-            raise DataError(_no_cell(place, [], twice))
+        duplicates = [name for name in cells if name in flat]
+        if duplicates:
+            raise DataError(_no_cell(place, [], duplicates))
         flat |= {name: _cell(cell) for name, cell in cells.items()}
     return flat
 
@@ -250,7 +253,7 @@ def _cell(value: Any) -> Any:
 
 
 def _encodable(value: Any) -> Any:
-    """The value with U+FFFD for each half of a surrogate pair, which neither CSV nor Parquet can hold."""
+    """The value with unpaired surrogates, which CSV and Parquet do not support, replaced by U+FFFD."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, Vector):
@@ -264,9 +267,12 @@ def _encodable(value: Any) -> Any:
 
 
 def _write_array(lines: Lines, file: BinaryIO, out: Path) -> None:
-    """[rows, H] in fp32; NaN for a row without text. Streamed: the header is written again at the end."""
+    """Write embeddings [rows, H] in fp32, with NaN for rows without text.
+
+    Rows are streamed, and the header is rewritten at the end with the number of rows.
+    """
     vectors = _vectors(lines, out)
-    waiting = 0  # rows without text before the first vector, which says how long they are
+    waiting = 0  # rows without text before the first vector, when H is not known yet
     first = None
     for first in vectors:
         if first is not None:
@@ -281,7 +287,7 @@ def _write_array(lines: Lines, file: BinaryIO, out: Path) -> None:
         count += 1
     file.seek(0)
     _write_header(file, count, size)
-    assert file.tell() == start, "numpy leaves room in a header for the array to grow"
+    assert file.tell() == start, "both headers must have the same length"
 
 
 def _write_header(file: BinaryIO, rows: int, size: int) -> None:
@@ -294,14 +300,15 @@ def _vectors(lines: Lines, out: Path) -> Iterator[list[float] | None]:
         vector = line.added.get("vector")
         if line.is_predicted and not isinstance(vector, Vector):
             raise ConfigError(
-                f"{out}: .npy holds a vector for each text; this model predicts {', '.join(line.added)}. "
-                "For one text column name it with data.text; else write .jsonl, .csv or .parquet"
+                f"{out}: a .npy file holds one embedding per text, but this model predicts "
+                f"{', '.join(line.added)}. To embed a single text column, set data.text; otherwise write "
+                ".jsonl, .csv or .parquet"
             )
         yield vector
 
 
 def _write_parquet(lines: Lines, staging: Path) -> None:
-    """All columns; vectors as lists of fp32."""
+    """Write all columns, with embeddings as lists of fp32."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -310,8 +317,8 @@ def _write_parquet(lines: Lines, staging: Path) -> None:
         table = pa.concat_tables(pieces, promote_options="permissive") if pieces else pa.table({})
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(
-            f"a column of the table holds values of several kinds, which Parquet does not take ({error}); "
-            "write .jsonl instead"
+            f"a column has values of different types, which Parquet does not support ({error}). Write .jsonl "
+            "instead"
         ) from error
     pq.write_table(table, staging)
 
@@ -322,7 +329,7 @@ def _table(rows: list[dict[str, Any]]) -> Any:
     names = list(dict.fromkeys(name for row in rows for name in row))
     some = {name for row in rows for name, value in row.items() if isinstance(value, SomeLabels)}
     table = pa.Table.from_pylist([{n: row.get(n) for n in names if n not in some} for row in rows])
-    for name in sorted(some):  # a field for each label there is would be too many
+    for name in sorted(some):  # a map, because a struct would have one field per label of the model
         values = [None if row.get(name) is None else list(dict(row[name]).items()) for row in rows]
         table = table.append_column(name, pa.array(values, pa.map_(pa.string(), pa.float64())))
     for name in sorted({name for row in rows for name, value in row.items() if isinstance(value, Vector)}):

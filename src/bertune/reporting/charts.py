@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bertune.errors import counted, plural
 from bertune.manifest import BatchRecord, DetailsRecord, SplitRecord
 from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, can_draw, draw, upright
-from bertune.reporting.wording import count, counted, decimal, plain, plural, real, score_name
+from bertune.reporting.wording import count, decimal, plain, real, score_name
 
 MOST_BARS = 110  # batches; beyond that, a histogram of their scores is drawn
 MOST_NAMED = 30  # labels; beyond that, their names do not fit beside a matrix
@@ -122,7 +123,7 @@ def token_lengths(
             )
         axes.set_xlabel(f"tokens per {noun}" + ("" if is_narrow else ", including [CLS] and [SEP]"))
         axes.set_ylabel(f"share of {plural(noun)}")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
         axes.set_xlim(0, right)
         axes.legend(loc="lower left", ncols=len(shown), bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
@@ -213,7 +214,7 @@ def _counts(axes: Axes, counts: Sequence[Sequence[int]], shares: Sequence[Sequen
 
 
 def tick_names(labels: Sequence[str]) -> list[str]:
-    """Tick labels: label names, numbers if a glyph is missing or names coincide, none if there are too many."""
+    """Label names as tick labels; numbers if a glyph is missing or names coincide; none for many labels."""
     if len(labels) > MOST_NAMED:
         return []
     names = [plain(label) for label in labels]

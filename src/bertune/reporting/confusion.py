@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bertune.errors import plural
 from bertune.manifest import ConfusionsRecord, DetailsRecord
 from bertune.reporting.canvas import can_draw
 from bertune.reporting.table import Cell, PageTable, users
-from bertune.reporting.wording import count, percent, plain, plural, visible
+from bertune.reporting.wording import count, percent, plain, visible
 
 MOST_IN_TABLE = 20  # labels; beyond that the page shows the figure
 MOST_NAMED = 6  # labels; beyond that the columns are headed by numbers

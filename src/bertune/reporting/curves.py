@@ -13,7 +13,7 @@ from bertune.reporting.table import Cell, PageTable
 from bertune.reporting.wording import count, decimal, duration, real, score_name
 
 NOT_SCORES = {"loss", "seconds", "train_loss", "is_best"}
-RISE = 1.01  # a validation loss less than 1 % above its minimum may be noise
+RISE = 1.01  # a validation loss less than 1% above its minimum may be noise
 POINTS = 400  # more cannot be distinguished in a figure
 NAN = math.nan
 
@@ -144,7 +144,7 @@ def _epochs(lines: Sequence[JsonObject], losses: Sequence[float]) -> list[Epoch]
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """A centred moving average over about 2 % of the values; NaNs remain gaps."""
+    """A centred moving average over about 2% of the values; NaNs remain gaps."""
     reach = len(values) // 100
     sums = list(accumulate((0.0 if math.isnan(v) else v for v in values), initial=0.0))
     counts = list(accumulate((not math.isnan(v) for v in values), initial=0))

@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 from keyword import iskeyword
 
+from bertune.errors import counted, plural
 from bertune.manifest import ManifestRecord, SplitRecord
 from bertune.reporting.confusion import Matrix, only_prediction
 from bertune.reporting.curves import Curves
@@ -16,7 +17,7 @@ from bertune.reporting.recorded import (
     row_noun,
     splits_of,
 )
-from bertune.reporting.wording import count, counted, percent, plural, visible
+from bertune.reporting.wording import count, percent, visible
 from bertune.run import Run
 
 

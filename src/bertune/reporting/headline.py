@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bertune.errors import counted
 from bertune.manifest import BaselineRecord, ManifestRecord, SplitRecord
 from bertune.reporting.curves import Curves
 from bertune.reporting.recorded import (
@@ -18,7 +19,6 @@ from bertune.reporting.recorded import (
 )
 from bertune.reporting.wording import (
     count,
-    counted,
     decimal,
     duration,
     interval,
@@ -137,6 +137,15 @@ def _kept(manifest: ManifestRecord) -> tuple[str, str] | None:
     epoch = f" (epoch {decimal(best.epoch, 1)})" if real(best.epoch) is not None else ""
     total = f" of {count(training.total_steps)}" if training.total_steps else ""
     value = f" ({decimal(best.value)})" if real(best.value) is not None else ""
+    if best.top_step not in (None, best.step):
+        top = f"{decimal(best.top_value)} at step {count(best.top_step)}"
+        why = f"the {order}, {top}, is not better by more than chance"
+        if best.top_value == best.value:
+            why = f"the same as at step {count(best.top_step)}"
+        return (
+            "Selected checkpoint",
+            f"step {count(best.step)}{total}{epoch}, validation {score_name(score)}{value}; {why}",
+        )
     return (
         "Best checkpoint",
         f"step {count(best.step)}{total}{epoch}, {order} validation {score_name(score)}{value}",
@@ -149,9 +158,10 @@ def _trained(manifest: ManifestRecord, curves: Curves | None) -> tuple[str, str]
     if not done:
         return None
     total, per_epoch = training.total_steps, training.steps_per_epoch
-    text = f"{count(done)} of {count(total)} steps" if total and done != total else f"{count(done)} steps"
+    text = f"{count(done)} of {count(total)} steps" if total and done != total else counted(done, "step")
     if per_epoch:
-        text += f" ({done / per_epoch:.3g} epochs)"
+        epochs = f"{done / per_epoch:.3g}"
+        text += f" ({epochs} epoch{'' if epochs == '1' else 's'})"
     if training.stopped_early:
         text += ", stopped early: no further improvement on validation"
     seconds = (manifest.timings or {}).get("train_seconds")

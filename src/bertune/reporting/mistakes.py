@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from bertune.errors import counted
 from bertune.files import JsonObject, read_object
 from bertune.manifest import MistakesRecord, checked
-from bertune.reporting.wording import count, counted, decimal, escaped, percent, visible
+from bertune.reporting.wording import count, decimal, escaped, percent, visible
 from bertune.run import Run
 
 FOLDED = 320  # characters: longer texts are folded
@@ -96,15 +97,28 @@ def worded(split: str, recorded: JsonObject) -> Mistakes | None:
 
 
 def _sentence(split: str, recorded: JsonObject, num_shown: int) -> str:
-    number, wrong = recorded["num"], recorded.get("num_wrong")
+    number, wrong, what = recorded["num"], recorded.get("num_wrong"), str(recorded.get("what") or "")
     units = counted(number, f"{split} {recorded.get('unit') or 'text'}")
     if wrong == 0:
-        return f"None of the {units} {recorded.get('what')}."
+        return f"None of the {units} {what}." if number > 1 else f"The only {units[2:]} {_not(what)}."
     order = str(recorded.get("order") or "Sorted by severity")
     if wrong is None:
         return f"{order}. Showing {num_shown} of {units}; some may be labelling errors."
     cut = f"; {num_shown} of them are shown" if wrong > num_shown else ""
-    return f"{count(wrong)} of {units} {recorded.get('what')}{cut}. {order}; some may be labelling errors."
+    what = _of_one(what) if wrong == 1 else what
+    return f"{count(wrong)} of {units} {what}{cut}. {order}; some may be labelling errors."
+
+
+def _of_one(what: str) -> str:
+    """A predicate such as "were misclassified" in the singular."""
+    verb, _, rest = what.partition(" ")
+    return f"{ {'were': 'was', 'have': 'has'}.get(verb, verb) } {rest}"
+
+
+def _not(what: str) -> str:
+    """A predicate in the singular, negated."""
+    verb, _, rest = what.partition(" ")
+    return f"was not {rest}" if verb == "were" else f"does not {verb} {rest}"
 
 
 def _mistake(recorded: JsonObject, one: JsonObject) -> Mistake:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bertune.errors import plural
 from bertune.manifest import ManifestRecord
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
@@ -20,7 +21,7 @@ from bertune.reporting.recorded import (
     row_noun,
     splits_of,
 )
-from bertune.reporting.wording import count, plural, visible
+from bertune.reporting.wording import count, visible
 from bertune.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bertune.errors import counted
 from bertune.files import JsonObject
 from bertune.manifest import DetailsRecord
 from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, VIOLET, Drawing, draw, upright
-from bertune.reporting.wording import count, counted, decimal, plain, real, visible
+from bertune.reporting.wording import count, decimal, plain, real, visible
 
 COLOURS = (BLUE, GREEN, VIOLET, MUTED)
 
@@ -137,7 +138,8 @@ def _calibration(figure: Figure, recorded: JsonObject) -> None:
     above.plot(*zip(*points, strict=True), color=BLUE, marker="o", markersize=4, linewidth=1.2)
     above.set_ylim(-0.03, 1.03)
     above.set_xlabel("")
-    _named(below, {"axes": [recorded["axes"][0], "count"]})
+    unit = recorded.get("unit")
+    _named(below, {"axes": [recorded["axes"][0], f"number of {unit}" if unit else "count"]})
     for one in recorded["bins"]:
         below.bar(one["confidence"], one["count"], width=0.05, color=BLUE, alpha=0.75)
     below.set_xlim(-0.03, 1.03)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bertune.errors import counted, plural
 from bertune.manifest import DetailsRecord, ManifestRecord, SplitRecord
 from bertune.reporting.charts import Batches
 from bertune.reporting.recorded import (
@@ -17,13 +18,11 @@ from bertune.reporting.table import MOST_ROWS, Cell, PageTable, cut_note, head, 
 from bertune.reporting.wording import (
     MISSING,
     count,
-    counted,
     decimal,
     duration,
     in_order,
     interval,
     percent,
-    plural,
     real,
     score_name,
     visible,
@@ -115,7 +114,7 @@ def batch_sentence(batches: Batches, split: str) -> str:
     if batches.num_batches:
         which = f"half of {len(values):,} batches, sampled evenly from all {batches.num_batches:,}, are"
     return (
-        f"On batches of {size}, the {score_name(batches.score)} ranges from "
+        f"On batches of {size}, {score_name(batches.score)} ranges from "
         f"{decimal(values[0], 2)} to {decimal(values[-1], 2)}, and {which} "
         f"between {decimal(low, 2)} and {decimal(high, 2)}: scores on this few {all_rows} vary this much. "
         f"On all {all_rows} together it is {decimal(batches.total)}.{undefined}"
@@ -159,8 +158,11 @@ def balance_table(manifest: ManifestRecord) -> PageTable | None:
     splits = {name: split.labels for name, split in splits_of(manifest).items() if split.labels}
     if not splits:
         return None
-    known = [str(label) for label in manifest.labels or []]
-    labels = list(dict.fromkeys([*known, *(label for counts in splits.values() for label in counts)]))
+    # In the order of the model's outputs. Outputs that are not counted, such as the tags B-PER and I-PER if
+    # entity types are, are left out.
+    found = dict.fromkeys(label for counts in splits.values() for label in counts)
+    known = [label for label in map(str, manifest.labels or []) if label in found]
+    labels = list(dict.fromkeys([*known, *found]))
     totals = {name: sum(counts.values()) for name, counts in splits.items()}
     largest = {name: max(counts.values()) for name, counts in splits.items()}
     shown = labels
@@ -241,7 +243,7 @@ def parameter_table(manifest: ManifestRecord) -> PageTable | None:
 def environment_table(manifest: ManifestRecord) -> PageTable | None:
     """Device, versions, timings and memory, one row each."""
     rows: list[tuple[str, Any]] = [
-        *_named(manifest.machine, ""),
+        *_named(_described(manifest.machine), ""),
         *_named(manifest.versions, ""),
     ]
     for key, value in (manifest.timings or {}).items():
@@ -254,6 +256,12 @@ def environment_table(manifest: ManifestRecord) -> PageTable | None:
         rows.append(("peak memory", f"{count(manifest.peak_memory_mb)} MB"))
     cells = [[head(visible(name)), Cell(visible(value))] for name, value in rows]
     return PageTable("environment", [], cells, num_text=2) if cells else None
+
+
+def _described(machine: Any) -> dict[str, Any]:
+    """The recorded machine, with a name for the number of tokens that says what it limits."""
+    names = {"tokens": "tokens per micro-batch"}
+    return {names.get(key, key): value for key, value in (machine or {}).items()}
 
 
 def _named(values: Any, prefix: str) -> list[tuple[str, Any]]:

@@ -9,14 +9,21 @@ from bertune.manifest import Interval
 
 MISSING = "–"
 ACRONYMS = {"mcc", "f1", "auc", "roc", "ece", "map", "mrr", "em", "mse", "rmse", "mae", "r2", "p"}
-SPELLED = {"ndcg": "nDCG"} | {word: word.upper() for word in ACRONYMS}
+SPELLED = {word: word.upper() for word in ACRONYMS} | {
+    "ndcg": "nDCG",
+    "r2": "R²",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "hamming": "Hamming",
+}
+NAMES = {"pearson_spearman": "Pearson–Spearman mean"}  # scores that are not named word by word
 TITLES = {
     "mcc": "Matthews correlation (MCC)",
     "roc_auc": "area under the ROC curve",
     "em": "exact match (EM)",
     "map": "mean average precision (MAP)",
     "pearson_spearman": "mean of Pearson and Spearman correlation",
-    "r2": "variance explained (R2)",
+    "r2": "coefficient of determination (R²)",
 }
 
 
@@ -50,25 +57,13 @@ def count(value: Any) -> str:
     return MISSING if number is None else f"{round(number):,}"
 
 
-def counted(value: int, noun: str) -> str:
-    """`1 text`, `8,551 texts`, `243 queries`."""
-    return f"{count(value)} {noun if value == 1 else plural(noun)}"
-
-
-def plural(noun: str) -> str:
-    """`texts`, `queries`, `batches`."""
-    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
-        return noun[:-1] + "ies"
-    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
-
-
 def percent(part: Any, whole: Any) -> str:
-    """`0.4 %`; a nonzero share that would round to 0.0 % is shown as `< 0.1 %`."""
+    """`0.4%`; a nonzero share that would round to 0.0% is shown as `< 0.1%`."""
     numerator, denominator = real(part), real(whole)
     if numerator is None or not denominator:
         return MISSING
     share = 100 * numerator / denominator
-    return "< 0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"
+    return "< 0.1%" if 0 < share < 0.05 else f"{share:.1f}%"
 
 
 def scientific(value: Any) -> str:
@@ -102,6 +97,8 @@ def duration(value: Any) -> str:
 
 def score_name(key: str) -> str:
     """The display name of a score: `macro F1` for `macro_f1`, `nDCG@10` for `ndcg@10`."""
+    if key in NAMES:
+        return NAMES[key]
     words = (word.partition("@") for word in key.split("_"))
     return " ".join(f"{SPELLED.get(word, word)}{at}{rest}" for word, at, rest in words)
 

@@ -87,7 +87,7 @@ class OptionalFittedMembers:
 
     @property
     def has_validation_loss(self) -> bool:
-        """Whether a loss can be computed from predictions, as on the validation data."""
+        """Whether the loss can be computed in prediction, on validation data. Default: unless "step"."""
         return self.keep_together != "step"
 
     @property

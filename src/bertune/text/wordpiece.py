@@ -6,7 +6,6 @@ of tokenizer.json. If the file holds exactly what transformers would build, it i
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from bertune.hugging_face import (
     RARE,
     TOKENIZER,
     TOKENIZER_SETTINGS,
+    SavedTokenizer,
     TokenizerFiles,
     TokenizerSettings,
     library_errors,
-    load_config,
-    load_tokenizer,
     refuse_special_files,
 )
 
@@ -34,20 +32,6 @@ _SPECIAL = {
 }
 # Settings that change how transformers builds the tokenizer in ways that are not reproduced here.
 _OTHERS = ("auto_map", "max_len", "extra_special_tokens", "additional_special_tokens", "split_special_tokens")
-
-
-@dataclass(frozen=True)
-class _SavedByTransformers:
-    """Save a tokenizer with transformers, which is imported only when called."""
-
-    folder: Path
-
-    def __call__(self, into: str) -> object:
-        config = load_config(self.folder) if (self.folder / "config.json").is_file() else None
-        files = load_tokenizer(self.folder, config)
-        files.rust.no_padding()
-        files.rust.no_truncation()
-        return files.save(into)
 
 
 def read_wordpiece(folder: Path) -> TokenizerFiles | None:
@@ -74,7 +58,9 @@ def read_wordpiece(folder: Path) -> TokenizerFiles | None:
         )
     except (BertuneError, ValueError, TypeError, KeyError, AttributeError):
         return None  # unexpected content: transformers or `load_tokenizer` reports the problem
-    return TokenizerFiles(rust, found, _SavedByTransformers(folder))
+    # Every token by name, so that what is saved does not depend on defaults; no path of this machine.
+    kept = {key: value for key, value in {**settings, **named}.items() if key != "name_or_path"}
+    return TokenizerFiles(rust, found, SavedTokenizer(rust, json.dumps(kept, indent=2).encode()))
 
 
 def _special_tokens(folder: Path, settings: dict[str, Any]) -> dict[str, str] | None:

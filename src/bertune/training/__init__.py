@@ -1,1 +1,1 @@
-"""Training: the loop, the optimizer step, checkpoints, and `fit`, which puts them together."""
+"""Training: data preparation, the training loop, the optimizer, checkpoints, and `fit`."""

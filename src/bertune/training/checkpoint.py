@@ -1,7 +1,7 @@
-"""Checkpoints: written whole or not at all, checksummed, the newest intact one found again.
+"""Write checkpoints atomically and with checksums, and find the newest intact one.
 
-No single file is the only way back. Two checkpoints are kept, each with a copy of the run's records, and
-where both need the same best weights there are two copies of those.
+The loss of any single file can be repaired. Two checkpoints are kept, each with a copy of the records of the
+run. If both need the same best weights, two copies of the weights are kept.
 """
 
 import re
@@ -35,45 +35,45 @@ from bertune.files import (
 from bertune.run import CONFIG, MANIFEST, METRICS
 from bertune.training.selection import Ranked
 
-KEPT = 2  # the newest, and one to fall back to should its bytes be lost
+KEPT = 2  # the newest, and one to fall back to if it is damaged
 _STATE, _MODEL, _OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
 _STEP, _BEST = re.compile(r"step-\d{8}"), re.compile(r"best-(\d{8})(\.spare)?\.safetensors")
-_RECORDS = (CONFIG, MANIFEST, METRICS)  # of the run folder; each checkpoint has them as they were then
+_RECORDS = (CONFIG, MANIFEST, METRICS)  # records of the run folder; each checkpoint has a copy
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands, beside the tensors. Plain JSON."""
+    """The training state apart from tensors, as plain JSON."""
 
     step: int
     evaluated_step: int  # the last step that was evaluated
-    best_step: int  # whose weights are kept; 0: none yet
+    best_step: int  # step of the best checkpoint; 0: none yet
     best_value: float | None
     evaluations_without_gain: int
     train_seconds: float
     evaluate_seconds: float
     examples_seen: int
-    top: Ranked | None = None  # the highest score so far, which may be of an earlier step than the kept one
+    top: Ranked | None = None  # the best score so far, possibly of an earlier step than best_step
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole, verified checkpoint on disk."""
+    """A complete, verified checkpoint on disk."""
 
     folder: Path
     progress: Progress
 
     @property
     def has_weights(self) -> bool:
-        """False for the mark that training is over: then the best weights are all that is needed."""
+        """False for the marker of a finished training, after which only the best weights are needed."""
         return bool(self.optimizer())
 
     def model(self) -> dict[str, Tensor]:
-        """The model's tensors by name."""
+        """The tensors of the model by name."""
         return load_file(str(self.folder / _MODEL))
 
     def optimizer(self) -> dict[str, Tensor]:
-        """The optimizer's tensors, as `Optimizer.state` named them."""
+        """The tensors of the optimizer, as returned by `Optimizer.state`."""
         return load_file(str(self.folder / _OPTIMIZER))
 
     def metrics(self) -> bytes:
@@ -84,7 +84,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Found:
-    """The newest intact checkpoint, if any, and a sentence on each damaged file that was set aside."""
+    """The newest intact checkpoint, if any, and a message for each damaged file that was set aside."""
 
     checkpoint: Checkpoint | None
     damage: list[str] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Checkpoints:
         self._best_sha256: dict[int, str] = {}  # by step, of weights that this process wrote or verified
 
     def save(self, progress: Progress, model: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
-        """Adds a checkpoint and forgets old ones. After a crash it is there whole or not at all."""
+        """Write a checkpoint atomically and remove old ones."""
         target = self.folder / _name(progress.step)
         staging = self.folder / temporary_name(target.name)
         with disk_errors(self.folder):
@@ -126,7 +126,7 @@ class Checkpoints:
             self._forget_old()
 
     def save_best(self, step: int, model: dict[str, Tensor]) -> None:
-        """Stores the weights that score best so far; older ones stay until no checkpoint needs them."""
+        """Write the best weights so far. Older ones are kept until no checkpoint needs them."""
         with disk_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
             with replacing(self.best_path(step)) as staging:
@@ -144,15 +144,15 @@ class Checkpoints:
         return self.folder / f"best-{step:08d}.spare.safetensors"
 
     def latest_valid(self) -> Found:
-        """The newest checkpoint whose every byte is as it was written; damaged ones are renamed.
+        """Find the newest checkpoint without damage, and rename damaged ones.
 
-        What is kept to fall back to is verified as well, so that its damage is known before it is needed.
+        The checkpoint to fall back to is verified too, so that damage is found before it is needed.
         """
         damage: list[str] = []
         found: Checkpoint | None = None
         for number, folder in enumerate(self._newest_first()):
             if found is not None and number >= KEPT:
-                break  # a killed process may have been removing this one
+                break  # possibly removed only in part by a killed process
             checkpoint = self._verified(folder, damage)
             if checkpoint is None:
                 self._set_aside(folder)
@@ -162,14 +162,14 @@ class Checkpoints:
         return Found(found, damage)
 
     def _newest_first(self) -> list[Path]:
-        """The checkpoint folders; what else is there, such as a link to one, is not bertune's."""
+        """The checkpoint folders. Other entries, such as links to them, do not belong to bertune."""
         if not self.folder.is_dir():
             return []
         found = [path for path in self.folder.iterdir() if _STEP.fullmatch(path.name)]
         return sorted((path for path in found if path.is_dir() and not path.is_symlink()), reverse=True)
 
     def records(self) -> dict[str, bytes]:
-        """The run's records in the newest checkpoint that has them intact; empty where none has."""
+        """The records of the run from the newest checkpoint with intact copies; empty if there is none."""
         for folder in self._newest_first():
             state = _state(folder)
             if state is None:
@@ -180,10 +180,10 @@ class Checkpoints:
         return {}
 
     def _verified(self, folder: Path, damage: list[str]) -> Checkpoint | None:
-        """The checkpoint in a folder; None where it cannot be used, with the reason added to `damage`."""
+        """The checkpoint in a folder, or None if it cannot be used; the reason is added to `damage`."""
         state = _state(folder)
         if state is None:
-            damage.append(f"{folder / _STATE} is damaged, or of an earlier version of bertune")
+            damage.append(f"{folder / _STATE} is damaged, or was written by an earlier version of bertune")
             return None
         if folder.name != _name(state["progress"]["step"]):
             damage.append(f"{folder / _STATE} belongs to step {state['progress']['step']:,}")
@@ -199,7 +199,7 @@ class Checkpoints:
         return Checkpoint(folder, progress)
 
     def _has_best(self, step: int, digest: str, damage: list[str]) -> bool:
-        """Whether the best weights are intact, or could be put back from their second copy."""
+        """Whether the best weights are intact or were restored from their second copy."""
         path = self.best_path(step)
         problems = changed_files(self.folder, {path.name: digest})
         if problems:
@@ -215,7 +215,7 @@ class Checkpoints:
         return True
 
     def _verify_spare(self, step: int, damage: list[str]) -> None:
-        """Sets a damaged second copy aside; the next checkpoint brings another."""
+        """Set a damaged second copy aside. The next checkpoint creates a new one."""
         spare = self._spare_path(step)
         problems = changed_files(self.folder, {spare.name: self._best_sha256[step]}) if spare.exists() else []
         damage += problems
@@ -223,7 +223,7 @@ class Checkpoints:
             self._set_aside(spare)
 
     def _set_aside(self, path: Path) -> None:
-        """Renames a damaged file so that it is neither used nor lost."""
+        """Rename a damaged file so that it is neither used nor lost."""
         names = (f"damaged-{path.name}{ending}" for ending in ("", *(f".{n}" for n in range(1, 1000))))
         target = next(self.folder / name for name in names if not (self.folder / name).exists())
         with disk_errors(self.folder):
@@ -250,12 +250,12 @@ class Checkpoints:
         remove_if_empty(self.folder)
 
     def _copy_best(self, step: int, kept: Iterable[Path], old: Iterable[Path]) -> None:
-        """Sees to a second copy of weights that every kept checkpoint needs."""
-        spare, own = self._spare_path(step), _name(step)
-        if spare.exists() or any(folder.name == own for folder in kept):
+        """Keep a second copy of weights that all kept checkpoints need."""
+        spare, name = self._spare_path(step), _name(step)
+        if spare.exists() or any(folder.name == name for folder in kept):
             return
-        # A checkpoint of the best step, about to be removed, has the same weights: nothing is written.
-        source = next((folder / _MODEL for folder in old if folder.name == own), None)
+        # The checkpoint of the best step has the same weights and is about to be removed: reuse its file.
+        source = next((folder / _MODEL for folder in old if folder.name == name), None)
         if source is not None and sha256_of(source) == self._sha256_of_best(step):
             source.rename(spare)
             sync(self.folder)
@@ -264,7 +264,7 @@ class Checkpoints:
 
 
 def model_tensors(model: torch.nn.Module) -> dict[str, Tensor]:
-    """A model's tensors by name, each storage once, ready to be saved."""
+    """The tensors of a model by name, each storage once, ready to be saved."""
     unique: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in model.state_dict().items():
         unique.setdefault(tensor.data_ptr(), (name, tensor))
@@ -272,7 +272,7 @@ def model_tensors(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def load_model_tensors(model: torch.nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Puts back what `model_tensors` gave; tied parameters follow the one that was stored."""
+    """Load tensors from `model_tensors` into a model. Tied parameters share the stored tensor."""
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     stored = {model.state_dict()[name].data_ptr() for name in tensors if name not in unexpected}
     untied = [name for name in missing if model.state_dict()[name].data_ptr() not in stored]
@@ -284,7 +284,7 @@ def _name(step: int) -> str:
 
 
 def _state(folder: Path) -> dict[str, Any] | None:
-    """What a checkpoint says of itself; None where it is not as it was written."""
+    """The content of state.json of a checkpoint, or None if it is damaged."""
     try:
         state = read_object(folder / _STATE)
     except DamagedError:

@@ -1,4 +1,4 @@
-"""Scores a split with the model as it is: during training, and at the end with the weights that were kept."""
+"""Evaluate the current model on a split, during training and at the end with the best weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from bertune.training.preparing import EncodedSplit
 
 @dataclass(frozen=True)
 class ScoredSplit:
-    """What a model predicted for a split, and how well."""
+    """Predictions and scores of a model on a split."""
 
     outcome: PredictionOutput  # the predictions, in the order of the examples, and the loss
     scores: Scores
-    warnings: tuple[str, ...]  # what looks wrong with the predictions
+    warnings: tuple[str, ...]  # problems of the predictions, such as collapse
 
     @property
     def values(self) -> dict[str, Any]:
@@ -26,9 +26,9 @@ class ScoredSplit:
 
 
 def evaluate(state: TrainState, split: EncodedSplit, poll: Callable[[], None]) -> ScoredSplit:
-    """Predicts and scores a split; `poll` is called between batches and may raise to stop.
+    """Predict and score a split. `poll` is called between batches and may raise an exception to stop.
 
-    Raises NonFiniteError where outputs are NaN or infinite.
+    Raises NonFiniteError if outputs are NaN or infinite.
     """
     fitted, examples = state.fitted, split.examples
     backend = TorchBackend(state.model, fitted, state.machine)

@@ -1,4 +1,4 @@
-"""Owns what training tells its caller: the consumer prints, draws or ignores it."""
+"""Events that training yields to its caller, which prints, draws or ignores them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from bertune.run import Run
 
-if TYPE_CHECKING:  # those who only show events need no torch
+if TYPE_CHECKING:  # so that displaying events does not import torch
     from bertune.training.loop import Step
     from bertune.training.preparing import Prepared
 
 
 @dataclass(frozen=True)
 class DataReady:
-    """The data is read, checked and encoded; nothing is written yet."""
+    """The data has been read, checked and encoded. Nothing has been written yet."""
 
     prepared: Prepared
 
 
 @dataclass(frozen=True)
 class Started:
-    """The run folder is there and the model is built."""
+    """The run folder has been created and the model has been built."""
 
     run: Run
     manifest: dict[str, Any]
-    resumed_at: int  # steps already taken, 0 for a new run
+    resumed_at: int  # steps already taken; 0 for a new run
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,28 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The validation texts were scored."""
+    """The validation split was evaluated."""
 
     line: dict[str, Any]  # the `validation` object of metrics.jsonl, with step and epoch
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Something that was decided for the user, in a line."""
+    """A note on an automatic decision, in one line."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Warned:
-    """Something the user should know, with the usual remedies."""
+    """A warning, with the usual remedies."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is complete: weights, predictions and scores are in its folder."""
+    """The run is complete. Its folder contains weights, predictions and scores."""
 
     run: Run
 

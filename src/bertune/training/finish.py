@@ -1,8 +1,8 @@
-"""What follows the last step of training, as a list of steps.
+"""The final steps after the last optimizer step.
 
-The kept weights are loaded, all splits but the training one are evaluated, predictions and model are written,
-and the run is recorded as complete. What calibrates or decides on predictions belongs between evaluating and
-writing.
+The best weights are loaded, the validation and test splits are evaluated, predictions and model are written,
+and the run is marked as complete. A step that calibrates or postprocesses predictions belongs between
+evaluating and writing.
 """
 
 import resource
@@ -33,23 +33,23 @@ from bertune.training.signals import StopFlag
 
 @dataclass
 class Trained:
-    """A training whose last step is taken, and what the steps after it have found."""
+    """A training after its last optimizer step, with the results of the final steps so far."""
 
     session: Session
     prepared: Prepared
     writer: RunWriter
-    poll: Callable[[], None]  # called between batches; may raise to stop
-    started: float  # time.perf_counter() when the training began
+    poll: Callable[[], None]  # called between batches; may raise an exception to stop
+    started: float  # time.perf_counter() at the start of training
     evaluations: dict[str, ScoredSplit] = field(default_factory=dict)  # by split
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step adds to the manifest, and what it warns of."""
+    """Manifest entries and warnings of a final step."""
 
-    entries: Mapping[str, Any] = field(default_factory=dict)  # top-level entries: records, or plain JSON
+    entries: Mapping[str, Any] = field(default_factory=dict)  # top-level entries as records or plain JSON
     warnings: tuple[str, ...] = ()  # recorded after those of the data
-    was_shown: tuple[str, ...] = ()  # the warnings among them that need not be shown again
+    was_shown: tuple[str, ...] = ()  # warnings that were already shown
 
 
 FinalStep = Callable[[Trained], StepRecord]
@@ -58,13 +58,13 @@ FinalStep = Callable[[Trained], StepRecord]
 def finish(
     session: Session, prepared: Prepared, writer: RunWriter, stop: StopFlag, started: float
 ) -> Iterator[Event]:
-    """Takes the steps in `FINAL_STEPS` and completes the run; the last event is Finished."""
+    """Run the `FINAL_STEPS` and complete the run. The last event is Finished."""
 
     def poll() -> None:
         if stop.is_set:
             raise Interrupted(
-                "stopped while scoring the trained model; training itself is done and saved. "
-                f"Go on with: bertune train {shell_word(writer.run.path)} --resume"
+                "stopped during the final evaluation; training is complete and saved. "
+                f"Continue with: bertune train {shell_word(writer.run.path)} --resume"
             )
 
     trained = Trained(session, prepared, writer, poll, started)
@@ -81,10 +81,10 @@ def finish(
 
 
 def load_kept_weights(trained: Trained) -> StepRecord:
-    """Puts the weights that scored best into the model; records the step they are from."""
+    """Load the best weights into the model and record their step."""
     session, manifest = trained.session, trained.writer.run.record
     progress, training, score = session.progress, manifest.training, manifest.primary
-    assert training is not None and training.steps_per_epoch and score, "every run begins with them"
+    assert training is not None and training.steps_per_epoch and score, "recorded at the start of every run"
     if not session.holds_best:
         load_model_tensors(session.state.model, session.checkpoints.load_best(progress.best_step))
     best = BestRecord(
@@ -101,22 +101,22 @@ def load_kept_weights(trained: Trained) -> StepRecord:
 
 
 def evaluate_splits(trained: Trained) -> StepRecord:
-    """Evaluates validation and test; what was evaluated last with these weights is not computed again."""
+    """Evaluate validation and test, reusing the last evaluation if it was made with the best weights."""
     session = trained.session
     warnings: list[str] = []
     shown: tuple[str, ...] = ()
     for name, split in trained.prepared.splits.items():
         if name != "train":
-            found = session.evaluation_of(split) or evaluate(session.state, split, trained.poll)
-            trained.evaluations[name] = found
-            own = tuple(f"{name}: {warning}" for warning in found.warnings)
-            warnings += own
+            scored = session.evaluation_of(split) or evaluate(session.state, split, trained.poll)
+            trained.evaluations[name] = scored
+            new = tuple(f"{name}: {warning}" for warning in scored.warnings)
+            warnings += new
             if name == "validation":
-                shown = own  # when this split was last evaluated
+                shown = new  # by the last evaluation in training
     return StepRecord(
         {
-            "scores": {name: found.scores.values for name, found in trained.evaluations.items()},
-            "details": {name: found.scores.details for name, found in trained.evaluations.items()},
+            "scores": {name: scored.scores.values for name, scored in trained.evaluations.items()},
+            "details": {name: scored.scores.details for name, scored in trained.evaluations.items()},
         },
         tuple(warnings),
         was_shown=shown,
@@ -124,7 +124,7 @@ def evaluate_splits(trained: Trained) -> StepRecord:
 
 
 def write_predictions(trained: Trained) -> StepRecord:
-    """Writes the predictions of every evaluated split, with the examples that went wrong."""
+    """Write the predictions for every evaluated split, and the error analysis."""
     writer, fitted = trained.writer, trained.session.state.fitted
     for name, evaluation in trained.evaluations.items():
         examples, predictions = trained.prepared.splits[name].examples, evaluation.outcome.predictions
@@ -138,7 +138,7 @@ def write_predictions(trained: Trained) -> StepRecord:
 
 
 def save_model(trained: Trained) -> StepRecord:
-    """Writes the model folder."""
+    """Write the model folder."""
     session = trained.session
     session.release_buffers()
     restore_vocabulary(session.state.model.encoder)
@@ -147,7 +147,7 @@ def save_model(trained: Trained) -> StepRecord:
 
 
 def record_cost(trained: Trained) -> StepRecord:
-    """Records time and memory; the last step, so that the others are counted."""
+    """Record time and memory. The last step, so that the others are included."""
     progress = trained.session.progress
     timings = {
         "train_seconds": round(progress.train_seconds, 3),
@@ -168,7 +168,7 @@ FINAL_STEPS: tuple[FinalStep, ...] = (
 
 
 def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
-    """The trained model with all that its folder records."""
+    """The trained model with the metadata that its folder records."""
     config = prepared.config
     reading = config.data.model_dump(
         include={"delimiter", "quoting", "encoding", "reader"}, exclude_defaults=True
@@ -190,6 +190,6 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
 
 
 def peak_memory_mb() -> float:
-    """The most memory this process has held, in MB of 2**20 bytes."""
+    """The peak memory of this process in MB (2**20 bytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -1,4 +1,4 @@
-"""A whole training, from a source or prepared data to a complete run folder, as a generator of events."""
+"""A complete training, from a source or prepared data to a run folder, as a generator of events."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -38,9 +38,9 @@ from bertune.training.signals import StopFlag, stop_on_signals
 
 
 def train_source(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
-    """Prepares a source and trains it into the run folder `out`, yielding events; the last one is Finished.
+    """Prepare a source and train into the run folder `out`, yielding events. The last one is Finished.
 
-    All that can be wrong with the input is found before anything is written. Raises InputError,
+    All input errors are raised before anything is written. Raises InputError,
     RunExistsError, RunBusyError, Interrupted, DivergedError, ResourceError.
     """
     started = time.perf_counter()
@@ -61,18 +61,18 @@ def fit(
     given: str = MEMORY,
     started: float | None = None,
 ) -> Iterator[Event]:
-    """Trains what was prepared into the run folder `out`, yielding events; the last one is Finished.
+    """Train on prepared data into the run folder `out`, yielding events. The last one is Finished.
 
-    `name` and `given` are recorded as the name of the run, else that of its folder, and as its source;
-    `started` is when its total time began (`time.perf_counter`). Raises as `train_source` does.
+    `name` (default: the folder name) and `given` are recorded as name and source of the run. `started` is the
+    start of the total time (`time.perf_counter`). Raises the same errors as `train_source`.
     """
     started = time.perf_counter() if started is None else started
     if _is_complete(out, resume):
         yield from _complete_run(out, prepared.config)
         return
-    is_resumed = _is_there(out, resume)
+    is_resumed = _is_resumable(out, resume)
     if resume and not is_resumed:
-        yield Warned(f"there is no run in {out} to resume: starting from the beginning")
+        yield Warned(f"no run to resume in {out}: starting a new one")
     machine = make_machine(prepared.config.machine)
     if is_resumed and prepared.config.machine.micro_batch_tokens == "auto":
         machine = replace(machine, micro_batch_tokens=open_run(out).manifest["machine"]["tokens"])
@@ -85,8 +85,8 @@ def fit(
         writer = RunWriter(out)
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
-    if not prepared.encoder.fitted.is_resampled:  # else words may come that stand in no text
-        restrict_vocabulary(model, model.encoder, _words(prepared))
+    if not prepared.encoder.fitted.is_resampled:  # otherwise tokens may occur that are in no text
+        restrict_vocabulary(model, model.encoder, _token_ids(prepared))
     with writer, deterministic(machine.device), tuner, stop_on_signals() as stop:
         machine = replace(machine, threads=tuner.threads)
         state = TrainState(model, prepared.encoder.fitted, prepared.splits["train"], machine)
@@ -108,45 +108,45 @@ def fit(
             raise
 
 
-def _is_there(out: Path, resume: bool) -> bool:
-    """Whether there is a run to go on with."""
+def _is_resumable(out: Path, resume: bool) -> bool:
+    """Whether there is a run to resume."""
     return resume and (out / MANIFEST).exists()
 
 
 def _is_complete(out: Path, resume: bool) -> bool:
-    """Whether there is a complete run to resume. Raises RunExistsError where there is another."""
-    if not _is_there(out, resume):
+    """Whether there is a complete run to resume. Raises RunExistsError if `out` exists without `resume`."""
+    if not _is_resumable(out, resume):
         refuse_existing(out)
         return False
     return bool(open_run(out).manifest["status"] == "complete")
 
 
 def _complete_run(out: Path, config: Config) -> Iterator[Event]:
-    """A run that is resumed when it is complete already: it is verified, and nothing is trained."""
+    """Resume a run that is already complete: verify it and train nothing."""
     _refuse_changes(Run(out), _changed_settings(Run(out), config))
     with RunWriter(out) as writer:
         verify(writer.run)
         check_finished(writer.run.manifest, out / MANIFEST)
         read_metadata(writer.run.model_path)
-        writer.clear_working_files()  # of a process that was killed while it removed them
+        writer.clear_working_files()  # left by a process that was killed while removing them
         yield Finished(writer.run)
 
 
 def _threads(config: Config, machine: Machine) -> tuple[int, bool]:
-    """The most threads, and whether fewer may be used: not where the user chose, or a GPU computes."""
+    """The maximum threads, and whether fewer may be used: not if set by the user or with a GPU."""
     is_free = config.machine.threads == "auto" and machine.device.type == "cpu"
     return (min(machine.threads, available_cores()) if is_free else machine.threads), is_free
 
 
 def _new_model(prepared: Prepared, machine: Machine) -> TextModel:
     config = prepared.config
-    torch.manual_seed(config.train.seed)  # decides the fresh head, and everything where no weights are given
+    torch.manual_seed(config.train.seed)  # for the new head, or all weights when training from scratch
     model = new_model(prepared.pretrained, config.model, prepared.encoder.fitted)
     freeze(model, config.train.freeze)
     return model.to(machine.device)
 
 
-def _words(prepared: Prepared) -> NDArray[np.int32]:
+def _token_ids(prepared: Prepared) -> NDArray[np.int32]:
     """The token ids that occur in any split."""
     splits = prepared.splits.values()
     return np.unique(
@@ -162,7 +162,7 @@ def _plan(prepared: Prepared) -> Plan:
 
 
 def _refuse_other_work(run: Run, prepared: Prepared, manifest: ManifestRecord) -> None:
-    """Raises ConfigError when a resumed run would go on with other settings or other data."""
+    """Raise ConfigError if settings or data of a resumed run have changed."""
     changed = _changed_settings(run, prepared.config)
     before = _splits(run.record)
     for split, now in _splits(manifest).items():
@@ -190,18 +190,18 @@ def _refuse_changes(run: Run, changed: list[str]) -> None:
     if changed:
         raise ConfigError(
             f"{run.path} cannot be resumed with other settings or data: {'; '.join(changed)}. "
-            "Give the same ones, or start a new run with another --out"
+            "Use the same ones, or start a new run with another --out"
         )
 
 
 def _restore(session: Session, writer: RunWriter) -> Iterator[Event]:
-    """Goes back to the newest intact checkpoint, and says what was lost where files are damaged."""
+    """Restore the newest intact checkpoint, with warnings about damaged files."""
     found = session.checkpoints.latest_valid()
     yield from (Warned(problem) for problem in found.damage)
     if found.checkpoint is None:
         writer.restore_metrics(b"")
         if found.damage:
-            yield Warned("no intact checkpoint is left: training starts again from the first step")
+            yield Warned("no intact checkpoint is left: training restarts from the first step")
         return
     if session.restore(found.checkpoint):
         yield Warned(f"{METRICS} had missing or damaged lines and was restored from the checkpoint")
@@ -212,13 +212,13 @@ def _restore(session: Session, writer: RunWriter) -> Iterator[Event]:
 def _cache_frozen_outputs(
     session: Session, prepared: Prepared, writer: RunWriter, stop: StopFlag
 ) -> Iterator[Event]:
-    """Computes once what the frozen part of the model makes of the texts, where that pays."""
+    """Compute the outputs of the frozen layers once, if that saves time."""
 
     def poll() -> None:
         if stop.is_set:
             raise Interrupted(
-                "stopped while computing the frozen part; nothing of the training is lost. "
-                f"Go on with: bertune train {shell_word(writer.run.path)} --resume"
+                "stopped while computing the outputs of the frozen layers; no training steps were lost. "
+                f"Continue with: bertune train {shell_word(writer.run.path)} --resume"
             )
 
     state = session.state
@@ -231,16 +231,19 @@ def _cache_frozen_outputs(
     megabytes = found.num_bytes / 2**20
     if found.kept_in == "nothing":
         yield Warned(
-            f"what the frozen part makes of the texts would take {megabytes:,.0f} MB, more than memory and "
-            "disk can spare: it is computed again at every step"
+            f"the outputs of the frozen layers need {megabytes:,.0f} MB, more than the available memory and "
+            "disk space: they are computed again at every step"
         )
     else:
-        yield Noted(f"the frozen part was computed once: {megabytes:,.1f} MB, kept in {found.kept_in}")
+        place = {"memory": "in memory", "disk": "on disk"}[found.kept_in]
+        yield Noted(
+            f"the outputs of the frozen layers were computed once: {megabytes:,.1f} MB, stored {place}"
+        )
     session.use(found.splits["train"], found.splits["validation"])
 
 
 def _record_failure(error: BertuneError, session: Session, writer: RunWriter) -> None:
-    """A run that can go on says so in its manifest; one with nothing in it is removed."""
+    """Record the status of a resumable run in its manifest, and remove a run without checkpoints."""
     if isinstance(error, ResourceError):
         if session.checkpoints.latest_valid().checkpoint is None:
             writer.discard()

@@ -1,7 +1,7 @@
-"""Owns what the frozen part of a model makes of the texts: computed once, then looked up at every epoch.
+"""Outputs of the frozen layers, computed once and reused in every epoch.
 
-The frozen part has no dropout while training, so its output depends on the text alone; the twin is computing
-it again at every step. It is kept in memory, or in a file of the run where memory would not do.
+Frozen layers have no dropout in training, so their outputs depend only on the text. The reference is to
+compute them again at every step. They are stored in memory, or in a file of the run if memory is short.
 """
 
 import hashlib
@@ -27,21 +27,21 @@ from bertune.text.batches import micro_batches
 from bertune.text.sequences import Sequence
 from bertune.training.preparing import EncodedSplit
 
-_SHARE_OF_MEMORY, _SHARE_OF_DISK = 0.25, 0.5  # of what is free, that may be taken
+_SHARE_OF_MEMORY, _SHARE_OF_DISK = 0.25, 0.5  # fraction of the free space that may be used
 
 
 @dataclass(frozen=True)
 class FrozenOutputs:
-    """Splits whose sequences carry what the frozen part makes of them."""
+    """Splits whose sequences carry the outputs of the frozen layers."""
 
     splits: Mapping[str, EncodedSplit]
-    kept_in: str  # "memory", "disk", or "nothing": then they are computed again at every step
+    kept_in: str  # "memory", "disk", or "nothing" if they are computed again at every step
     num_bytes: int
 
 
 @dataclass(frozen=True)
 class _Filling:
-    """What is computed, and where each sequence's rows end."""
+    """The computation, and the end of the rows of each sequence."""
 
     packed: PackedEncoder
     sequences: list[Sequence]
@@ -50,14 +50,14 @@ class _Filling:
     poll: Callable[[], None]
 
     def into(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Writes each sequence's rows in their place."""
+        """Compute the rows of all sequences into `rows`."""
         tokens = self.machine.micro_batch_tokens
         for positions in micro_batches([len(s) for s in self.sequences], tokens):
             self.poll()
             chosen = [self.sequences[i] for i in positions]
             hidden, tokens = with_fewer_tokens(partial(self._compute, chosen), tokens, len(chosen[0]))
-            for position, found in zip(positions, hidden, strict=True):
-                rows[self.ends[position] - len(found) : self.ends[position]] = found
+            for position, piece in zip(positions, hidden, strict=True):
+                rows[self.ends[position] - len(piece) : self.ends[position]] = piece
         return rows
 
     def _compute(self, sequences: list[Sequence], tokens: int) -> list[NDArray[np.float32]]:
@@ -81,12 +81,13 @@ def compute_once(
     folder: Path,
     poll: Callable[[], None] = lambda: None,
 ) -> FrozenOutputs | None:
-    """The splits with the frozen output of each sequence; None where too little is frozen to gain by it.
+    """Compute the frozen outputs of each sequence. None if too few layers are frozen to save time.
 
-    `poll` is called between batches and may raise to stop. Raises ResourceError when memory or disk fill up.
+    `poll` is called between batches and may raise an exception to stop. Raises ResourceError if memory or
+    disk space runs out.
     """
     packed = model.packed
-    if packed is None or packed.num_frozen() < 2:  # embeddings alone cost as much to fetch as to compute
+    if packed is None or packed.num_frozen() < 2:  # embeddings take as long to load as to compute
         return None
     sequences = [sequence for split in splits.values() for sequence in split.sequences]
     ends = np.cumsum([len(s) for s in sequences] if packed.keeps_tokens() else [1] * len(sequences))
@@ -100,15 +101,15 @@ def compute_once(
     else:
         return FrozenOutputs(splits, "nothing", num_bytes)
     pieces = iter(np.split(rows, ends[:-1]))
-    found = {
+    cached = {
         name: replace(split, sequences=[replace(s, hidden=next(pieces)) for s in split.sequences])
         for name, split in splits.items()
     }
-    return FrozenOutputs(found, kept_in, num_bytes)
+    return FrozenOutputs(cached, kept_in, num_bytes)
 
 
 def _in_file(folder: Path, shape: tuple[int, int], filling: _Filling) -> NDArray[np.float32]:
-    """The rows memory-mapped from a file, which a run that is resumed finds again under its key."""
+    """The rows, memory-mapped from a file that a resumed run finds again by its key."""
     path = folder / f"{_key(filling)}.npy"
     seal = path.with_suffix(".sha256")
     if not (path.exists() and seal.exists() and sha256_of(path).encode() == seal.read_bytes()):
@@ -120,12 +121,12 @@ def _in_file(folder: Path, shape: tuple[int, int], filling: _Filling) -> NDArray
                 filling.into(mapped)
                 mapped.flush()
             write_atomically(seal, sha256_of(path))
-    found: NDArray[np.float32] = np.load(path, mmap_mode="r")
-    return found
+    stored: NDArray[np.float32] = np.load(path, mmap_mode="r")
+    return stored
 
 
 def _reserve(path: Path) -> None:
-    """Takes the disk space now: a mapped file that meets a full disk later kills the process."""
+    """Allocate the disk space now, because a memory-mapped file on a full disk kills the process."""
     with path.open("r+b") as file:
         size = os.fstat(file.fileno()).st_size
         if hasattr(os, "posix_fallocate"):
@@ -133,7 +134,7 @@ def _reserve(path: Path) -> None:
 
 
 def _key(filling: _Filling) -> str:
-    """Names everything the rows depend on: texts, frozen weights, precision, and how batches are cut."""
+    """A hash of everything the rows depend on: texts, frozen weights, precision and micro-batch size."""
     machine = filling.machine
     digest = hashlib.sha256(
         f"{machine.precision} {machine.device.type} {machine.micro_batch_tokens}".encode()

@@ -1,4 +1,4 @@
-"""Owns the training loop: a generator of optimizer steps, and the only backward pass in bertune."""
+"""The training loop: a generator of optimizer steps, with the only backward pass in bertune."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,39 +20,40 @@ from bertune.text.sequences import Sequence
 from bertune.training.optim import Optimizer, learning_rate
 from bertune.training.preparing import EncodedSplit
 
-# Groups of up to this many micro-batches run as one batch: gradient caching computes each piece twice.
+# Groups of up to this many micro-batches run as one batch, because gradient caching computes each piece
+# twice.
 _WIDEST_GROUP = 4
 
-Cut = Callable[[int], Iterator[Indices]]  # tokens of a micro-batch → the sequences of each
+Cut = Callable[[int], Iterator[Indices]]  # tokens of a micro-batch → sequence indices per micro-batch
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many steps, and where they start."""
+    """The number of steps, and the first one."""
 
     total: int
     warmup: int
     per_epoch: int
-    start: int = 0  # steps taken before, by a run that is resumed
+    start: int = 0  # steps already taken by a resumed run
 
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step, done."""
+    """A completed optimizer step."""
 
     number: int  # from 1
     epoch: float
-    loss: float  # mean over the step's loss terms
+    loss: float  # mean over the loss terms of the step
     lr: float
     grad_norm: float
     examples: int
-    tokens: int  # padded tokens a micro-batch might have: fewer than asked for once memory has run out
+    tokens: int  # maximum padded tokens of a micro-batch; lowered after an out-of-memory error
     seconds: float
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """What is trained and on what."""
+    """The model, the fitted task, the training split and the machine."""
 
     model: TextModel
     fitted: FittedTask
@@ -61,10 +62,10 @@ class TrainState:
 
 
 def train_steps(state: TrainState, optimizer: Optimizer, config: TrainConfig, plan: Plan) -> Iterator[Step]:
-    """Takes one optimizer step each time it is asked for the next, until the plan is done.
+    """Yield optimizer steps until the plan is complete.
 
-    Which examples a step has and its dropout depend on seed and step number only, so a run that starts at
-    step k goes on exactly as one that never stopped. The caller may evaluate, save or stop between steps.
+    The examples and the dropout of a step depend only on seed and step number, so a run that resumes at step
+    k is identical to one that was not interrupted. The caller may evaluate, save or stop between steps.
     """
     by_example = _by_example(state.part)
     batches = step_examples(len(by_example), config.batch_size, config.seed, plan.start)
@@ -76,7 +77,7 @@ def train_steps(state: TrainState, optimizer: Optimizer, config: TrainConfig, pl
 
     sequences = of_step(plan.start)
     tokens = state.machine.micro_batch_tokens
-    state.model.train()  # all of it, whatever mode its parts were loaded in: a walk not taken at every step
+    state.model.train()  # once for all submodules, whatever mode they were loaded in
     for done in range(plan.start, plan.total):
         started = time.perf_counter()
         if not state.model.training:
@@ -90,7 +91,7 @@ def train_steps(state: TrainState, optimizer: Optimizer, config: TrainConfig, pl
         lr = learning_rate(done, config.lr, plan.warmup, plan.total)
         norm = optimizer.step(lr, num_terms)
         num_examples = len({s.group for s in sequences})
-        sequences = of_step(done + 1)  # the next step's, while a GPU is still busy with this one
+        sequences = of_step(done + 1)  # for the next step, while a GPU still computes this one
         mean_loss, grad_norm = torch.stack([loss / num_terms, norm]).tolist()  # waits for the device
         yield Step(
             number=done + 1,
@@ -107,10 +108,10 @@ def train_steps(state: TrainState, optimizer: Optimizer, config: TrainConfig, pl
 def _accumulate(
     state: TrainState, optimizer: Optimizer, sequences: list[Sequence], cut: Cut, seed: int, tokens: int
 ) -> tuple[Tensor, Tensor]:
-    """Leaves the gradient of the step's summed loss in the parameters; returns it and its terms.
+    """Accumulate the gradient of the summed loss of a step; returns the summed loss and its number of terms.
 
-    Each micro-batch adds its summed loss; the division by the count of the whole step comes last, in the
-    optimizer, so the cut into micro-batches does not matter.
+    The optimizer divides by the number of terms of the whole step, so the division into micro-batches does
+    not matter.
     """
     torch.manual_seed(seed)
     optimizer.zero_gradients()
@@ -138,7 +139,7 @@ def _accumulate(
 def _accumulate_with_grad_cache(
     state: TrainState, optimizer: Optimizer, sequences: list[Sequence], cut: Cut, seed: int, tokens: int
 ) -> tuple[Tensor, Tensor]:
-    """The same for a loss that sees all outputs of the step at once."""
+    """Like `_accumulate`, for a loss over all outputs of the step."""
     cuts = list(cut(tokens))
     if len(cuts) == 1:
         return _accumulate(state, optimizer, sequences, cut, seed, tokens)
@@ -147,10 +148,10 @@ def _accumulate_with_grad_cache(
 
 
 def _in_pieces(state: TrainState, pieces: list[list[Sequence]], seed: int) -> tuple[Tensor, Tensor]:
-    """The loss over all pieces at once, and its terms; adds its gradient (Gao et al. 2021, gradient caching).
+    """The loss over all pieces and its number of terms; accumulates its gradient.
 
-    The outputs are computed without a graph; their gradients go back through each piece, computed again with
-    the same dropout.
+    Gradient caching (Gao et al. 2021): the outputs are computed without a graph. Then each piece is computed
+    again with the same dropout to backpropagate the gradients of its outputs.
     """
     batches = [collate(piece) for piece in pieces]
 
@@ -161,12 +162,12 @@ def _in_pieces(state: TrainState, pieces: list[list[Sequence]], seed: int) -> tu
         return outputs
 
     with torch.no_grad():
-        found = [outputs_of(number) for number in range(len(batches))]
+        parts = [outputs_of(number) for number in range(len(batches))]
     whole = collate([sequence for piece in pieces for sequence in piece]).to(state.machine.device)
-    outputs = torch.cat(found).requires_grad_()
+    outputs = torch.cat(parts).requires_grad_()
     loss, count = state.fitted.loss(outputs, whole)
     (gradients,) = torch.autograd.grad(loss, outputs)
-    for number, gradient in enumerate(torch.split(gradients, [len(part) for part in found])):
+    for number, gradient in enumerate(torch.split(gradients, [len(part) for part in parts])):
         outputs_of(number).backward(gradient)  # type: ignore[no-untyped-call]
     return loss.detach(), count
 
@@ -179,7 +180,7 @@ def _by_example(part: EncodedSplit) -> list[list[Sequence]]:
 
 
 def _seed(seed: int, step: int) -> int:
-    """A different stream of dropout for every step of every seed (splitmix64 of both)."""
+    """A different dropout seed for every step of every seed (splitmix64 of both)."""
     z = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03 + 1) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF

@@ -1,4 +1,4 @@
-"""What a run records before its first step."""
+"""The manifest of a run before its first step."""
 
 import importlib.metadata
 import platform
@@ -15,6 +15,7 @@ from bertune.manifest import (
 from bertune.nn.blocks import blocks
 from bertune.nn.device import Machine
 from bertune.nn.model import TextModel
+from bertune.nn.plain import class_name
 from bertune.run import FORMAT
 from bertune.training.loop import Plan
 from bertune.training.preparing import Prepared
@@ -26,7 +27,7 @@ _RECORDED = ("bertune", "torch", "transformers", "tokenizers", "numpy", "scikit-
 def first_manifest(
     name: str, given: str, prepared: Prepared, model: TextModel, machine: Machine, plan: Plan
 ) -> ManifestRecord:
-    """Data, lengths, model, plan, machine and versions. Raises ConfigError for an unknown best_metric."""
+    """Record data, lengths, model, plan, machine and versions. Raises ConfigError for an unknown metric."""
     config, fitted = prepared.config, prepared.encoder.fitted
     return ManifestRecord(
         format=FORMAT,
@@ -66,7 +67,7 @@ def _model_record(prepared: Prepared, model: TextModel) -> ModelRecord:
     return ModelRecord(
         name=prepared.config.model.name,
         weights=prepared.pretrained.weights,
-        class_name=type(model.hf).__name__,
+        class_name=class_name(model.hf),
         forward="packed" if model.why_padded is None else f"padded: {model.why_padded}",
         parameters=sum(block.num_parameters for block in parts),
         blocks=[BlockRecord(name=b.name, parameters=b.num_parameters, trained=b.is_trained) for b in parts],

@@ -1,33 +1,35 @@
-"""Owns the optimizer step: parameter groups, the learning-rate schedule, clipping, AdamW."""
+"""The optimizer step: parameter groups, learning-rate schedule, gradient clipping and AdamW."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from bertune.config import OptimizerConfig, TrainConfig
 from bertune.nn.vocabulary import tables
 
 
 def total_steps(config: TrainConfig, steps_per_epoch: int) -> int:
-    """Optimizer steps of the whole training; a fraction of an epoch is rounded up."""
+    """The number of optimizer steps of the whole training; a partial epoch is rounded up."""
     return max(1, math.ceil(round(config.epochs * steps_per_epoch, 6)))
 
 
 def warmup_steps(config: TrainConfig, total: int) -> int:
-    """Steps over which the learning rate rises from 0; a share is rounded up, as Trainer does."""
+    """The number of warmup steps; a fraction is rounded up, as in the Trainer of transformers."""
     return int(config.warmup) if config.warmup >= 1 else math.ceil(config.warmup * total)
 
 
 def learning_rate(step: int, peak: float, warmup: int, total: int) -> float:
-    """The rate of the step taken after `step` others: linear up to `peak`, then linear down to 0."""
+    """The learning rate after `step` steps: linear warmup to `peak`, then linear decay to 0."""
     if step < warmup:
         return peak * step / max(1, warmup)
     return peak * max(0.0, (total - step) / max(1, total - warmup))
 
 
 class Optimizer:
-    """AdamW over the trained parameters, with clipping by the global norm."""
+    """AdamW over the trainable parameters, with clipping by the global gradient norm."""
 
     def __init__(self, model: nn.Module, train: TrainConfig, config: OptimizerConfig) -> None:
         decayed, plain = _groups(model)
@@ -35,70 +37,100 @@ class Optimizer:
         self._clip = config.max_grad_norm
         self._decay = train.weight_decay
         self._compact = {id(table.weight): table for table in tables(model)}
-        self._adamw = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": train.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=train.lr,
-            betas=(config.beta1, config.beta2),
-            eps=config.eps,
-            fused=True,
-        )
+        self._groups = ((decayed, train.weight_decay), (plain, 0.0))
+        self._config = config
+        self._state: dict[nn.Parameter, dict[str, Tensor]] = {}  # by the names of torch.optim.AdamW
 
     def zero_gradients(self) -> None:
-        """Forgets the gradients; the first backward pass of a step then writes where it would have to add."""
-        self._adamw.zero_grad(set_to_none=True)
+        """Set the gradients to None, so that the first backward pass of a step writes instead of adding."""
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def step(self, lr: float, num_terms: Tensor | float = 1.0) -> Tensor:
-        """Updates by the mean of `num_terms` summed losses; returns the gradient norm before clipping.
+        """Update by the mean gradient of `num_terms` summed losses; returns the norm before clipping.
 
-        The division by the number of terms and by the clipping factor is one division, done inside the
-        kernel: a pass of its own over every gradient would cost as much as the update's reading of them.
+        The divisions by the number of terms and by the clipping factor are one division inside the kernel. A
+        separate pass over all gradients would take as long as the update takes to read them.
         """
         total = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         norm = total / num_terms
         divisor = torch.as_tensor(num_terms, dtype=torch.float32, device=total.device)
         if self._clip:
-            divisor = divisor * ((norm + 1e-6) / self._clip).clamp(min=1.0)  # as clip_grad_norm_ has it
-        self._adamw.grad_scale = divisor  # type: ignore[attr-defined]
-        self._adamw.found_inf = torch.zeros((), device=total.device)  # type: ignore[attr-defined]
-        for group in self._adamw.param_groups:
-            group["lr"] = lr
-        self._adamw.step()
-        # The fused kernel does not count as a change of the parameters, and what is made of them must know.
+            divisor = divisor * ((norm + 1e-6) / self._clip).clamp(min=1.0)  # as in clip_grad_norm_
+        for parameters, weight_decay in self._groups:
+            self._update([p for p in parameters if p.grad is not None], lr, weight_decay, divisor)
+        # The fused kernel does not increment the version of the parameters, which invalidates compute copies.
         torch.autograd.graph.increment_version(self.parameters)
         for table in self._compact.values():
             table.note_step(lr, self._decay)
         return norm
 
+    def _update(
+        self, parameters: list[nn.Parameter], lr: float, weight_decay: float, divisor: Tensor
+    ) -> None:
+        """One step of the fused AdamW for parameters with gradients.
+
+        The function, not the class torch.optim.AdamW, which imports torch's compiler: that takes seconds.
+        """
+        if not parameters:
+            return
+        states = [self._moments(parameter) for parameter in parameters]
+        with torch.no_grad():
+            adamw(
+                cast(list[Tensor], parameters),
+                [p.grad for p in parameters if p.grad is not None],
+                [state["exp_avg"] for state in states],
+                [state["exp_avg_sq"] for state in states],
+                [],
+                [state["step"] for state in states],
+                fused=True,
+                grad_scale=divisor,
+                found_inf=torch.zeros((), device=divisor.device),
+                amsgrad=False,
+                lr=lr,
+                weight_decay=weight_decay,
+                maximize=False,
+                beta1=self._config.beta1,
+                beta2=self._config.beta2,
+                eps=self._config.eps,
+            )
+
+    def _moments(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        if parameter not in self._state:
+            self._state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+                "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            }
+        return self._state[parameter]
+
     def reset(self) -> None:
-        """Frees moments and gradients, once no step is left."""
+        """Free moments and gradients after the last step."""
         self.zero_gradients()
-        self._adamw.state.clear()
+        self._state.clear()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Moments and step counts by parameter position, for a checkpoint; of whole tables throughout."""
+        """Moments and step counts by parameter position, for a checkpoint. Compact tables are expanded."""
         tensors = {}
         for position, parameter in enumerate(self.parameters):
             table = self._compact.get(id(parameter))
-            for name, value in self._adamw.state.get(parameter, {}).items():
+            for name, value in self._state.get(parameter, {}).items():
                 tensors[f"{position}.{name}"] = table.spread(value) if table and value.dim() else value
         return tensors
 
     def load_state(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Takes back what `state` gave."""
+        """Restore a state returned by `state`."""
         for key, value in tensors.items():
             position, name = key.split(".", 1)
             parameter = self.parameters[int(position)]
             table = self._compact.get(id(parameter))
             rows = table.gather(value) if table and value.dim() else value
-            # AdamW keeps its step counts where its fused kernel wants them: beside the parameter.
-            self._adamw.state[parameter][name] = rows.to(parameter.device)
+            # The fused kernel of AdamW requires the step counts on the device of the parameter.
+            self._state.setdefault(parameter, {})[name] = rows.to(parameter.device)
 
 
 def _groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Trained parameters with weight decay, and those without: biases and normalisation weights."""
+    """Trainable parameters with weight decay, and those without: biases and normalisation weights."""
     norms = {
         id(parameter)
         for module in model.modules()

@@ -1,4 +1,4 @@
-"""From a source to sequences: `read`, `split` and `encode`, each with a value, and the audit of the data."""
+"""Data preparation in stages (`read`, `fit_task`, `split`, `encode`), and the audit of the data."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from bertune.data.formats import file_suffix
 from bertune.data.split import larger_than_asked, split_rows
 from bertune.data.tables import Table, open_table
 from bertune.encoder_config import read_encoder_config
-from bertune.errors import ConfigError, DataError
+from bertune.errors import ConfigError, DataError, counted
 from bertune.hugging_face import load_config, most_tokens
 from bertune.metadata import recorded_metadata
 from bertune.metrics.limitations import limitation_texts
@@ -28,33 +28,33 @@ from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from bertune.training.selection import best_metric
 
-_AUTO_MAY_CUT = 0.02  # share of texts that "auto" truncates, saying so; more is for the user to decide
+_AUTO_MAY_CUT = 0.02  # maximum fraction of texts that "auto" truncates; more needs a decision of the user
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The examples of a source as its tables have them. Nothing here holds weights or an open file."""
+    """The examples of a source by table, without weights or open files."""
 
     config: Config
     task: Task
     columns: Columns  # of the first table
-    examples: Mapping[str, list[Any]]  # by table: train, and validation and test where there are such
+    examples: Mapping[str, list[Any]]  # by table: train, and validation and test if given
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Which rows of which table are trained and evaluated on. Folds are several splits of the same tables."""
+    """The rows of each split. Folds are several splits of the same tables."""
 
     tables: Tables
-    rows: Mapping[str, tuple[str, SequenceOf[int]]]  # train, validation, and test where there is one
+    rows: Mapping[str, tuple[str, SequenceOf[int]]]  # table and its rows, by split (as in Prepared)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def examples(self) -> dict[str, list[Any]]:
         """The examples of each split, in the order of its rows."""
-        found = self.tables.examples
-        return {split: [found[table][i] for i in rows] for split, (table, rows) in self.rows.items()}
+        by_table = self.tables.examples
+        return {split: [by_table[table][i] for i in rows] for split, (table, rows) in self.rows.items()}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Fitted:
     task: FittedTask
     tokenizer: Tokenizer
     pretrained: Pretrained
-    limit: int  # the most tokens of a text that the model takes
+    limit: int  # maximum tokens of a text for the model
     notes: tuple[str, ...]
 
 
@@ -77,27 +77,27 @@ class EncodedSplit:
     sequences: list[Sequence]
 
     def untruncated_lengths(self) -> list[int]:
-        """Tokens of each sequence before any were cut."""
+        """The number of tokens of each sequence before truncation."""
         return [len(s) + s.num_removed for s in self.sequences]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything training needs but the model, and all that can be said before it starts."""
+    """Everything that training needs except the model, with notes and warnings about the data."""
 
     config: Config
     encoder: TextEncoder
     columns: Columns
     pretrained: Pretrained
-    splits: Mapping[str, EncodedSplit]  # train, validation, and test where there is one
+    splits: Mapping[str, EncodedSplit]  # train, validation, and test if given
     audit: dict[str, Any]  # plain JSON: "data" and "max_length" of the manifest
-    length_limit: int  # the most tokens of a sequence that the encoder takes
+    length_limit: int  # maximum tokens of a sequence for the encoder
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
 def prepare(source: Source) -> Prepared:
-    """Reads, checks and encodes a source. Raises the first InputError met; nothing is written."""
+    """Read, check and encode a source. Raises InputError; nothing is written."""
     tables = read(source)
     fitted = fit_task(tables)
     return encode(split(tables), fitted)
@@ -106,22 +106,22 @@ def prepare(source: Source) -> Prepared:
 def read(source: Source) -> Tables:
     """The examples of all tables of a source. Raises ConfigError, DataError."""
     task = make_task(source.config.task)
-    best_metric(source.config.train.best_metric, task.fitted())  # refused before any file is read
+    best_metric(source.config.train.best_metric, task.fitted())  # reports errors before files are read
     examples, task, columns, notes = _read_all(source, task)
     return Tables(source.config, task, columns, examples, (*source.notes, *notes))
 
 
 def fit_task(tables: Tables) -> Fitted:
-    """The task fitted to all rows of the training table, before any are split off: folds share it.
+    """Fit the task to all rows of the training table, before splitting, so that folds share it.
 
-    Raises ConfigError, DataError, and ModelError where there is no such encoder.
+    Raises ConfigError, DataError, and ModelError if the encoder is not found.
     """
     config = tables.config
     fitted = tables.task.fit(tables.examples["train"])
     if config.train.batch_size < fitted.least_batch_size:
         raise ConfigError(
-            f"train.batch_size={config.train.batch_size}: this loss uses in-batch negatives: the batch size "
-            f"must be at least {fitted.least_batch_size}, and larger is better"
+            f"train.batch_size={config.train.batch_size} is too small: this loss uses in-batch negatives. "
+            f"Set it to at least {fitted.least_batch_size}; larger batches usually give better results"
         )
     pretrained = find_pretrained(config.model.name)
     tokenizer = Tokenizer.pretrained(pretrained.folder)
@@ -130,13 +130,13 @@ def fit_task(tables: Tables) -> Fitted:
 
 
 def split(tables: Tables) -> Splits:
-    """The tables as splits. Without a validation table, training rows are split off. Raises DataError."""
+    """Split the tables. Without a validation table, training rows are held out. Raises DataError."""
     rows = {table: (table, range(len(examples))) for table, examples in tables.examples.items()}
     return Splits(tables, rows) if "validation" in rows else _split_off(tables)
 
 
 def tokenize(tables: Tables, fitted: Fitted) -> dict[str, list[Sequence]]:
-    """The sequences of all tables, for callers that encode several splits of them. Raises ModelError."""
+    """Tokenize all tables, for callers that encode several splits of them. Raises ModelError."""
     encoder = _encoder(tables.config, fitted)
     return {table: encoder(examples) for table, examples in tables.examples.items()}
 
@@ -144,7 +144,7 @@ def tokenize(tables: Tables, fitted: Fitted) -> dict[str, list[Sequence]]:
 def encode(
     splits: Splits, fitted: Fitted, tokenized: Mapping[str, SequenceOf[Sequence]] | None = None
 ) -> Prepared:
-    """The splits as sequences, audited; `tokenized` is what `tokenize` gave, else they are tokenized here.
+    """Encode and audit the splits. `tokenized` is the result of `tokenize`, if it was called before.
 
     Raises ConfigError, DataError, ModelError.
     """
@@ -181,12 +181,12 @@ def encode(
 
 
 def _encoder(config: Config, fitted: Fitted) -> TextEncoder:
-    """Cuts texts to the most tokens that the settings and the encoder allow, however short the texts are."""
+    """An encoder that truncates at the maximum length of settings and model, however short the texts are."""
     return TextEncoder(fitted.task, fitted.tokenizer, _most_tokens(config, fitted.task, fitted.limit))
 
 
 def _of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Sequence]:
-    """The sequences of some examples of a table, numbered as these examples are."""
+    """The sequences of some rows of a table, renumbered by position in `rows`."""
     of_example: dict[int, list[Sequence]] = {}
     for sequence in sequences:
         of_example.setdefault(sequence.group, []).append(sequence)
@@ -212,24 +212,24 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Task, C
         notes += [note for note in (*table.notes, *new) if note not in notes]
         _refuse_number(columns, task, config, table)
         chosen = chosen or columns
-        # Where each text is a sequence by itself, triplets may be learned and pairs with a score validated.
+        # If each text is a separate sequence, a task may train on triplets and validate on scored pairs.
         if len(columns.text) != len(chosen.text) and not task.predicts_single_texts:
             raise DataError(
-                f"{table.name}: its text is {' and '.join(columns.text)}, but that of the training file is "
-                f"{' and '.join(chosen.text)}: single texts and pairs do not go together. Say data.text=…"
+                f"{table.name}: the text is in {' and '.join(columns.text)}, but in the training file in "
+                f"{' and '.join(chosen.text)}. Expected the same number of text columns. Set data.text"
             )
         examples[split] = read_examples(
             table, task, columns, config.train.max_examples if split == "train" else None
         )
         if not examples[split]:
-            raise DataError(f"{table.name}: there are no rows in it")
+            raise DataError(f"{table.name}: the file has no rows")
         if split == "train":
             task = task.informed(examples[split])
         if audit.all_numbers([e.texts for e in examples[split]]):
             raise DataError(
-                f"{examples[split][0].origin}: every text is a number, as "
-                f'"{examples[split][0].texts[0]}". Is data.text={",".join(columns.text)} the right column? '
-                f"There are: {', '.join(table.columns)}"
+                f"{examples[split][0].origin}: every text is a number, such as "
+                f'"{examples[split][0].texts[0]}". Expected texts in data.text={",".join(columns.text)}. Set '
+                f"data.text to one of the columns {', '.join(table.columns)}"
             )
     assert chosen is not None, "a source always has training data"
     return examples, task, chosen, notes
@@ -239,20 +239,20 @@ def _refuse_number(columns: Columns, task: Task, config: Config, table: Table) -
     if len(columns.text) not in task.columns.num_texts:
         takes = " or ".join(str(n) for n in task.columns.num_texts)
         raise DataError(
-            f"{table.name}: task.name={config.task.name} takes {takes} text columns, and there are "
-            f"{len(columns.text)}: {', '.join(columns.text)}. Say data.text=…"
+            f"{table.name}: task.name={config.task.name} takes {takes} text columns, got "
+            f"{len(columns.text)}: {', '.join(columns.text)}. Set data.text"
         )
 
 
 def _split_off(tables: Tables) -> Splits:
-    """Training rows as validation, a note on how they were chosen, a warning where they are far too many."""
+    """Hold out training rows for validation, with a note, and a warning if there are far too many."""
     config, task, rows = tables.config, tables.task, tables.examples["train"]
     units, strata = [task.group_key(e) for e in rows], [task.stratify_key(e) for e in rows]
     kept, held_out = split_rows(
         units, strata, [e.origin for e in rows], config.data.validation_fraction, config.train.seed
     )
     how = "stratified by label" if any(s is not None for s in strata) else "at random"
-    how += ", whole groups" if any(u is not None for u in units) else ""
+    how += ", in whole groups" if any(u is not None for u in units) else ""
     note = (
         f"validation: {len(held_out):,} of {len(rows):,} training rows, {how} "
         f"(data.validation_fraction={config.data.validation_fraction:g}, train.seed={config.train.seed})"
@@ -271,53 +271,59 @@ def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
     folder = pretrained.folder
     config = read_encoder_config(folder) or load_config(folder)
     recorded = recorded_metadata(folder)
-    # A tokenizer that bertune saved has the length of the last training, which limits no further one.
+    # The maximum length in a tokenizer saved by bertune is that of its training, not that of the encoder.
     known = None if recorded is None else recorded.length_limit
     return most_tokens(config, tokenizer.max_length if known is None else known)
 
 
 def _most_tokens(config: Config, fitted: FittedTask, limit: int) -> int:
-    wanted = config.model.max_length
-    if wanted == "auto":
+    max_length = config.model.max_length
+    if max_length == "auto":
         return min(limit, fitted.auto_length(limit))
-    if int(wanted) > limit:
+    if int(max_length) > limit:
         raise ConfigError(
-            f"model.max_length={wanted}: {config.model.name} takes at most {limit:,} tokens, because it was "
-            f"trained up to that length; give {limit} or less"
+            f"model.max_length={max_length}: {config.model.name} takes at most {limit:,} tokens, the length "
+            f"it was pretrained with. Set it to {limit} or less"
         )
-    return int(wanted)
+    return int(max_length)
 
 
 def _explained_length(
     config: Config, encode: TextEncoder, limit: int, encoded: Mapping[str, EncodedSplit]
 ) -> str:
-    """Why `encode` allows as many tokens as it does, and what that truncates in these splits.
+    """Explain the maximum length of `encode`, and how many texts it truncates.
 
-    The length is never that of the longest training text: a trained model reads all that its encoder takes.
-    Raises DataError where "auto" would truncate many texts.
+    The maximum does not depend on the longest training text, so that a trained model can read texts of any
+    length that its encoder takes. Raises DataError if "auto" would truncate many texts.
     """
     most = encode.max_length
     lengths = [n for split in encoded.values() for n in split.untruncated_lengths()]
-    wanted = config.model.max_length
-    if wanted != "auto":
-        cut = sum(n > int(wanted) for n in lengths)
-        return f"as set; {cut:,} of {len(lengths):,} texts ({cut / len(lengths):.1%}) are truncated"
+    max_length = config.model.max_length
+    if max_length != "auto":
+        cut = sum(n > int(max_length) for n in lengths)
+        return f"as set; {_truncated(cut, len(lengths), sum(len(s.examples) for s in encoded.values()))}"
     origins = [split.examples[s.group].origin for split in encoded.values() for s in split.sequences]
     longest, where = audit.longest(lengths, origins)
-    default = f"the default of task.name={config.task.name}" if most < limit else "all that the model takes"
+    default = f"the default of task.name={config.task.name}" if most < limit else "the maximum of the model"
     if longest <= most:
         return f"{default}; the longest text has {longest:,} tokens, so nothing is truncated"
     if most < limit:
         return f"{default}; longer texts are truncated"
     too_long = sum(n > limit for n in lengths)
-    share = f"{too_long:,} of {len(lengths):,} texts ({too_long / len(lengths):.1%})"
+    share = f"{too_long:,} of {counted(len(lengths), 'text')} ({too_long / len(lengths):.1%})"
     if too_long > _AUTO_MAY_CUT * len(lengths):
         raise DataError(
-            f"{where}: this text has {longest:,} tokens and the model takes {limit:,}; {share} are too "
-            f"long, more than is cut without being asked. model.max_length={limit} cuts them there (and "
-            "says so); or shorten the texts, or choose a model that takes longer ones"
+            f"{where}: this text has {longest:,} tokens, but the model takes at most {limit:,}. {share} are "
+            f"too long, and model.max_length=auto truncates at most {_AUTO_MAY_CUT:.0%} of the texts. Set "
+            f"model.max_length={limit} to truncate them, shorten the texts, or use a model for longer texts"
         )
     return f"{default}; {share} are longer and are truncated, the longest ({where}) from {longest:,} tokens"
+
+
+def _truncated(cut: int, num_sequences: int, num_rows: int) -> str:
+    noun = "text" if num_sequences == num_rows else "sequence"
+    share = f"{cut:,} of {counted(num_sequences, noun)} ({cut / num_sequences:.1%})"
+    return share + (" is truncated" if cut == 1 else " are truncated")
 
 
 def _as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
@@ -350,22 +356,22 @@ def _audit(encoded: Mapping[str, EncodedSplit], fitted: FittedTask, max_length: 
 
 
 def _limitations(encoded: Mapping[str, EncodedSplit], task: FittedTask, selecting: str) -> list[str]:
-    """What the evaluated splits cannot show of any model; `selecting` is the score that selects checkpoints.
+    """Limitations of the scores on the evaluated splits; `selecting` is the metric that selects checkpoints.
 
     Raises DataError for a split that cannot be scored.
     """
-    found = []
+    messages = []
     for name, split in encoded.items():
         if name != "train":
             scored = task.for_scoring(split.examples)
             limitations = scored.limitations(split.examples, split.sequences)
             texts = limitation_texts(limitations, selecting if name == "validation" else None)
-            found += [f"{name}: {text}" for text in texts]
-    return found
+            messages += [f"{name}: {text}" for text in texts]
+    return messages
 
 
 def _fingerprint(examples: list[Any]) -> str:
-    """sha256 of what is learned from, whatever file or table it came in."""
+    """The sha256 of texts and labels, independent of the file format."""
     digest = hashlib.sha256()
     for example in examples:
         digest.update(
@@ -378,22 +384,16 @@ def _warnings(data: dict[str, Any]) -> list[str]:
     warnings = []
     for name, split in data["splits"].items():
         if split["truncated"]:
-            share = split["truncated"] / split["sequences"]
-            warnings.append(
-                f"{name}: {split['truncated']:,} of {split['sequences']:,} texts ({share:.1%}) are truncated"
-            )
+            warnings.append(f"{name}: {_truncated(split['truncated'], split['sequences'], split['rows'])}")
         if split["conflicting_duplicates"]:
-            warnings.append(
-                f"{name}: {split['conflicting_duplicates']:,} rows repeat an earlier text with another label"
-            )
-    counts: Counter[str] = Counter()
-    for split in data["splits"].values():
-        counts.update(split["labels"])
-    warnings += look_alike_warnings(counts)
+            repeat = "row repeats" if split["conflicting_duplicates"] == 1 else "rows repeat"
+            rows = f"{split['conflicting_duplicates']:,} {repeat}"
+            warnings.append(f"{name}: {rows} an earlier text with another label")
+    labels = (Counter(split["labels"]) for split in data["splits"].values())
+    warnings += look_alike_warnings(sum(labels, Counter[str]()))
     for pair, count in data["shared_texts"].items():
         first, second = pair.split("/")
         if count:
-            warnings.append(
-                f"{count:,} of the {second} texts are in {first} too, which flatters the {second} scores"
-            )
+            are = f"{'is' if count == 1 else 'are'} also in {first}, which inflates the {second} scores"
+            warnings.append(f"{count:,} of the {second} texts {are}")
     return warnings

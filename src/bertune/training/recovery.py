@@ -1,4 +1,4 @@
-"""Restores the records of an unfinished run from its checkpoints."""
+"""Restore the records of an unfinished run from its checkpoints."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from bertune.training.checkpoint import Checkpoints
 
 
 def recover(folder: Path) -> list[str]:
-    """Puts back a damaged manifest.json or config.toml, with a sentence on each; nothing where all is well.
+    """Restore a damaged manifest.json or config.toml, and return a message for each restored file.
 
-    Raises DamagedError where no intact checkpoint has a copy, RunBusyError, and InputError for a run of a
-    newer format.
+    Raises DamagedError if no intact checkpoint has a copy, RunBusyError, and InputError for a run of a newer
+    format.
     """
     if not is_run(folder) or not _damaged(folder):
         return []
@@ -22,8 +22,8 @@ def recover(folder: Path) -> list[str]:
         damaged = _damaged(folder)
         if not set(damaged) <= set(records):
             raise DamagedError(
-                f"{'; '.join(damaged.values())}, and no intact checkpoint has a copy. Put back a copy, or "
-                "start again: run the original training command with another --out"
+                f"{'; '.join(damaged.values())}, and no intact checkpoint has a copy. Restore the file "
+                "from a copy, or start again: run the original training command with another --out"
             )
         for name in damaged:
             write_atomically(folder / name, records[name])
@@ -31,7 +31,7 @@ def recover(folder: Path) -> list[str]:
 
 
 def _damaged(folder: Path) -> dict[str, str]:
-    """What is wrong with the records of a run, by file."""
+    """Problems with the records of a run, by file."""
     try:
         manifest = intact_manifest(folder / MANIFEST)
     except DamagedError as error:
@@ -39,14 +39,14 @@ def _damaged(folder: Path) -> dict[str, str]:
         problem = str(error) if (folder / MANIFEST).exists() else f"{folder / MANIFEST} is missing"
         if MANIFEST not in records:
             if not any((folder / "checkpoints").glob("step-*")):
-                read_manifest(folder / MANIFEST)  # raises the same error with advice that holds
+                read_manifest(folder / MANIFEST)  # raises the same error and says what to do
             advice = start_again(folder)
             raise DamagedError(f"{problem}, and no intact checkpoint has a copy. {advice}") from error
-        found = {MANIFEST: problem}
-        # The damaged manifest cannot vouch for the settings; the checkpoint's copy of them can.
+        damaged = {MANIFEST: problem}
+        # The damaged manifest cannot verify the settings, but the copy in the checkpoint can.
         if not (folder / CONFIG).exists() or (folder / CONFIG).read_bytes() != records.get(CONFIG):
-            found[CONFIG] = f"{folder / CONFIG} differs from the settings that training started with"
-        return found
+            damaged[CONFIG] = f"{folder / CONFIG} differs from the settings that training started with"
+        return damaged
     expected = {name: digest for name, digest in (manifest.get("files") or {}).items() if name == CONFIG}
     problems = changed_files(folder, expected)
     return {CONFIG: problems[0]} if problems else {}

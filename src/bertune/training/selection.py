@@ -1,8 +1,8 @@
-"""Which checkpoint is kept: the score that decides it, and what counts as better.
+"""Checkpoint selection: the metric, and when one evaluation is better than another.
 
-Validation scores of neighbouring evaluations differ by chance, and the best of several is picked for its luck
-too. Therefore the later checkpoint is kept unless an earlier one is better by more than that noise, which is
-estimated from their paired differences: a delete-a-group jackknife over the validation rows (Kott 2001).
+Validation scores of successive evaluations differ by chance, and the best of several is partly luck.
+Therefore a later checkpoint is selected unless an earlier one is better by more than this noise. The noise is
+estimated from paired differences with a delete-a-group jackknife over the validation rows (Kott 2001).
 Dimensions: G groups of rows.
 """
 
@@ -17,46 +17,46 @@ from bertune.errors import ConfigError, did_you_mean
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.tasks import FittedTask
 
-_GROUPS = 10
+_GROUPS = 10  # jackknife groups: few enough to be cheap, enough for a rough standard error
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """An evaluation as it is compared with others."""
+    """The score of an evaluation, for comparison with others."""
 
     step: int
     value: float | None
-    without: tuple[float | None, ...] = ()  # [G] the score of all rows but those of one group
+    without: tuple[float | None, ...] = ()  # [G] scores with one group of rows left out
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
-        """From the plain JSON of a checkpoint."""
+        """Restore from the plain JSON of a checkpoint."""
         return cls(stored["step"], stored["value"], tuple(stored["without"]))
 
 
-def best_metric(wanted: str, fitted: FittedTask) -> str:
-    """The score that picks the weights kept. Raises ConfigError for one the task does not have."""
+def best_metric(setting: str, fitted: FittedTask) -> str:
+    """The metric that selects the best checkpoint. Raises ConfigError if the task does not have it."""
     task = fitted.task
-    name: str = task.primary if wanted == "auto" else wanted
+    name: str = task.primary if setting == "auto" else setting
     if name not in (*task.scores, "loss"):
         names = ("loss", *task.scores)
         raise ConfigError(
-            f"train.best_metric={wanted}: this task has no such score.{did_you_mean(wanted, names)} Set it "
-            f"to auto or one of {', '.join(names)}"
+            f"train.best_metric={setting}: this task has no such metric.{did_you_mean(setting, names)} Set "
+            f"it to auto or one of {', '.join(names)}"
         )
     if name == "loss" and not fitted.has_validation_loss:
         raise ConfigError(
-            "train.best_metric=loss: this loss depends on which examples are learned from together, so "
-            f"there is none on the validation data. There are: {', '.join(task.scores)}"
+            "train.best_metric=loss: this loss depends on the other examples of a batch, so it is not "
+            f"computed on the validation split. Use one of {', '.join(task.scores)}"
         )
     return name
 
 
 def beats(value: float | None, best: float | None, score: str) -> bool:
-    """Whether an evaluation beats the best one before it, by the score that selects the checkpoint.
+    """Whether an evaluation is better than the best one so far, by the metric `score`.
 
-    An undefined score, None or NaN, never beats a defined one. While none has been defined, the latest
-    evaluation counts as the best: its weights have been trained longest.
+    An undefined value (None or NaN) is never better than a defined one. As long as no value is defined, the
+    latest evaluation counts as the best, because its weights were trained longest.
     """
     if not _is_defined(value):
         return not _is_defined(best)
@@ -67,9 +67,9 @@ def beats(value: float | None, best: float | None, score: str) -> bool:
 
 
 def is_clearly_better(earlier: Ranked, later: Ranked, score: str, margin: float) -> bool:
-    """Whether an earlier evaluation beats a later one by more than `margin` standard errors.
+    """Whether an earlier evaluation is better than a later one by more than `margin` standard errors.
 
-    Without the scores that tell how much chance there is, any difference counts.
+    Without leave-out scores there is no standard error, and any difference counts.
     """
     if not beats(earlier.value, later.value, score):
         return False
@@ -88,7 +88,7 @@ def scores_without(
 ) -> tuple[float | None, ...]:
     """The score [G] with each of G random groups of rows left out; rows with one group key stay together.
 
-    Empty for the loss, which is not a score of predictions, and where there are too few rows.
+    Empty for the loss, which is not computed from predictions, and if there are too few rows.
     """
     keys = [fitted.task.group_key(example) for example in examples]
     names = [("row", row) if key is None else ("key", key) for row, key in enumerate(keys)]
@@ -98,12 +98,12 @@ def scores_without(
     # The same groups at every evaluation, so that differences are paired.
     group_of = np.random.default_rng(0).permutation(len(order)) % _GROUPS
     groups_N = np.array([group_of[order[name]] for name in names])
-    found = []
+    values = []
     for group in range(_GROUPS):
         kept = np.flatnonzero(groups_N != group).tolist()
-        some = fitted.score([predictions[i] for i in kept], [examples[i] for i in kept])
-        found.append(some.values.get(score))
-    return tuple(None if value is None else float(value) for value in found)
+        scores = fitted.score([predictions[i] for i in kept], [examples[i] for i in kept])
+        values.append(scores.values.get(score))
+    return tuple(None if value is None else float(value) for value in values)
 
 
 def _is_defined(value: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""Owns the course of a training: when to evaluate, what is best so far, when to save, when to stop."""
+"""A training session: evaluation, selection of the best weights, checkpoints and early stopping."""
 
 import math
 import time
@@ -31,51 +31,51 @@ FRESH = Progress(0, 0, 0, None, 0, 0.0, 0.0, 0)
 
 
 class _StopEvaluation(BertuneError):
-    """Raised between validation batches when a signal has come; the evaluation is done again on resume."""
+    """Raised between validation batches after a signal. The evaluation is repeated on resume."""
 
 
 class Session:
-    """One training of a prepared model, from a first step or a checkpoint to the last step."""
+    """Trains a prepared model from the first step, or from a checkpoint, to the last step."""
 
     def __init__(
         self, prepared: Prepared, state: TrainState, writer: RunWriter, plan: Plan, tuner: ThreadTuner
     ) -> None:
         self.progress = FRESH
         self.stopped_early = False
-        self._has_trained = False  # here, not before a resume: then the weights are on disk alone
+        self._has_trained = False  # in this process; before a resume, the weights are only on disk
         self._config = prepared.config.train
         self.state = state
         self._validation = prepared.splits["validation"]
         self._writer = writer
         self._plan = plan
         self._tuner = tuner
-        self._best: ScoredSplit | None = None  # the last evaluation, where it was the best
+        self._best: ScoredSplit | None = None  # the last evaluation, if it was the best
         self._score = best_metric(self._config.best_metric, state.fitted)
         self._optimizer = Optimizer(state.model, self._config, prepared.config.optimizer)
         self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
 
     @property
     def holds_best(self) -> bool:
-        """Whether the model in memory is the one that scored best, as it is when that was the last step."""
+        """Whether the model in memory has the best weights, because the last step was the best one."""
         return self._has_trained and self.progress.best_step == self.progress.step
 
     def evaluation_of(self, split: EncodedSplit) -> ScoredSplit | None:
-        """The evaluation of a split by the kept weights, where it was the last one made."""
+        """The evaluation of a split with the best weights, if it was the last one."""
         return self._best if split is self._validation and self.holds_best else None
 
     @property
     def is_done(self) -> bool:
-        """Whether no step is left to take, or patience has run out."""
+        """Whether all steps have been taken or early stopping applies."""
         return self.progress.step >= self._plan.total or self._is_out_of_patience()
 
     def use(self, train: EncodedSplit, validation: EncodedSplit) -> None:
-        """Goes on with the same texts, in a form that is faster to compute."""
+        """Continue with the same splits, with cached outputs of the frozen layers."""
         self.state, self._validation = replace(self.state, part=train), validation
 
     def restore(self, checkpoint: Checkpoint) -> bool:
-        """Goes back to a checkpoint: weights, moments, counters, and the lines of metrics.jsonl.
+        """Restore a checkpoint: weights, moments, counters and the lines of metrics.jsonl.
 
-        Returns whether lines of metrics.jsonl had been lost or changed since.
+        Returns whether lines of metrics.jsonl had been lost or changed.
         """
         self.progress = checkpoint.progress
         was_damaged = self._writer.restore_metrics(checkpoint.metrics())
@@ -85,7 +85,7 @@ class Session:
         return was_damaged
 
     def run(self, stop: StopFlag) -> Iterator[Event]:
-        """Trains to the end, yielding events. Raises Interrupted, DivergedError, ResourceError."""
+        """Train to the end, yielding events. Raises Interrupted, DivergedError, ResourceError."""
         lines = self._writer.run.metrics()
         losses = [line["loss"] for line in lines if line["step"] > self.progress.evaluated_step]
         if (
@@ -93,7 +93,7 @@ class Session:
             and self._is_due(self._config.evaluate_every)
             and self.progress.evaluated_step < self.progress.step
         ):
-            # A signal came before this step's evaluation was done: its line is written again, complete.
+            # A signal interrupted the evaluation of this step: write its line again, with the evaluation.
             self._writer.drop_metrics_after(self.progress.step - 1)
             yield from self._complete(lines[-1], losses, stop)
         steps = train_steps(
@@ -112,17 +112,17 @@ class Session:
             yield Stepped(step, self._plan.total)
             yield from self._complete(_metrics_line(step), losses, stop)
         self.stopped_early = self.progress.step < self._plan.total
-        # Only the best weights are needed from here on: this checkpoint marks that no step is left.
+        # From here on only the best weights are needed. This checkpoint marks that no step is left.
         self.checkpoints.save(self.progress, {}, {})
         self._optimizer.reset()
         self.release_buffers()
 
     def _complete(self, line: dict[str, Any], losses: list[float], stop: StopFlag) -> Iterator[Event]:
-        """What follows a step: evaluation, its line in metrics.jsonl, a checkpoint, or the stop asked for."""
+        """Complete a step: evaluate, write its line to metrics.jsonl, save a checkpoint, or stop."""
         if self._is_due(self._config.evaluate_every) and not stop.is_set:
-            found = self._evaluate(losses, stop)
-            if found is not None:
-                line["validation"], warnings = found
+            result = self._evaluate(losses, stop)
+            if result is not None:
+                line["validation"], warnings = result
                 losses.clear()
                 yield Evaluated({"step": line["step"], "epoch": line["epoch"], **line["validation"]})
                 yield from (Warned(text) for text in warnings)
@@ -130,10 +130,10 @@ class Session:
         if stop.is_set or (self._is_due(self._config.checkpoint_every) and not self.is_done):
             self.checkpoints.save(self.progress, model_tensors(self.state.model), self._optimizer.state())
         if stop.is_set:
-            raise Interrupted(self._how_to_go_on())
+            raise Interrupted(self._how_to_resume())
 
     def _evaluate(self, losses: list[float], stop: StopFlag) -> tuple[dict[str, Any], list[str]] | None:
-        """Scores the validation texts and keeps the weights if they are the best; None when stopped."""
+        """Evaluate on the validation split and save the weights if they are the best; None if stopped."""
 
         def poll() -> None:
             if stop.is_set:
@@ -153,13 +153,13 @@ class Session:
         self._best = evaluation if is_best else None
         seconds = time.perf_counter() - started
         self.progress = replace(self.progress, evaluate_seconds=self.progress.evaluate_seconds + seconds)
-        found = {
+        validation = {
             **values,
             "train_loss": sum(losses) / max(1, len(losses)),
             "seconds": round(seconds, 3),
             "is_best": is_best,
         }
-        return found, list(evaluation.warnings)
+        return validation, list(evaluation.warnings)
 
     def _ranked(self, evaluation: ScoredSplit) -> Ranked:
         without: tuple[float | None, ...] = ()
@@ -170,14 +170,14 @@ class Session:
         return Ranked(self.progress.step, evaluation.values[self._score], without)
 
     def _update_best(self, found: Ranked) -> bool:
-        """Counts the evaluation; stores the weights and returns True where they are the ones to keep."""
+        """Record an evaluation. If it is the best, save the weights and return True."""
         step, top = self.progress.step, self.progress.top
         is_top = beats(found.value, None if top is None else top.value, self._score)
         is_best = is_top or not is_clearly_better(top or found, found, self._score, self._config.best_margin)
         if is_best:
             if step == self._plan.total:
-                self._optimizer.reset()  # no step is left that would need its moments
-            self.release_buffers()  # the whole of a compact vocabulary is about to be written
+                self._optimizer.reset()  # no further step needs its moments
+            self.release_buffers()  # writing expands the compact vocabulary
             self.checkpoints.save_best(step, model_tensors(self.state.model))
             rebase_on_file(self.state.model, self.checkpoints.load_best(step))
             self.progress = replace(self.progress, best_step=step, best_value=found.value)
@@ -189,7 +189,7 @@ class Session:
         return is_best
 
     def release_buffers(self) -> None:
-        """Gives back what the next step or prediction can make again."""
+        """Free buffers that the next step or prediction recreates."""
         self._optimizer.zero_gradients()
         if self.state.model.packed is not None:
             self.state.model.packed.reset()
@@ -201,8 +201,8 @@ class Session:
         recorded = self._writer.run.manifest["machine"]
         self._writer.update_manifest(machine=recorded | {"tokens": tokens})
         return Warned(
-            f"memory ran out: micro-batches have at most {tokens:,} tokens from here on. The steps and their "
-            f"texts are the same; machine.micro_batch_tokens={tokens} starts that way"
+            f"out of memory: continuing with micro-batches of at most {tokens:,} tokens (optimizer steps are "
+            f"unchanged). Set machine.micro_batch_tokens={tokens} to start that way"
         )
 
     def _note_threads(self) -> Noted:
@@ -212,10 +212,8 @@ class Session:
         changed = {"threads": threads, "threads_by_step": f"{history}, {threads} from step {step + 1}"}
         self._writer.update_manifest(machine=machine | changed)
         self.state = replace(self.state, machine=replace(self.state.machine, threads=threads))
-        why = "other processes keep cores busy" if threads < self._tuner.most else "the cores are free again"
-        return Noted(
-            f"{why}: from step {step + 1:,} on training uses {threads} of {self._tuner.most} threads"
-        )
+        why = "other processes use cores" if threads < self._tuner.most else "the cores are free again"
+        return Noted(f"{why}: using {threads} of {self._tuner.most} threads from step {step + 1:,} on")
 
     def _count(self, step: Step) -> None:
         self.progress = replace(
@@ -233,11 +231,11 @@ class Session:
         patience = self._config.patience
         return bool(patience) and self.progress.evaluations_without_gain >= patience
 
-    def _how_to_go_on(self) -> str:
+    def _how_to_resume(self) -> str:
         path = shell_word(self._writer.run.path)
         return (
             f"stopped after step {self.progress.step:,} of {self._plan.total:,}; everything is saved. "
-            f"Go on with: bertune train {path} --resume"
+            f"Continue with: bertune train {path} --resume"
         )
 
 

@@ -1,4 +1,4 @@
-"""Stops training cleanly: signals such as Ctrl-C set a flag that training checks between steps."""
+"""Stop training cleanly: signals such as Ctrl-C set a flag that training checks between steps."""
 
 import contextlib
 import signal
@@ -8,12 +8,12 @@ from types import FrameType
 
 from bertune.errors import Interrupted
 
-# SIGHUP comes when a terminal is closed, SIGUSR1 from job schedulers ahead of the time limit.
+# SIGHUP is sent when a terminal is closed, SIGUSR1 by job schedulers before the time limit.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 
 
 class StopFlag:
-    """Whether the user or the system asked training to stop."""
+    """Whether training has been asked to stop by a signal."""
 
     def __init__(self) -> None:
         self.is_set = False
@@ -29,9 +29,9 @@ class StopFlag:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """Catches the signals that end a process for the time of the block; none outside the main thread.
+    """Catch signals that end a process while the block runs. Does nothing outside the main thread.
 
-    A signal that is ignored stays ignored: `nohup` asks for that.
+    Ignored signals stay ignored, for example under `nohup`.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():

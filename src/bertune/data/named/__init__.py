@@ -115,7 +115,7 @@ def refuse_unknown(name: str) -> None:
     if not name.endswith(".py") and name not in names():
         raise ConfigError(
             f'unknown data set or recipe "{name}".{did_you_mean(name, names())}'
-            f" Available names: {listed(names(), 60)}"
+            f" Available names: {listed(names())}. `bertune datasets` lists all of them"
         )
 
 
@@ -123,8 +123,8 @@ def defaults(name: str, to_score: bool = False, given: Collection[str] = ()) -> 
     """The settings of a data set or recipe, with absolute paths to the files.
 
     With `to_score`, only one file is returned: the test file, or the validation file if there is no test file
-    or only the validation file is on this machine. Splits in `given` are skipped. Files that are neither under
-    BERTUNE_DATA nor in the cache are downloaded. Raises ConfigError for an unknown name, DataError or
+    or only the validation file is on this machine. Splits in `given` are skipped. Files that are neither
+    under BERTUNE_DATA nor in the cache are downloaded. Raises ConfigError for an unknown name, DataError or
     ResourceError if a file cannot be obtained.
     """
     if name in _recipes():

@@ -53,9 +53,10 @@ class _Place:
 def located(name: str, dataset: Dataset, to_score: bool = False, given: Collection[str] = ()) -> Located:
     """The files of a data set: under BERTUNE_DATA, else in the cache, else downloaded into the cache.
 
-    A file that is not published for download and not under BERTUNE_DATA is left out. With `to_score`, only one
-    file is returned: the test file, or the validation file if there is no test file or only the validation
-    file is on this machine. Splits in `given` are skipped. Raises ConfigError, DataError, ResourceError.
+    A file that is not published for download and not under BERTUNE_DATA is left out. With `to_score`, only
+    one file is returned: the test file, or the validation file if there is no test file or only the
+    validation file is on this machine. Splits in `given` are skipped. Raises ConfigError, DataError,
+    ResourceError.
     """
     if dataset.packaged_in is not None:
         return Located({file.use: dataset.packaged_in / file.name for file in dataset.files}, ())

@@ -33,7 +33,9 @@ def _build(sources: Mapping[str, Path], folder: Path) -> None:
         try:
             texts = [text for part in parts for text in json.loads(part.read_text(encoding="utf-8"))]
         except (ValueError, TypeError) as error:
-            raise DataError(f"{' and '.join(p.name for p in parts)}: not in the published format ({error!r})") from error
+            raise DataError(
+                f"{' and '.join(p.name for p in parts)}: not in the published format ({error!r})"
+            ) from error
         (folder / f"{split}.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ _MEMBERS = {"train.json": "train.txt", "dev.json": "dev.txt"}
 
 
 def _build(sources: Mapping[str, Path], folder: Path) -> None:
-    """Convert JSON lines to tab-separated lines of two sentences and a label."""
+    """Convert JSON Lines to tab-separated lines of two sentences and a label."""
     seen = set()
     for name, blocks in read_members(sources[_ARCHIVE], lambda member: member.rpartition("/")[2] in _MEMBERS):
         member = name.rpartition("/")[2]

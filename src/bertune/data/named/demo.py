@@ -1,4 +1,4 @@
-"""A small table of texts that is packaged with bertune and trains offline within minutes."""
+"""702 complaints to a city council in four topics: bundled with bertune, trains offline within minutes."""
 
 from pathlib import Path
 

@@ -20,6 +20,6 @@ DATASET = raw(
         "train",
         "train.ner",
         has_rows(46364, reader="conll"),
-        only_own="46,364 sentences with one character and its tag per line, as in dev.ner; licensed by Microsoft",
+        only_own="46,364 sentences, one character and its tag per line as in dev.ner; licensed by Microsoft",
     ),
 )

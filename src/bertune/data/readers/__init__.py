@@ -1,5 +1,5 @@
-"""Owns the data formats, a file each: it exports SUFFIXES and read(path, options) -> Iterator[Row].
+"""One module per data format. It exports SUFFIXES and read(path, options) -> Iterator[Row].
 
-Where several formats share an ending, recognises(path, options) says by the content whether a file is of this
-one; the reader without it takes the rest.
+If several formats share a suffix, recognises(path, options) tells from the content whether a file has this
+format. The reader without `recognises` reads the other files.
 """

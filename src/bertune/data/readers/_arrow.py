@@ -1,4 +1,4 @@
-"""Rows of Arrow record batches, and files that must be read from their end."""
+"""Rows from Arrow record batches, and seekable access to gzip-compressed files."""
 
 import io
 import json
@@ -18,35 +18,38 @@ BATCH_ROWS = 1000
 
 
 def batch_rows(path: Path, batch: Any, before: int, classes: Mapping[str, Sequence[str]]) -> Iterator[Row]:
-    """The rows of a record batch, numbered from `before` + 1. Raises DataError with row and column."""
+    """The rows of a record batch, numbered from `before` + 1.
+
+    `classes` holds the class names by column. Raises DataError with row and column.
+    """
     for number, values in enumerate(_python_values(path, batch, before), start=before + 1):
         origin = Origin(str(path), number)
         yield Row(with_class_names(values, classes, str(origin)) if classes else values, origin)
 
 
 def classes_of(schema: Any) -> dict[str, list[str]]:
-    """The class names by column that `datasets` keeps in the metadata of a schema; empty without them."""
+    """The class names by column that `datasets` stores in the metadata of a schema; empty if it has none."""
     stored = (schema.metadata or {}).get(b"huggingface")
     try:
         return classes_in(json.loads(stored)["info"]["features"]) if stored else {}
     except (ValueError, KeyError, TypeError, RecursionError):
-        return {}  # metadata of another program: the columns are as they are stored
+        return {}  # metadata of another program: the columns are used as stored
 
 
-def refuse_twins(path: Path, names: list[str]) -> None:
-    """Raises DataError for two columns of one name."""
+def refuse_duplicate_columns(path: Path, names: list[str]) -> None:
+    """Raises DataError if two columns have the same name."""
     for number, name in enumerate(names):
         if name in names[:number]:
             raise DataError(
-                f'{path}: columns {names.index(name)} and {number} are both named "{name}";'
-                " give each a name of its own"
+                f'{path}: columns {names.index(name)} and {number} are both named "{name}".'
+                " Rename one of them"
             )
 
 
 def seekable(path: Path) -> io.BufferedReader | Any:
-    """The bytes of a file that is read from its end: a packed one is unpacked to disk first.
+    """A file opened for random access. A gzip file is first unpacked to a temporary file on disk.
 
-    Raises DataError for a damaged one.
+    Raises DataError for a corrupt gzip file.
     """
     packed = open_bytes(path)
     if not is_gzip(path):
@@ -63,7 +66,7 @@ def seekable(path: Path) -> io.BufferedReader | Any:
 
 
 def _python_values(path: Path, batch: Any, num_before: int) -> list[dict[str, Any]]:
-    """The rows of a batch. Raises DataError with row and column for a value that Python cannot hold."""
+    """The rows of a batch. Raises DataError with row and column for a value that Python cannot represent."""
     import pyarrow
 
     # ValueError: bytes that are not UTF-8, nanoseconds, a struct with a field twice; KeyError: a time zone
@@ -80,8 +83,8 @@ def _python_values(path: Path, batch: Any, num_before: int) -> list[dict[str, An
                     place = f'{path}, row {num_before + row + 1}: column "{name}"'
                     raise DataError(f"{place} {_no_value(column, row, error)}") from error
         raise DataError(
-            f"{path}, rows {num_before + 1} to {num_before + batch.num_rows}: the values cannot be read as"
-            f" Python values ({whole}). Write the file again with plain texts and numbers"
+            f"{path}, rows {num_before + 1} to {num_before + batch.num_rows}: the values cannot be converted"
+            f" to Python values ({whole}). Write the file again with plain texts and numbers"
         ) from whole
 
 
@@ -91,19 +94,19 @@ def _no_value(column: Any, row: int, error: Exception) -> str:
     kind = column.type
     if isinstance(error, UnicodeDecodeError):
         byte = f"byte 0x{error.object[error.start]:02X} at {error.start}"
-        return f"holds a text that is not UTF-8 ({byte}). Write the texts again as UTF-8"
+        return f"contains text that is not UTF-8 ({byte}). Write the texts again as UTF-8"
     if pyarrow.types.is_timestamp(kind) and kind.tz:
         try:
             column.cast(pyarrow.timestamp(kind.unit))[row].as_py()
         except (pyarrow.ArrowException, OverflowError, ValueError):
-            pass  # it is the time itself
+            pass  # the value itself is the problem, not the time zone
         else:
             return (
                 f'has the time zone "{kind.tz}", which is unknown on this machine. Write the times in UTC, or'
-                " leave the column out"
+                " remove the column"
             )
     reason = str(error).split("\n")[0].rstrip(". ")
     return (
-        f"holds a {kind} value that Python cannot represent ({reason}). Expected dates between the years 1"
-        " and 9999. Correct the value, write it as text, or leave the column out"
+        f"contains a {kind} value that Python cannot represent ({reason}). Expected dates between the years 1"
+        " and 9999. Correct the value, write it as text, or remove the column"
     )

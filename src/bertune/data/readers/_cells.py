@@ -1,4 +1,4 @@
-"""Owns how the lines of a delimited file become cells, and what is said about lines that do not."""
+"""Splits the lines of a delimited file into cells, with errors for lines that cannot be split."""
 
 import csv
 import re
@@ -10,35 +10,36 @@ from bertune.data.byte_streams import LINE_COST, LONGEST_LINE, MEBIBYTE
 from bertune.data.encodings import text_lines
 from bertune.data.readers._quotes import watched
 from bertune.data.readers._shown import shortened
-from bertune.errors import DataError
+from bertune.errors import DataError, counted
 
 DELIMITER_NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 
-# Words of a sentence; a book has 100,000. A file without blank lines would be one sentence.
+# Words of a sentence; a whole book has 100,000. A file without blank lines is a single sentence.
 _MOST_WORDS = 1_000_000
-_SHOWN = 200  # characters of a cell that an error may show
-# csv keeps this limit for the whole process; 131072 is its default, and C's long is 32 bits on Windows.
+_SHOWN = 200  # characters of a cell that are kept for an error message
+# A limit of the csv module for the whole process. Its default is 131072; C's long has 32 bits on Windows.
 _LONGEST_CELL = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a delimited file is written."""
+    """The dialect of a delimited file."""
 
     encoding: str
     delimiter: str
     quoted: bool
-    is_guess: bool = False  # that quotes are text; then cells that they may wrap are refused
-    skips_spaces: bool = False  # spaces after a delimiter, as in a, "b, c"
-    has_directive: bool = False  # the first line is sep=; or the like, which tells Excel the delimiter
+    is_guess: bool = False  # quotes are assumed to be text; cells that they may enclose are refused
+    skips_spaces: bool = False  # ignore spaces after a delimiter, as in a, "b, c"
+    has_directive: bool = False  # the first line is a directive such as sep=; which tells Excel the delimiter
 
 
 def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
-    """Every record as its first physical line, from 1, and its cells.
+    """The records of a file, each as the number of its first physical line (from 1) and its cells.
 
-    Blank lines are left out, and records of empty cells at the end of a file. A record may have more or fewer
-    empty cells at its end than the first one, up to where the first one has something; it gets as many as the
-    first. Raises DataError for a record with another number of cells and for broken quoting.
+    Blank lines are skipped, and so are records of empty cells at the end of the file. A record may have more
+    or fewer trailing empty cells than the first one, if it has all the columns that are filled there; it is
+    padded or cut to the same length. Raises DataError for a record with another number of cells and for
+    invalid quoting.
     """
     _allow_long_cells()
     pending: list[str] = []  # the lines of the record being read
@@ -52,7 +53,7 @@ def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
         if is_watched
         else _remembered(physical, pending)
     )
-    # Without strict, csv takes what follows a closing quote for text and joins rows without a word.
+    # Without strict, csv accepts text after a closing quote and silently joins rows.
     reader = csv.reader(
         lines,
         delimiter=form.delimiter,
@@ -61,7 +62,7 @@ def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
         strict=True,
     )
     line, num_cells, num_filled = 1 + before, -1, 0
-    empty: list[int] = []  # the lines of records that are left out if none with something in it follows
+    empty: list[int] = []  # line numbers of empty records, which are dropped unless a filled record follows
     try:
         for cells in reader:
             if cells:
@@ -86,21 +87,21 @@ def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
 
 
 def _num_filled(cells: Sequence[str]) -> int:
-    """The number of cells up to the last one that is not empty."""
+    """The number of cells up to the last non-empty one."""
     return max((i for i, cell in enumerate(cells, start=1) if cell), default=0)
 
 
 def _padded(cells: list[str], num_cells: int, num_filled: int) -> list[str] | None:
-    """A record with as many cells as the first; None where it lacks a filled one, or has one too many."""
+    """The record with as many cells as the first one; None if filled cells are missing or superfluous."""
     if len(cells) > num_cells:
         return cells[:num_cells] if not any(cells[num_cells:]) else None
     return cells + [""] * (num_cells - len(cells)) if len(cells) >= num_filled > 0 else None
 
 
 def makes_table(lines: Sequence[str], delimiter: str, is_cut: bool) -> bool:
-    """Whether a delimiter splits the first lines of a file into as many cells each, and more than one.
+    """Whether a delimiter splits the first lines of a file into the same number of cells, at least two.
 
-    `is_cut` says that the file goes on after them, perhaps in the middle of a quoted cell.
+    `is_cut` says that the file continues after these lines, which may end inside a quoted cell.
     """
     _allow_long_cells()
     for skips_spaces in (False, True):
@@ -113,9 +114,9 @@ def makes_table(lines: Sequence[str], delimiter: str, is_cut: bool) -> bool:
 
 
 def spaces_before_quotes(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether quotes that stand behind a delimiter and spaces wrap cells in the first lines of a file.
+    """Whether quotes enclose cells even after a delimiter and spaces, judging by the first lines of a file.
 
-    They do if some cell is written so, and every quote that opens behind spaces closes at the end of a cell.
+    They do if there is such a cell, and every quote that opens after spaces closes at the end of its cell.
     """
     spaced = re.compile(re.escape(delimiter) + ' +"')
     if not any(spaced.search(line) for line in lines):
@@ -123,7 +124,7 @@ def spaces_before_quotes(lines: Sequence[str], delimiter: str) -> bool:
     _allow_long_cells()
     at_start = (re.match(' +"', cell) for cells in csv.reader(lines, delimiter=delimiter) for cell in cells)
     if not any(at_start):
-        return False  # they are all inside quoted cells
+        return False  # all of them are inside quoted cells
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         for _ in reader:
@@ -139,7 +140,7 @@ def _allow_long_cells() -> None:
 
 
 def _remembered(lines: Iterable[str], pending: list[str]) -> Iterator[str]:
-    """The lines, each also in `pending`. Raises csv.Error where a record grows without end."""
+    """Yield the lines, and append each to `pending`. Raises csv.Error for a record over the limit."""
     num_held = 0
     for line in lines:
         if pending:
@@ -152,11 +153,11 @@ def _remembered(lines: Iterable[str], pending: list[str]) -> Iterator[str]:
         yield line
 
 
-def refuse_endless(path: Path, line: int, num_words: int) -> None:
-    """Raises DataError for a sentence of tagged words that goes on without a blank line."""
+def refuse_long_sentence(path: Path, line: int, num_words: int) -> None:
+    """Raises DataError for a sentence of tagged words with more than the maximum number of words."""
     if num_words > _MOST_WORDS:
         raise DataError(
-            f"{path}, line {line}: the sentence that begins here has more than {_MOST_WORDS:,} words."
+            f"{path}, line {line}: the sentence that starts here has more than {_MOST_WORDS:,} words."
             " Expected a blank line after each sentence. Add blank lines, or split the file"
         )
 
@@ -165,45 +166,47 @@ def _ragged(place: str, cells: list[str], expected: int, lines: list[str], form:
     has_quote = any('"' in line for line in lines)
     name = DELIMITER_NAMES.get(form.delimiter, f'"{form.delimiter}"')
     if lines[-1].endswith("\r"):
-        advice = "A carriage return ends the line in its middle; remove it, or wrap the cell in quotes"
+        advice = "The line is split by a carriage return; remove it, or enclose the cell in quotes"
     elif has_quote and form.quoted:
-        advice = "If quotes belong to the texts, say data.quoting=false; otherwise correct the line"
+        advice = "If the quotes are part of the texts, set data.quoting=false; otherwise correct the line"
     elif has_quote:
-        advice = "If quotes wrap cells, say data.quoting=true; otherwise correct the line"
+        advice = "If the quotes enclose cells, set data.quoting=true; otherwise correct the line"
     elif form.quoted and len(cells) > expected:
-        advice = f"Wrap texts with a {name} in quotes, or say what separates cells, as in data.delimiter=tab"
+        advice = (
+            f"Enclose texts that contain a {name} in quotes, or set the delimiter, as in data.delimiter=tab"
+        )
     else:
         other = "comma" if form.delimiter == "\t" else "tab"
-        advice = f"Correct the line, or say what separates cells, as in data.delimiter={other}"
-    seen = f"expected {expected} cells as in the first line, found {len(cells)}: {shortened(lines[0])}"
+        advice = f"Correct the line, or set the delimiter, as in data.delimiter={other}"
+    expects = f"expected {counted(expected, 'cell')} as in the first line"
+    seen = f"{expects}, found {len(cells)}: {shortened(lines[0])}"
     return f"{place}: {seen}. {advice}"
 
 
 def _broken_quotes(path: Path, first_line: int, lines: list[str], form: Form) -> str:
-    """What is wrong with the quotes of a record that csv refused."""
+    """The error message for a record whose quotes csv refused."""
     if form.skips_spaces:
         spaced = re.compile(f'({re.escape(form.delimiter)}) +(?=")')
         lines = [spaced.sub(r"\1", line) for line in lines]
     at, rest, following = _last_quoted_cell(lines, form.delimiter)
     place = f"{path}, line {first_line + at}"
-    remedy = "if quotes belong to the texts, say data.quoting=false"
+    remedy = "if quotes are part of the texts, set data.quoting=false"
     if following is None:
-        closing = f"close it, or {remedy}"
         is_long = sum(len(line) + LINE_COST for line in lines) > LONGEST_LINE
         when = f"not closed within {LONGEST_LINE // MEBIBYTE} MiB" if is_long else "never closed"
-        return f"{place}: the quote that opens here is {when}: {shortened(rest)}; {closing}"
+        return f"{place}: the quote that opens here is {when}: {shortened(rest)}. Close it, or {remedy}"
     line, text = first_line + following[0], shortened(following[1], 30)
     return (
         f"{place}: the quote that opens here, {shortened(rest)}, is closed on line {line}, but {text}"
-        f' follows instead of the next cell; write a quote inside quotes twice (""), or {remedy}'
+        f' follows instead of a delimiter. Double a quote inside quotes (""), or {remedy}'
     )
 
 
 def _last_quoted_cell(lines: list[str], delimiter: str) -> tuple[int, str, tuple[int, str] | None]:
-    """The last quoted cell of a record: index of the line it opens on, its text from there, and the
-    index of the line and the text that wrongly follow its closing quote, if it is closed.
+    """The last quoted cell of a record, as the index of its first line, its beginning, and what follows it.
 
-    Jumps from quote to quote: a record that is never closed may be as long as the limit.
+    The last item is the index of the line and the text that wrongly follow the closing quote, or None if the
+    cell is never closed. Searches from quote to quote, because such a record may be as long as the limit.
     """
     opened, rest = 0, ""
     is_inside = False

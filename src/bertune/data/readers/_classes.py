@@ -1,17 +1,17 @@
-"""The names of classes that a Hugging Face data set stores as numbers."""
+"""Class names of Hugging Face data sets, which store classes as numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bertune.errors import DataError
 
-NO_LABEL = -1  # the convention for the hidden labels of test sets
+NO_LABEL = -1  # by convention, the label of test examples whose gold label is withheld
 
 
 def class_name(value: Any, classes: Sequence[str]) -> Any:
-    """The name of a class number, inside lists too; None for a missing or hidden one.
+    """The name of a class number, also inside lists; None for a missing or withheld label.
 
-    Raises IndexError for a number that no class has.
+    Raises IndexError for a number without a class.
     """
     if isinstance(value, list):
         return [class_name(item, classes) for item in value]
@@ -23,7 +23,7 @@ def class_name(value: Any, classes: Sequence[str]) -> Any:
 
 
 def classes_in(features: Any) -> dict[str, list[str]]:
-    """The class names of each column, from the "features" that `datasets` writes as JSON."""
+    """The class names by column, from the "features" that `datasets` writes as JSON."""
     found = {}
     for column, feature in features.items() if isinstance(features, Mapping) else ():
         names = _names(feature)
@@ -33,7 +33,7 @@ def classes_in(features: Any) -> dict[str, list[str]]:
 
 
 def _names(feature: Any) -> list[str] | None:
-    if isinstance(feature, list) and len(feature) == 1:  # how older versions write a list of classes
+    if isinstance(feature, list) and len(feature) == 1:  # a list of classes, as older versions write it
         return _names(feature[0])
     if not isinstance(feature, Mapping):
         return None
@@ -47,14 +47,14 @@ def _names(feature: Any) -> list[str] | None:
 def with_class_names(
     values: dict[str, Any], classes: Mapping[str, Sequence[str]], place: str
 ) -> dict[str, Any]:
-    """A row with names in the place of class numbers. Raises DataError for a number that no class has."""
+    """Replace class numbers in a row by names. Raises DataError for a number without a class."""
     for column, names in classes.items():
         if column in values:
             try:
                 values[column] = class_name(values[column], names)
             except (IndexError, TypeError) as error:
                 raise DataError(
-                    f'{place}: column "{column}" holds {values[column]!r:.60}, which is not the number of one'
-                    f" of its {len(names)} classes. Save the data set again"
+                    f'{place}: column "{column}" contains {values[column]!r:.60}, expected a class number'
+                    f" from 0 to {len(names) - 1}. Save the data set again"
                 ) from error
     return values

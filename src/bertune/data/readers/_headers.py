@@ -1,4 +1,4 @@
-"""Decides whether the first record of a table names its columns, and takes the names from it."""
+"""Header detection: whether the first record of a table holds the column names, and what they are."""
 
 import statistics
 from collections.abc import Collection, Iterable, Sequence
@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 from bertune.config import DataConfig
 from bertune.errors import DataError
 
-# A header of a column is a short name: "Kommentar", "customer feedback", "body_text".
+# The header of a column is a short name: "Kommentar", "customer feedback", "body_text".
 _LONGEST_NAME = 30  # characters
 _MOST_WORDS = 3
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
-# Texts are at least so many times as long as a name of several words, or of a language without spaces.
+# How many times longer than a name texts must be, if the name has several words or no spaces (as in Chinese).
 _TIMES_LONGER = 2
 
 Record = Sequence[str]
@@ -23,11 +23,11 @@ def has_header(
     known_names: Collection[str],
     likely_header: bool,
 ) -> tuple[bool, list[str]]:
-    """Whether the first record is a header, and what to tell the user of it; `name` is that of the file.
+    """Whether the first record is a header, and notes for the user. `name` is the file name.
 
-    It is one if a cell of it is one of `known_names` or a column's given name. With `likely_header`, where
-    the text column is the only one, or is given by number, it is also one if that cell looks like a name of
-    the texts below it.
+    The record is a header if one of its cells is in `known_names` or is a column name from the options. With
+    `likely_header`, if the text column is the only one or is set by number, the record is also a header if
+    that cell looks like a name for the texts below it.
     """
     if options.header != "auto":
         return options.header, []
@@ -35,54 +35,54 @@ def has_header(
         return bool(sample), []
     text = _text_position(sample[0], options)
     if not likely_header or text is None:
-        return False, _label_doubt(name, sample, options.label)
+        return False, _label_note(name, sample, options.label)
     first, *others = [cells[text].strip() for cells in sample]
     if not _is_short_name(first) or first in others or not others:
         return False, []
     if _names_texts(first, others):
         return True, [
-            f'{name}: line 1, "{first}", is taken as the header; if it is a text, set data.header=false'
+            f'{name}: line 1, "{first}", is read as the header; if it is a text, set data.header=false'
         ]
-    return False, [f'{name}: line 1, "{first}", is taken as a text; if it is a header, set data.header=true']
+    return False, [f'{name}: line 1, "{first}", is read as a text; if it is a header, set data.header=true']
 
 
 def header_names(place: str, cells: Record, below: Iterable[Record]) -> list[str]:
-    """The column names in a header, without unnamed columns at its end that are empty in the records `below`.
+    """The column names in a header, without trailing unnamed columns that are empty in the records `below`.
 
-    Raises DataError for another column without a name, and for a name that occurs twice.
+    Raises DataError for any other column without a name, and for a duplicate name.
     """
     names = [cell.strip() for cell in cells]
     if len(names) > 1 and not names[0]:
-        names[0] = "0"  # the number of the row, as pandas writes it, and SWAG is published
+        names[0] = "0"  # the row index, which pandas writes without a name; SWAG is published that way
     num_named = max((i for i, name in enumerate(names, start=1) if name), default=1)
     if num_named < len(names) and not any(_filled(record, num_named) for record in below):
         names = names[:num_named]
     for number, name in enumerate(names):
         if not name:
             raise DataError(
-                f"{place}: the header has no name for column {number} (counted from 0);"
-                " write one (pandas: to_csv(index=False)), or say data.header=false if the line is data"
+                f"{place}: the header has no name for column {number} (counted from 0)."
+                " Add one (pandas: to_csv(index=False)), or set data.header=false if the line is data"
             )
         if name in names[:number]:
             raise DataError(
-                f"{place}: the header names columns {names.index(name)} and {number} both"
-                f' "{name}"; give each a name of its own, or say data.header=false if the line is data'
+                f"{place}: columns {names.index(name)} and {number} (counted from 0) are both named"
+                f' "{name}". Rename one of them, or set data.header=false if the line is data'
             )
     return names
 
 
 def refuse_unnamed(place: str, cells: Sequence[object], num_named: int) -> None:
-    """Raises DataError for a record with something in a column for which the header has no name."""
+    """Raises DataError for a record with a value in a column that has no name in the header."""
     at = _filled(cells, num_named)
     if at is not None:
         raise DataError(
-            f"{place}: column {at} (counted from 0) holds {str(cells[at])[:60]!r}, but the header has no name"
-            " for it. Write one, or remove the cell"
+            f"{place}: column {at} (counted from 0) contains {str(cells[at])[:60]!r}, but the header has no"
+            " name for it. Add a name, or remove the cell"
         )
 
 
 def _filled(cells: Sequence[object], start: int) -> int | None:
-    """The first position from `start` on that is not empty."""
+    """The first position from `start` on with a non-empty cell."""
     filled = (i for i in range(start, len(cells)) if cells[i] is not None and str(cells[i]).strip())
     return next(filled, None)
 
@@ -95,7 +95,7 @@ def _names_columns(cells: Iterable[str], options: DataConfig, known_names: Colle
 
 
 def _text_position(cells: Record, options: DataConfig) -> int | None:
-    """The position of the text where only one column can be it."""
+    """The position of the text column, if it is the only column or is set by number."""
     if options.text is None:
         return 0 if len(cells) == 1 else None
     given = options.text[0]
@@ -114,20 +114,20 @@ def _is_short_name(cell: str) -> bool:
 
 
 def _names_texts(name: str, texts: Sequence[str]) -> bool:
-    """Whether a short name stands above texts that are longer: one word above several, or half as long."""
+    """Whether a short name is a header of longer texts: one word above several, or at most half as long."""
     if len(name.split()) == 1 and statistics.median(len(text.split()) for text in texts) > 1:
         return True
     return statistics.median(map(len, texts)) >= _TIMES_LONGER * len(name)
 
 
-def _label_doubt(file: str, sample: Sequence[Record], label: str | None) -> list[str]:
-    """A note when the first line looks like a header that nothing known proves."""
+def _label_note(file: str, sample: Sequence[Record], label: str | None) -> list[str]:
+    """A note if the label of the first line is unlike all others, so that the line may be a header."""
     if label is None or not label.isdecimal() or not sample or int(label) >= len(sample[0]):
         return []
     first, *others = (cells[int(label)] for cells in sample)
     if first in others or len(set(others)) == len(others):
         return []
     return [
-        f'{file}: line 1 is taken as data, though its label "{first}" does not occur again;'
-        " if it names the columns, say data.header=true"
+        f'{file}: line 1 is read as data, although its label "{first}" does not occur again;'
+        " if it is a header, set data.header=true"
     ]

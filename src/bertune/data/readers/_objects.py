@@ -1,4 +1,4 @@
-"""What JSON texts hold, and how a sequence of objects becomes rows."""
+"""Parses JSON strictly, and converts a sequence of objects to rows."""
 
 import json
 import re
@@ -12,9 +12,9 @@ from bertune.errors import DataError
 
 
 def object_rows(objects: Iterable[tuple[int, object]], file: str, unit: str) -> Iterator[Row]:
-    """Rows of numbered objects, whose keys may differ. Raises DataError for a value that is not an object.
+    """The rows of numbered objects, whose keys may differ.
 
-    `unit` is what the numbers count, "line" or "row".
+    `unit` says what the numbers count: "line" or "row". Raises DataError for a value that is not an object.
     """
     for number, values in objects:
         if not isinstance(values, Mapping) or not values:
@@ -26,20 +26,20 @@ def object_rows(objects: Iterable[tuple[int, object]], file: str, unit: str) -> 
 
 
 def json_kind(value: object) -> str:
-    """What a value is, in JSON's words."""
+    """The JSON type of a value, for an error message."""
     if isinstance(value, Mapping):
         return "an object" if value else "an object without keys"
     if isinstance(value, list | tuple):
         return "a list"
     if isinstance(value, str):
-        return "a text"
+        return "a string"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return "a number" if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 
 class JsonFault(json.JSONDecodeError):
-    """JSON that Python reads, or would read, but that bertune refuses; `remedy` says what to do."""
+    """JSON that is well-formed but that bertune refuses; `remedy` says what to do."""
 
     def __init__(self, message: str, text: str, position: int, remedy: str) -> None:
         super().__init__(message, text, position)
@@ -47,7 +47,7 @@ class JsonFault(json.JSONDecodeError):
 
 
 class _KeyTwiceError(ValueError):
-    """An object has a key twice; the parser does not say where."""
+    """An object has a duplicate key. The parser does not report where."""
 
 
 def _pairs_to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -58,16 +58,19 @@ def _pairs_to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs_to_dict)
-# The formats here nest up to 10 levels. Python's own limit is about 1,000, but what it can just parse it may
-# fail to print or compare later.
+# The supported formats nest up to 10 levels. Python's own limit is about 1,000, but a value close to it may
+# fail later, when it is printed or compared.
 _DEEPEST = 100
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _KEYS_AND_BRACES = re.compile(rf"({_STRING})\s*(:)?|[{{}}]", re.DOTALL)
 
 
 def loads(text: str) -> Any:
-    """What a JSON text holds. Raises JSONDecodeError, and JsonFault for what Python or bertune does not take:
-    a key twice in one object, integers too long to convert and nesting without end."""
+    """Parse a JSON text. Raises JSONDecodeError.
+
+    Raises JsonFault, a JSONDecodeError, for duplicate keys, for integers that are too long to convert, and
+    for nesting that is too deep.
+    """
     try:
         value = _decoded(text)
     except json.JSONDecodeError:
@@ -85,7 +88,7 @@ def loads(text: str) -> Any:
 
 def _decoded(text: str) -> Any:
     if text.startswith(("{", "[")):
-        value, end = _DECODER.raw_decode(text)  # decode would look for spaces with a regex, twice
+        value, end = _DECODER.raw_decode(text)  # decode would search for whitespace with a regex, twice
         rest = text[end:]
         if rest == "\n" or not rest.strip(" \t\r\n"):
             return value
@@ -107,7 +110,7 @@ def _is_deep(value: object) -> bool:
 
 
 def _too_deep(text: str) -> JsonFault:
-    remedy = f"bertune reads up to {_DEEPEST} levels of lists and objects; correct the file"
+    remedy = f"Expected at most {_DEEPEST} levels of lists and objects. Correct the file"
     return JsonFault("the value is nested too deeply", text, 0, remedy)
 
 
@@ -122,16 +125,16 @@ def _key_twice(text: str) -> JsonFault:
             key = json.loads(token[1])
             if key in open_objects[-1]:
                 seen = shortened(key, 40)
-                remedy = "Each key may occur once; remove or rename one of the two"
+                remedy = "Each key may occur only once. Remove or rename one of the two"
                 return JsonFault(f'the key "{seen}" occurs twice in one object', text, token.start(), remedy)
             open_objects[-1].add(key)
-    raise AssertionError("a key was found twice by the parser")
+    raise AssertionError("the parser found a duplicate key")
 
 
 def _long_integer(text: str, error: ValueError) -> JsonFault:
     most = sys.get_int_max_str_digits()
     for token in re.finditer(rf"{_STRING}|\d{{{most + 1},}}", text, re.DOTALL):
         if not token[0].startswith('"'):
-            remedy = f"bertune reads integers of up to {most:,} digits; correct it, or write it as a text"
+            remedy = f"Expected at most {most:,} digits. Correct the integer, or write it as text"
             return JsonFault(f"an integer has {len(token[0]):,} digits", text, token.start(), remedy)
     return JsonFault(f"a value cannot be read ({error})", text, 0, "Correct the file")

@@ -1,6 +1,7 @@
-"""Whether the quotes in a tab-separated file wrap cells or belong to the texts.
+"""Detects whether the quotes in a tab-separated file enclose cells or are part of the texts.
 
-Both are written to .tsv: pandas and spreadsheets wrap cells, and GLUE keeps the quotes of its sentences.
+Both occur in .tsv files: pandas and spreadsheets enclose cells in quotes, GLUE writes the quotes of its
+sentences unchanged.
 """
 
 from collections import Counter
@@ -10,32 +11,32 @@ from pathlib import Path
 from bertune.data.readers._shown import shortened
 from bertune.errors import DataError
 
-# A cell of more lines is taken for a quote that belongs to the text and was never closed.
+# A quote that is not closed within this many lines is regarded as part of the text.
 _MOST_LINES = 1000
 _BROKEN = -2
 
 
 class QuoteReading:
-    """Reads lines as if quotes wrapped cells, and notes what speaks for it and against it."""
+    """Reads lines as if quotes enclosed cells, and collects evidence for and against it."""
 
     def __init__(self, delimiter: str) -> None:
         self._delimiter = delimiter
         self.num_cells = 0  # of the first record
-        self._cells: list[bool] = []  # of the record being read: whether each is quoted
+        self._cells: list[bool] = []  # for the cells of the current record: whether each is quoted
         self.is_open = False  # inside a quoted cell
-        self._first_line = 0  # of the record being read
-        self._opened = (0, "")  # the line on which the last quoted cell opened, and its start
-        self._has_reason = False  # of the record being read: a tab, a line end or "" inside quotes
+        self._first_line = 0  # of the current record
+        self._opened = (0, "")  # line number and beginning of the last quoted cell
+        self._has_reason = False  # the current record has a tab, a line break or "" inside quotes
         self._num_records = 0
         self._num_quoted: Counter[int] = Counter()  # by column
         self._quoted_first: set[int] = set()  # columns that are quoted in the first record, perhaps a header
-        self.num_broken = 0  # cells whose quotes cannot wrap them
-        self.num_wrapped = 0  # records with a quoted cell that holds what only a quoted one can hold
-        self.over_lines: tuple[int, str, int] | None = None  # the first cell of several lines: where it
-        # opens, how it starts, where it closes
+        self.num_broken = 0  # cells whose quotes cannot enclose them
+        self.num_wrapped = 0  # records with a quoted cell whose content requires quotes
+        # The first cell of several lines: line where it opens, its beginning, line where it closes.
+        self.over_lines: tuple[int, str, int] | None = None
 
     def feed(self, number: int, line: str) -> None:
-        """The next line of the file."""
+        """Process the next line of the file."""
         if not self.is_open:
             if not line.strip("\r\n"):
                 return
@@ -53,7 +54,7 @@ class QuoteReading:
             self._end_record(number)
 
     def _next_cell(self, line: str, at: int, number: int) -> int:
-        """Takes the cell that begins at a place; the next one's place, or -1 at the end of the line."""
+        """Process the cell at a position. Returns the position of the next cell, or -1 if the line ends."""
         if line.startswith('"', at):
             self._opened = (number, line[at : at + 200])
             self.is_open = True
@@ -63,12 +64,12 @@ class QuoteReading:
         return end + 1 if end >= 0 else -1
 
     def _close(self, line: str, at: int, number: int) -> int:
-        """Goes on inside a quoted cell; the next cell's place, or -1 where the line ends."""
+        """Continue inside a quoted cell. Returns the position of the next cell, or -1 if the line ends."""
         start = at
         while True:
             at = line.find('"', at)
             if at < 0:
-                return -1  # the cell goes on
+                return -1  # the cell continues on the next line
             following = line[at + 1 : at + 2]
             if following == '"':
                 # "" alone is an empty cell, not a doubled quote
@@ -98,9 +99,9 @@ class QuoteReading:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the quotes wrap cells: one has to be quoted, or a column has nothing else.
+        """Whether the quotes enclose cells: the content of a cell requires it, or a column is always quoted.
 
-        A single quoted cell below a header without quotes is not taken for a column of them.
+        A single quoted cell below an unquoted header does not count as a quoted column.
         """
         num_below = {n: count - (n in self._quoted_first) for n, count in self._num_quoted.items()}
         is_column = any(
@@ -113,30 +114,31 @@ class QuoteReading:
 def watched(
     lines: Iterable[str], path: Path, delimiter: str, pending: list[str], first_line: int = 1
 ) -> Iterator[str]:
-    """Lines whose quotes are read as text, each also in `pending`; the first has the number `first_line`.
+    """Yield lines whose quotes are read as text, and append each to `pending`. Numbers start at `first_line`.
 
-    Raises DataError where quotes may wrap cells: one opens on one line and closes on another, and the record
-    has as many cells as the first line. Where more quotes cannot wrap cells than do, they are text.
+    Raises DataError if the quotes may enclose cells after all: a quote opens on one line and closes on
+    another, and the record has as many cells as the first line. If most quotes cannot enclose cells, all are
+    text.
     """
     reading = QuoteReading(delimiter)
     opening = delimiter + '"'
-    is_inside = True  # a quoted cell goes on, or the first record is still to come
+    is_inside = True  # inside a quoted cell, or before the end of the first record
     for number, line in enumerate(lines, start=first_line):
         if is_inside or ('"' in line and (line.startswith('"') or opening in line)):
             reading.feed(number, line)
             if reading.over_lines is not None:
                 if reading.num_wrapped >= reading.num_broken:
-                    raise DataError(_in_doubt(path, reading.over_lines))
+                    raise DataError(_ambiguous(path, reading.over_lines))
                 reading.over_lines = None
             is_inside = reading.is_open or not reading.num_cells
         pending.append(line)
         yield line
 
 
-def _in_doubt(path: Path, cell: tuple[int, str, int]) -> str:
+def _ambiguous(path: Path, cell: tuple[int, str, int]) -> str:
     opened, start, closed = cell
     return (
         f"{path}, line {opened}: the quote that opens here, {shortened(start)}, closes on line {closed}."
-        " It may wrap a cell of several lines, or belong to the text. Set data.quoting=true if quotes wrap"
-        " cells, or data.quoting=false if they belong to the texts"
+        " It may enclose a cell of several lines, or be part of the text. Set data.quoting=true if quotes"
+        " enclose cells, or data.quoting=false if they are part of the texts"
     )

@@ -1,6 +1,6 @@
-"""Owns reading tagged words in columns, a word a line, blank lines between sentences (Tjong Kim Sang 2002).
+"""Reads CoNLL files: one tagged word per line, blank lines between sentences (Tjong Kim Sang 2002).
 
-Also a sentence a line: its words, a tab, its tags, each with spaces between.
+Also reads one sentence per line: words separated by spaces, a tab, tags separated by spaces.
 """
 
 import re
@@ -12,26 +12,26 @@ from pathlib import Path
 
 from bertune.config import DataConfig
 from bertune.data.encodings import is_gzip, text_lines
-from bertune.data.readers._cells import refuse_endless
+from bertune.data.readers._cells import refuse_long_sentence
 from bertune.data.readers._shown import shortened
 from bertune.data.rows import Origin, Row
-from bertune.errors import DataError
+from bertune.errors import DataError, counted
 
 SUFFIXES = (".txt", ".conll", ".bio", ".bmes", ".ner", ".iob", ".iob2", ".conll2003")
 
 _DOCUMENT = "-DOCSTART-"
-_HEAD = 200  # lines within which a .txt file shows that it is one
-# A tag with a letter for its role: B-PER, PER_B, b-per; or O.
+_HEAD = 200  # lines of a .txt file that are read to recognise the format
+# A tag with a position prefix or suffix, such as B-PER, PER_B and b-per; or O.
 _ROLE_TAG = re.compile(r"O|[BIESMLU]([-_:/.]\S+)?|\S+[-_:/.][BIESMLU]", re.IGNORECASE)
-_TYPE_TAG = re.compile(r"[^\W\d][\w.:/-]*")  # a type alone: PER
-# As in "# sent_id = 1", never "# O": a number sign can be a word.
+_TYPE_TAG = re.compile(r"[^\W\d][\w.:/-]*")  # a type without a position: PER
+# Such as "# sent_id = 1", but not "# O", because a number sign can be a word.
 _COMMENT = re.compile(r"#\s*\S.*=")
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether a file is one by its ending, or, as .txt, has a tag on every line and blank lines between.
+    """Whether the suffix is that of a CoNLL file, or a .txt file has a tag on every line and blank lines.
 
-    Tags without a letter for their role could be any labels, unless O is the most frequent.
+    Tags without a position prefix could be any labels, so they count only if O is the most frequent.
     """
     name = Path(path.stem if is_gzip(path) else path.name)
     suffix = name.suffix.casefold()
@@ -55,10 +55,10 @@ def recognises(path: Path, options: DataConfig) -> bool:
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """The sentences of a file, streamed: tokens from the first column, tags from the last.
+    """Stream the sentences of a file: tokens from the first column, tags from the last.
 
-    A row's line is the first of its sentence. Without a second column there are no tags. Raises DataError for
-    a line with another number of columns than the first.
+    The line of a row is the first line of the sentence. Files with a single column have no tags. Raises
+    DataError for a line with a different number of columns than the first.
     """
     if _is_sentence_a_line(path, options):
         yield from _sentence_lines(path, options)
@@ -78,17 +78,17 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
         place = f"{path}, line {number}"
         if len(cells) != num_columns:
             raise DataError(
-                f"{place}: expected {_columns(num_columns)} as in the first line, found {len(cells)}: "
-                f"{shortened(line)}. Correct the line; sentences need a blank line between them"
+                f"{place}: expected {counted(num_columns, 'column')} as in the first line, found "
+                f"{len(cells)}: {shortened(line)}. Correct the line; blank lines must separate sentences"
             )
         if not cells[0].strip(" ") or not cells[-1].strip():
             what = "word" if not cells[0].strip(" ") else "tag"
-            raise DataError(f"{place}: the {what} is missing: {shortened(line)}. Write it or drop the line")
+            raise DataError(f"{place}: the {what} is missing: {shortened(line)}. Add it, or remove the line")
         if " " in cells[-1].strip(" ") and len(cells) > 1:
             raise DataError(_several_tags(place, cells))
         first_line = first_line if words else number
         words.append(cells)
-        refuse_endless(path, first_line, len(words))
+        refuse_long_sentence(path, first_line, len(words))
     if words:
         yield _row(path, first_line, words)
 
@@ -98,8 +98,8 @@ def _row(path: Path, line: int, words: list[list[str]]) -> Row:
     is_counted = any(firsts == [str(i + start) for i in range(len(words))] for start in (0, 1))
     if len(words) > 2 and len(words[0]) > 1 and is_counted:
         raise DataError(
-            f"{path}, line {line}: the first column numbers the words of the sentence, and must hold them. "
-            "Take the numbers out, for instance with cut -f2-"
+            f"{path}, line {line}: the first column holds word numbers, expected the words of the sentence. "
+            "Remove the column, for example with cut -f2-"
         )
     values = {"tokens": firsts}
     if len(words[0]) > 1:
@@ -110,8 +110,9 @@ def _row(path: Path, line: int, words: list[list[str]]) -> Row:
 def _several_tags(place: str, cells: list[str]) -> str:
     num_words, num_tags = len(_split(cells[0])), len(_split(cells[-1]))
     return (
-        f"{place}: {num_words} words with {num_tags} tags, {shortened(cells[-1])}; write a word and its tag "
-        "a line, or, with a sentence a line, a tag for each of its words from the first line on"
+        f"{place}: {counted(num_words, 'word')} with {counted(num_tags, 'tag')}, {shortened(cells[-1])}. "
+        "Expected one word and its tag per line, or one sentence per line with one tag for each word. "
+        "Correct the line"
     )
 
 
@@ -121,12 +122,12 @@ def _cells(line: str) -> list[str]:
 
 
 def _split(half: str) -> list[str]:
-    """Parts between spaces; wide and no-break spaces are words, not separators."""
+    """Split at spaces only: wide and no-break spaces are words, not separators."""
     return [part for part in half.split(" ") if part]
 
 
 def _is_sentence_a_line(path: Path, options: DataConfig) -> bool:
-    """Whether the first line has as many tags as words around a tab, and more than one."""
+    """Whether the first line has at least two words before a tab, and as many tags after it."""
     lines = (line for line in text_lines(path, options.encoding) if line.strip())
     for line in islice(lines, 1):
         halves = line.rstrip("\r\n").split("\t")
@@ -142,11 +143,7 @@ def _sentence_lines(path: Path, options: DataConfig) -> Iterator[Row]:
         halves = line.rstrip("\r\n").split("\t")
         if len(halves) != 2:
             raise DataError(
-                f"{path}, line {number}: expected words, a tab and their tags as in the first line, found "
-                f"{len(halves)} cells: {shortened(line)}. Correct the line"
+                f"{path}, line {number}: expected words, a tab and tags as in the first line, found "
+                f"{counted(len(halves), 'cell')}: {shortened(line)}. Correct the line"
             )
         yield Row({"tokens": _split(halves[0]), "tags": _split(halves[1])}, Origin(str(path), number))
-
-
-def _columns(count: int) -> str:
-    return "1 column" if count == 1 else f"{count} columns"

@@ -18,16 +18,16 @@ from bertune.errors import ConfigError
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 
-_SAMPLE_LINES = 50  # enough to tell the delimiter
-_SAMPLE_SIZE = 1 << 24  # characters of either sample; a row may be as long as the longest line
-_SAMPLE_RECORDS = 1000  # enough to tell whether a label is one
-# The first line of a file for Excel that names the delimiter of the others.
+_SAMPLE_LINES = 50  # enough to detect the delimiter
+_SAMPLE_SIZE = 1 << 24  # characters of each sample; a single row may be as long as the maximum line
+_SAMPLE_RECORDS = 1000  # enough to detect a header
+# A first line that tells Excel the delimiter.
 _DIRECTIVE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*', re.IGNORECASE)
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """The rows of a delimited file, streamed; a file without a header has columns "0", "1" …"""
-    options, _ = settle(path, options, ())
+    """Stream the rows of a delimited file. Without a header, the columns are "0", "1" …. Raises DataError."""
+    options, _ = resolve_options(path, options, ())
     file, form = str(path), _form(path, options)
     sample = _sample(path, form)
     below = sample[1:] if options.header else sample
@@ -46,31 +46,31 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
         yield Row(dict(zip(columns, cells, strict=False)), Origin(file, line), commas)
 
 
-def settle(
+def resolve_options(
     path: Path,
     options: DataConfig,
     known_names: Collection[str],
     suffix: str = "",
     likely_header: bool = False,
 ) -> tuple[DataConfig, tuple[str, ...]]:
-    """The options with delimiter, quoting and header decided, and a sentence for each thing inferred.
+    """Resolve delimiter, quoting and header. Returns the options, and a note on each inferred value.
 
-    A cell of the first line that is one of `known_names`, or a column's given name, makes it a header; with
-    `likely_header` so does a short name above a single column of texts. `suffix` is the ending that the file
-    is read as, its own where it is empty.
+    The first line is a header if one of its cells is in `known_names` or is a column name from the options;
+    with `likely_header`, also if it is a short name above a single column of texts. `suffix` is the suffix by
+    which the file is read; if empty, its own. Raises ConfigError, DataError.
     """
     directive = _directive(path, options)
     delimiter = _delimiter(path, options, suffix or file_suffix(path), directive)
     quoting = _quoting(path, options, delimiter)
-    settled = options.model_copy(update={"delimiter": delimiter, "quoting": quoting})
+    resolved = options.model_copy(update={"delimiter": delimiter, "quoting": quoting})
     if "auto" not in (options.delimiter, options.quoting, options.header):
-        return settled, ()
+        return resolved, ()
     quoted = quoting is True
-    sample = _sample(path, _form(path, settled))
-    # Lines of plain text are written to .txt files, which have no header.
+    sample = _sample(path, _form(path, resolved))
+    # A .txt file is usually plain text without a header.
     is_likely = likely_header and (suffix or file_suffix(path)) != ".txt"
-    header, doubts = has_header(path.name, sample, options, known_names, is_likely)
-    settled = settled.model_copy(update={"header": header})
+    header, header_notes = has_header(path.name, sample, options, known_names, is_likely)
+    resolved = resolved.model_copy(update={"header": header})
     form = ", ".join(
         (
             f"{DELIMITER_NAMES.get(delimiter, delimiter)}-separated",
@@ -80,12 +80,12 @@ def settle(
     )
     notes = [f"{path.name}: {form}"]
     if options.quoting == "auto" and not quoted and any(c.startswith('"') for cells in sample for c in cells):
-        notes.append(f"{path.name}: quotes are kept as text; if they wrap cells, say data.quoting=true")
-    return settled, (*notes, *doubts)
+        notes.append(f"{path.name}: quotes are read as text; if they enclose cells, set data.quoting=true")
+    return resolved, (*notes, *header_notes)
 
 
 def _quoting(path: Path, options: DataConfig, delimiter: str) -> bool | Literal["auto"]:
-    """Whether quotes wrap cells; "auto" where they are read as text and that is a guess."""
+    """Whether quotes enclose cells; "auto" if they are assumed to be text."""
     if options.quoting != "auto":
         return options.quoting
     if delimiter != "\t":
@@ -97,7 +97,7 @@ def _quoting(path: Path, options: DataConfig, delimiter: str) -> bool | Literal[
 
 
 def _sample(path: Path, form: Form) -> list[list[str]]:
-    """The first records, fewer of them where they are long."""
+    """The first records; fewer if they are long."""
     sample, size = [], 0
     for _, cells in islice(records(path, form), _SAMPLE_RECORDS):
         sample.append(cells)
@@ -108,14 +108,14 @@ def _sample(path: Path, form: Form) -> list[list[str]]:
 
 
 def _directive(path: Path, options: DataConfig) -> str | None:
-    """The delimiter that a first line such as sep=; names; None where the first line is another."""
+    """The delimiter in a first line such as sep=;, or None."""
     first = next(iter(text_lines(path, options.encoding)), "")
     found = _DIRECTIVE.fullmatch(first)
     return found[1] if found else None
 
 
 def _first_lines(path: Path, encoding: str, most: int) -> Iterator[str]:
-    """The first lines without the one that names the delimiter, fewer of them where they are long."""
+    """The first lines, without a sep= directive; fewer if they are long."""
     size = 0
     for number, line in enumerate(islice(text_lines(path, encoding), most)):
         if number == 0 and _DIRECTIVE.fullmatch(line):
@@ -126,16 +126,16 @@ def _first_lines(path: Path, encoding: str, most: int) -> Iterator[str]:
             return
 
 
-def _form(path: Path, settled: DataConfig) -> Form:
-    quoted = settled.quoting is True
-    lines = _first_lines(path, settled.encoding, _SAMPLE_RECORDS) if quoted else ()
+def _form(path: Path, resolved: DataConfig) -> Form:
+    quoted = resolved.quoting is True
+    lines = _first_lines(path, resolved.encoding, _SAMPLE_RECORDS) if quoted else ()
     return Form(
-        encoding=settled.encoding,
-        delimiter=settled.delimiter,
+        encoding=resolved.encoding,
+        delimiter=resolved.delimiter,
         quoted=quoted,
-        is_guess=settled.quoting == "auto",
-        skips_spaces=quoted and spaces_before_quotes(list(lines), settled.delimiter),
-        has_directive=_directive(path, settled) is not None,
+        is_guess=resolved.quoting == "auto",
+        skips_spaces=quoted and spaces_before_quotes(list(lines), resolved.delimiter),
+        has_directive=_directive(path, resolved) is not None,
     )
 
 
@@ -149,14 +149,14 @@ def _delimiter(path: Path, options: DataConfig, suffix: str, directive: str | No
     char = by_name.get(given.casefold(), given)
     if len(char) != 1 or char in '"\r\n\0':
         raise ConfigError(
-            f"data.delimiter={given} cannot separate cells: give one character, or tab, comma,"
-            " semicolon or pipe"
+            f"data.delimiter={given} cannot be used as a delimiter. Set it to a single character, or to tab,"
+            " comma, semicolon or pipe"
         )
     return char
 
 
 def _sniffed_delimiter(path: Path, encoding: str) -> str:
-    """Comma, unless the first lines make no table with it and do with exactly one other."""
+    """The delimiter: comma, unless the first lines form a table only with exactly one other delimiter."""
     lines = list(_first_lines(path, encoding, _SAMPLE_LINES))
     is_cut = len(lines) == _SAMPLE_LINES or sum(map(len, lines)) > _SAMPLE_SIZE
     if makes_table(lines, ",", is_cut):

@@ -1,6 +1,6 @@
-"""Owns reading spaCy's own files of documents with entities, which `spacy convert` and `DocBin` write.
+"""Reads spaCy DocBin files, which `spacy convert` and `DocBin` write: documents with entities.
 
-Only spaCy knows what is in them, so it must be installed.
+Requires spaCy, because only spaCy can parse them.
 """
 
 import zlib
@@ -15,9 +15,10 @@ from bertune.errors import DataError
 
 SUFFIXES = (".spacy",)
 
-# A file holds 8 bytes for each attribute of a token, packed by zlib: texts of few words give a ratio of 90.
+# Below this unpacked size any compression ratio is harmless. A file holds 8 bytes for each attribute of a
+# token, compressed by zlib, so repetitive texts reach a ratio of 90.
 _HARMLESS = 256 * MEBIBYTE
-# What damaged content was seen to cause in spaCy and msgpack.
+# Exceptions that spaCy and msgpack raised on corrupt files in tests.
 _DAMAGE = (
     ValueError,
     KeyError,
@@ -33,17 +34,18 @@ _DAMAGE = (
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """A row for each document: text, spans (its entities; none at all where nobody looked for any).
+    """One row per document: text, spans. `spans` holds the entities; None for a document without annotation.
 
-    The file is held in memory; its documents are numbered from 1. Raises DataError.
+    The file is read into memory; its documents are numbered from 1. Raises DataError.
     """
     try:
         import spacy
         from spacy.tokens import DocBin
     except ImportError as error:
         raise DataError(
-            f"{path}: reading spaCy's own format takes spaCy: pip install 'bertune[spacy]'. Or write "
-            "its documents as JSON, json.dumps(doc.to_json()) a line, which is read without it"
+            f"{path}: reading DocBin files requires spaCy, which is not installed. Install it with "
+            "pip install 'bertune[spacy]', or export the documents as JSON, one json.dumps(doc.to_json()) per"
+            " line"
         ) from error
     try:
         with open_bytes(path) as file:
@@ -51,7 +53,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
         with open_bytes(path) as file:
             content = file.read()
     except DAMAGED_GZIP as error:
-        raise DataError(damaged_gzip(path, "somewhere", error)) from error
+        raise DataError(damaged_gzip(path, "at an unknown position", error)) from error
     try:
         _refuse_bomb(path, content)
         docs = DocBin().from_bytes(content).get_docs(spacy.blank("xx").vocab)
@@ -75,7 +77,7 @@ def _refuse_bomb(path: Path, content: bytes) -> None:
         rest = inflater.unconsumed_tail
         if size > most:
             raise DataError(
-                f"{path}: its {len(content):,} bytes unpack to more than {most:,}. No documents compress that"
-                " well, so the file may be built to fill the memory. Write the documents again with"
-                " DocBin.to_disk, in several files if they are so many"
+                f"{path}: the {len(content):,} bytes of the file unpack to more than {most:,}. Documents do"
+                " not compress that well, so the file may be a decompression bomb. Write the documents again"
+                " with DocBin.to_disk, split into several files if there are that many"
             )

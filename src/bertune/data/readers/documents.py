@@ -1,6 +1,6 @@
-"""Owns reading plain text, one document to a block of lines, with blank lines between.
+"""Reads plain text as documents separated by blank lines.
 
-Never chosen by a file's ending, since .txt may be a table as well: data.reader=documents.
+Used only with data.reader=documents, because a .txt file may also be a table.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,10 @@ SUFFIXES: tuple[str, ...] = ()
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """The documents of a text file, streamed, in a column "text"; a row's line is its first."""
+    """Stream the documents of a text file, in the column "text". The line of a row is its first line.
+
+    Raises DataError for a document that is too long.
+    """
     lines: list[str] = []
     first, size = 0, 0
     for number, raw in enumerate(text_lines(path, options.encoding), start=1):
@@ -27,9 +30,9 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             lines.append(line)
             if size > LONGEST_LINE:
                 raise DataError(
-                    f"{path}, line {first}: the document that begins here takes more than"
+                    f"{path}, line {first}: the document that starts here takes more than"
                     f" {LONGEST_LINE // MEBIBYTE} MiB of memory. Expected blank lines between documents. Add"
-                    " them, or set data.reader=delimited data.text=0 for a text on each line"
+                    " them, or set data.reader=delimited data.text=0 for one text per line"
                 )
         elif lines:
             yield Row({"text": "\n".join(lines)}, Origin(str(path), first))

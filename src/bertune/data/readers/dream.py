@@ -1,4 +1,4 @@
-"""Owns reading DREAM and C3: a list of [lines of a text, its questions, id] (Sun et al. 2019, 2020)."""
+"""Reads the JSON of DREAM and C3: a list of [lines, questions, id] (Sun et al. 2019, 2020)."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 from bertune.config import DataConfig
 from bertune.data.readers._objects import json_kind
-from bertune.data.readers._questions import Question, head, parsed, rows, taken
+from bertune.data.readers._questions import Question, head, parsed, required, rows
 from bertune.data.rows import Row
 from bertune.errors import DataError, did_you_mean, listed
 
@@ -22,12 +22,15 @@ def recognises(path: Path, options: DataConfig) -> bool:
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """A row for each question: id, context, question, choices, and label, the position of the answer."""
+    """One row per question: id, context, question, choices, and label, the position of the right choice.
+
+    The file is read into memory. Raises DataError.
+    """
     content = parsed(path, options)
     if not isinstance(content, list):
         raise DataError(
-            f"{path}: expected a list of [lines, questions, id], found {json_kind(content)}; name the file's "
-            "real format, as in data.reader=json"
+            f"{path}: expected a list of [lines, questions, id], found {json_kind(content)}. Set the actual "
+            "format of the file, as in data.reader=json"
         )
     return rows(path, _questions(path, content))
 
@@ -37,18 +40,22 @@ def _questions(path: Path, content: list[Any]) -> Iterator[Question]:
     for position, item in enumerate(content, start=1):
         place = f"{path}, item {position}"
         if not (isinstance(item, list) and len(item) == 3 and isinstance(item[1], list)):
-            raise DataError(f"{place}: expected [lines, questions, id], found {repr(item)[:60]}")
+            raise DataError(
+                f"{place}: expected [lines, questions, id], found {repr(item)[:60]}. Correct the file"
+            )
         lines, questions, name = item
         if not (isinstance(lines, list) and all(isinstance(line, str) for line in lines)):
-            raise DataError(f"{place} ({name}): the first of the three must be a list of lines")
+            raise DataError(
+                f"{place} ({name}): the first of its three parts must be a list of lines. Correct the file"
+            )
         for of_text, question in enumerate(questions, start=1):
             number += 1
             where = f"{path}, question {number} ({name})"
-            choices = taken(question, "choice", list, where)
+            choices = required(question, "choice", list, where)
             yield Question(
                 id=f"{name}-{of_text}",
                 context="\n".join(lines),
-                question=taken(question, "question", str, where),
+                question=required(question, "question", str, where),
                 choices=choices,
                 answer=_position(question["answer"], choices, where) if "answer" in question else None,
             )
@@ -60,7 +67,7 @@ def _position(answer: object, choices: list[Any], where: str) -> int | None:
     if answer not in choices:
         near = did_you_mean(str(answer), map(str, choices))
         raise DataError(
-            f'{where}: the answer "{answer}" is none of the choices: {listed(choices)}.{near} '
+            f'{where}: the answer "{answer}" is not one of the choices: {listed(choices)}.{near} '
             "Correct the file"
         )
     return choices.index(answer)

@@ -1,4 +1,4 @@
-"""Owns reading Label Studio's exports of labelled spans, JSON and JSON-MIN, a row for each of its tasks."""
+"""Reads labelled spans exported from Label Studio as JSON or JSON-MIN, one row per annotation task."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,31 +14,33 @@ from bertune.errors import DataError, listed
 
 SUFFIXES = (".json",)
 
-_HEAD = 1 << 16  # bytes within which a task with a span is expected
+_HEAD = 1 << 16  # bytes that are searched for a task with a span
 _TASK = re.compile(rb'^\s*\[\s*\{.*("annotations"\s*:\s*\[|"annotation_id"\s*:)', re.DOTALL)
 _SPAN = re.compile(rb'"(?:hypertext|paragraph)?labels"\s*:\s*\[')
-_RICH = ("hypertextlabels", "paragraphlabels")  # spans of pages and of dialogues, not of a plain text
-_OF_THE_TOOL = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}  # in JSON-MIN
+_RICH = ("hypertextlabels", "paragraphlabels")  # spans in HTML pages and dialogues, not in plain text
+_TOOL_KEYS = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}  # of JSON-MIN
 
 Span = dict[str, Any]
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether a JSON file begins like a list of annotated tasks with labelled spans."""
+    """Whether a JSON file starts like a list of annotated tasks with labelled spans."""
     head = first_ascii(path, _HEAD)
     return bool(_TASK.search(head) and _SPAN.search(head))
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """A row for each task: id, text, spans; None for the spans of a task that nobody has annotated.
+    """One row per task: id, text, spans. The spans of a task that is not annotated are None.
 
-    The file is held in memory; a row's line is the number of its task, from 1. Skipped annotations,
-    predictions and relations do not count. Raises DataError for a task whose annotations differ, where none
-    of them is the ground truth.
+    The file is read into memory; the line of a row is the number of its task, from 1. Skipped annotations,
+    predictions and relations are ignored. Raises DataError for another shape, and for a task whose
+    annotations differ if none of them is marked as the ground truth.
     """
     content = parsed(path, options)
     if not isinstance(content, list):
-        raise DataError(f"{path}: expected a list of tasks, found {json_kind(content)}; export it as JSON")
+        raise DataError(
+            f"{path}: expected a list of tasks, found {json_kind(content)}. Export the project again as JSON"
+        )
     seen: dict[str, tuple[Origin, list[Span]]] = {}  # of JSON-MIN, by task
     for number, task in enumerate(content, start=1):
         origin = Origin(str(path), number, "task")
@@ -46,7 +48,10 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             yield from _flat_row(task, origin, seen)
             continue
         if not isinstance(task, Mapping) or not isinstance(task.get("data"), Mapping):
-            raise DataError(f'{origin}: expected an object with "data" and "annotations"; export it as JSON')
+            raise DataError(
+                f'{origin}: expected an object with "data" and "annotations". Export the project again as'
+                " JSON"
+            )
         text = _text(task["data"], origin)
         spans = _spans(_objects(task, "annotations", origin), text, origin)
         yield Row({"id": str(task.get("id", number)), "text": text, "spans": spans}, origin)
@@ -55,15 +60,15 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
 def _flat_row(
     task: Mapping[str, Any], origin: Origin, seen: dict[str, tuple[Origin, list[Span]]]
 ) -> Iterator[Row]:
-    """The row of an annotation as JSON-MIN has it; none where another one of the same task says the same."""
-    data = {key: value for key, value in task.items() if key not in _OF_THE_TOOL}
+    """The row of an annotation in JSON-MIN; nothing for a repeated annotation of the same task."""
+    data = {key: value for key, value in task.items() if key not in _TOOL_KEYS}
     text, name = _text(data, origin), str(task.get("id", origin.line))
     marked = [item for value in data.values() if isinstance(value, list) for item in value]
     spans = _labelled(marked, text, origin)
     first = seen.setdefault(name, (origin, spans))
     if first[1] != spans:
         place = f"{first[0].unit} {first[0].line}"
-        raise _differ(origin, f"{place} has other spans in the same text (id {name})")
+        raise _differ(origin, f"{place} has different spans in the same text (id {name})")
     if first[0] is origin:
         yield Row({"id": name, "text": text, "spans": spans}, origin)
 
@@ -74,24 +79,25 @@ def _text(data: Mapping[str, Any], origin: Origin) -> str:
         return str(texts["text"])
     if len(texts) != 1:
         raise DataError(
-            f'{origin}: none of the data is plainly the text: {listed(list(data))}; name it "text"'
+            f"{origin}: could not identify the text among the data: {listed(list(data))}. Rename the key of"
+            ' the text to "text"'
         )
     return str(next(iter(texts.values())))
 
 
 def _objects(owner: Mapping[str, Any], key: str, origin: Origin) -> list[Mapping[str, Any]]:
-    """The objects in a list that may be missing or null. Raises DataError for anything else."""
+    """The objects in an optional list; empty if it is missing or null. Raises DataError for anything else."""
     found = owner.get(key)
     if found is None:
         return []
     if not isinstance(found, list):
         raise DataError(
-            f'{origin}: "{key}" must be a list; it is {json_kind(found)}. Export the task again as JSON'
+            f'{origin}: "{key}" must be a list, got {json_kind(found)}. Export the task again as JSON'
         )
     for number, item in enumerate(found, start=1):
         if not isinstance(item, Mapping):
             raise DataError(
-                f'{origin}: item {number} of "{key}" must be an object; it is {json_kind(item)}. Export the'
+                f'{origin}: item {number} of "{key}" must be an object, got {json_kind(item)}. Export the'
                 " task again as JSON"
             )
     return found
@@ -105,39 +111,40 @@ def _spans(annotations: list[Mapping[str, Any]], text: str, origin: Origin) -> l
     results = [[r.get("value") for r in _objects(a, "result", origin)] for a in chosen]
     first, *others = (_labelled(values, text, origin) for values in results)
     if any(spans != first for spans in others):
-        raise _differ(
-            origin, f"there are {len(chosen)} annotations, of which no single one is the ground truth"
-        )
+        raise _differ(origin, f"{len(chosen)} annotations differ, and no single one is the ground truth")
     return first
 
 
 def _differ(origin: Origin, what: str) -> DataError:
-    return DataError(f"{origin}: {what}; mark the one to learn, or export one only")
+    return DataError(f"{origin}: {what}. Mark one as the ground truth, or export only one")
 
 
 def _labelled(values: Sequence[Any], text: str, origin: Origin) -> list[Span]:
-    """The spans among results, in the order of the text: relations, ratings and choices are none of them."""
+    """The labelled spans among the results, in text order; relations, ratings and choices are ignored."""
     spans = []
     for value in values:
         rich = next((key for key in _RICH if isinstance(value, Mapping) and key in value), None)
         if rich is not None:
             raise DataError(
-                f'{origin}: its spans are "{rich}", places in a page and not in a plain text, and cannot be '
-                "read. Label the plain text, or leave these tasks out"
+                f'{origin}: spans of the type "{rich}" are positions in a page or dialogue and cannot be '
+                "read. Label plain text instead, or remove these tasks"
             )
         if not isinstance(value, Mapping) or "labels" not in value:
             continue
         labels = value["labels"]
         if not isinstance(labels, list) or len(labels) != 1:
-            raise DataError(f"{origin}: a span has the labels {labels!r}; give each span one label")
+            raise DataError(
+                f"{origin}: a span has the labels {labels!r}, expected exactly one. Correct the annotation"
+            )
         spans.append({**_places(value, text), "label": labels[0]})
     return sorted(spans, key=lambda span: tuple(str(span[key]).zfill(9) for key in ("start", "end", "label")))
 
 
 def _places(value: Mapping[str, Any], text: str) -> Span:
-    """Start, end and text of a span, as they are stated, or where the text that is stated is found to stand.
+    """Start, end and text of a span, with offsets corrected for the browser's way of counting.
 
-    A browser counts a character beyond 16 bits twice, and may count the two signs of a line's end once.
+    A browser counts a character beyond 16 bits twice, and may count the two characters of a Windows line
+    break once. If no way of counting matches the stated text, the stated offsets are returned.
     """
     start, end, stated = value.get("start"), value.get("end"), value.get("text")
     if isinstance(start, int) and isinstance(end, int) and isinstance(stated, str):
@@ -159,12 +166,12 @@ def _characters(text: str) -> Sequence[int]:
 
 
 def _units(text: str) -> list[int]:
-    """For each 16-bit unit of a text the character it belongs to, and the text's length."""
+    """For each UTF-16 code unit of a text, the index of its character; then the length of the text."""
     return [at for at, char in enumerate(text) for _ in range(1 + (ord(char) > 0xFFFF))] + [len(text)]
 
 
 def _lines(text: str) -> list[int]:
-    """For each character the place it has where a line's end is two signs, and the text's length."""
+    """The indices of all characters, with \\r\\n counted once; then the length of the text."""
     is_first = [text.startswith("\r\n", at) for at in range(len(text))]
     return [at for at in range(len(text)) if not is_first[at]] + [len(text)]
 

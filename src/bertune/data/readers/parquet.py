@@ -1,4 +1,4 @@
-"""Reads Parquet: a file, or a folder or pattern of files that are parts of one table."""
+"""Reads Parquet: a single file, or a folder or file pattern with the parts of one table."""
 
 import io
 from collections.abc import Iterator
@@ -9,26 +9,26 @@ from typing import Any
 from bertune.config import DataConfig
 from bertune.data.byte_streams import MEBIBYTE, MOST_RATIO
 from bertune.data.folders import has_parquet, parquet_files
-from bertune.data.readers._arrow import BATCH_ROWS, batch_rows, classes_of, refuse_twins, seekable
+from bertune.data.readers._arrow import BATCH_ROWS, batch_rows, classes_of, refuse_duplicate_columns, seekable
 from bertune.data.rows import Row
 from bertune.errors import DataError, listed
 
 SUFFIXES = (".parquet",)
 
-# Uncompressed bytes below which a file is harmless however well it is compressed.
+# Below this unpacked size any compression ratio is harmless.
 _HARMLESS = 256 * MEBIBYTE
 
 
 def recognises_folder(path: Path) -> bool:
-    """Whether a folder holds Parquet files."""
+    """Whether a folder contains Parquet files."""
     return has_parquet(path)
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """The rows of the Parquet files that a path stands for, streamed; a row's line is its number in its file,
-    from 1. Class numbers of a Hugging Face data set become names.
+    """Stream the rows of a Parquet file, folder or pattern.
 
-    Raises DataError for a file that is damaged and for parts with other columns than the first one.
+    The line of a row is its number in its file, from 1. Class numbers of a Hugging Face data set become
+    names. Raises DataError for a corrupt file, and for parts with different columns.
     """
     first: tuple[Path, list[str]] | None = None
     for part in parquet_files(path):
@@ -37,13 +37,13 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             if set(columns) != set(first[1]):
                 raise DataError(
                     f"{part} has the columns {listed(columns)}, but {first[0].name} has {listed(first[1])}."
-                    " Expected the same columns in each file. Move one of them to another folder"
+                    " Expected the same columns in all files. Move one of them to another folder"
                 )
             yield from rows
 
 
 def _part(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
-    """The column names of a file with the rows of each of its batches."""
+    """The column names of a file, with the rows of each batch."""
     import pyarrow
     import pyarrow.parquet
 
@@ -54,7 +54,7 @@ def _part(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
             file = pyarrow.parquet.ParquetFile(stream)
             _refuse_bomb(path, file.metadata, stream.seek(0, io.SEEK_END))
             columns, classes = file.schema_arrow.names, classes_of(file.schema_arrow)
-            refuse_twins(path, columns)
+            refuse_duplicate_columns(path, columns)
             yield columns, iter(())
             for batch in file.iter_batches(batch_size=BATCH_ROWS):
                 yield columns, batch_rows(path, batch, number, classes)
@@ -63,8 +63,8 @@ def _part(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
             where = f", row {number + 1}" if number else ""
             reason = str(error).split("\n")[0].rstrip(". ")
             raise DataError(
-                f"{path}{where}: this is not a Parquet file, or a damaged one ({reason}); write or download"
-                " it again, or name its real format with data.reader=delimited"
+                f"{path}{where}: not a Parquet file, or corrupt ({reason}). Write or download it again, or"
+                " set its actual format, as in data.reader=delimited"
             ) from error
 
 
@@ -72,7 +72,7 @@ def _refuse_bomb(path: Path, metadata: Any, packed: int) -> None:
     unpacked = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
     if unpacked > max(_HARMLESS, MOST_RATIO * packed):
         raise DataError(
-            f"{path}: its {packed:,} bytes unpack to {unpacked:,}, more than {MOST_RATIO} times as many. No"
-            " text compresses that well, so the file may be built to fill the memory. If you trust it, write"
-            " it again without compression (pandas: to_parquet(compression=None))"
+            f"{path}: the {packed:,} bytes of the file unpack to {unpacked:,}, more than {MOST_RATIO} times"
+            " as many. Text does not compress that well, so the file may be a decompression bomb. If you"
+            " trust it, write it again without compression (pandas: to_parquet(compression=None))"
         )

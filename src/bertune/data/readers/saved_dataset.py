@@ -1,6 +1,6 @@
-"""Reads what `Dataset.save_to_disk` of Hugging Face writes: a folder of Arrow files and their features.
+"""Reads data sets saved by `Dataset.save_to_disk` of Hugging Face: a folder of Arrow files with features.
 
-pyarrow reads it; the package `datasets` is not needed.
+Uses pyarrow; the package `datasets` is not required.
 """
 
 import json
@@ -10,32 +10,36 @@ from typing import Any
 
 from bertune.config import DataConfig
 from bertune.data.folders import INFO, STATE, no_table_in
-from bertune.data.readers._arrow import BATCH_ROWS, batch_rows, classes_of, refuse_twins
+from bertune.data.readers._arrow import BATCH_ROWS, batch_rows, classes_of, refuse_duplicate_columns
 from bertune.data.readers._classes import classes_in
 from bertune.data.rows import Row
 from bertune.errors import DataError
 
-SUFFIXES: tuple[str, ...] = ()  # it is a folder
+SUFFIXES: tuple[str, ...] = ()  # reads folders only
 
 
 def recognises_folder(path: Path) -> bool:
-    """Whether a folder is one that save_to_disk wrote for a single data set."""
+    """Whether save_to_disk wrote a folder for a single data set."""
     return (path / STATE).is_file() and (path / INFO).is_file()
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """The rows of the Arrow files in the order of state.json, streamed; a row's line is its number in its
-    file, from 1. Class numbers become names.
+    """Stream the rows of the Arrow files, in the order of state.json. Class numbers become names.
 
-    Raises DataError for a folder of another kind and for damaged files.
+    The line of a row is its number in its file, from 1. Raises DataError for another kind of folder and for
+    corrupt files.
     """
     import pyarrow
 
     if not recognises_folder(path):
-        raise DataError(no_table_in(path) if path.is_dir() else f"{path} is not a folder of save_to_disk")
+        raise DataError(
+            no_table_in(path)
+            if path.is_dir()
+            else f"{path} is not a folder. Expected a folder written by save_to_disk"
+        )
     state, features = _content(path / STATE), _content(path / INFO).get("features")
     if state.get("_indices_data_files"):
-        # Versions before 2.0 could save a selection of rows beside all rows.
+        # Versions before 2.0 could save a selection of rows together with all rows.
         raise DataError(
             f"{path / STATE}: the data set was saved with a separate file of row indices. Expected the rows"
             " themselves. Call flatten_indices() and save_to_disk again"
@@ -44,7 +48,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
         number = 0
         try:
             with pyarrow.OSFile(str(file)) as source, pyarrow.ipc.open_stream(source) as stream:
-                refuse_twins(file, stream.schema.names)
+                refuse_duplicate_columns(file, stream.schema.names)
                 classes = classes_in(features) or classes_of(stream.schema)
                 for whole in stream:
                     for start in range(0, whole.num_rows, BATCH_ROWS):
@@ -71,20 +75,20 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _files(path: Path, state: dict[str, Any]) -> list[Path]:
-    """The Arrow files of the folder in their order. Raises DataError for a list that names others."""
+    """The Arrow files listed in state.json, in order. Raises DataError for files outside the folder."""
     listed_files = state.get("_data_files")
     names = [
         item.get("filename") if isinstance(item, dict) else None
         for item in (listed_files if isinstance(listed_files, list) else [])
     ]
-    # A name that leaves the folder is not from save_to_disk.
+    # save_to_disk never writes a name outside the folder.
     if not names or not all(isinstance(n, str) and n and Path(n).name == n for n in names):
         raise DataError(
-            f"{path / STATE}: expected the names of Arrow files of this folder in _data_files. Save the data"
-            " set again"
+            f'{path / STATE}: expected the names of Arrow files in this folder in "_data_files". Save the'
+            " data set again"
         )
     found = [path / str(name) for name in names]
     missing = next((file for file in found if not file.is_file()), None)
     if missing is not None:
-        raise DataError(f"{missing} is missing; {STATE} beside it lists it. Copy the whole folder again")
+        raise DataError(f"{missing} is missing, but {STATE} lists it. Copy the whole folder again")
     return found

@@ -1,7 +1,7 @@
-"""Owns reading what spaCy writes as JSON: training pairs and documents.
+"""Reads the JSON formats of spaCy: training pairs and documents.
 
-A pair is ["text", {"entities": [[0, 5, "PER"]]}]; documents are those of Doc.to_json, an object with the text
-as "text" and {"start": 0, "end": 5, "label": "PER"} in the list "ents".
+A pair is ["text", {"entities": [[0, 5, "PER"]]}]. A document is the object that Doc.to_json returns, with the
+text as "text" and items such as {"start": 0, "end": 5, "label": "PER"} in the list "ents".
 """
 
 import re
@@ -19,23 +19,25 @@ from bertune.errors import DataError
 
 SUFFIXES = (".json", ".jsonl")
 
-_HEAD = 1 << 16  # bytes within which the first text ends
-# Bare pairs, or those of the NER annotator: {"classes": […], "annotations": [[…], …]}; or a pair a line.
+_HEAD = 1 << 16  # bytes that are read to recognise the format; they must contain the first text
+# A list of pairs, one pair per line, or an export of the NER annotator:
+# {"classes": […], "annotations": [[…], …]}
 _PAIR = rb'(?:\{.*"annotations"\s*:\s*)?(?:\[\s*)?\[\s*".*"\s*,\s*\{\s*"entities"\s*:'
 _DOCUMENT = rb'(?:\[\s*)?\{\s*"text"\s*:\s*".*"\s*,\s*"ents"\s*:\s*\['
 _START = re.compile(rb"^\s*(?:" + _PAIR + rb"|" + _DOCUMENT + rb")", re.DOTALL)
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether a file begins with a pair of a text and its entities, or with a document."""
+    """Whether a file starts with a pair of a text and its entities, or with a document."""
     head = first_ascii(path, _HEAD)
     return bool(_START.search(head))
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """A row for each text: text, spans. A JSON file is held in memory; its rows are numbered from 1.
+    """One row per text: text, spans.
 
-    Raises DataError for another shape.
+    JSON Lines are streamed. A JSON file is read into memory, and its rows are numbered from 1. Raises
+    DataError for another shape.
     """
     if ".jsonl" in [suffix.casefold() for suffix in path.suffixes]:
         lines = enumerate(text_lines(path, options.encoding), start=1)
@@ -46,7 +48,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     if isinstance(content, Mapping):
         content = content.get("annotations", [content])
     for number, item in enumerate(content if isinstance(content, list) else [], start=1):
-        if item is not None:  # the annotator's mark for an empty line
+        if item is not None:  # the NER annotator writes null for an empty line
             yield _row(item, Origin(str(path), number, "text"))
 
 
@@ -58,7 +60,7 @@ def _row(item: Any, origin: Origin) -> Row:
         text, spans = item[0], item[1].get("entities")
     if not isinstance(text, str) or not isinstance(spans, list):
         raise DataError(
-            f'{origin}: expected ["text", {{"entities": [[0, 5, "PER"]]}}], or a document of spaCy with '
-            f'"text" and "ents"; found {shortened(str(item))}'
+            f'{origin}: expected ["text", {{"entities": [[0, 5, "PER"]]}}], or a spaCy document with '
+            f'"text" and "ents", found {shortened(str(item))}. Correct the file'
         )
     return Row({"text": text, "spans": spans}, origin)

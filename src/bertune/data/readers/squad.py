@@ -1,4 +1,4 @@
-"""Owns reading the nested JSON of SQuAD and its kin: articles, their paragraphs, the questions on each."""
+"""Reads the nested JSON of SQuAD and similar data sets: articles, paragraphs, questions."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,20 +21,23 @@ _SHAPE = (
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether a JSON file begins like one of articles with paragraphs."""
+    """Whether a JSON file starts like a list of articles with paragraphs."""
     start = head(path, options)
     return bool(_ARTICLES.search(start) and _PARAGRAPHS.search(start))
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """A row for each question: id, question, context, answers, is_impossible; None where not said.
+    """One row per question: id, question, context, answers, is_impossible. The last two are None if absent.
 
-    The file is held in memory; a row's line is the number of its question, from 1. Raises DataError for
-    another shape and for what a question must have.
+    The file is read into memory; the line of a row is the number of its question, from 1. Raises DataError
+    for another shape and for missing keys.
     """
     content = parsed(path, options)
     if not isinstance(content, Mapping) or not isinstance(content.get("data"), list):
-        raise DataError(f"{path}: expected {_SHAPE}, found {_seen(content)}")
+        raise DataError(
+            f"{path}: expected {_SHAPE}, found {_seen(content)}. Correct the file, or set its actual format,"
+            " as in data.reader=json"
+        )
     number = 0
     for at_article, article in enumerate(content["data"], 1):
         place = f"{path}, article {at_article}"
@@ -64,10 +67,12 @@ def _field(owner: Any, key: str, kind: Any, place: str) -> Any:
     if isinstance(value, kind):
         return value
     if not isinstance(owner, Mapping):
-        raise DataError(f'{place}: expected an object with "{key}", found {json_kind(owner)}')
-    seen = f'"{key}" is {json_kind(value)}' if key in owner else f'there is no "{key}"'
+        raise DataError(
+            f'{place}: expected an object with "{key}", found {json_kind(owner)}. Correct the file'
+        )
+    seen = f'"{key}" is {json_kind(value)}' if key in owner else f'the key "{key}" is missing'
     hint = "" if key in owner else did_you_mean(key, owner)
-    raise DataError(f"{place}: {seen}.{hint} The object has {_keys(owner)}; the file must look like {_SHAPE}")
+    raise DataError(f"{place}: {seen}.{hint} The object has {_keys(owner)}. Expected the format {_SHAPE}")
 
 
 def _seen(content: object) -> str:

@@ -1,6 +1,6 @@
-"""Reads a sheet of an Excel workbook, with openpyxl: `pip install 'bertune[xlsx]'`.
+"""Reads a sheet of an Excel workbook. Requires openpyxl: `pip install 'bertune[xlsx]'`.
 
-Formulas count as the values that Excel stored beside them.
+The value of a formula is the one that Excel stored with it.
 """
 
 import datetime
@@ -23,16 +23,16 @@ from bertune.errors import ConfigError, DataError, did_you_mean, listed
 
 SUFFIXES = (".xlsx", ".xlsm")
 
-_SAMPLE_ROWS = 1000  # enough to tell a header and formulas without values
-_CHUNK = 1000  # rows that are taken from openpyxl at once
-# Unpacked bytes below which a workbook is harmless however well it is compressed.
+_SAMPLE_ROWS = 1000  # enough to detect a header and formulas without values
+_CHUNK = 1000  # rows that are read from openpyxl at once
+# Below this unpacked size any compression ratio is harmless.
 _HARMLESS = 256 * MEBIBYTE
-# What damaged content was seen to cause in zipfile and openpyxl.
+# Exceptions that zipfile and openpyxl raised on corrupt files in tests.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     ParseError,
-    SyntaxError,  # of lxml, where it is installed
+    SyntaxError,  # raised by lxml, if it is installed
     KeyError,
     ValueError,
     TypeError,
@@ -45,13 +45,13 @@ _DAMAGE = (
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """The rows of a sheet, streamed; a sheet without a header has columns "0", "1" …
+    """Stream the rows of a sheet. Without a header, the columns are "0", "1" ….
 
-    A row's line is its number in the sheet, and rows without any value are left out. Whole numbers are
-    integers, dates without a time are dates, and errors such as #N/A are None. Raises DataError for a file
-    that is not a workbook.
+    The line of a row is its number in the sheet. Empty rows are skipped. Integral numbers are integers, dates
+    without a time are dates, and errors such as #N/A are None. Raises DataError for a file that is not a
+    workbook, ConfigError for an unknown sheet.
     """
-    options, _ = settle(path, options, ())
+    options, _ = resolve_options(path, options, ())
     names: list[str] = []
     with _sheet(path, options) as sheet:
         rows = _records(sheet, path)
@@ -71,16 +71,17 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             yield Row(dict(zip(names, cells, strict=True)), place)
 
 
-def settle(
+def resolve_options(
     path: Path,
     options: DataConfig,
     known_names: Collection[str],
     suffix: str = "",
     likely_header: bool = False,
 ) -> tuple[DataConfig, tuple[str, ...]]:
-    """The options with sheet and header decided, and a sentence for each thing inferred.
+    """Resolve sheet and header. Returns the options, and a note on each inferred value.
 
-    The sheet is the first visible one. A header is found as in delimited text.
+    The default sheet is the first visible one. Headers are detected as in delimited files; `suffix` is not
+    used.
     """
     if options.header != "auto" and options.sheet is not None:
         return options, ()
@@ -89,24 +90,23 @@ def settle(
         sample = [values for _, values in islice(_records(sheet, path), _SAMPLE_ROWS)]
     width = max(map(len, sample), default=0)
     texts = [_as_texts(values, width) for values in sample]
-    # A header is text, whatever the names are that are known.
-    header, doubts = has_header(path.name, texts, options, known_names, likely_header)
+    header, header_notes = has_header(path.name, texts, options, known_names, likely_header)
     others = f" (of {len(titles)}: {listed(titles)})" if len(titles) > 1 else ""
-    notes = [f'{path.name}: sheet "{title}"{others}, {"header" if header else "no header"}', *doubts]
-    settled = options.model_copy(update={"header": header, "sheet": title})
+    notes = [f'{path.name}: sheet "{title}"{others}, {"header" if header else "no header"}', *header_notes]
+    resolved = options.model_copy(update={"header": header, "sheet": title})
     has_gaps = any(len(values) < width or None in values for values in sample)
-    empty = _formulas_without_values(path, settled) if has_gaps or not sample else []
+    empty = _formulas_without_values(path, resolved) if has_gaps or not sample else []
     if empty:
         notes.append(
-            f"{path.name}: the formulas in column {listed(empty)} have no stored values and count as empty;"
-            " open the workbook in Excel or LibreOffice and save it"
+            f"{path.name}: the formulas in column {listed(empty)} have no stored values and are read as"
+            " empty; open the workbook in Excel or LibreOffice and save it"
         )
-    return settled, tuple(notes)
+    return resolved, tuple(notes)
 
 
 @contextmanager
 def _sheet(path: Path, options: DataConfig, with_formulas: bool = False) -> Iterator[Any]:
-    """The worksheet that is meant, as openpyxl streams it. Raises DataError, ConfigError."""
+    """The selected worksheet, opened for streaming. Raises DataError, ConfigError."""
     openpyxl = _openpyxl(path)
     with seekable(path) as file:
         _refuse_bomb(path, file)
@@ -117,7 +117,7 @@ def _sheet(path: Path, options: DataConfig, with_formulas: bool = False) -> Iter
             raise _damaged(path, error) from error
         try:
             sheet = _chosen(path, book, options.sheet)
-            sheet.reset_dimensions()  # the size that a file states of itself may be wrong
+            sheet.reset_dimensions()  # the size declared in the file may be wrong
             yield sheet
         finally:
             book.close()
@@ -128,33 +128,33 @@ def _openpyxl(path: Path) -> Any:
         import openpyxl
     except ImportError as error:
         raise DataError(
-            f"{path}: reading Excel workbooks needs openpyxl, which is not installed. Install it with"
+            f"{path}: reading Excel workbooks requires openpyxl, which is not installed. Install it with"
             " pip install 'bertune[xlsx]', or save the table as CSV UTF-8"
         ) from error
     return openpyxl
 
 
-def _chosen(path: Path, book: Any, wanted: str | None) -> Any:
+def _chosen(path: Path, book: Any, name: str | None) -> Any:
     titles = {sheet.title: sheet for sheet in book.worksheets}
     if not titles:
-        raise DataError(f"{path} has no worksheet. Expected one with the table in it; choose another file")
-    if wanted is None:
+        raise DataError(f"{path} has no worksheet. Use a workbook with a worksheet that holds the table")
+    if name is None:
         visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
         return (visible or book.worksheets)[0]
-    found = [title for title in titles if title == wanted] or [
-        title for title in titles if title.strip().casefold() == wanted.strip().casefold()
+    found = [title for title in titles if title == name] or [
+        title for title in titles if title.strip().casefold() == name.strip().casefold()
     ]
     if len(found) != 1:
-        there = listed([f'"{title}"' for title in titles])
+        known = listed([f'"{title}"' for title in titles])
         raise ConfigError(
-            f'{path} has no sheet "{wanted}" (data.sheet={wanted}).{did_you_mean(wanted, titles)}'
-            f" There are: {there}"
+            f'{path} has no sheet "{name}" (data.sheet={name}).{did_you_mean(name, titles)}'
+            f" Available sheets: {known}"
         )
     return titles[found[0]]
 
 
 def _records(sheet: Any, path: Path) -> Iterator[tuple[int, list[Any]]]:
-    """The number of each row that has a value, from 1, and its values up to the last one."""
+    """The non-empty rows: the number of the row, from 1, and its values up to the last non-empty one."""
     rows = enumerate(sheet.iter_rows(), start=1)
     number = 0
     while True:
@@ -174,7 +174,7 @@ def _records(sheet: Any, path: Path) -> Iterator[tuple[int, list[Any]]]:
 
 
 def _value(cell: Any) -> Any:
-    """What a cell holds, in plain Python."""
+    """The value of a cell as plain Python."""
     value = cell.value
     if isinstance(value, str):
         return None if cell.data_type == "e" or not value else value
@@ -191,9 +191,9 @@ def _as_texts(values: Sequence[Any], width: int) -> list[str]:
 
 
 def _formulas_without_values(path: Path, options: DataConfig) -> list[str]:
-    """The letters of columns whose formulas have no value in the first rows.
+    """The letters of columns with formulas that have no stored value in the first rows.
 
-    Excel stores the value of each formula; programs that only write workbooks do not.
+    Excel stores the value of each formula. Libraries that write workbooks without evaluating them do not.
     """
     formulas: dict[str, set[int]] = {}
     with _sheet(path, options, with_formulas=True) as sheet, _quiet():
@@ -216,7 +216,7 @@ def _formulas_without_values(path: Path, options: DataConfig) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without openpyxl's warnings of styles, charts and checks of cells, which are not data."""
+    """Suppress openpyxl's warnings about styles, charts and cell validation, which do not affect the data."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
@@ -232,8 +232,8 @@ def _refuse_bomb(path: Path, file: Any) -> None:
     file.seek(0)
     if unpacked > max(_HARMLESS, MOST_RATIO * packed):
         raise DataError(
-            f"{path}: its {packed:,} bytes unpack to {unpacked:,}, more than {MOST_RATIO} times as many, so"
-            " the file may be built to fill the memory. If you trust it, save the sheet as CSV UTF-8"
+            f"{path}: the {packed:,} bytes of the file unpack to {unpacked:,}, more than {MOST_RATIO} times"
+            " as many, so the file may be a decompression bomb. If you trust it, save the sheet as CSV UTF-8"
         )
 
 

@@ -1,5 +1,5 @@
-"""Heads of one's own, each a file.
+"""Custom heads, one per file.
 
-Such a file defines `HEAD(hidden_size, num_outputs, dropout)`, a module whose forward takes `hidden_TH` (the
-last hidden states of a batch, without padding) and `batch`, and gives the outputs.
+A file defines `HEAD(hidden_size, num_outputs, dropout)`, a module whose forward method takes `hidden_TH` (the
+last hidden states of a batch, without padding) and `batch`, and returns the outputs.
 """

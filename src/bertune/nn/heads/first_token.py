@@ -1,4 +1,4 @@
-"""Owns the plainest head: the first token's hidden state, dropout, one linear layer. No pooler."""
+"""A minimal head: dropout and a linear layer on the hidden state of the first token, without a pooler."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from bertune.nn.batch import Batch
 
 
 class FirstToken(nn.Module):
-    """Outputs [S, num_outputs] from the hidden state of each sequence's first token ([CLS])."""
+    """Outputs [S, num_outputs] from the hidden state of the first token ([CLS]) of each sequence."""
 
     def __init__(self, hidden_size: int, num_outputs: int, dropout: float) -> None:
         super().__init__()

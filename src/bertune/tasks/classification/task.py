@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bertune.data.columns import ColumnNames, Columns, missing_hint, name_of, read_texts
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError, DataError, did_you_mean, listed
+from bertune.errors import ConfigError, DataError, all_have, did_you_mean, listed
 from bertune.metrics import classification as metrics
 from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
@@ -151,7 +151,7 @@ class FittedClassification(FittedToTexts):
         if len(self.labels) == 2 and only_label != self.labels[self.positive()]:
             fixed |= dict.fromkeys(("precision", "recall", "f1"), NEVER_ABOVE_0)
         missing = listed([label for label in self.labels if label != only_label])
-        fact = f'all {len(examples):,} texts have the label "{only_label}" (missing: {missing})'
+        fact = f'{all_have(len(examples), "text")} the label "{only_label}" (missing: {missing})'
         return [Limitation(fact, fixed)]
 
     def warnings(
@@ -207,7 +207,7 @@ class Classification(Task):
         {"text": "great phone, the battery lasts for days", "label": "good"},
         {"text": "it broke after one week", "label": "bad"},
         {"text": "would buy it again", "label": "good"},
-        {"text": "never answered my mail", "label": "bad"},
+        {"text": "they never answered my email", "label": "bad"},
     )
 
     def parse(self, row: Row, columns: Columns) -> Example:
@@ -231,14 +231,16 @@ class Classification(Task):
         if len(counts) < 2:
             only_label = next(iter(counts), None)
             raise DataError(
-                f'{examples[0].origin.file}: all {len(examples)} rows have the label "{only_label}". A '
+                f'{examples[0].origin.file}: {all_have(len(examples), "row")} the label "{only_label}". A '
                 "classifier needs at least two labels. Check that data.label is the right column; if the "
                 "file is sorted by label and train.max_examples takes its first rows, shuffle it"
             )
+        # A column of texts or IDs has about as many values as rows, and so may the labels of a small file.
         if len(counts) > 0.5 * len(examples) and len(examples) > 20:
             raise DataError(
                 f"{examples[0].origin.file}: {len(counts)} different labels in {len(examples)} rows, such as "
-                f'"{next(iter(counts))}". Check that data.label is the right column'
+                f'"{next(iter(counts))}". Expected far fewer labels than rows. Check that data.label is the '
+                "right column"
             )
         labels = tuple(sorted(counts, key=natural))
         total = counts.total()

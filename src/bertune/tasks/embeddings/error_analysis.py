@@ -39,8 +39,8 @@ def wrong_neighbours(predictions: Sequence[Any], examples: Sequence[Any]) -> Mis
         unit="query",
         num=len(best_ranks),
         num_wrong=sum(rank > 1 for rank in best_ranks),
-        what="do not have their positive at rank 1",
-        order="Sorted by the rank of the positive, lowest first, each with the texts ranked above it",
+        what="have a positive below rank 1",
+        order="Sorted by the rank of the positive, worst first, each with the texts ranked above it",
         measure="rank {}",
         shown=tuple(shown),
     )

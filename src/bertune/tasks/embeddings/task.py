@@ -16,22 +16,22 @@ from pydantic import Field, field_validator
 from bertune.config import Section
 from bertune.data.columns import ColumnNames, Columns, cell_number, cell_text, name_of, read_texts
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError, DataError
+from bertune.errors import ConfigError, DataError, counted
 from bertune.metrics import correlation, retrieval
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.retrieval import triplet_accuracy
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
-from bertune.tasks.embeddings.error_analysis import wrong_similarities, wrong_neighbours
+from bertune.tasks.embeddings.error_analysis import wrong_neighbours, wrong_similarities
 from bertune.tasks.embeddings.vectors import (
     VectorPrediction,
     Vectors,
     WithVectors,
-    relevant_documents,
     collection,
     correlation_by_size,
     normalized,
+    relevant_documents,
     retrieval_by_size,
     save_as_sentence_transformer,
     vectors_of,
@@ -245,7 +245,7 @@ class Embeddings(Task):
         {"anchor": "how do i reset my password", "positive": "forgot my login"},
         {"anchor": "where is my parcel", "positive": "track an order"},
         {"anchor": "cancel the contract", "positive": "i want to quit"},
-        {"anchor": "send me an invoice", "positive": "a bill by mail please"},
+        {"anchor": "send me an invoice", "positive": "please mail me the bill"},
     )
 
     @property
@@ -287,8 +287,8 @@ class Embeddings(Task):
             suitable = "cosent or task.loss=mse" if gold else "in_batch_negatives"
             raise ConfigError(
                 f"task.loss={loss} does not fit the data: {examples[0].origin.file} has "
-                f"{len(examples[0].texts)} texts per row {'with' if gold else 'without'} a score. Set "
-                f"task.loss={suitable}"
+                f"{counted(len(examples[0].texts), 'text')} per row {'with' if gold else 'without'} a score. "
+                f"Set task.loss={suitable}"
             )
         if gold and min(gold) == max(gold):
             raise DataError(

@@ -212,7 +212,7 @@ class LanguageModelling(Task):
         if self.options.pseudo_perplexity:
             raise ConfigError(
                 "task.pseudo_perplexity=true is not available in training, which masks a random share of the "
-                "tokens at every step. Set it for `bertune evaluate`"
+                "tokens at every step. Use it with `bertune evaluate`"
             )
         fitted: FittedLanguageModelling = self.fitted()
         return fitted

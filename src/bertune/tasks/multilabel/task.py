@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from bertune.config import CHANGEABLE
 from bertune.data.columns import ColumnNames, Columns, name_of, read_texts
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError, DataError, did_you_mean, listed
+from bertune.errors import ConfigError, DataError, all_have, did_you_mean, listed, none_has
 from bertune.metrics import multilabel as metrics
 from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
@@ -185,10 +185,10 @@ class FittedMultiLabel(FittedToTexts):
             by_label = [n for n in self.task.scores if n.startswith(("micro_", "macro_", "weighted_"))]
             by_text = dict.fromkeys((n for n in self.task.scores if n.startswith("samples_")), "0")
             settled = dict.fromkeys(by_label, NEVER_ABOVE_0) | by_text | {"map": UNDEFINED}
-            return [Limitation(f"none of the {len(examples):,} texts has a label", settled)]
+            return [Limitation(f"{none_has(len(examples), 'text')} a label", settled)]
         limitations = missing_labels(present, self.labels, {})
         if all(present == set(e.gold or ()) for e in examples):
-            fact = f"all {len(examples):,} texts have the same labels: {listed(sorted(present))}"
+            fact = f"{all_have(len(examples), 'text')} the same labels: {listed(sorted(present))}"
             limitations.append(Limitation(fact, {"map": "1"}))
         return limitations
 
@@ -212,7 +212,7 @@ class FittedMultiLabel(FittedToTexts):
 # Decorated as a dataclass again so that the generated __init__ calls __post_init__, which Task does not have.
 @dataclass(frozen=True, eq=False)
 class MultiLabel(Task):
-    """Assign any number of labels to a text or pair of texts, with one sigmoid per label."""
+    """Any number of labels per text or pair, with one sigmoid per label."""
 
     Options = MultiLabelOptions
     Prediction = LabelsPrediction
@@ -228,8 +228,8 @@ class MultiLabel(Task):
         label=("labels", "label", "tags", "categories", "emotions", "topics", "标签"),
     )
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
-        {"text": "the battery lasts, but the screen is dark", "labels": "battery,screen"},
-        {"text": "sound like in a cinema", "labels": "sound"},
+        {"text": "the battery lasts, but the screen is dim", "labels": "battery,screen"},
+        {"text": "the sound is as good as in a cinema", "labels": "sound"},
         {"text": "it came on monday", "labels": ""},
         {"text": "no sound and a broken screen", "labels": "screen,sound"},
     )
@@ -309,9 +309,7 @@ class MultiLabel(Task):
                 if columns
                 else "Check that data.label is the right column"
             )
-            raise DataError(
-                f"{examples[0].origin.file}: none of the {len(examples)} rows has a label. {hint}"
-            )
+            raise DataError(f"{examples[0].origin.file}: {none_has(len(examples), 'row')} a label. {hint}")
         if len(known) < 2:
             raise DataError(
                 f'{examples[0].origin.file}: only one label, "{known[0]}". Multi-label classification needs '

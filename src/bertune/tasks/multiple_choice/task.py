@@ -10,7 +10,7 @@ import numpy as np
 
 from bertune.data.columns import ColumnNames, Columns, cell_text
 from bertune.data.rows import Origin, Row
-from bertune.errors import DataError
+from bertune.errors import DataError, counted
 from bertune.metrics.details import baseline, calibration
 from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
@@ -214,9 +214,10 @@ class MultipleChoice(Task):
         notes = []
         twins = [e for e in examples if len(set(e.choices)) < len(e.choices)]
         if twins:
+            have = "has" if len(twins) == 1 else "have"
             notes.append(
-                f"{len(twins):,} training questions have identical choices (first: {twins[0].origin}); if "
-                "one of them is correct, so are the others"
+                f"{counted(len(twins), 'training question')} {have} identical "
+                f"choices (first: {twins[0].origin}); if one of them is correct, so are the others"
             )
         if no_first:
             notes.append(

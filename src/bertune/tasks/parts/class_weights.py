@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from bertune.config import Section
 from bertune.errors import ConfigError, did_you_mean, listed
 
-_MIN_WEIGHT = 1e-4  # a class of weight 0 would not be learned at all
+_MIN_WEIGHT = 1e-4  # a class with weight 0 would be ignored in training
 
 
 class ImbalanceOptions(Section):
@@ -32,9 +32,17 @@ class ImbalanceOptions(Section):
             return value
         pairs = [part.rpartition("=") for part in value.split(",")]
         weights = {name.strip(): weight.strip() for name, _, weight in pairs}
-        if len(weights) < len(pairs) or not all(weights):
+        if len(weights) < len(pairs) or not all(weights) or not all(map(_is_number, weights.values())):
             raise ValueError("must be none, auto, or one weight per name: spam=3,ham=1")
         return weights
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 ClassWeights = dict[str, float]  # by label, in the order of the outputs; empty if all are equal

@@ -21,9 +21,9 @@ class DocumentOptions(Section):
 
     long_texts: Literal["truncate", "head_tail", "windows"] = Field(
         "truncate",
-        description="what to use of a text longer than model.max_length; truncate: its beginning; head_tail: "
-        "a quarter from its beginning and the rest from its end; windows: all of it, averaging the outputs "
-        "of overlapping windows",
+        description="which part of a text longer than model.max_length is used; truncate: its beginning; "
+        "head_tail: a quarter of the tokens from its beginning and the rest from its end; windows: all of "
+        "it, averaging the outputs of overlapping windows",
     )
     stride: int = Field(64, ge=0, description="number of tokens by which adjacent windows overlap")
 

@@ -24,7 +24,7 @@ def wrong_answers(predictions: Sequence[Any], examples: Sequence[Any], may_withh
         unit="question",
         num=len(pairs),
         num_wrong=sum(bad is not None for bad in badness),
-        what="were answered differently from all gold answers",
+        what="were answered incorrectly",
         order="Lowest F1 first, ties by confidence",
         measure="F1 {}",
         shown=tuple(_shown(predictions[at], examples[at], f1[at], may_withhold) for at in worst(badness)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bertune.data.rows import Row
-from bertune.errors import DataError, listed
+from bertune.errors import DataError, counted, listed
 from bertune.tasks.question_answering.written_answers import (
     WrittenAnswer,
     read_is_impossible,
@@ -92,28 +92,34 @@ def notes_on(examples: SequenceOf[Any], faulty: SequenceOf[Any]) -> Iterator[str
     """
     if faulty:
         locations = listed([example.id for example in faulty], 20)
+        are = "is empty, or has" if len(faulty) == 1 else "are empty, or have"
         yield (
-            f"{len(faulty):,} of {len(examples):,} training questions are empty, or have no answer with a "
-            "known position in the context; they are not used for training (task.invalid_examples=count): "
-            f"{locations}"
+            f"{len(faulty):,} of {counted(len(examples), 'training question')} {are} no answer with a known "
+            "position in the context, so bertune does not train on such questions "
+            f"(task.invalid_examples=count): {locations}"
         )
     moved = [e for e in examples if e.num_moved]
     if moved:
+        number = sum(e.num_moved for e in moved)
+        are = "is not at its" if number == 1 else "are not at their"
         yield (
-            f"{sum(e.num_moved for e in moved):,} answers are not at their answer_start; bertune uses the "
-            f"nearest position of the same text (first: {moved[0].location})"
+            f"{counted(number, 'answer')} {are} answer_start; bertune uses the nearest position of the same "
+            f"text (first: {moved[0].location})"
         )
     absent = [
         e for e in examples if e.gold and learned(e.gold) and any(a["answer_start"] < 0 for a in e.gold)
     ]
     if absent:
         yield (
-            f"{len(absent):,} questions have answers that do not occur in the context, or whose position is "
-            f"unknown; bertune trains on another of their answers (first: {absent[0].location})"
+            f"{counted(len(absent), 'question')} {'has' if len(absent) == 1 else 'have'} answers that do not "
+            "occur in the context, or whose position is unknown; bertune trains on another answer to the "
+            f"same question (first: {absent[0].location})"
         )
     num_unanswerable = sum(not e.gold for e in examples)
     if num_unanswerable:
-        yield f'{num_unanswerable:,} training questions have no answer, so the model can predict "no answer"'
+        has = "has" if num_unanswerable == 1 else "have"
+        without = counted(num_unanswerable, "training question")
+        yield f'{without} {has} no answer, so the model can predict "no answer"'
 
 
 def _nearest(context: str, text: str, start: int) -> int:

@@ -11,7 +11,7 @@ from pydantic import Field
 from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import ColumnNames, Columns, cell_text
 from bertune.data.rows import Origin, Row
-from bertune.errors import DataError
+from bertune.errors import DataError, counted, none_has
 from bertune.metrics import answers as metrics
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
@@ -76,8 +76,8 @@ class QuestionAnsweringOptions(Section):
     stride: int = Field(
         128,
         ge=0,
-        description="overlap of neighbouring windows of a long context, in tokens; train.batch_size counts "
-        "questions, each with all its windows",
+        description="number of tokens by which adjacent windows of a long context overlap; train.batch_size "
+        "counts questions, each with all its windows",
     )
     max_question: int = Field(
         64,
@@ -183,9 +183,10 @@ class FittedQuestionAnswering(FittedTask):
             fact = "every question has an answer"
             return [Limitation(fact, dict.fromkeys(names, UNDEFINED), is_usual=True)]
         settled: dict[str, str] = {}
-        fact = f"{num_without:,} of the {len(examples):,} questions have no answer"
+        has = "has" if num_without == 1 else "have"
+        fact = f"{num_without:,} of the {counted(len(examples), 'question')} {has} no answer"
         if num_without == len(examples):
-            fact = f"none of the {num_without:,} questions has an answer"
+            fact = f"{none_has(num_without, 'question')} an answer"
             settled = {"has_answer_f1": UNDEFINED, "has_answer_em": UNDEFINED, "best_f1": "1", "best_em": "1"}
         if not self.may_withhold:
             fact += ", but the model always predicts one: all training questions have an answer"
@@ -214,7 +215,8 @@ class FittedQuestionAnswering(FittedTask):
         num_long = self._num_long(sequences)
         if num_long:
             warnings.append(
-                f"{num_long:,} gold answers have more than {self.options.max_answer} tokens and can never be "
+                f"{counted(num_long, 'gold answer')} {'has' if num_long == 1 else 'have'} more than "
+                f"{counted(self.options.max_answer, 'token')} and can never be "
                 "predicted. Set task.max_answer to allow longer answers"
             )
         return warnings
@@ -273,7 +275,7 @@ class QuestionAnswering(Task):
             "answers": [{"text": "Ada", "answer_start": 0}],
         },
         {
-            "question": "what plays Bo?",
+            "question": "what does Bo play?",
             "context": "Ada sings and Bo plays the drum.",
             "answers": [{"text": "the drum", "answer_start": 23}],
         },
@@ -306,7 +308,7 @@ class QuestionAnswering(Task):
         _refuse_absent(self.options, answerable)
         if not any(learned(e.gold) for e in answerable if _is_sound(e)):
             raise DataError(
-                f"{examples[0].origin.file}: none of the {len(examples):,} questions has an answer. Training "
+                f"{examples[0].origin.file}: {none_has(len(examples), 'question')} an answer. Training "
                 "needs at least one question whose answer occurs in the context"
             )
         labels = (ANSWER,) if len(answerable) == len(examples) else (ANSWER, NO_ANSWER)

@@ -1,4 +1,4 @@
-"""Queries and their documents: query ids, grades, checks before scoring, and samples of long lists."""
+"""Queries and their documents: query IDs, grades, checks before scoring, and samples of long lists."""
 
 from collections.abc import Sequence as SequenceOf
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from bertune.data.cell_values import UnreadableCellError, is_written_out, plain, read_written
 from bertune.data.columns import Columns, cell_text
 from bertune.data.rows import Row
-from bertune.errors import DataError
+from bertune.errors import DataError, counted
 from bertune.text.sequences import Sequence
 
 
@@ -38,8 +38,9 @@ def refuse_lists(row: Row, columns: Columns) -> None:
             except UnreadableCellError:
                 continue
         if isinstance(value, list) and value:
+            found = counted(len(value), "value")
             raise DataError(
-                f'{row.origin}: column "{column}" contains a list of {len(value)} values. Expected one row '
+                f'{row.origin}: column "{column}" contains a list of {found}. Expected one row '
                 "per pair of query and document. Expand the lists into rows, for example in pandas with "
                 'table.explode(["document", "grade"])'
             )

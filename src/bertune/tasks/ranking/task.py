@@ -12,7 +12,7 @@ from pydantic import Field
 from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import ColumnNames, Columns, cell_number, cell_text, name_of, read_texts
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError, DataError
+from bertune.errors import ConfigError, DataError, all_have, counted, none_has
 from bertune.metrics import ranking as metrics
 from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from bertune.nn.batch import Batch
 
 
+_COLLAPSED = 1e-3  # difference of relevances, from 0 to 1, below which predictions count as equal
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A query, one of its documents, and the relevance grade: 0 is not relevant, higher is more relevant."""
@@ -50,7 +53,7 @@ class Example:
 
     @property
     def query(self) -> str:
-        """The key shared by all rows of a query: its id, or its text if there are no ids."""
+        """The key shared by all rows of a query: its ID, or its text if there are no IDs."""
         return self.query_id or self.texts[0]
 
 
@@ -82,7 +85,7 @@ class RankingOptions(Section):
     )
     query_id: str = Field(
         "",
-        description="column of query ids, which group the rows and are written to TREC files; default: rows "
+        description="column of query IDs, which group the rows and are written to TREC files; default: rows "
         "are grouped by query text, and TREC files have q1, q2, …",
         json_schema_extra=CHANGEABLE,
     )
@@ -123,7 +126,7 @@ class FittedRanking(FittedTask):
         groups = [group for group in positions.values() if len({examples[i].gold for i in group}) > 1]
         if not groups:
             raise DataError(
-                f"{examples[0].origin.file}: none of the {len(positions):,} queries has documents of "
+                f"{examples[0].origin.file}: {none_has(len(positions), 'query')} documents of "
                 "different grades, which the listwise loss requires. Set task.loss=pointwise"
             )
         return groups
@@ -194,7 +197,7 @@ class FittedRanking(FittedTask):
         sequences: SequenceOf[Sequence],
     ) -> list[str]:
         scores = [p.score for p in predictions]
-        if len(scores) < 2 or max(scores) - min(scores) > 1e-3:
+        if len(scores) < 2 or max(scores) - min(scores) > _COLLAPSED:
             return []
         return [
             f"collapsed: all documents have a predicted relevance of about {scores[0]:.3g}. Usual remedies: "
@@ -208,7 +211,7 @@ class FittedRanking(FittedTask):
 
 
 class Ranking(Task):
-    """The relevance of documents to queries, predicted by a cross-encoder (Nogueira and Cho 2019).
+    """The relevance of documents to queries, predicted by a cross-encoder (Nogueira & Cho 2019).
 
     The pointwise loss is the binary cross-entropy with the grade divided by the maximum grade as its target.
     The listwise loss is the softmax cross-entropy over the documents of a query, with the grades divided by
@@ -264,7 +267,7 @@ class Ranking(Task):
         highest = max(max(of_query) for of_query in grades.values())
         if highest == 0:
             raise DataError(
-                f"{examples[0].origin.file}: all {len(examples):,} rows have the grade 0. Training needs "
+                f"{examples[0].origin.file}: {all_have(len(examples), 'row')} the grade 0. Training needs "
                 "relevant documents. Check that data.label is the right column"
             )
         if max(map(len, grades.values())) == 1:
@@ -286,27 +289,24 @@ def _training_note(
     examples: SequenceOf[Example], grades: dict[str, list[float]], options: RankingOptions
 ) -> str:
     """The number of training queries, and how many of them are excluded from scores or from the loss."""
-    note = f"training file: {len(grades):,} queries"
+    note = f"training file: {counted(len(grades), 'query')}"
     num_irrelevant = sum(max(of_query) == 0 for of_query in grades.values())
     if num_irrelevant:
         note += f", {num_irrelevant:,} of them without a relevant document (scores ignore such queries)"
     num_low = sum(0 < max(of_query) < options.relevant for of_query in grades.values())
     if num_low:
         note += (
-            f"; {num_low:,} have no grade of at least task.relevant={options.relevant:g} (only nDCG uses "
+            f"; {num_low:,} without a grade of at least task.relevant={options.relevant:g} (only nDCG uses "
             "such queries)"
         )
     single = {query for query, of_query in grades.items() if len(of_query) == 1}
     if single:
         first = next(e.origin for e in examples if e.query in single)
-        note += (
-            f"; {len(single):,} have only one document, which is in the right order whatever is predicted "
-            f"(first: {first})"
-        )
+        note += f"; {len(single):,} with a single document, whose order cannot be wrong (first: {first})"
     num_equal = sum(min(of_query) == max(of_query) for of_query in grades.values())
     if options.is_listwise and num_equal:
         note += (
-            f"; {num_equal:,} have no documents of different grades and are not used for training "
+            f"; {num_equal:,} without documents of different grades, which are not used for training "
             "(task.loss=pointwise uses them)"
         )
     return note

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bertune.data.columns import ColumnNames, Columns, cell_number, cell_text, name_of, read_texts
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError, DataError
+from bertune.errors import ConfigError, DataError, all_have
 from bertune.metrics import correlation
 from bertune.metrics.details import baseline
 from bertune.metrics.limitations import UNDEFINED, Limitation
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from bertune.nn.batch import Batch
 
+_COLLAPSED = 0.01  # share of the range of the training data below which predictions count as equal
 _MAX_ABSOLUTE = 1e30  # of a label: squares of such numbers, and sums of the squares, stay finite in fp64
 
 
@@ -108,7 +109,7 @@ class FittedRegression(FittedToTexts):
         if len(examples) == 1:
             return [Limitation("there is only one text", fixed | {"r2": UNDEFINED})]
         fixed["r2"] = "0, or 1 if all predictions are exact"
-        fact = f"all {len(examples):,} texts have the number {gold.pop():g}"
+        fact = f"{all_have(len(examples), 'text')} the number {gold.pop():g}"
         return [Limitation(fact, fixed)]
 
     def warnings(
@@ -119,7 +120,7 @@ class FittedRegression(FittedToTexts):
     ) -> list[str]:
         values = [p.value for p in predictions]
         _, width = self._scale()
-        if len({e.gold for e in examples}) < 2 or max(values) - min(values) > 0.01 * width:
+        if len({e.gold for e in examples}) < 2 or max(values) - min(values) > _COLLAPSED * width:
             return []
         return [
             f"collapsed: all texts are predicted as about {values[0]:.3g}. Usual remedies: a lower train.lr "
@@ -194,10 +195,12 @@ class Regression(Task):
         low = min(gold) if self.options.low == "auto" else self.options.low
         high = max(gold) if self.options.high == "auto" else self.options.high
         if low >= high:
+            only = f"{all_have(len(gold), 'row')} the number {low:g}"
+            empty = f"the range from {low:g} (task.low) to {high:g} (task.high) is empty"
             raise (DataError if "auto" in (self.options.low, self.options.high) else ConfigError)(
-                f"{examples[0].origin.file}: the numbers range from {low:g} to {high:g}, but regression "
-                "needs at least two different numbers. Check that data.label is the right column, or set "
-                "task.low and task.high"
+                f"{examples[0].origin.file}: {only if low == min(gold) == max(gold) else empty}. "
+                "Expected at least two different numbers. Check that data.label is the right column, or set "
+                "task.low to a smaller number than task.high"
             )
         note = f"numbers from {low:g} to {high:g} are scaled to 0 to 1 for training"
         fitted: FittedRegression = self.fitted(("value",), (note,), low=low, high=high)

@@ -8,7 +8,7 @@ from bertune.data.cell_values import UnreadableCellError, cell_value, is_written
 from bertune.data.columns import Columns, cell_text, name_of, refuse_half_characters
 from bertune.data.readers._objects import json_kind
 from bertune.data.rows import Origin, Row
-from bertune.errors import DataError
+from bertune.errors import DataError, counted
 from bertune.tasks.token_classification.schemes import Span, joined, words_of
 from bertune.tasks.token_classification.sentences import words_in
 from bertune.text.sequences import Offsets
@@ -98,13 +98,13 @@ def _of_word_rows(row: Row, columns: Columns) -> Example:
         if not word and tag:
             raise DataError(
                 f'{part.origin}: the word in column "{column}" is missing, but the row has the tag "{tag}". '
-                "Fill in the word or remove the row. pandas.read_csv reads the words NA, null and None as missing "
-                "values unless keep_default_na=False"
+                "Fill in the word or remove the row. pandas.read_csv reads the words NA, null and None as "
+                "missing values unless keep_default_na=False"
             )
         if word and not tag and label is not None:
             raise DataError(
-                f'{part.origin}: the tag of the word "{word}" in column "{label}" is missing. Fill it in; use '
-                "O for words outside of entities"
+                f'{part.origin}: the tag of the word "{word}" in column "{label}" is missing. Fill it in; '
+                "use O for words outside of entities"
             )
         if word:
             words.append(word)
@@ -131,8 +131,8 @@ def _check_tokens(row: Row, column: str, tokens: list[str], gold: list[Any] | No
         )
     if gold is not None and len(gold) != len(tokens):
         raise DataError(
-            f"{row.origin}: {len(tokens)} tokens but {len(gold)} tags. Provide one tag per token. The first "
-            f'token is "{tokens[0]}", the last "{tokens[-1]}"'
+            f"{row.origin}: {counted(len(tokens), 'token')} but {counted(len(gold), 'tag')}. Provide one tag "
+            f'per token. The first token is "{tokens[0]}", the last "{tokens[-1]}"'
         )
 
 
@@ -148,8 +148,8 @@ def _tokens(row: Row, column: str) -> list[str] | None:
     for token in cell:
         if not isinstance(token, str):
             raise DataError(
-                f'{row.origin}: expected text tokens in column "{column}", got {json_kind(token)}. Correct the '
-                "token or remove the row"
+                f'{row.origin}: expected text tokens in column "{column}", got {json_kind(token)}. Correct '
+                "the token or remove the row"
             )
         cell_text(Row({column: token}, row.origin), column)
     return list(cell)

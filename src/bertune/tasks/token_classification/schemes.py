@@ -24,7 +24,7 @@ DASH = "B-PER"  # the usual notation, and the only one that transformers support
 # The letters for the roles begin, inside, end and single in each scheme.
 LETTERS = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bmes": "BMES", "bilou": "BILU"}
 _ROLES = "BIES"
-# BIOES and BMES are identical if no span has three words, so the detected scheme may turn out to be the other.
+# BIOES and BMES look the same if no span has three words, so each is also read with the letters of the other.
 _ROLE_OF = {
     name: dict(zip(letters, _ROLES, strict=False)) | ({"I": "I", "M": "I"} if "S" in letters else {})
     for name, letters in LETTERS.items()
@@ -177,7 +177,7 @@ def _joins(text: str, at: int) -> bool:
         return False
     if sign in ",:":
         return before.isdecimal() and after.isdecimal()
-    return sign in "-.&/@_" or (sign in "'’" and after.isupper())  # O'Brien is one word, but a possessive 's is separate
+    return sign in "-.&/@_" or (sign in "'’" and after.isupper())  # O'Brien, but not a possessive 's
 
 
 def _is_initials(word: str) -> bool:
@@ -212,8 +212,9 @@ def joined(tokens: Sequence[str]) -> tuple[str, tuple[Offsets, ...]]:
 def read_tags(tags: Sequence[str], scheme: Scheme) -> Reading:
     """The spans of words encoded by tags.
 
-    Tags that violate the scheme are read like in the conlleval script (Tjong Kim Sang & De Meulder 2003): a tag
-    that continues a span where there is none begins one, and a span without an end tag ends with its last tag.
+    Tags that violate the scheme are read as in the conlleval script (Tjong Kim Sang & De Meulder 2003): a tag
+    that continues a span where there is none begins a span, and a span without an end tag ends at its last
+    tag.
     """
     spans: list[Span] = []
     broken: list[int] = []
@@ -274,7 +275,7 @@ def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def to_words(spans: Iterable[Span], words: Sequence[Offsets]) -> Resolved:
-    """Spans of characters as spans of the words they overlap with; of overlapping spans, the longest is kept."""
+    """Spans of characters as spans of words; of overlapping spans, the longest is kept."""
     starts, ends = np.array(words).T
     num_inside = num_nested = num_overlapping = 0
     is_covered = np.zeros(len(words), bool)
@@ -294,7 +295,7 @@ def to_words(spans: Iterable[Span], words: Sequence[Offsets]) -> Resolved:
 
 
 def deciding_tokens(windows: Sequence[Window], words: Sequence[Offsets]) -> NDArray[np.int64]:
-    """The window and token, [W, 2], whose output decides the label of each word; -1 for a word without tokens.
+    """The window and the token that decide the label of each word, [W, 2]; -1 for words without tokens.
 
     This is the first token of the word, in the window where it has the most context.
     """
@@ -321,7 +322,7 @@ def deciding_tokens(windows: Sequence[Window], words: Sequence[Offsets]) -> NDAr
 
 
 def best_path(scores_WC: NDArray[np.float64], begins_C: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The labels [W] with the maximum summed score in which every I- label continues a span (Viterbi algorithm).
+    """The labels [W] with the maximum summed score in which every I- label continues a span (Viterbi).
 
     `begins_C` is the index of the matching B- label for each I- label, and -1 for the other labels.
     """
@@ -334,8 +335,8 @@ def best_path(scores_WC: NDArray[np.float64], begins_C: NDArray[np.int64]) -> ND
     best_C = scores_WC[0].copy()
     best_C[inside] = -np.inf
     begun = begins_C[inside]
-    # The best path to a label comes from the best label of the previous word; to an I- label, it comes from the
-    # matching B- label or from the I- label itself.
+    # The best path to a label comes from the best label of the previous word; to an I- label, only from its
+    # B- label or from the I- label itself.
     best_W = np.zeros(len(scores_WC), np.int64)
     has_begun_WI = np.zeros((len(scores_WC), len(inside)), bool)
     place = {label: number for number, label in enumerate(inside.tolist())}

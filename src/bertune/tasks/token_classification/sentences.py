@@ -42,8 +42,8 @@ def grouped(
     if not keys or word is None:
         if named:
             raise DataError(
-                f"{table.name}: task.sentence={setting} requires one word per row, but the column of the words "
-                f"was not found (columns: {listed(table.columns)}). Set data.text to the column of the words"
+                f"{table.name}: task.sentence={setting} requires one word per row, but no column of words "
+                f"was found (columns: {listed(table.columns)}). Set data.text to the column of the words"
             )
         return table
     rows = table.rows()
@@ -68,7 +68,7 @@ def grouped(
 
 
 def words_in(row: Row, column: str) -> list[str]:
-    """The words of the parts of a row; "" for a part without a word. Raises DataError for lists and objects."""
+    """The word of each part of a row, "" if there is none. Raises DataError for lists and objects."""
     return [cell_text(part, column).strip() for part in row.parts]
 
 
@@ -86,7 +86,7 @@ def _given(table: Table, setting: str, required: bool) -> tuple[str, ...]:
 
 
 def _usual(table: Table) -> tuple[str, ...]:
-    """The columns whose names identify them as sentence numbers, preceded by that of document numbers, if any."""
+    """The columns of document numbers, if any, and sentence numbers, recognized by their usual names."""
     plain = {column: re.sub(r"[\W_]+", "", column.casefold()) for column in table.columns}
     sentences = [column for column, name in plain.items() if name in _SENTENCES]
     documents = [column for column, name in plain.items() if name in _DOCUMENTS]
@@ -122,8 +122,8 @@ def _refuse_lists(head: list[Row], word: str, setting: str) -> None:
     for row in head:
         if isinstance(row.values.get(word), list | tuple):
             raise DataError(
-                f'{row.origin}: column "{word}" contains a list, but task.sentence={setting} requires one word '
-                "per row. Set task.sentence=none, or remove the setting"
+                f'{row.origin}: column "{word}" contains a list, but task.sentence={setting} requires one '
+                "word per row. Set task.sentence=none, or remove the setting"
             )
 
 

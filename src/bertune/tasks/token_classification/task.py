@@ -1,6 +1,6 @@
-"""The task `tokens`: tags words, as named entities and other spans or with a label for every word.
+"""Token classification: named entities and other spans, or one label per word.
 
-Dimensions: K words that have a token, W words of a text, C labels.
+Dimensions: K words with tokens, W words of a text, C labels.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import ColumnNames, Columns, find_column
 from bertune.data.rows import Row
 from bertune.data.tables import Table
-from bertune.errors import ConfigError, listed
+from bertune.errors import ConfigError, counted, listed, none_has
 from bertune.metrics import spans as metrics
 from bertune.metrics.limitations import NEVER_ABOVE_0, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
@@ -52,8 +52,8 @@ from bertune.tasks.token_classification.tagging import (
     refuse_lettered,
     refuse_single_words,
     repeated,
+    resolve_tagging,
     scheme_of,
-    settle,
     without_role,
 )
 from bertune.text.sequences import Sequence
@@ -68,9 +68,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokensPrediction:
-    """The spans of a text, and the tag of each of its words, written as in the training data.
+    """The spans of a text, and the tags of its words in the scheme of the training data.
 
-    A span has start and end (characters), label, text, and score: the mean probability of its tags.
+    The keys of a span are start and end (characters), label, text, and score, the mean probability of its
+    tags.
     """
 
     spans: list[dict[str, Any]]
@@ -83,93 +84,96 @@ class TokenClassificationOptions(Section):
 
     scheme: Literal["auto", "bio", "iob1", "bioes", "bmes", "bilou", "io", "plain"] = Field(
         "auto",
-        description="how tags mark where an entity begins and ends; io: a run of equal tags is an entity, O "
-        "is outside; plain: each tag is a label of its own; auto: as the training data has it; a file to "
-        "evaluate on may have another",
+        description="how tags mark the beginning and end of entities; io: a run of equal tags is an entity, "
+        "and O is outside; plain: each tag is its own label; auto: as in the training data; a file to "
+        "evaluate can have another scheme",
         json_schema_extra=CHANGEABLE,
     )
     notation: str = Field(
         "auto",
-        description="how the letter and the type of a tag are written, by example: B-PER, B_PER, PER-B, "
-        "b-per; auto: as the training data has it",
+        description="how the role letter and the type of a tag are written, by example: B-PER, B_PER, PER-B, "
+        "b-per; auto: as in the training data",
         json_schema_extra=CHANGEABLE,
     )
     repair: Literal["auto", "conlleval", "refuse"] = Field(
         "auto",
-        description="tags that break their scheme: refused, or read as the conlleval script reads them (a "
-        "stray inside begins an entity) and counted; auto: refused in BIO, read in the schemes that mark "
-        "ends, unless they are many",
+        description="how to handle tags that violate their scheme; refuse: an error; conlleval: read as in "
+        "the conlleval script (an I- tag without a B- tag begins an entity), with a warning; auto: refuse "
+        "in BIO, conlleval in schemes that mark ends unless there are many such tags",
         json_schema_extra=CHANGEABLE,
     )
     words: Literal["auto", "signs", "whole", "characters"] = Field(
         "auto",
-        description="what a text without tokens is cut into: letters and single signs; the same, but signs "
-        "inside a word belong to it, as in U.S. and Jean-Pierre; characters; auto: as in the training data",
+        description="how untokenized texts are split into words; signs: runs of letters and single "
+        "punctuation marks; whole: the same, but punctuation inside a word belongs to it, as in U.S. and "
+        "Jean-Pierre; characters: single characters; auto: as in the training data",
     )
     sentence: str = Field(
         "auto",
         min_length=1,
-        description="of a table with a word in each row, the column that numbers the sentences, or several: "
-        "doc,sentence; an empty cell repeats that above; auto: by the usual names, such as sentence_id; "
-        "none: every row is a text",
+        description="for tables with one word per row: the column of the sentence numbers, or several "
+        "columns: doc,sentence; an empty cell repeats the cell above; auto: usual column names, such as "
+        "sentence_id; none: every row is a text",
         json_schema_extra=CHANGEABLE,
     )
-    stride: int = Field(64, ge=0, description="tokens that neighbouring windows of a long text share")
+    stride: int = Field(
+        64, ge=0, description="number of tokens by which adjacent windows of a long text overlap"
+    )
 
     @field_validator("notation")
     @classmethod
     def _known_notation(cls, value: str) -> str:
         if value != "auto" and value not in NOTATIONS:
-            raise ValueError(f"it must be auto, or one of {listed(NOTATIONS, 20)}")
+            raise ValueError(f"must be auto or one of {listed(NOTATIONS, 20)}")
         return value
 
 
 class FittedTokenClassification(FittedTask):
-    """Tagging that knows its labels and, unless a user has set task.scheme=auto again, its scheme.
+    """Token classification fitted to the labels and, unless task.scheme=auto is set later, to the scheme.
 
-    The labels are those of BIO with B- and I- before the type, whatever the tags of the training data are:
-    transformers groups words into entities by these two prefixes alone.
+    The labels are B-type, I-type and O, whatever the scheme of the training data, because transformers groups
+    words into entities by these prefixes.
     """
 
     @property
     def tagging(self) -> Tagging:
-        """How tags are read and written: by the scheme of the options, with types or bare as the labels are.
+        """How tags are read and written, from the options and the labels.
 
-        Where the scheme is "auto", tags are BIO until `for_scoring` has seen those of a file. Raises
-        ConfigError.
+        If the scheme is "auto", tags are BIO until `for_scoring` detects the scheme of a file. Raises
+        ConfigError if the labels do not fit the scheme.
         """
         scheme = self.options.scheme
         name = "bio" if scheme == "auto" else scheme
         notation = DASH if self.options.notation == "auto" else self.options.notation
         if name != PLAIN and not is_of_spans(self.labels):
             raise ConfigError(
-                f"task.scheme={name}: the labels of this model, {listed(self.labels)}, do not mark where an "
-                "entity begins. Drop the setting"
+                f"task.scheme={name} requires a model with B- and I- labels, but the labels of this model "
+                f"are {listed(self.labels)}. Remove the setting"
             )
         return Tagging(Scheme(name, "B" not in self.labels, notation), self.options.repair)
 
     def encode(
         self, examples: SequenceOf[Example], tokenizer: Tokenizer, max_length: int | None
     ) -> list[Sequence]:
-        """The windows of every text, in order; their gold is -100 except at the token that decides a word.
+        """The windows of all texts, in order. The gold is -100 except at tokens that decide a label.
 
-        Labels that the training data does not have are ignored too.
+        Gold labels that do not occur in the training data are ignored, too.
         """
         index = {label: number for number, label in enumerate(self.labels)}
         tagging = self.tagging
         texts = [(e.texts[0], e.words) for e in examples]
         windows = word_windows(texts, tokenizer, max_length, self.options.stride)
         sequences: list[Sequence] = []
-        for example, found in zip(examples, windows, strict=True):
+        for example, of_text in zip(examples, windows, strict=True):
             if example.gold is None:
-                sequences += found
+                sequences += of_text
                 continue
-            gold = [np.full(len(window), IGNORED, np.int64) for window in found]
-            deciding_W2 = deciding_tokens(found, example.words)
-            for (window, token), label in zip(deciding_W2, tagging.learned(example), strict=True):
+            gold = [np.full(len(window), IGNORED, np.int64) for window in of_text]
+            deciding_W2 = deciding_tokens(of_text, example.words)
+            for (window, token), label in zip(deciding_W2, tagging.training_labels(example), strict=True):
                 if window >= 0:
                     gold[window][token] = index.get(label, IGNORED)
-            sequences += [replace(window, gold=own) for window, own in zip(found, gold, strict=True)]
+            sequences += [replace(window, gold=ids) for window, ids in zip(of_text, gold, strict=True)]
         return sequences
 
     @property
@@ -182,7 +186,7 @@ class FittedTokenClassification(FittedTask):
         return loss(outputs, batch)
 
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> TokensPrediction:
-        """Outputs are [length, C]. A word without a token continues what is around it."""
+        """Outputs are [length, C]. A word without tokens gets its label from the words next to it."""
         labels, tagging, num_words = self.labels, self.tagging, len(example.words)
         deciding_W2 = deciding_tokens(sequences, example.words)
         begins_C = begins(labels) if tagging.has_spans else np.full(len(labels), -1)
@@ -202,11 +206,11 @@ class FittedTokenClassification(FittedTask):
         else:
             spans = tuple(Span(at, at + 1, tag) for at, tag in enumerate(tags))
         text = example.texts[0]
-        found = [
+        predicted = [
             {"start": s.start, "end": s.end, "label": s.label, "text": text[s.start : s.end], "score": score}
             for s, score in zip(in_text(spans, example), _scores(spans, chance_W), strict=True)
         ]
-        return TokensPrediction(found, [text[start:end] for start, end in example.words], tags)
+        return TokensPrediction(predicted, [text[start:end] for start, end in example.words], tags)
 
     def label_names(self, example: Example) -> tuple[str, ...]:
         tagging = self.tagging
@@ -215,9 +219,9 @@ class FittedTokenClassification(FittedTask):
         return tuple(span.label for span in tagging.gold(example))
 
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
-        """Itself; where the scheme is "auto", the same with the scheme and notation of these examples.
+        """The fitted task; if the scheme is "auto", with the scheme and notation of these examples.
 
-        Raises DataError where their tags do not fit the scheme or the labels of the model, ConfigError.
+        Raises DataError or ConfigError if their tags do not fit the scheme or the labels of the model.
         """
         if self.options.sentence != NONE:
             refuse_single_words(examples)
@@ -228,24 +232,24 @@ class FittedTokenClassification(FittedTask):
         tagging = fitted.tagging
         refuse_lettered(examples, tagging.scheme)
         for example in examples:
-            tagging.learned(example)
+            tagging.training_labels(example)
         tagging.broken(examples)
         return fitted
 
     def score(self, predictions: SequenceOf[TokensPrediction], examples: SequenceOf[Example]) -> Scores:
-        """Entities against the gold as it was given; labels that training did not have count as missed."""
+        """Scores against the gold as given; labels that do not occur in the training data count as missed."""
         labels, tagging = self.labels, self.tagging
-        gold_tags = [tagging.learned(e) for e in examples]
+        gold_tags = [tagging.training_labels(e) for e in examples]
         if not tagging.has_spans:
             tags = [p.tags for p in predictions]
             return metrics.assemble(metrics.score_tags(gold_tags, tags), gold_tags, tags, labels)
         tags = [
             write_tags(read_tags(p.tags, tagging.scheme).spans, len(p.tags), tagging.bio) for p in predictions
         ]
-        found = [[(s["start"], s["end"], s["label"]) for s in p.spans] for p in predictions]
+        predicted = [[(s["start"], s["end"], s["label"]) for s in p.spans] for p in predictions]
         gold = [tagging.gold(e) for e in examples]
-        scores = metrics.assemble(metrics.score_spans(gold, found), gold_tags, tags, labels, without_role)
-        scores.details["tables"] = [metrics.error_table(gold, found), *alignment(examples)]
+        scores = metrics.assemble(metrics.score_spans(gold, predicted), gold_tags, tags, labels, without_role)
+        scores.details["tables"] = [metrics.error_table(gold, predicted), *alignment(examples)]
         return scores
 
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
@@ -254,8 +258,8 @@ class FittedTokenClassification(FittedTask):
             return missing_labels({tag for e in examples for tag in e.tags}, self.labels, {})
         present = {span.label for e in examples for span in tagging.gold(e)}
         if not present:
-            settled = dict.fromkeys(("f1", "macro_f1", "precision", "recall"), NEVER_ABOVE_0)
-            return [Limitation(f"none of the {len(examples):,} texts has an entity", settled)]
+            fixed = dict.fromkeys(("f1", "macro_f1", "precision", "recall"), NEVER_ABOVE_0)
+            return [Limitation(f"{none_has(len(examples), 'text')} an entity", fixed)]
         if not tagging.scheme.typed:
             return []
         types = dict.fromkeys(without_role(label) for label in self.labels if label != "O")
@@ -267,13 +271,13 @@ class FittedTokenClassification(FittedTask):
         examples: SequenceOf[Example],
         sequences: SequenceOf[Sequence],
     ) -> list[str]:
-        found = self._oddities(examples)
+        messages = self._gold_warnings(examples)
         seen = {tag for p in predictions for tag in p.tags}
         if len(seen) > 1 or len(predictions) < 2:
-            return found
+            return messages
         return [
-            *found,
-            f'collapsed: every word is tagged "{seen.pop()}". Usual remedies: more epochs, a higher train.lr '
+            *messages,
+            f'collapsed: all words are tagged "{seen.pop()}". Usual remedies: more epochs, a higher train.lr '
             "(5e-5), less train.warmup, another train.seed",
         ]
 
@@ -288,25 +292,26 @@ class FittedTokenClassification(FittedTask):
     def mistakes(self, predictions: SequenceOf[TokensPrediction], examples: SequenceOf[Example]) -> Mistakes:
         return wrong_spans(predictions, examples, self.tagging)
 
-    def _oddities(self, examples: SequenceOf[Example]) -> list[str]:
-        """What is odd about gold: tags that break the scheme, labels that the training data does not have."""
+    def _gold_warnings(self, examples: SequenceOf[Example]) -> list[str]:
+        """Warnings about invalid tags, and about labels that do not occur in the training data."""
         tagging, known = self.tagging, set(self.labels)
         broken = tagging.broken(examples)
-        unknown = Counter(tag for e in examples for tag in tagging.learned(e) if tag not in known)
-        found = [broken] if broken else []
+        unknown = Counter(tag for e in examples for tag in tagging.training_labels(e) if tag not in known)
+        messages = [broken] if broken else []
         if unknown:
-            found.append(
-                f"{unknown.total():,} words have gold labels that the training data does not, so they are "
-                f"never predicted and count as missed: {listed(sorted(unknown))}"
+            messages.append(
+                f"{counted(unknown.total(), 'word')} {'has' if unknown.total() == 1 else 'have'} gold labels "
+                "that do not occur in the training data; such labels are never predicted and count as "
+                f"missed: {listed(sorted(unknown))}"
             )
-        return found
+        return messages
 
 
 class TokenClassification(Task):
-    """A label for every word, by softmax at its first token (Devlin et al. 2019, section 5.3).
+    """A label for every word, with softmax at its first token (Devlin et al. 2019, section 5.3).
 
-    Entities are learned as B-, I- and O, whatever scheme they come in. The most probable labels are
-    predicted among those in which no entity continues that was not begun.
+    Entities are trained as B-, I- and O labels, whatever the scheme of the data. Predictions are the most
+    probable sequence of labels in which every I- label continues an entity.
     """
 
     Options = TokenClassificationOptions
@@ -351,29 +356,29 @@ class TokenClassification(Task):
     def fit(self, examples: SequenceOf[Example]) -> FittedTokenClassification:
         if self.options.sentence != NONE:
             refuse_single_words(examples)
-        tagging = settle(examples, self.options.scheme, self.options.repair, self.options.notation)
+        tagging = resolve_tagging(examples, self.options.scheme, self.options.repair, self.options.notation)
         words = likely_words(examples) if self.options.words == "auto" else self.options.words
         labels = tagging.labels(examples)
-        made: FittedTokenClassification = self.fitted(
+        fitted: FittedTokenClassification = self.fitted(
             labels,
             tuple(tagging.notes(examples)),
             scheme=tagging.scheme.name,
             notation=tagging.scheme.notation,
             words=words,
         )
-        return made
+        return fitted
 
 
 def _log_softmax(scores_KC: Output) -> NDArray[np.float64]:
-    """Log-probabilities over the last axis."""
+    """The log-softmax over the last axis, in fp64."""
     shifted_KC = scores_KC.astype(np.float64)
     shifted_KC -= shifted_KC.max(-1, keepdims=True)
-    found: NDArray[np.float64] = shifted_KC - np.log(np.exp(shifted_KC).sum(-1, keepdims=True))
-    return found
+    log_KC: NDArray[np.float64] = shifted_KC - np.log(np.exp(shifted_KC).sum(-1, keepdims=True))
+    return log_KC
 
 
 def _scores(spans: SequenceOf[Span], chance_W: NDArray[np.float64]) -> list[float]:
-    """The mean probability of the labels in each span; 0 where none of its words has a token."""
+    """The mean probability of the labels in each span; 0 if none of its words has a token."""
     means = []
     for span in spans:
         chances = chance_W[span.start : span.end]
