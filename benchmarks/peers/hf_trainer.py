@@ -209,6 +209,7 @@ def training_arguments(task: Task, seed: int, folder: str) -> TrainingArguments:
         "weight_decay": 0.01,
         "max_grad_norm": 1.0,
         "use_cpu": True,
+        "dataloader_pin_memory": False,
         "eval_strategy": "epoch",
         "save_strategy": "best",
         "save_only_model": True,

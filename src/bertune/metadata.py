@@ -194,7 +194,7 @@ def verify_model(folder: Path) -> None:
 def _read(path: Path) -> _Stored:
     content = read_object(path)
     if CHECKSUM in content and not is_intact(content):
-        raise DamagedError(f"{path} does not match its checksum: damaged, or changed after saving")
+        raise DamagedError(f"{path} does not match its checksum: it is damaged or was changed after saving")
     format_number = content.get("format")
     if isinstance(format_number, int) and format_number > FORMAT:
         raise ModelError(

@@ -112,7 +112,9 @@ def intact_manifest(path: Path) -> JsonObject:
     manifest = read_object(path)
     format_number = manifest.get("format")
     if CHECKSUM in manifest and not is_intact(manifest):
-        raise DamagedError(f"{path} does not match its checksum: damaged, or changed after bertune wrote it")
+        raise DamagedError(
+            f"{path} does not match its checksum: it is damaged or was changed after bertune wrote it"
+        )
     if isinstance(format_number, bool) or not isinstance(format_number, int) or format_number < 1:
         raise DamagedError(f"{path} is not the manifest of a run: its format is {format_number!r}")
     if format_number > FORMAT:

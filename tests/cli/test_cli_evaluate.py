@@ -82,7 +82,7 @@ def test_the_data_file_is_never_replaced_by_what_is_said_of_it(trained: Any, her
             "folder: unsupported suffix for a prediction file. Expected one of .jsonl, .csv, .parquet",
         ),
         ("vectors.npy", "unsupported suffix for a prediction file. Expected one of .jsonl, .csv, .parquet"),
-        ("nowhere/said.csv", "nowhere is not a folder"),
+        ("nowhere/said.csv", "the folder does not exist"),
     ):
         said = bertune("evaluate", trained.run, "new.jsonl", "--out", out)
         assert said.code == 3 and said.out == "" and message in " ".join(said.err.split())

@@ -60,7 +60,7 @@ def test_vectors_are_made_of_texts_pairs_and_under_other_names(folder: Path) -> 
         (
             "ranking",
             {"q": "why ?", "d": "x"},
-            ["could not identify the text column", 'columns were "query" and "document"'],
+            ["could not identify the text column", 'columns were "query", "document"'],
         ),
         (
             "token_classification",

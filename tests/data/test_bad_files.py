@@ -310,6 +310,7 @@ def test_parquet_columns_with_one_name_are_refused(tmp_path: Path) -> None:
     ("content", "parts"),
     [
         ('{"text": "a"}\n\n{"text": }\n', ["line 3", "not valid JSON", '{"text": }', "one complete object"]),
+        ('{"text": "a"}\n{"text": \n', ["line 2", "not valid JSON", "column 9"]),
         ('{"text": "a"}\n["b"]\n', ["line 2", "found a list", "expected an object"]),
         ('{"text": "a"}\n"b"\n', ["line 2", "found a string"]),
         ('{"text": "a"}\nnull\n', ["line 2", "found null"]),

@@ -78,7 +78,9 @@ def test_flash_attention_and_its_gradient_are_those_of_the_groups(lengths: tuple
 def test_an_encoder_with_it_is_the_encoder_without(
     last_layer: Any, is_training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = standard("bert", **NO_DROPOUT["bert"]).encoder.train(is_training).to(DEVICE)
+    encoder = (
+        standard("bert", hidden_size=HEADS * SIZE, **NO_DROPOUT["bert"]).encoder.train(is_training).to(DEVICE)
+    )
     batch = batch_for("bert", UNEQUAL_LENGTHS).to(DEVICE)
     outputs, gradients = [], []
     for with_it in (True, False):

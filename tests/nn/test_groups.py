@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bertune.nn.standard_heads import padded_sums
 from bertune.tasks.parts.loss import group_log_softmax, group_mean, numbered
 
 GROUPS = torch.tensor([7, 2, 7, 7, 11, 2])
@@ -29,3 +30,12 @@ def test_probabilities_are_a_softmax_within_each_group_even_for_extreme_scores()
         torch.testing.assert_close(found[group == GROUPS], scores[group == GROUPS].log_softmax(0))
     small = torch.randn(6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda s: group_log_softmax(s, GROUPS), (small,))
+
+
+def test_sums_over_a_padded_copy_are_those_of_each_sequence() -> None:
+    lengths = torch.tensor([5, 1, 7, 2])
+    owner = torch.repeat_interleave(torch.arange(4), lengths)
+    rows = torch.randn(15, 3, dtype=torch.float64, requires_grad=True)
+    found = padded_sums(rows, owner, lengths)
+    torch.testing.assert_close(found, torch.stack([part.sum(0) for part in rows.split(lengths.tolist())]))
+    assert torch.autograd.gradcheck(lambda r: padded_sums(r, owner, lengths), (rows,))

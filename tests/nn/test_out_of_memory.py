@@ -321,7 +321,7 @@ def test_memory_that_runs_out_in_the_update_is_an_error_that_says_so(
     def step(*_: Any, **__: Any) -> None:
         raise ERRORS["of a GPU"]()
 
-    monkeypatch.setattr(bertune.training.optim, "adamw", step)
+    monkeypatch.setattr("bertune.training.optim.adamw", step)
     with pytest.raises(ResourceError, match=r"^out of memory \(CUDA out of memory.*smaller model"):
         train(reviews_csv, tmp_path / "run", changes)
     assert list(tmp_path.iterdir()) == []

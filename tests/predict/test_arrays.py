@@ -112,7 +112,11 @@ def test_python_refuses_to_write_what_the_command_refuses(classifier: bt.Run, tm
     path = write_csv(tmp_path / "new.csv", [(text,) for text in TEXTS], "text")
     before = path.read_bytes()
     model = bt.load(classifier)
-    for out, message in (("new.csv", "is the input file"), ("out.xlsx", "unsupported suffix"), ("no/out.csv", "folder")):
+    for out, message in (
+        ("new.csv", "is the input file"),
+        ("out.xlsx", "unsupported suffix"),
+        ("no/out.csv", "folder"),
+    ):
         with pytest.raises(bt.BertuneError, match=message):
             model.predict_file(path, tmp_path / out)
     with pytest.raises(bt.BertuneError, match=r"ends in \.jsonl"):

@@ -179,7 +179,11 @@ def binary_details() -> dict[str, Any]:
     """The score details of binary classification."""
     draw = random.Random(3)
     return {
-        "baseline": {"score": "accuracy", "value": 0.686, "how": "always the most frequent label, “1”"},
+        "baseline": {
+            "score": "accuracy",
+            "value": 0.686,
+            "how": "always the most frequent label of this split, “1”",
+        },
         "labels": ["0", "1"],
         "per_class": [
             {"label": "0", "precision": 0.55, "recall": 0.265, "f1": 0.357, "support": 162},

@@ -8,7 +8,9 @@ from bertune.errors import counted
 from bertune.manifest import Interval, ManifestRecord, SplitRecord
 from bertune.reporting.charts import MOST_BARS, Batches, score_by_batch, token_lengths
 from bertune.reporting.curves import read_curves, smoothed, thinned
+from bertune.reporting.headline import headline
 from bertune.reporting.mistakes import AROUND, worded
+from bertune.reporting.sections import balance_table
 from bertune.reporting.wording import (
     decimal,
     duration,
@@ -114,6 +116,48 @@ def test_the_number_of_errors_is_reported_in_the_terms_of_the_task():
     assert sentence == "2 of 30 test queries were wrong. Sorted by length; some may be labelling errors."
     assert worded("test", recorded()).sentence == "None of the 30 test queries were wrong."
     assert worded("test", recorded(num=0)) is None
+
+
+@pytest.mark.parametrize(
+    ("what", "one_of_several", "none_of_one"),
+    [
+        ("were wrong", "1 of 30 test queries was wrong.", "The only test query was not wrong."),
+        ("have errors", "1 of 30 test queries has errors.", "The only test query does not have errors."),
+    ],
+)
+def test_the_number_of_errors_agrees_with_its_verb(what, one_of_several, none_of_one):
+    assert worded("test", recorded("a", what=what)).sentence.startswith(one_of_several)
+    assert worded("test", recorded(what=what, num=1)).sentence == none_of_one
+
+
+def test_outputs_that_are_not_counted_are_not_in_the_label_distribution():
+    """The outputs of token classification are tags, but entity types are counted."""
+    split = SplitRecord.model_validate({"rows": 2, "labels": {"PER": 3, "LOC": 1}})
+    of_tags = manifest_record(labels=["O", "B-LOC", "B-PER"], data={"splits": {"train": split}})
+    of_classes = manifest_record(labels=["LOC", "PER"], data={"splits": {"train": split}})
+    assert [row[0].text for row in balance_table(of_tags).rows] == ["PER", "LOC"]
+    assert [row[0].text for row in balance_table(of_classes).rows] == ["LOC", "PER"]
+
+
+@pytest.mark.parametrize(
+    ("top", "expected"),
+    [
+        (None, ("Best checkpoint", "step 9 of 9, highest validation MCC (0.500)")),
+        (0.5, ("Selected checkpoint", "step 9 of 9, validation MCC (0.500); the same as at step 3")),
+        (
+            0.6,
+            (
+                "Selected checkpoint",
+                "step 9 of 9, validation MCC (0.500); the highest, 0.600 at step 3, is not better by more than "
+                "chance",
+            ),
+        ),
+    ],
+)
+def test_the_checkpoint_is_the_best_only_if_no_other_has_a_higher_score(top, expected):
+    best = {"step": 9, "score": "mcc", "value": 0.5, "top_step": 3 if top else 9, "top_value": top or 0.5}
+    made = headline(manifest_record(primary="mcc", training={"total_steps": 9, "best": best}), None)
+    assert expected in made.facts
 
 
 def test_the_excerpt_of_a_long_text_shows_marked_spans_with_context():

@@ -95,7 +95,9 @@ def test_a_label_file_has_a_name_on_every_line(tmp_path: Path, text: str, messag
 
 @pytest.mark.parametrize("weights", ["battery", "balanced", "battery=2,battery=3", "=2"])
 def test_weights_are_none_auto_or_one_for_each_name(weights: str) -> None:
-    with pytest.raises(ConfigError, match=r"task\.class_weights must be none, auto, or one weight per name"):
+    with pytest.raises(
+        ConfigError, match=r"task\.class_weights must be 'none', 'auto' or one number per label"
+    ):
         task(class_weights=weights)
 
 

@@ -375,16 +375,12 @@ class OnASmallDisk:
         LargestFile(self.size)()
 
 
-@pytest.fixture(scope="module")
-def many_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Texts whose frozen outputs are larger than any other file of the run."""
-    return write_csv(tmp_path_factory.mktemp("many") / "many.csv", ("text", "label"), labelled_texts(700))
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="file sizes are limited on POSIX only")
 def test_a_full_disk_ends_it_with_4_and_leaves_a_run_that_goes_on_or_none(
-    many_csv: Path, changes: Any, tmp_path: Path
+    changes: Any, tmp_path: Path
 ) -> None:
+    # Their frozen outputs are larger than any other file of the run.
+    many_csv = write_csv(tmp_path / "many.csv", ("text", "label"), labelled_texts(700))
     frozen = changes | {"train.freeze": 1, "train.epochs": 1, "train.batch_size": 64}
     out = tmp_path / "run"
     words = ("train", many_csv, *as_arguments(frozen), "--out", out)

@@ -110,7 +110,9 @@ def _details(
     share = float(counts_C[majority] / max(1, len(gold_N)))
     confusions = confusion_details(gold_N, predicted_N, labels)
     return {
-        "baseline": baseline("accuracy", share, f"always the most frequent label, “{labels[majority]}”"),
+        "baseline": baseline(
+            "accuracy", share, f"always the most frequent label of this split, “{labels[majority]}”"
+        ),
         "labels": confusions.pop("labels"),
         "per_class": rows,
         **confusions,

@@ -11,14 +11,19 @@ from bertune.errors import ResourceError
 from bertune.nn.device import give_back_freed_memory
 
 Result = TypeVar("Result")
-# torch on a CPU, oneDNN and cuBLAS report it only in the message of a RuntimeError.
+# torch on a CPU, oneDNN, cuBLAS, and the CUDA runtime on a GPU that is already full report it only
+# in the message of a RuntimeError.
 _MESSAGES = (
+    "CUDA error: out of memory",
     "can't allocate memory",
     "not enough memory",
     "could not create a primitive",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
-_ADVICE = "Try a smaller model.max_length, a smaller model, train.freeze, or a machine with more memory"
+_ADVICE = (
+    "Try a smaller model.max_length, a smaller model, train.freeze, another machine.device, "
+    "or a machine with more memory"
+)
 
 
 def with_fewer_tokens(compute: Callable[[int], Result], tokens: int, longest: int) -> tuple[Result, int]:

@@ -61,9 +61,21 @@ def masked_positions(batch: Batch) -> Tensor:
 def mean_of_sequences(hidden_TH: Tensor, batch: Batch) -> Tensor:
     """Mean pooling over all tokens of each sequence, including special tokens: [S, H], in fp32."""
     lengths_S = batch.lengths_S.to(hidden_TH.device)
-    sums_SH = hidden_TH.new_zeros((len(lengths_S), hidden_TH.shape[1]), dtype=torch.float32)
     owner_T = torch.repeat_interleave(torch.arange(len(lengths_S), device=hidden_TH.device), lengths_S)
-    return sums_SH.index_add(0, owner_T, hidden_TH.float()) / lengths_S[:, None]
+    if hidden_TH.device.type == "cpu":
+        sums_SH = hidden_TH.new_zeros((len(lengths_S), hidden_TH.shape[1]), dtype=torch.float32)
+        return sums_SH.index_add(0, owner_T, hidden_TH.float()) / lengths_S[:, None]
+    # index_add on CUDA adds in arbitrary order, so the same text would get a different embedding each time.
+    return padded_sums(hidden_TH.float(), owner_T, lengths_S) / lengths_S[:, None]
+
+
+def padded_sums(rows_TH: Tensor, owner_T: Tensor, lengths_S: Tensor) -> Tensor:
+    """The sum of each sequence's rows, [S, H], over a padded copy; `owner_T` is the sequence of each row."""
+    longest = int(lengths_S.max())
+    starts_S = torch.cumsum(lengths_S, 0) - lengths_S
+    places_T = torch.arange(len(rows_TH), device=rows_TH.device) - starts_S[owner_T] + owner_T * longest
+    padded = rows_TH.new_zeros(len(lengths_S) * longest, rows_TH.shape[1]).index_copy(0, places_T, rows_TH)
+    return padded.view(len(lengths_S), longest, -1).sum(1)
 
 
 def _sequence_logits(hf: Any, first_SH: Tensor, _: Batch) -> Tensor:

@@ -174,7 +174,7 @@ class Inputs:
                 raise
             label = f' and the label column "{trained.label}"' if need_label and trained.label else ""
             were = "column was" if len(trained.text) == 1 else "columns were"
-            text = " and ".join(f'"{name}"' for name in trained.text)
+            text = ", ".join(f'"{name}"' for name in trained.text)
             missing = [name for name in trained.text if not table.has(name)]
             near = did_you_mean(missing[0], [*table.columns, *table.nested]) if missing else ""
             raise DataError(f"{error}\nIn training, the text {were} {text}{label}.{near}") from error

@@ -43,7 +43,9 @@ def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None)
     ]
     config = resolve(settings)  # first, because it reports unknown settings and invalid values
     if fixed:
-        raise ConfigError(f"{fixed[0]} was fixed when the model was trained and cannot be changed")
+        raise ConfigError(
+            f"{fixed[0]} was fixed when the model was trained and cannot be changed. Leave it out"
+        )
     loaded = load(folder, own)
     fitted, metadata = loaded.fitted, loaded.metadata
     if settings.get("task"):

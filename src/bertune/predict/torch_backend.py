@@ -13,7 +13,7 @@ from torch import Tensor
 from bertune.config import MachineConfig
 from bertune.nn.batch import Batch, collate
 from bertune.nn.device import Machine, make_machine
-from bertune.nn.memory import with_fewer_tokens
+from bertune.nn.memory import memory_errors, with_fewer_tokens
 from bertune.nn.model import TextModel
 from bertune.predict.backend import BackendOutputs, Poll, never_stop
 from bertune.saved_model import LoadedModel
@@ -94,5 +94,7 @@ def backend_of(loaded: LoadedModel, config: MachineConfig) -> TorchBackend:
     """The backend of a saved model, in its training precision unless `config` sets another one."""
     if "precision" not in config.model_fields_set:
         config = config.model_copy(update={"precision": loaded.metadata.precision})
-    machine = make_machine(config)
-    return TorchBackend(loaded.model.to(machine.device), loaded.fitted, machine)
+    with memory_errors():  # a GPU that other processes have filled refuses even the model
+        machine = make_machine(config)
+        model = loaded.model.to(machine.device)
+    return TorchBackend(model, loaded.fitted, machine)

@@ -80,7 +80,9 @@ def refuse_out(out: Path, known: Iterable[str]) -> None:
             f"{listed([f'.{name}' for name in known])}, which determines the format"
         )
     if not out.parent.is_dir():
-        raise InputError(f"cannot write {out}: {out.parent} is not a folder. Create it, or use another path")
+        if out.parent.exists():
+            raise InputError(f"cannot write {out}: {out.parent} is not a folder. Use another path")
+        raise InputError(f"cannot write {out}: the folder does not exist. Create it, or use another path")
 
 
 def _refuse_device(out: Path) -> None:

@@ -73,11 +73,12 @@ def fit(
     is_resumed = _is_resumable(out, resume)
     if resume and not is_resumed:
         yield Warned(f"no run to resume in {out}: starting a new one")
-    machine = make_machine(prepared.config.machine)
-    if is_resumed and prepared.config.machine.micro_batch_tokens == "auto":
-        machine = replace(machine, micro_batch_tokens=open_run(out).manifest["machine"]["tokens"])
-    tuner = ThreadTuner(*_threads(prepared.config, machine))
-    model = _new_model(prepared, machine)
+    with memory_errors():  # a GPU that other processes have filled refuses even the model
+        machine = make_machine(prepared.config.machine)
+        if is_resumed and prepared.config.machine.micro_batch_tokens == "auto":
+            machine = replace(machine, micro_batch_tokens=open_run(out).manifest["machine"]["tokens"])
+        tuner = ThreadTuner(*_threads(prepared.config, machine))
+        model = _new_model(prepared, machine)
     plan = _plan(prepared)
     manifest = first_manifest(name or out.name, given, prepared, model, machine, plan)
     if is_resumed:

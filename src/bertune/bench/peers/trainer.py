@@ -37,7 +37,6 @@ def fastest_settings(precision: str) -> dict[str, Any]:
         "train_sampling_strategy": "group_by_length",
         "logging_strategy": "no",
         "logging_nan_inf_filter": False,
-        "dataloader_pin_memory": False,
         "per_device_eval_batch_size": EVAL_BATCH,
         "report_to": "none",
         "disable_tqdm": True,

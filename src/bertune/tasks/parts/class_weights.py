@@ -33,7 +33,7 @@ class ImbalanceOptions(Section):
         pairs = [part.rpartition("=") for part in value.split(",")]
         weights = {name.strip(): weight.strip() for name, _, weight in pairs}
         if len(weights) < len(pairs) or not all(weights) or not all(map(_is_number, weights.values())):
-            raise ValueError("must be none, auto, or one weight per name: spam=3,ham=1")
+            raise ValueError("must be 'none', 'auto' or one number per label, as in spam=3,ham=1")
         return weights
 
 

@@ -1,6 +1,7 @@
 """The loss of question answering.
 
-Dimensions: S sequences (context windows), T tokens of all sequences concatenated, L tokens of the longest.
+Dimensions: S sequences (context windows), T tokens of all sequences concatenated, L tokens of the longest, D
+starts and ends of the windows in turn.
 """
 
 import torch
@@ -22,5 +23,7 @@ def loss(fitted: FittedTask, outputs: Tensor, batch: Batch) -> tuple[Tensor, Ten
     gold_S2 = batch.gold.view(-1, 2)
     scores = torch.split(outputs.float(), batch.lengths_S.tolist())
     scores_SL2 = pad_sequence(list(scores), batch_first=True, padding_value=-float("inf"))
-    total = cross_entropy(scores_SL2, gold_S2, ignore_index=UNKNOWN, reduction="sum") / 2
+    # As rows of one matrix: CUDA has no deterministic kernel for scores with a third dimension.
+    scores_DL, gold_D = scores_SL2.transpose(1, 2).flatten(0, 1), gold_S2.flatten()
+    total = cross_entropy(scores_DL, gold_D, ignore_index=UNKNOWN, reduction="sum") / 2
     return total, (gold_S2[:, 0] >= 0).sum()

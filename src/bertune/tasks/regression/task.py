@@ -98,7 +98,7 @@ class FittedRegression(FittedToTexts):
         predicted_N = np.array([p.value for p in predictions])
         values = correlation.correlations(gold_N, predicted_N) | correlation.errors(gold_N, predicted_N)
         details = correlation.details(gold_N, predicted_N, ("gold", "predicted"), True)
-        details["baseline"] = baseline("rmse", float(gold_N.std()), "predicting the mean of these numbers")
+        details["baseline"] = baseline("rmse", float(gold_N.std()), "always the mean of this split")
         return Scores(values, details)
 
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:

@@ -1,0 +1,103 @@
+"""Without dropout and in the same order of rows, bertune takes the steps of the transformers Trainer."""
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from bertune.text.batches import step_examples
+from small_texts import labelled_texts, write_csv
+from trainings import train
+
+pytest.importorskip("accelerate")
+SEED, EPOCHS, BATCH = 5, 1, 8
+ROWS = 61  # the last batch is not full
+
+
+class Logged(TrainerCallback):  # type: ignore[misc]
+    """What the Trainer reports of each step: loss, gradient norm and learning rate."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[float, float, float]] = []
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if "grad_norm" in logs:
+            self.steps.append((logs["loss"], float(logs["grad_norm"]), logs["learning_rate"]))
+
+
+def by_trainer(folder: Path, out: Path) -> tuple[list[tuple[float, float, float]], dict[str, torch.Tensor]]:
+    """The steps of the Trainer and its last weights, over the rows in bertune's order."""
+    texts = labelled_texts(ROWS)
+    order = np.concatenate(list(islice(step_examples(ROWS, BATCH, SEED), -(-ROWS // BATCH))))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    rows = [{**tokenizer(texts[i][0]), "labels": ("bad", "good").index(texts[i][1])} for i in order]
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = AutoConfig.from_pretrained(folder, num_labels=2, **no_dropout)
+    logged = Logged()
+    trainer = Trainer(
+        model=AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32),
+        args=TrainingArguments(
+            output_dir=str(out),
+            seed=SEED,
+            num_train_epochs=EPOCHS,
+            per_device_train_batch_size=BATCH,
+            learning_rate=2e-3,
+            warmup_steps=0.1,
+            weight_decay=0.01,
+            optim="adamw_torch_fused",
+            use_cpu=True,
+            train_sampling_strategy="sequential",
+            dataloader_pin_memory=False,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=rows,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=[logged],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return logged.steps, dict(trainer.model.state_dict())
+
+
+def test_losses_norms_learning_rates_and_weights_are_those_of_the_trainer(
+    settings: Callable[..., dict[str, Any]], tiny_weights: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    validation = write_csv(tmp_path / "validation.csv", ("text", "label"), labelled_texts(8, seed=6))
+    changes = {
+        "model.dropout": 0,
+        "data.validation": str(validation),
+        "train.epochs": EPOCHS,
+        "train.batch_size": BATCH,
+        "train.lr": 2e-3,
+        "train.seed": SEED,
+    }
+    run, _ = train(reviews_csv, tmp_path / "run", settings(**changes))
+    expected, weights = by_trainer(tiny_weights, tmp_path / "trainer")
+    found = [(line["loss"], line["grad_norm"], line["lr"]) for line in run.metrics()]
+    assert len(found) == 8
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+    stored = load_file(run.model_path / "model.safetensors")
+    for name, tensor in stored.items():
+        if name.endswith("key.bias"):  # no output depends on it, so its gradient is rounding alone
+            continue
+        torch.testing.assert_close(
+            tensor, weights[name], rtol=0, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+        )

@@ -1,0 +1,48 @@
+"""A GPU that other processes have filled refuses even the model: a clear error, and nothing is written."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bertune
+from bertune.errors import ResourceError
+from bertune.nn.model import StandardModel
+from bertune.run import Run
+from trainings import train
+
+
+@pytest.fixture
+def trained(settings: Callable[..., dict[str, Any]], reviews_csv: Path, tmp_path: Path) -> Run:
+    return train(reviews_csv, tmp_path / "trained", settings(**{"train.epochs": 1}))[0]
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message of the CUDA runtime, as torch passes it on."""
+
+    def to(*_: Any) -> Any:
+        raise RuntimeError(
+            "CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in https://docs.nvidia.com"
+        )
+
+    monkeypatch.setattr(StandardModel, "to", to)
+
+
+MESSAGE = r"out of memory \(CUDA error: out of memory\)\..*another machine\.device"
+
+
+def test_training_says_so_and_leaves_no_run(
+    settings: Callable[..., dict[str, Any]], reviews_csv: Path, tmp_path: Path, full: None
+) -> None:
+    with pytest.raises(ResourceError, match=MESSAGE) as caught:
+        train(reviews_csv, tmp_path / "run", settings())
+    assert caught.value.exit_code == 4
+    assert not (tmp_path / "run").exists()
+
+
+def test_loading_a_model_says_so(trained: Run, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("full")
+    with pytest.raises(ResourceError, match=MESSAGE):
+        bertune.load(trained)
