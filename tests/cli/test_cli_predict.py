@@ -144,7 +144,7 @@ def test_json_lines_of_a_pipe_keep_their_keys(trained: Any) -> None:
     ("stdin", "parts"),
     [
         ("", ["<stdin>", "empty"]),
-        ('{"txt": "a", "id": 1}\n', ["<stdin>", 'the text was "text"', "data.text=txt"]),
+        ('{"txt": "a", "id": 1}\n', ["<stdin>", 'text column was "text"', "data.text=txt"]),
         ('{"text": "a"}\n{"text": \n', ["<stdin>, line 2", "JSON"]),
         ('{"text": "a"}\n["b"]\n', ["<stdin>, line 2", "a list"]),
         ("fine\nb\0d\n", ["<stdin>, line 2", "NUL"]),

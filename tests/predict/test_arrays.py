@@ -119,6 +119,6 @@ def test_python_refuses_to_write_what_the_command_refuses(classifier: bt.Run, tm
     ):
         with pytest.raises(bt.BertuneError, match=message):
             model.predict_file(path, tmp_path / out)
-    with pytest.raises(bt.BertuneError, match=r"ends in \.jsonl"):
+    with pytest.raises(bt.BertuneError, match=r"suffix \.jsonl conflicts"):
         model.predict_file(path, tmp_path / "out.jsonl", csv=True)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

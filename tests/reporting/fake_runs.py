@@ -182,7 +182,7 @@ def binary_details() -> dict[str, Any]:
         "baseline": {
             "score": "accuracy",
             "value": 0.686,
-            "how": "always the most frequent label of this split, “1”",
+            "how": "always the most frequent label, “1”",
         },
         "labels": ["0", "1"],
         "per_class": [

@@ -37,7 +37,7 @@ def wrong_rankings(predictions: Sequence[Any], examples: Sequence[Any], relevant
         unit="query",
         num=sum(score is not None for score in scores),
         num_wrong=sum(bad is not None for bad in badness),
-        what="were ranked imperfectly",
+        what="have a ranking error",
         order="Sorted by nDCG@10, lowest first",
         measure="nDCG@10 {}",
         shown=tuple(shown),
