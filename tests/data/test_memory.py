@@ -148,7 +148,7 @@ def test_pairs_of_texts_make_a_table() -> None:
 @pytest.mark.parametrize(
     ("texts", "labels", "parts"),
     [
-        (["a", "b"], [1], ["2 texts but 1 labels", "one label for each text"]),
+        (["a", "b"], [1], ["2 texts but 1 label", "one label for each text"]),
         ([], None, ["list of texts", "got an empty list"]),
         ("one text", None, ["list of texts", "got a single text"]),
         (["a", ("b", "c")], None, ["row 2", "expected a text", "('b', 'c')"]),
