@@ -1,6 +1,6 @@
 """Training speed beside another process: bertune as it is, with fixed choices, and the HF Trainer.
 
-    BERTUNE_DATA=DATA python benchmarks/busy.py --rounds 3 --out busy.json
+    BERTUNE_DATA=DATA python benchmarks/busy.py --rounds 3
 
 The machine must be otherwise idle. In turn it is idle, shared with one busy single-threaded process, and
 shared with one at nice 10. "auto" is what users get; the fixed choices are one thread, a thread on each core,
@@ -29,6 +29,7 @@ from bertune.bench.job import Job
 from bertune.bench.runner import Contestant, run_one
 
 RATE = "examples_per_second"
+OUT = Path(__file__).parent / "results" / "busy.json"
 SITUATIONS = {"idle": None, "busy": 0, "nice 10": 10}  # priority of the other process
 _SPIN = "import os, sys\nos.nice(int(sys.argv[1]))\nwhile True: pass\n"
 _COLA = Benchmark("busy", "", "", "cola", trainings(), {}, recipe={"max_length": 64})
@@ -119,14 +120,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=12.0, help="at least, of every measurement")
-    parser.add_argument("--out", type=Path, help="a JSON file for all figures")
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     found = measure(options.rounds, options.seconds, cores)
     print(table(found))
-    if options.out:
-        about = {"machine": machine(), "versions": versions(), "seconds": options.seconds}
-        options.out.write_text(json.dumps({**about, "texts_per_second": found}, indent=1) + "\n")
+    about = {"machine": machine(), "versions": versions(), "seconds": options.seconds}
+    OUT.write_text(json.dumps({**about, "texts_per_second": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

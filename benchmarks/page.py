@@ -53,15 +53,20 @@ fast at prediction because integer products are twice as fast as bfloat16 produc
 """
 
 
-def render(results: Sequence[Result], names: Iterable[str], profile: Result | None = None) -> str:
-    """The whole page; benchmarks without a result are listed as not measured."""
+def render(
+    results: Sequence[Result],
+    names: Iterable[str],
+    profile: Result | None = None,
+    further: Iterable[str] = (),
+) -> str:
+    """The whole page, with `further` sections before the last; lists benchmarks without a result."""
     by_name = {result["name"]: result for result in results}
     absent = [name for name in names if name not in by_name]
     parts = [INTRODUCTION, overview(results)]
     if absent:
         parts.append(f"Not measured yet: {', '.join(absent)}.\n")
     parts += [floor(results), profiles(profile)]
-    parts += [*(section(result) for result in results), place(results)]
+    parts += [*(section(result) for result in results), *further, place(results)]
     return "\n".join(part for part in parts if part)
 
 

@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import busy
+import start_up
 from page import render
 from suite import BENCHMARKS, BY_NAME, FLOOR, Benchmark, make_job
 
@@ -38,6 +40,16 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "speed"
 PROFILE = HERE / "results" / "profile.json"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
+START_UP_TEXT = """\
+Seconds from the shell command to its end on two cores, medians of paired rounds: this version, and the one
+before start-up was worked on (`python benchmarks/start_up.py --before ../before --run RUN --train`). The last
+row is one epoch of CoLA without the time of its steps: imports, data, model, evaluation, saving and report.
+"""
+BUSY_TEXT = """\
+Training CoLA with MiniLM-L6 on two cores, in texts per second (`python benchmarks/busy.py`): on an idle
+machine, beside one busy single-threaded process, and beside one at nice 10. "auto" is bertune with its default
+settings, which chooses the number of threads by what the cores give; the next three are fixed choices.
+"""
 
 
 def log(text: str) -> None:
@@ -112,7 +124,19 @@ def stored() -> list[dict[str, Any]]:
 def page() -> str:
     """The page, rendered from the stored results."""
     profile = json.loads(PROFILE.read_text(encoding="utf-8")) if PROFILE.is_file() else None
-    return render(stored(), [b.name for b in BENCHMARKS], profile)
+    return render(stored(), [b.name for b in BENCHMARKS], profile, _further())
+
+
+def _further() -> list[str]:
+    """The sections on start-up and on shared machines, where they have been measured."""
+    found = []
+    if start_up.OUT.is_file():
+        stored_seconds = json.loads(start_up.OUT.read_text(encoding="utf-8"))["seconds"]
+        found.append(f"## Start-up\n\n{START_UP_TEXT}\n{start_up.table(stored_seconds)}\n")
+    if busy.OUT.is_file():
+        rates = json.loads(busy.OUT.read_text(encoding="utf-8"))["texts_per_second"]
+        found.append(f"## Beside another process\n\n{BUSY_TEXT}\n{busy.table(rates)}\n")
+    return found
 
 
 def selected(names: list[str]) -> list[Benchmark]:
