@@ -47,8 +47,9 @@ row is one epoch of CoLA without the time of its steps: imports, data, model, ev
 """
 BUSY_TEXT = """\
 Training CoLA with MiniLM-L6 on two cores, in texts per second (`python benchmarks/busy.py`): on an idle
-machine, beside one busy single-threaded process, and beside one at nice 10. "auto" is bertune with its default
-settings, which chooses the number of threads by what the cores give; the next three are fixed choices.
+machine, beside one busy single-threaded process, and beside one at nice 10. "auto" is bertune with its
+default settings, which chooses the number of threads by what the cores give; the next three are fixed
+choices.
 """
 
 
