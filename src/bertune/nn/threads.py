@@ -26,7 +26,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = (
     6.0,
     60.0,
 )  # seconds between measurements; doubled after a measurement that changes nothing
-_PROBE_SECONDS, _PROBE_ROUNDS = 0.05, 3  # per candidate and round; rounds alternate between candidates
+# Per candidate and round; rounds alternate between candidates. In shorter windows, and in the first round, a
+# new thread may not have a core of its own yet, or the scheduler still favours it.
+_PROBE_SECONDS, _PROBE_ROUNDS = 0.15, 4
 _ROWS, _WIDTH, _INNER = 256, 384, 1536  # sizes of the timed matrix product, as in a small encoder
 
 Measure = Callable[[list[int]], Mapping[int, float]]  # numbers of threads -> speed by number
@@ -147,7 +149,10 @@ class ThreadTuner:
 
 
 def measured_speeds(numbers: list[int]) -> dict[int, float]:
-    """Products per second for each number of threads, the median of alternating rounds. Takes 0.5 s."""
+    """Products per second for each number of threads, the median of alternating rounds after the first.
+
+    Takes 1.2 s for two candidates.
+    """
     before = torch.get_num_threads()
     x, weight = torch.ones(_ROWS, _WIDTH), torch.ones(_INNER, _WIDTH)
     rates: dict[int, list[float]] = {threads: [] for threads in numbers}
@@ -158,7 +163,7 @@ def measured_speeds(numbers: list[int]) -> dict[int, float]:
                 rates[threads].append(_rate(x, weight))
     finally:
         torch.set_num_threads(before)
-    return {threads: statistics.median(values) for threads, values in rates.items()}
+    return {threads: statistics.median(values[1:]) for threads, values in rates.items()}
 
 
 def _rate(x: torch.Tensor, weight: torch.Tensor) -> float:
