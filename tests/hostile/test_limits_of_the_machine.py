@@ -59,7 +59,7 @@ def test_the_longest_valid_name_is_accepted(train_csv: Path, tiny_weights: Path,
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not limit address space")
-@pytest.mark.parametrize("megabytes", [350])  # with a little more, torch itself may abort
+@pytest.mark.parametrize("megabytes", [350, 500, 600])  # torch itself aborts with some of these
 def test_too_little_memory_for_the_libraries_is_reported_as_such(
     megabytes: int, model: Path, train_csv: Path, tmp_path: Path
 ) -> None:

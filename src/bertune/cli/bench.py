@@ -18,6 +18,9 @@ def bench(
 
     Every measurement runs in a separate process, so this takes minutes. Requires the extra `bench`.
     """
+    from bertune.cli.memory import refuse_small_address_space
+
+    refuse_small_address_space()
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
     from bertune.config import parse_overrides

@@ -23,6 +23,9 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a trained model on a labelled file, or on the test file of a named data set."""
+    from bertune.cli.memory import refuse_small_address_space
+
+    refuse_small_address_space()
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
     from bertune.config import parse_overrides

@@ -36,6 +36,9 @@ def predict(
     is prepended to the names of the prediction columns. An input column with the same name is renamed to
     NAME_given. A row that has no text or cannot be predicted gets an empty prediction.
     """
+    from bertune.cli.memory import refuse_small_address_space
+
+    refuse_small_address_space()
     from bertune import api
     from bertune.cli.stdin import given
     from bertune.cli.streams import refuse_closed_output

@@ -36,6 +36,9 @@ def train(
     bertune train reviews.csv model.name=minilm data.text=review data.label=stars
     bertune train cola model.name=minilm train.epochs=4 --out runs/cola --json
     """
+    from bertune.cli.memory import refuse_small_address_space
+
+    refuse_small_address_space()
     from bertune.api import train_events
     from bertune.cli import streams
     from bertune.config import parse_overrides
