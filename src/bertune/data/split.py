@@ -21,7 +21,7 @@ def split_rows(
 ) -> tuple[list[int], list[int]]:
     """The positions of the training rows and of the validation rows, both in source order.
 
-    Rows of the same unit stay together; a row whose unit is None is a unit of its own. A unit belongs to the
+    Rows of the same unit stay together; a row whose unit is None is a separate unit. A unit belongs to the
     stratum of its first row. Each stratum contributes `share` of its units to validation, rounded, with at
     least one unit on either side. The result depends only on the order of the rows, their units and strata,
     and the seed. Raises DataError if a stratum has a single unit.

@@ -22,12 +22,10 @@ _WINDOW = 3.0  # seconds over which CPU usage is measured
 _PATIENCE = 2  # consecutive windows with too few cores before speeds are measured again
 _GAIN = 1.1  # fewer threads must be faster by this factor, so that noise does not decide
 _LEAST_WINDOW = 0.1  # seconds
-_FIRST_PAUSE, _LONGEST_PAUSE = (
-    6.0,
-    60.0,
-)  # seconds between measurements; doubled after a measurement that changes nothing
+# Seconds between measurements; doubled after a measurement that changes nothing.
+_FIRST_PAUSE, _LONGEST_PAUSE = 6.0, 60.0
 # Per candidate and round; rounds alternate between candidates. In shorter windows, and in the first round, a
-# new thread may not have a core of its own yet, or the scheduler still favours it.
+# new thread may still share its core, or the scheduler still favours it.
 _PROBE_SECONDS, _PROBE_ROUNDS = 0.15, 4
 _ROWS, _WIDTH, _INNER = 256, 384, 1536  # sizes of the timed matrix product, as in a small encoder
 

@@ -99,7 +99,7 @@ class OptionalFittedMembers:
     def windows_are_examples(self) -> bool:
         """Whether each sequence of a training example counts as a training example. Default: False.
 
-        If so, train.batch_size counts sequences, and every sequence is a group of its own.
+        If so, train.batch_size counts sequences, and every sequence is a separate group.
         """
         return False
 
@@ -120,7 +120,7 @@ class OptionalFittedMembers:
         """Indices of training examples, grouped so that each group counts as one example in training.
 
         If given, train.batch_size counts groups, and examples that are in no group are not used for
-        training. Default: None, each example is a group of its own.
+        training. Default: None, each example is a separate group.
         """
         return None
 

@@ -29,7 +29,7 @@ def listwise_loss(logits_S: Tensor, grades_S: Tensor, groups_S: Tensor) -> tuple
     """The summed softmax cross-entropy of the queries that can be ranked, and their number.
 
     A query can be ranked if it has a relevant document and at least one other document in the batch. In
-    prediction every document is a group of its own, so the number is 0.
+    prediction every document is a separate group, so the number is 0.
     """
     index_S, num_queries = numbered(groups_S)
     sums_G = grades_S.new_zeros(num_queries).index_add(0, index_S, grades_S)
