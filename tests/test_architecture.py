@@ -15,9 +15,9 @@ SOURCE = ROOT / "src" / "bertune"
 
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
-    "errors", "files", "renamed", "config", "registry", "manifest", "metrics", "data", "metadata", "run",
-    "run_writer",
-    "hugging_face", "encoder_config", "text", "tasks", "nn", "losses", "task_info", "source",
+    "errors", "files", "renamed", "config", "settings", "registry", "manifest", "metrics", "data", "metadata",
+    "run", "run_writer",
+    "hugging_face", "encoder_config", "text", "tasks", "custom_code", "nn", "losses", "task_info", "source",
     "saved_model", "predict", "training", "reporting", "bench", "console", "api", "cli",
 )  # fmt: skip
 # The only files below the line that may import torch.

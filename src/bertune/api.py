@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertune.config import nested
 from bertune.errors import ConfigError, DamagedError
 from bertune.files import as_path
 from bertune.metadata import read_metadata
@@ -23,6 +22,7 @@ from bertune.run import (
     start_again,
     verify,
 )
+from bertune.settings import nested
 from bertune.source import resolve_source
 from bertune.training.events import Event, Finished, Warned
 

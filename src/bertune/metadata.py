@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bertune.config import DataConfig, TaskConfig, validated
+from bertune.config import DataConfig, TaskConfig
 from bertune.data.columns import Columns
 from bertune.errors import ConfigError, DamagedError, ModelError
 from bertune.files import (
@@ -30,6 +30,7 @@ from bertune.files import (
 )
 from bertune.manifest import Record, checked
 from bertune.renamed import LAST_FORMAT, current_settings
+from bertune.settings import validated
 
 FORMAT = 4  # incremented when the layout changes; all earlier formats can be read
 FILE = "bertune.json"

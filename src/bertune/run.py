@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertune.config import Config, Settings, nested, read_toml, resolve
+from bertune.config import Config, Settings
 from bertune.errors import ConfigError, DamagedError, InputError
 from bertune.files import (
     CHECKSUM,
@@ -20,6 +20,7 @@ from bertune.files import (
 )
 from bertune.manifest import ManifestRecord, check_manifest
 from bertune.renamed import LAST_FORMAT, current_settings
+from bertune.settings import nested, read_toml, resolve
 
 FORMAT = 3  # incremented when the layout changes; all earlier formats can be read
 MANIFEST, CONFIG, METRICS = "manifest.json", "config.toml", "metrics.jsonl"

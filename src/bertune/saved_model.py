@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from bertune.config import ModelConfig, TaskConfig
+from bertune.config import ModelConfig
+from bertune.custom_code import saved_task, with_custom_code
 from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, ModelError
-from bertune.files import disk_errors, give_usual_permissions, remove, sha256_of, sync, temporary_name
+from bertune.files import disk_errors, give_usual_permissions, remove, sync, temporary_name
 from bertune.hugging_face import length_limit, load_config, most_tokens
 from bertune.metadata import FILE, ModelMetadata, recorded_metadata, verified, write_metadata
 from bertune.nn import model as nn_model
@@ -20,7 +21,7 @@ from bertune.nn.plain import class_name
 from bertune.nn.pretrained import Pretrained
 from bertune.registry import exported
 from bertune.registry import load as load_registered
-from bertune.tasks import FittedTask, Task, make_task
+from bertune.tasks import FittedTask
 from bertune.tasks.head_spec import HeadSpec
 from bertune.text.tokenizer import Tokenizer
 
@@ -151,15 +152,8 @@ def load(folder: Path, own: Mapping[str, str] | None = None) -> LoadedModel:
 
 
 def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> LoadedModel:
-    metadata = replace(
-        metadata,
-        task=TaskConfig(
-            name=_own_file(metadata, metadata.task.name, "task.name", own), **metadata.task.options
-        ),
-        head=_own_file(metadata, metadata.head, "model.head", own),
-        reading=metadata.reading | _own_reader(metadata, own),
-    )
-    fitted = _task(metadata, folder).fitted(metadata.labels)
+    metadata = with_custom_code(metadata, own)
+    fitted = saved_task(metadata, folder).fitted(metadata.labels)
     standard = fitted.head
     head: HeadSpec | nn.Module = standard
     if metadata.head != "auto":
@@ -188,41 +182,3 @@ def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> Load
     known = metadata.length_limit or max(tokenizer.max_length, metadata.max_length)
     metadata = replace(metadata, length_limit=most_tokens(model.encoder.config, known))
     return LoadedModel(model, tokenizer, fitted.bound(tokenizer), metadata)
-
-
-def _task(metadata: ModelMetadata, folder: Path) -> Task:
-    if metadata.task.name.endswith(".py"):
-        return make_task(metadata.task)
-    try:
-        return make_task(metadata.task)
-    except ConfigError as error:
-        raise ModelError(f"{folder / FILE} is damaged: {error}") from error
-
-
-def _own_file(metadata: ModelMetadata, name: str, key: str, own: Mapping[str, str]) -> str:
-    """The name to use. Code named in a run folder is executed only if the user names it again."""
-    if not name.endswith(".py"):
-        return name
-    given = own.get(key)
-    if given is None:
-        raise ModelError(
-            f"this model was trained with your own file {name}. To use it, name it again: set {key}={name}"
-        )
-    if not Path(given).is_file():
-        raise ModelError(f"{key}={given}: the file does not exist")
-    expected = (metadata.own_files or {}).get(name)
-    if expected is not None and sha256_of(Path(given)) != expected:
-        raise ModelError(
-            f"{key}={given}: the file differs from the one this model was trained with ({name}). Use "
-            "the original version"
-        )
-    return given
-
-
-def _own_reader(metadata: ModelMetadata, own: Mapping[str, str]) -> dict[str, str]:
-    """The reader to use. A custom reader is optional, because the file may have another format."""
-    name = metadata.reading.get("reader", "auto")
-    given = own.get("data.reader")
-    if given is not None and given.endswith(".py"):
-        return {"reader": _own_file(metadata, name, "data.reader", own) if name.endswith(".py") else given}
-    return {"reader": given or ("auto" if name.endswith(".py") else name)}

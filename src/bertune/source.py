@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertune.config import Config, Settings, TaskConfig, nested, read_toml, resolve
+from bertune.config import Config, Settings, TaskConfig
 from bertune.data import named
 from bertune.data.folders import splits_in
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.run import CONFIG, stored_settings, verify_config
+from bertune.settings import nested, read_toml, resolve
 
 SPLITS = ("train", "validation", "test")
 _CODE = (

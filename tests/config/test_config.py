@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from bertune.config import Config, nested, parse_overrides, read_toml, resolve
+from bertune.config import Config
 from bertune.errors import ConfigError
+from bertune.settings import nested, parse_overrides, read_toml, resolve
 
 
 def configured(*pairs: str) -> Config:

@@ -8,11 +8,12 @@ import pytest
 
 import bertune as bt
 from bertune import renamed
-from bertune.config import TaskConfig, known_keys, parse_overrides, resolve
+from bertune.config import TaskConfig
 from bertune.errors import ConfigError
 from bertune.files import CHECKSUM
 from bertune.registry import names
 from bertune.run import CONFIG, MANIFEST, open_run
+from bertune.settings import known_keys, parse_overrides, resolve
 from bertune.tasks import make_task
 
 REVIEWS = ["the food was good", "bad service", "a good day", "all of it bad"] * 6

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from published import dataset_of, paths
 
-from bertune.config import resolve
 from bertune.data import named
 from bertune.data.named import defaults, names
 from bertune.errors import ConfigError, DataError
+from bertune.settings import resolve
 from bertune.source import resolve_source
 
 LANGUAGES = ["ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"]

@@ -7,9 +7,9 @@ import pytest
 from published import dataset_of, paths
 
 from bertune import registry
-from bertune.config import resolve
 from bertune.data import named
 from bertune.data.named import defaults, names
+from bertune.settings import resolve
 from bertune.tasks import make_task
 
 DATA_SETS = registry.names("dataset")

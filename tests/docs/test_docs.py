@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from bertune.config import known_keys
 from bertune.data import named
+from bertune.settings import known_keys
 from bertune.tasks import FittedTask, Task
 from bertune.tasks.optional import OptionalFittedMembers, OptionalTaskMembers
 from test_architecture import LAYERS

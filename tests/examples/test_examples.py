@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bertune.config import known_keys, read_toml
+from bertune.settings import known_keys, read_toml
 from tiny import QUICK, bertune, reviews, write_csv
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

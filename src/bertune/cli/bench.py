@@ -23,9 +23,9 @@ def bench(
     refuse_small_address_space()
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
-    from bertune.config import parse_overrides
     from bertune.console import show
     from bertune.nn.device import tune_allocator
+    from bertune.settings import parse_overrides
 
     refuse_closed_output("the results")
     console = show.messages()

@@ -15,8 +15,8 @@ def check(
     """Inspect the data: rows, label balance, token lengths, truncation, duplicates. Writes nothing."""
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
-    from bertune.config import parse_overrides
     from bertune.console import show
+    from bertune.settings import parse_overrides
 
     refuse_closed_output("the results")
     prepared = api.check(source, settings=parse_overrides(settings or []))

@@ -42,10 +42,10 @@ def predict(
     from bertune import api
     from bertune.cli.stdin import given
     from bertune.cli.streams import refuse_closed_output
-    from bertune.config import parse_overrides
     from bertune.console import show
     from bertune.errors import ConfigError, counted
     from bertune.nn.device import tune_allocator
+    from bertune.settings import parse_overrides
 
     if out is None or as_json:
         refuse_closed_output("predictions" if out is None else "counts")

@@ -41,11 +41,11 @@ def train(
     refuse_small_address_space()
     from bertune.api import train_events
     from bertune.cli import streams
-    from bertune.config import parse_overrides
     from bertune.console import show
     from bertune.console.progress import result_line, watch
     from bertune.files import shell_word
     from bertune.nn.device import tune_allocator
+    from bertune.settings import parse_overrides
 
     if as_json:
         streams.refuse_closed_output("scores")

@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bertune.config import CHANGEABLE, TaskConfig, resolve
+from bertune.config import CHANGEABLE, TaskConfig
 from bertune.errors import ConfigError, InputError, did_you_mean, listed
 from bertune.files import as_path, refuse_unusable
 from bertune.metadata import FILE as METADATA
 from bertune.metadata import ModelMetadata
 from bertune.predict.model import Model
 from bertune.run import MANIFEST, Run
+from bertune.settings import resolve
 from bertune.tasks import FittedTask, make_task
 from bertune.tasks.encoder import TextEncoder
 

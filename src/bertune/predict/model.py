@@ -26,6 +26,7 @@ from bertune.predict.predictor import (
     ReadableRows,
     Tally,
     chunks,
+    decoded,
     plain,
     readable_rows,
 )
@@ -46,6 +47,7 @@ from bertune.predict.writers import (
     write_further,
     write_text,
 )
+from bertune.tasks import Output
 from bertune.tasks.encoder import TextEncoder, read_examples
 
 
@@ -155,6 +157,27 @@ class Model:
         size = next((len(v) for v in rows if v is not None), 0)
         blank = np.full(size, np.nan, np.float32)
         return np.array([blank if v is None else v for v in rows], np.float32).reshape(len(rows), size)
+
+    @property
+    def backend(self) -> Backend:
+        """The network, which computes the outputs of sequences."""
+        return self._predictor.backend
+
+    def tokenize(self, texts: list[Any]) -> ReadableRows:
+        """A list of texts or dicts, parsed and tokenized, for callers that run `backend` themselves."""
+        opened = self._items(texts)
+        if opened is None:
+            return ReadableRows([], [], [], 0, 0, {})
+        return readable_rows(list(opened.table.rows()), self._encoder, opened.columns)
+
+    def decode(self, read: ReadableRows, outputs: list[Output], decode: Decode | None = None) -> list[Any]:
+        """The predictions for the result of `tokenize`; `outputs` are those of `read.sequences`, in order.
+
+        `decode` overrides the `decode` of the task. Returns None for a row that cannot be predicted. Raises
+        NonFiniteError.
+        """
+        fitted = self._encoder.fitted
+        return read.with_gaps(decoded(fitted, read.examples, read.sequences, outputs, decode))
 
     def evaluate(self, data: object, out: str | Path | None = None) -> Evaluation:
         """Evaluate on a labelled file, named data set or table, or on (texts, labels).

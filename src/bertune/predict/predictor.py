@@ -3,7 +3,7 @@
 A row that cannot be predicted does not affect the predictions of the others.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
@@ -59,9 +59,7 @@ class Predictor:
             result = self.backend(part, self.poll)
             loss_sum, num_terms = loss_sum + result.loss_sum, num_terms + result.num_terms
             _refuse_not_finite(result.outputs, part, examples)
-            for group, positions in by_group.items():
-                of_group = [result.outputs[i] for i in positions], [part[i] for i in positions]
-                predictions.append(decode(*of_group, examples[group]))
+            predictions += _decoded(by_group, part, result.outputs, examples, decode)
         return PredictionOutput(predictions, loss_sum / num_terms if num_terms else None)
 
     def _portions(
@@ -92,6 +90,36 @@ class Predictor:
         yield portion, part
 
 
+def decoded(
+    fitted: FittedTask,
+    examples: SequenceOf[Any],
+    sequences: SequenceOf[Sequence],
+    outputs: SequenceOf[Output],
+    decode: Decode | None = None,
+) -> list[Any]:
+    """The predictions for examples whose outputs a backend has computed, one output per sequence.
+
+    For callers that run the backend themselves, such as the service. Raises NonFiniteError.
+    """
+    by_group: dict[int, list[int]] = {group: [] for group in range(len(examples))}
+    for position, sequence in enumerate(sequences):
+        by_group[sequence.group].append(position)
+    _refuse_not_finite(outputs, sequences, examples)
+    return list(_decoded(by_group, sequences, outputs, examples, decode or fitted.decode))
+
+
+def _decoded(
+    by_group: Mapping[int, list[int]],
+    sequences: SequenceOf[Sequence],
+    outputs: SequenceOf[Output],
+    examples: SequenceOf[Any],
+    decode: Decode,
+) -> Iterator[Any]:
+    """The prediction of each group, from the outputs at its positions."""
+    for group, positions in by_group.items():
+        yield decode([outputs[i] for i in positions], [sequences[i] for i in positions], examples[group])
+
+
 def _refuse_not_finite(
     outputs: SequenceOf[Output], sequences: SequenceOf[Sequence], examples: SequenceOf[Any]
 ) -> None:
@@ -114,7 +142,12 @@ class ReadableRows:
     is_readable: list[bool]  # for each row of the chunk
     num_rows: int  # number of input rows; a row of the chunk may be a group of several input rows
     num_blank: int  # number of input rows without text
-    failures: list[DataError]  # the error of every other row, in order
+    errors: Mapping[int, DataError]  # of each row that has text but cannot be predicted, by its position
+
+    @property
+    def failures(self) -> list[DataError]:
+        """The errors, in the order of the rows."""
+        return [self.errors[position] for position in sorted(self.errors)]
 
     def with_gaps(self, predictions: SequenceOf[Any]) -> list[Any]:
         """One prediction per row of the chunk; None for rows that cannot be predicted."""
@@ -187,7 +220,7 @@ def readable_rows(rows: SequenceOf[Row], encoder: TextEncoder, columns: Columns)
         [position in readable for position in range(len(rows))],
         sum(len(row.parts) or 1 for row in rows),
         num_blank,
-        [failures[position] for position in sorted(failures)],
+        failures,
     )
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from bertune.config import Section, TaskConfig, validated
+from bertune.config import Section, TaskConfig
 from bertune.data.columns import ColumnNames, Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError
 from bertune.metrics.scores import Scores
 from bertune.registry import exported, load
+from bertune.settings import validated
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.optional import OptionalFittedMembers, OptionalTaskMembers
 from bertune.text.sequences import Sequence

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bertune import registry
-from bertune.config import Settings, TaskConfig, read_toml
+from bertune.config import Settings, TaskConfig
 from bertune.data.named._dataset import Dataset, Download, File
 from bertune.data.named._files import at_hand, located
 from bertune.errors import ConfigError, did_you_mean, listed
+from bertune.settings import read_toml
 
 __all__ = [
     "Dataset",
