@@ -25,9 +25,9 @@ from suite import BY_NAME, items_of
 from torch.profiler import ProfilerActivity, profile
 
 from bertune import api
+from bertune.allocator import tune_allocator
 from bertune.bench.environment import machine, versions
 from bertune.bench.job import LABEL_COLUMN, TEXT_COLUMNS, spread, write_items
-from bertune.nn.device import tune_allocator
 from bertune.source import resolve_source
 from bertune.training.events import Stepped
 from bertune.training.fit import train_source

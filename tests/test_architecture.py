@@ -15,10 +15,10 @@ SOURCE = ROOT / "src" / "bertune"
 
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
-    "errors", "files", "renamed", "config", "settings", "registry", "manifest", "metrics", "data", "metadata",
-    "run", "run_writer",
+    "errors", "allocator", "cores", "files", "renamed", "optional_packages", "config", "settings",
+    "registry", "manifest", "metrics", "data", "metadata", "run", "run_writer",
     "hugging_face", "encoder_config", "text", "tasks", "custom_code", "nn", "losses", "task_info", "source",
-    "saved_model", "predict", "training", "reporting", "bench", "console", "api", "cli",
+    "saved_model", "predict", "training", "reporting", "export", "serve", "bench", "console", "api", "cli",
 )  # fmt: skip
 # The only files below the line that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
@@ -270,7 +270,7 @@ def test_the_library_does_not_print() -> None:
 
 
 def test_the_settings_stay_few() -> None:
-    from bertune.config import Config
+    from bertune.config import AFTER_TRAINING, Config
 
     fields = {name: field.annotation for name, field in Config.model_fields.items()}
     sizes = {
@@ -280,7 +280,7 @@ def test_the_settings_stay_few() -> None:
     }
     assert len(sizes) == len(fields), "a setting outside any section"
     assert max(sizes.values()) <= 13, sizes
-    assert sum(sizes.values()) <= 42, sizes
+    assert sum(size for name, size in sizes.items() if name not in AFTER_TRAINING) <= 41, sizes
 
 
 def test_the_verbs_and_their_flags_are_frozen() -> None:

@@ -213,6 +213,63 @@ class PredictConfig(Section):
     prefix: str = Field("", description="prefix for the names of the columns that prediction adds")
 
 
+class ExportConfig(Section):
+    """How far an export may differ from the trained model. Not used in training."""
+
+    max_difference: float | Auto = Field(
+        "auto",
+        description="largest difference of a probability or another predicted number, relative to numbers "
+        "above 1; auto: by format",
+    )
+    max_flips: float | Auto = Field(
+        "auto", description="largest share of rows whose label, entities or answer differ; auto: by format"
+    )
+    max_score_loss: float | Auto = Field(
+        "auto", description="largest loss of the score that selects checkpoints; auto: by format"
+    )
+    reference_rows: int = Field(
+        1000, ge=1, description="validation rows stored with the export, for `bertune verify`"
+    )
+
+    @field_validator("max_difference", "max_flips", "max_score_loss")
+    @classmethod
+    def _not_negative(cls, value: float | str) -> float | str:
+        if not isinstance(value, str) and value < 0:
+            raise ValueError('must be 0 or more, or "auto"')
+        return value
+
+
+class ServeConfig(Section):
+    """The HTTP service and the limits that protect it. Not used in training."""
+
+    backend: Literal["auto", "torch", "onnx"] = Field(
+        "auto", description="what computes the outputs; auto: the fastest, measured at the start"
+    )
+    max_batch_tokens: int | Auto = Field("auto", description="padded tokens computed at a time")
+    max_queued_tokens: int = Field(
+        500_000, ge=1, description="tokens that may wait; further requests are refused with 429"
+    )
+    max_texts: int = Field(1000, ge=1, description="texts in a request")
+    max_body_mb: float = Field(10, gt=0, description="size of a request body in MB")
+    timeout: float = Field(30, gt=0, description="seconds after which a waiting request is refused with 503")
+    token_file: str | None = Field(
+        None,
+        min_length=1,
+        description="file with the bearer token that requests must have; default: the environment variable "
+        "BERTUNE_TOKEN, or no token",
+    )
+    pooling: Literal["mean", "cls"] = Field(
+        "mean", description="pooling for encoders without fine-tuning, which are served for embeddings"
+    )
+    layer: int = Field(
+        -1, description="layer whose vectors are pooled, for encoders without fine-tuning; -1: the last"
+    )
+
+
+# The sections that concern a trained model; a run does not record them.
+AFTER_TRAINING = ("predict", "export", "serve")
+
+
 class Config(Section):
     """All settings. The command line, TOML files and the Python interface share this definition."""
 
@@ -223,13 +280,15 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     machine: MachineConfig = MachineConfig()
     predict: PredictConfig = PredictConfig()
+    export: ExportConfig = ExportConfig()
+    serve: ServeConfig = ServeConfig()
 
     def to_settings(self) -> Settings:
         """The training settings that are set, as nested plain values.
 
         `Config.model_validate` restores an equal Config from them.
         """
-        return self.model_dump(mode="json", exclude_none=True, exclude={"predict"})
+        return self.model_dump(mode="json", exclude_none=True, exclude=set(AFTER_TRAINING))
 
     def to_toml(self) -> str:
         """The complete settings as a TOML document, which `bertune.settings.read_toml` reads."""

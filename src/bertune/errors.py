@@ -8,9 +8,11 @@
     │   ├── NonFiniteError       3  the outputs of a model are NaN or infinite
     │   ├── DamagedError         3  a file was damaged or changed after bertune wrote it
     │   └── RunBusyError         3  another process is writing to the run folder
+    ├── MissingPackageError      1  an optional package is not installed
     ├── RunExistsError           1  the run folder already exists
     ├── DivergedError            1  the training loss became NaN or infinite
     ├── ResourceError            4  out of disk space or memory
+    ├── GateError                5  an export does not give the results of the trained model
     └── Interrupted            130  stopped by a signal after the state was saved
 
 Usage errors on the command line (an unknown command or option) exit with 2.
@@ -52,6 +54,10 @@ class DamagedError(InputError):
     """A file was damaged or changed after bertune wrote it."""
 
 
+class MissingPackageError(BertuneError):
+    """An optional package is not installed; the message says which extra installs it."""
+
+
 class RunExistsError(BertuneError):
     """The run folder already exists. Nothing in it was changed."""
 
@@ -68,6 +74,12 @@ class ResourceError(BertuneError):
     """Out of disk space or memory. Everything saved before is intact."""
 
     exit_code = 4
+
+
+class GateError(BertuneError):
+    """An export does not give the results of the trained model, so it must not be used."""
+
+    exit_code = 5
 
 
 class Interrupted(BertuneError):

@@ -7,7 +7,7 @@ other file in the model folder, and a checksum of itself.
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,10 +32,23 @@ from bertune.manifest import Record, checked
 from bertune.renamed import LAST_FORMAT, current_settings
 from bertune.settings import validated
 
-FORMAT = 4  # incremented when the layout changes; all earlier formats can be read
+FORMAT = 5  # incremented when the layout changes; all earlier formats can be read
 FILE = "bertune.json"
 _LEAST_LENGTH = 3  # [CLS], a token, [SEP]
 _ADVICE = "Restore the folder from a copy, or train again"
+
+
+@dataclass(frozen=True)
+class ExportMetadata:
+    """What the files of an export are, so that they can be run without torch."""
+
+    format: str  # such as onnx or onnx-int8
+    graph: str | None  # path of the ONNX graph; None for weights alone
+    auto_class: str  # the transformers class whose outputs the graph has, as in HeadSpec
+    pooling: str | None  # how the graph pools the vectors of tokens; None for other outputs
+    vocab_size: int
+    pad_id: int
+    weights_sha256: str  # of the exported weights
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,7 @@ class ModelMetadata:
     own_files: dict[str, str] | None = None  # sha256 by path of custom task, head and reader files
     length_limit: int | None = None  # maximum tokens of the encoder; None up to format 3
     output_scale: tuple[float, float] | None = None  # offset and factor folded into the output layer
+    export: ExportMetadata | None = None  # None for a model folder with trained weights
 
 
 class _Columns(Record):
@@ -63,6 +77,16 @@ class _Columns(Record):
 class _Scale(Record):
     offset: Annotated[float, Field(allow_inf_nan=False)]
     factor: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Export(Record):
+    format: Annotated[str, Field(min_length=1)]
+    graph: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.onnx$")] | None
+    auto_class: Annotated[str, Field(pattern="^AutoModel")]
+    pooling: str | None
+    vocab_size: Annotated[int, Field(ge=1)]
+    pad_id: Annotated[int, Field(ge=0)]
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class _Stored(Record):
@@ -77,6 +101,9 @@ class _Stored(Record):
     own_files: dict[str, str] | None = None
     length_limit: Annotated[int, Field(ge=_LEAST_LENGTH, le=10**7)] | None = None
     output_scale: _Scale | None = None
+    export: _Export | None = None
+    calibration: None = None  # reserved for what later versions store; an older bertune must not ignore it
+    decision: None = None
     files: dict[str, str] | None = None
 
 
@@ -99,6 +126,9 @@ def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
         "own_files": metadata.own_files or {},
         "length_limit": metadata.length_limit,
         "output_scale": scale and {"offset": scale[0], "factor": scale[1]},
+        "export": metadata.export and asdict(metadata.export),
+        "calibration": None,
+        "decision": None,
         "files": checksums,
     }
     (folder / FILE).write_text(to_json(sealed(stored)) + "\n", encoding="utf-8")
@@ -166,6 +196,7 @@ def _metadata(found: _Stored) -> ModelMetadata:
         own_files=found.own_files,
         length_limit=found.length_limit,
         output_scale=None if scale is None else (scale.offset, scale.factor),
+        export=None if found.export is None else ExportMetadata(**found.export.model_dump()),
     )
 
 

@@ -39,7 +39,7 @@ def is_mapped_alone():
 def test_loading_a_model_leaves_the_memory_allocator_as_it_was(run: bt.Run, tmp_path: Path) -> None:
     code = f"""{IS_MAPPED_ALONE}
 import bertune as bt
-from bertune.nn.device import tune_allocator
+from bertune.allocator import tune_allocator
 
 assert is_mapped_alone()
 bt.load({str(run.path)!r}).predict(["great phone"])

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bertune.nn.threads import CpuTimes, ThreadTuner, _quota, candidates, fastest, measured_speeds
+from bertune.cores import _quota
+from bertune.nn.threads import CpuTimes, ThreadTuner, candidates, fastest, measured_speeds
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ def bench(
 
     refuse_small_address_space()
     from bertune import api
+    from bertune.allocator import tune_allocator
     from bertune.cli.streams import refuse_closed_output
     from bertune.console import show
-    from bertune.nn.device import tune_allocator
     from bertune.settings import parse_overrides
 
     refuse_closed_output("the results")

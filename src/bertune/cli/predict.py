@@ -40,11 +40,11 @@ def predict(
 
     refuse_small_address_space()
     from bertune import api
+    from bertune.allocator import tune_allocator
     from bertune.cli.stdin import given
     from bertune.cli.streams import refuse_closed_output
     from bertune.console import show
     from bertune.errors import ConfigError, counted
-    from bertune.nn.device import tune_allocator
     from bertune.settings import parse_overrides
 
     if out is None or as_json:

@@ -39,12 +39,12 @@ def train(
     from bertune.cli.memory import refuse_small_address_space
 
     refuse_small_address_space()
+    from bertune.allocator import tune_allocator
     from bertune.api import train_events
     from bertune.cli import streams
     from bertune.console import show
     from bertune.console.progress import result_line, watch
     from bertune.files import shell_word
-    from bertune.nn.device import tune_allocator
     from bertune.settings import parse_overrides
 
     if as_json:

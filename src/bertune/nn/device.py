@@ -6,7 +6,6 @@ import gc
 import mmap
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from bertune.allocator import has_glibc
 from bertune.config import MachineConfig
 from bertune.errors import ConfigError, counted
 
@@ -22,7 +22,6 @@ from bertune.errors import ConfigError, counted
 # that repeating a command usually cuts a step into the same micro-batches.
 _CPU_TOKENS, _GPU_TOKENS, _FEWEST_TOKENS = 4096, 32768, 512
 _BYTES_PER_TOKEN = 500_000  # activations for the backward pass: a generous estimate for a base-size encoder
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from malloc.h
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def give_back_freed_memory() -> None:
     gc.collect(1)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if _has_glibc():
+    if has_glibc():
         ctypes.CDLL(None).malloc_trim(0)
 
 
@@ -97,29 +96,12 @@ def give_back_pages(tensor: Tensor) -> None:
 
     The values of the tensor are lost. The storage stays referenced if tensors of one file share a mapping.
     """
-    if tensor.device.type != "cpu" or not _has_glibc():
+    if tensor.device.type != "cpu" or not has_glibc():
         return
     first = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
     last = (tensor.data_ptr() + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
     if last > first:
         ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
-
-
-def tune_allocator() -> None:
-    """Make the C library keep freed memory for the next tensor, for the rest of the process.
-
-    On a CPU, fresh memory pages for every temporary tensor are expensive. The commands that train or predict
-    call this function. The Python functions do not, because the calling process may need the memory itself.
-    Does nothing without glibc.
-    """
-    if _has_glibc():
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_MAX, 0)  # a threshold is not enough: glibc caps it at 32 MB
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def _has_glibc() -> bool:
-    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 
 def _device(name: str) -> torch.device:

@@ -6,16 +6,16 @@ a low priority, they are not. Only a measurement can distinguish the two cases.
 """
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import psutil
 import torch
+
+from bertune.cores import allowed_cores
 
 _QUIET = 0.3  # missing cores; an idle machine shows less than this
 _WINDOW = 3.0  # seconds over which CPU usage is measured
@@ -48,13 +48,6 @@ class CpuTimes:
         """The average number of cores that other processes kept busy since `before`."""
         wall = self.wall - before.wall
         return max(0.0, (self.busy - before.busy - (self.own - before.own)) / wall) if wall > 0 else 0.0
-
-
-def available_cores() -> int:
-    """The number of cores that this process may use, by its affinity and the CPU quota of its container."""
-    cores = len(_allowed_cores())
-    quota = _quota(Path("/sys/fs/cgroup"))
-    return cores if quota is None else max(1, min(cores, math.floor(quota)))
 
 
 def candidates(most: int, cores: int, others: float) -> list[int]:
@@ -91,7 +84,7 @@ class ThreadTuner:
         self.most = most
         self._is_free = is_free and most > 1
         self._before = torch.get_num_threads()
-        self._cores = len(_allowed_cores()) if cores is None else cores
+        self._cores = len(allowed_cores()) if cores is None else cores
         self._measure = measure or measured_speeds
         self._clock = clock
         self._since = clock()
@@ -172,28 +165,9 @@ def _rate(x: torch.Tensor, weight: torch.Tensor) -> float:
     return number / (time.perf_counter() - started)
 
 
-def _allowed_cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 def _busy_seconds() -> float:
     times = psutil.cpu_times(percpu=True)
-    chosen = [times[core] for core in _allowed_cores() if core < len(times)]
+    chosen = [times[core] for core in allowed_cores() if core < len(times)]
     # Guest time is included in user time, and waiting for I/O does not occupy the core.
     idle = ("idle", "iowait", "guest", "guest_nice")
     return float(sum(value for one in chosen for name, value in one._asdict().items() if name not in idle))
-
-
-def _quota(groups: Path) -> float | None:
-    """The CPU quota of a container in cores (cgroup v2 or v1), or None without a limit."""
-    try:
-        limit, period = (groups / "cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        try:
-            limit = (groups / "cpu" / "cpu.cfs_quota_us").read_text(encoding="ascii")
-            period = (groups / "cpu" / "cpu.cfs_period_us").read_text(encoding="ascii")
-        except OSError:
-            return None
-    return None if limit == "max" or float(limit) <= 0 else float(limit) / float(period)

@@ -1,20 +1,24 @@
 """Load a trained model from a run or a model folder, with settings that can change after training."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bertune.config import CHANGEABLE, TaskConfig
-from bertune.errors import ConfigError, InputError, did_you_mean, listed
+from bertune.config import AFTER_TRAINING, CHANGEABLE, MachineConfig, TaskConfig
+from bertune.custom_code import saved_task, with_custom_code
+from bertune.errors import ConfigError, InputError, ModelError, did_you_mean, listed
 from bertune.files import as_path, refuse_unusable
 from bertune.metadata import FILE as METADATA
-from bertune.metadata import ModelMetadata
+from bertune.metadata import ModelMetadata, recorded_metadata, verified
+from bertune.optional_packages import needs
+from bertune.predict.backend import Backend
 from bertune.predict.model import Model
 from bertune.run import MANIFEST, Run
 from bertune.settings import resolve
 from bertune.tasks import FittedTask, make_task
 from bertune.tasks.encoder import TextEncoder
+from bertune.text.tokenizer import Tokenizer
 
 # Settings for reading the input and for the length of texts, which can differ from training.
 _FREE_TO_CHOOSE = {("model", "max_length")} | {
@@ -25,9 +29,6 @@ _FREE_TO_CHOOSE = {("model", "max_length")} | {
 
 def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None) -> Model:
     """Load the model of a run or model folder with the settings `given`. Raises ModelError, InputError."""
-    from bertune.predict.torch_backend import backend_of
-    from bertune.saved_model import load
-
     folder, settings = _folder(source), {key: dict(values) for key, values in (given or {}).items()}
     own = {
         key: str(settings[section].pop(name))
@@ -40,23 +41,74 @@ def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None)
         f"{section}.{key}"
         for section, values in settings.items()
         for key in values
-        if section not in ("machine", "task", "predict") and (section, key) not in _FREE_TO_CHOOSE
+        if section not in ("machine", "task", *AFTER_TRAINING) and (section, key) not in _FREE_TO_CHOOSE
     ]
     config = resolve(settings)  # first, because it reports unknown settings and invalid values
     if fixed:
         raise ConfigError(
             f"{fixed[0]} was fixed when the model was trained and cannot be changed. Leave it out"
         )
-    loaded = load(folder, own)
-    fitted, metadata = loaded.fitted, loaded.metadata
+    opened = _open(folder, own, config.machine)
+    fitted, metadata = opened.fitted, opened.metadata
     if settings.get("task"):
         fitted, metadata = _with_options(fitted, metadata, settings["task"])
-        fitted = fitted.bound(loaded.tokenizer)
+        fitted = fitted.bound(opened.tokenizer)
     if "max_length" in config.model.model_fields_set:
         metadata = replace(metadata, max_length=_max_length(config.model.max_length, fitted, metadata))
-    encoder = TextEncoder(fitted, loaded.tokenizer, metadata.max_length)
-    backend = backend_of(replace(loaded, fitted=fitted, metadata=metadata), config.machine)
-    return Model(metadata, encoder, backend, config.data, config.predict.prefix)
+    encoder = TextEncoder(fitted, opened.tokenizer, metadata.max_length)
+    return Model(metadata, encoder, opened.backend(fitted), config.data, config.predict.prefix)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A saved model in the form that both backends share, before settings are applied."""
+
+    metadata: ModelMetadata
+    fitted: FittedTask
+    tokenizer: Tokenizer
+    backend: Callable[[FittedTask], Backend]  # for the task with its settings applied
+
+
+def _open(folder: Path, own: Mapping[str, str], machine: MachineConfig) -> _Opened:
+    """Read a model folder, or an export, which needs no torch. Raises ModelError."""
+    recorded = recorded_metadata(folder)
+    if recorded is not None and recorded.export is not None and recorded.export.graph is not None:
+        return _open_graph(folder, own, machine)
+    with needs("torch", f"to use {folder}", "Export the run on another machine and use the export instead"):
+        from bertune.predict.torch_backend import backend_of
+        from bertune.saved_model import load
+    loaded = load(folder, own)
+    metadata = loaded.metadata
+    return _Opened(
+        metadata,
+        loaded.fitted,
+        loaded.tokenizer,
+        lambda fitted: backend_of(replace(loaded, fitted=fitted), machine),
+    )
+
+
+def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) -> _Opened:
+    """Open an exported graph. Raises ModelError."""
+    with needs("onnxruntime", f"to use {folder}"):
+        from bertune.predict.onnx_backend import OnnxBackend, open_session
+    with verified(folder) as metadata:
+        metadata = with_custom_code(metadata, own)
+        export = metadata.export
+        assert export is not None and export.graph is not None, "checked by the caller"
+        tokenizer = Tokenizer.saved(folder, export.vocab_size)
+        fitted = saved_task(metadata, folder).fitted(metadata.labels).bound(tokenizer)
+        path = folder / export.graph
+        if not path.is_file():
+            raise ModelError(f"{path} is missing. Restore the folder from a copy, or export the run again")
+        threads = None if machine.threads == "auto" else int(machine.threads)
+        session = open_session(path, threads)
+    scale = metadata.output_scale
+    return _Opened(
+        metadata,
+        fitted,
+        tokenizer,
+        lambda changed: OnnxBackend(path, export, changed, scale, threads, session),
+    )
 
 
 def _folder(source: Run | str | Path) -> Path:

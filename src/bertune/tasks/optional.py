@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertune.data.columns import Columns, cell_text
 from bertune.data.rows import Row
@@ -138,6 +139,14 @@ class OptionalFittedMembers:
         Default: the outputs unchanged.
         """
         return outputs
+
+    def reduce_array(self, output: NDArray[np.float32], sequence: Sequence) -> NDArray[np.float32]:
+        """The NumPy counterpart of `reduce_outputs`, for backends other than torch.
+
+        `output` is that of a single sequence: [C], or [length, C] with a head that works per token. Tasks
+        that override `reduce_outputs` must override this too. Default: the output unchanged.
+        """
+        return output
 
     @property
     def has_probabilities(self) -> bool:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from bertune.config import Config
+from bertune.cores import available_cores
 from bertune.data.memory import MEMORY
 from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
 from bertune.files import shell_word
@@ -19,7 +20,7 @@ from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine, deterministic, make_machine
 from bertune.nn.memory import memory_errors
 from bertune.nn.model import TextModel
-from bertune.nn.threads import ThreadTuner, available_cores
+from bertune.nn.threads import ThreadTuner
 from bertune.nn.vocabulary import restrict_vocabulary
 from bertune.run import MANIFEST, METRICS, Run, open_run, verify
 from bertune.run_writer import FROZEN, RunWriter, refuse_existing

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from bertune.allocator import tune_allocator
 from bertune.bench.job import Job
 from bertune.bench.passes import Texts, timed_passes
 from bertune.bench.peers import arguments
 from bertune.bench.result import write_result
-from bertune.nn.device import tune_allocator
 from bertune.predict.loading import load_model
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from bertune.allocator import tune_allocator
 from bertune.bench.clock import StepClock
 from bertune.bench.floor import Load
 from bertune.bench.job import LABEL_COLUMN, TEXT_COLUMNS, Job
 from bertune.bench.peers import arguments
 from bertune.bench.result import write_result
 from bertune.manifest import BlockRecord, ManifestRecord, ModelRecord
-from bertune.nn.device import tune_allocator
 from bertune.source import resolve_source
 from bertune.text.batches import micro_batches, step_examples
 from bertune.training.events import DataReady, Started, Stepped

@@ -10,8 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from bertune.nn.batch import Batch
 from bertune.nn.standard_heads import masked_positions
-
-_BEST = 5  # words in the prediction for each mask
+from bertune.tasks.language_modelling.masking import BEST
 
 
 def loss(mask: int, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -31,7 +30,7 @@ def reduce_outputs(outputs: Tensor, batch: Batch) -> Tensor:
     assert batch.gold is not None
     masked_M = masked_positions(batch)
     logs_MV = outputs.float().log_softmax(-1)
-    best_MK = logs_MV.topk(min(_BEST, logs_MV.shape[1]))
+    best_MK = logs_MV.topk(min(BEST, logs_MV.shape[1]))
     gold_M1 = logs_MV.gather(1, batch.gold[masked_M][:, None])
     rows_MC = torch.cat([gold_M1, best_MK.values, best_MK.indices.to(logs_MV.dtype)], 1)
     return rows_MC.new_zeros((len(batch.ids_T), rows_MC.shape[1])).index_copy(0, masked_M, rows_MC)

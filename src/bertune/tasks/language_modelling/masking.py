@@ -13,6 +13,7 @@ from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
 IGNORE_INDEX = -100  # the gold of a token that is not predicted
+BEST = 5  # words in the prediction for each mask
 # Devlin et al. 2019: 80 % of the chosen tokens become the mask, 10 % a random word, 10 % are unchanged.
 _MASKED, _REPLACED = 0.8, 0.9
 
@@ -139,3 +140,23 @@ def _continuing(rust: Any, tokens: NDArray[np.object_]) -> NDArray[np.bool_]:
         if begins.any():
             return ~begins
     return np.zeros(len(tokens), bool)
+
+
+def reduce_array(output_LV: NDArray[np.float32], sequence: Sequence) -> NDArray[np.float32]:
+    """[L, 1 + 2K]: the NumPy counterpart of `loss.reduce_outputs`, for one sequence of L tokens.
+
+    `output_LV` are the logits over a vocabulary of V tokens; rows of tokens without gold are zero.
+    """
+    assert isinstance(sequence.gold, np.ndarray)
+    gold_L = sequence.gold.astype(np.int64)
+    masked_M = np.flatnonzero(gold_L >= 0)
+    kept = min(BEST, output_LV.shape[1])
+    rows_LC = np.zeros((len(sequence), 1 + 2 * kept), np.float32)
+    logits_MV = output_LV[masked_M]
+    highest_M1 = logits_MV.max(1, keepdims=True)
+    logs_MV = logits_MV - highest_M1 - np.log(np.exp(logits_MV - highest_M1).sum(1, keepdims=True))
+    best_MK = np.argsort(-logs_MV, axis=1, kind="stable")[:, :kept]
+    rows_LC[masked_M, :1] = np.take_along_axis(logs_MV, gold_L[masked_M][:, None], 1)
+    rows_LC[masked_M, 1 : 1 + kept] = np.take_along_axis(logs_MV, best_MK, 1)
+    rows_LC[masked_M, 1 + kept :] = best_MK
+    return rows_LC

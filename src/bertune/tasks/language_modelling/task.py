@@ -25,7 +25,13 @@ from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.language_modelling.error_analysis import wrong_words
-from bertune.tasks.language_modelling.masking import IGNORE_INDEX, Masking, readable, vocabulary_of
+from bertune.tasks.language_modelling.masking import (
+    IGNORE_INDEX,
+    Masking,
+    readable,
+    reduce_array,
+    vocabulary_of,
+)
 from bertune.tasks.parts.texts import TEXT_COLUMNS
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -123,6 +129,9 @@ class FittedLanguageModelling(FittedTask):
         from bertune.tasks.language_modelling.loss import reduce_outputs
 
         return reduce_outputs(outputs, batch)
+
+    def reduce_array(self, output: NDArray[np.float32], sequence: Sequence) -> NDArray[np.float32]:
+        return reduce_array(output, sequence)
 
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> MasksPrediction:
         mask = self._bound_masking().vocabulary.mask

@@ -1,0 +1,1 @@
+"""Exports of trained models that other programs can run, each compared with the trained model."""

@@ -1,0 +1,140 @@
+"""The ONNX backend: runs an exported graph with ONNX Runtime, without torch.
+
+Dimensions: B sequences of a batch, L longest of them, C outputs.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertune.cores import available_cores
+from bertune.errors import ModelError, ResourceError
+from bertune.metadata import ExportMetadata
+from bertune.predict.backend import BackendOutputs, Poll, never_stop
+from bertune.tasks import FittedTask, Output
+from bertune.text.batches import Indices, micro_batches
+from bertune.text.sequences import Sequence
+
+MICRO_BATCH_TOKENS = 4096  # padded tokens per call of the graph: larger batches leave the CPU cache
+_MOST_OUTPUTS = 2**25  # numbers that the graph returns per call: 128 MB in fp32
+
+# The outputs of a graph by the transformers class that it was exported from.
+OUTPUTS = {
+    "AutoModelForSequenceClassification": ("logits",),
+    "AutoModelForMultipleChoice": ("logits",),
+    "AutoModelForTokenClassification": ("logits",),
+    "AutoModelForMaskedLM": ("logits",),
+    "AutoModelForQuestionAnswering": ("start_logits", "end_logits"),
+    "AutoModel": ("sentence_embedding",),
+}
+_CHOICES = "AutoModelForMultipleChoice"  # whose inputs are [B, choices, L]
+
+
+@dataclass(frozen=True)
+class OnnxBackend:
+    """An exported graph, with the task that determines its batches. Threads can share it."""
+
+    path: Path
+    export: ExportMetadata
+    fitted: FittedTask
+    output_scale: tuple[float, float] | None = None  # folded into the graph; decoding applies it, in fp64
+    threads: int | None = None  # None: all cores that the process may use
+    session: Any = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.session is None:
+            object.__setattr__(self, "session", open_session(self.path, self.threads))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "session": None}  # a session cannot be pickled; the copy opens the file again
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
+
+    def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
+        """The outputs of all sequences, without a loss. Raises ResourceError, and whatever `poll` raises."""
+        outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
+        for positions in self._batches(sequences):
+            poll()
+            chosen = [sequences[i] for i in positions]
+            for position, output in zip(positions, self._compute(chosen), strict=True):
+                outputs[position] = output
+        return BackendOutputs(outputs)
+
+    def _batches(self, sequences: SequenceOf[Sequence]) -> Iterator[Indices]:
+        width = self.export.vocab_size if self.export.auto_class == "AutoModelForMaskedLM" else 1
+        tokens = max(1, min(MICRO_BATCH_TOKENS, _MOST_OUTPUTS // width))
+        return micro_batches([len(s) for s in sequences], tokens)
+
+    def _compute(self, sequences: list[Sequence]) -> list[Output]:
+        """The outputs of one batch."""
+        names = OUTPUTS[self.export.auto_class]
+        try:
+            arrays = self.session.run(list(names), self._inputs(sequences))
+        except session_errors() as error:
+            if "alloc" not in str(error).lower():
+                raise ModelError(f"{self.path} cannot be run: {error}") from error
+            raise ResourceError(
+                f"out of memory for {len(sequences)} texts of up to {max(map(len, sequences)):,} tokens. "
+                "Free some memory, or set a smaller model.max_length"
+            ) from error
+        found = np.stack(arrays, -1) if len(arrays) > 1 else arrays[0]
+        if self.output_scale is not None:
+            offset, factor = self.output_scale
+            found = (found.astype(np.float64) - offset) / factor
+        found = found.astype(np.float32, copy=False)
+        rows = (found[i, : len(s)] for i, s in enumerate(sequences)) if self.fitted.head.per_token else found
+        return [self.fitted.reduce_array(row, s) for row, s in zip(rows, sequences, strict=True)]
+
+    def _inputs(self, sequences: list[Sequence]) -> dict[str, NDArray[np.int64]]:
+        """The padded inputs of the graph, [B, L], by name."""
+        lengths_B = np.array([len(s) for s in sequences])
+        mask_BL = np.arange(lengths_B.max()) < lengths_B[:, None]
+        ids_BL = np.full(mask_BL.shape, self.export.pad_id, np.int64)
+        ids_BL[mask_BL] = np.concatenate([s.ids for s in sequences])
+        inputs = {"input_ids": ids_BL, "attention_mask": mask_BL.astype(np.int64)}
+        if any(given.name == "token_type_ids" for given in self.session.get_inputs()):
+            types_BL = np.zeros(mask_BL.shape, np.int64)
+            types_BL[mask_BL] = np.concatenate([s.types for s in sequences])
+            inputs["token_type_ids"] = types_BL
+        if self.export.auto_class == _CHOICES:
+            return {name: array[:, None] for name, array in inputs.items()}
+        return inputs
+
+
+def session_errors() -> tuple[type[Exception], ...]:
+    """The errors that ONNX Runtime raises for a graph that it cannot load or run."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return (
+        state.EPFail,
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+    )
+
+
+def open_session(path: Path, threads: int | None = None) -> Any:
+    """An ONNX Runtime session on the CPU; None means one thread per usable core. Raises ModelError."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or available_cores()
+    options.log_severity_level = 3  # errors only
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except session_errors() as error:
+        raise ModelError(
+            f"{path} is not a graph that ONNX Runtime can run ({str(error).splitlines()[0][:200]}). Export "
+            "the run again"
+        ) from error

@@ -1,0 +1,1 @@
+"""The HTTP service for trained models, and its page."""
