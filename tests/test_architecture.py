@@ -33,6 +33,8 @@ FLAGS = {
     "evaluate": {"--json", "--out"},
     "predict": {"--out", "--csv", "--json"},
     "report": set(),
+    "export": {"--to", "--out", "--json"},
+    "verify": {"--json"},
     "tasks": {"--json"},
     "datasets": {"--json"},
     "bench": {"--rounds", "--seconds", "--json"},

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bertune.api import check, evaluate, load, predict, report, train, train_events
+    from bertune.api import check, evaluate, export, load, predict, report, train, train_events, verify
     from bertune.errors import BertuneError
     from bertune.predict.model import Evaluation, Model
     from bertune.run import Run
@@ -24,11 +24,13 @@ _HOME = {
     "Run": "bertune.run",
     "check": "bertune.api",
     "evaluate": "bertune.api",
+    "export": "bertune.api",
     "load": "bertune.api",
     "predict": "bertune.api",
     "report": "bertune.api",
     "train": "bertune.api",
     "train_events": "bertune.api",
+    "verify": "bertune.api",
     **dict.fromkeys(
         ("DataReady", "Started", "Stepped", "Evaluated", "Noted", "Warned", "Finished"),
         "bertune.training.events",
@@ -42,6 +44,8 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "evaluate",
     "check",
     "report",
+    "export",
+    "verify",
     "Run",
     "Model",
     "Evaluation",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bertune.errors import ConfigError, DamagedError
 from bertune.files import as_path
 from bertune.metadata import read_metadata
+from bertune.optional_packages import needs, require
 from bertune.predict.loading import load_model
 from bertune.predict.model import Evaluation, Model
 from bertune.run import (
@@ -20,13 +21,15 @@ from bertune.run import (
     open_run,
     refuse_older_manifest,
     start_again,
-    verify,
+)
+from bertune.run import (
+    verify as verify_files,
 )
 from bertune.settings import nested
-from bertune.source import resolve_source
-from bertune.training.events import Event, Finished, Warned
 
 if TYPE_CHECKING:
+    from bertune.export.exporting import Export
+    from bertune.training.events import Event
     from bertune.training.preparing import Prepared
 
 Settings = Mapping[str, Any] | None
@@ -68,6 +71,8 @@ def train(
         show.echo(console, result_line(shown.manifest))
         console.print(show.score_table(shown.manifest["scores"]))
         return shown
+    from bertune.training.events import Finished
+
     run = next((event.run for event in events if isinstance(event, Finished)), None)
     assert run is not None, "training without an error ends with Finished"
     return run
@@ -90,7 +95,10 @@ def train_events(
     for use in `match` statements. A run that is already complete yields only `Finished`. If the generator is
     closed early, the checkpoints saved so far remain.
     """
+    require("train", "to train a model")  # before hours of training, not when the report is written
     from bertune.reporting.write import write_report
+    from bertune.source import resolve_source
+    from bertune.training.events import Finished, Warned
     from bertune.training.fit import train_source
     from bertune.training.recovery import recover
 
@@ -109,6 +117,7 @@ def train_events(
 
 def check(source: object, labels: Sequence[object] | None = None, *, settings: Settings = None) -> Prepared:
     """Read, split and encode the data as for training, without writing anything. Raises InputError."""
+    from bertune.source import resolve_source
     from bertune.training.preparing import prepare
 
     return prepare(resolve_source(source, settings, labels))
@@ -142,15 +151,59 @@ def report(run: Run | str | Path) -> Path:
 
     Raises InputError, also if files of a finished run were modified.
     """
-    from bertune.reporting.write import write_report
+    with needs("jinja2", "to write a report"):
+        from bertune.reporting.write import write_report
 
     found = open_run(run.path if isinstance(run, Run) else run)
     refuse_older_manifest(found)
     if found.manifest.get("status") == "complete":
-        verify(found)
+        verify_files(found)
         if found.model_path.is_dir():  # the model is optional for a report
             read_metadata(found.model_path)
     return write_report(found)
+
+
+def export(
+    run: Run | str | Path,
+    to: str = "onnx",
+    *,
+    settings: Settings = None,
+    out: str | Path | None = None,
+    on_progress: Callable[[str], None] = lambda text: None,
+) -> Export:
+    """Export a finished run, compare the export with the trained model, and return its folder and comparison.
+
+    Args:
+        run: a run or run folder.
+        to: the format: onnx, onnx-int8, onnx-fp16, safetensors or safetensors-bf16.
+        settings: limits such as {"export.max_flips": 0.01}, new places of the data files, custom code.
+        out: the folder of the export; None for export/FORMAT in the run folder.
+        on_progress: called with one line per stage.
+
+    Raises:
+        GateError: the export differs from the trained model by more than the limits; it was removed.
+        InputError, ResourceError, MissingPackageError.
+    """
+    from bertune.export.exporting import export_run
+    from bertune.reporting.write import write_report
+
+    path = run.path if isinstance(run, Run) else as_path(run, "the run")
+    target = None if out is None else as_path(out, "out")
+    found = export_run(path, to, nested(settings), target, on_progress)
+    if target is None:
+        write_report(open_run(path))
+    return found
+
+
+def verify(export: str | Path, *, settings: Settings = None) -> Mapping[str, Any]:
+    """Compare an export with the stored results of the trained model, and return the comparison.
+
+    ONNX exports need no torch. Raises GateError if a file has changed or a result differs by more than the
+    limits, and InputError.
+    """
+    from bertune.export.verifying import verify_export
+
+    return verify_export(as_path(export, "the export"), nested(settings))
 
 
 def bench(
@@ -166,7 +219,10 @@ def bench(
     Nothing is written. Every round runs each library in its own process for at least `seconds` seconds;
     `on_progress` is called with one line per measurement. Raises InputError, BertuneError.
     """
+    packages = ("torch", "transformers", "accelerate")
+    require("bench", "to compare bertune with other libraries", packages)
     from bertune.bench.compare import compare
+    from bertune.source import resolve_source
 
     resolved = resolve_source(source, settings)
     return compare(resolved, rounds, seconds, on_progress)

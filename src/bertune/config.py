@@ -228,7 +228,9 @@ class ExportConfig(Section):
         "auto", description="largest loss of the score that selects checkpoints; auto: by format"
     )
     reference_rows: int = Field(
-        1000, ge=1, description="validation rows stored with the export, for `bertune verify`"
+        1000,
+        ge=0,
+        description="maximum number of validation rows stored with the export, for `bertune verify`; 0: none",
     )
 
     @field_validator("max_difference", "max_flips", "max_score_loss")

@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,9 @@ _CANNOT_BE_WRITTEN = {
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn errors of writing to disk into a ResourceError or InputError."""
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except _write_errors() as error:
         number = _os_error_number(error)
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ResourceError(
@@ -51,6 +50,12 @@ def disk_errors(path: Path) -> Iterator[None]:
         if number in _CANNOT_BE_WRITTEN:
             raise InputError(f"cannot write {path}: {os.strerror(number)}. Use another --out") from error
         raise
+
+
+def _write_errors() -> tuple[type[Exception], ...]:
+    """OSError, and the error type of safetensors if the process has loaded that package."""
+    safetensors: Any = sys.modules.get("safetensors")
+    return (OSError,) if safetensors is None else (OSError, safetensors.SafetensorError)
 
 
 def _os_error_number(error: Exception) -> int:
@@ -138,6 +143,21 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with replacing(path) as staging:
         staging.write_bytes(data)
+
+
+def replace_folder(staging: Path, folder: Path) -> Path | None:
+    """Rename a complete folder to `folder`, whose content is never partly removed under its name.
+
+    Returns the temporary name of the folder that was there before, for the caller to remove, or None.
+    """
+    retired = None
+    if os.path.lexists(folder):
+        retired = folder.with_name(temporary_name(f"{folder.name}.old"))
+        remove(retired)
+        folder.rename(retired)
+    staging.rename(folder)
+    sync(folder.parent)
+    return retired
 
 
 @contextlib.contextmanager

@@ -44,7 +44,10 @@ class ExportMetadata:
 
     format: str  # such as onnx or onnx-int8
     graph: str | None  # path of the ONNX graph; None for weights alone
-    auto_class: str  # the transformers class whose outputs the graph has, as in HeadSpec
+    auto_class: (
+        str  # the transformers class whose inputs and outputs the graph has; AutoModel for custom heads
+    )
+    outputs: tuple[str, ...]  # names of the outputs of the graph
     pooling: str | None  # how the graph pools the vectors of tokens; None for other outputs
     vocab_size: int
     pad_id: int
@@ -83,6 +86,7 @@ class _Export(Record):
     format: Annotated[str, Field(min_length=1)]
     graph: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.onnx$")] | None
     auto_class: Annotated[str, Field(pattern="^AutoModel")]
+    outputs: list[str]
     pooling: str | None
     vocab_size: Annotated[int, Field(ge=1)]
     pad_id: Annotated[int, Field(ge=0)]
@@ -108,10 +112,13 @@ class _Stored(Record):
 
 
 def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
-    """Write `bertune.json` to a folder with all other files of the model, and sync the folder to disk."""
+    """Write `bertune.json` to a folder with all other files of the model, and sync the folder to disk.
+
+    An earlier `bertune.json` is replaced.
+    """
     with ThreadPoolExecutor(max_workers=1) as pool:  # sync to disk while the checksums are computed
         synced = pool.submit(sync_tree, folder)
-        checksums = sha256_of_all(folder)
+        checksums = {name: digest for name, digest in sha256_of_all(folder).items() if name != FILE}
         synced.result()
     columns, scale = metadata.columns, metadata.output_scale
     stored = {
@@ -196,8 +203,12 @@ def _metadata(found: _Stored) -> ModelMetadata:
         own_files=found.own_files,
         length_limit=found.length_limit,
         output_scale=None if scale is None else (scale.offset, scale.factor),
-        export=None if found.export is None else ExportMetadata(**found.export.model_dump()),
+        export=None if found.export is None else _export_metadata(found.export),
     )
+
+
+def _export_metadata(found: _Export) -> ExportMetadata:
+    return ExportMetadata(**found.model_dump() | {"outputs": tuple(found.outputs)})
 
 
 def _task_settings(found: _Stored) -> dict[str, Any]:

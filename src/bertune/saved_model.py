@@ -12,7 +12,14 @@ from bertune.config import ModelConfig
 from bertune.custom_code import saved_task, with_custom_code
 from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, ModelError
-from bertune.files import disk_errors, give_usual_permissions, remove, sync, temporary_name
+from bertune.files import (
+    disk_errors,
+    give_usual_permissions,
+    remove,
+    replace_folder,
+    sync,
+    temporary_name,
+)
 from bertune.hugging_face import length_limit, load_config, most_tokens
 from bertune.metadata import FILE, ModelMetadata, recorded_metadata, verified, write_metadata
 from bertune.nn import model as nn_model
@@ -108,9 +115,7 @@ def save(folder: Path, loaded: LoadedModel) -> None:
             f"{folder / FILE} is missing: the folder is damaged, or not a model that bertune saved. It was "
             "not replaced. Move the folder away and continue with --resume"
         )
-    staging, retired = (
-        folder.with_name(temporary_name(name)) for name in (folder.name, f"{folder.name}.old")
-    )
+    staging = folder.with_name(temporary_name(folder.name))
     try:
         with disk_errors(folder):
             remove(staging)
@@ -123,15 +128,13 @@ def save(folder: Path, loaded: LoadedModel) -> None:
             give_usual_permissions(staging)
             # Sync before renaming, because the checkpoints, the only other copy, are removed next.
             write_metadata(staging, metadata)
-            if folder.exists():
-                folder.rename(retired)  # so that it is never partly removed under its name
-            staging.rename(folder)
-            if retired.exists():
+            retired = replace_folder(staging, folder)
+            if retired is not None:
                 _carry_over(retired, folder)
-            sync(folder.parent)
+                sync(folder.parent)
+                remove(retired)
     finally:
         remove(staging)
-        remove(retired)
 
 
 def _carry_over(old: Path, new: Path) -> None:

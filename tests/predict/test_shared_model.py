@@ -112,11 +112,12 @@ def files_entered(work: Callable[[], object]) -> set[str]:
         if name.startswith(SOURCE):
             found.add(name.removeprefix(SOURCE).strip("/"))
 
+    before = sys.gettrace()  # that of a coverage measurement
     sys.settrace(note)
     try:
         work()
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return found
 
 

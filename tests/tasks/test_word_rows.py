@@ -16,7 +16,8 @@ from bertune.errors import DataError
 from bertune.source import resolve_source
 from bertune.tasks import make_task
 from bertune.tasks.token_classification.reading import Example
-from bertune.training.preparing import Tables, fit_task, read
+from bertune.training.preparing import fit_task
+from bertune.training.reading import Tables, read
 
 KAGGLE = """Sentence #,Word,POS,Tag
 Sentence: 1,Ada,NNP,B-per

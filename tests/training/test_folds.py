@@ -19,14 +19,13 @@ from bertune.training.fit import fit, train_source
 from bertune.training.preparing import (
     Fitted,
     Splits,
-    Tables,
     encode,
     fit_task,
     prepare,
-    read,
     split,
     tokenize,
 )
+from bertune.training.reading import Tables, read
 from trainings import assert_same_work
 
 

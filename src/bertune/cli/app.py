@@ -9,7 +9,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bertune.cli import bench, check, datasets, evaluate, predict, report, streams, tasks, train
+from bertune.cli import (
+    bench,
+    check,
+    datasets,
+    evaluate,
+    export,
+    predict,
+    report,
+    streams,
+    tasks,
+    train,
+    verify,
+)
 from bertune.cli.stdin import kept_from_libraries
 from bertune.errors import BertuneError
 
@@ -53,6 +65,8 @@ app.command("check")(check.check)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("export")(export.export)
+app.command("verify")(verify.verify)
 app.command("tasks")(tasks.tasks)
 app.command("datasets")(datasets.datasets)
 app.command("bench")(bench.bench)

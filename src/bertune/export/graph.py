@@ -26,6 +26,7 @@ from bertune.tasks.head_spec import HeadSpec
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 CHOICES = "AutoModelForMultipleChoice"
+HIDDEN, POOLED = "last_hidden_state", "sentence_embedding"
 MEAN = "mean"  # pooling of the vectors of all tokens, special tokens included
 # The outputs of a graph by the transformers class of the model. That of a custom head is "logits".
 OUTPUTS = {
@@ -34,7 +35,7 @@ OUTPUTS = {
     "AutoModelForTokenClassification": ("logits",),
     "AutoModelForMaskedLM": ("logits",),
     "AutoModelForQuestionAnswering": ("start_logits", "end_logits"),
-    "AutoModel": ("last_hidden_state", "sentence_embedding"),
+    "AutoModel": (HIDDEN, POOLED),
 }
 
 
@@ -42,7 +43,7 @@ OUTPUTS = {
 class GraphFacts:
     """What a program that runs the graph must know and the graph does not say."""
 
-    inputs: tuple[str, ...]
+    auto_class: str  # AutoModel for a custom head, which has the inputs of a bare encoder
     outputs: tuple[str, ...]
     pooling: str | None
     vocab_size: int
@@ -60,13 +61,17 @@ def write_graph(folder: Path, metadata: ModelMetadata, head: HeadSpec, path: Pat
     config = model.encoder.config
     has_types = getattr(config, "type_vocab_size", 0) > 1
     inputs = INPUTS if has_types else INPUTS[:2]
-    module: nn.Module = _StandardGraph(model.hf, head.auto_class)
-    outputs = OUTPUTS.get(head.auto_class, ())
+    auto_class = head.auto_class
     if isinstance(model, CustomHeadModel):
-        module, outputs = _CustomGraph(model.hf, model.head, head.per_token), ("logits",)
+        auto_class = "AutoModel"
+        module: nn.Module = _CustomGraph(model.hf, model.head, head.per_token)
+        outputs: tuple[str, ...] = ("logits",)
+    else:
+        module = _StandardGraph(model.hf, auto_class)
+        outputs = OUTPUTS.get(auto_class, ())
     if not outputs:
-        raise ModelError(f"{folder}: a model of the class {head.auto_class} cannot be exported")
-    example = _example(inputs, 3 if head.auto_class == CHOICES else None, config.vocab_size)
+        raise ModelError(f"{folder}: a model of the class {auto_class} cannot be exported as a graph")
+    example = _example(inputs, 3 if auto_class == CHOICES else None, config.vocab_size)
     free = torch.export.Dim.DYNAMIC
     with _quiet(), torch.no_grad():
         try:
@@ -85,8 +90,8 @@ def write_graph(folder: Path, metadata: ModelMetadata, head: HeadSpec, path: Pat
             raise ModelError(
                 f"{folder}: torch cannot export this model to ONNX ({_first_line(error)})"
             ) from error
-    pooling = MEAN if head.auto_class == "AutoModel" and not isinstance(model, CustomHeadModel) else None
-    return GraphFacts(tuple(inputs), outputs, pooling, config.vocab_size, config.pad_token_id or 0)
+    pooling = MEAN if POOLED in outputs else None
+    return GraphFacts(auto_class, outputs, pooling, config.vocab_size, config.pad_token_id or 0)
 
 
 def _head(metadata: ModelMetadata, head: HeadSpec, folder: Path) -> HeadSpec | nn.Module:

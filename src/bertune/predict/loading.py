@@ -74,10 +74,11 @@ def _open(folder: Path, own: Mapping[str, str], machine: MachineConfig) -> _Open
     recorded = recorded_metadata(folder)
     if recorded is not None and recorded.export is not None and recorded.export.graph is not None:
         return _open_graph(folder, own, machine)
-    with needs("torch", f"to use {folder}", "Export the run on another machine and use the export instead"):
+    with needs("torch", f"to use {folder}", "Or export the run on another machine and use the export"):
         from bertune.predict.torch_backend import backend_of
         from bertune.saved_model import load
-    loaded = load(folder, own)
+
+        loaded = load(folder, own)  # some model families are loaded with transformers
     metadata = loaded.metadata
     return _Opened(
         metadata,

@@ -47,7 +47,7 @@ from bertune.predict.writers import (
     write_further,
     write_text,
 )
-from bertune.tasks import Output
+from bertune.tasks import FittedTask, Output
 from bertune.tasks.encoder import TextEncoder, read_examples
 
 
@@ -157,6 +157,21 @@ class Model:
         size = next((len(v) for v in rows if v is not None), 0)
         blank = np.full(size, np.nan, np.float32)
         return np.array([blank if v is None else v for v in rows], np.float32).reshape(len(rows), size)
+
+    @property
+    def fitted(self) -> FittedTask:
+        """The task that the model was trained for."""
+        return self._encoder.fitted
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """The inputs that the model expects and the meaning of its outputs."""
+        return self._inputs.metadata
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """The tokenizer with the task, which turns examples into sequences."""
+        return self._encoder
 
     @property
     def backend(self) -> Backend:

@@ -23,16 +23,8 @@ from bertune.text.sequences import Sequence
 MICRO_BATCH_TOKENS = 4096  # padded tokens per call of the graph: larger batches leave the CPU cache
 _MOST_OUTPUTS = 2**25  # numbers that the graph returns per call: 128 MB in fp32
 
-# The outputs of a graph by the transformers class that it was exported from.
-OUTPUTS = {
-    "AutoModelForSequenceClassification": ("logits",),
-    "AutoModelForMultipleChoice": ("logits",),
-    "AutoModelForTokenClassification": ("logits",),
-    "AutoModelForMaskedLM": ("logits",),
-    "AutoModelForQuestionAnswering": ("start_logits", "end_logits"),
-    "AutoModel": ("sentence_embedding",),
-}
 _CHOICES = "AutoModelForMultipleChoice"  # whose inputs are [B, choices, L]
+_NOT_DECODED = "last_hidden_state"  # exported for other programs
 
 
 @dataclass(frozen=True)
@@ -74,9 +66,9 @@ class OnnxBackend:
 
     def _compute(self, sequences: list[Sequence]) -> list[Output]:
         """The outputs of one batch."""
-        names = OUTPUTS[self.export.auto_class]
+        names = [name for name in self.export.outputs if name != _NOT_DECODED]
         try:
-            arrays = self.session.run(list(names), self._inputs(sequences))
+            arrays = self.session.run(names, self._inputs(sequences))
         except session_errors() as error:
             if "alloc" not in str(error).lower():
                 raise ModelError(f"{self.path} cannot be run: {error}") from error

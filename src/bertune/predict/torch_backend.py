@@ -8,9 +8,11 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bertune.config import MachineConfig
+from bertune.nn.attributions import IntegratedGradients
 from bertune.nn.batch import Batch, collate
 from bertune.nn.device import Machine, make_machine
 from bertune.nn.memory import memory_errors, with_fewer_tokens
@@ -18,10 +20,13 @@ from bertune.nn.model import TextModel
 from bertune.predict.backend import BackendOutputs, Poll, never_stop
 from bertune.saved_model import LoadedModel
 from bertune.tasks import FittedTask, Output
+from bertune.tasks.explained import Attributions, OutputWeights
 from bertune.text.batches import Indices, micro_batches, slices
 from bertune.text.sequences import Sequence
 
 _LOG = logging.getLogger(__name__)
+# Tokens of a micro-batch with gradients: the graph of BERT-base takes about 0.6 MB per token.
+_GRADIENT_TOKENS = 1024
 _NOTHING: Output = np.empty(0, np.float32)
 
 
@@ -43,6 +48,21 @@ class TorchBackend:
         finally:
             if was_training:
                 self.model.train()
+
+    def attributions(
+        self,
+        sequence: Sequence,
+        number: OutputWeights,
+        replaced_L: NDArray[np.bool_],
+        neutral_id: int | None,
+        poll: Poll = never_stop,
+    ) -> Attributions:
+        """As in `ExplainingBackend`. The model is not modified. Raises ResourceError."""
+        with memory_errors():
+            gradients = IntegratedGradients(
+                self.model, min(_GRADIENT_TOKENS, self.machine.micro_batch_tokens), poll
+            )
+            return gradients(sequence, number, replaced_L, neutral_id)
 
     def _in_batches(self, sequences: SequenceOf[Sequence], poll: Poll) -> BackendOutputs:
         outputs = [_NOTHING] * len(sequences)

@@ -15,6 +15,7 @@ import numpy as np
 from bertune.data.tables import Table
 from bertune.errors import ConfigError, DataError, InputError, listed
 from bertune.files import refuse_unusable, replacing, to_json, write_atomically
+from bertune.optional_packages import require
 from bertune.predict.output_columns import OutputColumns, SomeLabels, Vector
 from bertune.predict.predictor import chunks, plain
 
@@ -79,6 +80,8 @@ def refuse_out(out: Path, known: Iterable[str]) -> None:
             f"{out}: unsupported suffix for a prediction file. Expected one of "
             f"{listed([f'.{name}' for name in known])}, which determines the format"
         )
+    if suffix_of(out) == "parquet":
+        require("parquet", f"to write {out}", otherwise="Or write .jsonl or .csv")
     if not out.parent.is_dir():
         if out.parent.exists():
             raise InputError(f"cannot write {out}: {out.parent} is not a folder. Use another path")

@@ -13,6 +13,7 @@ from bertune.data.rows import Row
 from bertune.data.tables import Table
 from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
+from bertune.tasks.explained import Explained, Target
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
@@ -172,6 +173,37 @@ class OptionalFittedMembers:
         """
         raise NotImplementedError("this task does not predict text vectors")
 
+    @property
+    def can_explain(self) -> bool:
+        """Whether the task defines what an explanation of a prediction explains."""
+        return type(self).explained is not OptionalFittedMembers.explained
+
+    def explained(
+        self, outputs: list[Any], sequences: list[Sequence], example: Any, target: Target = None
+    ) -> Explained | None:
+        """The number that an explanation of a prediction explains, from the arguments of `decode`.
+
+        `target` selects one of several numbers, such as the logit of a label; None selects that of the
+        prediction. Returns None if there is nothing to explain, such as a text without entities, which is the
+        default. Raises DataError for a target that does not exist.
+        """
+        return None
+
+    def sequence_texts(self, example: Any, number: int) -> tuple[str, ...]:
+        """The text or texts that sequence `number` of an example was made from. Default: its texts."""
+        texts: tuple[str, ...] = example.texts
+        return texts
+
+    @property
+    def vector_sizes(self) -> tuple[int, ...]:
+        """The sizes to which vectors were trained to be truncated. Default: none, only the full size."""
+        return ()
+
+    @property
+    def span_labels(self) -> tuple[str, ...]:
+        """The labels that the spans of a prediction can have, in order. Default: none, no spans."""
+        return ()
+
     def for_scoring(self, examples: SequenceOf[Any]) -> Self:
         """The fitted task that decodes and scores predictions of these examples. Default: unchanged.
 
@@ -201,6 +233,13 @@ class OptionalFittedMembers:
         """Lines of additional prediction files by suffix, from `extra_suffixes`. Default: none."""
         return {}
 
+    def decision(self, prediction: Mapping[str, Any]) -> Any:
+        """The part of a prediction that users act on, such as its label or entities. Used to compare models.
+
+        `prediction` is plain JSON. Default: everything but numbers with a fraction.
+        """
+        return without_fractions(prediction)
+
     part_fields: ClassVar[tuple[str, ...]] = ()  # fields written for each of the rows that `grouped` merged
 
     def split_prediction(self, prediction: Any, row: Row, columns: Columns) -> list[Mapping[str, Any] | None]:
@@ -222,3 +261,14 @@ class OptionalFittedMembers:
     def save_extras(self, folder: Path, max_length: int) -> None:
         """Write additional files for other libraries to a model folder. Default: none."""
         return None
+
+
+def without_fractions(value: Any) -> Any:
+    """A plain JSON value without fp numbers, and without mappings to such numbers."""
+    if isinstance(value, Mapping):
+        if value and all(isinstance(item, float) for item in value.values()):
+            return None
+        return {key: without_fractions(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_fractions(item) for item in value]
+    return None if isinstance(value, float) else value

@@ -21,7 +21,7 @@ from bertune.training.loop import Plan
 from bertune.training.preparing import Prepared
 from bertune.training.selection import best_metric
 
-_RECORDED = ("bertune", "torch", "transformers", "tokenizers", "numpy", "scikit-learn")
+_RECORDED = ("bertune", "torch", "transformers", "tokenizers", "numpy")
 
 
 def first_manifest(

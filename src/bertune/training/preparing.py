@@ -1,4 +1,4 @@
-"""Data preparation in stages (`read`, `fit_task`, `split`, `encode`), and the audit of the data."""
+"""Data preparation in stages (`fit_task`, `split`, `encode`, after `read`), and the audit of the data."""
 
 import hashlib
 import json
@@ -10,36 +10,24 @@ from typing import Any
 
 from bertune.config import Config
 from bertune.data import audit
-from bertune.data.columns import Columns, choose_columns
-from bertune.data.formats import file_suffix
+from bertune.data.columns import Columns
 from bertune.data.split import larger_than_asked, split_rows
-from bertune.data.tables import Table, open_table
 from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, DataError, counted
 from bertune.hugging_face import load_config, most_tokens
 from bertune.metadata import recorded_metadata
 from bertune.metrics.limitations import limitation_texts
 from bertune.nn.pretrained import Pretrained, find_pretrained
-from bertune.source import SPLITS, Source
-from bertune.tasks import FittedTask, Task, make_task
-from bertune.tasks.encoder import TextEncoder, known_column_names, read_examples
+from bertune.source import Source
+from bertune.tasks import FittedTask
+from bertune.tasks.encoder import TextEncoder
 from bertune.tasks.parts.label_names import look_alike_warnings
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
+from bertune.training.reading import Tables, read
 from bertune.training.selection import best_metric
 
 _AUTO_MAY_CUT = 0.02  # maximum fraction of texts that "auto" truncates; more needs a decision of the user
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The examples of a source by table, without weights or open files."""
-
-    config: Config
-    task: Task
-    columns: Columns  # of the first table
-    examples: Mapping[str, list[Any]]  # by table: train, and validation and test if given
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -101,14 +89,6 @@ def prepare(source: Source) -> Prepared:
     tables = read(source)
     fitted = fit_task(tables)
     return encode(split(tables), fitted)
-
-
-def read(source: Source) -> Tables:
-    """The examples of all tables of a source. Raises ConfigError, DataError."""
-    task = make_task(source.config.task)
-    best_metric(source.config.train.best_metric, task.fitted())  # reports errors before files are read
-    examples, task, columns, notes = _read_all(source, task)
-    return Tables(source.config, task, columns, examples, (*source.notes, *notes))
 
 
 def fit_task(tables: Tables) -> Fitted:
@@ -191,57 +171,6 @@ def _of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Seq
     for sequence in sequences:
         of_example.setdefault(sequence.group, []).append(sequence)
     return [replace(s, group=group) for group, row in enumerate(rows) for s in of_example.get(row, [])]
-
-
-def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Task, Columns, list[str]]:
-    config = source.config
-    examples: dict[str, list[Any]] = {}
-    chosen: Columns | None = None
-    notes: list[str] = []
-    for split in SPLITS:
-        file = getattr(config.data, split)
-        if file is None:
-            continue
-        table = source.tables.get(split) or open_table(
-            file, config.data, known_column_names(task), like=file_suffix(config.data.train or "")
-        )
-        table = task.grouped(table, config.data.text, config.data.label, required=True)
-        columns, new = choose_columns(
-            table, config.data, task.columns.text, task.columns.label, need_label=task.needs_label
-        )
-        notes += [note for note in (*table.notes, *new) if note not in notes]
-        _refuse_number(columns, task, config, table)
-        chosen = chosen or columns
-        # If each text is a separate sequence, a task may train on triplets and validate on scored pairs.
-        if len(columns.text) != len(chosen.text) and not task.predicts_single_texts:
-            raise DataError(
-                f"{table.name}: the text is in {' and '.join(columns.text)}, but in the training file in "
-                f"{' and '.join(chosen.text)}. Expected the same number of text columns. Set data.text"
-            )
-        examples[split] = read_examples(
-            table, task, columns, config.train.max_examples if split == "train" else None
-        )
-        if not examples[split]:
-            raise DataError(f"{table.name}: the file has no rows")
-        if split == "train":
-            task = task.informed(examples[split])
-        if audit.all_numbers([e.texts for e in examples[split]]):
-            raise DataError(
-                f"{examples[split][0].origin}: every text is a number, such as "
-                f'"{examples[split][0].texts[0]}". Expected texts in data.text={",".join(columns.text)}. Set '
-                f"data.text to one of the columns {', '.join(table.columns)}"
-            )
-    assert chosen is not None, "a source always has training data"
-    return examples, task, chosen, notes
-
-
-def _refuse_number(columns: Columns, task: Task, config: Config, table: Table) -> None:
-    if len(columns.text) not in task.columns.num_texts:
-        takes = " or ".join(str(n) for n in task.columns.num_texts)
-        raise DataError(
-            f"{table.name}: task.name={config.task.name} takes {takes} text columns, got "
-            f"{len(columns.text)}: {', '.join(columns.text)}. Set data.text"
-        )
 
 
 def _split_off(tables: Tables) -> Splits:
@@ -347,7 +276,7 @@ def _audit(encoded: Mapping[str, EncodedSplit], fitted: FittedTask, max_length: 
         names = Counter(name for e in split.examples for name in fitted.label_names(e))
         splits[name] = {
             "source": split.source,
-            "sha256": _fingerprint(split.examples),
+            "sha256": fingerprint(split.examples),
         } | audit.audit_split(
             texts, [e.gold for e in split.examples], names, split.untruncated_lengths(), max_length
         )
@@ -370,7 +299,7 @@ def _limitations(encoded: Mapping[str, EncodedSplit], task: FittedTask, selectin
     return messages
 
 
-def _fingerprint(examples: list[Any]) -> str:
+def fingerprint(examples: list[Any]) -> str:
     """The sha256 of texts and labels, independent of the file format."""
     digest = hashlib.sha256()
     for example in examples:

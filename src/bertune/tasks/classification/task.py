@@ -17,6 +17,7 @@ from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, mi
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import Output, Task
+from bertune.tasks.explained import Explained, OutputWeights, Target, contrast, label_position
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_label
@@ -130,6 +131,16 @@ class FittedClassification(FittedToTexts):
         self, outputs: list[Output], sequences: list[Sequence], example: Example
     ) -> FloatArray:
         return _probabilities(mean_output(outputs))
+
+    def explained(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
+    ) -> Explained:
+        """The logit of a label minus the mean of the others, averaged over windows. Default: the best."""
+        labels = self.labels
+        chosen = int(mean_output(outputs).argmax()) if target is None else label_position(target, labels)
+        weights_C = contrast(len(labels), chosen) / len(outputs)
+        weights = (OutputWeights.of_row(n, range(len(labels)), weights_C) for n in range(len(outputs)))
+        return Explained(labels[chosen], tuple(weights))
 
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
         # Earlier versions kept labels such as True and False as they were spelled in the training file.

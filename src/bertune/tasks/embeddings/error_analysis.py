@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bertune.metrics.correlation import average_ranks
 from bertune.metrics.mistakes import Fact, Item, Mistakes, Passage, Role, mistake, worst
 from bertune.metrics.retrieval import ranks_of
 from bertune.tasks.embeddings.vectors import collection
@@ -52,11 +53,9 @@ def _neighbour(text: str, cosine: float, role: Role, rank: int) -> Item:
 
 def wrong_similarities(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes:
     """The pairs whose rank by cosine differs most from their rank by gold score."""
-    from scipy.stats import rankdata  # type: ignore[import-untyped]  # 1 s to import
-
     cosine_N = np.array([p.similarities[0] for p in predictions])
     gold_N = np.array([e.gold for e in examples], np.float64)
-    rank_N, gold_rank_N = (rankdata(-values_N) for values_N in (cosine_N, gold_N))
+    rank_N, gold_rank_N = (average_ranks(-values_N) for values_N in (cosine_N, gold_N))
     difference_N = np.abs(rank_N - gold_rank_N).round().astype(int)
     return Mistakes(
         title="Worst pairs",

@@ -36,6 +36,7 @@ from bertune.tasks.embeddings.vectors import (
     save_as_sentence_transformer,
     vectors_of,
 )
+from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
 from bertune.tasks.head_spec import HeadSpec
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -137,6 +138,26 @@ class FittedEmbeddings(FittedTask):
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> VectorPrediction:
         return WithVectors(normalized(np.stack(outputs)))
 
+    def explained(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
+    ) -> Explained | None:
+        """The cosine between the first text and another, as a function of the first; default: the closest.
+
+        The length of the first vector is treated as a constant, so that the cosine is linear in it. Returns
+        None for a single text, whose vector has no number to explain.
+        """
+        if len(outputs) == 1:
+            return None
+        unit_RH = normalized(np.stack(outputs))
+        closest = int((unit_RH[1:] @ unit_RH[0]).argmax())
+        other = closest if target is None else item_position(target, len(outputs) - 1, "similarity")
+        length = max(float(np.linalg.norm(outputs[0])), 1e-12)  # as in `normalized`
+        weights_H = unit_RH[1 + other] / length
+        return Explained(other, (OutputWeights.of_row(0, range(len(weights_H)), weights_H),))
+
+    def sequence_texts(self, example: Example, number: int) -> tuple[str, ...]:
+        return (example.texts[number],)
+
     def decode_vector(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> Vectors:
         if len(outputs) != 1:
             raise DataError(
@@ -146,6 +167,11 @@ class FittedEmbeddings(FittedTask):
         vectors_1H = normalized(np.stack(outputs))
         vector_H: Vectors = vectors_1H[0]
         return vector_H
+
+    @property
+    def vector_sizes(self) -> tuple[int, ...]:
+        sizes: tuple[int, ...] = self.options.matryoshka_dims
+        return sizes
 
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
         scores = {e.gold for e in examples}

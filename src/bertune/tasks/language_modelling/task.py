@@ -4,7 +4,7 @@ Dimensions: T tokens of a sequence, C columns of the outputs of `reduce_outputs`
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -23,6 +23,7 @@ from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.language_modelling.error_analysis import wrong_words
 from bertune.tasks.language_modelling.masking import (
@@ -145,6 +146,25 @@ class FittedLanguageModelling(FittedTask):
                 known = None if gold == mask else gold  # see Masking.as_given
                 masks.append(_filled(rows_TC[position].astype(np.float64), known, word_of))
         return MasksPrediction(masks)
+
+    def explained(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
+    ) -> Explained | None:
+        """The logit of the most probable word at a mask, given by its position; default: the first mask."""
+        masks = [
+            (number, row, token)
+            for number, sequence in enumerate(sequences)
+            for row, token in enumerate(np.flatnonzero(np.asarray(sequence.gold) != IGNORE_INDEX))
+        ]
+        if not masks:
+            return None
+        chosen = 0 if target is None else item_position(target, len(masks), "mask")
+        number, row, token = masks[chosen]
+        _, ids = np.split(outputs[number][token][1:], 2)  # see `reduce_outputs`
+        return Explained(chosen, (OutputWeights.of_row(number, [int(ids[0])], [1.0], row),))
+
+    def decision(self, prediction: Mapping[str, Any]) -> Any:
+        return [next(iter(mask["best"])) for mask in prediction["masks"]]
 
     def score(self, predictions: SequenceOf[MasksPrediction], examples: SequenceOf[Example]) -> Scores:
         names = self.task.scores

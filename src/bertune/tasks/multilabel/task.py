@@ -18,6 +18,7 @@ from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, mi
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import Output, Task
+from bertune.tasks.explained import Explained, OutputWeights, Target, label_position
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.multilabel.labels import is_yes, labels_in, names_in
 from bertune.tasks.multilabel.vectors import Vector, with_vectors_read
@@ -157,6 +158,15 @@ class FittedMultiLabel(FittedToTexts):
         self, outputs: list[Output], sequences: list[Sequence], example: Example
     ) -> FloatArray:
         return _probabilities(mean_output(outputs))
+
+    def explained(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
+    ) -> Explained:
+        """The logit of a label, averaged over windows; default: the most probable label."""
+        labels, share = self.labels, 1 / len(outputs)
+        chosen = int(mean_output(outputs).argmax()) if target is None else label_position(target, labels)
+        weights = (OutputWeights.of_row(n, [chosen], [share]) for n in range(len(outputs)))
+        return Explained(labels[chosen], tuple(weights))
 
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
         unlabelled = next((e for e in examples if e.gold is None), None)

@@ -17,6 +17,7 @@ from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.ranking import reciprocal_rank
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.multiple_choice.error_analysis import by_number, by_position, wrong_choices
 from bertune.tasks.multiple_choice.reading import (
@@ -100,6 +101,17 @@ class FittedMultipleChoice(FittedTask):
         probabilities = (shares / shares.sum()).tolist()
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
         return ChoicePrediction(example.choices[best], best, probabilities)
+
+    def explained(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
+    ) -> Explained:
+        """The logit of a choice, given by its position; default: the prediction."""
+        best = int(np.concatenate(outputs).argmax())
+        chosen = best if target is None else item_position(target, len(example.choices), "choice")
+        return Explained(chosen, (OutputWeights.of_row(chosen, [0], [1.0]),))
+
+    def sequence_texts(self, example: Example, number: int) -> tuple[str, ...]:
+        return _pair(example, example.choices[number])
 
     def score(self, predictions: SequenceOf[ChoicePrediction], examples: SequenceOf[Example]) -> Scores:
         right: dict[int, list[bool]] = {}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bertune.errors import DataError
 from bertune.text.sequences import Sequence
-from bertune.text.tokenizer import Tokenizer
+from bertune.text.tokenizer import Tokenizer, joined_offsets
 from bertune.text.truncation import owners_of
 from bertune.text.windows import overlap, windows_over
 
@@ -46,7 +46,8 @@ class Windows:
 def windows(questions: SequenceOf[Question], tokenizer: Tokenizer, how: Windows) -> list[list[Sequence]]:
     """The windows of every question, each preceded by the whole question; offsets refer to the context.
 
-    Raises DataError for a question that is too long: questions are never truncated.
+    With `tokenizer.with_offsets`, they are those of `joined_offsets`, which include the question. Raises
+    DataError for a question that is too long: questions are never truncated.
     """
     all_windows: list[list[Sequence]] = []
     num_special = tokenizer.rust.num_special_tokens_to_add(True)
@@ -55,15 +56,22 @@ def windows(questions: SequenceOf[Question], tokenizer: Tokenizer, how: Windows)
         pairs = [(a.question.strip(), a.context) for a in chunk]
         bare = tokenizer.rust.encode_batch_fast([q for q, _ in pairs], add_special_tokens=False)
         rooms = [_room(len(q), a.location, num_special, how) for q, a in zip(bare, chunk, strict=True)]
-        for encoding, room in zip(tokenizer.rust.encode_batch(pairs), rooms, strict=True):
-            all_windows.append(list(_cut(encoding, room, how, len(all_windows))))
+        for encoding, room, pair in zip(tokenizer.rust.encode_batch(pairs), rooms, pairs, strict=True):
+            offsets = joined_offsets(encoding, pair[0]) if tokenizer.with_offsets else _in_context(encoding)
+            all_windows.append(list(_cut(encoding, offsets, room, how, len(all_windows))))
     return all_windows
 
 
-def _cut(encoding: Any, room: int, how: Windows, group: int) -> Iterator[Sequence]:
+def _in_context(encoding: Any) -> NDArray[np.int32]:
+    """The character offsets [L, 2] of the tokens of the context; -1 for other tokens."""
+    return np.where(owners_of(encoding)[:, None] == 1, np.asarray(encoding.offsets, np.int32), np.int32(-1))
+
+
+def _cut(
+    encoding: Any, offsets: NDArray[np.int32], room: int, how: Windows, group: int
+) -> Iterator[Sequence]:
     """The windows of one question."""
     owners_L = owners_of(encoding)
-    offsets = np.where(owners_L[:, None] == 1, np.asarray(encoding.offsets, np.int32), np.int32(-1))
     ids, types = np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8)
     whole = Sequence(ids, types, group, offsets=offsets)
     if how.max_length is None or len(whole) <= how.max_length:
@@ -114,6 +122,28 @@ def answer_tokens(all_windows: SequenceOf[Sequence], start: int, end: int) -> li
         last = max(int(np.searchsorted(offsets[:, 0], end, "left")) - 1, first)
         tokens.append(inside[[first, last]])
     return tokens
+
+
+def best_tokens(
+    outputs: SequenceOf[NDArray[np.float32]],
+    all_windows: SequenceOf[Sequence],
+    start: int | None,
+    end: int | None,
+) -> tuple[int, IntArray]:
+    """The window in which the span of a prediction has the highest score, and its first and last token.
+
+    For "no answer", `start` and `end` are None and both tokens are the first token of the window; as in the
+    prediction, the window with the lowest score counts. `outputs` are [length, 2] per window.
+    """
+    if start is None or end is None:
+        return int(np.argmin([output[0].sum() for output in outputs])), np.zeros(2, np.int64)
+    tokens = answer_tokens(all_windows, start, end)
+    scores = [
+        float(output[first, 0] + output[last, 1]) if first else -np.inf
+        for output, (first, last) in zip(outputs, tokens, strict=True)
+    ]
+    best = int(np.argmax(scores))
+    return best, tokens[best]
 
 
 def passages(

@@ -1,5 +1,6 @@
 """Extractive question answering: find the span of a context that answers a question, or predict no answer."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -17,12 +18,14 @@ from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks.explained import Explained, OutputWeights, Target
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.question_answering.answer_spans import (
     UNKNOWN,
     Question,
     Windows,
     answer_tokens,
+    best_tokens,
     candidate,
     distinct,
     passages,
@@ -162,9 +165,24 @@ class FittedQuestionAnswering(FittedTask):
             one["score"] = probability
         return AnswerPrediction(**chosen, no_answer_score=margin, n_best=n_best)
 
+    def explained(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
+    ) -> Explained:
+        """The start logit plus the end logit of the answer, or of "no answer"."""
+        found = self.decode(outputs, sequences, example)
+        window, tokens = best_tokens(outputs, sequences, found.start, found.end)
+        weights = OutputWeights(window, tokens, np.array([0, 1]), np.ones(2))
+        return Explained(None, (weights,))
+
+    def sequence_texts(self, example: Example, number: int) -> tuple[str, ...]:
+        return example.texts[0].strip(), example.texts[1]  # as in `windows`
+
     def for_scoring(self, examples: SequenceOf[Example]) -> Self:
         _refuse_absent(self.options, examples)
         return self
+
+    def decision(self, prediction: Mapping[str, Any]) -> Any:
+        return prediction["answer"], prediction["start"], prediction["end"]  # not the other candidates
 
     def score(self, predictions: SequenceOf[AnswerPrediction], examples: SequenceOf[Example]) -> Scores:
         return metrics.score(

@@ -18,6 +18,7 @@ from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks.explained import Explained, OutputWeights, Target
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.ranking.error_analysis import wrong_rankings
 from bertune.tasks.ranking.queries import (
@@ -163,6 +164,12 @@ class FittedRanking(FittedTask):
         self, outputs: list[Output], sequences: list[Sequence], example: Example
     ) -> RelevancePrediction:
         return RelevancePrediction(_sigmoid(float(outputs[0][0])))
+
+    def explained(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
+    ) -> Explained:
+        """The logit of the relevance."""
+        return Explained(None, (OutputWeights.of_row(0, [0], [1.0]),))
 
     def for_scoring(self, examples: SequenceOf[Example]) -> "FittedRanking":
         refuse_ambiguous_ids(examples)

@@ -16,6 +16,7 @@ from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import Output, Task
+from bertune.tasks.explained import Explained, OutputWeights, Target
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.parts.label_error_analysis import wrong_numbers
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
@@ -92,6 +93,14 @@ class FittedRegression(FittedToTexts):
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> NumberPrediction:
         low, width = self._scale()
         return NumberPrediction(low + width * float(mean_output(outputs)[0]))
+
+    def explained(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
+    ) -> Explained:
+        """The predicted number, in its unit."""
+        _, width = self._scale()
+        share = width / len(outputs)
+        return Explained(None, tuple(OutputWeights.of_row(n, [0], [share]) for n in range(len(outputs))))
 
     def score(self, predictions: SequenceOf[NumberPrediction], examples: SequenceOf[Example]) -> Scores:
         gold_N = np.array([e.gold for e in examples], np.float64)

@@ -19,6 +19,7 @@ from bertune.tasks.token_classification.schemes import (
     IO,
     OUTSIDE,
     PLAIN,
+    UNTYPED,
     Scheme,
     Span,
     read_tags,
@@ -62,6 +63,13 @@ class Tagging:
     def has_spans(self) -> bool:
         """Whether the tags encode spans, rather than one label per word."""
         return self.scheme.name != PLAIN
+
+    def span_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The labels that predicted spans can have; `labels` are those of the model."""
+        if not self.has_spans:
+            return tuple(labels)
+        named = {without_role(label): None for label in labels if label != OUTSIDE}
+        return tuple(named) if self.scheme.typed else (UNTYPED,)
 
     @property
     def bio(self) -> Scheme:

@@ -23,8 +23,10 @@ from bertune.metrics.limitations import NEVER_ABOVE_0, Limitation, missing_label
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks.explained import Explained, Target
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.token_classification.error_analysis import wrong_spans
+from bertune.tasks.token_classification.explained_span import explained_span
 from bertune.tasks.token_classification.reading import Example, is_blank, read
 from bertune.tasks.token_classification.schemes import (
     DASH,
@@ -212,6 +214,16 @@ class FittedTokenClassification(FittedTask):
         ]
         return TokensPrediction(predicted, [text[start:end] for start, end in example.words], tags)
 
+    def explained(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
+    ) -> Explained | None:
+        spans = self.decode(outputs, sequences, example).spans
+        return explained_span(spans, outputs, sequences, example.words, target)
+
+    @property
+    def span_labels(self) -> tuple[str, ...]:
+        return self.tagging.span_labels(self.labels)
+
     def label_names(self, example: Example) -> tuple[str, ...]:
         tagging = self.tagging
         if not tagging.has_spans:
@@ -260,10 +272,7 @@ class FittedTokenClassification(FittedTask):
         if not present:
             fixed = dict.fromkeys(("f1", "macro_f1", "precision", "recall"), NEVER_ABOVE_0)
             return [Limitation(f"{none_has(len(examples), 'text')} an entity", fixed)]
-        if not tagging.scheme.typed:
-            return []
-        types = dict.fromkeys(without_role(label) for label in self.labels if label != "O")
-        return missing_labels(present, list(types), {})
+        return missing_labels(present, self.span_labels, {}) if tagging.scheme.typed else []
 
     def warnings(
         self,

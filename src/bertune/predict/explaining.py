@@ -1,0 +1,135 @@
+"""Explanations: how much every word of an example contributed to its prediction, by integrated gradients.
+
+Dimensions: L tokens of a sequence.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertune.errors import DataError
+from bertune.predict.backend import Poll, never_stop
+from bertune.predict.model import Model
+from bertune.predict.predictor import ReadableRows
+from bertune.tasks import Output
+from bertune.tasks.explained import Attributions, OutputWeights, Target
+from bertune.tasks.token_classification.schemes import words_of
+from bertune.text.sequences import Sequence
+
+
+@runtime_checkable
+class ExplainingBackend(Protocol):
+    """A backend that can compute gradients."""
+
+    def attributions(
+        self,
+        sequence: Sequence,
+        number: OutputWeights,
+        replaced_L: NDArray[np.bool_],
+        neutral_id: int | None,
+        poll: Poll = never_stop,
+    ) -> Attributions:
+        """The contribution of every token to `number`, compared with the token `neutral_id` in its place.
+
+        Only tokens in `replaced_L` contribute. If `neutral_id` is None, they are compared with zeros. `poll`
+        is called between batches and can raise an exception to stop.
+        """
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word with its contribution."""
+
+    text: int  # position in `Explanation.texts`
+    start: int  # first character in that text
+    end: int  # last character + 1
+    contribution: float  # in the unit of the explained number
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The contributions of all words, which add up to `value` minus `baseline`, up to the numerical error."""
+
+    target: Target  # the label, or the position of the choice, entity or mask; None if there is only one
+    texts: tuple[str, ...]
+    words: tuple[Word, ...]
+    value: float  # the explained number, usually a logit
+    baseline: float  # the same if all words are replaced by the mask token
+
+
+def can_explain(model: Model) -> bool:
+    """Whether predictions can be explained: torch computes them, and the task defines what is explained."""
+    return model.fitted.can_explain and isinstance(model.backend, ExplainingBackend)
+
+
+def explain(
+    model: Model,
+    read: ReadableRows,
+    outputs: list[Output],
+    target: Target = None,
+    poll: Poll = never_stop,
+) -> Explanation:
+    """Explain the prediction for the only row of `read`, the result of `model.tokenize`, with its `outputs`.
+
+    `target` selects what is explained, as in `FittedTask.explained`. Raises DataError if the model cannot
+    explain predictions, if there is nothing to explain, and for a target that does not exist.
+    """
+    backend, fitted = model.backend, model.fitted
+    if not can_explain(model) or not isinstance(backend, ExplainingBackend):
+        raise DataError(
+            "this model cannot explain its predictions: that needs gradients, which only torch computes, and "
+            "a task that defines what is explained. Use the run instead of an export"
+        )
+    (example,) = read.examples
+    explained = fitted.explained(outputs, read.sequences, example, target)
+    if explained is None:
+        raise DataError("there is nothing to explain: the prediction has no entity, mask or similarity")
+    tokenizer = model.encoder.tokenizer
+    located = replace(model.encoder, tokenizer=replace(tokenizer, with_offsets=True))([example])
+    contributions: dict[tuple[str, ...], NDArray[np.float64]] = {}  # per character of the joined texts
+    value = baseline = 0.0
+    for number in explained.weights:
+        sequence, offsets = read.sequences[number.sequence], located[number.sequence].offsets
+        if offsets is None:
+            raise DataError(
+                "the task of this model does not record where its tokens are in the text, so its predictions "
+                "cannot be explained. Encode texts with the methods of bertune.text.tokenizer.Tokenizer"
+            )
+        found = backend.attributions(sequence, number, offsets[:, 0] >= 0, tokenizer.mask_id, poll)
+        texts = fitted.sequence_texts(example, number.sequence)
+        joined = "\n".join(texts)
+        of_characters = contributions.setdefault(texts, np.zeros(len(joined)))
+        _add(of_characters, joined, offsets, found.tokens)
+        value, baseline = value + found.value, baseline + found.baseline
+    texts = tuple(text for key in contributions for text in key)
+    return Explanation(explained.target, texts, tuple(_words(contributions)), value, baseline)
+
+
+def _add(
+    of_characters: NDArray[np.float64],
+    text: str,
+    offsets: NDArray[np.int32],
+    tokens_L: NDArray[np.float64],
+) -> None:
+    """Add the contribution of each token to its characters, in equal shares, without spaces."""
+    for (start, end), contribution in zip(offsets.tolist(), tokens_L.tolist(), strict=True):
+        inside = [at for at in range(max(0, start), end) if not text[at].isspace()]
+        if inside:
+            of_characters[inside] += contribution / len(inside)
+
+
+def _words(contributions: dict[tuple[str, ...], NDArray[np.float64]]) -> Iterator[Word]:
+    """The words of all texts; characters between words belong to the word before them."""
+    number = 0
+    for texts, of_characters in contributions.items():
+        for text, at in zip(texts, accumulate((len(t) + 1 for t in texts), initial=0), strict=False):
+            words = words_of(text, "whole")
+            ends = [*(start for start, _ in words[1:]), len(text)]
+            starts = [0, *(start for start, _ in words[1:])]
+            for (start, end), first, last in zip(words, starts, ends, strict=True):
+                yield Word(number, start, end, float(of_characters[at + first : at + last].sum()))
+            number += 1

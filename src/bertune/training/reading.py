@@ -1,0 +1,99 @@
+"""Read all tables of a source into examples, the first stage of data preparation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bertune.config import Config
+from bertune.data import audit
+from bertune.data.columns import Columns, choose_columns
+from bertune.data.formats import file_suffix
+from bertune.data.tables import Table, open_table
+from bertune.errors import DataError
+from bertune.source import SPLITS, Source
+from bertune.tasks import Task, make_task
+from bertune.tasks.encoder import known_column_names, read_examples
+from bertune.training.selection import best_metric
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The examples of a source by table, without weights or open files."""
+
+    config: Config
+    task: Task
+    columns: Columns  # of the first table
+    examples: Mapping[str, list[Any]]  # by table: train, and validation and test if given
+    notes: tuple[str, ...]
+
+
+def read(source: Source) -> Tables:
+    """The examples of all tables of a source. Raises ConfigError, DataError."""
+    task = make_task(source.config.task)
+    best_metric(source.config.train.best_metric, task.fitted())  # reports errors before files are read
+    examples, task, columns, notes = _read_all(source, task)
+    return Tables(source.config, task, columns, examples, (*source.notes, *notes))
+
+
+def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Task, Columns, list[str]]:
+    config = source.config
+    examples: dict[str, list[Any]] = {}
+    chosen: Columns | None = None
+    notes: list[str] = []
+    for split in SPLITS:
+        file = getattr(config.data, split)
+        if file is None:
+            continue
+        table, columns, new = open_split(source, split, task)
+        notes += [note for note in new if note not in notes]
+        _refuse_number(columns, task, config, table)
+        chosen = chosen or columns
+        # If each text is a separate sequence, a task may train on triplets and validate on scored pairs.
+        if len(columns.text) != len(chosen.text) and not task.predicts_single_texts:
+            raise DataError(
+                f"{table.name}: the text is in {' and '.join(columns.text)}, but in the training file in "
+                f"{' and '.join(chosen.text)}. Expected the same number of text columns. Set data.text"
+            )
+        examples[split] = read_examples(
+            table, task, columns, config.train.max_examples if split == "train" else None
+        )
+        if not examples[split]:
+            raise DataError(f"{table.name}: the file has no rows")
+        if split == "train":
+            task = task.informed(examples[split])
+        if audit.all_numbers([e.texts for e in examples[split]]):
+            raise DataError(
+                f"{examples[split][0].origin}: every text is a number, such as "
+                f'"{examples[split][0].texts[0]}". Expected texts in data.text={",".join(columns.text)}. Set '
+                f"data.text to one of the columns {', '.join(table.columns)}"
+            )
+    assert chosen is not None, "a source always has training data"
+    return examples, task, chosen, notes
+
+
+def open_split(source: Source, split: str, task: Task) -> tuple[Table, Columns, list[str]]:
+    """The table of a split that the settings name, its columns, and notes on what was inferred.
+
+    Raises DataError.
+    """
+    config = source.config
+    table = source.tables.get(split) or open_table(
+        getattr(config.data, split),
+        config.data,
+        known_column_names(task),
+        like=file_suffix(config.data.train or ""),
+    )
+    table = task.grouped(table, config.data.text, config.data.label, required=True)
+    columns, notes = choose_columns(
+        table, config.data, task.columns.text, task.columns.label, need_label=task.needs_label
+    )
+    return table, columns, [*table.notes, *notes]
+
+
+def _refuse_number(columns: Columns, task: Task, config: Config, table: Table) -> None:
+    if len(columns.text) not in task.columns.num_texts:
+        takes = " or ".join(str(n) for n in task.columns.num_texts)
+        raise DataError(
+            f"{table.name}: task.name={config.task.name} takes {takes} text columns, got "
+            f"{len(columns.text)}: {', '.join(columns.text)}. Set data.text"
+        )
