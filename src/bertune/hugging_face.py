@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import psutil
 from pydantic import BeforeValidator, Field
 
 from bertune.errors import BertuneError, DamagedError, ModelError, listed
-from bertune.files import MOST_JSON, read_bytes, read_object
+from bertune.files import MOST_JSON, read_bytes, read_object, shown_path
 from bertune.manifest import Record, checked
+from bertune.optional_packages import needs
 
 INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
@@ -32,21 +32,12 @@ _MOST = (
 )  # maximum of any size in a configuration; vocabularies of 10**6 tokens exist, and 10**6 positions
 _MOST_LAYERS = 10_000  # maximum of layers and heads; building more would take too long
 _POSITIONS_AFTER_PADDING = {
-    "roberta",
-    "xlm-roberta",
-    "camembert",
-    "xlm-roberta-xl",
-    "roberta-prelayernorm",
-    "data2vec-text",
-    "xmod",
-    "ibert",
-    "luke",
-    "lilt",
-    "mpnet",
-    "longformer",
-}
+    "roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "data2vec-text", "xmod",
+    "ibert", "luke", "lilt", "mpnet", "longformer",
+}  # fmt: skip
 _UNLIMITED = 100_000  # tokens, for architectures and tokenizers without a limit
 RARE = "\U0010ffff"  # a character that is in no vocabulary
+_ADVICE = "Restore the folder from a copy or download it again, or use another model"
 _UNUSED = ("dtype", "torch_dtype", "attn_implementation", "_attn_implementation")  # set by bertune
 
 
@@ -104,11 +95,17 @@ def library_errors(what: str) -> Iterator[None]:
             raise
         lines = str(error).strip().splitlines()
         reason = lines[0][:200] if lines else type(error).__name__
-        raise ModelError(f"{what} ({reason})") from error
+        raise ModelError(f"{what} ({reason}). {_ADVICE}") from error
 
 
 def load_config(folder: Path) -> Any:
     """Load and validate the Hugging Face configuration of a model folder. Raises ModelError."""
+    folder = Path(shown_path(folder))
+    with needs("transformers", f"to read {folder / 'config.json'}"):
+        return _load_config(folder)
+
+
+def _load_config(folder: Path) -> Any:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     refuse_special_files(folder)
@@ -168,7 +165,9 @@ def load_tokenizer(folder: Path, config: Any) -> TokenizerFiles:
 
     Raises ModelError, also if the tokenizer has more tokens than the model.
     """
-    from transformers import AutoTokenizer
+    folder = Path(shown_path(folder))
+    with needs("transformers", f"to read the tokenizer in {folder}"):
+        from transformers import AutoTokenizer
 
     if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
         raise ModelError(
@@ -272,6 +271,7 @@ def refuse_special_files(folder: Path) -> None:
 
 def check_weight_files(folder: Path) -> None:
     """Raise ModelError if weights would be read from a pickle or from outside the folder."""
+    folder = Path(shown_path(folder))
     adapter = folder / "adapter_config.json"
     if adapter.is_file():
         raise ModelError(
@@ -307,7 +307,7 @@ def _damage_as_model_error() -> Iterator[None]:
     try:
         yield
     except DamagedError as error:
-        raise ModelError(str(error)) from error
+        raise ModelError(f"{error}. {_ADVICE}") from error
 
 
 def _needs_code(path: Path, named: object) -> ModelError:
@@ -326,7 +326,8 @@ def _check_tokenizer_settings(path: Path) -> None:
     name = content.get("tokenizer_class")
     if isinstance(auto_map, dict) and "AutoTokenizer" not in auto_map:
         return
-    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+    with needs("transformers", f"to read {path}"):
+        from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
     with library_errors(f"{path} cannot be used"):
         known = isinstance(name, str) and tokenizer_class_from_name(name) is not None
@@ -345,6 +346,7 @@ def _check_sizes(content: dict[str, Any], path: Path) -> None:
 
 def _check_config(config: Any, path: Path) -> None:
     """Raise ModelError for values that are invalid or describe a model larger than the memory."""
+    import psutil
     from transformers.activations import ACT2FN
 
     if getattr(config, "vocab_size", None) is None:

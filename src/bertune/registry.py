@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bertune.errors import ConfigError, did_you_mean, listed
+from bertune.files import shown_path
 from bertune.renamed import TASKS
 
 KINDS = {
@@ -25,7 +26,8 @@ KINDS = {
     "dataset": "bertune.data.named",
 }
 
-_SHARED = {"task": {"encoder", "head_spec", "optional", "parts"}}  # modules shared by all members of a kind
+# Modules shared by all members of a kind.
+_SHARED = {"task": {"encoder", "explained", "form", "head_spec", "optional", "parts"}}
 _OWN_FILE = {
     "task": ", or your own file: task.name=my_task.py",
     "reader": ", or your own file: data.reader=my_reader.py",
@@ -36,10 +38,14 @@ _OWN_FILE = {
 
 def names(kind: str) -> list[str]:
     """The names of a kind, built-in ones first, then installed ones."""
+    built_in = _built_in(kind)
+    return built_in + sorted(_installed(kind).names - set(built_in))
+
+
+def _built_in(kind: str) -> list[str]:
     package = importlib.import_module(KINDS[kind])
     modules = pkgutil.iter_modules(package.__path__)
-    built_in = [m.name for m in modules if not m.name.startswith("_") and m.name not in _SHARED.get(kind, ())]
-    return built_in + sorted(_installed(kind).names)
+    return [m.name for m in modules if not m.name.startswith("_") and m.name not in _SHARED.get(kind, ())]
 
 
 @cache  # scans the metadata of every installed package
@@ -51,17 +57,17 @@ def load(kind: str, name: str) -> ModuleType:
     """The module for a name or a `.py` path. Raises ConfigError, listing the known names."""
     if name.endswith(".py"):
         return _load_file(kind, Path(name))
+    if name in _built_in(kind):  # without scanning the installed packages, which takes 20 ms
+        return importlib.import_module(f"{KINDS[kind]}.{name}")
     known = names(kind)
     if name not in known:
         near = did_you_mean(name, known)
         if kind == "task" and TASKS.get(name) in known:
             near = f' Did you mean "{TASKS[name]}"?'
         raise ConfigError(f'unknown {kind} "{name}".{near} Use one of {listed(known)}{_OWN_FILE[kind]}')
-    for entry in _installed(kind).select(name=name):
-        module = entry.load()
-        assert isinstance(module, ModuleType), f"entry point {name} must name a module"
-        return module
-    return importlib.import_module(f"{KINDS[kind]}.{name}")
+    module = next(iter(_installed(kind).select(name=name))).load()
+    assert isinstance(module, ModuleType), f"entry point {name} must name a module"
+    return module
 
 
 def exported(module: ModuleType, name: str) -> object:
@@ -76,7 +82,9 @@ def exported(module: ModuleType, name: str) -> object:
 
 def _load_file(kind: str, path: Path) -> ModuleType:
     if not path.is_file():
-        raise ConfigError(f"the {kind} file {path} does not exist (searched in {path.absolute().parent})")
+        raise ConfigError(
+            f"the {kind} file {shown_path(path)} does not exist (searched in {path.absolute().parent})"
+        )
     # An unchanged file gives the same module, so that its classes keep their identity.
     try:
         content = path.read_bytes()

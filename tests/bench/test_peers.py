@@ -3,13 +3,23 @@
 import json
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bertune.bench.compare import train_briefly
 from bertune.bench.job import Item, Job, write_items
-from bertune.bench.peers import bertune_train, trainer
+from bertune.bench.peers import (
+    bertune_predict,
+    bertune_train,
+    onnx_graph,
+    onnx_runtime,
+    pipeline,
+    trainer,
+)
 from small_texts import labelled_texts
 
 NUM, BATCH, LENGTH = 61, 4, 16
@@ -78,33 +88,36 @@ def test_a_contestant_without_its_packages_says_how_to_install_them(job: Job, tm
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_onnx_runtime_and_pipeline_predict_the_same_as_bertune(job: Job, tmp_path: Path) -> None:
+def test_onnx_runtime_and_pipeline_predict_the_same_as_bertune(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: other tests run contestants as processes of their own."""
     for package in ("onnx", "onnxruntime", "onnxscript"):
         pytest.importorskip(package)
-    from bertune.bench.compare import train_briefly
+
+    def run(contestant: Any, *arguments: object) -> list[float]:
+        """The probabilities that a contestant reports, if any."""
+        monkeypatch.setattr(sys, "argv", ["contestant", *map(str, arguments)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the libraries that are compared
+            contestant.main()
+        written = capsys.readouterr().out
+        found: list[float] = json.loads(written.splitlines()[-1])["probabilities"] if written else []
+        return found
 
     model = train_briefly(job, tmp_path, {"OMP_NUM_THREADS": "1"})
-    replace(job, model=str(model), seconds=0.0).write(tmp_path / "job.json")
-    peer = "bertune.bench.peers"
-    run([f"{peer}.onnx_graph", str(model), str(tmp_path)])
-    path = str(tmp_path / "job.json")
+    path = tmp_path / "job.json"
+    replace(job, model=str(model), seconds=0.0).write(path)
+    run(onnx_graph, model, tmp_path)
     predicted = {
-        "bertune": run([f"{peer}.bertune_predict", path, "--precision", "fp32"]),
-        "pipeline": run([f"{peer}.pipeline", path, "--batch", "1"]),
-        "batches": run([f"{peer}.pipeline", path, "--batch", "32"]),
-        "fp32": run([f"{peer}.onnx_runtime", path, "--graph", str(tmp_path / "model.onnx")]),
-        "int8": run([f"{peer}.onnx_runtime", path, "--graph", str(tmp_path / "model-int8.onnx")]),
+        "bertune": run(bertune_predict, path, "--precision", "fp32"),
+        "pipeline": run(pipeline, path, "--batch", 1),
+        "batches": run(pipeline, path, "--batch", 32),
+        "fp32": run(onnx_runtime, path, "--graph", tmp_path / "model.onnx"),
+        "int8": run(onnx_runtime, path, "--graph", tmp_path / "model-int8.onnx"),
     }
     reference = predicted.pop("bertune")
     assert len(reference) == NUM
     for name, probabilities in predicted.items():
         allowed = 0.05 if name == "int8" else 0.001
         assert probabilities == pytest.approx(reference, abs=allowed), name
-
-
-def run(arguments: list[str]) -> list[float]:
-    """Runs a program; returns the probabilities that it reports, if any."""
-    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found: list[float] = json.loads(done.stdout.splitlines()[-1])["probabilities"] if done.stdout else []
-    return found

@@ -21,7 +21,7 @@ def read(path: Path, content: Any) -> list[Any]:
     path.write_text(raw, encoding="utf-8", newline="")
     task = make_task(TaskConfig(name="token_classification"))
     table = open_table(path, DataConfig(), ("text", "label"))
-    columns, _ = choose_columns(table, DataConfig(), task.columns.text, task.columns.label, True)
+    columns, _ = choose_columns(table, DataConfig(), task.columns, True)
     return [task.parse(row, columns) for row in table.rows()]
 
 

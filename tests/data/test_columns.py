@@ -4,13 +4,14 @@ import datetime
 import decimal
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bertune.config import DataConfig
-from bertune.data.columns import Columns, cell_text, choose_columns
+from bertune.data.columns import ColumnNames, Columns, cell_text, choose_columns
 from bertune.data.rows import Origin, Row
 from bertune.data.tables import Table, open_lines, open_table
 from bertune.errors import DataError
@@ -25,7 +26,7 @@ TEXTS = (
     ("#1 String", "#2 String"),
     ("review",),
 )
-LABELS = ("label", "stars", "quality", "title")
+NAMES = ColumnNames(TEXTS, ("label", "stars", "quality", "title"))
 
 
 def table(columns: Sequence[str], values: Sequence[Any] = (), has_header: bool = True) -> Table:
@@ -34,13 +35,15 @@ def table(columns: Sequence[str], values: Sequence[Any] = (), has_header: bool =
     return Table("reviews.csv", tuple(columns), has_header, lambda: iter([row]))
 
 
-def choose(source: Table, need_label: bool = True, **options: object) -> tuple[Columns, tuple[str, ...]]:
-    return choose_columns(source, DataConfig.model_validate(options), TEXTS, LABELS, need_label)
+def choose(
+    source: Table, need_label: bool = True, names: ColumnNames = NAMES, **options: object
+) -> tuple[Columns, tuple[str, ...]]:
+    return choose_columns(source, DataConfig.model_validate(options), names, need_label)
 
 
-def refusal(source: Table, need_label: bool = True, **options: object) -> str:
+def refusal(source: Table, need_label: bool = True, names: ColumnNames = NAMES, **options: object) -> str:
     with pytest.raises(DataError) as caught:
-        choose(source, need_label, **options)
+        choose(source, need_label, names, **options)
     return str(caught.value)
 
 
@@ -106,6 +109,26 @@ def test_without_a_known_text_column_the_error_shows_the_columns_and_a_setting()
     assert "\n  grade = 5\n" in message and max(map(len, message.split("\n"))) < 100
     assert message.endswith("data.text=opinion data.label=grade")
     assert refusal(source, need_label=False).endswith("data.text=opinion")
+
+
+def test_the_suggested_setting_has_as_many_text_columns_as_the_task_takes() -> None:
+    pairs = replace(NAMES, text=(("query", "document"),), num_texts=(2,))
+    source = table(("who", "asked", "found", "grade"), ["bo", "where is it", "it is right here", 2])
+    message = refusal(source, names=pairs)
+    assert "could not identify the 2 text columns" in message
+    assert message.endswith("for example: data.text=asked,found data.label=grade")
+    assert refusal(source, False, names=pairs, id="found").endswith("data.text=who,asked")
+    lonely = refusal(table(("text",)), names=pairs)
+    assert lonely.endswith(
+        "The task takes 2 text columns, and the table has 1 column. Use another table or task"
+    )
+
+
+def test_first_lines_that_could_be_names_are_suggested_as_the_task_uses_them() -> None:
+    pairs = replace(NAMES, num_texts=(2, 3))
+    source = table(("0", "1", "2"), ["question", "reply", "grade"], has_header=False)
+    assert "use them: data.text=question,reply data.label=grade\n" in refusal(source, names=pairs)
+    assert "use them: data.text=question,reply\n" in refusal(source, False, names=pairs)
 
 
 def test_several_possible_text_columns_are_refused() -> None:

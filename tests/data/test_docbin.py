@@ -10,7 +10,7 @@ import pytest
 
 from bertune.config import DataConfig
 from bertune.data.tables import open_table
-from bertune.errors import DataError
+from bertune.errors import DataError, MissingPackageError
 
 WRITE = """
 import sys, spacy
@@ -62,5 +62,7 @@ def test_a_file_that_ends_too_early_is_refused(written: Path, tmp_path: Path) ->
 
 def test_without_spacy_the_error_says_what_to_do(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spacy", None)
-    with pytest.raises(DataError, match=r"train\.spacy: .* pip install 'bertune\[spacy\]'.*doc\.to_json"):
+    with pytest.raises(
+        MissingPackageError, match=r"train\.spacy.* pip install 'bertune\[spacy\]'.*doc\.to_json"
+    ):
         rows(written)

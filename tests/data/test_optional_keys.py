@@ -9,7 +9,7 @@ import pytest
 
 from bertune import api
 from bertune.config import DataConfig
-from bertune.data.columns import Columns, cell_text, choose_columns, read_texts
+from bertune.data.columns import ColumnNames, Columns, cell_text, choose_columns, read_texts
 from bertune.data.memory import table_from_memory
 from bertune.data.rows import NestedValues, Origin, Row
 from bertune.data.tables import Table, open_lines, open_table
@@ -29,7 +29,8 @@ def opened(path: Path, *objects: object) -> Table:
 
 
 def chosen(table: Table, **options: object) -> Columns:
-    return choose_columns(table, DataConfig.model_validate(options), (("text",),), ("label",), True)[0]
+    names = ColumnNames((("text",),), ("label",))
+    return choose_columns(table, DataConfig.model_validate(options), names, need_label=True)[0]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])

@@ -13,7 +13,7 @@ import pytest
 from bertune.config import DataConfig
 from bertune.data.columns import cell_text
 from bertune.data.tables import Table, open_table
-from bertune.errors import ConfigError, DataError
+from bertune.errors import ConfigError, DataError, MissingPackageError
 
 
 def saved(path: Path, **sheets: list[list[Any]]) -> Path:
@@ -148,5 +148,5 @@ def test_a_workbook_cut_or_changed_anywhere_is_refused_or_read(tmp_path: Path) -
 def test_without_openpyxl_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path / "a.xlsx", Sheet=[["text"], ["good"]])
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(DataError, match=r"pip install 'bertune\[xlsx\]'"):
+    with pytest.raises(MissingPackageError, match=r"a\.xlsx.* pip install 'bertune\[xlsx\]'.*CSV"):
         opened(path)

@@ -11,7 +11,6 @@ import numpy as np
 
 from bertune.bench import sides
 from bertune.bench.environment import machine, versions
-from bertune.bench.extra import missing
 from bertune.bench.figures import agreement, contestant_figures, flagged, floor_figures, ratio_figures
 from bertune.bench.floor import Load, Shape, shape_of, training_flops
 from bertune.bench.job import TEXT_COLUMNS, Item, Job, plan_epochs, spread, write_items
@@ -43,9 +42,6 @@ def compare(
     """
     prepared = prepare(source)
     _refuse_own_code(prepared)
-    problem = missing("accelerate")
-    if problem:
-        raise ConfigError(problem)
     here = make_machine(prepared.config.machine)
     environment = {"OMP_NUM_THREADS": str(here.threads)}
     with tempfile.TemporaryDirectory(prefix="bertune-bench-") as folder:

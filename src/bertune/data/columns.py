@@ -12,8 +12,6 @@ from bertune.data.rows import Row
 from bertune.data.tables import Table
 from bertune.errors import DataError, did_you_mean, listed
 
-Groups = tuple[tuple[str, ...], ...]
-
 
 @dataclass(frozen=True)
 class ColumnNames:
@@ -35,13 +33,12 @@ class Columns:
 
 
 def choose_columns(
-    table: Table, options: DataConfig, text_names: Groups, label_names: tuple[str, ...], need_label: bool
+    table: Table, options: DataConfig, names: ColumnNames, need_label: bool
 ) -> tuple[Columns, tuple[str, ...]]:
     """The columns set in the options, or inferred from their names, with a note on each inferred column.
 
-    `text_names` are groups of columns that are used together. Without `need_label` the label column may be
-    missing. Raises DataError, with the columns of the table and the setting to use, for a name that does not
-    exist, and if no column or several columns could be meant.
+    Without `need_label` the label column may be missing. Raises DataError, with the columns of the table and
+    the setting to use, for a name that does not exist, and if no column or several columns could be meant.
     """
     id_column = _given(table, "data.id", options.id) if options.id is not None else None
     label = None
@@ -54,13 +51,13 @@ def choose_columns(
     elif table.text is not None:
         text = table.text
     else:
-        text = _guessed_text(table, text_names, (label, id_column), need_label)
+        text = _guessed_text(table, names, (label, id_column), need_label)
         columns = "text column" if len(text) == 1 else "text columns"
         notes.append(f"{table.name}: {columns}: {', '.join(_quoted(text))}")
     if options.label is None and table.label is not None:
         label = table.label
     elif options.label is None:
-        label = _guessed_label(table, label_names, (*text, id_column), need_label)
+        label = _guessed_label(table, names.label, (*text, id_column), need_label)
         if label is not None:
             notes.append(f'{table.name}: label column: "{label}"')
     return Columns(text, label, id_column), tuple(notes)
@@ -221,10 +218,10 @@ def _refuse_double_use(table: Table, used: Sequence[str]) -> None:
 
 
 def _guessed_text(
-    table: Table, groups: Groups, used: Sequence[str | None], need_label: bool
+    table: Table, names: ColumnNames, used: Sequence[str | None], need_label: bool
 ) -> tuple[str, ...]:
     complete: dict[tuple[str, ...], None] = {}  # an ordered set
-    for group in groups:
+    for group in names.text:
         columns = _named(table, group, used)
         if len(columns) == len(group):
             complete[tuple(columns)] = None
@@ -232,21 +229,32 @@ def _guessed_text(
     if len(best) == 1:
         return best[0]
     several = "; ".join(" and ".join(_quoted(group)) for group in best)
-    problem = (
-        f"several columns could be the text: {several}" if best else "could not identify the text column"
-    )
+    num_texts = min(names.num_texts)
+    wanted = "the text column" if num_texts == 1 else f"the {num_texts} text columns"
+    problem = f"several columns could be the text: {several}" if best else f"could not identify {wanted}"
     first = next(table.rows())
-    # A suggestion: the longest cell is usually the text, and the last other column the label.
-    text = max(table.columns, key=lambda column: len(str(first.values[column])))
-    others = [column for column in table.columns if column not in (text, *used)]
-    label = f" data.label={others[-1]}" if need_label and others else ""
-    remedy = f"Set the columns to use, for example: data.text={text}{label}"
-    if not table.has_header and len(table.columns) == 1:
+    remedy = _suggestion(table, first, num_texts, used, need_label)
+    if not table.has_header and len(table.columns) == 1 == num_texts:
         remedy = (
             "For plain text, set data.text=0 (one text per line) or data.reader=documents (documents "
             "separated by blank lines). For tagged words, set data.reader=conll"
         )
-    raise DataError(f"{table.name}: {problem}. {_seen(table, first)}\n{remedy}")
+    raise DataError(f"{table.name}: {problem}. {_seen(table, first, num_texts, need_label)}\n{remedy}")
+
+
+def _suggestion(
+    table: Table, first: Row, num_texts: int, used: Sequence[str | None], need_label: bool
+) -> str:
+    """An example of settings: the longest cells are usually the texts, and the last other one the label."""
+    free = [column for column in table.columns if column not in used]
+    if len(free) < num_texts:
+        has = "1 column" if len(table.columns) == 1 else f"{len(table.columns)} columns"
+        return f"The task takes {num_texts} text columns, and the table has {has}. Use another table or task"
+    longest = sorted(free, key=lambda column: -len(str(first.values[column])))[:num_texts]
+    text = ",".join(column for column in free if column in longest)
+    others = [column for column in free if column not in longest]
+    label = f" data.label={others[-1]}" if need_label and others else ""
+    return f"Set the columns to use, for example: data.text={text}{label}"
 
 
 def _guessed_label(
@@ -274,7 +282,7 @@ def _named(table: Table, names: Sequence[str], used: Sequence[str | None]) -> li
     return [column for column in found if column is not None and column not in used]
 
 
-def _seen(table: Table, first: Row) -> str:
+def _seen(table: Table, first: Row, num_texts: int = 1, need_label: bool = True) -> str:
     """The columns of a table with the values of the first row, for an error message."""
     values = list(first.values.items())
     lines = [f"\n  {column} = {_shown(value)}" for column, value in values[:12]]
@@ -282,8 +290,10 @@ def _seen(table: Table, first: Row) -> str:
         lines.append(f"\n  … ({len(values)} in total)")
     cells = [str(value).strip() for _, value in values]
     hint = ""
-    if not table.has_header and _could_be_names(cells):
-        hint = f"\nIf these values are column names, use them: data.text={cells[0]} data.label={cells[-1]}"
+    if not table.has_header and len(cells) >= num_texts and _could_be_names(cells):
+        label = f" data.label={cells[-1]}" if need_label and len(cells) > num_texts else ""
+        text = ",".join(cells[:num_texts])
+        hint = f"\nIf these values are column names, use them: data.text={text}{label}"
     return f"Columns, with the values of the first row:{''.join(lines)}{hint}"
 
 

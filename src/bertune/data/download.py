@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertune.errors import BertuneError, DataError, ResourceError
+from bertune.optional_packages import needs
 
 if TYPE_CHECKING:
     import httpx
@@ -113,7 +114,8 @@ def storage_error(path: Path, error: OSError) -> BertuneError:
 
 
 def _download(request: _Request, patience: Patience) -> None:
-    import httpx
+    with needs("httpx", f"to download {request.url}", request.instead):
+        import httpx
 
     part = _Part(request)
     reason = ""

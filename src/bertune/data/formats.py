@@ -7,6 +7,9 @@ from bertune import registry
 from bertune.config import DataConfig
 from bertune.data.folders import is_pattern, no_table_in
 from bertune.errors import DataError, listed
+from bertune.optional_packages import is_installed
+
+_PACKAGES = {"parquet": "pyarrow", "xlsx": "openpyxl", "docbin": "spacy"}  # what these readers need
 
 
 def file_suffix(path: str | Path) -> str:
@@ -14,6 +17,13 @@ def file_suffix(path: str | Path) -> str:
     suffixes = [suffix.casefold() for suffix in Path(path).suffixes]
     packed = suffixes[-1:] == [".gz"]
     return "".join(suffixes[:-1][-1:] if packed else suffixes[-1:])
+
+
+def readable_suffixes() -> tuple[str, ...]:
+    """The suffixes of all formats that can be read with the installed packages, with the dot."""
+    names = (n for n in registry.names("reader") if n not in _PACKAGES or is_installed(_PACKAGES[n]))
+    readers = [registry.load("reader", name) for name in names]
+    return tuple(dict.fromkeys(suffix for reader in readers for suffix in getattr(reader, "SUFFIXES", ())))
 
 
 def read_as(file: str | Path, options: DataConfig, suffix: str) -> str:

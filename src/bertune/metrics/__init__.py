@@ -1,1 +1,1 @@
-"""Metrics in NumPy and scikit-learn, computed from labels and predictions without models or files."""
+"""Metrics in NumPy, computed from labels and predictions without models or files."""

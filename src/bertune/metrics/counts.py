@@ -1,7 +1,9 @@
 """Precision, recall, F1 and ROC AUC in NumPy.
 
-The definitions are scikit-learn's, and the tests compare every number with it. They are repeated here because
-importing scikit-learn takes longer than scoring a validation split hundreds of times.
+The definitions are scikit-learn's, and the tests compare every number with it. bertune does not use
+scikit-learn itself: it would have to be installed for every evaluation, and importing it takes longer than
+scoring a validation split hundreds of times.
+
 Dimensions: N texts, C classes.
 """
 

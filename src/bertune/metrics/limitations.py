@@ -5,7 +5,7 @@ correlation with a constant. Such a score says nothing about the model.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bertune.errors import counted, listed
@@ -42,6 +42,12 @@ def limitation_texts(limitations: Sequence[Limitation], selecting: str | None = 
             )
         messages.append(text)
     return messages
+
+
+def undefined_scores(limitations: Iterable[Limitation]) -> frozenset[str]:
+    """The scores that are undefined whatever the model predicts."""
+    settled = (item for one in limitations for item in one.settled.items())
+    return frozenset(name for name, value in settled if value == UNDEFINED)
 
 
 def missing_labels(

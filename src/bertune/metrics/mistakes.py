@@ -1,6 +1,6 @@
 """Data classes for error analysis, which every task can fill and the report renders."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from typing import Any, Literal
@@ -95,6 +95,27 @@ def mistake(
     # Without an id column, the id is the line number, which `source` already contains.
     name = "" if example.id == str(example.origin.line) else example.id
     return Mistake(name, str(example.origin), measure, tuple(facts), tuple(texts), tuple(items))
+
+
+def most_confident(
+    confidence: Sequence[float | None],
+    shown: Callable[[int], Mistake],
+    unit: str,
+    what: str,
+    order: str = "Sorted by confidence",
+) -> Mistakes:
+    """The most confident errors. `confidence` is None for a correct prediction; `shown` takes a position."""
+    return Mistakes(
+        title="Most confident errors",
+        unit=unit,
+        num=len(confidence),
+        num_wrong=sum(probability is not None for probability in confidence),
+        what=what,
+        order=order,
+        measure="{}",
+        shown=tuple(map(shown, worst(confidence))),
+        is_probability=True,
+    )
 
 
 def worst(badness: Iterable[Any]) -> list[int]:

@@ -24,6 +24,7 @@ class Batch:
     groups_S: Tensor  # int64
     gold: Tensor | None  # [S], or the concatenated arrays of all sequences
     hidden: Tensor | None = None  # [T, H], or [S, H] if everything but the head is frozen
+    words: Tensor | None = None  # [T, H] vectors that replace the word embeddings of `ids_T`
 
     def to(self, device: torch.device) -> "Batch":
         """The batch with its tensors on a device (lengths stay on the CPU)."""
@@ -32,7 +33,8 @@ class Batch:
         ids_T, types_T = self.ids_T.to(device), self.types_T.to(device)
         gold = None if self.gold is None else self.gold.to(device)
         hidden = None if self.hidden is None else self.hidden.to(device)
-        return Batch(ids_T, types_T, self.lengths_S, self.groups_S.to(device), gold, hidden)
+        words = None if self.words is None else self.words.to(device)
+        return Batch(ids_T, types_T, self.lengths_S, self.groups_S.to(device), gold, hidden, words)
 
 
 def collate(sequences: SequenceOf[Sequence]) -> Batch:

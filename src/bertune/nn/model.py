@@ -66,7 +66,7 @@ class StandardModel(nn.Module):
 
     def padded_forward(self, batch: Batch) -> Tensor:
         """The reference implementation of the packed forward pass: that of Hugging Face."""
-        return padded_outputs(self.hf, _padded(batch, self.hf.config), batch)
+        return padded_outputs(self.hf, padded_inputs(batch, self.hf.config), batch)
 
     @property
     def encoder(self) -> Any:
@@ -121,7 +121,7 @@ class CustomHeadModel(nn.Module):
 
     def padded_forward(self, batch: Batch) -> Tensor:
         """The reference implementation of the packed forward pass, with the Hugging Face encoder."""
-        padded = _padded(batch, self.hf.config)
+        padded = padded_inputs(batch, self.hf.config)
         hidden_BLH = self.hf(**padded).last_hidden_state
         hidden_TH = hidden_BLH[padded["attention_mask"].bool()]
         outputs: Tensor = self.head(hidden_TH, batch)
@@ -158,7 +158,7 @@ def _set_frozen_to_eval(module: nn.Module) -> None:
             _set_frozen_to_eval(child)
 
 
-def _padded(batch: Batch, config: Any) -> dict[str, Tensor]:
+def padded_inputs(batch: Batch, config: Any) -> dict[str, Tensor]:
     """The batch as padded inputs of a Hugging Face model."""
     device = batch.ids_T.device
     longest = int(batch.lengths_S.max())
@@ -170,6 +170,11 @@ def _padded(batch: Batch, config: Any) -> dict[str, Tensor]:
         types_BL = torch.zeros_like(ids_BL)
         types_BL[mask_BL] = batch.types_T
         inputs["token_type_ids"] = types_BL
+    if batch.words is not None:
+        vectors_BLH = batch.words.new_zeros(*mask_BL.shape, batch.words.shape[1])
+        vectors_BLH[mask_BL] = batch.words
+        del inputs["input_ids"]
+        inputs["inputs_embeds"] = vectors_BLH
     return inputs
 
 

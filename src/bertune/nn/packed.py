@@ -67,7 +67,8 @@ class PackedEncoder:
     """Runs a Hugging Face encoder without padding, in stages: the embeddings, then each layer.
 
     The frozen stages at the bottom run without dropout and without a graph, so that their output depends only
-    on the text. `Batch.hidden` replaces their output if it is given.
+    on the text. `Batch.hidden` replaces their output if it is given. With `Batch.words`, no stage counts as
+    frozen, because the gradient of these vectors passes through all of them.
     """
 
     def __init__(self, encoder: Any, last_layer: LastLayer) -> None:
@@ -84,7 +85,8 @@ class PackedEncoder:
     def __call__(self, batch: Batch) -> Tensor:
         """The last hidden states [T, H], or the output of a custom last layer."""
         dtype = _dtype_of_products(batch)
-        num_stages, num_frozen = 1 + len(self._layers), self.num_frozen()
+        num_stages = 1 + len(self._layers)
+        num_frozen = 0 if batch.words is not None else self.num_frozen()
         hidden = batch.hidden
         if hidden is None and num_frozen:
             hidden = self._frozen(batch, dtype, num_frozen)
@@ -150,7 +152,9 @@ class PackedEncoder:
         if config.model_type in POSITIONS_AFTER_PADDING:
             positions_T = _positions_after_padding(batch, this.layout, config.pad_token_id)
         words, positions = parts.word_embeddings, parts.position_embeddings
-        hidden_TH = lookup(words, rows(words, batch.ids_T), self._gradients)
+        hidden_TH = batch.words
+        if hidden_TH is None:
+            hidden_TH = lookup(words, rows(words, batch.ids_T), self._gradients)
         if hasattr(parts, "token_type_embeddings"):
             hidden_TH = hidden_TH + _types(parts.token_type_embeddings.weight, batch)
         hidden_TH = hidden_TH + embedding(positions_T, positions.weight, positions.padding_idx)

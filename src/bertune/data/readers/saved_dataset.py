@@ -14,6 +14,7 @@ from bertune.data.readers._arrow import BATCH_ROWS, batch_rows, classes_of, refu
 from bertune.data.readers._classes import classes_in
 from bertune.data.rows import Row
 from bertune.errors import DataError
+from bertune.optional_packages import needs
 
 SUFFIXES: tuple[str, ...] = ()  # reads folders only
 
@@ -29,7 +30,8 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     The line of a row is its number in its file, from 1. Raises DataError for another kind of folder and for
     corrupt files.
     """
-    import pyarrow
+    with needs("pyarrow", f"to read {path}", "Or save the data set as CSV or JSON Lines"):
+        import pyarrow
 
     if not recognises_folder(path):
         raise DataError(

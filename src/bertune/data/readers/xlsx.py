@@ -20,6 +20,7 @@ from bertune.data.readers._arrow import seekable
 from bertune.data.readers._headers import has_header, header_names, refuse_unnamed
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
+from bertune.optional_packages import needs
 
 SUFFIXES = (".xlsx", ".xlsm")
 
@@ -90,15 +91,15 @@ def resolve_options(
         sample = [values for _, values in islice(_records(sheet, path), _SAMPLE_ROWS)]
     width = max(map(len, sample), default=0)
     texts = [_as_texts(values, width) for values in sample]
-    header, header_notes = has_header(path.name, texts, options, known_names, likely_header)
+    header, header_notes = has_header(str(path), texts, options, known_names, likely_header)
     others = f" (of {len(titles)}: {listed(titles)})" if len(titles) > 1 else ""
-    notes = [f'{path.name}: sheet "{title}"{others}, {"header" if header else "no header"}', *header_notes]
+    notes = [f'{path}: sheet "{title}"{others}, {"header" if header else "no header"}', *header_notes]
     resolved = options.model_copy(update={"header": header, "sheet": title})
     has_gaps = any(len(values) < width or None in values for values in sample)
     empty = _formulas_without_values(path, resolved) if has_gaps or not sample else []
     if empty:
         notes.append(
-            f"{path.name}: the formulas in column {listed(empty)} have no stored values and are read as"
+            f"{path}: the formulas in column {listed(empty)} have no stored values and are read as"
             " empty; open the workbook in Excel or LibreOffice and save it"
         )
     return resolved, tuple(notes)
@@ -107,7 +108,8 @@ def resolve_options(
 @contextmanager
 def _sheet(path: Path, options: DataConfig, with_formulas: bool = False) -> Iterator[Any]:
     """The selected worksheet, opened for streaming. Raises DataError, ConfigError."""
-    openpyxl = _openpyxl(path)
+    with needs("openpyxl", f"to read {path}", "Or save the table as CSV UTF-8"):
+        import openpyxl
     with seekable(path) as file:
         _refuse_bomb(path, file)
         try:
@@ -121,17 +123,6 @@ def _sheet(path: Path, options: DataConfig, with_formulas: bool = False) -> Iter
             yield sheet
         finally:
             book.close()
-
-
-def _openpyxl(path: Path) -> Any:
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise DataError(
-            f"{path}: reading Excel workbooks requires openpyxl, which is not installed. Install it with"
-            " pip install 'bertune[xlsx]', or save the table as CSV UTF-8"
-        ) from error
-    return openpyxl
 
 
 def _chosen(path: Path, book: Any, name: str | None) -> Any:
