@@ -42,6 +42,14 @@ class ConfigError(InputError):
     """A setting does not exist or has an invalid value."""
 
 
+class SettingsError(ConfigError):
+    """One or more settings do not exist or have an invalid value. `problems` has (key, message) pairs."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("\n".join(text for _, text in problems))
+        self.problems = tuple(problems)
+
+
 class ModelError(InputError):
     """A pretrained or trained model cannot be found or read."""
 

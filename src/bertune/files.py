@@ -44,11 +44,13 @@ def disk_errors(path: Path) -> Iterator[None]:
         number = _os_error_number(error)
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ResourceError(
-                f"no space left on the disk of {path} ({os.strerror(number)}). Incomplete files were "
-                "removed. Free some space, or choose another disk with --out"
+                f"no space left on the disk of {shown_path(path)} ({os.strerror(number)}). Incomplete files "
+                "were removed. Free some space, or choose another disk with --out"
             ) from error
         if number in _CANNOT_BE_WRITTEN:
-            raise InputError(f"cannot write {path}: {os.strerror(number)}. Use another --out") from error
+            raise InputError(
+                f"cannot write {shown_path(path)}: {os.strerror(number)}. Use another --out"
+            ) from error
         raise
 
 
@@ -92,9 +94,21 @@ def refuse_unusable(path: Path, what: str) -> None:
             raise InputError(f"{what} {shown!r} is not a usable path ({reason}). Use another path") from error
 
 
+def shown_path(path: Path | str) -> str:
+    """A path for messages: relative to the current folder if it is inside, otherwise unchanged."""
+    if not os.path.isabs(path):
+        return str(path)
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):  # the current folder was removed; or another drive on Windows
+        return str(path)
+    return str(path) if relative.startswith("..") else relative
+
+
 def shell_word(path: Path | str) -> str:
-    """A path as typed in a shell command: quoted if necessary."""
-    text = f"./{path}" if str(path).startswith("-") else str(path)
+    """A path as typed in a shell command in the current folder: quoted if necessary."""
+    shown = shown_path(path)
+    text = f"./{shown}" if shown.startswith("-") else shown
     return shlex.quote(text) if os.name == "posix" else text
 
 
@@ -276,29 +290,31 @@ def read_jsonl(path: Path) -> Iterator[JsonObject]:
 
     Raises DamagedError with file and line if a line is not a JSON object.
     """
+    shown = shown_path(path)
     try:
         with io.TextIOWrapper(open_regular(path), encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith("\n"):
                     return
-                yield _object(line, f"{path}, line {number}")
+                yield _object(line, f"{shown}, line {number}")
     except UnicodeDecodeError as error:
-        raise DamagedError(f"{path} is damaged: {error.reason} at byte {error.start}") from error
+        raise DamagedError(f"{shown} is damaged: {error.reason} at byte {error.start}") from error
     except OSError as error:
-        raise DamagedError(f"cannot read {path}: {error.strerror}") from error
+        raise DamagedError(f"cannot read {shown}: {error.strerror}") from error
 
 
 def read_object(path: Path) -> JsonObject:
     """The JSON object in a file. Raises DamagedError with the file name if it does not contain one."""
+    shown = shown_path(path)
     try:
         if path.stat().st_size > MOST_JSON:
-            raise DamagedError(f"{path} is damaged: larger than {MOST_JSON / 2**20:,.0f} MiB")
+            raise DamagedError(f"{shown} is damaged: larger than {MOST_JSON / 2**20:,.0f} MiB")
         text = read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DamagedError(f"{path} is damaged: {error.reason} at byte {error.start}") from error
+        raise DamagedError(f"{shown} is damaged: {error.reason} at byte {error.start}") from error
     except OSError as error:
-        raise DamagedError(f"cannot read {path}: {error.strerror}") from error
-    return _object(text, str(path))
+        raise DamagedError(f"cannot read {shown}: {error.strerror}") from error
+    return _object(text, shown)
 
 
 def _object(text: str, place: str) -> JsonObject:
@@ -355,13 +371,14 @@ def changed_files(folder: Path, expected: Mapping[str, str]) -> list[str]:
     """A message for each file in a folder that is missing, unreadable, or has another sha256."""
     problems = []
     for name, digest in expected.items():
+        shown = os.path.join(shown_path(folder), name)
         try:
             if sha256_of(folder / name) != digest:
-                problems.append(f"{folder / name} does not match its checksum")
+                problems.append(f"{shown} does not match its checksum")
         except FileNotFoundError:
-            problems.append(f"{folder / name} is missing")
+            problems.append(f"{shown} is missing")
         except OSError as error:
-            problems.append(f"{folder / name} cannot be read ({error.strerror})")
+            problems.append(f"{shown} cannot be read ({error.strerror})")
         except ValueError as error:  # a null character in a recorded name
-            problems.append(f"{folder / name!r} cannot be read ({error})")
+            problems.append(f"{shown!r} cannot be read ({error})")
     return problems

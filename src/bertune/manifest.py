@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bertune.errors import DamagedError
+from bertune.files import shown_path
 
 
 class Record(BaseModel):
@@ -341,7 +342,7 @@ def checked(kind: type[Kind], value: object, path: Path) -> Kind:
             problems.setdefault(place, f"{place} is {_shown(one['input'])} ({one['msg'].lower()})")
         listed = "; ".join(list(problems.values())[:5])
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise DamagedError(f"{path} is damaged: {listed}{more}") from error
+        raise DamagedError(f"{shown_path(path)} is damaged: {listed}{more}") from error
 
 
 def _shown(value: object) -> str:

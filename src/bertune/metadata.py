@@ -24,6 +24,7 @@ from bertune.files import (
     sealed,
     sha256_of,
     sha256_of_all,
+    shown_path,
     sync,
     sync_tree,
     to_json,
@@ -181,8 +182,8 @@ def _stored(folder: Path) -> _Stored:
     path = folder / FILE
     if not path.is_file():
         raise ModelError(
-            f"{folder} has no {FILE}. Use a run folder, or a model folder that bertune saved. If this is "
-            f"one, it is damaged. {_ADVICE}"
+            f"{shown_path(folder)} has no {FILE}. Use a run folder, or a model folder that bertune saved. If "
+            f"this is one, it is damaged. {_ADVICE}"
         )
     try:
         return _read(path)
@@ -235,31 +236,31 @@ def verify_model(folder: Path) -> None:
 
 
 def _read(path: Path) -> _Stored:
-    content = read_object(path)
+    content, shown = read_object(path), shown_path(path)
     if CHECKSUM in content and not is_intact(content):
-        raise DamagedError(f"{path} does not match its checksum: it is damaged or was changed after saving")
+        raise DamagedError(f"{shown} does not match its checksum: it is damaged or was changed after saving")
     format_number = content.get("format")
     if isinstance(format_number, int) and format_number > FORMAT:
         raise ModelError(
-            f"{path.parent} has model format {format_number}, but this bertune reads formats up to "
-            f"{FORMAT}. Upgrade bertune"
+            f"{shown_path(path.parent)} has model format {format_number}, but this bertune reads formats up "
+            f"to {FORMAT}. Upgrade bertune"
         )
     found = checked(_Stored, content, path)
     if found.format >= 2 and (CHECKSUM not in content or found.files is None):
-        raise DamagedError(f"{path} is damaged: it has no checksums")
+        raise DamagedError(f"{shown} is damaged: it has no checksums")
     if len(set(found.labels)) < len(found.labels):
         repeated = next(label for label in found.labels if found.labels.count(label) > 1)
-        raise DamagedError(f'{path} is damaged: labels contains "{repeated}" twice')
+        raise DamagedError(f'{shown} is damaged: labels contains "{repeated}" twice')
     if not isinstance(found.task.get("name"), str):
-        raise DamagedError(f"{path} is damaged: task.name must be a string, got {found.task.get('name')!r}")
+        raise DamagedError(f"{shown} is damaged: task.name must be a string, got {found.task.get('name')!r}")
     reading = {key: value for key, value in found.reading.items() if key != "suffix"}
     try:
         validated(DataConfig, reading, prefix="reading.")
     except ConfigError as error:
-        raise DamagedError(f"{path} is damaged: {error}") from error
+        raise DamagedError(f"{shown} is damaged: {error}") from error
     if not isinstance(found.reading.get("suffix", ""), str):
         raise DamagedError(
-            f"{path} is damaged: reading.suffix must be a string, got {found.reading['suffix']!r}"
+            f"{shown} is damaged: reading.suffix must be a string, got {found.reading['suffix']!r}"
         )
     return found
 

@@ -3,42 +3,33 @@
 import datetime
 import hashlib
 import importlib.metadata
-import os
-import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bertune.config import Settings
-from bertune.errors import ConfigError, ModelError
+from bertune.errors import ConfigError, DataError, ModelError
 from bertune.export.formats import Format, Tolerance, format_named, tolerance_of
-from bertune.export.gate import as_json, measure_speed, pass_gate
-from bertune.export.graph import write_graph
+from bertune.export.gate import Examples, Gate, as_json, measure_speed
 from bertune.export.readme import write_readme
-from bertune.export.reference import Values, flat, results_of, sample_of, write_reference
+from bertune.export.reference import sample_of, write_reference
+from bertune.export.rows import StoredRows
+from bertune.export.staging import Staging, building, refuse_other_folder
 from bertune.export.validation import Validation, validation_rows
-from bertune.files import (
-    disk_errors,
-    give_usual_permissions,
-    remove,
-    replace_folder,
-    sha256_of,
-    shell_word,
-    temporary_name,
-    write_json,
-)
-from bertune.metadata import FILE, ExportMetadata, ModelMetadata, recorded_metadata, write_metadata
-from bertune.optional_packages import needs
+from bertune.export.weights import size_mb
+from bertune.export.writing import PARITY, Job, Progress, write_model
+from bertune.files import give_usual_permissions, sha256_of, shell_word, write_json
+from bertune.metadata import recorded_metadata, write_metadata
+from bertune.optional_packages import require
 from bertune.predict.loading import load_model
 from bertune.predict.model import Model
 from bertune.run import Run, open_run, refuse_older_manifest, verify
 from bertune.settings import resolve
+from bertune.training.preparing import fingerprint
+from bertune.training.selection import best_metric
 
-PARITY = "parity.json"
-_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
-
-Progress = Callable[[str], None]
+_SEARCH_ROWS = 1000  # rows on which versions of a graph are compared before they are compared on all rows
 
 
 @dataclass(frozen=True)
@@ -58,6 +49,7 @@ class _Request:
     kind: Format
     tolerance: Tolerance
     reference_rows: int
+    threads: int | None
     settings: Settings
     folder: Path  # where the export will be
 
@@ -68,8 +60,23 @@ def export_run(path: Path, name: str, settings: Settings, out: Path | None, on_p
     `out` is the folder of the export; None for export/NAME in the run. An earlier export there is replaced.
     Raises GateError if the export differs too much; nothing is left of it then. Raises InputError.
     """
+    request = _request(path, name, settings, out)
+    on_progress("reading the validation rows")
+    validation = validation_rows(request.run, settings)
+    trained = load_model(request.run, _loading(settings))
+    with building(request.folder) as staging:
+        return _build(request, validation, trained, staging, on_progress)
+
+
+def _request(path: Path, name: str, settings: Settings, out: Path | None) -> _Request:
+    """Check everything that can be checked at once. Raises InputError, MissingPackageError."""
     config = resolve(settings)
     kind, tolerance = format_named(name), tolerance_of(name, config.export)
+    if "precision" in config.machine.model_fields_set:
+        raise ConfigError(
+            "machine.precision does not apply to an export: --to determines its precision, and the trained "
+            "model that it is compared with computes in fp32. Remove the setting"
+        )
     run = open_run(path)
     refuse_older_manifest(run)
     if run.manifest.get("status") != "complete":
@@ -77,114 +84,108 @@ def export_run(path: Path, name: str, settings: Settings, out: Path | None, on_p
             f"{run.path}: training is not complete. Continue with: bertune train {shell_word(run.path)} "
             "--resume"
         )
+    if kind.graph is not None:
+        require("export", f"to export as {name}", ("onnx", "onnxscript", "onnxruntime"))
     verify(run)
     folder = (run.path / "export" / name) if out is None else out
-    _refuse_other_folder(folder)
-    request = _Request(run, name, kind, tolerance, config.export.reference_rows, settings, folder)
-    if kind.graph is None:
-        return _export(request, on_progress)
-    with needs("onnx", f"to export as {name}"), needs("onnxscript", f"to export as {name}"):
-        import onnx  # noqa: F401 - before minutes of work
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    return _export(request, on_progress)
+    refuse_other_folder(folder)
+    threads = None if config.machine.threads == "auto" else int(config.machine.threads)
+    return _Request(run, name, kind, tolerance, config.export.reference_rows, threads, settings, folder)
 
 
-def _export(request: _Request, on_progress: Progress) -> Export:
-    on_progress("reading the validation rows")
-    run, folder = request.run, request.folder
-    validation = validation_rows(run, request.settings)
-    rows = flat(validation.groups)
-    trained = load_model(run, _for_reference(request.settings))
-    on_progress(f"predicting {len(validation.groups):,} validation rows with the trained model")
-    expected = results_of(trained, rows)
-    staging = folder.with_name(temporary_name(f"{folder.name}-{os.getpid()}"))
-    try:
-        with disk_errors(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            remove(staging)
-            on_progress(f"writing the {request.kind.description}")
-            facts = _write_model(request, trained, staging)
-            on_progress("comparing the export with the trained model")
-            exported = load_model(staging, _without_head(_for_reference(request.settings)))
-            passed = pass_gate(request.name, expected, exported, rows, request.tolerance)
-            parity = {
-                "format": request.name,
-                "bertune": importlib.metadata.version("bertune"),
-                "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                "weights_sha256": weights_sha256(run.model_path),
-                **as_json(passed),
-                "speed": {
-                    "model": asdict(measure_speed(trained, rows)),
-                    "export": asdict(measure_speed(exported, rows)),
-                },
-                "size_mb": {"model": _size_mb(run.model_path), "export": _size_mb(staging)},
-                **facts,
-            }
-            _write_rest(staging, trained, validation, parity, request.reference_rows)
-            retired = replace_folder(staging, folder)
-            if retired is not None:
-                remove(retired)
-    finally:
-        remove(staging)
-    return Export(folder, parity)
+def _build(
+    request: _Request, validation: Validation, trained: Model, staging: Staging, on_progress: Progress
+) -> Export:
+    """Build the export in `staging`, and compare it with the trained model. Raises GateError."""
+    rows, run, folder = validation.rows, request.run, staging.export
+    primary = _primary(run, trained)
 
+    def gate_on(rows: StoredRows) -> tuple[Examples, Gate]:
+        examples = Examples.of(trained, rows.examples(trained.fitted.task))
+        expected = examples.results(trained.backend, primary)
+        return examples, Gate(examples.examples, expected, request.tolerance)
 
-def _for_reference(settings: Settings) -> Settings:
-    """Settings to load a model with, in fp32 unless set otherwise, so that precision makes no difference."""
-    data = {key: value for key, value in settings.get("data", {}).items() if key == "reader"}
-    machine = {"precision": "fp32", **settings.get("machine", {})}
-    found: Settings = {"data": data, "machine": machine}
-    return found | {section: dict(settings[section]) for section in ("task", "model") if section in settings}
-
-
-def _without_head(settings: Settings) -> Settings:
-    """The settings without a custom head, which is part of an exported graph."""
-    model = {key: value for key, value in settings.get("model", {}).items() if key != "head"}
-    return {**settings, "model": model}
-
-
-def _write_model(request: _Request, trained: Model, folder: Path) -> dict[str, Any]:
-    """Write the weights or the graph with all files around them. Returns facts for parity.json."""
-    source = request.run.model_path
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(FILE, *_WEIGHTS))
-    assert request.kind.graph is not None
-    path = folder / request.kind.graph
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = write_graph(source, trained.metadata, trained.fitted.head, path)
-    export = ExportMetadata(
-        format=request.name,
-        graph=request.kind.graph,
-        auto_class=facts.auto_class,
-        outputs=facts.outputs,
-        pooling=facts.pooling,
-        vocab_size=facts.vocab_size,
-        pad_id=facts.pad_id,
-        weights_sha256=weights_sha256(source),
-    )
-    write_metadata(folder, _exported(trained.metadata, export))
-    return {}
-
-
-def _exported(metadata: ModelMetadata, export: ExportMetadata) -> ModelMetadata:
-    """The metadata of an export, whose graph contains the head."""
-    own = {name: digest for name, digest in (metadata.own_files or {}).items() if name != metadata.head}
-    return replace(metadata, head="auto", own_files=own, precision="auto", export=export)
-
-
-def _write_rest(
-    folder: Path, trained: Model, validation: Validation, parity: Mapping[str, Any], most: int
-) -> None:
-    """Write reference, parity.json and README, and seal the folder with the checksums of all files."""
-    rows: list[Values] = flat(sample_of(validation.groups, validation.keys, most))
-    if rows:
-        write_reference(folder, rows, results_of(trained, rows))
+    reference = rows.at(sample_of(rows, validation.keys, request.reference_rows))
+    _refuse_unstorable(reference, trained)
+    on_progress(f"predicting {len(rows):,} validation rows with the trained model")
+    examples, gate = gate_on(rows)
+    some = sample_of(rows, validation.keys, _SEARCH_ROWS)
+    is_all = len(some) == len(rows)
+    job = Job(
+        run, request.name, request.kind, trained, weights_sha256(run.model_path), request.threads,
+        (examples, gate) if is_all else gate_on(rows.at(some)), (examples, gate), on_progress,
+    )  # fmt: skip
+    facts = write_model(job, staging)
+    on_progress("comparing the export with the trained model")
+    is_graph = request.kind.graph is not None
+    exported = load_model(folder, _loading(request.settings, is_graph=is_graph))
+    comparison = gate.passed(request.name, exported)
+    usual = load_model(run, _loading(request.settings, is_reference=False))  # in its usual precision
+    parity = {
+        "format": request.name,
+        "bertune": importlib.metadata.version("bertune"),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "weights_sha256": job.weights_sha256,
+        **as_json(comparison, gate),
+        "speed": {
+            "model": asdict(measure_speed(usual, examples.examples)),
+            "export": asdict(measure_speed(exported, examples.examples)),
+        },
+        "size_mb": {"model": size_mb(run.model_path), "export": size_mb(folder)},
+        **facts,
+    }
+    if len(reference):
+        write_reference(folder, reference, gate_on(reference)[1].expected)
     write_json(folder / PARITY, parity)
     metadata = recorded_metadata(folder)
-    assert metadata is not None, "written with the graph"
-    write_readme(folder, metadata, parity)
+    assert metadata is not None, "written with the model"
+    write_readme(folder, metadata, trained.fitted, parity)
     give_usual_permissions(folder)
     write_metadata(folder, metadata)
+    return Export(request.folder, parity)
+
+
+def _loading(settings: Settings, is_reference: bool = True, is_graph: bool = False) -> Settings:
+    """Settings to load a model with: those of `bertune export` that concern the model and its code.
+
+    With `is_reference`, in fp32. A graph includes a custom head, and runs on the CPU in its own precision.
+    """
+    found: Settings = {section: dict(settings.get(section, {})) for section in ("task", "model", "machine")}
+    found["model"].pop("name", None)
+    found["data"] = {key: value for key, value in settings.get("data", {}).items() if key == "reader"}
+    if is_graph:
+        found["model"].pop("head", None)
+        found["machine"].pop("device", None)
+    elif is_reference:
+        found["machine"]["precision"] = "fp32"
+    return found
+
+
+def _primary(run: Run, trained: Model) -> str:
+    """The score that selected the checkpoint; the usual one of the task if that was the loss."""
+    fitted = trained.fitted
+    name = best_metric(run.config.train.best_metric, fitted)
+    return fitted.task.primary if name == "loss" else name
+
+
+def _refuse_unstorable(reference: StoredRows, trained: Model) -> None:
+    """Raise DataError unless the rows give the same examples when they are read from the export.
+
+    Otherwise `bertune verify` would fail. Called before minutes of work.
+    """
+    if not len(reference):
+        return
+    task = trained.fitted.task
+    expected = reference.examples(task)
+    found = reference.as_read().examples(task)
+    same = fingerprint(found) == fingerprint(expected) and [e.id for e in found] == [e.id for e in expected]
+    if not same:
+        pairs = zip(expected, found, strict=True)
+        first = next(e for e, f in pairs if e.id != f.id or fingerprint([e]) != fingerprint([f]))
+        raise DataError(
+            f"{first.origin}: the task reads this row differently after it was stored as JSON, so the export "
+            "could not be verified later. Set export.reference_rows=0 to export without stored rows"
+        )
 
 
 def weights_sha256(folder: Path) -> str:
@@ -194,18 +195,3 @@ def weights_sha256(folder: Path) -> str:
         return sha256_of(files[0])
     listing = "".join(f"{path.name} {sha256_of(path)}\n" for path in files)
     return hashlib.sha256(listing.encode()).hexdigest()
-
-
-def _size_mb(folder: Path) -> float:
-    """The size of weights and graphs in MB (10**6 bytes)."""
-    files = [path for path in folder.rglob("*") if path.suffix in (".safetensors", ".onnx")]
-    return round(sum(path.stat().st_size for path in files) / 1e6, 2)
-
-
-def _refuse_other_folder(folder: Path) -> None:
-    """Raise ConfigError if `folder` exists and is not an export, which may be replaced."""
-    if not os.path.lexists(folder):
-        return
-    found = recorded_metadata(folder) if folder.is_dir() else None
-    if found is None or found.export is None:
-        raise ConfigError(f"{folder} already exists and is not an export. Use another --out, or remove it")

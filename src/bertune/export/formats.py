@@ -13,7 +13,7 @@ class Tolerance:
 
     difference: float  # of a probability or another number; relative for numbers above 1
     flips: float  # share of rows whose label, entities or answer differ
-    score_loss: float  # of the primary score
+    score_loss: float  # of the primary score; relative for scores above 1
 
 
 @dataclass(frozen=True)

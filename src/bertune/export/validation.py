@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bertune.config import Settings
-from bertune.data.rows import Row
+from bertune.data.memory import MEMORY
 from bertune.errors import ConfigError, DataError
-from bertune.export.reference import Values
+from bertune.export.rows import StoredRows
 from bertune.run import Run
-from bertune.source import Source, resolve_source
+from bertune.source import SPLITS, Source, resolve_source
 from bertune.training import preparing, reading
 
 
@@ -17,8 +17,8 @@ from bertune.training import preparing, reading
 class Validation:
     """The validation rows of a run."""
 
-    groups: list[list[Values]]  # per example: the rows that the task grouped into it, usually a single one
-    keys: list[Hashable]  # per example: examples with the same key belong together; None if independent
+    rows: StoredRows
+    keys: list[Hashable]  # per row: rows with the same key belong together; None if independent
 
 
 def validation_rows(run: Run, settings: Settings) -> Validation:
@@ -35,40 +35,33 @@ def validation_rows(run: Run, settings: Settings) -> Validation:
     if recorded is not None and preparing.fingerprint(examples) != recorded:
         raise DataError(
             f"{examples[0].origin.file}: the validation rows differ from those of the training. An export is "
-            "compared with the trained model on the same rows. Restore the file from a copy"
+            "compared with the trained model on the same rows. Restore the file from a copy, or set "
+            "data.train and data.validation to copies of the original files"
         )
-    table, _, _ = reading.open_split(source, name, tables.task)
-    chosen = set(positions)  # in ascending order, as `split` returns them
-    groups = [_values(row) for number, row in enumerate(table.rows()) if number in chosen]
-    return Validation(groups, [tables.task.group_key(example) for example in examples])
+    table, columns, _ = reading.open_split(source, name, tables.task)
+    rows = StoredRows.of_table(table, columns, positions)
+    return Validation(rows, [tables.task.group_key(example) for example in examples])
 
 
 def _source(run: Run, settings: Settings) -> Source:
-    try:
-        # An absolute path, because a relative one may also be the name of a data set.
-        return resolve_source(os.path.abspath(run.path), settings)
-    except ConfigError as error:
-        if "passed from Python" not in str(error):
-            raise
+    """The source of a run, without its test split, which an export does not need."""
+    given, stored = settings.get("data", {}), run.config.data
+    lost = [
+        split for split in SPLITS if split != "test" and getattr(stored, split) == MEMORY
+    ]  # passed from Python
+    if not set(lost) <= given.keys():
+        files = " and ".join(f"data.{split}=FILE" for split in lost)
         raise ConfigError(
-            f"{run.path} was trained on data passed from Python, which the run does not contain. Name files "
-            "with the same rows: data.train=FILE, and data.validation=FILE if there was one"
-        ) from error
+            f"{run.path} was trained on data passed from Python, which the run does not contain. Write the "
+            f"same rows to a file and set {files}"
+        )
+    # An absolute path, because a relative one may also be the name of a data set.
+    source = resolve_source(os.path.abspath(run.path), settings)
+    data = source.config.data.model_copy(update={"test": None})
+    return replace(source, config=source.config.model_copy(update={"data": data}))
 
 
 def _recorded_sha256(run: Run) -> str | None:
     splits = run.manifest.get("data", {}).get("splits", {})
     found: str | None = splits.get("validation", {}).get("sha256")
     return found
-
-
-def _values(row: Row) -> list[Values]:
-    """The values of a row, or of the rows that were grouped into it, so that they can be read from JSON."""
-    rows = row.parts or (row,)
-    return [
-        {
-            column: value.replace(",", ".") if column in part.decimal_commas and value is not None else value
-            for column, value in part.values.items()
-        }
-        for part in rows
-    ]

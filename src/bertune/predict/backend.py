@@ -27,8 +27,22 @@ class BackendOutputs:
     num_terms: float = 0.0  # of the loss; 0 if no sequence has gold or the loss cannot be computed
 
 
+@dataclass(frozen=True)
+class Runtime:
+    """What runs a network, and how it forms batches."""
+
+    name: str  # torch or onnx
+    precision: str  # of matrix products: fp32, bf16, fp16 or int8
+    pads: bool  # whether computing a batch takes as many tokens as its longest sequence has, per sequence
+    micro_batch_tokens: int  # padded tokens computed at a time; a larger batch is split
+
+
 class Backend(Protocol):
     """A network for one fitted task, which must be thread-safe."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the network."""
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of all sequences; sequences with the same `group` belong to the same example.

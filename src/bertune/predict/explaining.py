@@ -16,7 +16,7 @@ from bertune.predict.backend import Poll, never_stop
 from bertune.predict.model import Model
 from bertune.predict.predictor import ReadableRows
 from bertune.tasks import Output
-from bertune.tasks.explained import Attributions, OutputWeights, Target
+from bertune.tasks.explained import Attributions, Explained, OutputWeights, Target
 from bertune.tasks.token_classification.schemes import words_of
 from bertune.text.sequences import Sequence
 
@@ -75,7 +75,8 @@ def explain(
 ) -> Explanation:
     """Explain the prediction for the only row of `read`, the result of `model.tokenize`, with its `outputs`.
 
-    `target` selects what is explained, as in `FittedTask.explained`. Raises DataError if the model cannot
+    `target` is the label, or the position of the choice, entity, mask or similarity, to explain; None selects
+    that of the prediction. Raises DataError if the model cannot
     explain predictions, if there is nothing to explain, and for a target that does not exist.
     """
     backend, fitted = model.backend, model.fitted
@@ -85,7 +86,7 @@ def explain(
             "a task that defines what is explained. Use the run instead of an export"
         )
     (example,) = read.examples
-    explained = fitted.explained(outputs, read.sequences, example, target)
+    explained: Explained | None = fitted.explained(outputs, read.sequences, example, target)
     if explained is None:
         raise DataError("there is nothing to explain: the prediction has no entity, mask or similarity")
     tokenizer = model.encoder.tokenizer
@@ -115,11 +116,15 @@ def _add(
     offsets: NDArray[np.int32],
     tokens_L: NDArray[np.float64],
 ) -> None:
-    """Add the contribution of each token to its characters, in equal shares, without spaces."""
+    """Add the contribution of each token to its characters, in equal shares, without spaces.
+
+    Byte-level tokens may consist of spaces only, or have no width: they count for the next character.
+    """
     for (start, end), contribution in zip(offsets.tolist(), tokens_L.tolist(), strict=True):
-        inside = [at for at in range(max(0, start), end) if not text[at].isspace()]
-        if inside:
-            of_characters[inside] += contribution / len(inside)
+        if start < 0:
+            continue
+        inside = [at for at in range(start, end) if not text[at].isspace()] or [min(end, len(text) - 1)]
+        of_characters[inside] += contribution / len(inside)
 
 
 def _words(contributions: dict[tuple[str, ...], NDArray[np.float64]]) -> Iterator[Word]:

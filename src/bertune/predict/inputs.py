@@ -1,13 +1,12 @@
 """Open the input of a trained model, to predict or evaluate, as a table with its columns."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
 from bertune.config import DataConfig
-from bertune.data import named
 from bertune.data.cell_values import is_missing
 from bertune.data.columns import Columns, choose_columns
 from bertune.data.formats import reading_like
@@ -16,7 +15,6 @@ from bertune.data.rows import Origin, Row
 from bertune.data.tables import Table, open_lines, open_table, refuse_long_name
 from bertune.errors import DataError, did_you_mean
 from bertune.metadata import ModelMetadata
-from bertune.source import SPLITS
 from bertune.tasks import Task
 from bertune.tasks.encoder import known_column_names
 
@@ -103,10 +101,12 @@ class Inputs:
             dict(zip(columns.text, self._cells(number, item, columns), strict=True))
             for number, item in enumerate(items)
         ]
-        return Opened(table_from_memory(rows), columns)
+        return Opened(_table_of_texts(rows, columns), columns)
 
     def _cells(self, number: int, item: Any, columns: Columns) -> tuple[Any, ...]:
         """The values of a list item for each text column. Raises DataError."""
+        if isinstance(item, str) and len(columns.text) == 1:
+            return (item,)
         value = item.tolist() if hasattr(item, "tolist") else item
         if is_missing(value):
             return (None,) * len(columns.text)
@@ -135,6 +135,8 @@ class Inputs:
 
     def _located(self, source: str) -> tuple[str, DataConfig, tuple[str, ...]]:
         """The file to read, the settings to read it with, and notes."""
+        from bertune.data import named  # only for files: texts and streams are predicted sooner
+
         path = Path(source)
         if source in named.names():
             return _named_file(source, self.data)
@@ -166,9 +168,8 @@ class Inputs:
             given["id"] = trained.id
         options = data.model_copy(update=given)
         try:
-            columns, notes = choose_columns(
-                table, options, task.columns.text, task.columns.label, need_label and task.needs_label
-            )
+            known = replace(task.columns, num_texts=tuple(numbers))
+            columns, notes = choose_columns(table, options, known, need_label and task.needs_label)
         except DataError as error:
             if options.text is not None:
                 raise
@@ -187,6 +188,15 @@ class Inputs:
         return columns, (*table.notes, *notes)
 
 
+def _table_of_texts(rows: list[dict[str, Any]], columns: Columns) -> Table:
+    """The table of rows with these columns, whose values are texts, lists or None."""
+    if not all(value is None or isinstance(value, str) for row in rows for value in row.values()):
+        return table_from_memory(rows)
+    # The same, but without a search for nested values, which takes as long as tokenizing a short text.
+    read = [Row(row, Origin(MEMORY, number)) for number, row in enumerate(rows, start=1)]
+    return Table(MEMORY, columns.text, True, lambda: iter(read))
+
+
 def _plain_columns(num_texts: int) -> tuple[str, ...]:
     """Column names for texts without names."""
     if num_texts == 1:
@@ -196,6 +206,9 @@ def _plain_columns(num_texts: int) -> tuple[str, ...]:
 
 def _named_file(name: str, given: DataConfig) -> tuple[str, DataConfig, tuple[str, ...]]:
     """The evaluation file of a named data set, the settings to read it with, and notes."""
+    from bertune.data import named
+    from bertune.source import SPLITS
+
     defaults = named.defaults(name, to_score=True)
     settings = defaults.settings["data"]
     use = next((use for use in ("test", "validation") if settings.get(use)), None)

@@ -1,6 +1,7 @@
 """Load a trained model from a run or a model folder, with settings that can change after training."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,19 +91,21 @@ def _open(folder: Path, own: Mapping[str, str], machine: MachineConfig) -> _Open
 
 def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) -> _Opened:
     """Open an exported graph. Raises ModelError."""
-    with needs("onnxruntime", f"to use {folder}"):
-        from bertune.predict.onnx_backend import OnnxBackend, open_session
-    with verified(folder) as metadata:
+    from bertune.predict.onnx_backend import OnnxBackend, open_session
+
+    # ONNX Runtime releases the interpreter lock, so the tokenizer and the task are read while it starts.
+    with verified(folder) as metadata, ThreadPoolExecutor(max_workers=1) as pool:
         metadata = with_custom_code(metadata, own)
         export = metadata.export
         assert export is not None and export.graph is not None, "checked by the caller"
-        tokenizer = Tokenizer.saved(folder, export.vocab_size)
-        fitted = saved_task(metadata, folder).fitted(metadata.labels).bound(tokenizer)
         path = folder / export.graph
         if not path.is_file():
             raise ModelError(f"{path} is missing. Restore the folder from a copy, or export the run again")
         threads = None if machine.threads == "auto" else int(machine.threads)
-        session = open_session(path, threads)
+        opening = pool.submit(open_session, path, threads)
+        tokenizer = Tokenizer.saved(folder, export.vocab_size)
+        fitted = saved_task(metadata, folder).fitted(metadata.labels).bound(tokenizer)
+        session = opening.result()
     scale = metadata.output_scale
     return _Opened(
         metadata,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,6 +30,7 @@ from bertune.predict.predictor import (
     plain,
     readable_rows,
 )
+from bertune.predict.results import Evaluation, RowProgress, WrittenPredictions, watched
 from bertune.predict.writers import (
     EXAMPLE_COLUMNS,
     SUFFIXES,
@@ -47,37 +48,10 @@ from bertune.predict.writers import (
     write_further,
     write_text,
 )
+from bertune.settings import validated
 from bertune.tasks import FittedTask, Output
 from bertune.tasks.encoder import TextEncoder, read_examples
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of a model on labelled data."""
-
-    scores: dict[str, float | None]  # None if a score is undefined
-    details: dict[str, Any]  # scores per class, confusion matrix and so on, as plain JSON
-    num_examples: int
-    num_truncated: int
-    loss: float | None
-    lines: list[dict[str, Any]]  # one per example, as in the predictions folder of a run
-    files: dict[str, list[str]] = field(repr=False)  # lines of task-specific files, by suffix
-    noun: str = "text"  # what the task calls an example
-    notes: tuple[str, ...] = ()  # which file was read, and what was inferred about its columns
-    warnings: tuple[str, ...] = ()  # scores that are the same for any predictions, labels that do not occur
-
-
-@dataclass(frozen=True)
-class WrittenPredictions:
-    """The result of `Model.predict_file`."""
-
-    rows: int
-    blank: int  # rows without text, which have no prediction
-    truncated: int  # texts with more than model.max_length tokens, which were truncated
-    renamed: Mapping[str, str] = field(default_factory=dict)  # renamed input columns, with their new names
-    is_replacement: bool = False  # whether an existing file was replaced
-    failed: int = 0  # rows that could not be predicted, such as a question with a single choice
-    failures: tuple[str, ...] = ()  # error messages of the first failed rows, with file and line
+from bertune.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -174,9 +148,23 @@ class Model:
         return self._encoder
 
     @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the model."""
+        return self._encoder.tokenizer
+
+    @property
     def backend(self) -> Backend:
         """The network, which computes the outputs of sequences."""
         return self._predictor.backend
+
+    def with_backend(self, backend: Backend, reading: Mapping[str, Any] | None = None) -> "Model":
+        """The same model, computed by `backend`. Files are read with the settings `reading` of [data], too.
+
+        Raises ConfigError for invalid settings.
+        """
+        given = {key: getattr(self._inputs.data, key) for key in self._inputs.data.model_fields_set}
+        data = validated(DataConfig, {**given, **(reading or {})}, prefix="data.")
+        return Model(self._inputs.metadata, self._encoder, backend, data, self._prefix)
 
     def tokenize(self, texts: list[Any]) -> ReadableRows:
         """A list of texts or dicts, parsed and tokenized, for callers that run `backend` themselves."""
@@ -240,6 +228,7 @@ class Model:
         csv: bool = False,
         *,
         on_note: Callable[[str], None] = lambda note: None,
+        progress: RowProgress | None = None,
     ) -> WrittenPredictions:
         """Predict every row of a file, named data set or table, and write it with its prediction.
 
@@ -247,7 +236,8 @@ class Model:
         task-specific format. `data` and `out` can also be open text files; the format is then JSON Lines, or
         CSV with `csv`. All input columns are kept; those with the same name as a prediction column are
         renamed, as reported in the result. `on_note` is called with messages about the file that is read and
-        about what was inferred about its columns. The file is written atomically. Raises InputError.
+        about what was inferred about its columns. With `progress`, the rows are counted first, so `data` must
+        not be an open file. The file is written atomically. Raises InputError.
         """
         task = self._encoder.fitted.task
         path = None if hasattr(out, "write") else as_path(out, "out, unless it is an open text file,")
@@ -270,13 +260,18 @@ class Model:
             )
         for note in opened.notes:
             on_note(note)
-        tally = Tally()
+        if progress is not None:
+            opened = replace(opened, table=watched(opened.table, progress))
         source = opened.table.ungrouped or opened.table
         part_fields = self._encoder.fitted.part_fields if opened.table.ungrouped else ()
         names = self._output_columns(source.columns, part_fields)
         is_csv = csv or (path is not None and suffix_of(path) == "csv")
         columns = csv_columns(source, names) if is_csv and not is_stream else None
         is_replacement = path is not None and os.path.lexists(path)
+        tally = Tally()
+        if progress is not None:
+            progress.expect(sum(1 for _ in source.rows()))
+            tally.on_rows = progress.advance
         if path is None:
             assert not isinstance(out, str | os.PathLike)
             write_text(self._lines(opened, names, tally), out, csv, columns)

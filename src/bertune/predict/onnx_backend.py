@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bertune.cores import available_cores
 from bertune.errors import ModelError, ResourceError
 from bertune.metadata import ExportMetadata
-from bertune.predict.backend import BackendOutputs, Poll, never_stop
+from bertune.optional_packages import needs
+from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
 from bertune.tasks import FittedTask, Output
 from bertune.text.batches import Indices, micro_batches
 from bertune.text.sequences import Sequence
@@ -49,6 +50,11 @@ class OnnxBackend:
         vars(self).update(state)
         self.__post_init__()
 
+    @property
+    def runtime(self) -> Runtime:
+        precision = self.export.format.partition("-")[2] or "fp32"  # as in onnx-int8
+        return Runtime("onnx", precision, True, self._micro_batch_tokens)
+
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of all sequences, without a loss. Raises ResourceError, and whatever `poll` raises."""
         outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
@@ -59,10 +65,13 @@ class OnnxBackend:
                 outputs[position] = output
         return BackendOutputs(outputs)
 
-    def _batches(self, sequences: SequenceOf[Sequence]) -> Iterator[Indices]:
+    @property
+    def _micro_batch_tokens(self) -> int:
         width = self.export.vocab_size if self.export.auto_class == "AutoModelForMaskedLM" else 1
-        tokens = max(1, min(MICRO_BATCH_TOKENS, _MOST_OUTPUTS // width))
-        return micro_batches([len(s) for s in sequences], tokens)
+        return max(1, min(MICRO_BATCH_TOKENS, _MOST_OUTPUTS // width))
+
+    def _batches(self, sequences: SequenceOf[Sequence]) -> Iterator[Indices]:
+        return micro_batches([len(s) for s in sequences], self._micro_batch_tokens)
 
     def _compute(self, sequences: list[Sequence]) -> list[Output]:
         """The outputs of one batch."""
@@ -70,7 +79,7 @@ class OnnxBackend:
         try:
             arrays = self.session.run(names, self._inputs(sequences))
         except session_errors() as error:
-            if "alloc" not in str(error).lower():
+            if not _is_out_of_memory(error):
                 raise ModelError(f"{self.path} cannot be run: {error}") from error
             raise ResourceError(
                 f"out of memory for {len(sequences)} texts of up to {max(map(len, sequences)):,} tokens. "
@@ -116,16 +125,28 @@ def session_errors() -> tuple[type[Exception], ...]:
     )
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    return any(sign in str(error) for sign in ("bad_alloc", "Failed to allocate memory"))
+
+
 def open_session(path: Path, threads: int | None = None) -> Any:
-    """An ONNX Runtime session on the CPU; None means one thread per usable core. Raises ModelError."""
-    import onnxruntime
+    """An ONNX Runtime session on the CPU; None means one thread per usable core.
+
+    Raises ModelError, ResourceError.
+    """
+    with needs("onnxruntime", f"to run {path}"):
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or available_cores()
-    options.log_severity_level = 3  # errors only
+    options.log_severity_level = 4  # what it logs as an error is also raised
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except session_errors() as error:
+        if _is_out_of_memory(error):
+            raise ResourceError(
+                f"out of memory for {path}. Free some memory, or raise the limit (ulimit -v)"
+            ) from error
         raise ModelError(
             f"{path} is not a graph that ONNX Runtime can run ({str(error).splitlines()[0][:200]}). Export "
             "the run again"

@@ -169,6 +169,7 @@ class Tally:
     failed: int = 0
     truncated: int = 0
     failures: list[str] = field(default_factory=list)  # the first _MOST_SHOWN messages
+    on_rows: Callable[[int], None] = lambda rows: None  # called with `rows` after each chunk
 
     def add(self, chunk: ReadableRows) -> None:
         """Count the rows of a chunk.
@@ -185,6 +186,7 @@ class Tally:
         self.failed += len(chunk.failures)
         self.truncated += chunk.num_truncated
         self.failures += map(str, chunk.failures[: _MOST_SHOWN - len(self.failures)])
+        self.on_rows(self.rows)
 
 
 def readable_rows(rows: SequenceOf[Row], encoder: TextEncoder, columns: Columns) -> ReadableRows:

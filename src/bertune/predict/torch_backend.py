@@ -17,7 +17,8 @@ from bertune.nn.batch import Batch, collate
 from bertune.nn.device import Machine, make_machine
 from bertune.nn.memory import memory_errors, with_fewer_tokens
 from bertune.nn.model import TextModel
-from bertune.predict.backend import BackendOutputs, Poll, never_stop
+from bertune.nn.pooling import PooledEncoder
+from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
 from bertune.saved_model import LoadedModel
 from bertune.tasks import FittedTask, Output
 from bertune.tasks.explained import Attributions, OutputWeights
@@ -34,9 +35,14 @@ _NOTHING: Output = np.empty(0, np.float32)
 class TorchBackend:
     """A torch model, with the task and the machine settings that determine its micro-batches."""
 
-    model: TextModel
+    model: TextModel | PooledEncoder
     fitted: FittedTask
     machine: Machine
+
+    @property
+    def runtime(self) -> Runtime:
+        pads = getattr(self.model, "packed", None) is None
+        return Runtime("torch", self.machine.precision, pads, self.machine.micro_batch_tokens)
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of all sequences, without dropout. Raises ResourceError, and whatever `poll` raises."""
@@ -58,6 +64,7 @@ class TorchBackend:
         poll: Poll = never_stop,
     ) -> Attributions:
         """As in `ExplainingBackend`. The model is not modified. Raises ResourceError."""
+        assert not isinstance(self.model, PooledEncoder), "vectors have no explanation"
         with memory_errors():
             gradients = IntegratedGradients(
                 self.model, min(_GRADIENT_TOKENS, self.machine.micro_batch_tokens), poll
