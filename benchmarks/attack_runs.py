@@ -81,12 +81,13 @@ class Watch:
 
     def __call__(self) -> None:
         import bertune.reporting.canvas
+        import bertune.reporting.write
         import bertune.training.frozen
         from bertune.predict import torch_backend
 
         # Drawing would take longer than training. The report has the same files, with placeholder figures.
-        bertune.reporting.canvas._svg = lambda *_: "<svg></svg>"
-        bertune.reporting.canvas._png = lambda *_: b"not drawn"
+        bertune.reporting.canvas.svg = lambda *_: "<svg></svg>"  # type: ignore[assignment]
+        bertune.reporting.write.png = lambda _: b"not drawn"
         if self.frozen_on_disk:
             bertune.training.frozen._SHARE_OF_MEMORY = 0.0
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

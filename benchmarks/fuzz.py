@@ -163,7 +163,7 @@ class Reader:
 def _columns(table: Table, settings: DataConfig, task: Task) -> Iterator[Columns]:
     """The columns that a task would choose, or arbitrary ones, so that every task sees every file."""
     try:
-        yield choose_columns(table, settings, task.columns.text, task.columns.label, task.needs_label)[0]
+        yield choose_columns(table, settings, task.columns, task.needs_label)[0]
     except BertuneError:
         names = table.columns
         fitting = [number for number in task.columns.num_texts if number <= len(names)]

@@ -52,7 +52,7 @@ def items_of(data: str, split: str = "train") -> list[Item]:
     split = split if getattr(config.data, split) else "train"
     task = make_task(config.task)
     table = open_table(getattr(config.data, split), config.data, known_column_names(task))
-    columns, _ = choose_columns(table, config.data, task.columns.text, task.columns.label, need_label=True)
+    columns, _ = choose_columns(table, config.data, task.columns, need_label=True)
     return [(e.texts, str(e.gold)) for e in read_examples(table, task, columns)]
 
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bertune.api import check, evaluate, export, load, predict, report, train, train_events, verify
     from bertune.errors import BertuneError
-    from bertune.predict.model import Evaluation, Model
+    from bertune.predict.model import Model
+    from bertune.predict.results import Evaluation
     from bertune.run import Run
     from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
 
 _HOME = {
     "BertuneError": "bertune.errors",
-    "Evaluation": "bertune.predict.model",
+    "Evaluation": "bertune.predict.results",
     "Model": "bertune.predict.model",
     "Run": "bertune.run",
     "check": "bertune.api",

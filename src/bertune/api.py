@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from bertune.errors import ConfigError, DamagedError
 from bertune.files import as_path
 from bertune.metadata import read_metadata
-from bertune.optional_packages import needs, require
+from bertune.optional_packages import PACKAGES, needs, require
 from bertune.predict.loading import load_model
-from bertune.predict.model import Evaluation, Model
+from bertune.predict.model import Model
+from bertune.predict.results import Evaluation
 from bertune.run import (
     CONFIG,
     MANIFEST,
@@ -184,6 +185,7 @@ def export(
         GateError: the export differs from the trained model by more than the limits; it was removed.
         InputError, ResourceError, MissingPackageError.
     """
+    require("export", "to export a model", PACKAGES["train"])
     from bertune.export.exporting import export_run
     from bertune.reporting.write import write_report
 

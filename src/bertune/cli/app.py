@@ -17,6 +17,7 @@ from bertune.cli import (
     export,
     predict,
     report,
+    serve,
     streams,
     tasks,
     train,
@@ -67,6 +68,7 @@ app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
+app.command("serve")(serve.serve)
 app.command("tasks")(tasks.tasks)
 app.command("datasets")(datasets.datasets)
 app.command("bench")(bench.bench)

@@ -25,7 +25,7 @@ def evaluate(
     """Evaluate a trained model on a labelled file, or on the test file of a named data set."""
     from bertune.cli.memory import refuse_small_address_space
 
-    refuse_small_address_space()
+    refuse_small_address_space(run)
     from bertune import api
     from bertune.allocator import tune_allocator
     from bertune.cli.streams import refuse_closed_output

@@ -38,7 +38,7 @@ def predict(
     """
     from bertune.cli.memory import refuse_small_address_space
 
-    refuse_small_address_space()
+    refuse_small_address_space(run)
     from bertune import api
     from bertune.allocator import tune_allocator
     from bertune.cli.stdin import given

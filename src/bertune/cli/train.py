@@ -44,7 +44,7 @@ def train(
     from bertune.cli import streams
     from bertune.console import show
     from bertune.console.progress import result_line, watch
-    from bertune.files import shell_word
+    from bertune.files import shell_word, shown_path
     from bertune.settings import parse_overrides
 
     if as_json:
@@ -60,7 +60,7 @@ def train(
     show.echo(console, result_line(manifest))
     if not streams.is_closed():  # the result is the run folder, so training works without standard output
         show.results().print(show.score_table(manifest["scores"]))
-    folder = show.short(run.path)
+    folder = shown_path(run.path)
     again = "".join(f" {setting}" for setting in own_code(run.config))
     show.echo(console, f"\nmodel    {folder}/model\nreport   {folder}/report/index.html")
     show.echo(console, f"use it   bertune predict {shell_word(folder)} FILE{again}")

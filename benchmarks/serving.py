@@ -1,0 +1,185 @@
+"""Throughput and latency of `bertune serve`, beside offline prediction and a plain FastAPI server.
+
+    BERTUNE_DATA=DATA python benchmarks/serving.py --cache CACHE --rounds 3
+
+CACHE is a folder outside the repository for the model, its exports and texts; they are created on first use.
+Every measurement is stored at once, so an interrupted run continues where it stopped. `--fresh` starts again.
+
+A round measures, in turn and for each workload, the plain server and each format of the model: the rate of
+`Model.predict` before and after the service, the time from the shell command to the first answer, the latency
+of single texts on the idle service, the throughput at saturation with one text and with 32 texts per request,
+and the latency at half of the former. Each answer is compared with that of `Model.predict`. `wrk` checks the
+throughput if it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from serving_page import table
+from serving_sides import (
+    BERTUNE,
+    FORMATS,
+    HERE,
+    TOLERANCE,
+    Client,
+    model_folder,
+    offline,
+    serving,
+    workload,
+)
+
+from bertune.bench.environment import machine, versions
+
+OUT = HERE / "results" / "serving.json"
+PEER = "peer"
+PER_REQUEST = 32
+_WRK_CONNECTIONS = 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure, and where to store it."""
+
+    cache: Path
+    out: Path
+    seconds: float
+    stages: frozenset[str]
+    rounds: dict[str, Any]  # by number; changed as measurements arrive
+
+    def measure(self, number: int, key: str, stage: str, work: Callable[[], Any]) -> Any:
+        """The stored result of a stage, or a new one; None for a stage that is not selected."""
+        values = self.rounds.setdefault(str(number), {}).setdefault(key, {})
+        if self.is_missing(number, key, stage):
+            values[stage] = work()
+            values.setdefault("load_average", []).append(round(os.getloadavg()[0], 1))
+            self.store()
+            print(f"round {number}, {key}: {stage}: {_short(values[stage])}", flush=True)
+        return values.get(stage)
+
+    def is_missing(self, number: int, key: str, *stages: str) -> bool:
+        """Whether one of the stages is selected and has no result yet."""
+        values = self.rounds.get(str(number), {}).get(key, {})
+        return any(s not in values and s.rstrip("0123456789") in self.stages for s in stages)
+
+    def store(self) -> None:
+        """Write everything measured so far."""
+        found = {
+            "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
+            "machine": machine(),
+            "versions": versions(),
+            "seconds": self.seconds,
+            "texts_per_request": PER_REQUEST,
+            "rounds": self.rounds,
+        }
+        partial = self.out.with_suffix(".partial")
+        partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        partial.replace(self.out)
+
+
+STAGES = ("offline", "start", "single", "saturation", "half", "wrk")
+_OF_PEER = ("start", "single", "saturation1", "half")
+_OF_SERVER = (*_OF_PEER, f"saturation{PER_REQUEST}", "wrk")
+
+
+def measure_bertune(plan: Plan, number: int, name: str, kind: str) -> None:
+    """All stages of one format of the model."""
+    folder, texts = model_folder(kind, plan.cache), workload(name, plan.cache)
+    key, path = f"{name}/{kind}", plan.cache / f"answers-{name}-{kind}.json"
+
+    def rate() -> float:
+        return offline(folder, texts, plan.seconds, None if path.is_file() else path)
+
+    before = plan.measure(number, key, "offline1", rate)
+    if not path.is_file():
+        offline(folder, texts, 0, path)
+    if plan.is_missing(number, key, *_OF_SERVER):
+        command = (*BERTUNE, "serve", str(folder), "--port", "0")
+        with serving(command, texts.texts[0], plan.cache / "serve.log") as server:
+            plan.measure(number, key, "start", lambda: round(server.seconds, 2))
+            one = Client(server, texts.texts, json.loads(path.read_bytes()), TOLERANCE[kind])
+            measure_server(plan, number, key, one, before)
+    plan.measure(number, key, "offline2", rate)
+
+
+def measure_server(plan: Plan, number: int, key: str, one: Client, offline_rate: float | None) -> None:
+    """The stages of a running server."""
+    single = plan.measure(number, key, "single", lambda: one.send(plan.seconds)) or one.send(1)
+    start = 0.6 * (offline_rate or 1000 / single["latency"]["mean"])
+    found = plan.measure(number, key, "saturation1", lambda: one.saturate(plan.seconds, start))
+    if found is not None:
+        half = found["texts_per_second"] / 2
+        plan.measure(number, key, "half", lambda: one.send(2 * plan.seconds, half, connections=16))
+    if PEER not in key:
+        many, stage = replace(one, per_request=PER_REQUEST), f"saturation{PER_REQUEST}"
+        plan.measure(number, key, stage, lambda: many.saturate(plan.seconds, start))
+        seconds = round(plan.seconds)
+        plan.measure(number, key, "wrk", lambda: one.wrk(seconds, _WRK_CONNECTIONS, plan.cache))
+
+
+def measure_peer(plan: Plan, number: int, name: str, one: bool) -> None:
+    """The plain server, whose answers are compared with those of the fp32 graph."""
+    texts, path = workload(name, plan.cache), plan.cache / f"answers-{name}-onnx.json"
+    if not path.is_file():
+        offline(model_folder("onnx", plan.cache), texts, 0, path)
+    model = str(model_folder("run", plan.cache) / "model")
+    command = (BERTUNE[0], str(HERE / "serving_peer.py"), model, *(["--one"] if one else []))
+    key = f"{name}/{PEER}{' one by one' if one else ''}"
+    if plan.is_missing(number, key, *_OF_PEER):
+        with serving(command, texts.texts[0], plan.cache / "peer.log") as server:
+            plan.measure(number, key, "start", lambda: round(server.seconds, 2))
+            client = Client(server, texts.texts, json.loads(path.read_bytes()), TOLERANCE[PEER])
+            measure_server(plan, number, key, client, None)
+
+
+def _short(found: Any) -> str:
+    """A measurement as a line of progress."""
+    if not isinstance(found, dict):
+        return str(found)
+    if "steps" not in found:
+        return (
+            f"{found['latency']} ms, late {found['late_p99']} ms, differs {found['largest_difference']:.0e}"
+        )
+    steps = ", ".join(f"{step['answered']:.0f} of {step['offered']:.0f}" for step in found["steps"])
+    last = found["steps"][-1]
+    return (
+        f"{found['texts_per_second']} texts/s; requests per second: {steps}; CPU microseconds: server "
+        f"{last['server_cpu_microseconds']} per text, generator {last['cpu_microseconds']} per request"
+    )
+
+
+def main() -> None:
+    """Measures, stores and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of every measurement")
+    parser.add_argument("--workloads", nargs="+", default=["sst2", "mixed"], metavar="NAME")
+    parser.add_argument("--formats", nargs="*", default=["onnx-int8", "onnx"], choices=FORMATS)
+    parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
+    parser.add_argument("--peer", choices=("none", "threads", "one", "both"), default="threads")
+    parser.add_argument("--fresh", action="store_true", help="forget what is stored")
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    is_stored = options.out.is_file() and not options.fresh
+    rounds = json.loads(options.out.read_bytes())["rounds"] if is_stored else {}
+    plan = Plan(options.cache, options.out, options.seconds, frozenset(options.stages), rounds)
+    for number in range(1, options.rounds + 1):
+        for name in options.workloads:
+            for one in {"none": (), "threads": (False,), "one": (True,), "both": (False, True)}[options.peer]:
+                measure_peer(plan, number, name, one)
+            for kind in options.formats:
+                measure_bertune(plan, number, name, kind)
+    print(table(json.loads(options.out.read_bytes())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The section on serving of docs/benchmarks.md, rendered from benchmarks/results/serving.json."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Values = dict[str, Any]  # of one key, such as sst2/onnx-int8, in one round
+
+TITLES = {
+    "onnx-int8": "bertune serve, int8 graph",
+    "onnx": "bertune serve, fp32 graph",
+    "run": "bertune serve, run (torch)",
+    "peer": "FastAPI + pipeline",
+    "peer one by one": "FastAPI + pipeline, one by one",
+}
+WORKLOADS = {
+    "sst2": "sentences of SST-2",
+    "ag_news": "articles of AG News",
+    "imdb": "reviews of IMDB",
+    "mixed": "nine sentences of SST-2 to one review of IMDB",
+}
+_HEAD = (
+    "| | offline, texts/s | 1 per request, texts/s | {n} per request, texts/s | of offline | one text, ms | "
+    "p50 and p99 at half load, ms | p99 / one text | first answer, s | x plain server |"
+)
+
+
+def table(found: Values) -> str:
+    """Medians over the rounds, for each workload, as Markdown."""
+    rounds: dict[str, dict[str, Values]] = found["rounds"]
+    size = found["texts_per_request"]
+    keys = list(dict.fromkeys(key for values in rounds.values() for key in values))
+    lines: list[str] = []
+    for name in dict.fromkeys(key.split("/")[0] for key in keys):
+        lines += [f"**{WORKLOADS.get(name, name)}**", "", _HEAD.format(n=size), "|---" * 10 + "|"]
+        for key in (key for key in keys if key.split("/")[0] == name):
+            cells = _cells([values[key] for values in rounds.values() if key in values], size)
+            lines.append(f"| {TITLES[key.split('/')[1]]} | {' | '.join(cells)} | {_speedup(rounds, key)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cells(rounds: list[Values], size: int) -> Iterator[str]:
+    def rate(stage: str) -> Callable[[Values], float]:
+        return lambda values: float(values[stage]["texts_per_second"])
+
+    yield _median(rounds, _offline, "{:,.0f}")
+    yield _median(rounds, rate("saturation1"), "{:,.0f}")
+    yield _median(rounds, rate(f"saturation{size}"), "{:,.0f}")
+    shares = (
+        _median(rounds, lambda v, s=stage: rate(s)(v) / _offline(v), "{:.0%}")
+        for stage in ("saturation1", f"saturation{size}")
+    )
+    yield " and ".join(share for share in shares if share)
+    yield _median(rounds, lambda v: v["single"]["latency"]["p50"], "{:.1f}")
+    halves = (_median(rounds, lambda v, p=p: v["half"]["latency"][p], "{:.1f}") for p in ("p50", "p99"))
+    yield " and ".join(half for half in halves if half)
+    yield _median(rounds, lambda v: v["half"]["latency"]["p99"] / v["single"]["latency"]["p50"], "{:.1f}")
+    yield _median(rounds, lambda v: v["start"], "{:.1f}")
+
+
+def _offline(values: Values) -> float:
+    """The rate of `Model.predict`, before and after the service."""
+    return statistics.mean(values[stage] for stage in ("offline1", "offline2"))
+
+
+def _speedup(rounds: dict[str, dict[str, Values]], key: str) -> str:
+    """The throughput with one text per request relative to the plain server, paired by round."""
+    name, kind = key.split("/")
+    if kind.startswith("peer"):
+        return ""
+    ratios: list[float] = []
+    for values in rounds.values():
+        peers = [
+            found["saturation1"]["texts_per_second"]
+            for other, found in values.items()
+            if other.startswith(f"{name}/peer") and "saturation1" in found
+        ]
+        if peers and "saturation1" in values.get(key, {}):
+            ratios.append(values[key]["saturation1"]["texts_per_second"] / max(peers))
+    return f"{statistics.median(ratios):.1f}x" if ratios else ""
+
+
+def _median(rounds: list[Values], value: Callable[[Values], float], form: str) -> str:
+    """The median over the rounds that have the value; empty if none has."""
+    found: list[float] = []
+    for values in rounds:
+        try:
+            found.append(value(values))
+        except KeyError:
+            continue
+    return form.format(statistics.median(found)) if found else ""

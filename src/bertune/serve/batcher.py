@@ -1,0 +1,201 @@
+"""Continuous batching: sequences of all requests are computed in batches by one thread per model.
+
+A batch starts as soon as the previous one is finished. `schedule` decides which of the waiting sequences it
+takes.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as SequenceOf
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from bertune.predict.backend import Backend, BackendOutputs
+from bertune.serve.refusals import Overloaded, TooLarge, Unavailable
+from bertune.serve.schedule import Costs, Schedule, Waiting
+from bertune.tasks import Output
+from bertune.text.sequences import Sequence
+
+
+@dataclass(frozen=True)
+class ComputedBatch:
+    """What is known about a batch after it was computed."""
+
+    sequences: int
+    tokens: int  # without padding
+    padded_tokens: int  # as many as the longest sequence has, for each sequence
+    seconds: float  # of the computation
+    waited: tuple[float, ...]  # seconds, for each sequence
+
+
+@dataclass(eq=False)
+class _Request:
+    """The sequences of one request, and their outputs so far."""
+
+    sequences: SequenceOf[Sequence]
+    outputs: list[Output]
+    missing: int
+    done: asyncio.Future[list[Output]]
+    arrival: float
+    waiting: list[Waiting] = field(default_factory=list)
+
+
+class Batcher:
+    """The queue of one model, and the thread that computes its batches."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        schedule: Schedule,
+        max_queued_tokens: int,
+    ) -> None:
+        self._backend = backend
+        self._schedule = schedule
+        self._max_queued_tokens = max_queued_tokens
+        self.on_batch: Callable[[ComputedBatch], None] = lambda batch: None  # called in the thread
+        self._lock = threading.Lock()
+        self._is_busy = False
+        self._is_closed = False
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bertune-model")
+
+    @property
+    def queued_tokens(self) -> int:
+        """The tokens of all waiting sequences."""
+        return self._schedule.tokens
+
+    @property
+    def queued_sequences(self) -> int:
+        """The number of waiting sequences."""
+        return self._schedule.sequences
+
+    @property
+    def costs(self) -> Costs:
+        """What computing a batch costs."""
+        return self._schedule.costs
+
+    @property
+    def max_batch_tokens(self) -> int:
+        """The most tokens of a batch."""
+        return self._schedule.max_tokens
+
+    async def compute(self, sequences: SequenceOf[Sequence]) -> list[Output]:
+        """The output of each sequence, in order. If the caller is cancelled, they are no longer computed.
+
+        Raises TooLarge, Overloaded, and the errors of the backend.
+        """
+        if not sequences:
+            return []
+        lengths = [len(s) for s in sequences]
+        request = _Request(
+            sequences,
+            [np.empty(0, np.float32)] * len(sequences),
+            len(sequences),
+            asyncio.get_running_loop().create_future(),
+            time.monotonic(),
+        )
+        with self._lock:
+            if self._is_closed:
+                raise Unavailable("the service is shutting down")
+            self._refuse_overload(sum(lengths))
+            request.waiting = self._schedule.add(request, lengths, request.arrival)
+            started = self._start_next()
+        started()
+        try:
+            return await request.done
+        finally:
+            if request.missing:
+                with self._lock:
+                    self._schedule.remove(request.waiting)
+
+    def close(self) -> None:
+        """Stop the thread after the batch that it computes. Nothing can be computed any more."""
+        with self._lock:
+            self._is_closed = True
+        self._pool.shutdown(wait=False)
+
+    def _refuse_overload(self, tokens: int) -> None:
+        most, waiting = self._max_queued_tokens, self._schedule.tokens
+        if tokens > most:
+            raise TooLarge(
+                f"the texts of this request have {tokens:,} tokens in total, but at most {most:,} may wait. "
+                "Split the request, or raise serve.max_queued_tokens"
+            )
+        if waiting + tokens > most:
+            raise Overloaded(
+                f"the queue is full: {waiting:,} tokens are waiting, and this request has {tokens:,} more. "
+                "Try again later",
+                (waiting + tokens - most) / self._schedule.costs.tokens_per_second,
+            )
+
+    def _start_next(self) -> Callable[[], None]:
+        """Start the next batch if the thread is idle. The caller holds the lock.
+
+        The result must be called once the lock is released: if the batch is computed already, it runs
+        `_finish`.
+        """
+        batch = [] if self._is_busy else self._schedule.next_batch()
+        if not batch:
+            return _nothing
+        self._is_busy = True
+        start = time.monotonic()
+        computed = self._pool.submit(self._backend, _with_own_groups(batch))
+        return partial(computed.add_done_callback, partial(self._finish, batch, start))
+
+    def _finish(self, batch: list[Waiting], start: float, computed: Future[BackendOutputs]) -> None:
+        """Hand over the outputs of a batch, or its error, and start the next batch. Runs in the thread."""
+        seconds = time.monotonic() - start
+        error = computed.exception()
+        with self._lock:
+            self._is_busy = False
+            started = _nothing if self._is_closed else self._start_next()
+        started()
+        outputs = None if error else computed.result().outputs
+        loop = batch[0].request.done.get_loop()
+        loop.call_soon_threadsafe(self._deliver, batch, outputs, error)
+        lengths = [item.length for item in batch]
+        self.on_batch(
+            ComputedBatch(
+                sequences=len(batch),
+                tokens=sum(lengths),
+                padded_tokens=len(batch) * max(lengths),
+                seconds=seconds,
+                waited=tuple(start - item.request.arrival for item in batch),
+            )
+        )
+
+    def _deliver(
+        self, batch: list[Waiting], outputs: list[Output] | None, error: BaseException | None
+    ) -> None:
+        """Complete the requests whose last sequences were in a batch. Runs in the event loop."""
+        for position, item in enumerate(batch):
+            request: _Request = item.request
+            if request.done.done():
+                continue
+            if outputs is None:
+                assert error is not None
+                request.done.set_exception(error)
+                continue
+            request.outputs[item.number] = outputs[position]
+            request.missing -= 1
+            if not request.missing:
+                request.done.set_result(request.outputs)
+
+
+def _nothing() -> None:
+    """What there is to do if no batch was started."""
+
+
+def _with_own_groups(batch: SequenceOf[Waiting]) -> list[Sequence]:
+    """The sequences of a batch. Those of the same example of the same request have the same `group`."""
+    numbers: dict[tuple[int, int], int] = {}
+    found = []
+    for item in batch:
+        sequence: Sequence = item.request.sequences[item.number]
+        group = numbers.setdefault((id(item.request), sequence.group), len(numbers))
+        found.append(sequence if group == sequence.group else replace(sequence, group=group))
+    return found

@@ -1,0 +1,94 @@
+"""HTTP connections that slow or silent clients cannot keep open: uvicorn's protocol with time limits."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+_MOST_HEADER_BYTES = 65_536
+_LEAST_READ = 65_536  # bytes that a client must read per timeout while a response is being sent
+
+
+class TimedProtocol(HttpToolsProtocol):
+    """Closes a connection whose request line and headers do not arrive, and one whose response is not read.
+
+    The time limit for both is `timeout_keep_alive` of uvicorn. uvicorn has no limit of its own for either.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._is_in_headers = True
+        self._running: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_header_timer()
+        self._stop_read_timer()
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            # uvicorn only tells the cycle of the last request that it has read.
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_in_headers:
+            self._expect_headers()
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._is_in_headers and self._header_bytes > _MOST_HEADER_BYTES and self.transport:
+            self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        self._is_in_headers = False
+        self._stop_header_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_in_headers = True
+        self._header_bytes = 0
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self._stop_read_timer()
+        super().resume_writing()
+
+    def _expect_headers(self) -> None:
+        if self._header_timer is None:
+            self._header_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def _watch_reading(self, unsent: int) -> None:
+        """Abort the connection unless the client reads some of the `unsent` bytes within the time limit."""
+
+        def check() -> None:
+            now = self.transport.get_write_buffer_size()
+            if now > unsent - _LEAST_READ:
+                self.transport.abort()
+            else:
+                self._watch_reading(now)
+
+        self._read_timer = self.loop.call_later(self.timeout_keep_alive, check)
+
+    def _stop_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _stop_read_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None

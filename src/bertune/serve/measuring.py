@@ -1,0 +1,103 @@
+"""Measure how fast a backend is here: tokens per second, and the batch size that it needs for that.
+
+Measuring also warms the backend up: the first calls of a runtime allocate memory and prepare kernels.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, replace
+
+from bertune.predict.backend import Backend
+from bertune.serve.schedule import Costs
+from bertune.text.sequences import Sequence
+
+_FEWEST_TOKENS = 256  # of the largest batch: smaller batches use a CPU badly
+_ENOUGH = 0.97  # of the highest rate: larger batches would only make others wait
+_LONGEST_BATCH = 0.5  # seconds; batches that take longer are not tried
+_HANDLING = 0.0003  # seconds that the service needs for a batch in addition to the call of the backend
+_FASTER = 1.02  # improvement of the rate for which larger batches are tried
+_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The speed of a backend on some sequences of typical length."""
+
+    costs: Costs
+    batch_tokens: int  # of a batch that is as large as it needs to be
+    sample_tokens: int  # of the sequence of median length that was computed
+    single_seconds: float  # for this sequence alone
+    sequences_per_second: float  # in batches
+
+
+def measure(
+    backend: Backend,
+    samples: SequenceOf[Sequence],
+    most_tokens: int,
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Speed:
+    """Compute samples in batches of growing size, for about `seconds` seconds.
+
+    `most_tokens` is the limit of a batch. Raises the errors of the backend.
+    """
+    end = clock() + seconds
+    median = sorted(samples, key=len)[len(samples) // 2]
+    backend([median])
+    single = _timed(backend, [median], end, clock, least=2 * _REPEATS)
+    tokens = min(_FEWEST_TOKENS, most_tokens)
+    tried: list[_Rate] = []
+    while True:
+        batch = _batch(median, tokens)
+        taken = _timed(backend, batch, end, clock)
+        tried.append(_Rate(sum(map(len, batch)) / taken, tokens))
+        if 2 * tokens > most_tokens or 2 * taken > _LONGEST_BATCH or clock() > end or _is_flat(tried):
+            break
+        tokens *= 2
+    best = max(len(median) / single, *(found.rate for found in tried))
+    chosen = next((found for found in tried if found.rate >= _ENOUGH * best), tried[-1])
+    extra = max(0.0, single * chosen.rate - len(median)) + _HANDLING * chosen.rate
+    return Speed(
+        Costs(chosen.rate, int(min(most_tokens, extra)), backend.runtime.pads),
+        chosen.tokens,
+        len(median),
+        single,
+        chosen.rate / len(median),
+    )
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """The rate of a backend with batches of some size."""
+
+    rate: float  # tokens per second
+    tokens: int
+
+
+def _is_flat(tried: SequenceOf[_Rate]) -> bool:
+    """Whether the last two sizes are no faster than the sizes before."""
+    rates = [found.rate for found in tried]
+    return len(rates) > 2 and max(rates[-2:]) < _FASTER * max(rates[:-2])
+
+
+def _batch(sequence: Sequence, tokens: int) -> list[Sequence]:
+    """Copies of a sequence, each an example of its own, that fill a batch."""
+    return [replace(sequence, group=number) for number in range(max(1, tokens // len(sequence)))]
+
+
+def _timed(
+    backend: Backend,
+    batch: SequenceOf[Sequence],
+    end: float,
+    clock: Callable[[], float],
+    least: int = _REPEATS,
+) -> float:
+    """The time of a call in seconds: the median of some calls, or the first one if the time is up."""
+    taken: list[float] = []
+    while len(taken) < least and (not taken or clock() < end):
+        start = clock()
+        backend(batch)
+        taken.append(clock() - start)
+    return statistics.median_low(taken)

@@ -1,0 +1,64 @@
+"""JSON in and out of the HTTP service, and the bodies of error responses.
+
+A wire format with its own error bodies registers a function per path prefix (`ErrorBodies`). All other paths
+get `{"error": message, "kind": kind}`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bertune.serve.refusals import BadRequest, ErrorBody, Refusal, own_body
+
+_OF_MODEL = re.compile("^/models/[^/]+(?=/)")  # before the path of an endpoint: one of several models
+
+
+class _Json(Response):
+    media_type = "application/json"
+
+
+def to_bytes(value: Any) -> bytes:
+    """A value as JSON. NumPy arrays and numbers are allowed; NaN becomes null."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response with a JSON body."""
+    return _Json(to_bytes(value), status, None if headers is None else dict(headers))
+
+
+async def json_body(request: Request) -> Any:
+    """The JSON body of a request. Raises BadRequest."""
+    body = await request.body()
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        what = f"is not valid JSON ({error})" if body else "is empty; expected JSON"
+        raise BadRequest(f"the request body {what}") from error
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The JSON object in the body of a request. Raises BadRequest."""
+    found = await json_body(request)
+    if not isinstance(found, dict):
+        raise BadRequest("the request body must be a JSON object")
+    return found
+
+
+@dataclass(frozen=True)
+class ErrorBodies:
+    """The error body of each wire format, by the prefix of its paths. The longest prefix applies."""
+
+    by_prefix: Mapping[str, ErrorBody]
+
+    def response(self, path: str, refusal: Refusal) -> Response:
+        """The response that reports a refusal of a request to `path`."""
+        path = _OF_MODEL.sub("", path)
+        prefixes = [prefix for prefix in self.by_prefix if path.startswith(prefix)]
+        body = self.by_prefix[max(prefixes, key=len)] if prefixes else own_body
+        return json_response(body(refusal), refusal.status, refusal.headers)

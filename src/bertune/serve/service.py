@@ -1,0 +1,225 @@
+"""The served models: texts in, predictions out, within the limits of the service."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from bertune.config import ServeConfig
+from bertune.errors import did_you_mean, listed
+from bertune.predict.model import Model
+from bertune.predict.predictor import Decode, ReadableRows, plain
+from bertune.serve.batcher import Batcher
+from bertune.serve.drift import Drift
+from bertune.serve.explaining import Explanations
+from bertune.serve.files import FileJobs
+from bertune.serve.metrics import Metrics
+from bertune.serve.refusals import Invalid, NotFound, TooLarge, TooLong, Unavailable
+from bertune.tasks import Output
+
+# Work of less than about 2 ms is done in the event loop, because handing it to a thread takes 0.1 ms.
+_FEW_CHARACTERS = 4000
+_FEW_SEQUENCES = 16
+_DEEPEST = 8  # nested lists and objects of an item; no task reads more than 3
+_MOST_FOR_DRIFT = 32  # predictions of a request that are counted for the drift
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What clients can know about a served model."""
+
+    task: str  # such as "classification", or the path of a user's task.py
+    noun: str  # what the task calls a row: text, question, pair
+    labels: tuple[str, ...]  # in the order of the outputs; empty if the task has no labels
+    text_columns: tuple[str, ...]  # the texts of a row, in order
+    can: frozenset[str]  # the fields of a prediction, label_probabilities and vectors, as in `Service.find`
+    max_length: int  # tokens at which a text is refused, truncated or split into windows
+    format: str  # "run" for a trained model, or the format of an export, such as "onnx-int8"
+    backend: str  # "torch" or "onnx"
+    precision: str  # "fp32", "bf16" or "int8"
+    weights_sha256: str
+    created: int  # seconds since 1970: when the weights were written
+    pooling: str | None = None  # how vectors are pooled: "mean" or "cls"; None without vectors
+    vector_size: int | None = None  # None without vectors
+
+    def plain(self) -> dict[str, Any]:
+        """The facts as plain JSON."""
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "can": sorted(self.can),
+        }
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model under its name, with the queue of its requests."""
+
+    name: str
+    model: Model
+    facts: ModelFacts
+    batcher: Batcher
+    drift: Drift
+    metrics: Metrics
+    config: ServeConfig
+
+    async def predict(
+        self, items: SequenceOf[Any], *, truncate: bool = False, decode: Decode | None = None
+    ) -> list[Any]:
+        """The prediction for each item, in order; none is None.
+
+        An item is a text, a tuple or list of texts if the model takes several, or a mapping from column names
+        to values; all items have the same form. With `truncate`, longer texts than the model takes are
+        truncated. `decode` overrides the `decode` of the task, as in `Model.decode`. If the caller is
+        cancelled, what has not been computed is not computed any more.
+
+        Raises Invalid for an item that is blank or cannot be read, TooLong for an item that is too long, both
+        with the number of the item from 1; TooLarge for too many items; Overloaded, Unavailable, and other
+        errors of the model.
+        """
+        items = list(items)
+        most = self.config.max_texts
+        if len(items) > most:
+            raise TooLarge(
+                f"the request has {len(items):,} texts, but at most {most:,} are allowed. Split it into "
+                "several requests"
+            )
+        if not items:
+            return []
+        try:
+            async with asyncio.timeout(self.config.timeout):
+                return await self._predict(items, truncate, decode)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"not computed within {self.config.timeout:g} seconds (serve.timeout). Try again later"
+            ) from error
+
+    async def _predict(self, items: list[Any], truncate: bool, decode: Decode | None) -> list[Any]:
+        read = await self.read(items, truncate)
+        outputs = await self.batcher.compute(read.sequences)
+        if len(outputs) <= _FEW_SEQUENCES:
+            found = self._decoded(read, outputs, decode)
+        else:
+            found = await asyncio.to_thread(self._decoded, read, outputs, decode)
+        self.metrics.predicted(self.name, len(items))
+        return found
+
+    async def read(self, items: list[Any], truncate: bool) -> ReadableRows:
+        """The items, tokenized. Raises Invalid and TooLarge, as `predict` does."""
+        few = sum(map(_size, items)) <= _FEW_CHARACTERS
+        read = self.model.tokenize(items) if few else await asyncio.to_thread(self.model.tokenize, items)
+        self._refuse_unreadable(read)
+        if not truncate:
+            self._refuse_truncated(read)
+        return read
+
+    def _decoded(self, read: ReadableRows, outputs: list[Output], decode: Decode | None) -> list[Any]:
+        """The predictions, the first of which are also counted for the drift."""
+        found = self.model.decode(read, outputs, decode)
+        few, few_outputs = _first(read, outputs, _MOST_FOR_DRIFT)
+        if decode is None:
+            predictions = found[: len(few.examples)]
+        elif self.drift.reads(self.facts.can):
+            predictions = self.model.decode(few, few_outputs)
+        else:
+            predictions = [None] * len(few.examples)
+        self.drift.add(predictions, few.sequences)
+        return found
+
+    def _refuse_unreadable(self, read: ReadableRows) -> None:
+        count = len(read.is_readable)
+        for position, is_readable in enumerate(read.is_readable):
+            if is_readable:
+                continue
+            error = read.errors.get(position)
+            what = "is blank" if error is None else f"cannot be predicted: {error}"
+            raise Invalid(f"{_named(position, count, self.facts.noun)} {what}")
+
+    def _refuse_truncated(self, read: ReadableRows) -> None:
+        for sequence in read.sequences:
+            if sequence.num_removed:
+                tokens = len(sequence) + sequence.num_removed
+                raise TooLong(
+                    f"{_named(sequence.group, len(read.examples), self.facts.noun)} has {tokens:,} tokens, "
+                    f"but this model reads at most {self.facts.max_length:,}. Shorten it, or set truncate to "
+                    "true"
+                )
+
+
+@dataclass(frozen=True)
+class Service:
+    """The models of a service by name, and its settings."""
+
+    models: Mapping[str, ServedModel]
+    config: ServeConfig
+    metrics: Metrics
+    fallback: str | None = None  # URL of a System One service for requests that no model here answers
+    token: str | None = field(default=None, repr=False)  # bearer token that requests must have
+    started: float = field(default_factory=time.time)  # seconds since 1970
+    jobs: FileJobs = field(default_factory=FileJobs, repr=False)
+    explanations: Explanations = field(default_factory=Explanations, repr=False)
+
+    def drift(self) -> dict[str, Any]:
+        """How recent texts and predictions of each model differ from its validation data, as plain JSON."""
+        return {name: served.drift.plain() for name, served in self.models.items()}
+
+    def close(self) -> None:
+        """Stop the threads of all models, and remove the files of all jobs."""
+        self.jobs.close()
+        self.explanations.close()
+        for served in self.models.values():
+            served.batcher.close()
+
+    def find(self, name: str | None, *, wants: str | None = None) -> ServedModel:
+        """The model with a name, or without one the first that can do what the caller `wants`.
+
+        `wants` is a field of the task's Prediction, such as "label", "spans" or "answer";
+        "label_probabilities" for tasks with `decode_probabilities`; "vectors" for tasks with `decode_vector`;
+        None accepts every model. Raises NotFound for an unknown name, with the known names, and if neither
+        the named model nor any other can do it.
+        """
+        if name is not None and name not in self.models:
+            raise NotFound(
+                f'there is no model "{name}".{did_you_mean(name, self.models)} Models: '
+                f"{listed(list(self.models))}"
+            )
+        candidates = list(self.models.values()) if name is None else [self.models[name]]
+        for served in candidates:
+            if wants is None or wants in served.facts.can:
+                return served
+        if name is None:
+            raise NotFound(f"no model here predicts {wants}")
+        task = candidates[0].facts.task
+        raise NotFound(f'the model "{name}", trained for {task}, does not predict {wants}')
+
+
+def plain_predictions(predictions: SequenceOf[Any]) -> list[dict[str, Any]]:
+    """Predictions as plain JSON."""
+    return [plain(prediction) for prediction in predictions]
+
+
+def _first(read: ReadableRows, outputs: list[Output], most: int) -> tuple[ReadableRows, list[Output]]:
+    """The first examples of a request in which every row is readable, with their outputs."""
+    if len(read.examples) <= most:
+        return read, outputs
+    pairs = [(s, output) for s, output in zip(read.sequences, outputs, strict=True) if s.group < most]
+    sequences = [sequence for sequence, _ in pairs]
+    few = ReadableRows(read.examples[:most], sequences, [True] * most, most, 0, {})
+    return few, [output for _, output in pairs]
+
+
+def _size(item: Any, depth: int = 0) -> int:
+    """The number of characters of an item, roughly. Raises Invalid for nested lists that no task reads."""
+    if isinstance(item, str):
+        return len(item)
+    if not isinstance(item, Mapping | list | tuple):
+        return 1
+    if depth == _DEEPEST:
+        raise Invalid(f"an item has lists or objects nested more than {_DEEPEST} levels deep")
+    return sum(_size(part, depth + 1) for part in (item.values() if isinstance(item, Mapping) else item))
+
+
+def _named(position: int, count: int, noun: str) -> str:
+    """How an error names an item of a request."""
+    return f"the {noun}" if count == 1 else f"{noun} {position + 1} of {count:,}"

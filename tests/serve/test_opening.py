@@ -1,0 +1,137 @@
+"""What serves a model: its name, its backend, and how large its batches are."""
+
+import shutil
+from collections.abc import Sequence as SequenceOf
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bertune.errors import ConfigError
+from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
+from bertune.serve.measuring import Speed, measure
+from bertune.serve.opening import Candidate, faster
+from bertune.serve.schedule import Costs
+from bertune.serve.sources import exports_of, named_sources, split_arguments, weights_sha256
+from bertune.text.sequences import Sequence
+
+
+def candidate(precision: str, rate: float) -> Candidate:
+    runtime = Runtime("any", precision, True, 4096)
+    model: Any = SimpleNamespace(backend=SimpleNamespace(runtime=runtime))
+    return Candidate("any", None, model, Speed(Costs(rate, 0, True), 256, 20, 0.01, rate / 20))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (("fp32", 100), ("fp32", 101), "fp32 101"),
+        (("fp32", 100), ("int8", 105), "fp32 100"),  # not enough faster for other results
+        (("int8", 115), ("fp32", 100), "int8 115"),
+        (("int8", 120), ("bf16", 110), "bf16 110"),
+        (("bf16", 90), ("fp32", 100), "fp32 100"),
+        (("int4", 150), ("int8", 100), "int4 150"),
+    ],
+)
+def test_lower_precision_is_used_only_where_it_is_clearly_faster(
+    first: tuple[str, float], second: tuple[str, float], expected: str
+) -> None:
+    found = faster(candidate(*first), candidate(*second))
+    assert f"{found.model.backend.runtime.precision} {found.speed.costs.tokens_per_second:g}" == expected
+
+
+class Timed:
+    """A backend on a clock of its own: a call takes `call` seconds, and `token` seconds per token."""
+
+    def __init__(self, call: float, token: float) -> None:
+        self.call, self.token = call, token
+        self.now = 0.0
+
+    @property
+    def runtime(self) -> Runtime:
+        return Runtime("timed", "fp32", True, 4096)
+
+    def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
+        self.now += self.call + self.token * sum(map(len, sequences))
+        return BackendOutputs([np.zeros(1, np.float32)] * len(sequences))
+
+    def measured(self, seconds: float) -> Speed:
+        samples = [Sequence(np.zeros(n, np.int32), np.zeros(n, np.uint8), 0) for n in (30, 32, 40)]
+        return measure(self, samples, 4096, seconds, clock=lambda: self.now)
+
+
+def test_batches_are_as_large_as_the_backend_needs_and_no_larger() -> None:
+    flat, steep = Timed(0.0, 1e-5).measured(2), Timed(0.02, 1e-5).measured(2)
+    assert (flat.batch_tokens, steep.batch_tokens) == (256, 4096)
+    assert (flat.sample_tokens, steep.sample_tokens) == (32, 32)
+    assert flat.costs.tokens_per_second == pytest.approx(1e5)
+    assert flat.costs.call_tokens == 30  # 0.3 ms for handling the batch
+    assert steep.costs.call_tokens > 1000  # a call takes as long as 2,000 tokens
+
+
+def test_slow_backends_are_not_measured_for_long() -> None:
+    slow = Timed(0.2, 0.001)
+    assert slow.measured(0.1).batch_tokens == 256
+    assert slow.now < 1.5
+
+
+def test_settings_are_told_from_names() -> None:
+    models, settings = split_arguments(
+        [
+            "runs/a",
+            "serve.timeout=5",
+            "b=runs/b",
+            "c.d=e",
+            "x=y.z/w",
+            "minilm",
+            "machine.threads=1",
+            "./s.t=3",
+        ]
+    )
+    assert models == ["runs/a", "b=runs/b", "x=y.z/w", "minilm", "./s.t=3"]
+    assert settings == ["serve.timeout=5", "c.d=e", "machine.threads=1"]
+
+
+def test_names_come_from_folders_and_are_unique(tmp_path: Path) -> None:
+    for folder in ("one/a", "two/a", "one/a/export/onnx", "one/a/model", "ein Name"):
+        (tmp_path / folder).mkdir(parents=True)
+    places = [tmp_path / p for p in ("one/a", "two/a", "one/a/export/onnx", "one/a/model", "ein Name")]
+    names = [s.name for s in named_sources([*map(str, places), "org/minilm", f"chosen={tmp_path / 'one/a'}"])]
+    assert names == ["a", "a-2", "a-onnx", "a-3", "ein-Name", "minilm", "chosen"]
+    with pytest.raises(ConfigError, match="not usable as the name"):
+        named_sources(["?=x"])
+
+
+def test_exports_of_other_weights_and_damaged_ones_are_not_used(reviews_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "model").mkdir(parents=True)
+    shutil.copy(reviews_run / "model" / "bertune.json", run / "model" / "bertune.json")
+    for name in ("damaged", "without-parity", "other"):
+        folder = run / "export" / name
+        folder.mkdir(parents=True)
+        (folder / "bertune.json").write_text("{")
+        if name != "without-parity":
+            (folder / "parity.json").write_text("{}")
+    write_export(run / "export" / "other", weights="0" * 64)
+    write_export(run / "export" / "good", weights=weights_sha256(run / "model"))
+    assert [folder.name for folder in exports_of(run)] == ["good"]
+
+
+def write_export(folder: Path, weights: str) -> None:
+    """The metadata of an export without its graph."""
+    from bertune.config import TaskConfig
+    from bertune.data.columns import Columns
+    from bertune.metadata import ExportMetadata, ModelMetadata, write_metadata
+
+    folder.mkdir(exist_ok=True)
+    (folder / "bertune.json").unlink(missing_ok=True)
+    (folder / "parity.json").write_text("{}")
+    export = ExportMetadata(
+        format="onnx", graph="onnx/model.onnx", auto_class="AutoModelForSequenceClassification",
+        outputs=("logits",), pooling=None, vocab_size=10, pad_id=0, weights_sha256=weights,
+    )  # fmt: skip
+    columns = Columns(("text",), "label", None)
+    metadata = ModelMetadata(TaskConfig(), ("a", "b"), 64, columns, {}, export=export)
+    write_metadata(folder, metadata)
