@@ -25,16 +25,17 @@ from sklearn.metrics import cohen_kappa_score
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from bertune.config import Section
+from bertune.config import Section, comma_separated
 from bertune.data.columns import ColumnNames, Columns, cell_text, name_of, number_in, read_texts
 from bertune.data.rows import Origin, Row
-from bertune.errors import DataError, did_you_mean, listed
+from bertune.errors import DataError, listed
 from bertune.metrics.classification import confusion_matrix
 from bertune.metrics.mistakes import Fact, Mistakes, mistake, worst
 from bertune.metrics.scores import Scores
 from bertune.nn.batch import Batch
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.head_spec import HeadSpec
+from bertune.tasks.parts.label_names import unknown_label
 from bertune.tasks.parts.texts import TEXT_COLUMNS
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -68,7 +69,7 @@ class OrdinalOptions(Section):
     @field_validator("levels", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        return comma_separated(value)
 
 
 class FittedOrdinal(FittedTask):
@@ -80,8 +81,7 @@ class FittedOrdinal(FittedTask):
         place = {level: number for number, level in enumerate(self.labels)}
         for example in examples:
             if example.gold is not None and example.gold not in place:
-                hint = did_you_mean(example.gold, self.labels) or f" The levels are {listed(self.labels)}."
-                raise DataError(f'{example.origin}: unknown level "{example.gold}".{hint}')
+                raise unknown_label(example.origin, example.gold, self.labels)
         sequences = tokenizer.encode([e.texts for e in examples], max_length)
         gold = [None if e.gold is None else place[e.gold] for e in examples]
         return [replace(s, gold=gold[s.group]) for s in sequences]

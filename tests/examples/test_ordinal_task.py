@@ -142,7 +142,7 @@ def test_prediction_requires_the_file_and_unknown_levels_are_refused(folder: Pat
     assert refused.code == 3 and "ordinal_task.py" in refused.err
     (folder / "new.csv").write_text("text,stars\ngreat,6\n")
     refused = bertune("evaluate", folder / "run", folder / "new.csv", OWN)
-    assert refused.code == 3 and 'new.csv, line 2: unknown level "6"' in refused.err
+    assert refused.code == 3 and 'new.csv, line 2: the label "6" does not occur' in refused.err
 
 
 def test_bertune_tasks_shows_a_custom_task() -> None:
