@@ -10,7 +10,7 @@ import pytest
 import task_runs
 
 from bertune.errors import ResourceError
-from bertune.reporting import canvas, write
+from bertune.reporting import fonts, write
 from bertune.reporting.write import write_report
 
 NAMES = [make.__name__ for make in (*fake_runs.EVERY_RUN, *task_runs.EVERY_RUN)]
@@ -70,24 +70,26 @@ def test_the_same_run_gives_the_same_bytes(report):
 
 
 def test_the_users_matplotlib_settings_are_neither_used_nor_changed(tmp_path, report):
-    expected = report("interrupted").path.read_bytes()
+    expected = report("interrupted").path
     run = fake_runs.interrupted(tmp_path / "interrupted")
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "font.size": 30}):
         before = dict(matplotlib.rcParams)
-        page = write_report(run).read_bytes()
+        page = write_report(run)
         assert dict(matplotlib.rcParams) == before
     own_folder = re.compile(rb"/\S+/interrupted")
-    assert own_folder.sub(b"", page) == own_folder.sub(b"", expected)
+    assert own_folder.sub(b"", page.read_bytes()) == own_folder.sub(b"", expected.read_bytes())
+    for figure in ("learning_curves.png", "token_lengths.png"):
+        assert page.with_name(figure).read_bytes() == expected.with_name(figure).read_bytes()
 
 
 def test_labels_without_available_glyphs_are_numbered_and_listed(tmp_path, monkeypatch):
-    monkeypatch.setattr(canvas, "CHINESE_FONTS", ())
-    for cached in (canvas._families, canvas._glyphs):
+    monkeypatch.setattr(fonts, "CHINESE_FONTS", ())
+    for cached in (fonts.families, fonts._glyphs):
         cached.cache_clear()
     try:
         run = fake_runs.four_labels(tmp_path / "run")
         page = write_report(run).read_text(encoding="utf-8")
     finally:
-        for cached in (canvas._families, canvas._glyphs):
+        for cached in (fonts.families, fonts._glyphs):
             cached.cache_clear()
     assert re.search(r"<i>1</i>\s*<bdi>财经</bdi>", page)

@@ -1,21 +1,22 @@
 """Figures of a finished run: score by batch, token lengths, confusion matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bertune.errors import counted, plural
 from bertune.manifest import BatchRecord, DetailsRecord, SplitRecord
-from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, can_draw, draw, upright
+from bertune.reporting.axes import SIZE, Frame, Key, Panel, arrange
+from bertune.reporting.canvas import Drawing, is_narrow
+from bertune.reporting.fonts import text_width
+from bertune.reporting.matrix import matrix_scene
+from bertune.reporting.palette import BLUE, GREEN, INK, MUTED, ORANGE
+from bertune.reporting.scene import Scene, Shape
+from bertune.reporting.ticks import extent, extent_from_zero, numeric_axis
 from bertune.reporting.wording import count, decimal, plain, real, score_name
 
 MOST_BARS = 110  # batches; beyond that, a histogram of their scores is drawn
-MOST_NAMED = 30  # labels; beyond that, their names do not fit beside a matrix
-MOST_COUNTED = 14  # labels; beyond that, cells have no room for their count
 SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
+_NUM_BINS = 30  # of the histogram of batch scores
 
 
 @dataclass(frozen=True)
@@ -54,51 +55,47 @@ def score_by_batch(batches: Batches, split: str) -> Drawing:
     """One bar per batch and a line for the overall score; a histogram if there are more than `MOST_BARS`."""
     name = score_name(batches.score)
 
-    def paint(figure: Figure, is_narrow: bool) -> None:
-        axes = figure.subplots()
-        upright(axes)
-        if len(batches.values) > MOST_BARS:
-            _spread(axes, batches, name)
-        else:
-            _bars(axes, batches, name)
+    def paint(width: float, height: float) -> Scene:
+        draw = _spread if len(batches.values) > MOST_BARS else _bars
+        return Scene(width, height, tuple(draw(batches, name, width, height)))
 
     size = counted(batches.batch_size, f"{split} {batches.noun}")
     description = f"{name} of each batch of {size}; overall {decimal(batches.total)}"
-    return draw("score_by_batch", description, paint, height=2.7)
+    return Drawing("score_by_batch", description, paint, height=2.7)
 
 
-def _bars(axes: Axes, batches: Batches, name: str) -> None:
+def _bars(batches: Batches, name: str, width: float, height: float) -> Iterator[Shape]:
     heights = [0.0 if value is None else value for value in batches.values]
-    axes.bar(range(1, len(heights) + 1), heights, color=BLUE, alpha=0.75, width=0.72)
-    axes.axhline(0, color=MUTED, linewidth=0.8)
-    axes.set_xlim(0.4, len(heights) + 0.6)
-    axes.set_xlabel(f"batch of {counted(batches.batch_size, batches.noun)}")
-    axes.set_ylabel(name)
-    axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
-    axes.margins(y=0.1)
+    note = "" if batches.total is None else f"overall {decimal(batches.total)}"
+    title = f"batch of {counted(batches.batch_size, batches.noun)}"
+    x = numeric_axis((0.4, len(heights) + 0.6), 8 if is_narrow(width) else 12, title, are_whole=True)
+    y = numeric_axis(extent_from_zero([*heights, batches.total or 0.0], 0.1), 7, name)
+    (frame,), shapes = arrange(width, height, [Panel(x, y)], right=text_width(note, SIZE) + 4 if note else 0)
+    yield from shapes
+    yield frame.bars(((n - 0.36, n + 0.36, value) for n, value in enumerate(heights, 1)), BLUE)
+    yield frame.level(0, MUTED, 0.8)
     if batches.total is not None:
-        axes.axhline(batches.total, color=ORANGE, linewidth=1.5)
-        _outside(axes, f"overall {decimal(batches.total)}", 1.0, batches.total)
+        yield frame.level(batches.total, ORANGE, 1.5)
+        # Outside the axes, where no bar can cover it.
+        yield frame.note(note, frame.right + 4, frame.y(batches.total) + 0.36 * SIZE, ORANGE)
 
 
-def _spread(axes: Axes, batches: Batches, name: str) -> None:
-    axes.hist(batches.defined, bins=30, color=BLUE, alpha=0.75)
-    axes.set_xlabel(f"{name} of a batch of {counted(batches.batch_size, batches.noun)}")
-    axes.set_ylabel("batches")
+def _spread(batches: Batches, name: str, width: float, height: float) -> Iterator[Shape]:
+    low, high = extent(batches.defined, 0)
+    size = (high - low) / _NUM_BINS
+    numbers = [0] * _NUM_BINS
+    for value in batches.defined:
+        numbers[min(int((value - low) / size), _NUM_BINS - 1)] += 1
+    title = f"{name} of a batch of {counted(batches.batch_size, batches.noun)}"
+    x = numeric_axis(extent(batches.defined), 5 if is_narrow(width) else 9, title)
+    y = numeric_axis(extent_from_zero(numbers), 7, "batches", count, are_whole=True)
+    (frame,), shapes = arrange(width, height, [Panel(x, y, headroom=12)])
+    yield from shapes
+    yield frame.bars(((low + i * size, low + (i + 1) * size, n) for i, n in enumerate(numbers)), BLUE)
     if batches.total is not None:
-        axes.axvline(batches.total, color=ORANGE, linewidth=1.5)
-        axes.annotate(
-            f"overall {decimal(batches.total)}", (batches.total, 1), xycoords=("data", "axes fraction"),
-            xytext=(0, 2), textcoords="offset points", ha="center", color=ORANGE,
-        )  # fmt: skip
-
-
-def _outside(axes: Axes, text: str, x: float, y: float) -> None:
-    """Adds a note just outside the right edge, where no bar can cover it."""
-    axes.annotate(
-        text, (x, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
-        ha="left", va="center", color=ORANGE,
-    )  # fmt: skip
+        yield frame.upright(batches.total, ORANGE, 1.5)
+        note = f"overall {decimal(batches.total)}"
+        yield frame.note(note, frame.x(batches.total), frame.top - 3, ORANGE, "middle")
 
 
 def token_lengths(
@@ -112,25 +109,37 @@ def token_lengths(
     if not shown:
         return None
     right = _right_edge(splits, shown)
+    is_beyond = max_length is not None and max_length > 1.6 * right
+    end = right if max_length is None or is_beyond else max(right, 1.03 * max_length)
+    top = max(share for _, shares in shown.values() for share in shares)
 
-    def paint(figure: Figure, is_narrow: bool) -> None:
-        axes = figure.subplots()
-        upright(axes)
-        for index, (name, (edges, shares)) in enumerate(shown.items()):
-            colour = SPLIT_COLOURS.get(name, MUTED)
-            axes.stairs(
-                shares, edges, color=colour, fill=index == 0, alpha=0.35 if index == 0 else 1, label=name
-            )
-        axes.set_xlabel(f"tokens per {noun}" + ("" if is_narrow else ", including [CLS] and [SEP]"))
-        axes.set_ylabel(f"share of {plural(noun)}")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
-        axes.set_xlim(0, right)
-        axes.legend(loc="lower left", ncols=len(shown), bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+    def paint(width: float, height: float) -> Scene:
+        title = f"tokens per {noun}" + ("" if is_narrow(width) else ", including [CLS] and [SEP]")
+        x = numeric_axis((0, end), 5 if is_narrow(width) else 9, title, count, are_whole=True)
+        y = numeric_axis(extent_from_zero([top]), 7, f"share of {plural(noun)}", lambda v: f"{100 * v:g}%")
+        (frame,), shapes = arrange(width, height, [Panel(x, y, keys=tuple(_keys(shown)))])
+        shapes += _outlines(frame, shown)
         if max_length is not None:
-            _limit(axes, max_length, right)
+            shapes += _limit(frame, max_length, is_beyond)
+        return Scene(width, height, tuple(shapes))
 
-    return draw("token_lengths", f"Histogram of the number of tokens per {noun}", paint, height=2.7)
+    return Drawing("token_lengths", f"Histogram of the number of tokens per {noun}", paint, height=2.7)
+
+
+def _keys(splits: Iterable[str]) -> Iterator[Key]:
+    for index, name in enumerate(splits):
+        colour = SPLIT_COLOURS.get(name, MUTED)
+        yield Key(plain(name), colour, is_box=index == 0, opacity=0.35 if index == 0 else 1.0)
+
+
+def _outlines(frame: Frame, shown: dict[str, tuple[list[float], list[float]]]) -> Iterator[Shape]:
+    """The histogram of each split, the first filled."""
+    for index, (name, (edges, shares)) in enumerate(shown.items()):
+        colour = SPLIT_COLOURS.get(name, MUTED)
+        if index == 0:
+            yield frame.bars(zip(edges, edges[1:], shares, strict=False), colour, 0.35)
+        else:
+            yield frame.outline(edges, shares, colour)
 
 
 def _histogram(recorded: dict[str, list[float]] | None) -> tuple[list[float], list[float]] | None:
@@ -150,74 +159,25 @@ def _right_edge(splits: dict[str, SplitRecord], shown: dict[str, tuple[list[floa
     return min(furthest, 2 * max(known) + 1) if known else furthest
 
 
-def _limit(axes: Axes, max_length: float, right: float) -> None:
-    if max_length > 1.6 * right:
-        axes.annotate(
-            f"max_length {max_length:,.0f} is beyond this axis →", (1, 0.96), xycoords="axes fraction",
-            ha="right", va="top", color=INK,
-        )  # fmt: skip
+def _limit(frame: Frame, max_length: float, is_beyond: bool) -> Iterator[Shape]:
+    text, baseline = f"max_length {max_length:,.0f}", frame.top + 0.04 * frame.height + 0.8 * SIZE
+    if is_beyond:
+        yield frame.note(f"{text} is beyond this axis →", frame.right, baseline, INK, "end")
         return
-    axes.set_xlim(0, max(right, 1.03 * max_length))
-    axes.axvline(max_length, color=INK, linewidth=1)
-    axes.annotate(
-        f"max_length {max_length:,.0f}", (max_length, 0.96), xycoords=("data", "axes fraction"),
-        xytext=(-3, 0), textcoords="offset points", ha="right", va="top", color=INK,
-    )  # fmt: skip
+    yield frame.upright(max_length, INK)
+    yield frame.note(text, frame.x(max_length) - 3, baseline, INK, "end")
 
 
 def confusion_matrix(
     labels: Sequence[str], counts: Sequence[Sequence[int]], split: str, noun: str = "text"
 ) -> Drawing:
     """A confusion matrix normalized by gold label; correct predictions in blue, wrong ones in orange."""
-    names = tick_names(labels)
-    side = min(8.0, 2.4 + 0.3 * len(labels))
-    blue, orange = (0.16, 0.44, 0.8), (0.8, 0.38, 0.12)  # visible on white and on black
-    shares = [[number / (sum(row) or 1) for number in row] for row in counts]
-    pixels = [
-        # Empty cells are transparent, so that the background of either colour scheme shows.
-        [
-            (*(blue if i == j else orange), 0.15 + 0.85 * share if share else 0.0)
-            for j, share in enumerate(row)
-        ]
-        for i, row in enumerate(shares)
-    ]
-
-    def paint(figure: Figure, is_narrow: bool) -> None:
-        axes = figure.subplots()
-        axes.imshow(pixels, interpolation="nearest")
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("gold")
-        ticks = range(len(labels)) if names else range(0, len(labels), 10)
-        texts = names or [str(i + 1) for i in ticks]
-        axes.set_xticks(ticks, texts, rotation=90 if max(map(len, texts)) > 4 else 0)
-        axes.set_yticks(ticks, texts)
-        axes.tick_params(length=0)
-        for spine in axes.spines.values():
-            spine.set_color(MUTED)
-        if len(labels) <= MOST_COUNTED:
-            _counts(axes, counts, shares)
-
-    return draw(
+    side = min(8.0, 2.4 + 0.3 * len(labels))  # inches
+    description = f"Confusion matrix on the {split} {plural(noun)}"
+    return Drawing(
         f"confusion_matrix_{split}",
-        f"Confusion matrix on the {split} {plural(noun)}",
-        paint,
+        description,
+        lambda width, height: matrix_scene(labels, counts, min(width, height)),
         side,
         min(side, 4.6),
     )
-
-
-def _counts(axes: Axes, counts: Sequence[Sequence[int]], shares: Sequence[Sequence[float]]) -> None:
-    for i, row in enumerate(counts):
-        for j, number in enumerate(row):
-            colour = "white" if shares[i][j] > 0.45 else INK
-            axes.annotate(count(number), (j, i), ha="center", va="center", color=colour)
-
-
-def tick_names(labels: Sequence[str]) -> list[str]:
-    """Label names as tick labels; numbers if a glyph is missing or names coincide; none for many labels."""
-    if len(labels) > MOST_NAMED:
-        return []
-    names = [plain(label) for label in labels]
-    if all(name and can_draw(name) for name in names) and len(set(names)) == len(names):
-        return names
-    return [str(i + 1) for i in range(len(labels))]

@@ -1,18 +1,18 @@
 """Draws the figures recorded with scores, by kind: scatter, histogram, curve, calibration."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bertune.errors import counted
 from bertune.files import JsonObject
 from bertune.manifest import DetailsRecord
-from bertune.reporting.canvas import BLUE, GREEN, INK, MUTED, ORANGE, VIOLET, Drawing, draw, upright
+from bertune.reporting.axes import SIZE, Key, Panel, arrange
+from bertune.reporting.canvas import Drawing, is_narrow
+from bertune.reporting.palette import BLUE, GREEN, INK, MUTED, ORANGE, VIOLET
+from bertune.reporting.scene import Line, Markers, Scene, Shape
+from bertune.reporting.ticks import Axis, extent, extent_from_zero, numeric_axis
 from bertune.reporting.wording import count, decimal, plain, real, visible
 
 COLOURS = (BLUE, GREEN, VIOLET, MUTED)
@@ -41,7 +41,7 @@ def plots(details: DetailsRecord, split: str) -> list[Plot]:
         name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(2, 99))) if n not in used)
         used.add(name)
         caption = kind.caption(recorded)
-        drawing = draw(f"{name}_{split}", f"{title}. {caption}", _painter(kind, recorded), kind.height)
+        drawing = Drawing(f"{name}_{split}", f"{title}. {caption}", _painter(kind, recorded), kind.height)
         drawn.append(Plot(title, drawing, caption))
     return drawn
 
@@ -51,21 +51,23 @@ class Kind:
     """How to draw one kind of figure."""
 
     has_content: Callable[[JsonObject], bool]
-    paint: Callable[[Figure, JsonObject], None]
+    shapes: Callable[[JsonObject, float, float], Iterator[Shape]]  # for a width and a height in points
     caption: Callable[[JsonObject], str]
-    height: float
+    height: float  # inches
 
 
-def _painter(kind: Kind, recorded: JsonObject) -> Callable[[Figure, bool], None]:
-    return lambda figure, is_narrow: kind.paint(figure, recorded)
+def _painter(kind: Kind, recorded: JsonObject) -> Callable[[float, float], Scene]:
+    return lambda width, height: Scene(width, height, tuple(kind.shapes(recorded, width, height)))
 
 
-def _named(axes: Axes, recorded: JsonObject) -> None:
-    upright(axes)
-    names: list[Any] = [*(recorded.get("axes") or []), "", ""]
-    x, y = names[:2]
-    axes.set_xlabel(plain(x, 60))
-    axes.set_ylabel(plain(y, 40))
+def _titles(recorded: JsonObject) -> tuple[str, str]:
+    """The titles of the horizontal and the vertical axis."""
+    titles: list[Any] = [*(recorded.get("axes") or []), "", ""]
+    return plain(titles[0], 60), plain(titles[1], 40)
+
+
+def _x_axis(values: Iterable[float], title: str, width: float) -> Axis:
+    return numeric_axis(extent(values), 5 if is_narrow(width) else 9, title)
 
 
 def _points(recorded: JsonObject) -> list[tuple[float, float]]:
@@ -74,14 +76,16 @@ def _points(recorded: JsonObject) -> list[tuple[float, float]]:
     return [(x, y) for x, y in finite if x is not None and y is not None]
 
 
-def _scatter(figure: Figure, recorded: JsonObject) -> None:
-    axes = figure.subplots()
-    _named(axes, recorded)
+def _scatter(recorded: JsonObject, width: float, height: float) -> Iterator[Shape]:
     points = _points(recorded)
-    axes.plot(*zip(*points, strict=True), "o", color=BLUE, alpha=0.35, markersize=3.2, markeredgewidth=0)
-    if recorded.get("is_diagonal"):
-        ends = [bound(x for x, _ in points) for bound in (min, max)]
-        axes.plot(ends, ends, color=ORANGE, linewidth=1.2)
+    x_title, y_title = _titles(recorded)
+    xs, ys = ([point[i] for point in points] for i in (0, 1))
+    ends = [(bound, bound) for bound in (min(xs), max(xs))] if recorded.get("is_diagonal") else []
+    y = numeric_axis(extent([*ys, *(end for _, end in ends)]), 7, y_title)
+    (frame,), shapes = arrange(width, height, [Panel(_x_axis(xs, x_title, width), y)])
+    yield from shapes
+    yield frame.markers(points, Markers((), "circle", 3.2, BLUE, opacity=0.35))
+    yield from frame.line(ends, Line((), ORANGE, 1.2))
 
 
 def _scatter_caption(recorded: JsonObject) -> str:
@@ -91,12 +95,13 @@ def _scatter_caption(recorded: JsonObject) -> str:
     return f"{points}." + (" On the line, both values are equal." if recorded.get("is_diagonal") else "")
 
 
-def _histogram(figure: Figure, recorded: JsonObject) -> None:
-    axes = figure.subplots()
-    _named(axes, recorded)
-    axes.stairs(recorded["counts"], recorded["edges"], fill=True, color=BLUE, alpha=0.75)
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+def _histogram(recorded: JsonObject, width: float, height: float) -> Iterator[Shape]:
+    counts, edges = recorded["counts"], recorded["edges"]
+    x_title, y_title = _titles(recorded)
+    y = numeric_axis(extent_from_zero(counts), 6, y_title, count, are_whole=True)
+    (frame,), shapes = arrange(width, height, [Panel(_x_axis(edges, x_title, width), y)])
+    yield from shapes
+    yield frame.bars(zip(edges, edges[1:], counts, strict=False), BLUE)
 
 
 def _has_counts(recorded: JsonObject) -> bool:
@@ -104,20 +109,27 @@ def _has_counts(recorded: JsonObject) -> bool:
     return sum(counts) > 0 and len(edges) == len(counts) + 1
 
 
-def _curve(figure: Figure, recorded: JsonObject) -> None:
-    axes = figure.subplots()
-    _named(axes, recorded)
+def _curve(recorded: JsonObject, width: float, height: float) -> Iterator[Shape]:
     series = {name: points for name, values in recorded["series"].items() if (points := _points(values))}
-    for (name, points), colour in zip(series.items(), COLOURS, strict=False):
-        axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.5, label=plain(name))
-    if len(series) > 1:
-        axes.legend(loc="lower left", ncols=len(series), bbox_to_anchor=(0, 1.08), borderaxespad=0)
-    for level, (name, place) in enumerate(_marks(recorded).items()):
-        axes.axvline(place, color=(INK, ORANGE)[level % 2], linewidth=1)
-        axes.annotate(
-            plain(name), (place, 1), xycoords=("data", "axes fraction"), xytext=(3, 3 - 11 * level),
-            textcoords="offset points", ha="left", color=(INK, ORANGE)[level % 2],
-        )  # fmt: skip
+    drawn = dict(zip(series, COLOURS, strict=False))
+    marks = _marks(recorded)
+    xs, ys = ([point[i] for name in drawn for point in series[name]] for i in (0, 1))
+    x_title, y_title = _titles(recorded)
+    keys = [Key(plain(name), colour, 1.5) for name, colour in drawn.items()] if len(series) > 1 else []
+    panel = Panel(
+        _x_axis([*xs, *marks.values()], x_title, width),
+        numeric_axis(extent(ys), 7, y_title),
+        keys=tuple(keys),
+        headroom=SIZE + 6 if marks else 0,
+    )
+    (frame,), shapes = arrange(width, height, [panel])
+    yield from shapes
+    for name, colour in drawn.items():
+        yield from frame.line(series[name], Line((), colour, 1.5))
+    for level, (name, place) in enumerate(marks.items()):
+        colour = (INK, ORANGE)[level % 2]
+        yield frame.upright(place, colour)
+        yield frame.note_beside(plain(name), frame.x(place), frame.top - 3 + 11 * level, colour)
 
 
 def _marks(recorded: JsonObject) -> dict[str, float]:
@@ -130,21 +142,23 @@ def _curve_caption(recorded: JsonObject) -> str:
     return f"{visible((recorded.get('axes') or [''])[0])} {', '.join(marks)}." if marks else ""
 
 
-def _calibration(figure: Figure, recorded: JsonObject) -> None:
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.4, 0.8])
-    _named(above, recorded)
-    points = [(b["confidence"], b["right"]) for b in recorded["bins"]]
-    above.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    above.plot(*zip(*points, strict=True), color=BLUE, marker="o", markersize=4, linewidth=1.2)
-    above.set_ylim(-0.03, 1.03)
-    above.set_xlabel("")
+def _calibration(recorded: JsonObject, width: float, height: float) -> Iterator[Shape]:
+    bins = recorded["bins"]
+    points = [(one["confidence"], one["right"]) for one in bins]
+    x_title, y_title = _titles(recorded)
     unit = recorded.get("unit")
-    _named(below, {"axes": [recorded["axes"][0], f"number of {unit}" if unit else "count"]})
-    for one in recorded["bins"]:
-        below.bar(one["confidence"], one["count"], width=0.05, color=BLUE, alpha=0.75)
-    below.set_xlim(-0.03, 1.03)
-    below.yaxis.set_major_locator(MaxNLocator(2, integer=True))
-    below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+    bounds = -0.03, 1.03  # probabilities, with room for the markers
+    x = numeric_axis(bounds, 6, x_title)
+    counts = extent_from_zero(one["count"] for one in bins)
+    below = numeric_axis(counts, 2, f"number of {unit}" if unit else "count", count, are_whole=True)
+    panels = [Panel(x, numeric_axis(bounds, 6, y_title), 2.4), Panel(x, below, 0.8)]
+    (upper, lower), shapes = arrange(width, height, panels)
+    yield from shapes
+    yield from upper.line([(0, 0), (1, 1)], Line((), MUTED, 1.0, dash=(4, 3)))
+    yield from upper.line(points, Line((), BLUE, 1.2))
+    yield upper.markers(points, Markers((), "circle", 4.5, BLUE))
+    spans = ((one["confidence"] - 0.025, one["confidence"] + 0.025, one["count"]) for one in bins)
+    yield lower.bars(spans, BLUE)
 
 
 def _calibration_caption(recorded: JsonObject) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bertune.files import disk_errors, write_atomically
 from bertune.reporting.page import render
+from bertune.reporting.png import png
 from bertune.run import Run
 from bertune.run_writer import refuse_links
 
@@ -20,7 +21,7 @@ def write_report(run: Run) -> Path:
     with disk_errors(run.path):
         folder.mkdir(exist_ok=True)
         for drawing in rendered.drawings:
-            write_atomically(folder / f"{drawing.name}.png", drawing.png)
+            write_atomically(folder / f"{drawing.name}.png", png(drawing.scene))
         # A text may contain an unpaired surrogate, which UTF-8 cannot encode.
         write_atomically(folder / "index.html", rendered.html.encode("utf-8", errors="replace"))
     return folder / "index.html"
