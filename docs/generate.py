@@ -22,6 +22,7 @@ from bertune import errors, registry, task_info
 from bertune.cli.app import app
 from bertune.config import Config
 from bertune.data import named
+from bertune.export.formats import FORMATS
 from bertune.tasks.classification.task import Classification
 
 DOCS = Path(__file__).parent
@@ -178,6 +179,19 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def export_formats() -> str:
+    """Return a table of the export formats with their files and default limits."""
+    rows = [
+        "| format | content | file | `max_difference` | `max_flips` | `max_score_loss` |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, known in FORMATS.items():
+        limits = (known.tolerance.difference, known.tolerance.flips, known.tolerance.score_loss)
+        cells = " | ".join(f"{limit:g}" for limit in limits)
+        rows.append(f"| `{name}` | {known.description} | `{known.graph or 'model.safetensors'}` | {cells} |")
+    return "\n".join(rows)
+
+
 def exit_codes() -> str:
     """Return the tree of errors and exit codes from the docstring of bertune.errors."""
     tree = (errors.__doc__ or "").split("\n\n", 1)[1].strip("\n")
@@ -196,6 +210,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "readers": readers,
     "tasks": tasks,
     "exit codes": exit_codes,
+    "export formats": export_formats,
 }
 
 

@@ -9,16 +9,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small only wait for
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 
 from small_texts import TINY_BERT, labelled_texts, write_csv, write_vocabulary
+
+if TYPE_CHECKING:
+    from tiny_exports import Exports
 
 pytest.register_assert_rewrite("trainings")
 
 # Folders of tests that train, which come first: at the end no worker then waits for another's slow file.
-SLOW_FOLDERS = ("training", "hostile", "contracts", "docs", "examples", "hub", "cli", "nn", "predict", "api")
+SLOW_FOLDERS = (
+    "training", "hostile", "contracts", "runtime", "docs", "examples", "hub", "cli", "nn", "predict", "api",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -95,3 +101,19 @@ def settings(tiny_weights: Path) -> Callable[..., dict[str, Any]]:
         }
 
     return make
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> "Exports":
+    """Tiny trained models of every task, and their exports. See `Exports`."""
+    from tiny_exports import Exports, write_encoder
+
+    own = tmp_path_factory.getbasetemp()
+    is_worker = own.name.startswith("popen-")  # of pytest-xdist, whose folder is inside that of the test run
+    folder = (own.parent if is_worker else own) / "tiny-exports"
+    folder.mkdir(exist_ok=True)
+    encoder = folder / "encoder"
+    with FileLock(folder / "encoder.lock"):
+        if not encoder.is_dir():
+            write_encoder(encoder)
+    return Exports(folder, encoder)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ FLAGS = {
     "report": set(),
     "export": {"--to", "--out", "--json"},
     "verify": {"--json"},
+    "serve": {"--host", "--port", "--fallback"},
     "tasks": {"--json"},
     "datasets": {"--json"},
     "bench": {"--rounds", "--seconds", "--json"},
@@ -45,6 +47,7 @@ def python_files(*folders: str) -> list[Path]:
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 

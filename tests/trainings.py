@@ -20,11 +20,12 @@ _PRELOADED = (
     "bertune.api",
     "bertune.cli.app",
     "bertune.console.progress",
-    "bertune.reporting.page",
+    "bertune.reporting.write",
+    "bertune.training.fit",
+    "tomlkit",
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
     "transformers.models.bert.modeling_bert",
-    "sklearn.metrics",
     "safetensors.torch",
 )
 
@@ -114,7 +115,7 @@ class Command:
         folder.mkdir(parents=True, exist_ok=True)
         self._output = folder / f"{time.monotonic_ns()}.out", folder / f"{time.monotonic_ns()}.err"
         words = [str(word) for word in arguments]
-        self.process = _context().Process(target=_command, args=(words, *self._output, before), daemon=True)
+        self.process = new_process(target=_command, args=(words, *self._output, before), daemon=True)
         self.process.start()
 
     def signal(self, number: int) -> None:
@@ -159,12 +160,13 @@ def step_numbers(run: Path) -> list[int]:
     return [json.loads(line)["step"] for line in lines]
 
 
-def _context() -> Any:
+def new_process(**options: Any) -> Any:
+    """A `multiprocessing.Process` that does not import what _PRELOADED names, which takes seconds."""
     if not sys.platform.startswith("linux"):
-        return multiprocessing.get_context("spawn")
+        return multiprocessing.get_context("spawn").Process(**options)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_PRELOADED))
-    return context
+    return context.Process(**options)  # type: ignore[attr-defined]
 
 
 def _command(words: list[str], out: Path, err: Path, before: Callable[[], None] | None) -> None:

@@ -3,8 +3,7 @@
 import math
 from typing import Any, Literal
 
-import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Auto = Literal["auto"]
 Settings = dict[str, dict[str, Any]]
@@ -17,6 +16,21 @@ class Section(BaseModel):
     """A closed, frozen group of settings. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
+
+
+def comma_separated(value: object) -> object:
+    """The parts of a string that commas separate, as written on the command line; other values unchanged."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def fraction_in(value: object) -> float | None:
+    """The number that "0.2", 0.2 or "20%" stands for, if it is between 0 and 1; None for anything else."""
+    text = str(value)
+    try:
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return None
+    return number if 0 < number < 1 else None
 
 
 class DataConfig(Section):
@@ -46,16 +60,25 @@ class DataConfig(Section):
         None, min_length=1, description="sheet of an Excel workbook; default: the first visible sheet"
     )
 
+    @field_validator("validation", "test")
+    @classmethod
+    def _no_fraction(cls, value: str | None, info: ValidationInfo) -> str | None:
+        fraction = fraction_in(value)
+        if fraction is None:
+            return value
+        held_out = f"data.validation_fraction={fraction:g}"
+        if info.field_name == "validation":
+            raise ValueError(f"expected a file. To hold out that share of the training rows, set {held_out}")
+        raise ValueError(f"expected a file. Rows can only be held out for validation, with {held_out}")
+
     @field_validator("text", mode="before")
     @classmethod
     def _text_columns(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(","))
         if isinstance(value, int):
             return (str(value),)
         if isinstance(value, list | tuple):
             return tuple(str(part) for part in value)
-        return value
+        return comma_separated(value)
 
 
 class ModelConfig(Section):
@@ -253,6 +276,7 @@ class ServeConfig(Section):
     )
     max_texts: int = Field(1000, ge=1, description="texts in a request")
     max_body_mb: float = Field(10, gt=0, description="size of a request body in MB")
+    max_file_mb: float = Field(1000, gt=0, description="size of an uploaded file to label, in MB")
     timeout: float = Field(30, gt=0, description="seconds after which a waiting request is refused with 503")
     token_file: str | None = Field(
         None,
@@ -294,4 +318,6 @@ class Config(Section):
 
     def to_toml(self) -> str:
         """The complete settings as a TOML document, which `bertune.settings.read_toml` reads."""
+        import tomlkit  # only to write
+
         return tomlkit.dumps(self.to_settings())

@@ -1,4 +1,4 @@
-"""Types of the records of a run: `manifest.json` and the error analysis next to the predictions.
+"""Types of the records of a run: `manifest.json`, the error analysis, and the comparison of an export.
 
 All records are optional: a report leaves out the section of a missing one. A value of the wrong type is an
 error with its key, so that code that reads a run can rely on the types.
@@ -313,6 +313,36 @@ class MistakesRecord(Record):
     measure: str | None = None
     is_probability: bool | None = None
     shown: list[MistakeRecord] | None = None
+
+
+class SidesRecord(Record):
+    """A number of the trained model and of an export."""
+
+    model: float | None = None
+    export: float | None = None
+
+
+class SpeedRecord(Record):
+    """The speed of a model on validation rows."""
+
+    rows_per_second: float | None = None
+    milliseconds_per_row: float | None = None
+    precision: str | None = None
+
+
+class ParityRecord(Record):
+    """`parity.json`: how far an export differs from the trained model."""
+
+    format: str
+    rows: int | None = None
+    largest_difference: float | None = None
+    flips: int | None = None
+    primary: str | None = None
+    scores: dict[str, SidesRecord] | None = None
+    speed: dict[str, SpeedRecord] | None = None  # keys: model, export
+    size_mb: SidesRecord | None = None
+    parts: int | None = None  # of the network, each of which is quantized or stays in fp32
+    parts_in_fp32: list[str] | None = None
 
 
 Kind = TypeVar("Kind", bound=BaseModel)

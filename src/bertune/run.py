@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertune.config import Config, Settings
-from bertune.errors import ConfigError, DamagedError, InputError
+from bertune.errors import DamagedError, InputError
 from bertune.files import (
     CHECKSUM,
     JsonObject,
@@ -17,10 +17,11 @@ from bertune.files import (
     read_object,
     refuse_unusable,
     shell_word,
+    shown_path,
 )
 from bertune.manifest import ManifestRecord, check_manifest
 from bertune.renamed import LAST_FORMAT, current_settings
-from bertune.settings import nested, read_toml, resolve
+from bertune.settings import located, read_toml, resolve, settings_of
 
 FORMAT = 3  # incremented when the layout changes; all earlier formats can be read
 MANIFEST, CONFIG, METRICS = "manifest.json", "config.toml", "metrics.jsonl"
@@ -72,7 +73,8 @@ class Run:
             for number, line in enumerate(lines, start=1):
                 if line.get("step") != number:
                     raise DamagedError(
-                        f"{path}, line {number}: expected step {number}, found {line.get('step')!r}"
+                        f"{shown_path(path)}, line {number}: expected step {number}, found "
+                        f"{line.get('step')!r}"
                     )
         except DamagedError as error:
             raise DamagedError(
@@ -94,7 +96,8 @@ def open_run(path: str | Path) -> Run:
     if not manifest.is_file():
         what = "has no manifest.json" if folder.is_dir() else "does not exist"
         raise InputError(
-            f"{folder} is not a run folder: it {what}. `bertune train SOURCE --out {folder}` creates one"
+            f"{shown_path(folder)} is not a run folder: it {what}. "
+            f"`bertune train SOURCE --out {shell_word(folder)}` creates one"
         )
     read_manifest(manifest)
     return Run(folder)
@@ -110,21 +113,21 @@ def read_manifest(path: Path) -> JsonObject:
 
 def intact_manifest(path: Path) -> JsonObject:
     """Like `read_manifest`, but the error does not say what to do: the caller adds that."""
-    manifest = read_object(path)
+    manifest, shown = read_object(path), shown_path(path)
     format_number = manifest.get("format")
     if CHECKSUM in manifest and not is_intact(manifest):
         raise DamagedError(
-            f"{path} does not match its checksum: it is damaged or was changed after bertune wrote it"
+            f"{shown} does not match its checksum: it is damaged or was changed after bertune wrote it"
         )
     if isinstance(format_number, bool) or not isinstance(format_number, int) or format_number < 1:
-        raise DamagedError(f"{path} is not the manifest of a run: its format is {format_number!r}")
+        raise DamagedError(f"{shown} is not the manifest of a run: its format is {format_number!r}")
     if format_number > FORMAT:
         raise InputError(
-            f"{path.parent} has run format {format_number}, but this bertune reads formats up to "
+            f"{shown_path(path.parent)} has run format {format_number}, but this bertune reads formats up to "
             f"{FORMAT}. Upgrade bertune"
         )
     if format_number >= 2 and CHECKSUM not in manifest:
-        raise DamagedError(f"{path} is damaged: it has no checksum")
+        raise DamagedError(f"{shown} is damaged: it has no checksum")
     check_manifest(manifest, path)
     return manifest
 
@@ -151,17 +154,15 @@ def start_again(folder: Path) -> str:
 
 def read_config(folder: Path) -> Config:
     """The settings of a run. Raises ConfigError with the file name if they are invalid."""
-    path = folder / CONFIG
-    try:
-        return resolve(stored_settings(folder))
-    except ConfigError as error:
-        text = str(error)
-        raise ConfigError(text if str(path) in text else f"{path}: {text}") from error
+    stored = stored_settings(folder)
+    with located(folder / CONFIG, stored):
+        return resolve(stored)
 
 
 def stored_settings(folder: Path) -> Settings:
     """The settings in a run folder under their current names. Raises ConfigError."""
-    settings = nested(read_toml(folder / CONFIG))
+    path = folder / CONFIG
+    settings = settings_of(path, read_toml(path))
     try:
         format_number = read_manifest(folder / MANIFEST)["format"]
     except InputError:
@@ -202,8 +203,9 @@ def refuse_older_manifest(run: Run) -> None:
     is_finished = (run.model_path / "bertune.json").is_file() and not (run.path / "checkpoints").exists()
     if is_finished and run.manifest.get("status") != "complete":
         raise DamagedError(
-            f"{run.path / MANIFEST} is older than {run.model_path}: it does not record that training is "
-            f"complete. Restore the newest copy, or train again: `bertune train {run.path} --out NEW`"
+            f"{shown_path(run.path / MANIFEST)} is older than {shown_path(run.model_path)}: it does not "
+            "record that training is complete. Restore the newest copy, or train again: "
+            f"`bertune train {shell_word(run.path)} --out NEW`"
         )
 
 

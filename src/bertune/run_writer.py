@@ -27,6 +27,7 @@ from bertune.files import (
     sealed,
     sha256_of,
     shortened,
+    shown_path,
     sync,
     to_json,
     write_atomically,
@@ -218,8 +219,8 @@ def refuse_links(folder: Path) -> None:
         path = folder / name
         if path.is_symlink():
             raise InputError(
-                f"{path} is a symbolic link. bertune does not write through links inside a run folder; "
-                "replace the link with its target"
+                f"{shown_path(path)} is a symbolic link. bertune does not write through links inside a run "
+                "folder; replace the link with its target"
             )
 
 
@@ -237,15 +238,18 @@ def _is_locked(path: Path) -> bool:
 
 
 def _exists(path: Path) -> RunExistsError:
+    shown = shown_path(path)
     if not is_run(path):
         return RunExistsError(
-            f"{path} already exists and is not a run. Nothing in it was changed. Use another --out"
+            f"{shown} already exists and is not a run. Nothing in it was changed. Use another --out"
         )
     return RunExistsError(
-        f"{path} already exists. Nothing in it was changed. Use another --out, or continue that run with "
+        f"{shown} already exists. Nothing in it was changed. Use another --out, or continue that run with "
         "--resume"
     )
 
 
 def _busy(path: Path) -> RunBusyError:
-    return RunBusyError(f"another process is writing to {path}. Wait for it to finish, or use another --out")
+    return RunBusyError(
+        f"another process is writing to {shown_path(path)}. Wait for it to finish, or use another --out"
+    )

@@ -3,17 +3,18 @@
 All problems with the settings are reported in one error.
 """
 
+import contextlib
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from bertune.config import Config, Settings
-from bertune.errors import ConfigError, listed
+from bertune.errors import ConfigError, SettingsError, listed
 from bertune.files import read_bytes
 from bertune.renamed import SETTINGS
 
@@ -39,7 +40,7 @@ def parse_overrides(pairs: Iterable[str]) -> Settings:
             )
         section, dot, name = key.strip().partition(".")
         if not dot:
-            raise ConfigError(_unknown_key(key.strip()))
+            raise _unknown([key.strip()])
         settings.setdefault(section, {})[name] = _plain(value.strip() or value)
     return settings
 
@@ -57,8 +58,42 @@ def nested(given: Mapping[str, Any] | None) -> Settings:
         elif isinstance(value, Mapping):
             settings.setdefault(section, {}).update(value)
         else:
-            raise ConfigError(_unknown_key(key))
+            raise _unknown([key])
     return settings
+
+
+def settings_of(path: Path, tables: Mapping[str, Any]) -> Settings:
+    """The settings in the tables of the TOML file `path`. Raises ConfigError with the file and the line."""
+    try:
+        return nested(tables)
+    except SettingsError as error:
+        problems = [(key, f"{path}{_line_of(path, key)}: {text}") for key, text in error.problems]
+        raise SettingsError(problems) from error
+
+
+@contextlib.contextmanager
+def located(path: Path, settings: Settings) -> Iterator[None]:
+    """Prefix problems with `settings`, which come from the TOML file `path`, with the file and the line."""
+    try:
+        yield
+    except SettingsError as error:
+        problems = []
+        for key, text in error.problems:
+            section, _, name = key.partition(".")
+            is_here = name in settings.get(section, {})
+            problems.append((key, f"{path}{_line_of(path, key)}: {text}" if is_here else text))
+        raise SettingsError(problems) from error
+
+
+def _line_of(path: Path, key: str) -> str:
+    """The line of a setting in a TOML file, as in ", line 3"; empty if it cannot be found."""
+    table = ""
+    for number, line in enumerate(read_bytes(path).decode("utf-8").splitlines(), start=1):
+        if heading := re.match(r"\s*\[([\w.]+)\]", line):
+            table = f"{heading[1]}."
+        elif (name := re.match(r"\s*([\w.]+)\s*=", line)) and table + name[1] == key:
+            return f", line {number}"
+    return ""
 
 
 def resolve(*layers: Mapping[str, Mapping[str, Any]]) -> Config:
@@ -68,42 +103,48 @@ def resolve(*layers: Mapping[str, Mapping[str, Any]]) -> Config:
         for section, values in layer.items():
             merged.setdefault(section, {}).update(values)
     unknown = [section for section in merged if section not in Config.model_fields]
-    problems = [_unknown_key(f"{section}.{key}") for section in unknown for key in merged.pop(section)]
-    if not problems:
+    keys = [f"{section}.{key}" for section in unknown for key in merged.pop(section)]
+    if not keys:
         return validated(Config, merged)
+    problems = _unknown(keys).problems
     try:
         validated(Config, merged)
-    except ConfigError as error:
-        problems.append(str(error))
-    raise ConfigError("\n".join(problems))
+    except SettingsError as error:
+        problems += error.problems
+    raise SettingsError(problems)
+
+
+def _unknown(keys: Iterable[str]) -> SettingsError:
+    return SettingsError([(key, _unknown_key(key)) for key in keys])
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], settings: Mapping[str, Any], prefix: str = "") -> Model:
-    """Validate settings as a `model`. Raises one ConfigError with a line for each wrong setting."""
+    """Validate settings as a `model`. Raises one SettingsError with a line for each wrong setting."""
     try:
         return model.model_validate(settings)
     except ValidationError as error:
-        raise ConfigError("\n".join(_problems(error, prefix, model))) from error
+        raise SettingsError(_problems(error, prefix, model)) from error
 
 
-def _problems(error: ValidationError, prefix: str, model: type[BaseModel]) -> list[str]:
+def _problems(error: ValidationError, prefix: str, model: type[BaseModel]) -> list[tuple[str, str]]:
     # A setting of a union type fails once per member: one line then lists everything it accepts.
-    unknown: list[str] = []
+    unknown: list[tuple[str, str]] = []
     inputs: dict[str, object] = {}
     reasons: dict[str, list[str]] = {}
     for item in error.errors():
         location = [str(part) for part in item["loc"]]
         if item["type"] == "extra_forbidden":
-            unknown.append(_unknown_key(prefix + ".".join(location), model, prefix))
+            key = prefix + ".".join(location)
+            unknown.append((key, _unknown_key(key, model, prefix)))
             continue
         key = prefix + ".".join(location[:1] if prefix else location[:2])
         inputs.setdefault(key, item["input"])
         reasons.setdefault(key, []).append(_reason(item["msg"]))
     return [
-        _wrong_value(key, value, list(dict.fromkeys(reasons[key]))) for key, value in inputs.items()
+        (key, _wrong_value(key, value, list(dict.fromkeys(reasons[key])))) for key, value in inputs.items()
     ] + unknown
 
 

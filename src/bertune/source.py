@@ -1,19 +1,22 @@
 """Resolve SOURCE: a data file or folder, a named data set, a settings file, a run folder or a table."""
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bertune.config import Config, Settings, TaskConfig
+from bertune.config import Config, Settings, TaskConfig, fraction_in
 from bertune.data import named
 from bertune.data.folders import splits_in
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
+from bertune.files import shown_path
 from bertune.run import CONFIG, stored_settings, verify_config
-from bertune.settings import nested, read_toml, resolve
+from bertune.settings import located, nested, read_toml, resolve, settings_of
 
 SPLITS = ("train", "validation", "test")
 _CODE = (
@@ -32,6 +35,15 @@ class Source:
     config: Config
     tables: Mapping[str, Table]  # by split, for data passed from Python
     notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)  # the data files by split, as the user wrote them
+    file: Path | None = None  # the settings file, or config.toml of the run
+    of_file: Settings = field(
+        default_factory=dict
+    )  # the settings of this file that the user does not override
+
+    def locating(self) -> AbstractContextManager[None]:
+        """Errors about settings of the file name the file and the line."""
+        return contextlib.nullcontext() if self.file is None else located(self.file, self.of_file)
 
 
 def resolve_source(
@@ -71,13 +83,23 @@ def _from_name(source: str, user: Settings) -> Source:
     if source in named.names():
         defaults = named.defaults(source, given=user.get("data", {}))
         below, left_out = _for_task(defaults.settings, user)
-        config = _with_absolute_paths(resolve(below, user), defaults.not_to_train)
-        return Source(source, source, config, {}, (*defaults.notes, *left_out))
+        config = resolve(below, user)
+        return Source(
+            source,
+            source,
+            _with_absolute_paths(config, defaults.not_to_train),
+            {},
+            (*defaults.notes, *left_out),
+            _files(config),
+        )
     if path.suffix == ".toml" and path.is_file():
         return _from_toml(path, user)
     if (path / CONFIG).is_file():
         verify_config(path)
-        config = resolve(stored_settings(path), user)
+        stored = stored_settings(path)
+        of_file = _not_overridden(stored, user)
+        with located(path / CONFIG, of_file):
+            config = resolve(stored, user)
         if config.data.train is None:
             raise ConfigError(
                 f"{path / CONFIG} is damaged: data.train is missing. Restore the file from a copy"
@@ -88,7 +110,8 @@ def _from_name(source: str, user: Settings) -> Source:
                 "Continue with bertune.train(data, out=…, resume=True)"
             )
         _refuse_unasked_code(path, config.to_settings(), user)
-        return Source(path.name, source, config, {})
+        files = {split: shown_path(file) for split, file in _files(config).items()}
+        return Source(path.name, source, config, {}, files=files, file=path / CONFIG, of_file=of_file)
     if not path.exists() and not path.suffix:
         raise DataError(
             f'"{source}" is neither a file nor a named data set.{did_you_mean(source, named.names())} '
@@ -96,10 +119,10 @@ def _from_name(source: str, user: Settings) -> Source:
         )
     splits = splits_in(path) if path.is_dir() else {}
     settings: Settings = {"data": splits or {"train": source}}
-    config = _with_absolute_paths(resolve(settings, user))
+    config = resolve(settings, user)
     notes = tuple(f"{split}: {place}" for split, place in splits.items() if split not in user.get("data", {}))
     name = path.resolve().name if path.is_dir() else path.name
-    return Source(name.split(".")[0], source, config, {}, notes)
+    return Source(name.split(".")[0], source, _with_absolute_paths(config), {}, notes, _files(config))
 
 
 def _refuse_unasked_code(path: Path, own: Settings, user: Settings) -> None:
@@ -124,12 +147,14 @@ def _from_toml(path: Path, user: Settings) -> Source:
             f"{path}: source = {base!r} is not a named data set.{did_you_mean(str(base), named.names())} "
             "`bertune datasets` lists the named data sets"
         )
-    own = nested(tables)
+    own = settings_of(path, tables)
     given = {*own.get("data", {}), *user.get("data", {})}
     defaults = named.defaults(base, given=given) if base is not None else named.Defaults({})
     for split in SPLITS:
         # A path in a settings file is relative to that file, not to the working directory.
         file = own.get("data", {}).get(split)
+        if fraction_in(file) is not None:
+            continue  # refused below
         if file is not None and not isinstance(file, str):
             raise ConfigError(f"{path}: data.{split} must be a file name, got {file!r}")
         if file:
@@ -143,8 +168,26 @@ def _from_toml(path: Path, user: Settings) -> Source:
         if _names_a_file(key, file):
             own["task"][key] = str(path.parent / Path(file).expanduser())
     below, left_out = _for_task(defaults.settings, own, user)
-    config = _with_absolute_paths(resolve(below, own, user), defaults.not_to_train)
-    return Source(path.stem, str(path), config, {}, (*defaults.notes, *left_out))
+    of_file = _not_overridden(own, user)
+    with located(path, of_file):
+        resolved = resolve(below, own, user)
+    config = _with_absolute_paths(resolved, defaults.not_to_train)
+    notes = (*defaults.notes, *left_out)
+    return Source(path.stem, str(path), config, {}, notes, _files(resolved), path, of_file)
+
+
+def _files(config: Config) -> dict[str, str]:
+    """The data files by split, with ~ expanded."""
+    files = {split: getattr(config.data, split) for split in SPLITS}
+    return {split: str(Path(file).expanduser()) for split, file in files.items() if file and file != MEMORY}
+
+
+def _not_overridden(settings: Settings, user: Settings) -> Settings:
+    """The settings of a file without those that the user overrides."""
+    return {
+        section: {key: value for key, value in values.items() if key not in user.get(section, {})}
+        for section, values in settings.items()
+    }
 
 
 def _for_task(settings: Settings, *layers: Settings) -> tuple[Settings, tuple[str, ...]]:
@@ -173,11 +216,7 @@ def _names_a_file(option: str, value: object) -> bool:
 
 def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
     """The settings with absolute paths, because a run may be resumed from another folder."""
-    data = {
-        split: os.path.abspath(Path(file).expanduser())
-        for split in SPLITS
-        if (file := getattr(config.data, split)) and file != MEMORY
-    }
+    data = {split: os.path.abspath(file) for split, file in _files(config).items()}
     if data.get("train") is None:
         raise ConfigError(
             not_to_train or "no training data. Pass a data file as SOURCE, or set data.train=FILE"

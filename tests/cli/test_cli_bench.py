@@ -97,8 +97,8 @@ def test_without_the_extra_the_message_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)  # so that importing it fails
     said = bertune("bench", "reviews.csv", f"model.name={encoder}")
-    assert said.code == 3
+    assert said.code == 1
     assert said.err == (
-        "error: comparisons require packages that are not installed: accelerate. "
-        "Install them with: pip install 'bertune[bench]'\n"
+        "error: accelerate is needed to compare bertune with other libraries, but is not installed. "
+        "Install it with: pip install 'bertune[bench]'\n"
     )

@@ -60,7 +60,7 @@ def rows(task: Task) -> list[dict[str, Any]]:
 def columns(task: Task, rows: list[dict[str, Any]]) -> Columns:
     """Found by their plain names."""
     table = table_from_memory(rows)
-    return choose_columns(table, DataConfig(), task.columns.text, task.columns.label, task.needs_label)[0]
+    return choose_columns(table, DataConfig(), task.columns, task.needs_label)[0]
 
 
 @pytest.fixture(scope="module")

@@ -249,9 +249,17 @@ def padded_steps(family: str, head: str) -> tuple[list[Step], TextModel]:
     return twenty_steps(model, 4096), model
 
 
-@pytest.mark.parametrize("head", ["standard", "own"])
-@pytest.mark.parametrize("tokens", [64, 4096])
-@pytest.mark.parametrize("family", PACKED_FAMILIES)
+# XLM-RoBERTa and CamemBERT have the modules of RoBERTa under other names, so one case of each is enough.
+CASES = [
+    (family, tokens, head)
+    for family in PACKED_FAMILIES
+    for tokens in (64, 4096)
+    for head in ("standard", "own")
+    if family not in ("xlm-roberta", "camembert") or (tokens, head) == (64, "standard")
+]
+
+
+@pytest.mark.parametrize(("family", "tokens", "head"), CASES)
 def test_every_family_takes_the_same_twenty_steps_packed_and_padded(
     family: str, tokens: int, head: str
 ) -> None:

@@ -247,7 +247,19 @@ def test_a_broken_tokenizer_is_refused_with_its_folder(
 def test_a_file_that_is_not_an_object_is_refused(file: str, text: str, model: Path) -> None:
     (model / file).write_text(text, encoding="latin-1")
     reseal(model)
-    refused(bertune("predict", model, "-", stdin="good\n"), str(model))
+    remedy = "" if "auto_map" in text else "Restore the folder from a copy or download it again"
+    refused(bertune("predict", model, "-", stdin="good\n"), str(model), remedy)
+
+
+@pytest.mark.parametrize(
+    "file", ["tokenizer_config.json", "config.json", "tokenizer.json", "model.safetensors.index.json"]
+)
+def test_a_pretrained_folder_with_invalid_json_is_refused_with_a_remedy(
+    file: str, encoder: Path, train_csv: Path, tmp_path: Path
+) -> None:
+    (encoder / file).write_text("{")
+    said = bertune("train", train_csv, f"model.name={encoder}", "--out", tmp_path / "run")
+    refused(said, str(encoder), "download it again, or use another model")
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "config.json", "bertune.json"])

@@ -129,32 +129,39 @@ def test_a_hub_that_cannot_be_reached_costs_no_run_folder(hub: PretendHub, tmp_p
     assert [path.name for path in cwd.iterdir()] == ["a.csv"]
 
 
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("tiny/absent", ["not a local folder", "not found on the Hub", "spelling"]),
-        ("tiny/private", ["private", "hf auth login"]),
-        ("tiny/gated", ["gated", "Request access", "hf auth login"]),
-        ("tiny/pickled", ["model.safetensors", "only safetensors"]),
-        ("tiny/bare", ["model.safetensors"]),
-        ("tiny/failing", ["cannot be reached"]),
-        ("tiny/silent", ["cannot be reached"]),
-        ("tiny/portal", ["cannot be reached"]),
-        ("tiny/half", ["cannot be reached", "tiny/half"]),
-    ],
-)
+REFUSED = {
+    "tiny/absent": ["not a local folder", "not found on the Hub", "spelling"],
+    "tiny/private": ["private", "hf auth login"],
+    "tiny/gated": ["gated", "Request access", "hf auth login"],
+    "tiny/pickled": ["model.safetensors", "only safetensors"],
+    "tiny/bare": ["model.safetensors"],
+    "tiny/failing": ["cannot be reached"],
+    "tiny/silent": ["cannot be reached"],
+    "tiny/portal": ["cannot be reached"],
+    "tiny/half": ["cannot be reached", "tiny/half"],
+}
+
+
+@pytest.fixture(scope="module")
+def refused(hub: PretendHub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bool, str]]:
+    """The result of looking up every model that cannot be downloaded, in one process."""
+    folder = tmp_path_factory.mktemp("refused")
+    return look_up(folder, environment(hub, folder / "home"), *REFUSED)
+
+
+@pytest.mark.parametrize(("name", "parts"), REFUSED.items())
 def test_a_model_that_cannot_be_downloaded_is_an_error_with_the_reason(
-    hub: PretendHub, tmp_path: Path, name: str, parts: list[str]
+    refused: dict[str, tuple[bool, str]], name: str, parts: list[str]
 ) -> None:
-    is_found, message = look_up(tmp_path, environment(hub, tmp_path / "home"), name)[name]
+    is_found, message = refused[name]
     assert not is_found
     assert message.startswith(f"model.name={name}: ")
     for part in parts:
         assert part in message
 
 
-def test_a_pickle_is_never_fetched(hub: PretendHub, tmp_path: Path) -> None:
-    look_up(tmp_path, environment(hub, tmp_path / "home"), "tiny/pickled")
+def test_a_pickle_is_never_downloaded(hub: PretendHub, refused: dict[str, tuple[bool, str]]) -> None:
+    assert "tiny/pickled" in refused
     assert not [line for line in hub.asked if line.endswith(".bin")]
 
 

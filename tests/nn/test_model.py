@@ -13,7 +13,7 @@ from families import PACKED, PADDED, UNEQUAL_LENGTHS, batch_of
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from bertune.errors import ConfigError, ModelError
+from bertune.errors import ConfigError, MissingPackageError, ModelError
 from bertune.hugging_face import length_limit, load_config
 from bertune.nn.heads.first_token import HEAD
 from bertune.nn.model import TextModel, build, hidden_dropout, load, set_dropout
@@ -312,5 +312,5 @@ class TestPackaged:
 
     def test_is_refused_when_it_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(ModelError, match=r"pip install 'bertune\[demo\]'"):
+        with pytest.raises(MissingPackageError, match=r"minilm.* pip install 'bertune\[demo\]'"):
             find_pretrained("minilm")

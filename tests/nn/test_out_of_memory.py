@@ -15,13 +15,13 @@ import psutil
 import pytest
 import torch
 import transformers
+from memory_errors import ERRORS
 from safetensors.torch import load_file
 
 import bertune
 from bertune.config import MachineConfig
 from bertune.errors import ResourceError
 from bertune.nn.device import make_machine
-from bertune.nn.memory import is_out_of_memory, with_fewer_tokens
 from bertune.nn.model import StandardModel
 from bertune.run import Run, open_run
 from bertune.training.events import Stepped, Warned
@@ -36,86 +36,8 @@ from trainings import (
     without_times,
 )
 
-_OF_THE_CPU = "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried"
-ERRORS: dict[str, Callable[[], Exception]] = {
-    "of a GPU": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
-    "of a CPU": lambda: RuntimeError(f"{_OF_THE_CPU} to allocate 8 bytes.\nException raised from …"),
-    "of Windows": lambda: RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8."),
-    "of Python": MemoryError,
-}
 Room = Callable[..., contextlib.AbstractContextManager[None]]
 BACKEND = "bertune.predict.torch_backend"
-
-
-class TestHalving:
-    @pytest.mark.parametrize("kind", ERRORS)
-    def test_the_tokens_are_halved_until_it_fits(self, kind: str) -> None:
-        asked = []
-
-        def compute(tokens: int) -> str:
-            asked.append(tokens)
-            if tokens > 600:
-                raise ERRORS[kind]()
-            return "done"
-
-        assert with_fewer_tokens(compute, 4096, 100) == ("done", 512)
-        assert asked == [4096, 2048, 1024, 512]
-
-    def test_the_last_try_is_one_text_at_a_time(self) -> None:
-        asked = []
-
-        def compute(tokens: int) -> None:
-            asked.append(tokens)
-            raise ERRORS["of a GPU"]()
-
-        with pytest.raises(ResourceError) as caught:
-            with_fewer_tokens(compute, 4096, 1500)
-        assert asked == [4096, 2048, 1500]
-        assert caught.value.exit_code == 4
-        for words in ("CUDA out of memory", "1,500 tokens", "smaller model.max_length", "smaller model",
-                      "train.freeze", "more memory"):  # fmt: skip
-            assert words in str(caught.value)
-
-    def test_a_text_longer_than_the_budget_is_tried_once(self) -> None:
-        asked = []
-
-        def compute(tokens: int) -> None:
-            asked.append(tokens)
-            raise MemoryError
-
-        with pytest.raises(ResourceError, match=r"\(MemoryError\) with one text of 40 tokens"):
-            with_fewer_tokens(compute, 8, 40)
-        assert asked == [8]
-
-    @pytest.mark.parametrize(
-        "error",
-        [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("no"), OSError(12, "no")],
-    )
-    def test_every_other_error_passes_as_it_is(self, error: Exception) -> None:
-        asked = []
-
-        def compute(tokens: int) -> None:
-            asked.append(tokens)
-            raise error
-
-        with pytest.raises(type(error)) as caught:
-            with_fewer_tokens(compute, 4096, 1)
-        assert caught.value is error and asked == [4096]
-        assert not is_out_of_memory(error)
-
-    def test_what_the_failed_try_held_is_free_before_the_next(self) -> None:
-        import weakref
-
-        held: list[weakref.ref[torch.Tensor]] = []
-
-        def compute(tokens: int) -> bool:
-            if held:
-                return held[0]() is None
-            large = torch.zeros(9)
-            held.append(weakref.ref(large))
-            raise MemoryError
-
-        assert with_fewer_tokens(compute, 8, 1) == (True, 4)
 
 
 @pytest.fixture
@@ -143,13 +65,30 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Room:
     return make
 
 
-@pytest.fixture
-def changes(settings: Any) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def changes(tiny_weights: Path) -> dict[str, Any]:
     """Fourteen steps with dropout; each is one micro-batch, or three of half as many tokens or fewer."""
-    return settings(  # type: ignore[no-any-return]
-        **{"model.dropout": 0.3, "machine.micro_batch_tokens": 256, "train.best_metric": "loss"},
-        **{"train.evaluate_every": 3, "train.checkpoint_every": 2},
-    )
+    return {
+        "model.name": str(tiny_weights), "machine.precision": "fp32", "machine.device": "cpu",
+        "machine.micro_batch_tokens": 256, "model.dropout": 0.3, "train.best_metric": "loss",
+        "train.epochs": 2, "train.batch_size": 8, "train.lr": 1e-3, "train.evaluate_every": 3,
+        "train.checkpoint_every": 2,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plenty(changes: Any, reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The training that had enough memory. Read only."""
+    return train(reviews_csv, tmp_path_factory.mktemp("plenty") / "run", changes)[0]
+
+
+@pytest.fixture(scope="module")
+def small(changes: Any, reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The training with micro-batches of 64 tokens from the first step on. Read only."""
+    fewer = changes | {"machine.micro_batch_tokens": 64}
+    run, events = train(reviews_csv, tmp_path_factory.mktemp("small") / "run", fewer)
+    assert remarks(events) == []
+    return run
 
 
 def remarks(events: list[Any]) -> list[str]:
@@ -162,7 +101,7 @@ def budgets(events: list[Any]) -> list[int]:
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_a_training_short_of_memory_is_the_one_with_smaller_micro_batches(
-    kind: str, changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
+    kind: str, changes: Any, small: Run, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
     with room(80, kind):
         found, events = train(reviews_csv, tmp_path / "short", changes)
@@ -172,16 +111,11 @@ def test_a_training_short_of_memory_is_the_one_with_smaller_micro_batches(
     ]
     assert budgets(events) == [64] * 14
     assert found.manifest["machine"]["tokens"] == 64
-    expected, events = train(reviews_csv, tmp_path / "small", changes | {"machine.micro_batch_tokens": 64})
-    assert remarks(events) == []
-    validated = [
-        [line.get("validation", {}).get("loss") for line in run.metrics()] for run in (found, expected)
-    ]
+    validated = [[line.get("validation", {}).get("loss") for line in run.metrics()] for run in (found, small)]
     assert validated[0] == pytest.approx(validated[1], abs=1e-5)
-    assert without_validation(found) == without_validation(expected)
-    assert (found.model_path / "model.safetensors").read_bytes() == (
-        expected.model_path / "model.safetensors"
-    ).read_bytes()
+    assert without_validation(found) == without_validation(small)
+    weights = [(run.model_path / "model.safetensors").read_bytes() for run in (found, small)]
+    assert weights[0] == weights[1]
 
 
 def without_validation(run: Run) -> list[dict[str, Any]]:
@@ -250,9 +184,13 @@ def test_a_run_that_is_resumed_starts_with_what_fitted(
 
 
 def test_an_evaluation_short_of_memory_scores_the_same(
-    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room, caplog: pytest.LogCaptureFixture
+    changes: Any,
+    plenty: Run,
+    reviews_csv: Path,
+    tmp_path: Path,
+    room: Room,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    plenty, _ = train(reviews_csv, tmp_path / "plenty", changes)
     with room(40, "of a CPU", is_training=False), caplog.at_level(logging.WARNING):
         short, events = train(reviews_csv, tmp_path / "short", changes)
     assert set(budgets(events)) == {256}, "training itself had enough"
@@ -266,11 +204,10 @@ def test_an_evaluation_short_of_memory_scores_the_same(
 
 
 def test_predicting_short_of_memory_keeps_the_order_and_says_so_once(
-    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room, caplog: pytest.LogCaptureFixture
+    plenty: Run, room: Room, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run, _ = train(reviews_csv, tmp_path / "run", changes)
     texts = [text for text, _ in labelled_texts(99, seed=3)]
-    model = bertune.load(run, settings={"machine.micro_batch_tokens": 256})
+    model = bertune.load(plenty, settings={"machine.micro_batch_tokens": 256})
     expected = model.predict(texts)
     with room(40, is_training=False), caplog.at_level(logging.WARNING):
         found = model.predict(texts)
@@ -293,13 +230,12 @@ def test_a_text_that_does_not_fit_alone_leaves_no_run_where_nothing_was_saved(
 
 
 def test_a_text_that_does_not_fit_alone_leaves_a_run_that_can_go_on(
-    changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
+    changes: Any, plenty: Run, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
-    whole, _ = train(reviews_csv, tmp_path / "whole", changes)
     with room(3, start=6), pytest.raises(ResourceError):
         train(reviews_csv, tmp_path / "run", changes)
     assert_nothing_half_written(tmp_path / "run")
-    assert_same_work(train(reviews_csv, tmp_path / "run", changes, resume=True)[0], whole)
+    assert_same_work(train(reviews_csv, tmp_path / "run", changes, resume=True)[0], plenty)
 
 
 def test_any_other_error_of_the_model_is_not_taken_for_it(

@@ -13,7 +13,7 @@ from bertune.data.rows import Origin
 from bertune.errors import ConfigError, DataError
 from bertune.nn.batch import collate
 from bertune.predict.predictor import plain
-from bertune.tasks import make_task
+from bertune.tasks import FittedTask, make_task
 from bertune.tasks.classification.task import Example
 from bertune.text.tokenizer import Tokenizer
 from tiny import QUICK, bertune
@@ -77,6 +77,40 @@ def test_the_windows_of_a_pair_do_not_depend_on_other_pairs(tokenizer: Tokenizer
 def test_windows_shorter_than_the_stride_overlap_by_half(tokenizer: Tokenizer) -> None:
     windows = [words_of(tokenizer, s.ids) for s in tokenizer.windows([(LONG,)], 8, 64)]
     assert all(before[-3:] == after[:3] for before, after in pairwise(windows))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("classification", {"long_texts": "windows"}),
+        ("regression", {"long_texts": "windows"}),
+        ("question_answering", {}),
+        ("token_classification", {}),
+    ],
+)
+def test_a_stride_that_windows_cannot_have_is_an_error(name: str, options: dict[str, Any]) -> None:
+    def fitted(**more: Any) -> FittedTask:
+        task: FittedTask = make_task(TaskConfig(name=name, **options, **more)).fitted()
+        return task
+
+    with pytest.raises(ConfigError, match=r"task\.stride=33: .* model\.max_length=64 .* to 32 or less, or "):
+        fitted(stride=33).check_length(64)
+    fitted(stride=32).check_length(64)
+    fitted().check_length(20)  # the default is reduced to what fits
+
+
+def test_a_stride_without_windows_is_not_checked() -> None:
+    make_task(TaskConfig(name="classification", stride=500)).fitted().check_length(64)
+
+
+def test_training_refuses_a_stride_that_windows_cannot_have(tiny_weights: Path, tmp_path: Path) -> None:
+    rows = [{"text": LONG, "label": n % 2} for n in range(8)]
+    overrides = {"task.long_texts": "windows", "task.stride": 40, "model.name": str(tiny_weights)}
+    with pytest.raises(
+        ConfigError, match=r"task\.stride=40: adjacent windows of model\.max_length=64 tokens"
+    ):
+        api.train(rows, settings=overrides, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("max_length", [8, 13, 26])

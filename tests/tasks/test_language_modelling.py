@@ -30,7 +30,7 @@ from bertune.tasks.language_modelling.task import (
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from small_texts import labelled_texts
-from tiny import bertune
+from tiny import QUICK, bertune
 from trainings import train
 
 TEXTS = [text for text, _ in labelled_texts(40, seed=2)]
@@ -229,6 +229,16 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
         "machine.precision": "fp32", "machine.device": "cpu",
     }  # fmt: skip
     return train(file, folder / "run", overrides)[0]
+
+
+def test_a_score_that_training_cannot_define_is_not_shown(tiny_weights: Path, tmp_path: Path) -> None:
+    """The pseudo-perplexity needs one forward pass per token, which only evaluation makes."""
+    (tmp_path / "notes.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    settings = ("task.name=mlm", "data.text=0", f"model.name={tiny_weights}", *QUICK)
+    said = bertune("train", tmp_path / "notes.txt", *settings, "--out", tmp_path / "run").fine()
+    (heads,) = (line for line in said.err.splitlines() if line.split()[:2] == ["step", "epoch"])
+    assert "perplexity" in heads.split() and "pseudo_perplexity" not in said.err
+    assert "undefined" not in said.err
 
 
 def test_perplexity_is_the_exponential_of_the_loss(trained: Run) -> None:

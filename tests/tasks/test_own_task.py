@@ -1,12 +1,15 @@
 """Incomplete custom tasks are an error that names the missing members, before any data is read."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bertune.config import TaskConfig
 from bertune.errors import ConfigError
-from bertune.tasks import make_task
+from bertune.tasks import Output, make_task
+from bertune.tasks.regression.task import FittedRegression
+from bertune.text.sequences import Sequence
 
 HEAD = "from bertune.tasks import Task\n\n\nclass Mine(Task):\n"
 
@@ -42,6 +45,20 @@ def test_tasks_are_immutable() -> None:
     for thing in (task, task.fitted(("a", "b"))):
         with pytest.raises(AttributeError):
             thing.options = None  # type: ignore[misc]
+
+
+class Vectors(FittedRegression):
+    """A custom task that also computes a vector of a text."""
+
+    def decode_vector(self, outputs: list[Output], sequences: list[Sequence], example: Any) -> Output:
+        return outputs[0]
+
+
+def test_a_task_has_an_ability_if_it_defines_the_method() -> None:
+    task = make_task(TaskConfig(name="regression"))
+    plain, custom = FittedRegression(task), Vectors(task)
+    assert not (plain.has_vectors or plain.has_probabilities or plain.has_fillings)
+    assert custom.has_vectors and not (custom.has_probabilities or custom.has_fillings)
 
 
 @pytest.mark.parametrize("what", ["3", "dict", "Task(1)"])

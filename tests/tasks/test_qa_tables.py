@@ -42,7 +42,7 @@ def read(folder: Path, columns: dict[str, list[Any]], **options: Any) -> list[An
     frame.to_csv(file, index=False)
     task = make_task(TaskConfig(name="question_answering", **options))
     table = open_table(file, DataConfig(), known_column_names(task))
-    chosen, _ = choose_columns(table, DataConfig(), task.columns.text, task.columns.label, need_label=True)
+    chosen, _ = choose_columns(table, DataConfig(), task.columns, need_label=True)
     return read_examples(table, task, chosen)
 
 

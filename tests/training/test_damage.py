@@ -46,11 +46,18 @@ def finished(whole: Run, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole.path, tmp_path / "finished"))
 
 
+@pytest.fixture(scope="module")
+def unfinished(reviews_csv: Path, changes: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that was stopped after step 10, with checkpoints of steps 8 and 10. Read only."""
+    run = tmp_path_factory.mktemp("unfinished") / "run"
+    stopped_after(reviews_csv, run, changes, steps=10)
+    return run
+
+
 @pytest.fixture
-def stopped(reviews_csv: Path, changes: Settings, tmp_path: Path) -> Path:
-    """A training that was stopped after step 10, with checkpoints of steps 8 and 10."""
-    stopped_after(reviews_csv, tmp_path / "run", changes, steps=10)
-    return tmp_path / "run"
+def stopped(unfinished: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(unfinished, tmp_path / "run"))
 
 
 @pytest.fixture
@@ -94,7 +101,7 @@ def test_a_lost_manifest_without_a_copy_is_refused_with_a_command_that_works(
     with pytest.raises(DamagedError, match=rf"manifest\.json .*`bertune train {bare} --out NEW`"):
         list(api.train_events(bare, resume=True))
     assert not (tmp_path / "runs").exists(), "no other run may be begun instead"
-    assert_same_work(api.train(bare, out=tmp_path / "new"), whole)
+    assert_same_work(train(bare, tmp_path / "new", {})[0], whole)
 
 
 def test_a_manifest_is_not_promised_back_when_every_checkpoint_is_damaged(stopped: Path) -> None:

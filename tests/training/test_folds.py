@@ -1,6 +1,5 @@
 """The stages of training as values: folds that share the data, trained in parallel and one by one."""
 
-import multiprocessing
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from bertune.errors import ConfigError, RunExistsError
 from bertune.run import Run
 from bertune.source import Source, resolve_source
 from bertune.tasks.encoder import TextEncoder
-from bertune.training import preparing
+from bertune.training import reading
 from bertune.training.events import DataReady, Finished
 from bertune.training.fit import fit, train_source
 from bertune.training.preparing import (
@@ -26,7 +25,7 @@ from bertune.training.preparing import (
     tokenize,
 )
 from bertune.training.reading import Tables, read
-from trainings import assert_same_work
+from trainings import assert_same_work, new_process
 
 
 @pytest.fixture
@@ -55,9 +54,8 @@ def test_folds_side_by_side_are_those_trained_one_by_one(source: Source, tmp_pat
     tables = read(source)
     fitted = fit_task(tables)
     pickled = pickle.dumps((tables, fitted))
-    context = multiprocessing.get_context("spawn")
     processes = [
-        context.Process(target=train_fold, args=(pickled, number, tmp_path / f"beside-{number}"))
+        new_process(target=train_fold, args=(pickled, number, tmp_path / f"beside-{number}"))
         for number in (0, 1)
     ]
     for process in processes:
@@ -87,7 +85,7 @@ def test_several_folds_read_and_tokenize_once(source: Source, monkeypatch: pytes
         return original(self, examples)
 
     original = TextEncoder.__call__
-    monkeypatch.setattr(preparing, "open_table", opening)
+    monkeypatch.setattr(reading, "open_table", opening)
     monkeypatch.setattr(TextEncoder, "__call__", encoding)
     tables = read(source)
     fitted = fit_task(tables)

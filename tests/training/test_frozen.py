@@ -1,36 +1,29 @@
 """Outputs of frozen layers are computed once, without changing the results."""
 
-import os
 import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import transformers
 from crashes import LargestFile
+from frozen_models import Keep, make_family
 from safetensors.torch import load_file
 
 import bertune.training.fit
 import bertune.training.frozen
 from bertune.errors import Interrupted
-from bertune.nn.batch import Batch, collate
-from bertune.nn.blocks import freeze
-from bertune.nn.device import Machine
-from bertune.nn.model import StandardModel
+from bertune.nn.batch import Batch
 from bertune.nn.packed import PackedEncoder
 from bertune.run import Run, open_run
 from bertune.source import resolve_source
-from bertune.text.sequences import Sequence
 from bertune.training.events import Noted, Stepped, Warned
 from bertune.training.fit import train_source
-from bertune.training.frozen import compute_once
-from bertune.training.preparing import EncodedSplit
-from small_texts import labelled_texts, write_csv, write_vocabulary
+from small_texts import labelled_texts, write_csv
 from trainings import (
     Command,
     as_arguments,
@@ -40,42 +33,12 @@ from trainings import (
     train,
 )
 
-_SIZES: dict[str, Any] = {
-    "vocab_size": 130, "hidden_size": 36, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "intermediate_size": 37, "max_position_embeddings": 64, "initializer_range": 0.15,
-}  # fmt: skip
-CONFIGS: dict[str, Callable[[], Any]] = {
-    "bert": lambda: transformers.BertConfig(**_SIZES),
-    "roberta": lambda: transformers.RobertaConfig(**_SIZES, type_vocab_size=1),
-    "electra": lambda: transformers.ElectraConfig(**_SIZES, embedding_size=36),
-    "distilbert": lambda: transformers.DistilBertConfig(
-        vocab_size=130, dim=36, n_layers=2, n_heads=4, hidden_dim=37, max_position_embeddings=64
-    ),
-    "mpnet": lambda: transformers.MPNetConfig(**_SIZES),
-}
-Keep = Callable[[str], None]
-
 
 @pytest.fixture
 def changes(settings: Any) -> dict[str, Any]:
     """Dropout is on; evaluations and checkpoints fall on different steps of fourteen."""
     often = {"train.evaluate_every": 3, "train.checkpoint_every": 2}
     return settings(**{"model.dropout": 0.3, "train.best_metric": "loss", **often})  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def keep(monkeypatch: pytest.MonkeyPatch) -> Keep:
-    """Says where the trainings that follow keep the frozen outputs; "never" is the slow twin."""
-    original = compute_once
-
-    def choose(where: str) -> None:
-        shares = {"memory": (0.25, 0.5), "disk": (0, 0.5), "nothing": (0, 0), "never": (0, 0)}[where]
-        monkeypatch.setattr(bertune.training.frozen, "_SHARE_OF_MEMORY", shares[0])
-        monkeypatch.setattr(bertune.training.frozen, "_SHARE_OF_DISK", shares[1])
-        found = original if where != "never" else lambda *_: None
-        monkeypatch.setattr(bertune.training.fit, "compute_once", found)
-
-    return choose
 
 
 def assert_close_runs(found: Run, expected: Run) -> None:
@@ -105,26 +68,42 @@ def noted(events: list[Any]) -> list[str]:
     ]
 
 
-def make_family(folder: Path, family: str) -> Path:
-    folder.mkdir()
-    write_vocabulary(folder)
-    transformers.BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
-    (folder / "vocab.txt").unlink()
-    CONFIGS[family]().save_pretrained(folder)
-    return folder
+@pytest.fixture(scope="module")
+def trainings() -> dict[tuple[Any, str], Any]:
+    """The trainings that `trained` has made."""
+    return {}
+
+
+@pytest.fixture
+def trained(
+    trainings: dict[tuple[Any, str], Any],
+    changes: Any,
+    reviews_csv: Path,
+    keep: Keep,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str | int, str], tuple[Run, list[Any]]]:
+    """`trained(1, "disk")` has train.freeze=1 and the frozen outputs on disk. Trained once; read only."""
+
+    def go(what: str | int, where: str) -> tuple[Run, list[Any]]:
+        if (what, where) not in trainings:
+            keep(where)
+            out = tmp_path_factory.mktemp("frozen") / "run"
+            trainings[what, where] = train(reviews_csv, out, changes | {"train.freeze": what})
+        found: tuple[Run, list[Any]] = trainings[what, where]
+        return found
+
+    return go
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
 @pytest.mark.parametrize("what", ["encoder", 1])
 def test_a_training_is_the_one_that_computes_it_at_every_step(
-    what: str | int, where: str, changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path
+    what: str | int, where: str, trained: Any
 ) -> None:
-    keep(where)
-    found, events = train(reviews_csv, tmp_path / "once", changes | {"train.freeze": what})
+    found, events = trained(what, where)
     (line,) = noted(events)
     assert line.endswith({"memory": "stored in memory", "disk": "stored on disk"}[where])
-    keep("never")
-    expected, events = train(reviews_csv, tmp_path / "always", changes | {"train.freeze": what})
+    expected, events = trained(what, "never")
     assert noted(events) == []
     assert_close_runs(found, expected)
     assert not (found.path / "frozen").exists()
@@ -169,26 +148,24 @@ def test_a_padded_family_computes_nothing_ahead(changes: Any, reviews_csv: Path,
 
 
 def test_where_neither_memory_nor_disk_can_spare_it_one_line_says_so_and_training_goes_on(
-    changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path
+    changes: Any, reviews_csv: Path, keep: Keep, trained: Any, tmp_path: Path
 ) -> None:
-    frozen = changes | {"train.freeze": 1}
     keep("nothing")
-    found, events = train(reviews_csv, tmp_path / "once", frozen)
+    found, events = train(reviews_csv, tmp_path / "once", changes | {"train.freeze": 1})
     assert not any(isinstance(event, Noted) for event in events)
     (line,) = noted(events)
     assert "computed again at every step" in line and " MB" in line
-    keep("never")
-    assert_same_work(found, train(reviews_csv, tmp_path / "always", frozen)[0])
+    assert_same_work(found, trained(1, "never")[0])
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
 @pytest.mark.parametrize("what", ["encoder", 1])
 def test_a_run_that_was_stopped_ends_as_if_never_stopped(
-    what: str | int, where: str, changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path
+    what: str | int, where: str, changes: Any, reviews_csv: Path, keep: Keep, trained: Any, tmp_path: Path
 ) -> None:
     frozen = changes | {"train.freeze": what}
+    whole, _ = trained(what, where)
     keep(where)
-    whole, _ = train(reviews_csv, tmp_path / "whole", frozen)
     for steps in (1, 6, 11):
         stopped_after(reviews_csv, tmp_path / "run", frozen, steps)
     run, _ = train(reviews_csv, tmp_path / "run", frozen, resume=True)
@@ -228,28 +205,6 @@ def test_a_run_resumed_in_another_precision_does_not_take_the_file_of_before(
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
-def test_memory_that_runs_out_meanwhile_is_met_with_smaller_batches(
-    where: str, keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep(where)
-    model, texts = classifier(), some_texts()
-    parts = {"train": EncodedSplit("", [], texts)}
-    plenty = compute_once(model, parts, CPU, tmp_path / "plenty", lambda: None)
-    original = PackedEncoder.frozen
-
-    def frozen(packed: PackedEncoder, batch: Batch) -> torch.Tensor | None:
-        if len(batch.lengths_S) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(packed, batch)
-
-    monkeypatch.setattr(PackedEncoder, "frozen", frozen)
-    short = compute_once(model, parts, CPU, tmp_path / "short", lambda: None)
-    assert plenty is not None and short is not None
-    for one, other in zip(short.splits["train"].sequences, plenty.splits["train"].sequences, strict=True):
-        np.testing.assert_allclose(one.hidden, other.hidden, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("where", ["memory", "disk"])
 def test_a_signal_meanwhile_stops_it_and_the_run_goes_on_as_if_never_stopped(
     where: str, changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,95 +230,6 @@ def test_a_signal_meanwhile_stops_it_and_the_run_goes_on_as_if_never_stopped(
     assert_same_work(run, whole)
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the disk cannot be asked beforehand")
-def test_the_room_on_the_disk_is_taken_before_anything_is_written_there(
-    keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A page of a mapped file that the disk has no room for kills the process when it is written."""
-    keep("disk")
-    texts = some_texts(200)
-    original, taken = PackedEncoder.frozen, []
-
-    def frozen(packed: PackedEncoder, batch: Batch) -> torch.Tensor | None:
-        (staging,) = (tmp_path / "f").iterdir()
-        taken.append((512 * staging.stat().st_blocks, staging.stat().st_size))
-        return original(packed, batch)
-
-    monkeypatch.setattr(PackedEncoder, "frozen", frozen)
-    compute_once(classifier(), {"train": EncodedSplit("", [], texts)}, CPU, tmp_path / "f", lambda: None)
-    assert taken[0][1] > 36 * 4 * sum(map(len, texts))
-    assert taken[0][0] >= taken[0][1]
-
-
-def classifier(family: str = "bert", what: str | int = 1) -> Any:
-    """A classifier with a frozen part, the same at every call."""
-    torch.manual_seed(4)
-    model = StandardModel(transformers.AutoModelForSequenceClassification.from_config(CONFIGS[family]()))
-    freeze(model, what)
-    return model
-
-
-def some_texts(num: int = 13, seed: int = 4) -> list[Sequence]:
-    draw = np.random.default_rng(seed)
-    ids = [draw.integers(5, 99, size=draw.integers(1, 30)).astype(np.int32) for _ in range(num)]
-    return [Sequence(i, np.zeros(len(i), np.uint8), group, group % 2) for group, i in enumerate(ids)]
-
-
-CPU = Machine(torch.device("cpu"), "cpu", "fp32", 64, 1)
-
-
-class TestTheFile:
-    """What names it, and what is in it."""
-
-    @pytest.fixture(autouse=True)
-    def on_disk(self, keep: Keep) -> None:
-        keep("disk")
-
-    @staticmethod
-    def rows(folder: Path, model: Any, texts: list[Sequence], machine: Machine = CPU) -> Any:
-        parts = {"train": EncodedSplit("", [], texts[:9]), "validation": EncodedSplit("", [], texts[9:])}
-        found = compute_once(model, parts, machine, folder, lambda: None)
-        assert found is not None and found.kept_in == "disk"
-        return [s.hidden for part in found.splits.values() for s in part.sequences]
-
-    @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "electra"])
-    @pytest.mark.parametrize("what", ["encoder", 1, 2])
-    def test_each_text_has_what_it_has_alone(self, what: str | int, family: str, tmp_path: Path) -> None:
-        model, texts = classifier(family, what), some_texts()
-        for text, hidden in zip(texts, self.rows(tmp_path / "f", model, texts), strict=True):
-            expected = model.packed.frozen(collate([text])).numpy()
-            assert hidden.shape == expected.shape == (1 if what == "encoder" or what == 2 else len(text), 36)
-            np.testing.assert_allclose(hidden, expected, atol=1e-5, rtol=0)
-
-    @pytest.mark.parametrize(
-        "change", ["nothing", "a weight", "a text", "a type", "precision", "tokens", "cut"]
-    )
-    def test_it_is_another_where_anything_differs_that_decides_it(self, change: str, tmp_path: Path) -> None:
-        model, texts, machine = classifier(), some_texts(), CPU
-        first = self.rows(tmp_path / "f", model, texts)
-        if change == "a weight":
-            with torch.no_grad():
-                model.encoder.encoder.layer[0].output.dense.weight[3, 5] += 0.5
-        elif change == "a text":
-            ids = texts[11].ids
-            texts[11] = replace(texts[11], ids=np.append(ids[:-1], np.int32(98 - ids[-1] % 7)))
-        elif change == "a type":
-            texts[2] = replace(texts[2], types=np.ones_like(texts[2].types))
-        elif change == "precision":
-            machine = replace(CPU, precision="bf16")
-        elif change == "tokens":
-            machine = replace(CPU, micro_batch_tokens=32)
-        elif change == "cut":  # the same tokens end to end, in other texts
-            a, b = texts[0], texts[1]
-            ids, types = np.concatenate([a.ids, b.ids]), np.zeros(len(a) + len(b), np.uint8)
-            texts[:2] = [replace(a, ids=ids[:1], types=types[:1]), replace(b, ids=ids[1:], types=types[1:])]
-        second = self.rows(tmp_path / "f", model, texts, machine)
-        assert len(list((tmp_path / "f").glob("*.npy"))) == (1 if change == "nothing" else 2)
-        if change != "tokens":  # which changes rounding, at most
-            are_equal = all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-            assert are_equal == (change == "nothing")
-
-
 @dataclass(frozen=True)
 class OnASmallDisk:
     """Install with `()`: memory has no room for frozen outputs, and the disk has few bytes."""
@@ -380,7 +246,7 @@ def test_a_full_disk_ends_it_with_4_and_leaves_a_run_that_goes_on_or_none(
     changes: Any, tmp_path: Path
 ) -> None:
     # Their frozen outputs are larger than any other file of the run.
-    many_csv = write_csv(tmp_path / "many.csv", ("text", "label"), labelled_texts(700))
+    many_csv = write_csv(tmp_path / "many.csv", ("text", "label"), labelled_texts(350))
     frozen = changes | {"train.freeze": 1, "train.epochs": 1, "train.batch_size": 64}
     out = tmp_path / "run"
     words = ("train", many_csv, *as_arguments(frozen), "--out", out)

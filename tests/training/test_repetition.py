@@ -96,19 +96,15 @@ def test_stopped_once_it_goes_on_where_it_was(
     assert_same_work(run, whole)
 
 
-@pytest.mark.parametrize("in_batch", [1, 2])
 def test_stopped_within_an_evaluation_it_evaluates_again(
-    in_batch: int,
-    whole: Run,
-    reviews_csv: Path,
-    changes: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    reviews_csv: Path, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bertune.predict import torch_backend
 
     original = torch_backend.micro_batches
     narrow = changes | {"machine.micro_batch_tokens": 16}
+    reference, _ = train(reviews_csv, tmp_path / "reference", narrow)
+    in_batch = 0
 
     def stopping(*arguments: Any) -> Iterator[Any]:
         for number, positions in enumerate(original(*arguments), 1):
@@ -116,14 +112,15 @@ def test_stopped_within_an_evaluation_it_evaluates_again(
                 signal.raise_signal(signal.SIGTERM)
             yield positions
 
-    with monkeypatch.context() as patch:
-        patch.setattr(torch_backend, "micro_batches", stopping)
-        with pytest.raises(Interrupted, match="stopped after step 3 of 14"):
-            train(reviews_csv, tmp_path / "run", narrow)
-    assert "validation" not in Run(tmp_path / "run").metrics()[-1]
-    run, _ = train(reviews_csv, tmp_path / "run", narrow, resume=True)
-    reference, _ = train(reviews_csv, tmp_path / "reference", narrow)
-    assert_same_work(run, reference)
+    for in_batch in (1, 2):
+        out = tmp_path / f"run-{in_batch}"
+        with monkeypatch.context() as patch:
+            patch.setattr(torch_backend, "micro_batches", stopping)
+            with pytest.raises(Interrupted, match="stopped after step 3 of 14"):
+                train(reviews_csv, out, narrow)
+        assert "validation" not in Run(out).metrics()[-1]
+        run, _ = train(reviews_csv, out, narrow, resume=True)
+        assert_same_work(run, reference)
 
 
 def test_stopped_while_the_trained_model_is_scored_it_scores_again(
@@ -206,14 +203,21 @@ def test_the_machine_may_be_another_on_resuming(
     assert found == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.fixture(scope="module")
+def unfinished(reviews_csv: Path, changes: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that was stopped after step 8. Read only."""
+    run = tmp_path_factory.mktemp("unfinished") / "run"
+    stopped_after(reviews_csv, run, changes, 8)
+    assert checkpoint_steps(run) == [6, 8]
+    return run
+
+
 class TestDamage:
     """Checkpoints 8 and 6 are there, and the best weights of one of them."""
 
     @pytest.fixture
-    def stopped(self, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path) -> Path:
-        stopped_after(reviews_csv, tmp_path / "run", changes, 8)
-        assert checkpoint_steps(tmp_path / "run") == [6, 8]
-        return tmp_path / "run"
+    def stopped(self, unfinished: Path, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(unfinished, tmp_path / "run"))
 
     @pytest.fixture
     def resume(

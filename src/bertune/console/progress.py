@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bertune.console import show
 from bertune.errors import counted
+from bertune.files import shown_path
 from bertune.run import Run
 from bertune.training.events import DataReady, Evaluated, Event, Finished, Noted, Started, Stepped, Warned
 
@@ -62,12 +63,13 @@ class TrainingView:
     def _show(self, event: Event) -> None:
         match event:
             case DataReady(prepared):
-                self._scores = prepared.encoder.fitted.task.scores[:_SHOWN_SCORES]
+                scores = prepared.encoder.fitted.task.scores
+                self._scores = tuple(n for n in scores if n not in prepared.undefined)[:_SHOWN_SCORES]
                 show.data_summary(self._console, prepared.notes, prepared.audit)
                 for text in prepared.warnings:
                     show.warn(self._console, text)
             case Started(run, manifest, resumed_at):
-                self._started(show.short(run.path), manifest, resumed_at)
+                self._started(shown_path(run.path), manifest, resumed_at)
             case Stepped(step, total):
                 self._recent.append((step.seconds, step.examples, step.loss))
                 self._stepped(step.number, step.lr, total)
@@ -82,16 +84,17 @@ class TrainingView:
 
     def _started(self, path: str, manifest: dict[str, Any], resumed_at: int) -> None:
         model, plan, machine = manifest["model"], manifest["training"], manifest["machine"]
+        name = shown_path(model["name"])
         trained = sum(b["parameters"] for b in model["blocks"] if b["trained"])
         if model["weights"] == "random":
             show.warn(
                 self._console,
-                f"{model['name']} has no weights: the encoder is randomly initialised and trained from "
+                f"{name} has no weights: the encoder is randomly initialised and trained from "
                 "scratch on this data",
             )
         show.echo(
             self._console,
-            f"\n{model['class']} from {model['name']}: {model['parameters']:,} parameters, "
+            f"\n{model['class']} from {name}: {model['parameters']:,} parameters, "
             f"{trained:,} trainable; {machine['device']}, {machine['precision']}",
         )
         begin = f"resuming after step {resumed_at:,} of" if resumed_at else "training"

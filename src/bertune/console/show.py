@@ -2,10 +2,8 @@
 
 import contextlib
 import math
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -175,12 +173,6 @@ def side_table(title: str, rows: Iterable[tuple[str, ...]]) -> Table:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
-
-
-def short(path: Path) -> str:
-    """A path relative to the current folder, or the path itself if it is outside."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 def number(value: float | None) -> str:

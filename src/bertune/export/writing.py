@@ -18,9 +18,9 @@ from bertune.export.staging import Staging
 from bertune.export.weights import PATTERNS, copy_weights, write_bf16
 from bertune.files import read_object
 from bertune.metadata import FILE, ExportMetadata, verified, write_metadata
-from bertune.optional_packages import needs
 from bertune.predict.backend import Backend
 from bertune.predict.model import Model
+from bertune.predict.onnx_backend import GraphMachine, OnnxBackend
 from bertune.run import Run
 
 PARITY = "parity.json"
@@ -128,10 +128,8 @@ def _converted(job: Job, export: ExportMetadata, full: Path, target: Path, work:
         return {}
 
     def backend(path: Path) -> Backend:
-        with needs("onnxruntime", f"to run {path}"):
-            from bertune.predict.onnx_backend import OnnxBackend
-
-        return OnnxBackend(path, export, job.trained.fitted, job.trained.metadata.output_scale, job.threads)
+        scale = job.trained.metadata.output_scale
+        return OnnxBackend(path, export, job.trained.fitted, scale, GraphMachine(job.threads))
 
     trial = Trial(job.some, job.all, backend)
     if job.kind is FORMATS["onnx-int8"]:

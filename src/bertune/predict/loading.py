@@ -90,8 +90,8 @@ def _open(folder: Path, own: Mapping[str, str], machine: MachineConfig) -> _Open
 
 
 def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) -> _Opened:
-    """Open an exported graph. Raises ModelError."""
-    from bertune.predict.onnx_backend import OnnxBackend, open_session
+    """Open an exported graph. Raises ModelError, ConfigError."""
+    from bertune.predict.onnx_backend import GraphMachine, OnnxBackend, open_session
 
     # ONNX Runtime releases the interpreter lock, so the tokenizer and the task are read while it starts.
     with verified(folder) as metadata, ThreadPoolExecutor(max_workers=1) as pool:
@@ -101,8 +101,8 @@ def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) ->
         path = folder / export.graph
         if not path.is_file():
             raise ModelError(f"{path} is missing. Restore the folder from a copy, or export the run again")
-        threads = None if machine.threads == "auto" else int(machine.threads)
-        opening = pool.submit(open_session, path, threads)
+        runs_on = GraphMachine.of(machine, export)
+        opening = pool.submit(open_session, path, runs_on)
         tokenizer = Tokenizer.saved(folder, export.vocab_size)
         fitted = saved_task(metadata, folder).fitted(metadata.labels).bound(tokenizer)
         session = opening.result()
@@ -111,7 +111,7 @@ def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) ->
         metadata,
         fitted,
         tokenizer,
-        lambda changed: OnnxBackend(path, export, changed, scale, threads, session),
+        lambda changed: OnnxBackend(path, export, changed, scale, runs_on, session),
     )
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.config import MachineConfig
 from bertune.cores import available_cores
-from bertune.errors import ModelError, ResourceError
+from bertune.errors import ConfigError, ModelError, ResourceError
 from bertune.metadata import ExportMetadata
 from bertune.optional_packages import needs
 from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
@@ -21,11 +22,41 @@ from bertune.tasks import FittedTask, Output
 from bertune.text.batches import Indices, micro_batches
 from bertune.text.sequences import Sequence
 
-MICRO_BATCH_TOKENS = 4096  # padded tokens per call of the graph: larger batches leave the CPU cache
+# Padded tokens per call of the graph: larger batches leave the cache of a CPU.
+_CPU_TOKENS, _GPU_TOKENS = 1024, 32768
 _MOST_OUTPUTS = 2**25  # numbers that the graph returns per call: 128 MB in fp32
 
 _CHOICES = "AutoModelForMultipleChoice"  # whose inputs are [B, choices, L]
 _NOT_DECODED = "last_hidden_state"  # exported for other programs
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+@dataclass(frozen=True)
+class GraphMachine:
+    """Where a graph runs, as ONNX Runtime takes it."""
+
+    threads: int | None = None  # None: all cores that the process may use
+    gpu: int | None = None  # number of the CUDA device; None for the CPU
+    micro_batch_tokens: int | None = None  # None: the usual number
+
+    @classmethod
+    def of(cls, config: MachineConfig, export: ExportMetadata) -> "GraphMachine":
+        """Resolve the machine settings for a graph.
+
+        Raises ConfigError for a device that ONNX Runtime cannot use, and for another precision than that of
+        the graph.
+        """
+        own = precision_of(export)
+        if config.precision not in ("auto", own):
+            raise ConfigError(
+                f"machine.precision={config.precision}: the precision of a graph is fixed when it is "
+                f"exported, and this one ({export.format}) has {own}. Remove the setting"
+            )
+        return cls(
+            None if config.threads == "auto" else int(config.threads),
+            _gpu(config.device),
+            None if config.micro_batch_tokens == "auto" else int(config.micro_batch_tokens),
+        )
 
 
 @dataclass(frozen=True)
@@ -36,12 +67,12 @@ class OnnxBackend:
     export: ExportMetadata
     fitted: FittedTask
     output_scale: tuple[float, float] | None = None  # folded into the graph; decoding applies it, in fp64
-    threads: int | None = None  # None: all cores that the process may use
+    machine: GraphMachine = GraphMachine()
     session: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.session is None:
-            object.__setattr__(self, "session", open_session(self.path, self.threads))
+            object.__setattr__(self, "session", open_session(self.path, self.machine))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "session": None}  # a session cannot be pickled; the copy opens the file again
@@ -52,8 +83,7 @@ class OnnxBackend:
 
     @property
     def runtime(self) -> Runtime:
-        precision = self.export.format.partition("-")[2] or "fp32"  # as in onnx-int8
-        return Runtime("onnx", precision, True, self._micro_batch_tokens)
+        return Runtime("onnx", precision_of(self.export), True, self._micro_batch_tokens)
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of all sequences, without a loss. Raises ResourceError, and whatever `poll` raises."""
@@ -68,7 +98,8 @@ class OnnxBackend:
     @property
     def _micro_batch_tokens(self) -> int:
         width = self.export.vocab_size if self.export.auto_class == "AutoModelForMaskedLM" else 1
-        return max(1, min(MICRO_BATCH_TOKENS, _MOST_OUTPUTS // width))
+        usual = _CPU_TOKENS if self.machine.gpu is None else _GPU_TOKENS
+        return max(1, min(self.machine.micro_batch_tokens or usual, _MOST_OUTPUTS // width))
 
     def _batches(self, sequences: SequenceOf[Sequence]) -> Iterator[Indices]:
         return micro_batches([len(s) for s in sequences], self._micro_batch_tokens)
@@ -129,19 +160,17 @@ def _is_out_of_memory(error: Exception) -> bool:
     return any(sign in str(error) for sign in ("bad_alloc", "Failed to allocate memory"))
 
 
-def open_session(path: Path, threads: int | None = None) -> Any:
-    """An ONNX Runtime session on the CPU; None means one thread per usable core.
-
-    Raises ModelError, ResourceError.
-    """
+def open_session(path: Path, machine: GraphMachine) -> Any:
+    """An ONNX Runtime session. Raises ModelError, ResourceError."""
     with needs("onnxruntime", f"to run {path}"):
         import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or available_cores()
+    options.intra_op_num_threads = machine.threads or available_cores()
     options.log_severity_level = 4  # what it logs as an error is also raised
+    gpu = [] if machine.gpu is None else [(_CUDA, {"device_id": machine.gpu})]
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=[*gpu, _CPU])
     except session_errors() as error:
         if _is_out_of_memory(error):
             raise ResourceError(
@@ -151,3 +180,26 @@ def open_session(path: Path, threads: int | None = None) -> Any:
             f"{path} is not a graph that ONNX Runtime can run ({str(error).splitlines()[0][:200]}). Export "
             "the run again"
         ) from error
+
+
+def precision_of(export: ExportMetadata) -> str:
+    """The precision of the matrix products of a graph: fp32, fp16 or int8."""
+    return export.format.partition("-")[2] or "fp32"  # as in onnx-int8
+
+
+def _gpu(device: str) -> int | None:
+    """The number of the CUDA device that a setting names; None for the CPU. Raises ConfigError."""
+    if device in ("auto", "cpu"):
+        return None
+    name, _, number = device.partition(":")
+    if name != "cuda" or not (number or "0").isdecimal():
+        raise ConfigError(f"machine.device={device}: a graph runs on cpu, cuda or cuda:N. Remove the setting")
+    with needs("onnxruntime", f"for machine.device={device}"):
+        import onnxruntime
+
+    if _CUDA not in onnxruntime.get_available_providers():
+        raise ConfigError(
+            f"machine.device={device}: the installed onnxruntime cannot use a GPU. Install onnxruntime-gpu "
+            "in its place, or remove the setting to use the CPU"
+        )
+    return int(number or 0)

@@ -11,6 +11,7 @@ from bertune.errors import plural
 from bertune.manifest import ManifestRecord
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
+from bertune.reporting.exports import read_exports
 from bertune.reporting.headline import created, headline, subtitle
 from bertune.reporting.mistakes import read_mistakes
 from bertune.reporting.recorded import (
@@ -53,6 +54,7 @@ def render(run: Run) -> Rendered:
         "evaluations": curves.evaluation_table(course) if course else None,
         "scores": sections.score_table(manifest),
         "mistakes": read_mistakes(run),
+        "exports": read_exports(run),
         "settings": _settings(run),
         "environment": sections.environment_table(manifest),
         **results,

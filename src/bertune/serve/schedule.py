@@ -15,8 +15,8 @@ from typing import Any
 
 SLACK = 4.0  # a request may take this many times as long as on an idle machine before it has priority
 MOST_DELAY = 10.0  # seconds; no deadline is later than this after the arrival
-# For models without padding: the largest share of padding that a batch would have if it were padded. Sequences
-# of different lengths then cost nothing, but the short ones wait for the long ones.
+# For models without padding: the largest share of padding that a batch would have if it were padded.
+# Sequences of different lengths then cost nothing, but the short ones wait for the long ones.
 _MIXING = 1 / 2
 
 

@@ -13,7 +13,7 @@ from bertune.data.rows import Row
 from bertune.data.tables import Table
 from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
-from bertune.tasks.explained import Explained, Target
+from bertune.tasks.form import Form, FormField, Kind
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
@@ -130,6 +130,13 @@ class OptionalFittedMembers:
         """The maximum length in tokens if model.max_length is auto; `limit` is the maximum of the model."""
         return limit
 
+    def check_length(self, max_length: int) -> None:
+        """Raise ConfigError if an option set by the user does not fit the maximum length of training.
+
+        Default: no check.
+        """
+        return None
+
     def label_names(self, example: Any) -> tuple[str, ...]:
         """The labels of an example that the data audit counts. Default: its gold label, if any."""
         return () if example.gold is None else (str(example.gold),)
@@ -149,45 +156,45 @@ class OptionalFittedMembers:
         """
         return output
 
+    # Methods that a task defines if it predicts more than `decode` returns, with the arguments of `decode`.
+
+    decode_probabilities: ClassVar[Any] = None  # the probabilities of all labels, [C] in fp64
+    # The vector of an example with one text, [H] in fp32. Raises DataError for an example with several texts.
+    decode_vector: ClassVar[Any] = None
+    # For each mask of a text the most probable tokens, each a dict of score, token (its ID), token_str and
+    # sequence (the text with it), as in the fill-mask pipeline of transformers. Raises DataError for a text
+    # without a mask.
+    fillings: ClassVar[Any] = None
+    # The number that an explanation explains, as `Explained`, such as the logit of a label; None if there is
+    # none, as in a text without entities. Also takes `target`: the label, or the position of the item, to
+    # explain; None: that of the prediction. Raises DataError for a target that does not exist.
+    explained: ClassVar[Any] = None
+
     @property
     def has_probabilities(self) -> bool:
         """Whether the task predicts a probability for each label, as `Model.predict_proba` requires."""
-        return type(self).decode_probabilities is not OptionalFittedMembers.decode_probabilities
-
-    def decode_probabilities(self, outputs: list[Any], sequences: list[Sequence], example: Any) -> Any:
-        """The probabilities of all labels, [C] in fp64, from the arguments of `decode`.
-
-        Raises NotImplementedError by default.
-        """
-        raise NotImplementedError("this task does not predict label probabilities")
+        return self.decode_probabilities is not None
 
     @property
     def has_vectors(self) -> bool:
         """Whether the task predicts a vector for a text, as `Model.encode` requires."""
-        return type(self).decode_vector is not OptionalFittedMembers.decode_vector
+        return self.decode_vector is not None
 
-    def decode_vector(self, outputs: list[Any], sequences: list[Sequence], example: Any) -> Any:
-        """The vector of an example with one text, [H] in fp32, from the arguments of `decode`.
+    @property
+    def has_fillings(self) -> bool:
+        """Whether the task predicts tokens for the masks of a text."""
+        return self.fillings is not None
 
-        Raises DataError for an example with several texts, and NotImplementedError by default.
-        """
-        raise NotImplementedError("this task does not predict text vectors")
+    text_kind: ClassVar[Kind] = "text"  # the kind of the fields of `form`
+
+    def form(self, columns: tuple[str, ...]) -> Form:
+        """How a page asks for a row with these text columns. Default: fields of the kind `text_kind`."""
+        return Form(tuple(FormField(name, self.text_kind) for name in columns))
 
     @property
     def can_explain(self) -> bool:
         """Whether the task defines what an explanation of a prediction explains."""
-        return type(self).explained is not OptionalFittedMembers.explained
-
-    def explained(
-        self, outputs: list[Any], sequences: list[Sequence], example: Any, target: Target = None
-    ) -> Explained | None:
-        """The number that an explanation of a prediction explains, from the arguments of `decode`.
-
-        `target` selects one of several numbers, such as the logit of a label; None selects that of the
-        prediction. Returns None if there is nothing to explain, such as a text without entities, which is the
-        default. Raises DataError for a target that does not exist.
-        """
-        return None
+        return self.explained is not None
 
     def sequence_texts(self, example: Any, number: int) -> tuple[str, ...]:
         """The text or texts that sequence `number` of an example was made from. Default: its texts."""
@@ -241,13 +248,9 @@ class OptionalFittedMembers:
         return without_fractions(prediction)
 
     part_fields: ClassVar[tuple[str, ...]] = ()  # fields written for each of the rows that `grouped` merged
-
-    def split_prediction(self, prediction: Any, row: Row, columns: Columns) -> list[Mapping[str, Any] | None]:
-        """The `part_fields` of each row in `row.parts`; None for a row without text.
-
-        Only called if `grouped` merged rows.
-        """
-        raise NotImplementedError("this task does not group rows")
+    # A method of tasks that group rows, with the arguments (prediction, row, columns): the `part_fields` of
+    # each row in `row.parts`, and None for a row without text.
+    split_prediction: ClassVar[Any] = None
 
     @property
     def output_scale(self) -> tuple[float, float] | None:

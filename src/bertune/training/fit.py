@@ -13,7 +13,7 @@ from bertune.config import Config
 from bertune.cores import available_cores
 from bertune.data.memory import MEMORY
 from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
-from bertune.files import shell_word
+from bertune.files import shell_word, shown_path
 from bertune.manifest import ManifestRecord, SplitRecord, check_finished
 from bertune.metadata import read_metadata
 from bertune.nn.blocks import freeze
@@ -73,7 +73,7 @@ def fit(
         return
     is_resumed = _is_resumable(out, resume)
     if resume and not is_resumed:
-        yield Warned(f"no run to resume in {out}: starting a new one")
+        yield Warned(f"no run to resume in {shown_path(out)}: starting a new one")
     with memory_errors():  # a GPU that other processes have filled refuses even the model
         machine = make_machine(prepared.config.machine)
         if is_resumed and prepared.config.machine.micro_batch_tokens == "auto":
@@ -169,7 +169,7 @@ def _refuse_other_work(run: Run, prepared: Prepared, manifest: ManifestRecord) -
     before = _splits(run.record)
     for split, now in _splits(manifest).items():
         if before.get(split, SplitRecord()).sha256 != now.sha256:
-            changed.append(f"the {split} data ({now.source}) has changed since")
+            changed.append(f"the {split} data ({shown_path(now.source or '')}) has changed since")
     _refuse_changes(run, changed)
 
 
@@ -191,7 +191,7 @@ def _changed_settings(run: Run, config: Config) -> list[str]:
 def _refuse_changes(run: Run, changed: list[str]) -> None:
     if changed:
         raise ConfigError(
-            f"{run.path} cannot be resumed with other settings or data: {'; '.join(changed)}. "
+            f"{shown_path(run.path)} cannot be resumed with other settings or data: {'; '.join(changed)}. "
             "Use the same ones, or start a new run with another --out"
         )
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from bertune.config import Config
 from bertune.data import audit
 from bertune.data.columns import Columns
+from bertune.data.memory import MEMORY
 from bertune.data.split import larger_than_asked, split_rows
 from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, DataError, counted
 from bertune.hugging_face import load_config, most_tokens
 from bertune.metadata import recorded_metadata
-from bertune.metrics.limitations import limitation_texts
+from bertune.metrics.limitations import Limitation, limitation_texts, undefined_scores
 from bertune.nn.pretrained import Pretrained, find_pretrained
 from bertune.source import Source
 from bertune.tasks import FittedTask
@@ -82,6 +84,7 @@ class Prepared:
     length_limit: int  # maximum tokens of a sequence for the encoder
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    undefined: frozenset[str] = frozenset()  # scores that are undefined on the validation split
 
 
 def prepare(source: Source) -> Prepared:
@@ -132,13 +135,14 @@ def encode(
     encoder = _encoder(tables.config, fitted)
     encoded = {}
     for name, examples in splits.examples().items():
-        if tokenized is None:
-            sequences = encoder(examples)
-        else:
-            table, rows = splits.rows[name]
-            sequences = _of_rows(tokenized[table], rows)
-        encoded[name] = EncodedSplit(examples[0].origin.file, examples, sequences)
-    limitations = _limitations(encoded, task, best_metric(tables.config.train.best_metric, task))
+        table, rows = splits.rows[name]
+        sequences = encoder(examples) if tokenized is None else _of_rows(tokenized[table], rows)
+        source = examples[0].origin.file
+        if getattr(tables.config.data, table) != MEMORY:
+            source = os.path.abspath(source)  # the run may be resumed from another folder
+        encoded[name] = EncodedSplit(source, examples, sequences)
+    limitations = _limitations(encoded, task)
+    selecting = best_metric(tables.config.train.best_metric, task)
     why = _explained_length(tables.config, encoder, fitted.limit, encoded)
     columns = tables.columns
     data = _audit(encoded, task, encoder.max_length)
@@ -156,13 +160,16 @@ def encode(
         },
         length_limit=fitted.limit,
         notes=(*tables.notes, *fitted.notes, *splits.notes),
-        warnings=(*splits.warnings, *_warnings(data), *limitations),
+        warnings=(*splits.warnings, *_warnings(data), *_limitation_warnings(limitations, selecting)),
+        undefined=undefined_scores(limitations["validation"]),
     )
 
 
 def _encoder(config: Config, fitted: Fitted) -> TextEncoder:
     """An encoder that truncates at the maximum length of settings and model, however short the texts are."""
-    return TextEncoder(fitted.task, fitted.tokenizer, _most_tokens(config, fitted.task, fitted.limit))
+    max_length = _most_tokens(config, fitted.task, fitted.limit)
+    fitted.task.check_length(max_length)
+    return TextEncoder(fitted.task, fitted.tokenizer, max_length)
 
 
 def _of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Sequence]:
@@ -284,19 +291,20 @@ def _audit(encoded: Mapping[str, EncodedSplit], fitted: FittedTask, max_length: 
     return {"splits": splits, "shared_texts": shared}
 
 
-def _limitations(encoded: Mapping[str, EncodedSplit], task: FittedTask, selecting: str) -> list[str]:
-    """Limitations of the scores on the evaluated splits; `selecting` is the metric that selects checkpoints.
+def _limitations(encoded: Mapping[str, EncodedSplit], task: FittedTask) -> dict[str, list[Limitation]]:
+    """Limitations of the scores on the evaluated splits. Raises DataError if one cannot be scored."""
+    return {
+        name: task.for_scoring(split.examples).limitations(split.examples, split.sequences)
+        for name, split in encoded.items()
+        if name != "train"
+    }
 
-    Raises DataError for a split that cannot be scored.
-    """
-    messages = []
-    for name, split in encoded.items():
-        if name != "train":
-            scored = task.for_scoring(split.examples)
-            limitations = scored.limitations(split.examples, split.sequences)
-            texts = limitation_texts(limitations, selecting if name == "validation" else None)
-            messages += [f"{name}: {text}" for text in texts]
-    return messages
+
+def _limitation_warnings(limitations: Mapping[str, list[Limitation]], selecting: str) -> Iterator[str]:
+    """A warning for each limitation; `selecting` is the metric that selects checkpoints."""
+    for name, of_split in limitations.items():
+        for text in limitation_texts(of_split, selecting if name == "validation" else None):
+            yield f"{name}: {text}"
 
 
 def fingerprint(examples: list[Any]) -> str:

@@ -29,7 +29,8 @@ class Tables:
 
 def read(source: Source) -> Tables:
     """The examples of all tables of a source. Raises ConfigError, DataError."""
-    task = make_task(source.config.task)
+    with source.locating():
+        task = make_task(source.config.task)
     best_metric(source.config.train.best_metric, task.fitted())  # reports errors before files are read
     examples, task, columns, notes = _read_all(source, task)
     return Tables(source.config, task, columns, examples, (*source.notes, *notes))
@@ -78,15 +79,13 @@ def open_split(source: Source, split: str, task: Task) -> tuple[Table, Columns, 
     """
     config = source.config
     table = source.tables.get(split) or open_table(
-        getattr(config.data, split),
+        source.files.get(split) or getattr(config.data, split),
         config.data,
         known_column_names(task),
         like=file_suffix(config.data.train or ""),
     )
     table = task.grouped(table, config.data.text, config.data.label, required=True)
-    columns, notes = choose_columns(
-        table, config.data, task.columns.text, task.columns.label, need_label=task.needs_label
-    )
+    columns, notes = choose_columns(table, config.data, task.columns, need_label=task.needs_label)
     return table, columns, [*table.notes, *notes]
 
 

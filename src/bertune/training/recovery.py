@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bertune.errors import DamagedError
-from bertune.files import changed_files, write_atomically
+from bertune.files import changed_files, shown_path, write_atomically
 from bertune.run import CONFIG, MANIFEST, intact_manifest, is_run, read_manifest, start_again
 from bertune.run_writer import RunWriter
 from bertune.training.checkpoint import Checkpoints
@@ -36,7 +36,9 @@ def _damaged(folder: Path) -> dict[str, str]:
         manifest = intact_manifest(folder / MANIFEST)
     except DamagedError as error:
         records = Checkpoints(folder / "checkpoints").records()
-        problem = str(error) if (folder / MANIFEST).exists() else f"{folder / MANIFEST} is missing"
+        problem = (
+            str(error) if (folder / MANIFEST).exists() else f"{shown_path(folder / MANIFEST)} is missing"
+        )
         if MANIFEST not in records:
             if not any((folder / "checkpoints").glob("step-*")):
                 read_manifest(folder / MANIFEST)  # raises the same error and says what to do
@@ -45,7 +47,9 @@ def _damaged(folder: Path) -> dict[str, str]:
         damaged = {MANIFEST: problem}
         # The damaged manifest cannot verify the settings, but the copy in the checkpoint can.
         if not (folder / CONFIG).exists() or (folder / CONFIG).read_bytes() != records.get(CONFIG):
-            damaged[CONFIG] = f"{folder / CONFIG} differs from the settings that training started with"
+            damaged[CONFIG] = (
+                f"{shown_path(folder / CONFIG)} differs from the settings that training started with"
+            )
         return damaged
     expected = {name: digest for name, digest in (manifest.get("files") or {}).items() if name == CONFIG}
     problems = changed_files(folder, expected)

@@ -161,6 +161,12 @@ def test_several_labels_are_asked_for_one_by_one(every: Running, library: Librar
             'Leave out "false"',
         ),
         ("stars", choice("1", "2"), ["choice", "criteria"], '"stars" predicts value (use /predict)'),
+        (
+            "decisions",
+            {"type": "score", "criteria": [{"label": "Calm", "weight": 10**20}]},
+            ["score", "criteria"],
+            "cannot be repeated in the answer",
+        ),
         ("decisions", {"type": "box"}, [], "does not match any of the expected tags"),
         ("decisions", {"type": "choice", "criteria": {}}, ["choice", "criteria"], "at least 1 item"),
     ],

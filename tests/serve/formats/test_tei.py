@@ -158,6 +158,10 @@ def test_refusals_have_the_status_and_shape_of_that_server(
     assert refused["error_type"] in ("Validation", "Backend")
 
 
+def test_null_stands_for_the_default_of_truncate(reviews: Running) -> None:
+    assert answer(reviews, "/predict", {"inputs": TEXT, "truncate": None})
+
+
 def test_long_texts_are_truncated_on_request(reviews: Running, library: Library) -> None:
     found = by_label(answer(reviews, "/predict", {"inputs": LONG, "truncate": True}))
     assert found == pytest.approx(library("reviews").predict([LONG])[0].probabilities, abs=1e-6)

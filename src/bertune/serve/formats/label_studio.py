@@ -50,7 +50,7 @@ class _Control:
     name: str
     text: str  # name of the object tag with the text
     key: str  # of the text in the data of a task; "" if the tag does not refer to a text
-    options: tuple[str, ...]  # labels, as they are written to annotations
+    options: Mapping[str, None]  # labels in order, as they are written to annotations
     may_have_several: bool  # whether several choices can be selected
     most: int  # stars of a rating
 
@@ -187,13 +187,13 @@ def _problem(control: _Control, served: ServedModel) -> str | None:
         )
     if control.tag not in _OPTIONS:
         return None
-    labels = served.model.fitted.span_labels or served.facts.labels
+    labels = dict.fromkeys(served.model.fitted.span_labels or served.facts.labels)
     unknown = [option for option in control.options if option not in labels]
     if unknown:
         near = did_you_mean(unknown[0], labels)
         return (
             f'the labels {listed(unknown)} of the tag "{control.name}" are not labels of the model '
-            f'"{served.name}".{near} Labels of the model: {listed(labels)}'
+            f'"{served.name}".{near} Labels of the model: {listed(list(labels))}'
         )
     missing = [label for label in labels if label not in control.options]
     if missing and "label" in served.facts.can:
@@ -228,7 +228,7 @@ def _read(element: ElementTree.Element, root: ElementTree.Element) -> _Control:
         name=name,
         text=to_name,
         key=value[1:] if value.startswith("$") else "",
-        options=tuple(option.get("alias") or option.get("value") or "" for option in found),
+        options=dict.fromkeys(option.get("alias") or option.get("value") or "" for option in found),
         may_have_several=element.get("choice") == "multiple",
         most=int(most) if most.isdecimal() else _STARS,
     )

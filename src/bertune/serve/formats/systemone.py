@@ -23,6 +23,7 @@ from bertune.errors import ConfigError, did_you_mean, listed
 from bertune.serve.endpoints import Body, Endpoints, InvalidBody, abilities, counting, problems_of
 from bertune.serve.formats.tei import Truncate
 from bertune.serve.refusals import BadGateway, ErrorBody, Invalid, NotFound, Refusal
+from bertune.serve.replies import to_bytes
 from bertune.serve.service import ServedModel, Service
 
 _PATH = "/v1/systemone"
@@ -167,7 +168,7 @@ def _known(served: ServedModel | None, body: _Request, service: Service) -> Serv
 
 def _read(served: ServedModel, questions: Questions) -> _Read:
     """Questions, as a model reads them."""
-    labels = _Labels(served.model.fitted.labels, "label" in served.facts.can)
+    labels = _Labels(dict.fromkeys(served.facts.labels), "label" in served.facts.can)
     plans: dict[str, Plan] = {}
     problems: list[dict[str, Any]] = []
     for name, question in questions.items():
@@ -220,7 +221,7 @@ def _invalid(loc: tuple[str, ...], message: str) -> InvalidBody:
 class _Labels:
     """The labels of a model, and whether exactly one of them applies to a text."""
 
-    names: tuple[str, ...]
+    names: Mapping[str, None]  # in order
     are_exclusive: bool
 
     def plan(self, question: AnyQuestion) -> Plan:
@@ -251,11 +252,11 @@ class _Labels:
             if not {"true", "false"} <= named.keys():
                 raise _UnanswerableError(
                     "the instructions, or a criterion, must be a label of this model. Labels: "
-                    f"{listed(self.names)}"
+                    f"{listed(list(self.names))}"
                 )
             yes, no = {named["true"]}, named["false"]
         if no is not None and yes and not self.are_exclusive:
-            raise _UnanswerableError('several labels of this model can apply to a text. Leave out "false"')
+            raise _UnanswerableError('several labels can apply to a text. Leave out "false"')
         return partial(_noul, next(iter(yes), None), no)
 
     def _label(self, content: Content | None) -> str | None:
@@ -263,24 +264,23 @@ class _Labels:
 
     def _refuse_options(self, options: SequenceOf[str]) -> None:
         """Raise _UnanswerableError for options that are not labels, and for equal ones."""
-        for option in options:
-            if option not in self.names:
-                near = did_you_mean(option, self.names)
-                raise _UnanswerableError(
-                    f'"{option}" is not a label of this model.{near} Labels: {listed(self.names)}'
-                )
+        unknown = next((option for option in options if option not in self.names), None)
+        if unknown is not None:
+            near, known = did_you_mean(unknown, self.names), listed(list(self.names))
+            raise _UnanswerableError(f'"{unknown}" is not a label of this model.{near} Labels: {known}')
         if len(set(options)) < len(options):
             raise _UnanswerableError("two levels are the same label")
         if not self.are_exclusive:
-            raise _UnanswerableError(
-                "several labels of this model can apply to a text, so that none can be chosen. Ask a noul "
-                "question for each label"
-            )
+            raise _UnanswerableError("several labels can apply to a text. Ask a noul question for each label")
 
 
 def _label_of(level: Content) -> str:
     """The label of a level of a score: a text, or the value of "label" in an object."""
     if isinstance(level, dict) and isinstance(level.get("label"), str):
+        try:
+            to_bytes(level)  # the answer repeats it
+        except TypeError as error:
+            raise _UnanswerableError(f"a level cannot be repeated in the answer: {error}") from error
         return str(level["label"])
     if isinstance(level, str):
         return level

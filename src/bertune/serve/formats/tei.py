@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter
 from numpy.typing import NDArray
-from pydantic import Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from starlette.responses import Response
 
 from bertune.errors import listed
@@ -35,7 +35,9 @@ _SEQUENCES = {
     ],
 }
 Truncate = Annotated[
-    bool, Field(description="truncate longer texts than the model reads, instead of refusing them")
+    bool,
+    BeforeValidator(lambda value: False if value is None else value),  # that server also accepts null
+    Field(description="truncate longer texts than the model reads, instead of refusing them"),
 ]
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bertune.data.columns import ColumnNames, Columns, missing_hint, name_of, read_texts
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError, DataError, all_have, did_you_mean, listed
+from bertune.errors import ConfigError, DataError, all_have, listed
 from bertune.metrics import classification as metrics
 from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
@@ -21,7 +21,7 @@ from bertune.tasks.explained import Explained, OutputWeights, Target, contrast, 
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_label
-from bertune.tasks.parts.label_names import label_name, read_label
+from bertune.tasks.parts.label_names import label_name, read_label, unknown_label
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
 from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
@@ -91,12 +91,7 @@ class FittedClassification(FittedToTexts):
         index = {label: number for number, label in enumerate(self.labels)}
         for example in examples:
             if example.gold is not None and example.gold not in index:
-                suggestion = did_you_mean(example.gold, index)
-                hint = f".{suggestion}" if suggestion else f" (labels: {listed(self.labels)})."
-                raise DataError(
-                    f'{example.origin}: the label "{example.gold}" does not occur in the training data{hint} '
-                    "Correct it, remove the row, or add training texts with this label"
-                )
+                raise unknown_label(example.origin, example.gold, self.labels)
         sequences = self.encode_texts(examples, tokenizer, max_length)
         if not any(e.gold is not None for e in examples):
             return sequences

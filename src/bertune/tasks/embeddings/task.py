@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator
 
-from bertune.config import Section
+from bertune.config import Section, comma_separated
 from bertune.data.columns import ColumnNames, Columns, cell_number, cell_text, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, counted
@@ -37,6 +37,7 @@ from bertune.tasks.embeddings.vectors import (
     vectors_of,
 )
 from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
+from bertune.tasks.form import Form, FormField
 from bertune.tasks.head_spec import HeadSpec
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -80,9 +81,7 @@ class EmbeddingsOptions(Section):
     @field_validator("matryoshka_dims", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(","))
-        return (value,) if isinstance(value, int) else value
+        return (value,) if isinstance(value, int) else comma_separated(value)
 
     @field_validator("matryoshka_dims")
     @classmethod
@@ -137,6 +136,9 @@ class FittedEmbeddings(FittedTask):
 
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> VectorPrediction:
         return WithVectors(normalized(np.stack(outputs)))
+
+    def form(self, columns: tuple[str, ...]) -> Form:
+        return Form((FormField("text", "rows"),))  # single texts, which a page compares with each other
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bertune.metrics.mistakes import Fact, Mistakes, mistake, worst
+from bertune.metrics.mistakes import Fact, Mistake, Mistakes, mistake, most_confident
 
 
 def wrong_words(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes:
@@ -18,24 +18,13 @@ def wrong_words(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes
     confidence = [
         None if word == mask["word"] else p for (word, p), (mask, _) in zip(predicted, known, strict=True)
     ]
-    return Mistakes(
-        title="Most confident errors",
-        unit="masked word",
-        num=len(known),
-        num_wrong=sum(probability is not None for probability in confidence),
-        what="were predicted incorrectly",
-        order="Sorted by confidence",
-        measure="{}",
-        shown=tuple(
-            mistake(
-                known[at][1],
-                confidence[at],
-                (
-                    Fact("predicted", predicted[at][0], "wrong"),
-                    Fact("masked", known[at][0]["word"], "right", known[at][0]["probability"]),
-                ),
-            )
-            for at in worst(confidence)
-        ),
-        is_probability=True,
-    )
+
+    def shown(at: int) -> Mistake:
+        mask, example = known[at]
+        facts = (
+            Fact("predicted", predicted[at][0], "wrong"),
+            Fact("masked", mask["word"], "right", mask["probability"]),
+        )
+        return mistake(example, confidence[at], facts)
+
+    return most_confident(confidence, shown, "masked word", "were predicted incorrectly")

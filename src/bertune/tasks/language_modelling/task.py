@@ -17,13 +17,14 @@ from pydantic import Field
 from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import ColumnNames, Columns, name_of, read_texts
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError
+from bertune.errors import ConfigError, DataError
 from bertune.metrics.details import calibration
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
+from bertune.tasks.form import Form
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.language_modelling.error_analysis import wrong_words
 from bertune.tasks.language_modelling.masking import (
@@ -146,6 +147,38 @@ class FittedLanguageModelling(FittedTask):
                 known = None if gold == mask else gold  # see Masking.as_given
                 masks.append(_filled(rows_TC[position].astype(np.float64), known, word_of))
         return MasksPrediction(masks)
+
+    def fillings(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example
+    ) -> list[list[dict[str, Any]]]:
+        mask = self._bound_masking().vocabulary.mask
+        assert self.tokenizer is not None
+        # Without a mask, the task masks some words itself, whose gold is known (see Masking.as_given).
+        golds = [np.asarray(sequence.gold) for sequence in sequences]
+        places = [(n, int(row)) for n, gold in enumerate(golds) for row in np.flatnonzero(gold == mask)]
+        if not places:
+            raise DataError(
+                f"{example.origin}: the text has no mask. Write {self.tokenizer.tokens([mask])[0]} where a "
+                "word is missing"
+            )
+        found = []
+        for number, row in places:
+            logs, tokens = np.split(outputs[number][row].astype(np.float64)[1:], 2)
+            ids = sequences[number].ids.copy()
+            filled = []
+            for log, token in zip(logs.tolist(), tokens.astype(int).tolist(), strict=True):
+                ids[row] = token
+                # Other masks are special tokens, which stay visible.
+                text = self.tokenizer.rust.decode(ids.tolist(), skip_special_tokens=len(places) == 1)
+                word = readable(self.tokenizer, token)
+                filled.append({"score": math.exp(log), "token": token, "token_str": word, "sequence": text})
+            found.append(filled)
+        return found
+
+    def form(self, columns: tuple[str, ...]) -> Form:
+        assert self.tokenizer is not None
+        mask = self.tokenizer.tokens([self._bound_masking().vocabulary.mask])[0]
+        return replace(super().form(columns), mask=mask)
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator
 
-from bertune.config import CHANGEABLE
+from bertune.config import CHANGEABLE, comma_separated
 from bertune.data.columns import ColumnNames, Columns, name_of, read_texts
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError, DataError, all_have, did_you_mean, listed, none_has
+from bertune.errors import ConfigError, DataError, all_have, listed, none_has
 from bertune.metrics import multilabel as metrics
 from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, label_position
+from bertune.tasks.form import Form
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.multilabel.labels import is_yes, labels_in, names_in
 from bertune.tasks.multilabel.vectors import Vector, with_vectors_read
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_labels
+from bertune.tasks.parts.label_names import unknown_label
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
 from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
@@ -106,7 +108,7 @@ class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
     @field_validator("columns", "names", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        return comma_separated(value)
 
     @field_validator("columns", "names")
     @classmethod
@@ -158,6 +160,9 @@ class FittedMultiLabel(FittedToTexts):
         self, outputs: list[Output], sequences: list[Sequence], example: Example
     ) -> FloatArray:
         return _probabilities(mean_output(outputs))
+
+    def form(self, columns: tuple[str, ...]) -> Form:
+        return replace(super().form(columns), threshold=self.options.threshold)
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
@@ -360,12 +365,7 @@ def _label_indices(example: Example, index: dict[str, int]) -> Any:
     indices = [-1]
     for label in example.gold or ():
         if label not in index:
-            near = did_you_mean(label, index)
-            hint = f".{near}" if near else f" (known labels: {listed(list(index))})."
-            raise DataError(
-                f'{example.origin}: the label "{label}" does not occur in the training texts{hint} '
-                "Correct it, remove it, or add training texts with that label"
-            )
+            raise unknown_label(example.origin, label, index)
         indices.append(index[label])
     return np.array(indices, np.int64)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bertune.metrics.details import table
-from bertune.metrics.mistakes import Fact, Item, Mistake, Mistakes, Passage, Role, mistake, worst
+from bertune.metrics.mistakes import Fact, Item, Mistake, Mistakes, Passage, Role, mistake, most_confident
 
 _MOST_ITEMS = 20  # choices shown per question: the most probable ones, plus the correct one
 
@@ -36,17 +36,11 @@ def wrong_choices(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistak
         None if p.choice == e.choices[e.gold] else max(p.probabilities)
         for p, e in zip(predictions, examples, strict=True)
     ]
-    return Mistakes(
-        title="Most confident errors",
-        unit="question",
-        num=len(examples),
-        num_wrong=sum(probability is not None for probability in confidence),
-        what="were answered incorrectly",
-        order="Sorted by confidence",
-        measure="{}",
-        shown=tuple(_shown(predictions[at], examples[at], confidence[at]) for at in worst(confidence)),
-        is_probability=True,
-    )
+
+    def shown(at: int) -> Mistake:
+        return _shown(predictions[at], examples[at], confidence[at])
+
+    return most_confident(confidence, shown, "question", "were answered incorrectly")
 
 
 def _shown(prediction: Any, example: Any, confidence: float | None) -> Mistake:

@@ -56,7 +56,7 @@ def read_question(row: Row, columns: Columns, options: MultipleChoiceOptions) ->
     if held is not None:
         choices, names = _listed_choices(row, last, held)
     else:
-        number = _num_columns(columns.text) if options.choices == "auto" else options.choices
+        number = num_choice_columns(columns.text, options)
         before, of_choices = list(columns.text[:-number]), columns.text[-number:]
         choices, names = [cell_text(row, column).strip() for column in of_choices], []
         if number == 1 and any(choices):
@@ -128,8 +128,13 @@ def read_answer(row: Row, column: str, item: Question, options: MultipleChoiceOp
     )
 
 
-def _num_columns(names: tuple[str, ...]) -> int:
-    """The number of choice columns: the last ones whose names differ only in a final number or letter."""
+def num_choice_columns(names: tuple[str, ...], options: MultipleChoiceOptions) -> int:
+    """The number of choice columns among the text columns `names`, unless one column holds a list of choices.
+
+    By default, these are the last columns whose names differ only in a final number or letter.
+    """
+    if options.choices != "auto":
+        return options.choices
     stems = [_NUMBERED.sub("", name) for name in names]
     alike = next((n for n, stem in enumerate(reversed(stems)) if stem != stems[-1]), len(names))
     if alike > 1 and len(names) - alike in (1, 2):

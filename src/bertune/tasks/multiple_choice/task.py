@@ -18,10 +18,12 @@ from bertune.metrics.ranking import reciprocal_rank
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
+from bertune.tasks.form import Form, FormField
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.multiple_choice.error_analysis import by_number, by_position, wrong_choices
 from bertune.tasks.multiple_choice.reading import (
     MultipleChoiceOptions,
+    num_choice_columns,
     read_answer,
     read_question,
     refuse_incomplete,
@@ -101,6 +103,11 @@ class FittedMultipleChoice(FittedTask):
         probabilities = (shares / shares.sum()).tolist()
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
         return ChoicePrediction(example.choices[best], best, probabilities)
+
+    def form(self, columns: tuple[str, ...]) -> Form:
+        if num_choice_columns(columns, self.options) > 1:
+            return super().form(columns)
+        return Form((*map(FormField, columns[:-1]), FormField(columns[-1], "list")))
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None

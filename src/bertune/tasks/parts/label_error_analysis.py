@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bertune.metrics.mistakes import Fact, Mistakes, mistake, worst
+from bertune.metrics.mistakes import Fact, Mistake, Mistakes, mistake, most_confident, worst
 from bertune.tasks.parts.top_k import probabilities_of
 
 _MOST_FACTS = 20  # wrong labels shown per text, which may have thousands
@@ -15,20 +15,11 @@ def wrong_label(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes
         None if p.label == e.gold else p.probabilities[p.label]
         for p, e in zip(predictions, examples, strict=True)
     ]
-    return Mistakes(
-        title="Most confident errors",
-        unit="text",
-        num=len(examples),
-        num_wrong=sum(probability is not None for probability in confidence),
-        what="were misclassified",
-        order="Sorted by confidence",
-        measure="{}",
-        shown=tuple(
-            mistake(examples[at], confidence[at], _label_facts(predictions[at], examples[at]))
-            for at in worst(confidence)
-        ),
-        is_probability=True,
-    )
+
+    def shown(at: int) -> Mistake:
+        return mistake(examples[at], confidence[at], _label_facts(predictions[at], examples[at]))
+
+    return most_confident(confidence, shown, "text", "were misclassified")
 
 
 def _label_facts(prediction: Any, example: Any) -> tuple[Fact, ...]:
@@ -44,20 +35,12 @@ def wrong_labels(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistake
         max(_wrong_confidences(p, e).values(), default=None)
         for p, e in zip(predictions, examples, strict=True)
     ]
-    return Mistakes(
-        title="Most confident errors",
-        unit="text",
-        num=len(examples),
-        num_wrong=sum(probability is not None for probability in confidence),
-        what="have missing or extra labels",
-        order="Sorted by the confidence in the worst label",
-        measure="{}",
-        shown=tuple(
-            mistake(examples[at], confidence[at], _label_set_facts(predictions[at], examples[at]))
-            for at in worst(confidence)
-        ),
-        is_probability=True,
-    )
+
+    def shown(at: int) -> Mistake:
+        return mistake(examples[at], confidence[at], _label_set_facts(predictions[at], examples[at]))
+
+    order = "Sorted by the confidence in the worst label"
+    return most_confident(confidence, shown, "text", "have missing or extra labels", order)
 
 
 def _wrong_confidences(prediction: Any, example: Any) -> dict[str, float]:

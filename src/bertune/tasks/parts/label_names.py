@@ -1,10 +1,11 @@
-"""Label names: a common spelling of booleans, and warnings about labels that look alike."""
+"""Label names: a common spelling of booleans, unknown labels, and warnings about labels that look alike."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from bertune.data.columns import cell_text, number_in
-from bertune.data.rows import Row
+from bertune.data.rows import Origin, Row
+from bertune.errors import DataError, did_you_mean, listed
 
 # Python and pandas write True, Excel and R write TRUE; booleans from JSON and Parquet are read as true.
 _BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
@@ -20,6 +21,16 @@ def label_name(label: str) -> str:
 def read_label(row: Row, column: str) -> str:
     """The label in a cell; "" if the cell is empty. Raises DataError."""
     return label_name(cell_text(row, column))
+
+
+def unknown_label(origin: Origin, label: str, labels: Collection[str]) -> DataError:
+    """The error for a gold label that is not one of the labels of the model."""
+    near = did_you_mean(label, labels)
+    hint = f".{near}" if near else f" (labels: {listed(list(labels))})."
+    return DataError(
+        f'{origin}: the label "{label}" does not occur in the training data{hint} Correct it, remove the '
+        "row, or add training texts with this label"
+    )
 
 
 def look_alike_labels(counts: Mapping[str, int]) -> list[tuple[str, ...]]:

@@ -14,6 +14,7 @@ from bertune.errors import ConfigError
 from bertune.tasks import FittedTask, Output
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
+from bertune.text.windows import overlap
 
 
 class DocumentOptions(Section):
@@ -28,12 +29,30 @@ class DocumentOptions(Section):
     stride: int = Field(64, ge=0, description="number of tokens by which adjacent windows overlap")
 
 
-class FittedToTexts(FittedTask):
+class FittedInWindows(FittedTask):
+    """Base class of tasks that read long texts in overlapping windows."""
+
+    def check_length(self, max_length: int) -> None:
+        options = self.options
+        most = overlap(options.stride, max_length)
+        if "stride" in options.model_fields_set and options.stride > most:
+            raise ConfigError(
+                f"task.stride={options.stride}: adjacent windows of model.max_length={max_length} tokens "
+                f"share at most half of their tokens. Set task.stride to {most} or less, or a larger "
+                "model.max_length"
+            )
+
+
+class FittedToTexts(FittedInWindows):
     """Base class of tasks with one prediction per text, whatever its length."""
 
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
         return "group" if self.task.options.long_texts == "windows" else "sequence"
+
+    def check_length(self, max_length: int) -> None:
+        if self.task.options.long_texts == "windows":
+            super().check_length(max_length)
 
     def encode_texts(
         self, examples: SequenceOf[Any], tokenizer: Tokenizer, max_length: int | None

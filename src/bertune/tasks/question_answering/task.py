@@ -17,9 +17,10 @@ from bertune.metrics import answers as metrics
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
-from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks import Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target
 from bertune.tasks.head_spec import HeadSpec
+from bertune.tasks.parts.long_texts import FittedInWindows
 from bertune.tasks.question_answering.answer_spans import (
     UNKNOWN,
     Question,
@@ -105,7 +106,7 @@ class QuestionAnsweringOptions(Section):
     )
 
 
-class FittedQuestionAnswering(FittedTask):
+class FittedQuestionAnswering(FittedInWindows):
     """Fitted question answering, with or without "no answer" as a label."""
 
     def label_names(self, example: Example) -> tuple[str, ...]:

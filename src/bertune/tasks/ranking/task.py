@@ -19,6 +19,7 @@ from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target
+from bertune.tasks.form import Form, FormField
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.ranking.error_analysis import wrong_rankings
 from bertune.tasks.ranking.queries import (
@@ -164,6 +165,10 @@ class FittedRanking(FittedTask):
         self, outputs: list[Output], sequences: list[Sequence], example: Example
     ) -> RelevancePrediction:
         return RelevancePrediction(_sigmoid(float(outputs[0][0])))
+
+    def form(self, columns: tuple[str, ...]) -> Form:
+        query, document = columns
+        return Form((FormField(query), FormField(document, "rows")))
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None

@@ -17,6 +17,7 @@ from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
 from bertune.tasks import Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target
+from bertune.tasks.form import Form
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.parts.label_error_analysis import wrong_numbers
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
@@ -93,6 +94,10 @@ class FittedRegression(FittedToTexts):
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> NumberPrediction:
         low, width = self._scale()
         return NumberPrediction(low + width * float(mean_output(outputs)[0]))
+
+    def form(self, columns: tuple[str, ...]) -> Form:
+        low, width = self._scale()
+        return replace(super().form(columns), low=low, high=low + width)
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None

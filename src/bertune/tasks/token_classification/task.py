@@ -22,11 +22,11 @@ from bertune.metrics import spans as metrics
 from bertune.metrics.limitations import NEVER_ABOVE_0, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
-from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks import Output, Task
 from bertune.tasks.explained import Explained, Target
 from bertune.tasks.head_spec import HeadSpec
+from bertune.tasks.parts.long_texts import FittedInWindows
 from bertune.tasks.token_classification.error_analysis import wrong_spans
-from bertune.tasks.token_classification.explained_span import explained_span
 from bertune.tasks.token_classification.reading import Example, is_blank, read
 from bertune.tasks.token_classification.schemes import (
     DASH,
@@ -42,6 +42,7 @@ from bertune.tasks.token_classification.schemes import (
     write_tags,
 )
 from bertune.tasks.token_classification.sentences import NONE, grouped, words_in
+from bertune.tasks.token_classification.span_logit import span_logit
 from bertune.tasks.token_classification.tagging import (
     IGNORED,
     Tagging,
@@ -118,9 +119,7 @@ class TokenClassificationOptions(Section):
         "sentence_id; none: every row is a text",
         json_schema_extra=CHANGEABLE,
     )
-    stride: int = Field(
-        64, ge=0, description="number of tokens by which adjacent windows of a long text overlap"
-    )
+    stride: int = Field(64, ge=0, description="number of tokens by which adjacent windows overlap")
 
     @field_validator("notation")
     @classmethod
@@ -130,12 +129,14 @@ class TokenClassificationOptions(Section):
         return value
 
 
-class FittedTokenClassification(FittedTask):
+class FittedTokenClassification(FittedInWindows):
     """Token classification fitted to the labels and, unless task.scheme=auto is set later, to the scheme.
 
     The labels are B-type, I-type and O, whatever the scheme of the training data, because transformers groups
     words into entities by these prefixes.
     """
+
+    text_kind = "words"
 
     @property
     def tagging(self) -> Tagging:
@@ -217,8 +218,7 @@ class FittedTokenClassification(FittedTask):
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
     ) -> Explained | None:
-        spans = self.decode(outputs, sequences, example).spans
-        return explained_span(spans, outputs, sequences, example.words, target)
+        return span_logit(self.decode(outputs, sequences, example).spans, outputs, sequences, example, target)
 
     @property
     def span_labels(self) -> tuple[str, ...]:

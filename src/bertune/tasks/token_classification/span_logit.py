@@ -11,15 +11,16 @@ import numpy as np
 
 from bertune.tasks import Output
 from bertune.tasks.explained import Explained, OutputWeights, Target, contrast, item_position
+from bertune.tasks.token_classification.reading import Example
 from bertune.tasks.token_classification.schemes import deciding_tokens
-from bertune.text.sequences import Offsets, Sequence
+from bertune.text.sequences import Sequence
 
 
-def explained_span(
+def span_logit(
     spans: SequenceOf[Mapping[str, Any]],
     outputs: SequenceOf[Output],
     sequences: SequenceOf[Sequence],
-    words: SequenceOf[Offsets],
+    example: Example,
     target: Target = None,
 ) -> Explained | None:
     """The logit of the most probable tag minus the mean of the others, averaged over the words of a span.
@@ -32,8 +33,8 @@ def explained_span(
     surest = max(range(len(spans)), key=lambda number: float(spans[number]["score"]))
     chosen = surest if target is None else item_position(target, len(spans), "entity")
     start, end = spans[chosen]["start"], spans[chosen]["end"]
-    of_words = deciding_tokens(list(sequences), list(words))
-    inside = [at for at, (first, last) in enumerate(words) if start <= first and last <= end]
+    of_words = deciding_tokens(list(sequences), example.words)
+    inside = [at for at, (first, last) in enumerate(example.words) if start <= first and last <= end]
     deciding = [(int(window), int(token)) for window, token in of_words[inside] if window >= 0]
     weights = []
     for window, token in deciding:

@@ -1,0 +1,27 @@
+"""How a page asks for the input of a task, and what it needs to show a prediction besides the prediction."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+# text: one text. words: a text, or a list of words. list: a list of texts in one value, such as choices.
+# rows: several texts, each of which makes a row together with the other fields, such as documents of a query.
+Kind = Literal["text", "words", "list", "rows"]
+
+
+@dataclass(frozen=True)
+class FormField:
+    """A part of a row."""
+
+    name: str  # the column
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields of a row, and the constants that give predicted numbers their meaning."""
+
+    fields: tuple[FormField, ...]
+    threshold: float | None = None  # the probability from which on a label is predicted
+    low: float | None = None  # range of the predicted number in the training data
+    high: float | None = None
+    mask: str | None = None  # what stands for a missing word
