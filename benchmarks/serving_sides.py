@@ -111,8 +111,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(command: Sequence[str], text: str, log: Path) -> Iterator[Server]:
-    """A server until the end of the block; it must print its URL. `text` is predicted first."""
+def serving(command: Sequence[str], text: str | None, log: Path) -> Iterator[Server]:
+    """A server until the end of the block; it must print its URL. `text`, if given, is predicted first."""
     started = time.perf_counter()
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
@@ -122,7 +122,8 @@ def serving(command: Sequence[str], text: str, log: Path) -> Iterator[Server]:
         if not url:
             raise SystemExit(f"the server did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
         server = Server(process, url, 0.0)
-        predict(server, text)
+        if text is not None:
+            predict(server, text)
         server.seconds = time.perf_counter() - started
         yield server
     finally:

@@ -1,11 +1,11 @@
-"""What every test may use: a tiny random BERT, a few labelled texts, no network."""
+"""Fixtures for all tests: a tiny random BERT, a few labelled texts, no network."""
 
 import os
 
-# Before anything imports the libraries that read them.
+# Set before the libraries that read them are imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small only wait for a second thread
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a second thread slows down models this small
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ SLOW_FOLDERS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the tests of SLOW_FOLDERS first, in that order."""
+    """Sorts the tests of SLOW_FOLDERS to the front, in that order."""
 
     def place(item: pytest.Item) -> int:
         folder = item.path.parent.name
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT to train from nothing: config.json and vocab.txt, no weights. Read only."""
+    """A BERT without weights: config.json and vocab.txt. Read only."""
     from transformers import BertConfig
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
@@ -60,7 +60,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_vocabulary(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(13)
-        # Larger than the usual 0.02, so that attention and dropout make a difference that can be seen.
+        # Larger than the usual 0.02, so that attention and dropout have a measurable effect.
         model = BertForSequenceClassification(BertConfig(**TINY_BERT, initializer_range=0.15))
     model.save_pretrained(folder)
     BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""The words that the tests' texts are made of, and the size of the BERT that learns from them."""
+"""The words of the test texts, and the configuration of the tiny BERT."""
 
 import csv
 import random
@@ -21,7 +21,7 @@ PLAIN = (
 PIECES = ("##s", "##ing", ".", ",", "!")
 
 TINY_BERT: dict[str, Any] = {
-    # No dimension equals another, so that a transposition cannot pass.
+    # All dimensions differ, so that transposed tensors cause an error.
     "vocab_size": len(SPECIAL_TOKENS) + len(GOOD) + len(BAD) + len(PLAIN) + len(PIECES),
     "hidden_size": 36,
     "num_hidden_layers": 2,
@@ -32,13 +32,13 @@ TINY_BERT: dict[str, Any] = {
 
 
 def write_vocabulary(folder: Path) -> None:
-    """vocab.txt for a BERT tokenizer that knows the words above."""
+    """Writes vocab.txt for a BERT tokenizer with the words above."""
     words = (*SPECIAL_TOKENS, *GOOD, *BAD, *PLAIN, *PIECES)
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
 
 
 def labelled_texts(num: int, seed: int = 5) -> list[tuple[str, str]]:
-    """Short texts, `good` or `bad` by a word in them, of different lengths."""
+    """Short texts of different lengths, labelled `good` or `bad` according to one of their words."""
     draw = random.Random(seed)
     rows = []
     for number in range(num):

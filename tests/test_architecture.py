@@ -114,7 +114,7 @@ def test_no_task_imports_another() -> None:
             assert not wrong, f"{path} imports {wrong}"
 
 
-def test_all_below_the_networks_works_without_torch_and_transformers() -> None:
+def test_layers_below_the_networks_work_without_torch_and_transformers() -> None:
     """Rows become examples, sequences, predictions and scores where neither is installed."""
     modules = [
         ".".join(("bertune", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
@@ -135,7 +135,7 @@ def test_all_below_the_networks_works_without_torch_and_transformers() -> None:
 
 
 @pytest.mark.parametrize("path", python_files("src/bertune/reporting"), ids=lambda p: p.name)
-def test_the_report_reads_runs_and_knows_neither_tasks_nor_models(path: Path) -> None:
+def test_the_report_imports_neither_tasks_nor_models(path: Path) -> None:
     others = [name for _, name in imported(path) if layer_of(name) not in REPORT_READS]
     libraries = {
         name.split(".")[0]
@@ -160,7 +160,7 @@ def test_no_file_is_longer_than_400_lines() -> None:
     assert not {name: count for name, count in lengths.items() if count > MOST_LINES}
 
 
-def test_no_module_is_a_box_for_odds_and_ends() -> None:
+def test_no_module_has_a_generic_name() -> None:
     for path in python_files("src", "tests", "benchmarks", "examples"):
         for part in path.relative_to(ROOT).with_suffix("").parts:
             name = part.strip("_").lower()
@@ -213,7 +213,7 @@ def compared_texts(module: ast.Module) -> Iterator[tuple[int, str]]:
                     yield inner.lineno, inner.value
 
 
-def test_nobody_outside_tasks_compares_with_a_task_name() -> None:
+def test_task_names_are_not_compared_outside_tasks() -> None:
     names = task_names()
     assert "classification" in names
     found = [
@@ -226,12 +226,12 @@ def test_nobody_outside_tasks_compares_with_a_task_name() -> None:
     assert not found
 
 
-def test_a_comparison_with_a_task_name_would_be_found() -> None:
+def test_comparisons_with_a_task_name_are_detected() -> None:
     seen = [text for _, text in compared_texts(ast.parse('if a.name in {"x", "y"}: pass\nb == "z"'))]
     assert seen == ["x", "y", "z"]
 
 
-def test_no_error_is_caught_without_being_named() -> None:
+def test_every_except_clause_names_an_error() -> None:
     found = []
     for path in python_files("src", "tests", "benchmarks", "examples"):
         for node in ast.walk(tree(path)):
@@ -274,7 +274,7 @@ def test_the_library_does_not_print() -> None:
     assert not found
 
 
-def test_the_settings_stay_few() -> None:
+def test_the_number_of_settings_is_limited() -> None:
     from bertune.config import AFTER_TRAINING, Config
 
     fields = {name: field.annotation for name, field in Config.model_fields.items()}
@@ -288,7 +288,7 @@ def test_the_settings_stay_few() -> None:
     assert sum(size for name, size in sizes.items() if name not in AFTER_TRAINING) <= 41, sizes
 
 
-def test_the_verbs_and_their_flags_are_frozen() -> None:
+def test_the_commands_and_their_flags_are_frozen() -> None:
     """A new flag needs a reason that no key=value can be; change this set with it."""
     import typer
 

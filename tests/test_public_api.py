@@ -26,7 +26,7 @@ def test_the_public_names_are_exactly_the_documented_ones() -> None:
     assert set(dir(bt)) >= DOCUMENTED | EVENTS
 
 
-def test_the_public_events_are_all_there_are() -> None:
+def test_every_event_is_public() -> None:
     from typing import get_args
 
     from bertune.training.events import Event
@@ -35,12 +35,12 @@ def test_the_public_events_are_all_there_are() -> None:
     assert all(getattr(bt, name) in get_args(Event) for name in EVENTS)
 
 
-def test_every_public_name_says_what_it_gives() -> None:
+def test_every_public_name_has_a_docstring() -> None:
     for name in bt.__all__:
         assert getattr(bt, name).__doc__, name
 
 
-def test_a_public_name_stays_what_it_is_however_much_is_imported() -> None:
+def test_public_names_are_not_replaced_by_imports() -> None:
     """`bertune.train` is a package too: once imported, it must not hide the function."""
     code = (
         "import bertune as bt\n"

@@ -131,7 +131,7 @@ def predict(own: Own, *settings: str) -> Result:
 
 
 @every_kind
-def test_a_users_own_file_is_named_in_the_settings_and_works(here: Path, own: Own) -> None:
+def test_a_users_file_can_be_set_by_its_path(here: Path, own: Own) -> None:
     lines = [
         json.loads(line) for line in (here / "run/predictions/validation.jsonl").read_text().splitlines()
     ]
@@ -141,7 +141,7 @@ def test_a_users_own_file_is_named_in_the_settings_and_works(here: Path, own: Ow
 
 
 @every_kind
-def test_a_run_made_with_ones_own_file_asks_for_it_again(here: Path, own: Own) -> None:
+def test_a_run_with_a_users_file_asks_for_it_again(here: Path, own: Own) -> None:
     said = predict(own)
     assert said.code == 3
     assert said.err.count("error:") == 1 and f"{own.setting}=" in said.err and own.file in said.err
@@ -152,7 +152,7 @@ def test_a_run_made_with_ones_own_file_asks_for_it_again(here: Path, own: Own) -
 
 
 @every_kind
-def test_with_its_file_named_again_a_run_predicts_and_is_scored(here: Path, own: Own) -> None:
+def test_a_run_works_if_its_file_is_named_again(here: Path, own: Own) -> None:
     assert len(predict(own, own.given).fine().lines) == 20
     assert is_executed(here, own)
     data = own.data
@@ -163,7 +163,7 @@ def test_with_its_file_named_again_a_run_predicts_and_is_scored(here: Path, own:
 
 
 @every_kind
-def test_the_same_file_may_lie_elsewhere(here: Path, own: Own) -> None:
+def test_the_same_file_can_be_elsewhere(here: Path, own: Own) -> None:
     (here / "other").mkdir()
     (here / own.file).rename(here / "other" / "renamed.py")
     predict(own, f"{own.setting}=other/renamed.py").fine()
@@ -178,7 +178,7 @@ def test_a_changed_file_is_refused_before_it_is_executed(here: Path, own: Own) -
 
 
 @every_kind
-def test_a_file_that_is_gone_is_refused_by_name(here: Path, own: Own) -> None:
+def test_a_missing_file_is_named(here: Path, own: Own) -> None:
     (here / own.file).unlink()
     said = predict(own, own.given)
     assert said.code == 3 and own.file in said.err
@@ -204,7 +204,7 @@ def test_python_asks_for_the_file_again_too(here: Path, own: Own) -> None:
     assert len(api.predict("run", own.data, settings={own.setting: own.file})) == 20
 
 
-def test_texts_need_no_reader(trained: Callable[[Own], Path]) -> None:
+def test_predicting_texts_needs_no_reader(trained: Callable[[Own], Path]) -> None:
     """Only a file is read by a reader; lines and lists are predicted without it."""
     run = trained(KINDS["reader"]) / "run"
     assert len(bertune("predict", run, "-", stdin="great phone\n").fine().lines) == 1
@@ -223,7 +223,7 @@ def test_texts_need_no_reader(trained: Callable[[Own], Path]) -> None:
         ("TASK = 3\n", "task.name", ["mine.py", "TASK"]),
     ],
 )
-def test_a_file_that_does_not_define_what_it_should_is_named(
+def test_a_file_without_the_expected_name_is_an_error(
     code: str,
     setting: str,
     parts: list[str],
@@ -242,7 +242,7 @@ def test_a_file_that_does_not_define_what_it_should_is_named(
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)
-def test_an_unknown_name_is_answered_with_those_there_are(kind: str) -> None:
+def test_an_unknown_name_is_an_error_that_lists_all_names(kind: str) -> None:
     known = registry.names(kind)
     assert known and not [name for name in known if name.startswith("_")]
     with pytest.raises(ConfigError) as caught:
@@ -257,12 +257,12 @@ def test_every_built_in_name_can_be_loaded(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)
-def test_a_file_that_is_not_there_is_named_with_the_folder(kind: str, tmp_path: Path) -> None:
+def test_a_missing_file_is_named_with_its_folder(kind: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere"):
         registry.load(kind, str(tmp_path / "nowhere" / "mine.py"))
 
 
-def test_two_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+def test_two_files_with_the_same_name_are_separate_modules(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text(f"HERE = {folder!r}\n")
@@ -280,7 +280,7 @@ def test_two_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_cannot_be_run_is_named_with_its_line(content: str, message: str, tmp_path: Path) -> None:
+def test_a_file_that_fails_is_named_with_its_line(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(content)
     said = bertune("tasks", tmp_path / "mine.py")
     assert said.code == 3 and "Traceback" not in said.err

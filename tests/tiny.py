@@ -1,4 +1,4 @@
-"""Owns what the tests of the command and the library share: tiny data, and `bertune` as a call."""
+"""Small data for tests of the command and the library, and `bertune` as a function."""
 
 import io
 import json
@@ -15,14 +15,14 @@ from unittest import mock
 GOOD = ("great", "lovely", "sturdy", "bright")
 BAD = ("broken", "dull", "slow", "noisy")
 PLAIN = ("the", "phone", "lamp", "and", "it", "was", "table")
-# Texts are few and the encoder is tiny: what counts here is what is written where, not what is learned.
+# Few texts and a tiny encoder: the tests check what is written, not what is learned.
 QUICK = ("train.epochs=1", "train.batch_size=16", "train.lr=0.003", "machine.threads=1")
 BIN = Path(sys.executable).parent / "bertune"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -38,7 +38,7 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines()]
 
     def fine(self) -> "Result":
-        """The same, once it is sure that the command succeeded."""
+        """Asserts that the command succeeded, and returns the result."""
         assert self.code == 0, self.err
         return self
 
@@ -70,7 +70,7 @@ def _written(stream: io.TextIOWrapper) -> str:
 
 
 def process(*command: object, cwd: Path, env: Mapping[str, str] | None = None, stdin: str = "") -> Result:
-    """A command in a process of its own, with nothing of the tests around it."""
+    """Runs a command in a separate process."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd, input=stdin.encode(), capture_output=True, timeout=300, check=False,
@@ -80,7 +80,7 @@ def process(*command: object, cwd: Path, env: Mapping[str, str] | None = None, s
 
 
 def reviews(count: int, seed: int = 0) -> list[tuple[str, str]]:
-    """Different texts with their labels, good and bad in turn; one word of each text decides."""
+    """Distinct texts labelled good and bad in turn; one word of each text determines the label."""
     draw = random.Random(seed)
     found = []
     for number in range(count):
@@ -92,14 +92,14 @@ def reviews(count: int, seed: int = 0) -> list[tuple[str, str]]:
 
 
 def write_csv(path: Path, rows: Iterable[Iterable[object]], header: str | None = "text,label") -> Path:
-    """A CSV file of cells that need no quotes."""
+    """Writes a CSV file of cells that need no quotes."""
     lines = [header] if header else []
     path.write_text("\n".join([*lines, *(",".join(map(str, row)) for row in rows)]) + "\n", encoding="utf-8")
     return path
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too, with its bytes; folders with none."""
+    """The content of every file in a folder, including hidden ones; empty for subfolders."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""Trainings as the tests start them, in this process or in one of their own, and how two are compared."""
+"""Starts trainings for the tests, in this process or a separate one, and compares two runs."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from bertune.run import Run
 
 Settings = Mapping[str, Any]
-# Loaded once by the server that forks the processes below: they then start at once.
+# Imported once by the fork server, so that the processes start quickly.
 _PRELOADED = (
     "bertune.api",
     "bertune.cli.app",
@@ -37,7 +37,7 @@ def train(
     resume: bool = False,
     labels: Sequence[object] | None = None,
 ) -> tuple[Run, list[Any]]:
-    """A training to its end, with all its events, but without the report.
+    """Trains to the end, without the report, and returns the run with all events.
 
     Drawing the report takes longer than training a model this small.
     """
@@ -53,7 +53,7 @@ def train(
 def stopped_after(
     source: Path, out: Path, overrides: Settings, steps: int, number: int = signal.SIGTERM
 ) -> None:
-    """A training that gets a signal when `steps` steps are taken, counted from the very first."""
+    """Trains until a signal after `steps` steps, counted from the first step of the run."""
     from bertune.errors import Interrupted
     from bertune.source import resolve_source
     from bertune.training.events import Stepped
@@ -69,7 +69,7 @@ def stopped_after(
 
 
 def without_times(run: Run) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl as they are the same on every machine load."""
+    """The lines of metrics.jsonl without times."""
     lines = run.metrics()
     for line in lines:
         line.pop("seconds")
@@ -78,7 +78,7 @@ def without_times(run: Run) -> list[dict[str, Any]]:
 
 
 def assert_same_work(found: Run, expected: Run) -> None:
-    """Weights, curve, scores and predictions are equal bit for bit."""
+    """Asserts that weights, metrics, scores and predictions are equal bit for bit."""
     assert without_times(found) == without_times(expected)
     for file in ("model/model.safetensors", "model/config.json", "predictions/validation.jsonl"):
         assert (found.path / file).read_bytes() == (expected.path / file).read_bytes(), file
@@ -93,7 +93,7 @@ def _untimed(training: dict[str, Any]) -> dict[str, Any]:
 
 
 def assert_nothing_half_written(folder: Path) -> None:
-    """No temporary file or folder is left anywhere in `folder`."""
+    """Asserts that there is no temporary file or folder in `folder`."""
     left = [str(path.relative_to(folder)) for path in folder.rglob(".*")]
     assert left == []
 
@@ -108,10 +108,10 @@ class Ended:
 
 
 class Command:
-    """A `bertune` command in a process of its own."""
+    """A `bertune` command in a separate process."""
 
     def __init__(self, folder: Path, *arguments: object, before: Callable[[], None] | None = None) -> None:
-        # Files, not pipes: nobody need read while it runs.
+        # Files instead of pipes, which would have to be read while it runs.
         folder.mkdir(parents=True, exist_ok=True)
         self._output = folder / f"{time.monotonic_ns()}.out", folder / f"{time.monotonic_ns()}.err"
         words = [str(word) for word in arguments]
@@ -123,7 +123,7 @@ class Command:
         os.kill(self.process.pid, number)
 
     def end(self, seconds: float = 120) -> Ended:
-        """Waits for the end."""
+        """Waits until the process has ended."""
         self.process.join(seconds)
         if self.process.exitcode is None:
             self.process.kill()
@@ -133,7 +133,7 @@ class Command:
 
 
 def wait_for_steps(run: Path, steps: int, command: Command, seconds: float = 120) -> None:
-    """Returns once metrics.jsonl has so many lines; fails if the command ends before."""
+    """Waits until metrics.jsonl has `steps` lines; fails if the command ends before."""
     deadline = time.monotonic() + seconds
     while num_lines(run) < steps:
         assert command.process.is_alive(), command.end()
@@ -142,7 +142,7 @@ def wait_for_steps(run: Path, steps: int, command: Command, seconds: float = 120
 
 
 def num_lines(run: Path) -> int:
-    """Lines in metrics.jsonl."""
+    """The number of lines in metrics.jsonl."""
     try:
         return (run / "metrics.jsonl").read_bytes().count(b"\n")
     except FileNotFoundError:
@@ -150,7 +150,7 @@ def num_lines(run: Path) -> int:
 
 
 def as_arguments(overrides: Settings) -> list[str]:
-    """Settings as the command line takes them."""
+    """Settings as command-line arguments."""
     return [f"{key}={value}" for key, value in overrides.items()]
 
 
@@ -161,7 +161,7 @@ def step_numbers(run: Path) -> list[int]:
 
 
 def new_process(**options: Any) -> Any:
-    """A `multiprocessing.Process` that does not import what _PRELOADED names, which takes seconds."""
+    """A `multiprocessing.Process` that has already imported _PRELOADED, which takes seconds."""
     if not sys.platform.startswith("linux"):
         return multiprocessing.get_context("spawn").Process(**options)
     context = multiprocessing.get_context("forkserver")
@@ -170,7 +170,7 @@ def new_process(**options: Any) -> Any:
 
 
 def _command(words: list[str], out: Path, err: Path, before: Callable[[], None] | None) -> None:
-    """What the process does: be `bertune`, with its output in files."""
+    """Runs the command in the new process, with its output in files."""
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.argv = ["bertune", *words]
@@ -178,7 +178,7 @@ def _command(words: list[str], out: Path, err: Path, before: Callable[[], None] 
 
     if before is not None:
         before()
-    # After `before`, which may have put a terminal or a pipe in the place of a file.
+    # After `before`, which may have replaced a file by a terminal or a pipe.
     sys.stdout, sys.stderr = (
         io.TextIOWrapper(io.FileIO(number, "w", closefd=False), encoding="utf-8", write_through=True)
         for number in (1, 2)

@@ -272,7 +272,10 @@ class ServeConfig(Section):
     )
     max_batch_tokens: int | Auto = Field("auto", description="padded tokens computed at a time")
     max_queued_tokens: int = Field(
-        500_000, ge=1, description="tokens that may wait; further requests are refused with 429"
+        500_000,
+        ge=1,
+        description="tokens that may wait; further requests are refused with 429, and so are those that "
+        "would wait for more than half of serve.timeout",
     )
     max_texts: int = Field(1000, ge=1, description="texts in a request")
     max_body_mb: float = Field(10, gt=0, description="size of a request body in MB")

@@ -1,4 +1,4 @@
-"""One training through the library, shared by every test that only uses its model."""
+"""A training through the library, shared by the tests that only use its model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from trainings import train
 
 @pytest.fixture(scope="session")
 def run(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
-    """A model for single texts, trained on lists: forty texts, good or bad. Read only."""
+    """A model for single texts, trained on lists of forty texts labelled good or bad. Read only."""
     texts, labels = zip(*reviews(40, 1), strict=True)
     overrides = {"model.name": str(tiny_weights), "train.epochs": 1, "machine.threads": 1}
     return train(texts, tmp_path_factory.mktemp("runs") / "texts", overrides, labels=labels)[0]
@@ -30,7 +30,7 @@ def pair_run(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.
 
 @pytest.fixture
 def checked(settings: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """What `bertune.check` finds in a source: rows and labels by split, columns."""
+    """The result of `bertune.check` for a source: rows and labels by split, columns."""
 
     def check(source: object, labels: Any = None, **changes: Any) -> dict[str, Any]:
         prepared = bt.check(source, labels, settings=settings(**changes))

@@ -1,4 +1,4 @@
-"""What is passed to a function of the library in the place of a model, of texts or of a file."""
+"""Invalid arguments in place of a model, texts or a file."""
 
 import copy
 import io
@@ -28,26 +28,26 @@ def model(run: bt.Run) -> bt.Model:
         lambda value: bt.evaluate(value, "a.csv"),
     ],
 )
-def test_what_is_no_model_is_refused(call: Callable[[Any], object], value: object) -> None:
+def test_anything_but_a_model_is_refused(call: Callable[[Any], object], value: object) -> None:
     with pytest.raises(InputError, match=r"the run.* must be a path \(str or pathlib\.Path\), got "):
         call(value)
 
 
 @pytest.mark.parametrize("value", [None, 3, b"a text", {"text": "a"}, str])
 @pytest.mark.parametrize("method", ["predict", "predict_proba"])
-def test_what_holds_no_texts_is_refused(model: bt.Model, method: str, value: object) -> None:
+def test_anything_without_texts_is_refused(model: bt.Model, method: str, value: object) -> None:
     with pytest.raises(DataError, match=f"{method} takes a list of texts, a table, .* got ") as caught:
         getattr(model, method)(value)
     assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize("call", [bt.train, bt.check])
-def test_what_is_no_data_is_refused(call: Callable[[Any], object]) -> None:
+def test_anything_but_data_is_refused(call: Callable[[Any], object]) -> None:
     with pytest.raises(DataError, match=r"expected a table, got None\. Accepted are "):
         call(None)
 
 
-def test_what_is_no_file_to_write_is_refused(model: bt.Model, tmp_path: Path) -> None:
+def test_an_unusable_output_file_is_refused(model: bt.Model, tmp_path: Path) -> None:
     table = [{"text": "a", "label": "good"}]
     for call in (
         lambda: model.predict_file(table, None),  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ def test_what_is_no_file_to_write_is_refused(model: bt.Model, tmp_path: Path) ->
             call()
 
 
-def test_predict_file_says_what_it_renamed_and_replaced(model: bt.Model, tmp_path: Path) -> None:
+def test_predict_file_reports_renamed_columns_and_replaced_files(model: bt.Model, tmp_path: Path) -> None:
     table = [{"text": "a", "label": "gold"}]
     first = model.predict_file(table, tmp_path / "a.jsonl")
     assert dict(first.renamed) == {"label": "label_given"} and not first.is_replacement
@@ -69,7 +69,7 @@ def test_predict_file_says_what_it_renamed_and_replaced(model: bt.Model, tmp_pat
 
 
 def test_a_copy_of_a_model_predicts_the_same(model: bt.Model) -> None:
-    """As joblib makes for a worker, and scikit-learn's clone."""
+    """Like the copies that joblib and scikit-learn's clone make."""
     file = io.BytesIO()
     joblib.dump(model, file)
     file.seek(0)

@@ -1,4 +1,4 @@
-"""What a trained model does in Python: loaded from anything that holds it, it predicts and is scored."""
+"""Using a trained model in Python: loading, prediction and evaluation."""
 
 import inspect
 import shutil
@@ -19,14 +19,14 @@ def probabilities(predictions: list[Any]) -> list[dict[str, float]]:
     return [prediction.probabilities for prediction in predictions]
 
 
-def test_a_model_is_loaded_from_a_run_its_folder_or_its_model_folder(run: bt.Run, tmp_path: Path) -> None:
+def test_a_model_can_be_loaded_from_a_run_or_its_folders(run: bt.Run, tmp_path: Path) -> None:
     shutil.copytree(run.model_path, tmp_path / "sent")
     expected = probabilities(bt.load(run).predict(TEXTS))
     for source in (run.path, str(run.path), run.model_path, tmp_path / "sent"):
         assert probabilities(bt.load(source).predict(TEXTS)) == expected
 
 
-def test_texts_are_predicted_in_order_with_the_names_of_labels(run: bt.Run) -> None:
+def test_texts_are_predicted_in_order_with_label_names(run: bt.Run) -> None:
     model = bt.load(run)
     found = model.predict(TEXTS)
     assert len(found) == len(TEXTS)
@@ -48,7 +48,7 @@ def test_pairs_are_predicted_as_pairs(pair_run: bt.Run) -> None:
     ]
 
 
-def test_nothing_in_gives_nothing_out(run: bt.Run) -> None:
+def test_an_empty_list_has_no_predictions(run: bt.Run) -> None:
     assert bt.load(run).predict([]) == []
     assert bt.predict(run, []) == []
 
@@ -71,7 +71,7 @@ def test_predict_takes_lists_tables_and_files(run: bt.Run, tmp_path: Path) -> No
 
 
 def test_predict_takes_any_iterable_of_texts(run: bt.Run) -> None:
-    """As its signature says: a generator, a column of a data frame, an array."""
+    """A generator, a column of a data frame, an array."""
     import numpy as np
     import pandas as pd
 
@@ -81,7 +81,7 @@ def test_predict_takes_any_iterable_of_texts(run: bt.Run) -> None:
         assert probabilities(bt.predict(run, source)) == expected
 
 
-def test_evaluate_scores_files_and_tables_alike(run: bt.Run, tmp_path: Path) -> None:
+def test_evaluate_accepts_files_and_tables(run: bt.Run, tmp_path: Path) -> None:
     import pandas as pd
 
     path = write_csv(tmp_path / "new.csv", [(r["text"], r["label"]) for r in RECORDS])
@@ -94,7 +94,7 @@ def test_evaluate_scores_files_and_tables_alike(run: bt.Run, tmp_path: Path) -> 
     assert bt.evaluate(bt.load(run), RECORDS).scores == found[0].scores
 
 
-def test_a_run_tells_its_scores_settings_and_predictions(run: bt.Run) -> None:
+def test_a_run_has_scores_settings_and_predictions(run: bt.Run) -> None:
     assert 0 <= run.scores["accuracy"] <= 1
     assert run.config.train.epochs == 1
     assert len(list(run.predictions("validation"))) == run.manifest["data"]["splits"]["validation"]["rows"]
@@ -114,7 +114,7 @@ def test_a_run_stays_usable_from_another_folder(
 
 
 @pytest.mark.parametrize("texts", ["great phone", [1], [("a", "b")], [b"great"], [["a"], 2.5]])
-def test_what_is_no_list_of_texts_is_refused_with_what_was_seen(run: bt.Run, texts: Any) -> None:
+def test_anything_but_a_list_of_texts_is_refused_with_its_value(run: bt.Run, texts: Any) -> None:
     with pytest.raises(bt.BertuneError) as caught:
         bt.load(run).predict(texts)
     wrong = texts if isinstance(texts, str) else texts[-1]
@@ -122,19 +122,21 @@ def test_what_is_no_list_of_texts_is_refused_with_what_was_seen(run: bt.Run, tex
 
 
 @pytest.mark.parametrize("pairs", [["great phone"], [("a",)], [("a", "b", "c")], [3]])
-def test_what_is_no_list_of_pairs_is_refused_with_what_was_seen(pair_run: bt.Run, pairs: Any) -> None:
+def test_anything_but_a_list_of_pairs_is_refused_with_its_value(pair_run: bt.Run, pairs: Any) -> None:
     with pytest.raises(bt.BertuneError, match="pair"):
         bt.load(pair_run).predict(pairs)
 
 
 @pytest.mark.parametrize("source", ["nowhere", ".", 42])
-def test_what_holds_no_model_is_refused(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_a_model_is_refused(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises((bt.BertuneError, TypeError), match=r"run folder|model folder|must be a path"):
         bt.load(source)
 
 
-def test_a_folder_that_is_not_there_is_said_not_to_be_there(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_as_missing(tmp_path: Path) -> None:
     with pytest.raises(bt.BertuneError, match=r"no such|not exist|is not a folder|there is no"):
         bt.load(tmp_path / "nowhere")
 
@@ -144,8 +146,8 @@ def test_a_wrong_column_is_refused(run: bt.Run) -> None:
         bt.evaluate(run, RECORDS, settings={"data.text": "txt"})
 
 
-def test_settings_beside_a_loaded_model_are_not_ignored(run: bt.Run) -> None:
-    """The model was loaded without them: either they count, or they are refused."""
+def test_settings_passed_with_a_loaded_model_are_an_error(run: bt.Run) -> None:
+    """The model was loaded without these settings, so they must not be ignored."""
     model = bt.load(run)
     with pytest.raises(bt.BertuneError):
         bt.evaluate(model, RECORDS, settings={"data.text": "txt"})
@@ -154,7 +156,7 @@ def test_settings_beside_a_loaded_model_are_not_ignored(run: bt.Run) -> None:
 
 
 def test_a_checkpoint_with_another_number_of_labels_can_be_trained_on(run: bt.Run, tmp_path: Path) -> None:
-    """A model fine-tuned on two labels is a fine start for three: it needs a fresh head, no error."""
+    """A model fine-tuned on two labels can be trained on three: it gets a new head."""
     rows = [{"text": text, "label": i % 3} for i, (text, _) in enumerate(reviews(18))]
     overrides = {"model.name": str(run.model_path), "train.epochs": 1, "machine.threads": 1}
     again, _ = train(rows, tmp_path / "run", overrides)
@@ -168,17 +170,17 @@ def test_a_second_training_into_the_same_folder_is_refused(run: bt.Run, tiny_wei
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
 
 
-def test_a_run_from_memory_says_that_its_data_is_not_in_it(run: bt.Run, tmp_path: Path) -> None:
+def test_a_run_on_data_in_memory_says_that_it_does_not_contain_the_data(run: bt.Run, tmp_path: Path) -> None:
     with pytest.raises(bt.BertuneError, match="Python"):
         bt.train(run.path, out=tmp_path / "again")
 
 
-def test_the_report_is_written_again_where_it_was(run: bt.Run) -> None:
+def test_the_report_is_rewritten_in_place(run: bt.Run) -> None:
     assert bt.report(run) == bt.report(run.path) == run.path / "report" / "index.html"
 
 
 def test_settings_are_keyword_only(run: bt.Run) -> None:
-    """So that an argument added later breaks no call."""
+    """So that adding an argument later does not break existing calls."""
     for function in (bt.train, bt.train_events, bt.check, bt.load, bt.evaluate, bt.predict):
         for name in ("settings", "out", "resume", "progress"):
             parameter = inspect.signature(function).parameters.get(name)

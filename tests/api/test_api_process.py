@@ -1,4 +1,4 @@
-"""What the Python functions do to the process that calls them: nothing that was not asked for."""
+"""The Python functions do not change the calling process."""
 
 import platform
 import sys
@@ -14,7 +14,7 @@ from tiny import bertune, process, reviews
 
 RECORDS = [{"text": text, "label": label} for text, label in reviews(12, 4)]
 
-# Tells whether a large tensor gets pages of its own, which the system takes back when it is freed.
+# Prints whether a large tensor gets its own pages, which the system reclaims when it is freed.
 IS_MAPPED_ALONE = """
 import ctypes
 import torch
@@ -36,7 +36,7 @@ def is_mapped_alone():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallinfo2 is a function of glibc")
-def test_loading_a_model_leaves_the_memory_allocator_as_it_was(run: bt.Run, tmp_path: Path) -> None:
+def test_loading_a_model_does_not_change_the_memory_allocator(run: bt.Run, tmp_path: Path) -> None:
     code = f"""{IS_MAPPED_ALONE}
 import bertune as bt
 from bertune.allocator import tune_allocator
@@ -50,7 +50,7 @@ assert not is_mapped_alone(), "tune_allocator did not"
     process(sys.executable, "-c", code, cwd=tmp_path).fine()
 
 
-def test_loading_a_model_leaves_the_number_of_threads_unless_it_is_given(run: bt.Run) -> None:
+def test_loading_a_model_does_not_change_the_number_of_threads_unless_set(run: bt.Run) -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
@@ -73,7 +73,7 @@ def test_the_commands_that_compute_tune_the_allocator(
     assert calls
 
 
-def test_progress_shows_on_stderr_what_the_command_shows(
+def test_progress_prints_the_same_as_the_command(
     settings: Callable[..., dict[str, Any]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     quick = settings(**{"train.epochs": 1})
@@ -87,7 +87,7 @@ def test_progress_shows_on_stderr_what_the_command_shows(
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_events_of_a_training_come_in_their_order_and_end_with_the_run(
+def test_training_events_are_in_order_and_end_with_the_run(
     settings: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     quick = settings(**{"train.epochs": 1})
@@ -102,7 +102,9 @@ def test_the_events_of_a_training_come_in_their_order_and_end_with_the_run(
             pytest.fail(f"the last event is {other}")
 
 
-def test_a_training_may_be_left_and_resumed(settings: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_a_generator_of_events_can_be_closed_and_training_resumed(
+    settings: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     quick = settings(**{"train.epochs": 1})
     events = bt.train_events(RECORDS, settings=quick, out=tmp_path / "run")
     for event in events:

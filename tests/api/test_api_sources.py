@@ -1,4 +1,4 @@
-"""What `bertune.train` and `bertune.check` take beside files: tables and lists."""
+"""Sources of `bertune.train` and `bertune.check` other than files: tables and lists."""
 
 import datetime
 import json
@@ -53,7 +53,7 @@ def test_a_table_in_memory_is_read_like_a_file(make: Callable[[], Any], checked:
     assert checked(make()) == AS_EXPECTED
 
 
-def test_two_lists_are_texts_and_labels(checked: Checked) -> None:
+def test_two_lists_are_read_as_texts_and_labels(checked: Checked) -> None:
     assert checked(TEXTS, LABELS) == AS_EXPECTED
     assert checked(tuple(TEXTS), np.array(LABELS)) == AS_EXPECTED
 
@@ -76,11 +76,11 @@ def test_a_list_of_pairs_is_read_as_pairs(checked: Checked) -> None:
         ([datetime.date(2020 + i % 2, 1, 1) for i in range(20)], ("2020-01-01", "2021-01-01")),
     ],
 )
-def test_labels_keep_the_names_they_have(labels: Any, names: tuple[str, ...], checked: Checked) -> None:
+def test_labels_keep_their_names(labels: Any, names: tuple[str, ...], checked: Checked) -> None:
     assert checked(TEXTS, labels)["labels"] == names
 
 
-def test_the_classes_of_a_data_frame_may_be_categories(checked: Checked) -> None:
+def test_labels_of_a_data_frame_can_be_categories(checked: Checked) -> None:
     import pandas as pd
 
     frame = data_frame()
@@ -108,12 +108,12 @@ def test_columns_of_a_table_are_chosen_by_settings(checked: Checked) -> None:
     assert found["columns"]["text"] == ["what they said"] and found["labels"] == ("bad", "good")
 
 
-def test_a_path_may_be_a_text_or_a_path(tmp_path: Path, checked: Checked) -> None:
+def test_a_path_can_be_a_string_or_a_path(tmp_path: Path, checked: Checked) -> None:
     path = write_csv(tmp_path / "a.csv", ROWS)
     assert checked(path) == checked(str(path)) == AS_EXPECTED
 
 
-def test_a_training_on_a_data_set_keeps_class_names_to_the_end(
+def test_training_on_a_hugging_face_data_set_keeps_class_names(
     settings: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     run = bt.train(hugging_face(), settings=settings(**{"train.epochs": 1}), out=tmp_path / "run")
@@ -143,7 +143,7 @@ def test_a_training_on_a_data_set_keeps_class_names_to_the_end(
         (iter(RECORDS), None, ["iterator", "DataFrame"]),
     ],
 )
-def test_what_is_no_data_is_refused_with_what_was_seen(
+def test_anything_but_data_is_refused_with_its_type(
     source: Any, labels: Any, parts: list[str], settings: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     with pytest.raises(bt.BertuneError) as caught:
@@ -170,6 +170,6 @@ def test_wrong_settings_are_refused_as_on_the_command_line(overrides: dict[str, 
 
 
 @pytest.mark.parametrize("overrides", [["train.epochs=3"], "train.epochs=3", {3: 4}])
-def test_settings_that_are_no_dict_are_refused_with_the_form_they_have(overrides: Any) -> None:
+def test_settings_that_are_not_a_dict_are_refused(overrides: Any) -> None:
     with pytest.raises((bt.BertuneError, TypeError), match=r"settings must be a dict"):
         bt.check(RECORDS, settings=overrides)

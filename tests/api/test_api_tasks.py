@@ -1,4 +1,4 @@
-"""Every task takes its data from Python: lists, data frames, Parquet, and the words of a text as a list."""
+"""Every task accepts data from Python: lists, data frames, Parquet, and lists of words."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,12 +25,12 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def rows(name: str) -> list[dict[str, Any]]:
-    """The sample of the task as it is shown."""
+    """The sample of the task."""
     return [dict(row) for row in make_task(TaskConfig(name=name)).sample]
 
 
 def prepared(source: object, labels: Any, overrides: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """What is learned from, whatever form it came in, and the labels."""
+    """The texts and gold labels of a source in any form, and the labels of the task."""
     found = bt.check(source, labels, settings=overrides)
     return found.audit["data"]["splits"]["train"]["sha256"], found.encoder.fitted.labels
 
@@ -48,7 +48,7 @@ def test_the_sample_is_the_same_as_dicts_lists_a_data_frame_and_parquet(
     split = texts if labels is None else (texts, labels)
     frame = pd.DataFrame(rows)
     frame.to_parquet(tmp_path / "rows.parquet")
-    read_again = pd.read_parquet(tmp_path / "rows.parquet")  # lists are arrays now
+    read_again = pd.read_parquet(tmp_path / "rows.parquet")  # lists have become arrays
     for data in (split, frame, read_again):
         assert prepared({"train": data, "validation": data}, None, overrides) == expected
     of_file = {**overrides, "data.validation": str(tmp_path / "rows.parquet")}
@@ -62,12 +62,12 @@ def _tuple(row: dict[str, Any], columns: tuple[str, ...]) -> tuple[Any, ...]:
 
 @pytest.fixture(scope="module")
 def tagger(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
-    """A model of tokens trained on lists of words."""
+    """A token classification model trained on lists of words."""
     overrides = {"task.name": "token_classification", "model.name": str(tiny_weights), "train.epochs": 1}
     return train(WORDS, tmp_path_factory.mktemp("runs") / "words", overrides, labels=TAGS)[0]
 
 
-def test_a_list_of_words_is_one_text(tagger: bt.Run) -> None:
+def test_a_list_of_words_is_a_single_text(tagger: bt.Run) -> None:
     import numpy as np
 
     model = bt.load(tagger)
@@ -83,18 +83,18 @@ def test_a_list_of_words_is_one_text(tagger: bt.Run) -> None:
 
 
 @pytest.mark.parametrize("item", [["EU", 3], 3, [["EU"], ["rejects"]]])
-def test_what_is_neither_a_text_nor_words_is_refused(tagger: bt.Run, item: Any) -> None:
+def test_anything_but_a_text_or_words_is_refused(tagger: bt.Run, item: Any) -> None:
     with pytest.raises(DataError, match="this model takes a text or a list of words") as caught:
         bt.load(tagger).predict([item])
     assert repr(item) in str(caught.value)
 
 
-def test_a_list_of_words_is_no_text_for_a_model_of_texts(run: bt.Run) -> None:
+def test_a_list_of_words_is_refused_by_a_model_for_plain_texts(run: bt.Run) -> None:
     with pytest.raises(DataError, match=r"item 0 of the list is \['great', 'phone'\]; .* takes a text$"):
         bt.load(run).predict([["great", "phone"]])
 
 
-def test_words_without_a_tag_each_are_refused_with_their_row(settings: Settings) -> None:
+def test_a_different_number_of_words_and_tags_is_refused_with_the_row(settings: Settings) -> None:
     with pytest.raises(DataError, match=r"row 2|line 2"):
         bt.check(
             WORDS, [TAGS[0], ["O"], *TAGS[2:]], settings=settings(**{"task.name": "token_classification"})
@@ -110,19 +110,19 @@ def test_columns_of_a_data_frame_are_texts_and_labels(settings: Settings) -> Non
     assert bt.check(list(frame["said"]), list(frame["mood"]), settings=settings()).audit == found.audit
 
 
-def test_texts_without_labels_are_refused_where_labels_are_needed(settings: Settings) -> None:
+def test_texts_without_labels_are_refused_if_labels_are_required(settings: Settings) -> None:
     with pytest.raises(DataError, match=r"(?s)could not identify the label column.*list of labels") as caught:
         bt.check(["great phone", "dull lamp"], settings=settings())
     assert 'text = "great phone"' in str(caught.value)
 
 
-def test_columns_that_are_named_win_over_those_of_lists(settings: Settings) -> None:
+def test_named_columns_take_precedence_over_those_of_lists(settings: Settings) -> None:
     with pytest.raises(DataError, match='no column "review"'):
         bt.check(["great phone"], ["good"], settings=settings(**{"data.text": "review"}))
 
 
-def test_choices_of_a_data_frame_may_be_arrays_inside_an_object(settings: Settings) -> None:
-    """As pandas reads the Parquet files of ARC and CommonsenseQA."""
+def test_choices_in_a_data_frame_can_be_arrays_inside_an_object(settings: Settings) -> None:
+    """The form in which pandas reads the Parquet files of ARC and CommonsenseQA."""
     import numpy as np
     import pandas as pd
 
@@ -136,7 +136,7 @@ def test_choices_of_a_data_frame_may_be_arrays_inside_an_object(settings: Settin
     assert {e.gold for part in found.splits.values() for e in part.examples} == {0, 1}
 
 
-def test_splits_in_lists_may_be_triplets_and_pairs_with_a_score(settings: Settings) -> None:
+def test_training_triplets_can_be_combined_with_scored_validation_pairs(settings: Settings) -> None:
     triplets = [(f"great phone {i}", f"lovely phone {i}", f"dull lamp {i}") for i in range(6)]
     scored = [(f"great {i}", f"dull {i}") for i in range(6)], [float(i % 3) for i in range(6)]
     overrides = settings(**{"task.name": "embeddings"})
@@ -145,7 +145,7 @@ def test_splits_in_lists_may_be_triplets_and_pairs_with_a_score(settings: Settin
     assert [e.gold for e in found.splits["validation"].examples] == scored[1]
 
 
-def test_a_model_is_scored_on_lists_like_on_a_table(run: bt.Run) -> None:
+def test_a_model_can_be_evaluated_on_lists_and_tables(run: bt.Run) -> None:
     texts, labels = ["great phone", "dull lamp", "broken table"], ["good", "bad", "bad"]
     of_table = bt.evaluate(run, [{"text": t, "label": g} for t, g in zip(texts, labels, strict=True)])
     assert bt.evaluate(run, (texts, labels)).scores == of_table.scores

@@ -1,4 +1,4 @@
-"""One training through the real command, shared by every test that only reads what it left."""
+"""A training through the real command, shared by the tests that only read its results."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def encoder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny BERT without weights; its random start is wide enough to tell texts apart. Read only."""
+    """The tiny BERT without weights; its initialisation is wide enough to distinguish texts. Read only."""
     folder = tmp_path_factory.mktemp("models") / "encoder"
     shutil.copytree(tiny_folder, folder)
     config = json.loads((folder / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""Input that cannot be used: exit code 3, one message with place and remedy, nothing left behind."""
+"""Invalid input: exit code 3, one error message with location and remedy, and no files."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ LONG = "phone " * 70
 
 
 def refusal(here: Path, *arguments: str) -> str:
-    """The message of a training that is refused, once it is sure that nothing else happened."""
+    """The error message of a training, after checking that nothing else was printed or written."""
     before = contents(here)
     said = bertune("train", *arguments)
     assert said.code == 3, said.err
@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_trained_on_is_refused(
         ),
     ],
 )
-def test_json_lines_that_are_no_rows_are_refused(
+def test_json_lines_that_are_not_rows_are_refused(
     here: Path, quick: tuple[str, ...], content: str, parts: list[str]
 ) -> None:
     (here / "a.jsonl").write_text(content)
@@ -170,7 +170,7 @@ def test_json_lines_that_are_no_rows_are_refused(
         pytest.param(["x" * 300 + ".csv"], ["xxx", "not a usable path"], id="a name that is too long"),
     ],
 )
-def test_what_the_user_asked_for_and_cannot_be_is_refused(
+def test_impossible_settings_are_refused(
     here: Path, quick: tuple[str, ...], arguments: list[str], parts: list[str]
 ) -> None:
     write_csv(here / "reviews.csv", reviews(12))
@@ -201,9 +201,7 @@ def test_what_the_user_asked_for_and_cannot_be_is_refused(
         ("runs/old", ["runs/old", "runs/old/model"]),
     ],
 )
-def test_a_model_that_cannot_be_had_is_refused(
-    here: Path, encoder: Path, name: str, parts: list[str]
-) -> None:
+def test_an_unavailable_model_is_refused(here: Path, encoder: Path, name: str, parts: list[str]) -> None:
     write_csv(here / "reviews.csv", reviews(12))
     config, words = (encoder / "config.json").read_text(), (encoder / "vocab.txt").read_text()
     for folder, files in {
@@ -222,18 +220,18 @@ def test_a_model_that_cannot_be_had_is_refused(
         assert part in message or (part == "offline" and "ithout a network" in message), message
 
 
-def test_a_wrong_file_name_is_told_before_any_model_is_looked_for(here: Path) -> None:
-    """The default model is on the hub: nobody should download it to learn of a typing mistake."""
+def test_a_wrong_file_name_is_reported_before_the_model_is_located(here: Path) -> None:
+    """The default model is on the Hub: it must not be downloaded before a typing mistake is reported."""
     assert "rewiews.csv" in refusal(here, "rewiews.csv", "model.name=nobody/there")
 
 
-def test_a_wrong_task_option_is_told_before_any_model_is_looked_for(here: Path) -> None:
+def test_a_wrong_task_option_is_reported_before_the_model_is_located(here: Path) -> None:
     write_csv(here / "reviews.csv", reviews(12))
     assert "task.positiv" in refusal(here, "reviews.csv", "model.name=nobody/there", "task.positiv=good")
 
 
-def test_too_long_texts_are_cut_once_a_length_is_set(here: Path, quick: tuple[str, ...]) -> None:
-    """The remedy that the message names works."""
+def test_long_texts_are_truncated_if_a_length_is_set(here: Path, quick: tuple[str, ...]) -> None:
+    """The remedy in the message works."""
     (here / "a.csv").write_text(TABLE + f"{LONG},good\n")
     assert "model.max_length=64" in refusal(here, "a.csv", *quick)
     found = bertune("check", "a.csv", quick[0], "model.max_length=64", "--json").fine().json

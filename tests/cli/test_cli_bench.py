@@ -1,4 +1,4 @@
-"""`bertune bench`: a comparison in real processes, its table and its JSON, and what it refuses."""
+"""`bertune bench`: a comparison in real processes, its table, its JSON, and its errors."""
 
 import copy
 import io
@@ -18,14 +18,14 @@ QUICK = ("--rounds", "1", "--seconds", "0.1", "train.batch_size=8", "machine.thr
 
 @dataclass(frozen=True)
 class Benched:
-    """What `bertune bench` said."""
+    """The output of `bertune bench`."""
 
     said: Result
 
 
 @pytest.fixture(scope="module")
 def benched(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Benched:
-    """One comparison by `bertune bench --json` of real texts in a process of its own. Read only."""
+    """A comparison by `bertune bench --json` on real texts in a separate process. Read only."""
     pytest.importorskip("accelerate")
     if not os.environ.get("BERTUNE_DATA"):
         pytest.skip("BERTUNE_DATA names no folder with the real data sets")
@@ -45,7 +45,7 @@ def source(here: Path) -> Path:
     return here
 
 
-def test_every_side_is_measured_beside_the_others(benched: Benched) -> None:
+def test_every_side_is_measured(benched: Benched) -> None:
     found = benched.said.json
     training, prediction = found["training"], found["prediction"]
     assert list(training["contestants"]) == ["bertune", "best", "documentation"]
@@ -61,7 +61,7 @@ def test_every_side_is_measured_beside_the_others(benched: Benched) -> None:
     assert "round 1: bertune:" in benched.said.err
 
 
-def test_the_table_shows_every_side_and_the_floor(benched: Benched) -> None:
+def test_the_table_lists_every_side_and_the_floor(benched: Benched) -> None:
     written = io.StringIO()
     tables(Console(file=written, width=200), benched.said.json)
     for word in ("training", "prediction", "texts/s", "HF Trainer, best", "pipeline, batch 32", "floor"):
@@ -78,7 +78,9 @@ def test_a_side_that_failed_is_in_the_table(benched: Benched) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["nothing.csv"], ["reviews.csv", "data.text=body"], ["colaa"]])
-def test_a_bad_source_is_refused_as_by_train(arguments: list[str], source: Path, encoder: Path) -> None:
+def test_an_invalid_source_is_refused_like_in_train(
+    arguments: list[str], source: Path, encoder: Path
+) -> None:
     given = [*arguments, f"model.name={encoder}"]
     trained, benched = bertune("train", *given), bertune("bench", *given)
     assert benched.code == trained.code == 3
@@ -86,13 +88,13 @@ def test_a_bad_source_is_refused_as_by_train(arguments: list[str], source: Path,
     assert benched.out == ""
 
 
-def test_a_head_that_the_trainer_does_not_have_is_refused(source: Path, encoder: Path) -> None:
+def test_a_head_without_a_trainer_counterpart_is_refused(source: Path, encoder: Path) -> None:
     said = bertune("bench", "reviews.csv", f"model.name={encoder}", "model.head=first_token")
     assert said.code == 3
     assert "model.head=first_token" in said.err and "only" in said.err
 
 
-def test_without_the_extra_the_message_says_how_to_get_it(
+def test_without_the_extra_the_error_names_it(
     source: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)  # so that importing it fails

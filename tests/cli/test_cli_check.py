@@ -1,11 +1,11 @@
-"""`bertune check`: everything about the data before any training is paid for; nothing is written."""
+"""`bertune check`: a summary of the data before training; nothing is written."""
 
 from pathlib import Path
 
 from tiny import bertune, contents, reviews, write_csv
 
 
-def test_check_tells_rows_balance_lengths_and_writes_nothing(here: Path, encoder: Path) -> None:
+def test_check_shows_rows_balance_and_lengths_and_writes_nothing(here: Path, encoder: Path) -> None:
     write_csv(here / "a.csv", [*reviews(19), ("great lamp", "good")])
     before = contents(here)
     said = bertune("check", "a.csv", f"model.name={encoder}").fine()
@@ -15,17 +15,17 @@ def test_check_tells_rows_balance_lengths_and_writes_nothing(here: Path, encoder
     assert contents(here) == before
 
 
-def test_check_gives_json_for_programs(here: Path, encoder: Path) -> None:
+def test_check_can_print_json(here: Path, encoder: Path) -> None:
     write_csv(here / "a.csv", reviews(20))
     found = bertune("check", "a.csv", f"model.name={encoder}", "--json").fine().json
     splits = found["data"]["splits"]
     assert splits["train"]["rows"] + splits["validation"]["rows"] == 20
     assert sum(splits["train"]["labels"].values()) == splits["train"]["rows"]
     assert found["max_length"]["model_limit"] == 64
-    assert found["max_length"]["value"] == 64  # not the longest of these texts: a model reads longer ones
+    assert found["max_length"]["value"] == 64  # the limit of the model, not the length of the longest text
 
 
-def test_check_counts_repeated_contradicting_and_shared_texts(here: Path, encoder: Path) -> None:
+def test_check_counts_duplicate_contradictory_and_shared_texts(here: Path, encoder: Path) -> None:
     rows = reviews(20)
     write_csv(here / "a.csv", [*rows, rows[0], rows[1], (rows[2][0], "bad")])
     write_csv(here / "b.csv", rows[:5])
@@ -42,7 +42,7 @@ def test_check_counts_repeated_contradicting_and_shared_texts(here: Path, encode
     assert "also in train" in said.out + said.err
 
 
-def test_check_says_how_many_texts_a_length_would_cut(here: Path, encoder: Path) -> None:
+def test_check_counts_the_texts_that_a_length_would_truncate(here: Path, encoder: Path) -> None:
     write_csv(here / "a.csv", reviews(20))
     found = bertune("check", "a.csv", f"model.name={encoder}", "model.max_length=6", "--json").fine().json
     cut = sum(split["truncated"] for split in found["data"]["splits"].values())
@@ -51,8 +51,8 @@ def test_check_says_how_many_texts_a_length_would_cut(here: Path, encoder: Path)
     assert any("truncated" in text for text in found["warnings"])
 
 
-def test_long_label_names_are_shown_whole(here: Path, encoder: Path) -> None:
-    """Without a terminal a table must not be cut to 80 columns."""
+def test_long_label_names_are_not_truncated(here: Path, encoder: Path) -> None:
+    """Without a terminal, a table must not be truncated to 80 columns."""
     names = [f"a-very-long-label-{'x' * 60}-{i}" for i in range(2)]
     write_csv(here / "a.csv", [(text, names[i % 2]) for i, (text, _) in enumerate(reviews(20))])
     said = bertune("check", "a.csv", f"model.name={encoder}").fine()

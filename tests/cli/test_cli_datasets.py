@@ -14,7 +14,7 @@ SST2 = "sentence\tlabel\na fine film\t1\n"
 
 @pytest.fixture(autouse=True)
 def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No data set of the user's, and an empty cache."""
+    """No data sets of the user, and an empty cache."""
     monkeypatch.delenv("BERTUNE_DATA", raising=False)
     monkeypatch.setenv("BERTUNE_CACHE", str(tmp_path / "cache"))
 
@@ -23,7 +23,7 @@ def entries() -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in bertune("datasets", "--json").fine().json}
 
 
-def test_every_name_is_listed_with_its_task_and_what_it_is() -> None:
+def test_every_name_is_listed_with_its_task_and_description() -> None:
     found, shown = entries(), bertune("datasets").fine().out
     assert list(found) == named.names()
     for name, entry in found.items():
@@ -32,7 +32,7 @@ def test_every_name_is_listed_with_its_task_and_what_it_is() -> None:
     assert {entry["kind"] for entry in found.values()} == {"data set", "recipe"}
 
 
-def test_only_the_packaged_set_is_on_a_new_machine_and_nothing_is_downloaded(tmp_path: Path) -> None:
+def test_listing_downloads_nothing_and_finds_only_the_packaged_data_set(tmp_path: Path) -> None:
     found = entries()
     assert [name for name, entry in found.items() if entry["on_this_machine"]] == ["demo"]
     assert all(file["path"] is None for file in found["sst2"]["files"])
@@ -56,7 +56,7 @@ def test_the_users_own_files_and_the_cache_are_found(tmp_path: Path, monkeypatch
     assert str(own) in shown and str(cached) in shown
 
 
-def test_a_data_set_names_its_source_its_settings_and_its_recipes() -> None:
+def test_a_data_set_shows_its_source_settings_and_recipes() -> None:
     found = bertune("datasets", "sst2", "--json").fine().json
     assert found["recipes"] == ["sst2-glue", "sst2-tutorial"]
     assert found["settings"]["data.text"] == ["sentence"]
@@ -75,12 +75,12 @@ def test_a_recipe_of_a_recipe_has_the_settings_of_both_and_the_files_of_the_data
     assert found["settings"].keys() >= below["settings"].keys() >= {"data.text", "train.epochs"}
 
 
-def test_what_a_recipe_leaves_out_of_its_data_set_is_not_among_its_settings() -> None:
+def test_settings_that_a_recipe_removes_are_not_shown() -> None:
     assert "data.label" in bertune("datasets", "imdb", "--json").fine().json["settings"]
     assert "data.label" not in bertune("datasets", "imdb-mlm", "--json").fine().json["settings"]
 
 
-def test_a_file_that_is_published_nowhere_says_where_to_get_it() -> None:
+def test_a_file_that_cannot_be_downloaded_says_where_to_get_it() -> None:
     name, file = next(
         (name, file)
         for name in named.names()
@@ -92,7 +92,7 @@ def test_a_file_that_is_published_nowhere_says_where_to_get_it() -> None:
     assert f"{file.name} is not published for download: {file.only_own}" in shown
 
 
-def test_a_file_of_the_users_own_is_shown_like_a_named_set(here: Path) -> None:
+def test_a_users_file_is_shown_like_a_named_data_set(here: Path) -> None:
     write_csv(here / "train.csv", [("good", "1")])
     (here / "mine.py").write_text(
         '"""My texts, a data set of one row. It is read from beside this file."""\n'
@@ -106,7 +106,7 @@ def test_a_file_of_the_users_own_is_shown_like_a_named_set(here: Path) -> None:
     assert found["on_this_machine"]
 
 
-def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
     refused = bertune("datasets", "colla")
     assert refused.code == 3
     assert 'Did you mean "cola"?' in refused.err

@@ -14,7 +14,7 @@ from tiny import bertune, contents, reviews, write_csv
 ONE_THREAD = "machine.threads=1"
 
 
-def test_evaluate_gives_exactly_the_scores_that_train_gave(trained: Any) -> None:
+def test_evaluate_gives_exactly_the_scores_of_training(trained: Any) -> None:
     before = contents(trained.run)
     found = bertune("evaluate", trained.run, trained.folder / "test.csv", ONE_THREAD, "--json").fine().json
     assert found["scores"]["test"] == trained.said.json["scores"]["test"]
@@ -32,13 +32,13 @@ def test_evaluate_shows_scores_and_classes_on_stdout(trained: Any) -> None:
     assert "21 texts" in said.err
 
 
-def test_a_model_folder_sent_to_somebody_is_enough(trained: Any, here: Path) -> None:
+def test_a_copied_model_folder_is_sufficient(trained: Any, here: Path) -> None:
     shutil.copytree(trained.run / "model", here / "sent")
     found = bertune("evaluate", "sent", trained.folder / "test.csv", ONE_THREAD, "--json").fine().json
     assert found["scores"]["test"] == trained.said.json["scores"]["test"]
 
 
-def test_other_columns_can_be_named(trained: Any, here: Path) -> None:
+def test_other_columns_can_be_set(trained: Any, here: Path) -> None:
     write_csv(here / "other.csv", [(label, text) for text, label in reviews(10)], "verdict,body text")
     said = bertune(
         "evaluate", trained.run, "other.csv", "data.text=body text", "data.label=verdict", "--json"
@@ -46,7 +46,7 @@ def test_other_columns_can_be_named(trained: Any, here: Path) -> None:
     assert said.fine().json["examples"] == 10
 
 
-def test_a_label_the_model_does_not_know_is_refused_with_its_line(trained: Any, here: Path) -> None:
+def test_an_unknown_label_is_refused_with_its_line(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [*reviews(4), ("great phone", "goood")])
     said = bertune("evaluate", trained.run, "new.csv")
     assert said.code == 3
@@ -60,7 +60,7 @@ def test_a_file_without_labels_is_refused(trained: Any, here: Path) -> None:
     assert said.code == 3 and "new.csv" in said.err and "label" in said.err
 
 
-def test_texts_truncated_to_a_given_length_are_counted(trained: Any, here: Path) -> None:
+def test_truncated_texts_are_counted(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [*reviews(4), ("great phone " * 20, "good")])
     assert bertune("evaluate", trained.run, "new.csv", "--json").fine().json["truncated"] == 0
     given = (trained.run, "new.csv", "model.max_length=30")
@@ -69,7 +69,7 @@ def test_texts_truncated_to_a_given_length_are_counted(trained: Any, here: Path)
     assert "1 of 5 texts were truncated to model.max_length=30 tokens" in said
 
 
-def test_the_data_file_is_never_replaced_by_what_is_said_of_it(trained: Any, here: Path) -> None:
+def test_the_data_file_is_not_replaced_by_predictions(trained: Any, here: Path) -> None:
     lines = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in reviews(4))
     (here / "new.jsonl").write_text(lines)
     (here / "taken.csv").write_text("mine")
@@ -92,9 +92,7 @@ def test_the_data_file_is_never_replaced_by_what_is_said_of_it(trained: Any, her
 
 
 @pytest.mark.parametrize("name", ["said.jsonl", "said.csv", "said.parquet"])
-def test_out_has_a_row_for_each_example_with_its_label_and_prediction(
-    trained: Any, here: Path, name: str
-) -> None:
+def test_out_has_one_row_per_example_with_label_and_prediction(trained: Any, here: Path, name: str) -> None:
     stored = [
         json.loads(line) for line in (trained.run / "predictions" / "test.jsonl").read_text().splitlines()
     ]
@@ -119,7 +117,7 @@ def test_out_has_a_row_for_each_example_with_its_label_and_prediction(
     assert chances == [row["probabilities"]["good"] for row in stored]
 
 
-def test_scores_that_no_prediction_could_change_come_with_a_warning(trained: Any, here: Path) -> None:
+def test_scores_that_no_prediction_could_change_cause_a_warning(trained: Any, here: Path) -> None:
     write_csv(here / "one.csv", [(text, "good") for text, _ in reviews(6)])
     said = bertune("evaluate", trained.run, "one.csv").fine()
     message = 'warning: all 6 texts have the label "good" (missing: bad); for any predictions, mcc is 0'

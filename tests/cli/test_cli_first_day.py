@@ -1,4 +1,4 @@
-"""What a user of each task does on the first day, with the example that `bertune tasks NAME` shows."""
+"""Training, prediction and evaluation of each task with the example that `bertune tasks NAME` shows."""
 
 import contextlib
 import json
@@ -17,12 +17,12 @@ from tiny import QUICK, Result, bertune
 
 @dataclass(frozen=True)
 class Day:
-    """A folder with the example as it was copied from the screen, and what was made of it. Read only."""
+    """A folder with the example as copied from the screen, and its training. Read only."""
 
     name: str
     trained: Result
     rows: list[dict[str, Any]]
-    text: tuple[str, ...]  # the columns that were taken for the text
+    text: tuple[str, ...]  # the inferred text columns
 
     @property
     def inputs(self) -> list[tuple[Any, ...]]:
@@ -34,7 +34,7 @@ class Day:
 def day(
     request: pytest.FixtureRequest, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Day]:
-    """Copied, checked and trained, literally: no column is named, nothing is held out by hand."""
+    """The example, checked and trained without settings for columns or splits."""
     name = request.param
     with contextlib.chdir(tmp_path_factory.mktemp(name)):
         shown = bertune("tasks", name).fine().out
@@ -50,7 +50,7 @@ def day(
         yield Day(name, trained, rows, read_metadata(Path("runs/example/model")).columns.text)
 
 
-def test_the_example_trains_and_is_scored(day: Day) -> None:
+def test_the_example_is_trained_and_scored(day: Day) -> None:
     best = day.trained.json["training"]["best"]
     assert set(day.trained.json["scores"]["validation"]) >= {best["score"]}
     assert Path("runs/example/report/index.html").is_file()
@@ -81,7 +81,7 @@ def plain_keys(day: Day) -> list[str]:
 
 
 def test_lines_on_stdin_are_texts_with_tabs_between(day: Day) -> None:
-    """Words are put in one line, choices as a JSON list; one text is enough for a vector."""
+    """Words are joined to one line, choices are a JSON list, and one text is sufficient for a vector."""
     cells = [[as_cell(text, len(day.text)) for text in texts] for texts in day.inputs]
     if api.load("runs/example")._inputs.line_columns != day.text:
         cells = [texts[:1] for texts in cells]
@@ -97,14 +97,14 @@ def as_cell(text: Any, num_texts: int) -> str:
     return " ".join(text) if num_texts == 1 else json.dumps(text)
 
 
-def test_a_list_in_python_is_predicted_like_the_file(day: Day) -> None:
+def test_a_list_in_python_is_predicted_like_a_file(day: Day) -> None:
     model = api.load("runs/example")
     items = [texts[0] if len(texts) == 1 else texts for texts in day.inputs]
     of_file = api.predict(model, "example.jsonl")
     assert [plain(p) for p in model.predict(items)] == [plain(p) for p in of_file]
 
 
-def test_too_few_texts_in_a_line_are_answered_with_what_to_pipe(day: Day) -> None:
+def test_too_few_texts_in_a_line_are_an_error_with_the_expected_format(day: Day) -> None:
     if len(day.text) == 1 or api.load("runs/example")._inputs.line_columns != day.text:
         pytest.skip("one text is all there is to give")
     refused = bertune("predict", "runs/example", "-", stdin="only one text\n")
@@ -112,7 +112,7 @@ def test_too_few_texts_in_a_line_are_answered_with_what_to_pipe(day: Day) -> Non
     assert f"expected {len(day.text)} texts separated by tabs ({', '.join(day.text)})" in refused.err
 
 
-def test_a_list_of_objects_on_stdin_is_not_taken_for_texts(day: Day) -> None:
+def test_a_list_of_objects_on_stdin_is_not_read_as_texts(day: Day) -> None:
     refused = bertune("predict", "runs/example", "-", stdin=json.dumps(day.rows))
     assert refused.code == 3 and refused.out == ""
     assert "<stdin>, line 1: found a list of objects, expected one object per line" in refused.err

@@ -1,4 +1,4 @@
-"""A named data set where a file is expected: `evaluate` and `predict` take its file for scoring."""
+"""A named data set in place of a file: `evaluate` and `predict` use its evaluation file."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from tiny import bertune, reviews, write_csv
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """BERTUNE_DATA with CoLA's three files, in its form; nothing is fetched."""
+    """BERTUNE_DATA with the three files of CoLA in their format; nothing is downloaded."""
     folder = tmp_path / "data"
     for name, count, seed in (
         ("in_domain_train", 40, 1),
@@ -25,7 +25,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_named_set_is_scored_on_its_test_file(
+def test_a_named_data_set_is_evaluated_on_its_test_file(
     data: Path, here: Path, quick: tuple[str, ...], trained: Any
 ) -> None:
     run = bertune("train", "cola", *quick, "--out", "run", "--json").fine().json
@@ -38,10 +38,10 @@ def test_a_named_set_is_scored_on_its_test_file(
     assert len(predicted.lines) == 8 and "cola: using the test file" in predicted.err
 
 
-def test_a_model_of_another_file_is_put_to_it_with_the_settings_of_the_set(
+def test_a_model_trained_on_another_file_is_evaluated_with_the_settings_of_the_data_set(
     data: Path, here: Path, trained: Any
 ) -> None:
-    """The names of labels differ, which evaluation says; prediction needs none."""
+    """The label names differ, which evaluation reports; prediction needs no labels."""
     predicted = bertune("predict", trained.run, "cola").fine().lines
     assert [line["3"] for line in predicted] == [text for text, _ in reviews(8, 3)]
     refused = bertune("evaluate", trained.run, "cola")
@@ -49,7 +49,7 @@ def test_a_model_of_another_file_is_put_to_it_with_the_settings_of_the_set(
     assert 'out_of_domain_dev.tsv, line 1: the label "1" does not occur in the training data' in refused.err
 
 
-def test_the_validation_file_is_taken_where_there_is_no_test_file(
+def test_the_validation_file_is_used_if_there_is_no_test_file(
     data: Path, here: Path, quick: tuple[str, ...]
 ) -> None:
     (data / "sst2").mkdir()
@@ -63,19 +63,19 @@ def test_the_validation_file_is_taken_where_there_is_no_test_file(
     assert "20 texts" in told.err
 
 
-def test_a_set_with_nothing_but_training_texts_is_refused_with_its_file(here: Path, trained: Any) -> None:
+def test_a_data_set_with_only_a_training_file_is_refused(here: Path, trained: Any) -> None:
     refused = bertune("evaluate", trained.run, "demo")
     assert refused.code == 3
     assert 'the data set "demo" has only a training file, and no test or validation file' in refused.err
     assert "demo.csv" in refused.err
 
 
-def test_settings_of_ones_own_win_over_those_of_the_set(data: Path, here: Path, trained: Any) -> None:
+def test_user_settings_override_those_of_the_data_set(data: Path, here: Path, trained: Any) -> None:
     refused = bertune("predict", trained.run, "cola", "data.text=9")
     assert refused.code == 3 and 'no column "9"' in refused.err
 
 
-def test_a_name_that_is_nearly_one_is_answered_with_it(here: Path, trained: Any) -> None:
+def test_a_misspelt_name_is_answered_with_the_nearest_one(here: Path, trained: Any) -> None:
     refused = bertune("evaluate", trained.run, "colaa")
     assert refused.code == 3
     assert '"colaa" is neither a file nor a named data set. Did you mean "cola"?' in refused.err

@@ -1,4 +1,4 @@
-"""`bertune predict`: what comes out for what goes in, row by row, from files and from a pipe."""
+"""`bertune predict` on files and pipes."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ def as_csv(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_every_row_of_a_file_is_predicted_in_its_order(trained: Any, here: Path) -> None:
+def test_every_row_of_a_file_is_predicted_in_order(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [(text,) for text in TEXTS], "text")
     before = contents(here) | contents(trained.run)
     said = bertune("predict", trained.run, "new.csv").fine()
@@ -32,14 +32,14 @@ def test_every_row_of_a_file_is_predicted_in_its_order(trained: Any, here: Path)
     assert contents(here) | contents(trained.run) == before
 
 
-def test_a_text_gets_the_same_answer_alone_and_among_others(trained: Any, here: Path) -> None:
+def test_a_prediction_does_not_depend_on_the_other_texts(trained: Any, here: Path) -> None:
     together = bertune("predict", trained.run, "-", stdin="\n".join(TEXTS) + "\n").fine().lines
     for text, line in zip(TEXTS[:3], together, strict=False):
         alone = bertune("predict", trained.run, "-", stdin=text).fine().lines[0]
         assert alone["probabilities"] == pytest.approx(line["probabilities"], abs=1e-6)
 
 
-def test_the_predictions_of_training_come_out_again(trained: Any) -> None:
+def test_predicting_the_validation_rows_repeats_the_predictions_of_training(trained: Any) -> None:
     stored = [
         json.loads(line) for line in (trained.run / "predictions" / "test.jsonl").read_text().splitlines()
     ]
@@ -47,7 +47,7 @@ def test_the_predictions_of_training_come_out_again(trained: Any) -> None:
     assert [line["probabilities"] for line in said.lines] == [line["probabilities"] for line in stored]
 
 
-def test_the_users_own_columns_are_kept(trained: Any, here: Path) -> None:
+def test_the_users_columns_are_kept(trained: Any, here: Path) -> None:
     (here / "new.jsonl").write_text(
         '{"id": 7, "text": "great phone", "note": null, "tags": ["a", 1], "stars": 4.5}\n'
         '{"id": 8, "text": "dull lamp", "note": "看", "tags": [], "stars": 1}\n'
@@ -59,8 +59,8 @@ def test_the_users_own_columns_are_kept(trained: Any, here: Path) -> None:
     ]
 
 
-def test_the_users_own_label_column_is_not_overwritten(trained: Any) -> None:
-    """Predicting a labelled file is how mistakes are looked for: the labels in it must survive."""
+def test_the_users_label_column_is_not_overwritten(trained: Any) -> None:
+    """Users predict labelled files to find errors, so the labels must be kept."""
     said = bertune("predict", trained.run, trained.folder / "test.csv").fine()
     gold = [label for _, label in reviews(21, 2)]
     for line, label in zip(said.lines, gold, strict=True):
@@ -71,7 +71,7 @@ def test_the_users_own_label_column_is_not_overwritten(trained: Any) -> None:
     assert predicted != gold, "a model that is always right cannot tell the two columns apart"
 
 
-def test_csv_has_a_column_for_each_probability(trained: Any, here: Path) -> None:
+def test_csv_output_has_one_column_per_probability(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [(f"row {i}", text) for i, text in enumerate(TEXTS)], "note,text")
     said = bertune("predict", trained.run, "new.csv", "--csv").fine()
     rows = as_csv(said.out)
@@ -97,7 +97,7 @@ def test_a_row_without_text_gets_an_empty_label_in_csv_too(trained: Any, here: P
     assert all(row["label"] and float(row["probabilities.good"]) for row in found if row["id"] != "9")
 
 
-def test_rows_without_text_are_counted_and_keep_their_place(trained: Any, here: Path) -> None:
+def test_rows_without_text_are_counted_and_kept(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [("1", ""), ("2", "great phone"), ("3", "   ")], "id,text")
     said = bertune("predict", trained.run, "new.csv").fine()
     assert [(line["id"], line["label"] is None) for line in said.lines] == [
@@ -108,7 +108,7 @@ def test_rows_without_text_are_counted_and_keep_their_place(trained: Any, here: 
     assert "2 rows have no text" in said.err
 
 
-def test_a_text_that_is_a_number_is_a_text(trained: Any, here: Path) -> None:
+def test_a_number_is_read_as_text(trained: Any, here: Path) -> None:
     (here / "new.jsonl").write_text(
         '{"text": 0}\n{"text": 1}\n{"text": "0"}\n{"text": false}\n{"text": null}\n'
     )
@@ -117,23 +117,23 @@ def test_a_text_that_is_a_number_is_a_text(trained: Any, here: Path) -> None:
     assert lines[0]["probabilities"] == pytest.approx(lines[2]["probabilities"])
 
 
-def test_plain_lines_of_a_pipe_are_texts(trained: Any) -> None:
+def test_lines_from_a_pipe_are_texts(trained: Any) -> None:
     said = bertune("predict", trained.run, "-", stdin="\n".join(TEXTS) + "\n").fine()
     assert [line["text"] for line in said.lines] == TEXTS
 
 
-def test_blank_lines_of_a_pipe_keep_their_place(trained: Any) -> None:
-    """Line n of the output is line n of the input, so that `paste` works."""
+def test_blank_lines_from_a_pipe_are_kept(trained: Any) -> None:
+    """Line n of the output corresponds to line n of the input, so that `paste` works."""
     said = bertune("predict", trained.run, "-", stdin="\ngreat phone\n\n  \ndull lamp\n\n").fine()
     assert [line["label"] is None for line in said.lines] == [True, False, True, True, False, True]
 
 
-def test_lines_of_a_pipe_may_end_in_crlf_or_not_at_all(trained: Any) -> None:
+def test_lines_from_a_pipe_can_end_with_crlf_or_without_a_newline(trained: Any) -> None:
     said = bertune("predict", trained.run, "-", stdin=b"\xef\xbb\xbfgreat phone\r\ndull lamp").fine()
     assert [line["text"] for line in said.lines] == ["great phone", "dull lamp"]
 
 
-def test_json_lines_of_a_pipe_keep_their_keys(trained: Any) -> None:
+def test_json_lines_from_a_pipe_keep_their_keys(trained: Any) -> None:
     stdin = '{"id": 1, "text": "great phone"}\n{"id": 2, "text": ""}\n{"id": 3, "text": "屏幕"}\n'
     said = bertune("predict", trained.run, "-", stdin=stdin).fine()
     assert [(line["id"], line["label"] is None) for line in said.lines] == [(1, False), (2, True), (3, False)]
@@ -151,9 +151,7 @@ def test_json_lines_of_a_pipe_keep_their_keys(trained: Any) -> None:
         (b"fine\ncaf\xe9\n", ["<stdin>", "UTF-8", "iconv"]),
     ],
 )
-def test_a_pipe_that_cannot_be_read_is_refused_with_its_line(
-    trained: Any, stdin: str | bytes, parts: list[str]
-) -> None:
+def test_an_invalid_pipe_is_refused_with_its_line(trained: Any, stdin: str | bytes, parts: list[str]) -> None:
     said = bertune("predict", trained.run, "-", stdin=stdin)
     assert said.code == 3
     assert said.err.count("error:") == 1
@@ -161,7 +159,7 @@ def test_a_pipe_that_cannot_be_read_is_refused_with_its_line(
         assert part in said.err
 
 
-def test_more_rows_than_are_held_at_once_come_out_in_order(trained: Any) -> None:
+def test_more_rows_than_a_chunk_are_predicted_in_order(trained: Any) -> None:
     from bertune.predict.predictor import STREAM_CHUNK
 
     count = STREAM_CHUNK + 5
@@ -175,7 +173,7 @@ def test_more_rows_than_are_held_at_once_come_out_in_order(trained: Any) -> None
         assert line["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-6)
 
 
-def test_a_reader_that_leaves_early_is_no_error_to_talk_about(trained: Any, here: Path) -> None:
+def test_a_closed_output_pipe_causes_no_error_message(trained: Any, here: Path) -> None:
     """`bertune predict … | head -1`"""
     write_csv(here / "many.csv", [(f"{TEXTS[i % 9]} {i}",) for i in range(3000)], "text")
     command = [BIN, "predict", trained.run, "many.csv", "machine.threads=1"]
@@ -191,7 +189,7 @@ def test_a_reader_that_leaves_early_is_no_error_to_talk_about(trained: Any, here
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.CSV"])
-def test_out_writes_a_file_and_nothing_else(trained: Any, here: Path, name: str) -> None:
+def test_out_writes_only_the_file(trained: Any, here: Path, name: str) -> None:
     write_csv(here / "new.csv", [(text,) for text in TEXTS], "text")
     said = bertune("predict", trained.run, "new.csv", "--out", name).fine()
     assert said.out == ""
@@ -203,7 +201,7 @@ def test_out_writes_a_file_and_nothing_else(trained: Any, here: Path, name: str)
     assert all(row["label"] in ("good", "bad") for row in rows)
 
 
-def test_json_with_out_prints_the_counts_as_one_object(trained: Any, here: Path) -> None:
+def test_json_with_out_prints_one_object_with_the_counts(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [("1", ""), ("2", "great phone"), ("3", "dull lamp " * 30)], "id,text")
     said = bertune("predict", trained.run, "new.csv", "--out", "out.csv", "--json").fine()
     assert said.json == {
@@ -217,7 +215,7 @@ def test_json_with_out_prints_the_counts_as_one_object(trained: Any, here: Path)
     assert len(as_csv((here / "out.csv").read_text())) == 3
 
 
-def test_json_without_out_is_the_lines_as_they_are(trained: Any, here: Path) -> None:
+def test_json_without_out_prints_json_lines(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [(text,) for text in TEXTS], "text")
     plain = bertune("predict", trained.run, "new.csv").fine().out
     assert bertune("predict", trained.run, "new.csv", "--json").fine().out == plain
@@ -233,7 +231,7 @@ def test_json_without_out_is_the_lines_as_they_are(trained: Any, here: Path) -> 
         (("--out", "new.parquet", "--csv"), "the suffix .parquet conflicts with --csv"),
     ],
 )
-def test_a_name_that_says_another_format_is_refused(
+def test_a_suffix_that_contradicts_the_format_is_refused(
     trained: Any, here: Path, flags: tuple[str, ...], message: str
 ) -> None:
     write_csv(here / "new.csv", [(text,) for text, _ in reviews(2)], "text")
@@ -242,8 +240,8 @@ def test_a_name_that_says_another_format_is_refused(
     assert not (here / flags[1]).exists()
 
 
-def test_out_is_written_whole_or_not_at_all(trained: Any, here: Path) -> None:
-    """A bad row after more rows than are held at once: what was there before stays."""
+def test_out_is_written_atomically(trained: Any, here: Path) -> None:
+    """An invalid row after more rows than a chunk: the existing file is kept."""
     from bertune.predict.predictor import STREAM_CHUNK
 
     lines = [json.dumps({"text": TEXTS[i % 9]}) for i in range(STREAM_CHUNK + 3)]
@@ -256,7 +254,7 @@ def test_out_is_written_whole_or_not_at_all(trained: Any, here: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["nowhere/out.jsonl", "new.csv/out.jsonl", "."])
-def test_an_out_file_that_cannot_be_is_refused(trained: Any, here: Path, out: str) -> None:
+def test_an_impossible_out_file_is_refused(trained: Any, here: Path, out: str) -> None:
     write_csv(here / "new.csv", [(text,) for text in TEXTS], "text")
     before = contents(here)
     said = bertune("predict", trained.run, "new.csv", "--out", out)
@@ -265,7 +263,7 @@ def test_an_out_file_that_cannot_be_is_refused(trained: Any, here: Path, out: st
     assert contents(here) == before
 
 
-def test_the_file_that_is_read_is_not_written_over(trained: Any, here: Path) -> None:
+def test_the_input_file_is_not_overwritten(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", [("1", text) for text in TEXTS], "note,text")
     before = (here / "new.csv").read_bytes()
     said = bertune("predict", trained.run, "new.csv", "--out", "new.csv")
@@ -286,7 +284,7 @@ def test_the_file_that_is_read_is_not_written_over(trained: Any, here: Path) -> 
         ),
     ],
 )
-def test_what_cannot_be_predicted_is_refused(
+def test_invalid_input_for_prediction_is_refused(
     trained: Any, here: Path, arguments: list[str], parts: list[str]
 ) -> None:
     write_csv(here / "new.csv", [("great phone", "x")], "body,note")
@@ -302,21 +300,19 @@ def test_what_cannot_be_predicted_is_refused(
 @pytest.mark.parametrize(
     "setting", ["train.epochs=9", "model.dropout=0", "model.name=other", "data.validation_fraction=0.3"]
 )
-def test_a_setting_that_prediction_has_no_use_for_is_not_ignored(
-    trained: Any, here: Path, setting: str
-) -> None:
-    """Whoever gives it believes that it changes something."""
+def test_a_setting_that_prediction_does_not_use_is_an_error(trained: Any, here: Path, setting: str) -> None:
+    """Ignoring it would mislead the user."""
     write_csv(here / "new.csv", [("great phone",)], "text")
     said = bertune("predict", trained.run, "new.csv", setting)
     assert said.code == 3 and setting.partition("=")[0] in said.err
 
 
-def test_texts_longer_than_in_training_are_read_whole(trained: Any) -> None:
+def test_texts_longer_than_in_training_are_not_truncated(trained: Any) -> None:
     said = bertune("predict", trained.run, "-", stdin="great phone\n" + "dull lamp " * 30 + "\n").fine()
     assert "truncated" not in said.err
 
 
-def test_texts_longer_than_the_setting_are_truncated_and_counted(trained: Any) -> None:
+def test_texts_longer_than_max_length_are_truncated_and_counted(trained: Any) -> None:
     stdin = "great phone\n" + "dull lamp " * 30 + "\n"
     said = bertune("predict", trained.run, "-", "model.max_length=20", stdin=stdin).fine()
     assert "1 of 2 rows were truncated to model.max_length=20 tokens" in said.err
@@ -325,7 +321,7 @@ def test_texts_longer_than_the_setting_are_truncated_and_counted(trained: Any) -
     assert refused.code == 3 and "takes at most 64 tokens" in refused.err
 
 
-def test_a_row_that_cannot_be_predicted_stays_empty_and_is_named(trained: Any, here: Path) -> None:
+def test_a_row_that_cannot_be_predicted_is_empty_and_reported(trained: Any, here: Path) -> None:
     rows = [{"text": "great phone"}, {"text": ["dull", "lamp"]}, {"text": "dull lamp"}]
     (here / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     said = bertune("predict", trained.run, "new.jsonl").fine()
@@ -336,12 +332,12 @@ def test_a_row_that_cannot_be_predicted_stays_empty_and_is_named(trained: Any, h
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
-def test_what_is_no_run_is_refused(here: Path, folder: str) -> None:
+def test_anything_but_a_run_is_refused(here: Path, folder: str) -> None:
     said = bertune("predict", folder, "-", stdin="great\n")
     assert said.code == 3 and said.err.count("error:") == 1 and "run folder" in said.err
 
 
-def test_a_stream_comes_out_of_a_real_process_as_json_lines_only(trained: Any) -> None:
+def test_a_process_writes_only_json_lines_to_stdout(trained: Any) -> None:
     said = process(BIN, "predict", "runs/reviews", "-", cwd=trained.folder, stdin="great phone\n\n").fine()
     assert [line["label"] is None for line in said.lines] == [False, True]
     assert "2 rows" in said.err

@@ -1,4 +1,4 @@
-"""Predicting a file of predictions, and where predictions go: no column and no file of the user is lost."""
+"""Predicting a file of predictions, and writing files: no column or file of the user is lost."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from tiny import bertune, reviews, write_csv
 ROWS = reviews(4, seed=5)
 
 
-def test_a_pipe_of_two_models_keeps_the_labels_of_both(trained: Any, here: Path) -> None:
+def test_piping_two_models_keeps_the_labels_of_both(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", ROWS)
     first = bertune("predict", trained.run, "new.csv").fine()
     assert "label to label_given" in first.err and "predict.prefix" in first.err
@@ -26,7 +26,7 @@ def test_a_pipe_of_two_models_keeps_the_labels_of_both(trained: Any, here: Path)
         assert set(twice) == {*once, "label_given_2", "probabilities_given"}
 
 
-def test_a_prefix_names_the_columns_of_a_model(trained: Any, here: Path) -> None:
+def test_a_prefix_is_added_to_the_columns_of_a_model(trained: Any, here: Path) -> None:
     write_csv(here / "new.csv", ROWS)
     bertune("predict", trained.run, "new.csv", "predict.prefix=a_", "--out", "a.csv").fine()
     said = bertune("predict", trained.run, "a.csv", "predict.prefix=b_", "--csv").fine()
@@ -39,9 +39,7 @@ def test_a_prefix_names_the_columns_of_a_model(trained: Any, here: Path) -> None
     assert "renamed input columns" not in said.err
 
 
-def test_an_evaluation_takes_the_prefix_and_a_training_does_not(
-    trained: Any, here: Path, encoder: Path
-) -> None:
+def test_evaluation_accepts_the_prefix_and_training_does_not(trained: Any, here: Path, encoder: Path) -> None:
     write_csv(here / "new.csv", ROWS)
     bertune("evaluate", trained.run, "new.csv", "predict.prefix=a_", "--out", "a.csv").fine()
     header = (here / "a.csv").read_text().splitlines()[0]
@@ -52,7 +50,7 @@ def test_an_evaluation_takes_the_prefix_and_a_training_does_not(
     assert not (here / "runs").exists()
 
 
-def test_the_settings_of_a_run_say_nothing_of_prediction(trained: Any) -> None:
+def test_the_settings_of_a_run_contain_no_prediction_settings(trained: Any) -> None:
     assert "predict" not in (trained.run / "config.toml").read_text()
 
 

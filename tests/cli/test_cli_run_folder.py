@@ -1,4 +1,4 @@
-"""A run folder that is there already: never touched unasked, and both ways out are named."""
+"""An existing run folder is not changed, and the error names both remedies."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from tiny import bertune, contents, reviews, write_csv
 
 @pytest.fixture
 def run(trained: Any, here: Path) -> Path:
-    """A copy of the trained run that a test may change."""
+    """A copy of the trained run that tests can change."""
     shutil.copytree(trained.run, here / "run")
     return here / "run"
 
@@ -20,7 +20,7 @@ def without_report(run: Path) -> dict[str, bytes]:
     return {name: data for name, data in contents(run).items() if not name.startswith("report")}
 
 
-def test_an_existing_run_is_refused_with_both_ways_out_and_left_alone(
+def test_an_existing_run_is_refused_with_both_remedies_and_not_changed(
     run: Path, here: Path, quick: tuple[str, ...]
 ) -> None:
     write_csv(here / "a.csv", reviews(20))
@@ -40,7 +40,7 @@ def test_an_existing_run_is_refused_before_the_data_is_read(
     assert said.code == 1 and "already exists" in said.err
 
 
-def test_any_other_existing_folder_is_left_alone_too(here: Path, quick: tuple[str, ...]) -> None:
+def test_other_existing_folders_are_not_changed(here: Path, quick: tuple[str, ...]) -> None:
     (here / "notes").mkdir()
     (here / "notes" / "todo.txt").write_text("mine")
     write_csv(here / "a.csv", reviews(20))
@@ -51,7 +51,7 @@ def test_any_other_existing_folder_is_left_alone_too(here: Path, quick: tuple[st
         assert contents(here) == before
 
 
-def test_resume_is_not_advised_to_who_gave_it(here: Path, quick: tuple[str, ...]) -> None:
+def test_resume_is_not_advised_if_it_was_given(here: Path, quick: tuple[str, ...]) -> None:
     (here / "notes").mkdir()
     write_csv(here / "a.csv", reviews(20))
     said = bertune("train", "a.csv", *quick, "--out", "notes", "--resume")
@@ -59,7 +59,7 @@ def test_resume_is_not_advised_to_who_gave_it(here: Path, quick: tuple[str, ...]
     assert "continue that run with --resume" not in said.err, "a folder that is no run cannot be continued"
 
 
-def test_a_run_as_source_without_resume_is_refused_with_both_ways_out(run: Path, here: Path) -> None:
+def test_a_run_as_source_without_resume_is_refused_with_both_remedies(run: Path, here: Path) -> None:
     before = contents(here)
     said = bertune("train", "run")
     assert said.code == 3
@@ -67,15 +67,15 @@ def test_a_run_as_source_without_resume_is_refused_with_both_ways_out(run: Path,
     assert contents(here) == before
 
 
-def test_a_complete_run_resumed_gives_its_scores_again(run: Path, trained: Any) -> None:
+def test_resuming_a_complete_run_prints_its_scores(run: Path, trained: Any) -> None:
     before = without_report(run)
     said = bertune("train", "run", "--resume", "--json").fine()
     assert said.json["scores"] == trained.said.json["scores"]
     assert without_report(run) == before
 
 
-def test_a_complete_run_resumed_with_other_settings_does_not_pretend(run: Path, trained: Any) -> None:
-    """Its scores are those of other settings: saying nothing would pass them off as the new ones."""
+def test_resuming_a_complete_run_with_other_settings_is_an_error(run: Path, trained: Any) -> None:
+    """Its scores belong to other settings, so printing them would be misleading."""
     said = bertune("train", "run", "train.epochs=9", "train.lr=1e-5", "--resume", "--json")
     assert said.code != 0
     assert "train.epochs" in said.err and "train.lr" in said.err
@@ -87,14 +87,14 @@ def test_a_wrong_setting_is_refused_on_resume_too(run: Path, setting: str) -> No
 
 
 def test_resume_without_a_run_starts_one(here: Path, quick: tuple[str, ...]) -> None:
-    """A job that is started again and again needs no other command the first time."""
+    """A job that may be restarted can use the same command the first time."""
     write_csv(here / "a.csv", reviews(20))
     bertune("train", "a.csv", *quick, "--out", "run", "--resume").fine()
     assert (here / "run" / "model" / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("out", ["a.csv/run", "a.csv"])
-def test_an_out_folder_that_cannot_be_is_refused(here: Path, quick: tuple[str, ...], out: str) -> None:
+def test_an_impossible_out_folder_is_refused(here: Path, quick: tuple[str, ...], out: str) -> None:
     write_csv(here / "a.csv", reviews(20))
     before = contents(here)
     said = bertune("train", "a.csv", *quick, "--out", out)
@@ -103,13 +103,13 @@ def test_an_out_folder_that_cannot_be_is_refused(here: Path, quick: tuple[str, .
     assert contents(here) == before
 
 
-def test_the_folders_above_a_run_are_made(here: Path, quick: tuple[str, ...]) -> None:
+def test_parent_folders_of_a_run_are_created(here: Path, quick: tuple[str, ...]) -> None:
     write_csv(here / "a.csv", reviews(20))
     bertune("train", "a.csv", *quick, "--out", "deep/down/run").fine()
     assert (here / "deep" / "down" / "run" / "manifest.json").is_file()
 
 
-def test_the_report_is_written_again_and_its_path_printed(run: Path) -> None:
+def test_the_report_is_rewritten_and_its_path_printed(run: Path) -> None:
     shutil.rmtree(run / "report")
     before = without_report(run)
     said = bertune("report", "run").fine()

@@ -1,4 +1,4 @@
-"""Objects on stdin need not have the names of the training file, where others are plain."""
+"""Objects on stdin can use other usual column names than the training file."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ PAIRS = [("why ?", "great phone"), ("who ?", "dull lamp"), ("when ?", "slow bus"
 
 @pytest.fixture(scope="module")
 def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models of words, of pairs and of vectors. Read only."""
+    """Models for words, pairs and vectors. Read only."""
     folder = tmp_path_factory.mktemp("stdin")
     words = [{"tokens": ["Ada", "sings"], "tags": ["B-PER", "O"]}, {"tokens": ["so"], "tags": ["O"]}]
     pairs = [{"query": "why ?", "document": d, "grade": i % 2} for i, (_, d) in enumerate(PAIRS)]
@@ -30,7 +30,7 @@ def said(run: Path, *objects: dict[str, Any]) -> list[dict[str, Any]]:
     return bertune("predict", run, "-", stdin=stdin).fine().lines
 
 
-def test_raw_text_is_tagged_by_a_model_of_tokens(folder: Path) -> None:
+def test_a_model_trained_on_tokens_tags_raw_text(folder: Path) -> None:
     (raw,) = said(folder / "token_classification", {"text": "Ada sings."})
     assert raw["words"] == ["Ada", "sings", "."]
     (with_id,) = said(folder / "token_classification", {"id": 3, "text": "Ada sings."})
@@ -39,13 +39,13 @@ def test_raw_text_is_tagged_by_a_model_of_tokens(folder: Path) -> None:
     assert listed["tags"] == raw["tags"]
 
 
-def test_a_pair_may_have_other_plain_names(folder: Path) -> None:
+def test_pairs_can_have_other_usual_column_names(folder: Path) -> None:
     (own,) = said(folder / "ranking", {"query": "why ?", "document": "great phone"})
     (other,) = said(folder / "ranking", {"question": "why ?", "answer": "great phone"})
     assert own["score"] == other["score"]
 
 
-def test_vectors_are_made_of_texts_pairs_and_under_other_names(folder: Path) -> None:
+def test_vectors_are_computed_for_texts_pairs_and_other_column_names(folder: Path) -> None:
     (pair,) = said(folder / "embeddings", {"anchor": "why ?", "positive": "great phone"})
     (other,) = said(folder / "embeddings", {"sentence1": "why ?", "sentence2": "great phone"})
     assert pair["vector"] is None and pair["similarities"] == other["similarities"]
@@ -69,7 +69,7 @@ def test_vectors_are_made_of_texts_pairs_and_under_other_names(folder: Path) -> 
         ),
     ],
 )
-def test_objects_without_the_text_are_refused_with_what_it_was(
+def test_objects_without_the_text_column_are_refused_with_its_name(
     folder: Path, run: str, given: dict[str, Any], parts: list[str]
 ) -> None:
     refused = bertune("predict", folder / run, "-", stdin=json.dumps(given) + "\n")
@@ -77,7 +77,7 @@ def test_objects_without_the_text_are_refused_with_what_it_was(
     assert all(part in refused.err for part in parts), refused.err
 
 
-def test_a_pair_for_a_model_of_single_texts_is_refused_with_both(trained: Any) -> None:
+def test_a_pair_is_refused_by_a_model_for_single_texts(trained: Any) -> None:
     stdin = json.dumps({"question": "why ?", "sentence": "great phone"}) + "\n"
     refused = bertune("predict", trained.run, "-", stdin=stdin)
     assert refused.code == 3 and "trained on 1 text column (text)" in refused.err

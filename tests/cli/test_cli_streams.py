@@ -1,4 +1,4 @@
-"""Standard input and output: UTF-8 whatever the locale, and one message where they cannot be used."""
+"""Standard input and output: UTF-8 in any locale, and a single error if they cannot be used."""
 
 import io
 import subprocess
@@ -32,7 +32,7 @@ def test_input_and_output_are_utf_8_and_messages_never_fail(monkeypatch: pytest.
 
 
 @NEEDS_FULL_DEVICE
-def test_messages_that_cannot_be_written_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_that_cannot_be_written_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/dev/full", "wb", buffering=0) as full:
         monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(full, encoding="utf-8", write_through=True))
         streams.prepare()
@@ -57,7 +57,7 @@ def test_predictions_are_utf_8_in_a_process_with_another_encoding(trained: Any) 
         ("1</dev/null", 3, "cannot write to standard output (Bad file descriptor)"),
     ],
 )
-def test_an_output_that_takes_nothing_is_one_message(
+def test_an_unwritable_output_is_a_single_error(
     here: Path, redirection: str, code: int, message: str
 ) -> None:
     command = ["sh", "-c", f'"$@" {redirection}', "sh", str(BIN), "tasks"]
@@ -85,7 +85,7 @@ def test_an_input_that_cannot_be_read_is_refused() -> None:
             open_lines(stream, "<stdin>", ("text",))
 
 
-def test_a_table_in_a_file_is_not_padded(here: Path, encoder: Path) -> None:
+def test_tables_redirected_to_a_file_are_not_padded(here: Path, encoder: Path) -> None:
     write_csv(here / "a.csv", reviews(20))
     lines = bertune("check", "a.csv", f"model.name={encoder}").fine().out.splitlines()
     table = [line for line in lines if line.startswith(("train ", "validation ", "─", " "))]
@@ -93,7 +93,7 @@ def test_a_table_in_a_file_is_not_padded(here: Path, encoder: Path) -> None:
     assert "" in lines and not any(line and line.isspace() for line in lines)
 
 
-def test_a_long_label_is_wrapped_in_a_table_and_never_cut() -> None:
+def test_a_long_label_is_wrapped_in_a_table_and_not_truncated() -> None:
     from rich.console import Console
 
     from bertune.console.show import class_table

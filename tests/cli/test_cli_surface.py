@@ -1,4 +1,4 @@
-"""The command as a whole: its help, its exit codes, and that nobody ever sees a traceback."""
+"""The command as a whole: help, exit codes, and no tracebacks."""
 
 import sys
 from pathlib import Path
@@ -10,14 +10,14 @@ from tiny import BIN, bertune, contents, process, reviews, write_csv
 VERBS = ("train", "check", "evaluate", "predict", "report", "bench")
 
 
-def test_help_names_every_verb_and_the_exit_codes() -> None:
+def test_help_lists_every_command_and_the_exit_codes() -> None:
     help_ = bertune("--help").fine()
     for word in (*VERBS, "key=value", "stderr", "stdout", "130"):
         assert word in help_.out
     assert help_.err == ""
 
 
-def test_help_shows_each_example_on_a_line_of_its_own() -> None:
+def test_help_shows_each_example_on_its_own_line() -> None:
     lines = [line.strip() for line in bertune("--help").out.splitlines()]
     for example in ("bertune train reviews.csv model.name=minilm", "bertune predict runs/reviews new.csv"):
         shown = [line for line in lines if example in line]
@@ -26,7 +26,7 @@ def test_help_shows_each_example_on_a_line_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself(verb: str) -> None:
+def test_every_command_has_help(verb: str) -> None:
     help_ = bertune(verb, "--help").fine()
     assert f"bertune {verb}" in help_.out
     assert len(help_.out.splitlines()) > 5
@@ -44,7 +44,7 @@ def test_every_verb_explains_itself(verb: str) -> None:
         (["evaluate", "run"], "FILE"),
     ],
 )
-def test_a_wrong_verb_or_flag_is_a_usage_error(arguments: list[str], seen: str, here: Path) -> None:
+def test_an_unknown_command_or_flag_is_a_usage_error(arguments: list[str], seen: str, here: Path) -> None:
     said = bertune(*arguments)
     assert said.code == 2
     assert said.out == ""
@@ -52,12 +52,12 @@ def test_a_wrong_verb_or_flag_is_a_usage_error(arguments: list[str], seen: str, 
     assert not contents(here)
 
 
-def test_the_command_alone_shows_its_help() -> None:
+def test_the_bare_command_shows_its_help() -> None:
     said = bertune()
     assert all(verb in said.out + said.err for verb in VERBS)
 
 
-def test_a_refusal_in_a_real_process_is_one_message_and_exit_code_3(here: Path, encoder: Path) -> None:
+def test_an_error_in_a_process_is_one_message_and_exit_code_3(here: Path, encoder: Path) -> None:
     write_csv(here / "a.csv", reviews(4))
     before = contents(here)
     said = process(BIN, "train", "a.csv", f"model.name={encoder}", "data.text=body", cwd=here)

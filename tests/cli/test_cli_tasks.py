@@ -1,4 +1,4 @@
-"""`bertune tasks`: what can be learned, said in a table and as JSON; a wrong number of columns is refused."""
+"""`bertune tasks`: the list of tasks as a table and as JSON; a wrong number of columns is refused."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_every_task_is_listed_with_its_score() -> None:
 
 
 @pytest.mark.parametrize("name", registry.names("task"))
-def test_a_task_says_what_it_reads_and_its_example_is_a_file_it_takes(
+def test_a_task_describes_its_input_with_an_example_that_trains(
     name: str, here: Path, tiny_weights: Path
 ) -> None:
     found = bertune("tasks", name, "--json").fine().json
@@ -32,7 +32,7 @@ def test_a_task_says_what_it_reads_and_its_example_is_a_file_it_takes(
     assert checked["data"]["splits"]["train"]["rows"] == len([json.loads(x) for x in found["example"]])
 
 
-def test_a_task_names_its_data_sets_and_recipes() -> None:
+def test_a_task_lists_its_data_sets_and_recipes() -> None:
     found = bertune("tasks", "qa", "--json").fine().json
     data_sets = {entry["name"]: entry["about"] for entry in found["data_sets"]}
     assert data_sets.keys() >= {"squad", "squad_v2", "cmrc2018", "tydiqa_en", "xquad_zh"}
@@ -56,7 +56,7 @@ def test_the_list_counts_data_sets_and_recipes_of_each_task() -> None:
     assert line.split()[-2:] == numbers
 
 
-def test_an_unknown_task_is_answered_with_those_there_are() -> None:
+def test_an_unknown_task_is_an_error_that_lists_all_tasks() -> None:
     refused = bertune("tasks", "rankin")
     assert refused.code == 3
     assert 'Did you mean "ranking"?' in refused.err

@@ -1,4 +1,4 @@
-"""`bertune train`: what a training leaves in its folder and says on the screen, for every form of file."""
+"""`bertune train`: the files and the output of a training, for every file format."""
 
 import gzip
 import json
@@ -28,7 +28,7 @@ def train(here: Path, quick: tuple[str, ...], source: str, *settings: str) -> tu
     return said, manifest_of(here / "run")
 
 
-def test_a_run_folder_holds_what_is_promised_and_nothing_else(trained: Any) -> None:
+def test_a_run_folder_contains_exactly_the_documented_files(trained: Any) -> None:
     there = {path.name for path in trained.run.iterdir()}
     assert there == {"config.toml", "manifest.json", "metrics.jsonl", "model", "predictions", "report"}
     model = {path.name for path in (trained.run / "model").iterdir()}
@@ -61,19 +61,19 @@ def test_stdout_is_one_json_object_and_nothing_else(trained: Any) -> None:
         assert 0 <= value["scores"][split]["accuracy"] <= 1
 
 
-def test_the_scores_on_stdout_are_those_of_the_manifest(trained: Any) -> None:
+def test_the_scores_on_stdout_equal_those_in_the_manifest(trained: Any) -> None:
     assert trained.said.json["scores"] == manifest_of(trained.run)["scores"]
     assert trained.said.json["timings"] == manifest_of(trained.run)["timings"]
 
 
-def test_human_text_goes_to_stderr(trained: Any) -> None:
+def test_messages_go_to_stderr(trained: Any) -> None:
     for words in ("train.csv", "validation", "max_length", "training 6 steps", "randomly initialised"):
         assert words in trained.said.err
     for line in trained.said.err.splitlines():
         assert not line.startswith("{")
 
 
-def test_metrics_have_a_line_for_every_step(trained: Any) -> None:
+def test_metrics_have_one_line_per_step(trained: Any) -> None:
     lines = jsonl(trained.run / "metrics.jsonl")
     num_steps = 3 * math.ceil(32 / 16)
     assert [line["step"] for line in lines] == list(range(1, num_steps + 1))
@@ -83,7 +83,7 @@ def test_metrics_have_a_line_for_every_step(trained: Any) -> None:
     assert lines[-1]["epoch"] == 3
 
 
-def test_the_manifest_tells_speed_time_and_memory(trained: Any) -> None:
+def test_the_manifest_records_speed_time_and_memory(trained: Any) -> None:
     manifest = manifest_of(trained.run)
     timings = manifest["timings"]
     assert timings["train_examples_per_second"] > 0
@@ -97,7 +97,7 @@ def test_the_manifest_tells_speed_time_and_memory(trained: Any) -> None:
     assert len(manifest["data"]["splits"]["test"]["sha256"]) == 64
 
 
-def test_predictions_have_the_ids_the_gold_and_the_order_of_the_file(trained: Any) -> None:
+def test_predictions_have_ids_and_gold_in_file_order(trained: Any) -> None:
     lines = jsonl(trained.run / "predictions" / "test.jsonl")
     expected = reviews(21, 2)
     assert [line["id"] for line in lines] == [f"te-{i}" for i in range(21)]
@@ -109,20 +109,20 @@ def test_predictions_have_the_ids_the_gold_and_the_order_of_the_file(trained: An
     assert trained.said.json["scores"]["test"]["accuracy"] == pytest.approx(right / 21)
 
 
-def test_validation_rows_are_split_off_by_label(trained: Any) -> None:
+def test_validation_rows_are_stratified_by_label(trained: Any) -> None:
     lines = jsonl(trained.run / "predictions" / "validation.jsonl")
     assert sorted(line["gold"] for line in lines) == ["bad"] * 4 + ["good"] * 4
     assert {line["id"] for line in lines} <= {f"tr-{i}" for i in range(40)}
 
 
-def test_the_model_folder_names_the_labels_for_other_tools(trained: Any) -> None:
+def test_the_model_folder_contains_label_names_for_other_tools(trained: Any) -> None:
     config = json.loads((trained.run / "model" / "config.json").read_text())
     assert config["id2label"] == {"0": "bad", "1": "good"}
     assert config["label2id"] == {"bad": 0, "good": 1}
     assert config["architectures"] == ["BertForSequenceClassification"]
 
 
-def test_a_run_repeated_from_its_own_settings_scores_the_same(trained: Any, here: Path) -> None:
+def test_repeating_a_run_from_its_settings_gives_the_same_scores(trained: Any, here: Path) -> None:
     said = bertune("train", trained.run, "--out", "again", "--json").fine()
     assert said.json["scores"] == trained.said.json["scores"]
     for split in ("validation", "test"):
@@ -134,7 +134,7 @@ def test_a_run_repeated_from_its_own_settings_scores_the_same(trained: Any, here
     assert losses[0] == losses[1]
 
 
-def test_without_json_stdout_is_a_table_of_scores_and_the_next_step_is_named(
+def test_without_json_the_output_is_a_score_table_and_the_next_command(
     here: Path, quick: tuple[str, ...]
 ) -> None:
     write_csv(here / "reviews.csv", reviews(20))
@@ -145,7 +145,7 @@ def test_without_json_stdout_is_a_table_of_scores_and_the_next_step_is_named(
     assert (here / "runs" / "reviews" / "model" / "model.safetensors").is_file()
 
 
-def test_validation_and_test_files_are_used_whole(here: Path, quick: tuple[str, ...]) -> None:
+def test_validation_and_test_files_are_used_completely(here: Path, quick: tuple[str, ...]) -> None:
     for name, count in (("a.csv", 20), ("b.csv", 7), ("c.csv", 5)):
         write_csv(here / name, reviews(count, seed=count))
     said, manifest = train(here, quick, "a.csv", "data.validation=b.csv", "data.test=c.csv")
@@ -154,7 +154,7 @@ def test_validation_and_test_files_are_used_whole(here: Path, quick: tuple[str, 
     assert set(said.json["scores"]) == {"validation", "test"}
 
 
-def test_pairs_are_two_columns(here: Path, quick: tuple[str, ...]) -> None:
+def test_pairs_are_read_from_two_columns(here: Path, quick: tuple[str, ...]) -> None:
     both = zip(reviews(24, 1), reviews(24, 2), strict=True)
     rows = [(a, b, "same" if i % 3 else "other") for i, ((a, _), (b, _)) in enumerate(both)]
     write_csv(here / "pairs.csv", rows, "question,sentence,label")
@@ -177,7 +177,7 @@ def test_columns_of_a_headerless_file_are_numbered_from_0(here: Path, quick: tup
     assert [line["3"] for line in told.lines] == [text for text, _ in reviews(20)]
 
 
-def test_json_lines_may_have_whole_numbers_for_labels(here: Path, quick: tuple[str, ...]) -> None:
+def test_labels_in_json_lines_can_be_integers(here: Path, quick: tuple[str, ...]) -> None:
     labels = [int(label == "good") + 2 * (i % 5 == 0) for i, (_, label) in enumerate(reviews(40))]
     rows = [{"news": text, "label": label} for (text, _), label in zip(reviews(40), labels, strict=True)]
     (here / "news.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -186,7 +186,7 @@ def test_json_lines_may_have_whole_numbers_for_labels(here: Path, quick: tuple[s
     assert manifest["data"]["columns"]["text"] == ["news"]
 
 
-def test_chinese_in_gb18030_is_read_with_its_encoding_named(here: Path, quick: tuple[str, ...]) -> None:
+def test_gb18030_is_read_if_the_encoding_is_set(here: Path, quick: tuple[str, ...]) -> None:
     rows = [(f"手机很好，{i}号", "好评") if i % 2 else (f"屏幕糟糕。第{i}次退货", "差评") for i in range(20)]
     text = "review,label\n" + "".join(f'"{a}",{b}\n' for a, b in rows)
     (here / "a.csv").write_bytes(text.encode("gb18030"))
@@ -201,7 +201,7 @@ def test_chinese_in_gb18030_is_read_with_its_encoding_named(here: Path, quick: t
 
 
 @pytest.mark.parametrize("form", ["gz", "bom", "semicolon", "boolean", "parquet", "json", "crlf"])
-def test_other_forms_of_files_need_no_setting(here: Path, quick: tuple[str, ...], form: str) -> None:
+def test_other_file_formats_need_no_settings(here: Path, quick: tuple[str, ...], form: str) -> None:
     rows = reviews(20)
     text = write_csv(here / "plain.csv", rows).read_text()
     records = [{"text": text, "label": label} for text, label in rows]
@@ -235,7 +235,7 @@ def test_other_forms_of_files_need_no_setting(here: Path, quick: tuple[str, ...]
     assert found["columns"]["text"] == ["text"]
 
 
-def test_a_settings_file_means_data_files_from_where_it_lies(here: Path, encoder: Path) -> None:
+def test_data_files_are_relative_to_the_settings_file(here: Path, encoder: Path) -> None:
     (here / "project").mkdir()
     write_csv(here / "project" / "texts.csv", reviews(20))
     write_csv(here / "project" / "more.csv", reviews(6, 1))
@@ -248,7 +248,7 @@ def test_a_settings_file_means_data_files_from_where_it_lies(here: Path, encoder
     }
 
 
-def test_settings_on_the_command_line_win_over_the_file(here: Path, quick: tuple[str, ...]) -> None:
+def test_settings_on_the_command_line_override_the_file(here: Path, quick: tuple[str, ...]) -> None:
     write_csv(here / "texts.csv", reviews(20))
     (here / "mine.toml").write_text('[data]\ntrain = "texts.csv"\n[train]\nepochs = 2\nseed = 7\n')
     bertune("train", "mine.toml", *quick, "--out", "run").fine()
@@ -256,8 +256,8 @@ def test_settings_on_the_command_line_win_over_the_file(here: Path, quick: tuple
     assert "epochs = 1.0" in config and "seed = 7" in config
 
 
-def test_a_quoted_text_may_hold_anything(here: Path, quick: tuple[str, ...]) -> None:
-    """Markup of the terminal, line ends, commas, quotes: all of it is text."""
+def test_a_quoted_text_can_contain_any_characters(here: Path, quick: tuple[str, ...]) -> None:
+    """Terminal markup, line ends, commas and quotes are part of the text."""
     texts = [
         'great, "really"',
         "two\nlines [bold]great[/bold]",
@@ -275,8 +275,8 @@ def test_a_quoted_text_may_hold_anything(here: Path, quick: tuple[str, ...]) -> 
     assert [line["text"] for line in told.lines] == [text for text, _ in rows]
 
 
-def test_words_decide_enough_to_be_learned(here: Path, quick: tuple[str, ...]) -> None:
-    """The one test here that asks for a result: labels that hang on one word are learned."""
+def test_the_model_learns_from_decisive_words(here: Path, quick: tuple[str, ...]) -> None:
+    """The only test of learning here: labels that depend on a single word are learned."""
     words = [(word, "good") for word in GOOD] + [(word, "bad") for word in BAD]
     rows = [(f"{word} {word} number {i}", label) for i in range(5) for word, label in words]
     write_csv(here / "a.csv", rows)

@@ -40,7 +40,7 @@ def test_an_unknown_key_suggests_the_closest_one(pair: str, meant: str) -> None:
     assert meant in message
 
 
-def test_an_unknown_key_without_a_close_match_lists_the_known_ones() -> None:
+def test_an_unknown_key_without_a_similar_name_lists_all_keys() -> None:
     message = refusal("machine.qqqq=1")
     assert "machine.device" in message and "machine.threads" in message
 
@@ -122,17 +122,17 @@ def test_an_override_is_converted_to_the_type_of_the_setting(
     assert type(found) is type(value)
 
 
-def test_the_last_of_two_overrides_counts() -> None:
+def test_the_last_of_two_overrides_wins() -> None:
     assert configured("train.epochs=1", "train.epochs=2").train.epochs == 2
 
 
 @pytest.mark.parametrize("pair", ["train.epochs", "epochs", "--epochs", "train.epochs 3", ""])
-def test_an_override_without_an_equals_sign_shows_the_syntax(pair: str) -> None:
+def test_an_override_without_an_equals_sign_is_an_error_with_the_syntax(pair: str) -> None:
     message = refusal(pair)
     assert f'"{pair}"' in message and "key=value" in message
 
 
-def test_a_malformed_list_is_shown() -> None:
+def test_a_malformed_list_is_an_error_with_its_value() -> None:
     assert '["question' in refusal('data.text=["question')
 
 
@@ -198,14 +198,14 @@ def test_a_toml_file_holds_every_setting_that_is_set() -> None:
 @pytest.mark.parametrize(
     "content", [b"train = \n", b"[train\nepochs = 3\n", b"[train]\nepochs = 3 4\n", b"\xff\xfe"]
 )
-def test_a_toml_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_toml_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "settings.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"settings\.toml"):
         read_toml(path)
 
 
-def test_a_toml_syntax_error_has_its_line(tmp_path: Path) -> None:
+def test_a_toml_syntax_error_has_a_line_number(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text("[train]\nepochs = 3\nlr = high\n")
     with pytest.raises(ConfigError, match="line 3"):
@@ -217,7 +217,7 @@ def test_a_missing_toml_file_is_named(tmp_path: Path) -> None:
         read_toml(tmp_path / "nowhere.toml")
 
 
-def test_python_overrides_may_be_nested_or_dotted() -> None:
+def test_python_overrides_can_be_nested_or_dotted() -> None:
     dotted = nested({"train.epochs": 3, "train.lr": 1e-4, "data.text": ["a", "b"]})
     assert dotted == nested({"train": {"epochs": 3, "lr": 1e-4}, "data": {"text": ["a", "b"]}})
     assert resolve(dotted).data.text == ("a", "b")
@@ -229,7 +229,7 @@ def test_a_python_override_without_a_section_suggests_the_full_key() -> None:
 
 
 @pytest.mark.parametrize("section", ["data", "model", "train", "optimizer", "machine"])
-def test_settings_cannot_be_changed_once_resolved(section: str) -> None:
+def test_resolved_settings_are_immutable(section: str) -> None:
     config = Config()
     name, value = next(iter(getattr(config, section)))
     with pytest.raises(ValueError, match="frozen"):
@@ -245,7 +245,7 @@ def test_defaults_do_not_depend_on_other_settings() -> None:
     assert changed == plain
 
 
-def test_a_tasks_own_option_is_checked_by_the_task() -> None:
+def test_options_of_a_task_are_validated_by_the_task() -> None:
     from bertune.tasks import make_task
 
     config = configured("task.positiv=good", "task.flavour=sweet")
@@ -255,7 +255,7 @@ def test_a_tasks_own_option_is_checked_by_the_task() -> None:
     assert '"task.flavour"' in str(caught.value)
 
 
-def test_a_tasks_label_option_may_be_a_number() -> None:
+def test_a_label_option_can_be_a_number() -> None:
     """In a settings file and in Python a label such as 1 is a number."""
     from bertune.tasks import make_task
 

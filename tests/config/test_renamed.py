@@ -54,7 +54,7 @@ def test_a_former_task_suggests_its_new_name(old: str) -> None:
     ("short", "name"),
     [("ner", "token_classification"), ("qa", "question_answering"), ("mlm", "language_modelling")],
 )
-def test_a_usual_short_name_is_the_task(short: str, name: str) -> None:
+def test_a_short_name_selects_the_task(short: str, name: str) -> None:
     assert TaskConfig(name=short).name == name in names("task")
 
 

@@ -1,7 +1,7 @@
-"""What other libraries predict from a saved folder, and what bertune does, in one form: a function per task.
+"""The predictions of other libraries for a saved folder, and those of bertune: one function per task.
 
-Each takes the folder, the loaded model and the rows of the task's sample without their labels, and returns
-the two lists to compare. Nothing of bertune is used for the first: it is what a user without bertune gets.
+Each function takes the folder, the loaded model and the rows of the task's sample without labels, and
+returns the two lists to compare. The first list is computed without bertune.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,10 @@ Both = tuple[list[Any], list[Any]]
 
 
 def _scores(folder: Path, rows: Rows) -> list[dict[str, float]]:
-    """All labels with their scores, by the text-classification pipeline as it is by default."""
+    """All labels with their scores, from the text-classification pipeline with its defaults."""
     pipeline = transformers.pipeline("text-classification", model=str(folder), top_k=None, device="cpu")
     inputs = [dict(zip(("text", "text_pair"), row.values(), strict=False)) for row in rows]
-    # One by one: a list of pairs is padded, which changes numbers by rounding only, but takes no less time.
+    # One by one, because padding a list of pairs would cause rounding differences without saving time.
     return [{found["label"]: found["score"] for found in pipeline(item)} for item in inputs]
 
 
@@ -74,7 +74,7 @@ def _choices(folder: Path, model: Model, rows: Rows) -> Both:
 
 
 def _answers(folder: Path, model: Model, rows: Rows) -> Both:
-    """Start and end by their logits; no answer where the first token scores higher (Devlin et al. 2019)."""
+    """Start and end by their logits; no answer if the first token scores higher (Devlin et al. 2019)."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     hf = transformers.AutoModelForQuestionAnswering.from_pretrained(folder).eval()
     theirs = []

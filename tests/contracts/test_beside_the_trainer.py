@@ -1,4 +1,4 @@
-"""Without dropout and in the same order of rows, bertune takes the steps of the transformers Trainer."""
+"""Without dropout and in the same order of rows, steps equal those of the transformers Trainer."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -30,7 +30,7 @@ ROWS = 61  # the last batch is not full
 
 
 class Logged(TrainerCallback):  # type: ignore[misc]
-    """What the Trainer reports of each step: loss, gradient norm and learning rate."""
+    """The values that the Trainer reports for each step: loss, gradient norm and learning rate."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[float, float, float]] = []
@@ -41,7 +41,7 @@ class Logged(TrainerCallback):  # type: ignore[misc]
 
 
 def by_trainer(folder: Path, out: Path) -> tuple[list[tuple[float, float, float]], dict[str, torch.Tensor]]:
-    """The steps of the Trainer and its last weights, over the rows in bertune's order."""
+    """The steps of the Trainer and its final weights, with the rows in bertune's order."""
     texts = labelled_texts(ROWS)
     order = np.concatenate(list(islice(step_examples(ROWS, BATCH, SEED), -(-ROWS // BATCH))))
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -77,7 +77,7 @@ def by_trainer(folder: Path, out: Path) -> tuple[list[tuple[float, float, float]
     return logged.steps, dict(trainer.model.state_dict())
 
 
-def test_losses_norms_learning_rates_and_weights_are_those_of_the_trainer(
+def test_losses_norms_learning_rates_and_weights_equal_those_of_the_trainer(
     settings: Callable[..., dict[str, Any]], tiny_weights: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
     validation = write_csv(tmp_path / "validation.csv", ("text", "label"), labelled_texts(8, seed=6))
@@ -96,7 +96,7 @@ def test_losses_norms_learning_rates_and_weights_are_those_of_the_trainer(
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
     stored = load_file(run.model_path / "model.safetensors")
     for name, tensor in stored.items():
-        if name.endswith("key.bias"):  # no output depends on it, so its gradient is rounding alone
+        if name.endswith("key.bias"):  # no output depends on it, so its gradient consists of rounding errors
             continue
         torch.testing.assert_close(
             tensor, weights[name], rtol=0, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}"

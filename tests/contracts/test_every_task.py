@@ -1,6 +1,6 @@
-"""What every task must keep: its sample is read, learned, saved, and understood by plain transformers.
+"""Conformance tests of every task: its sample is parsed, trained on, saved, and read by transformers.
 
-The tasks in examples/ are a user's own and keep the same; so do those in the files that BERTUNE_TASKS names.
+They also apply to the custom tasks in examples/ and in the files that BERTUNE_TASKS lists.
 """
 
 import json
@@ -37,8 +37,8 @@ from trainings import train
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OWN = [str(EXAMPLES / name) for name in ("my_task.py", "ordinal_task.py")]
-OWN += filter(None, os.environ.get("BERTUNE_TASKS", "").split(os.pathsep))  # files of anybody's
-STEPS = 60  # within which every task knows its sample by heart
+OWN += filter(None, os.environ.get("BERTUNE_TASKS", "").split(os.pathsep))  # paths of other custom tasks
+STEPS = 60  # enough for every task to overfit its sample
 
 pytestmark = pytest.mark.parametrize(
     "name", [*registry.names("task"), *OWN], ids=lambda name: Path(name).stem, scope="module"
@@ -52,13 +52,13 @@ def task(name: str) -> Task:
 
 @pytest.fixture(scope="module")
 def rows(task: Task) -> list[dict[str, Any]]:
-    """The sample as a user's table has it."""
+    """The sample as the rows of a table."""
     return [dict(row) for row in task.sample]
 
 
 @pytest.fixture(scope="module")
 def columns(task: Task, rows: list[dict[str, Any]]) -> Columns:
-    """Found by their plain names."""
+    """Recognised by their usual names."""
     table = table_from_memory(rows)
     return choose_columns(table, DataConfig(), task.columns, task.needs_label)[0]
 
@@ -75,7 +75,7 @@ def fitted(task: Task, examples: list[Any], encoder: Path) -> FittedTask:
 
 @pytest.fixture(scope="module")
 def encoder(examples: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT, random, that knows the words of the sample."""
+    """A tiny random BERT whose vocabulary contains the words of the sample."""
     from transformers import BertConfig, BertTokenizerFast
 
     folder = tmp_path_factory.mktemp("encoder")
@@ -121,7 +121,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def inputs(rows: list[dict[str, Any]], columns: Columns) -> list[dict[str, Any]]:
-    """The rows of the sample as they come when nobody knows the answer."""
+    """The rows of the sample without labels."""
     return [{key: value for key, value in row.items() if key in columns.text} for row in rows]
 
 
@@ -135,18 +135,18 @@ def predictions(model: Model, inputs: list[dict[str, Any]]) -> list[Any]:
     return api.predict(model, inputs)
 
 
-def test_a_task_says_what_it_can_be_scored_by(task: Task) -> None:
+def test_the_primary_metric_is_one_of_the_scores(task: Task) -> None:
     assert task.primary in task.scores
     assert len(set(task.scores)) == len(task.scores)
 
 
-def test_the_sample_is_read_with_the_places_of_its_rows(examples: list[Any]) -> None:
+def test_the_sample_is_parsed_with_the_location_of_each_row(examples: list[Any]) -> None:
     for number, example in enumerate(examples, 1):
         assert example.texts and all(isinstance(text, str) and text for text in example.texts)
         assert str(example.origin) == f"sample.jsonl, line {number}"
 
 
-def test_without_gold_a_row_is_read_all_the_same(
+def test_a_row_without_gold_can_be_parsed(
     task: Task, examples: list[Any], inputs: list[dict[str, Any]], columns: Columns
 ) -> None:
     bare = Columns(columns.text, None, None)
@@ -157,13 +157,13 @@ def test_without_gold_a_row_is_read_all_the_same(
         assert not task.is_blank(Row(row, Origin("sample.jsonl", 1)), bare)
 
 
-def test_a_saved_model_gets_the_same_task_back(name: str, fitted: FittedTask) -> None:
+def test_the_task_of_a_saved_model_is_restored(name: str, fitted: FittedTask) -> None:
     options = fitted.options.model_dump(mode="json", exclude_unset=True)
     again = make_task(TaskConfig(name=name, **options)).fitted(fitted.labels)
     assert (again.labels, again.options, again.head) == (fitted.labels, fitted.options, fitted.head)
 
 
-def test_nothing_that_a_fitted_task_does_changes_it(
+def test_a_fitted_task_is_immutable(
     task: Task, fitted: FittedTask, examples: list[Any], rows: list[dict[str, Any]], columns: Columns
 ) -> None:
     before = pickle.dumps(fitted)
@@ -175,7 +175,7 @@ def test_nothing_that_a_fitted_task_does_changes_it(
 
 
 @pytest.mark.parametrize("max_length", [None, 12])
-def test_every_example_has_sequences_of_its_own(
+def test_every_example_has_its_own_sequences(
     fitted: FittedTask, examples: list[Any], encoder: Path, max_length: int | None
 ) -> None:
     sequences = fitted.encode(examples, Tokenizer.pretrained(encoder), max_length)
@@ -184,7 +184,7 @@ def test_every_example_has_sequences_of_its_own(
         assert max(len(s) for s in sequences) <= max_length
 
 
-def test_outputs_under_which_the_loss_is_least_decode_to_the_gold(
+def test_outputs_that_minimize_the_loss_decode_to_the_gold(
     fitted: FittedTask, examples: list[Any], encoder: Path
 ) -> None:
     sequences = fitted.encode(examples, Tokenizer.pretrained(encoder), None)
@@ -192,7 +192,7 @@ def test_outputs_under_which_the_loss_is_least_decode_to_the_gold(
     pretrained = Pretrained(str(encoder), encoder, "random")
     with torch.no_grad():
         outputs = new_model(pretrained, ModelConfig(dropout=0), fitted).eval()(batch)
-    # Found by descent on the task's own loss, so nothing here knows the task.
+    # Found by gradient descent on the loss of the task, so that this test is independent of the task.
     outputs.requires_grad_()
     descent = torch.optim.Adam([outputs], lr=0.3)
     for _ in range(300):
@@ -222,19 +222,19 @@ def _decoded(
     return decoded
 
 
-def test_all_scores_that_are_promised_are_given(task: Task, run: Run) -> None:
+def test_all_declared_scores_are_computed(task: Task, run: Run) -> None:
     assert set(task.scores) <= set(run.scores)
 
 
-def test_a_task_learns_its_sample_by_heart(task: Task, fitted: FittedTask, run: Run) -> None:
+def test_a_task_overfits_its_sample(task: Task, fitted: FittedTask, run: Run) -> None:
     losses = [line["loss"] for line in run.metrics()]
     assert len(losses) == STEPS
-    # What is drawn anew at every step cannot be known by heart.
+    # Tasks that resample at every step cannot overfit completely.
     assert losses[-1] < (0.5 if fitted.is_resampled else 0.1) * losses[0]
     assert run.scores[task.primary] == pytest.approx(1.0, abs=0.01)
 
 
-def test_the_loaded_model_predicts_what_the_trained_one_did(
+def test_the_loaded_model_predicts_the_same_as_the_trained_one(
     run: Run, fitted: FittedTask, predictions: list[Any]
 ) -> None:
     stored = list(run.predictions("validation"))
@@ -246,7 +246,7 @@ def test_the_loaded_model_predicts_what_the_trained_one_did(
             _assert_close(found, expected)  # the saved layer contains the scale, rounded to fp32
 
 
-def test_a_model_folder_that_was_moved_predicts_the_same(
+def test_a_moved_model_folder_predicts_the_same(
     name: str, run: Run, inputs: list[dict[str, Any]], predictions: list[Any], tmp_path: Path
 ) -> None:
     shutil.copytree(run.model_path, tmp_path / "elsewhere")
@@ -254,7 +254,7 @@ def test_a_model_folder_that_was_moved_predicts_the_same(
     assert [plain(p) for p in found] == [plain(p) for p in predictions]
 
 
-def test_the_order_and_company_of_rows_do_not_matter(
+def test_predictions_do_not_depend_on_order_or_other_rows(
     name: str, run: Run, inputs: list[dict[str, Any]], predictions: list[Any]
 ) -> None:
     model = api.load(run, settings={"machine.micro_batch_tokens": 16, "task.name": name})
@@ -265,7 +265,7 @@ def test_the_order_and_company_of_rows_do_not_matter(
             _assert_close(plain(one), plain(other))
 
 
-def test_plain_transformers_computes_the_same_from_the_saved_folder(
+def test_transformers_computes_the_same_from_the_saved_folder(
     run: Run, fitted: FittedTask, examples: list[Any], predictions: list[Any]
 ) -> None:
     auto = getattr(transformers, fitted.head.auto_class)
@@ -281,7 +281,7 @@ def test_plain_transformers_computes_the_same_from_the_saved_folder(
         _assert_close(plain(found), plain(prediction))
 
 
-def test_other_libraries_alone_predict_the_same_from_the_saved_folder(
+def test_other_libraries_predict_the_same_from_the_saved_folder(
     name: str, run: Run, model: Model, inputs: list[dict[str, Any]]
 ) -> None:
     pytest.importorskip("sentence_transformers")
@@ -306,7 +306,7 @@ def test_the_saved_config_names_the_outputs(run: Run, fitted: FittedTask) -> Non
     assert config.architectures == [run.manifest["model"]["class"]]
 
 
-def test_its_report_renders(run: Run) -> None:
+def test_the_report_renders(run: Run) -> None:
     page = write_report(run).read_text(encoding="utf-8")
     assert "<html" in page
     for label in run.manifest["labels"]:
@@ -320,7 +320,7 @@ def test_predictions_are_plain_json(predictions: list[Any]) -> None:
 
 
 def _assert_close(found: Any, expected: Any) -> None:
-    """Equal, but for numbers, which may differ by rounding."""
+    """Asserts equality, up to rounding of numbers."""
     assert type(found) is type(expected)
     if isinstance(expected, dict):
         assert found.keys() == expected.keys()

@@ -1,4 +1,4 @@
-"""What is computed depends on the settings, not on micro-batches or packing, and is what PyTorch computes."""
+"""Results depend on the settings, not on micro-batches or packing, and equal those of plain PyTorch."""
 
 from collections.abc import Callable
 from functools import cache
@@ -30,8 +30,8 @@ from bertune.training.preparing import EncodedSplit
 from small_texts import labelled_texts, write_csv
 from trainings import train
 
-# Adam divides a gradient by its own size, so the rounding in one that ought to be zero moves the weight too.
-# The bias of the keys has such a gradient: softmax does not see it, and no output depends on it.
+# Adam divides a gradient by its size, so the rounding error of a gradient of zero moves the weight.
+# The bias of the keys has such a gradient: it cancels in the softmax, and no output depends on it.
 NO_INFLUENCE = ("attention.self.key.bias", "attention.k_lin.bias")
 
 _SIZES: dict[str, Any] = {
@@ -65,7 +65,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def six_steps(
     files: tuple[Path, Path], tmp_path: Path, settings: Any
 ) -> Callable[..., tuple[Run, list[Any]]]:
-    """Takes six steps without dropout; further settings by key."""
+    """Trains for six steps without dropout; further settings by key."""
 
     def go(**changes: Any) -> tuple[Run, list[Any]]:
         name = "-".join(str(value) for value in changes.values())
@@ -97,7 +97,7 @@ def weights(run: Run) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("tokens", [8, 64])
-def test_any_cut_into_micro_batches_gives_the_same_losses_and_weights(tokens: int, six_steps: Any) -> None:
+def test_any_micro_batch_size_gives_the_same_losses_and_weights(tokens: int, six_steps: Any) -> None:
     whole, _ = six_steps(**{"machine.micro_batch_tokens": 4096})
     cut, _ = six_steps(**{"machine.micro_batch_tokens": tokens})
     assert len(losses(whole)) == 6
@@ -123,7 +123,7 @@ def test_padding_gives_the_same_losses_and_weights_as_packing(
     assert_weights_agree(weights(padded), weights(packed), 1e-4)
 
 
-def test_the_number_of_threads_gives_the_same_losses_and_weights(six_steps: Any) -> None:
+def test_any_number_of_threads_gives_the_same_losses_and_weights(six_steps: Any) -> None:
     before = torch.get_num_threads()
     try:
         one, _ = six_steps(**{"machine.threads": 1})
@@ -137,7 +137,7 @@ def test_the_number_of_threads_gives_the_same_losses_and_weights(six_steps: Any)
 def plain_pytorch(
     folder: Path, rows: list[tuple[str, str]], batches: list[list[int]], lr: float, warmup: int, clip: float
 ) -> tuple[list[float], list[float], Any]:
-    """The loop that everybody writes, on padded batches: losses, gradient norms, and the model."""
+    """A plain training loop on padded batches: losses, gradient norms, and the model."""
     hf = transformers.AutoModelForSequenceClassification.from_pretrained(
         folder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     ).train()
@@ -174,7 +174,7 @@ def plain_pytorch(
 
 
 @pytest.mark.parametrize("tokens", [64, 4096])
-def test_twenty_steps_are_those_of_a_plain_pytorch_loop(
+def test_twenty_steps_equal_those_of_a_plain_pytorch_loop(
     tokens: int, files: tuple[Path, Path], tiny_weights: Path, tmp_path: Path, settings: Any
 ) -> None:
     rows = labelled_texts(43)
@@ -194,7 +194,7 @@ def test_twenty_steps_are_those_of_a_plain_pytorch_loop(
         "train.warmup": 5,
         "train.weight_decay": 0.3,
         "optimizer.max_grad_norm": 2.5,
-        # The weights kept are those of the last step.
+        # The saved weights are those of the last step.
         "train.evaluate_every": 20,
     }
     run, _ = train(files[0], tmp_path / "run", settings(**changes))
@@ -202,7 +202,7 @@ def test_twenty_steps_are_those_of_a_plain_pytorch_loop(
     assert losses(run) == pytest.approx(expected_losses, abs=2e-5)
     assert norms(run) == pytest.approx(expected_norms, rel=1e-3)
     assert_weights_agree(weights(run), hf.state_dict(), 3e-4)
-    # And that is much closer than one step more or less would be.
+    # The tolerance is much smaller than the effect of a single step.
     moved = max(
         float((t - load_file(tiny_weights / "model.safetensors")[n]).abs().max())
         for n, t in weights(run).items()
@@ -214,7 +214,7 @@ _CLIP = 2.0
 
 
 def of_family(family: str, head: str) -> TextModel:
-    """An encoder without dropout, the same at every call, under its own head or one of the user's."""
+    """An encoder without dropout, the same at every call, with the standard head or a custom one."""
     torch.manual_seed(3)
     config = transformers.AutoConfig.for_model(family, **_SIZES | PACKED_FAMILIES[family])
     if head == "standard":
@@ -223,7 +223,7 @@ def of_family(family: str, head: str) -> TextModel:
 
 
 def twenty_steps(model: TextModel, tokens: int) -> list[Step]:
-    """Twenty steps on random texts of 1 to 60 tokens, with decay and with clipping at some of the steps."""
+    """Twenty steps on random texts of 1 to 60 tokens, with weight decay, and with clipping at some steps."""
     draw = np.random.default_rng(4)
     sequences = []
     for number in range(64):
@@ -243,7 +243,7 @@ def twenty_steps(model: TextModel, tokens: int) -> list[Step]:
 
 @cache
 def padded_steps(family: str, head: str) -> tuple[list[Step], TextModel]:
-    """The twenty steps on padded batches that are not cut, and the model after them."""
+    """The twenty steps on padded, undivided batches, and the model after them."""
     model = of_family(family, head)
     model.forward = model.padded_forward  # type: ignore[method-assign]
     return twenty_steps(model, 4096), model
@@ -274,13 +274,13 @@ def test_every_family_takes_the_same_twenty_steps_packed_and_padded(
         [step.grad_norm for step in expected], rel=1e-3
     )
     assert_weights_agree(packed.state_dict(), padded.state_dict(), 3e-4)
-    # And that is much closer than one step more or less would be.
+    # The tolerance is much smaller than the effect of a single step.
     moved = max(float((tensor - before[name]).abs().max()) for name, tensor in packed.state_dict().items())
     assert moved > 5e-3
 
 
 def with_dropout(hf: Any, what: str | int, is_below: bool) -> None:
-    """Sets dropout of one half in the frozen part, or in what is above it; there is none elsewhere."""
+    """Sets dropout to 0.5 in the frozen layers or in those above; there is none elsewhere."""
     layers = (getattr(hf.base_model, "transformer", None) or hf.base_model.encoder).layer
     frozen = {
         "encoder": [hf.base_model],
@@ -297,7 +297,7 @@ def with_dropout(hf: Any, what: str | int, is_below: bool) -> None:
 
 @pytest.mark.parametrize("what", ["encoder", 1, "embeddings"])
 @pytest.mark.parametrize("family", [*PACKED_FAMILIES, "mpnet", "deberta-v2"])
-def test_a_frozen_part_drops_nothing_and_what_is_above_it_does(family: str, what: str | int) -> None:
+def test_frozen_layers_have_no_dropout_and_those_above_do(family: str, what: str | int) -> None:
     draw = np.random.default_rng(4)
     ids = [draw.integers(5, 99, size=size).astype(np.int32) for size in (1, 3, 9, 17, 17, 40)]
     batch = collate([Sequence(i, np.zeros(len(i), np.uint8), group) for group, i in enumerate(ids)])

@@ -56,19 +56,17 @@ def annotation(*values: dict[str, Any], **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "text", ["Ada sings", "👩‍🚀 says\r\nAda sings", "a\r\nb\r\n\r\nAda", "no\nAda", "𝔘𝔫 Ada", "é Ada 😀"]
 )
-def test_span_offsets_are_corrected_for_the_browsers_way_of_counting(
-    tmp_path: Path, text: str, lines_once: bool
-) -> None:
+def test_span_offsets_in_utf_16_units_are_corrected(tmp_path: Path, text: str, lines_once: bool) -> None:
     assert spans_of(tmp_path / "a.json", [task(text, browser(text, "Ada", lines_once))]) == [("Ada", "PER")]
 
 
-def test_a_span_over_two_lines_may_write_the_line_break_differently(tmp_path: Path) -> None:
+def test_the_line_break_in_a_span_can_be_written_differently(tmp_path: Path) -> None:
     for text, stated in (("Ada\r\nKing", "Ada\nKing"), ("Ada\nKing", "Ada\\nKing")):
         value = {"start": 0, "end": len(text), "text": stated, "labels": ["PER"]}
         assert spans_of(tmp_path / "a.json", [task(text, value)]) == [(text, "PER")]
 
 
-def test_a_span_that_is_nowhere_is_refused_with_what_stands_there(tmp_path: Path) -> None:
+def test_a_span_that_does_not_match_is_refused_with_the_text_at_its_offsets(tmp_path: Path) -> None:
     value = {"start": 0, "end": 3, "text": "Bob", "labels": ["PER"]}
     with pytest.raises(DataError, match=r'a\.json, task 1: .* should be "Bob", but the text there is "Ada"'):
         read(tmp_path / "a.json", [task("Ada sings", value)])
@@ -122,7 +120,7 @@ def test_the_minimal_export_is_read(tmp_path: Path) -> None:
     assert spans_of(tmp_path / "a.json", rows) == [("Ada", "PER"), ("Bob", "PER")]
 
 
-def test_two_annotators_of_the_minimal_export_must_agree(tmp_path: Path) -> None:
+def test_annotators_of_the_minimal_export_must_agree(tmp_path: Path) -> None:
     text = "Ada met Bob"
     same = [minimal(1, text, browser(text, "Ada")), minimal(1, text, browser(text, "Ada"), annotator=2)]
     assert len(read(tmp_path / "a.json", same)) == 1

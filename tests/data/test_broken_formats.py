@@ -220,7 +220,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("file", "content", "task", "parts"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_file_is_refused_with_its_place_and_nothing_is_written(
+def test_a_broken_file_is_refused_with_the_location_and_nothing_is_written(
     file: str,
     content: str,
     task: str,
@@ -246,7 +246,7 @@ def test_a_broken_file_is_refused_with_its_place_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("length", [300, 900, 1500])
-def test_wherever_a_file_of_one_line_is_cut_the_question_before_is_named(length: int, tmp_path: Path) -> None:
+def test_a_truncated_single_line_file_names_the_last_complete_question(length: int, tmp_path: Path) -> None:
     """As a download that broke off; the question is the last that begins before the end."""
     qas = [{"id": f"q{n}", "question": "where?", "answers": ANSWERS} for n in range(20)]
     text = json.dumps({"data": [{"paragraphs": [{"context": CONTEXT, "qas": qas}]}]})

@@ -29,13 +29,13 @@ DATA_SETS = sorted(
 NO_TRAINING_FILE = {"ax", "mnli_matched", "mnli_mismatched", "xquad_en", "xquad_zh"}
 
 
-def test_every_data_set_and_recipe_has_a_name() -> None:
+def test_all_data_sets_and_recipes_are_listed() -> None:
     recipes = sorted(path.stem for path in Path(named.__file__).parent.glob("*.toml"))
     assert names() == DATA_SETS + recipes
     assert not set(DATA_SETS) & set(recipes)
 
 
-def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
+def test_an_unknown_name_is_an_error_with_the_known_names() -> None:
     with pytest.raises(
         ConfigError,
         match=r'unknown data set or recipe "coal"\. Did you mean "cola"\? Available names: afqmc, ag_news',
@@ -43,7 +43,7 @@ def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
         defaults("coal")
 
 
-def test_the_users_own_file_is_used_unchecked_and_first(
+def test_the_users_file_takes_precedence_and_is_not_verified(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder in (tmp_path / "own" / "cola", cache / "cola"):
@@ -54,7 +54,7 @@ def test_the_users_own_file_is_used_unchecked_and_first(
     assert {path.parent for path in paths("cola").values()} == {tmp_path / "own" / "cola"}
 
 
-def test_paths_are_absolute_though_the_variable_is_not(
+def test_paths_are_absolute_even_if_the_variable_is_relative(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own" / "sst2").mkdir(parents=True)
@@ -65,15 +65,13 @@ def test_paths_are_absolute_though_the_variable_is_not(
     assert paths("sst2")["train"] == tmp_path / "own" / "sst2" / "train.tsv"
 
 
-def test_a_folder_that_does_not_exist_is_not_passed_over(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_does_not_exist_is_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BERTUNE_DATA", "/no/such/folder")
     with pytest.raises(ConfigError, match="BERTUNE_DATA is set to /no/such/folder, which is not a folder"):
         defaults("cola")
 
 
-def test_a_sample_is_used_only_without_the_whole_and_says_so(
+def test_a_sample_is_used_with_a_note_if_the_full_file_is_missing(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = tmp_path / "own" / "cord19"
@@ -91,7 +89,7 @@ def test_a_sample_is_used_only_without_the_whole_and_says_so(
     assert (found.settings["data"]["train"], found.notes) == (str(own / "cord19-query-title-label.csv"), ())
 
 
-def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_determines_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = importlib.import_module("bertune.data.named._files")
     monkeypatch.delenv("BERTUNE_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -103,7 +101,7 @@ def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: py
     assert files.cache_folder() == tmp_path / "mine"
 
 
-def test_the_demo_comes_with_the_package(cache: Path) -> None:
+def test_the_demo_is_packaged(cache: Path) -> None:
     found = defaults("demo")
     path = Path(found.settings["data"]["train"])
     assert path == Path(named.__file__).with_name("demo.csv")
@@ -119,7 +117,7 @@ def test_the_demo_comes_with_the_package(cache: Path) -> None:
     assert not cache.exists()
 
 
-def test_a_file_in_the_cache_that_is_too_short_is_named(cache: Path) -> None:
+def test_a_truncated_file_in_the_cache_is_named(cache: Path) -> None:
     (cache / "cola").mkdir(parents=True)
     (cache / "cola" / "in_domain_train.tsv").write_text("gj04\t1\t\tOne.\n" * 8550)
     with pytest.raises(DataError, match=r"the file has 8550 lines, expected 8551\. Delete it"):
@@ -139,7 +137,7 @@ def test_a_damaged_gzip_in_the_cache_is_named(cache: Path) -> None:
         defaults("imdb")
 
 
-def test_a_data_set_of_the_users_own_is_a_file(
+def test_a_users_data_set_is_a_settings_file(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "mine.py"
@@ -159,7 +157,7 @@ def test_a_data_set_of_the_users_own_is_a_file(
 
 
 @pytest.mark.parametrize("name", sorted(NO_TRAINING_FILE))
-def test_a_data_set_to_score_on_says_so_where_it_is_to_be_trained_on(
+def test_training_on_an_evaluation_only_data_set_is_an_error(
     name: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_files(tmp_path, monkeypatch, name, "test")
@@ -169,7 +167,7 @@ def test_a_data_set_to_score_on_says_so_where_it_is_to_be_trained_on(
     assert trained_elsewhere.test == str(paths(name)["test"])
 
 
-def test_another_task_than_a_data_sets_own_leaves_its_settings_behind(
+def test_another_task_ignores_the_settings_of_the_data_set(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_files(tmp_path, monkeypatch, "stsb", "train", "validation")
@@ -201,7 +199,7 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *uses:
     return folder
 
 
-def test_a_training_file_that_is_not_published_may_be_absent(
+def test_an_unpublished_training_file_can_be_absent(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = own_files(tmp_path, monkeypatch, "lcqmc", "validation", "test")
@@ -214,14 +212,14 @@ def test_a_training_file_that_is_not_published_may_be_absent(
     assert resolve_source("lcqmc", {}).config.data.train == str(folder / "train.txt")
 
 
-def test_to_score_only_one_file_is_looked_for(
+def test_for_evaluation_only_one_file_is_needed(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = own_files(tmp_path, monkeypatch, "race_middle", "test")
     assert defaults("race_middle", to_score=True).settings["data"]["test"] == str(folder / "test.json")
 
 
-def test_to_score_the_validation_file_does_where_only_that_is_at_hand(
+def test_for_evaluation_the_validation_file_is_used_if_it_is_the_only_one(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = own_files(tmp_path, monkeypatch, "xnli_zh", "validation")
@@ -232,7 +230,7 @@ def test_to_score_the_validation_file_does_where_only_that_is_at_hand(
     assert (found["test"], found.get("validation")) == (str(folder / "test-zh.tsv"), None)
 
 
-def test_every_name_says_what_it_is_and_for_which_task() -> None:
+def test_every_name_has_a_description_and_a_task() -> None:
     known = {entry.name: entry for entry in named.known()}
     assert list(known) == names()
     assert all(entry.about and not entry.about.endswith(".") for entry in known.values())
@@ -243,7 +241,7 @@ def test_every_name_says_what_it_is_and_for_which_task() -> None:
     assert known["mrpc-glue"].task == "classification", "a recipe may stand on another"
 
 
-def test_a_file_that_the_user_names_is_not_looked_for(
+def test_a_file_set_by_the_user_is_not_located(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = own_files(tmp_path, monkeypatch, "cmrc2018", "validation", "test")

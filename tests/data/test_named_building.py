@@ -32,7 +32,7 @@ def unchecked(publisher: Publisher, name: str) -> None:
     publisher.check(name, train=any_number, validation=any_number, test=any_number)
 
 
-def test_cmnli_leaves_out_pairs_without_a_gold_label(publisher: Publisher) -> None:
+def test_cmnli_omits_pairs_without_a_gold_label(publisher: Publisher) -> None:
     pairs = [("一", "二", "neutral"), ("三", "四", "-"), ("五", "六", "entailment")]
     content = "".join(
         json.dumps({"sentence1": a, "sentence2": b, "label": label}, ensure_ascii=False) + "\n"
@@ -45,7 +45,7 @@ def test_cmnli_leaves_out_pairs_without_a_gold_label(publisher: Publisher) -> No
     assert [row["2"] for row in rows("cmnli", "validation")] == ["neutral", "entailment"]
 
 
-def test_a_cmnli_of_another_shape_is_refused(publisher: Publisher) -> None:
+def test_an_unexpected_cmnli_file_is_refused(publisher: Publisher) -> None:
     publisher.publish("cmnli", {"cmnli_public.zip": zipped({"train.json": b'{"a": 1}\n', "dev.json": b""})})
     with pytest.raises(DataError, match=r"cmnli_public\.zip, train\.json: not in the published format"):
         defaults("cmnli")
@@ -58,7 +58,7 @@ def passage(name: str, *answers: str) -> bytes:
     return json.dumps({**content, "id": name}).encode()
 
 
-def test_a_part_of_race_is_a_list_of_passages_by_number(publisher: Publisher) -> None:
+def test_a_split_of_race_is_a_list_of_numbered_passages(publisher: Publisher) -> None:
     members = {
         "RACE/train/middle/10.txt": passage("middle10.txt", "A"),
         "RACE/train/middle/9.txt": passage("middle9.txt", "D", "B"),
@@ -75,7 +75,7 @@ def test_a_part_of_race_is_a_list_of_passages_by_number(publisher: Publisher) ->
     assert [row["label"] for row in rows("race", "train")] == [3, 1, 0, 2]
 
 
-def test_twenty_newsgroups_become_one_file_a_split(publisher: Publisher) -> None:
+def test_twenty_newsgroups_become_one_file_per_split(publisher: Publisher) -> None:
     members = {
         "20news-bydate-train/sci.med/58124": b"Subject: pain\n\nIt hurts \xe9.\n",
         "20news-bydate-train/sci.med/9": b"short",
@@ -110,7 +110,7 @@ def xnli_zips(number: int = 2) -> dict[str, bytes]:
     }
 
 
-def test_a_language_of_xnli_is_three_tables(publisher: Publisher) -> None:
+def test_each_language_of_xnli_has_three_tables(publisher: Publisher) -> None:
     publisher.publish("xnli_zh", xnli_zips())
     unchecked(publisher, "xnli_zh")
     assert [row["2"] for row in rows("xnli_zh", "train")] == ["contradiction", "neutral"]
@@ -118,7 +118,7 @@ def test_a_language_of_xnli_is_three_tables(publisher: Publisher) -> None:
     assert len(rows("xnli_zh", "validation")) == 1
 
 
-def test_only_what_a_missing_file_needs_is_downloaded(
+def test_only_archives_of_missing_files_are_downloaded(
     publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher.publish("xnli_zh", xnli_zips())
@@ -134,7 +134,7 @@ def test_only_what_a_missing_file_needs_is_downloaded(
     assert (found["train"].parent, found["test"].name) == (own, "test-zh.tsv")
 
 
-def test_an_xnli_of_another_shape_is_refused(publisher: Publisher) -> None:
+def test_an_unexpected_xnli_file_is_refused(publisher: Publisher) -> None:
     broken = {"XNLI-1.0/xnli.test.tsv": b"language\tgold_label\tsentence1\tsentence2\nzh\tneutral\tone\n"}
     publisher.publish("xnli_zh", xnli_zips() | {"XNLI-1.0.zip": zipped(broken)})
     unchecked(publisher, "xnli_zh")
@@ -160,7 +160,7 @@ def clinc(extra: int = 0) -> str:
     return json.dumps(parts)
 
 
-def test_what_the_user_has_of_the_published_files_is_not_downloaded(
+def test_published_files_that_the_user_has_are_not_downloaded(
     publisher: Publisher, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher.publish("clinc150", {})
@@ -175,7 +175,7 @@ def test_what_the_user_has_of_the_published_files_is_not_downloaded(
     assert own.is_file(), "the user's file stays"
 
 
-def test_a_newer_file_of_the_user_takes_the_place_of_what_was_built(
+def test_a_newer_file_of_the_user_replaces_the_built_one(
     publisher: Publisher, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = tmp_path / "own" / "clinc150" / "data_full.json"
@@ -200,7 +200,7 @@ def test_a_newer_file_of_the_user_takes_the_place_of_what_was_built(
         ("c3", (11869, 3816, 3892), 4),
     ],
 )
-def test_the_real_parts_become_whole_splits(
+def test_the_published_parts_become_complete_splits(
     name: str, counts: tuple[int, ...], labels: int, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BERTUNE_DATA", str(DATA))

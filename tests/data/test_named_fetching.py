@@ -44,7 +44,7 @@ def in_cache(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
 
 
-def test_cola_is_fetched_from_its_zip(publisher: Publisher, cache: Path) -> None:
+def test_cola_is_extracted_from_its_zip(publisher: Publisher, cache: Path) -> None:
     publisher.publish("cola", {"cola_public_1.1.zip": cola_zip()})
     files = paths("cola")
     assert files == {
@@ -56,7 +56,7 @@ def test_cola_is_fetched_from_its_zip(publisher: Publisher, cache: Path) -> None
     assert in_cache(cache / "cola") == {path.name for path in files.values()}
 
 
-def test_sst2_is_fetched_from_its_zip(publisher: Publisher, cache: Path) -> None:
+def test_sst2_is_extracted_from_its_zip(publisher: Publisher, cache: Path) -> None:
     train = lines(67349, 'a "charming" journey {n} \t1\n', "sentence\tlabel\n")
     dev = lines(872, "bleak {n} \t0\n", "sentence\tlabel\n")
     members = {"SST-2/train.tsv": train, "SST-2/dev.tsv": dev, "SST-2/test.tsv": b"index\tsentence\n"}
@@ -104,7 +104,7 @@ REVIEWS = {
 }
 
 
-def test_imdb_becomes_one_csv_a_split_in_a_fixed_order(publisher: Publisher, cache: Path) -> None:
+def test_imdb_becomes_one_csv_per_split_in_a_fixed_order(publisher: Publisher, cache: Path) -> None:
     publisher.publish("imdb", {"aclImdb_v1.tar.gz": tarred(REVIEWS)})
     columns = ["id", "text", "label"]
     publisher.check("imdb", train=_dataset.has_records(3, columns), test=_dataset.has_records(2, columns))
@@ -120,14 +120,14 @@ def test_imdb_becomes_one_csv_a_split_in_a_fixed_order(publisher: Publisher, cac
     assert files["train"].read_bytes()[4:8] == bytes(4), "a time in the header would make every copy differ"
 
 
-def test_imdb_with_a_review_missing_is_refused(publisher: Publisher, cache: Path) -> None:
+def test_imdb_with_a_missing_review_is_refused(publisher: Publisher, cache: Path) -> None:
     publisher.publish("imdb", {"aclImdb_v1.tar.gz": tarred(REVIEWS)})
     with pytest.raises(DataError, match=r"train\.csv\.gz: the file has 3 rows, expected 25000"):
         defaults("imdb")
     assert in_cache(cache / "imdb") == set()
 
 
-def test_chnsenticorp_is_fetched_as_it_is(publisher: Publisher, cache: Path) -> None:
+def test_chnsenticorp_is_downloaded_unchanged(publisher: Publisher, cache: Path) -> None:
     files = {"train.tsv": "好\tpositive\n".encode(), "dev.tsv": "差\tnegative\n".encode()}
     publisher.publish("chnsenticorp", files)
     checks = {name: _dataset.has_sha256(sha256(content)) for name, content in files.items()}
@@ -142,7 +142,7 @@ def cord19_csv(rows: int = 50_001, queries: int = 50) -> bytes:
     )
 
 
-def test_cord19_is_fetched_as_it_is(publisher: Publisher, cache: Path) -> None:
+def test_cord19_is_downloaded_unchanged(publisher: Publisher, cache: Path) -> None:
     publisher.publish("cord19", {"cord19-query-title-label.csv": cord19_csv()})
     found = defaults("cord19")
     assert found.notes == ()
@@ -159,7 +159,7 @@ def test_cord19_is_fetched_as_it_is(publisher: Publisher, cache: Path) -> None:
     ],
     ids=["too short", "too few queries", "html", "no text"],
 )
-def test_a_cord19_that_is_not_the_published_one_is_refused(
+def test_an_unexpected_cord19_file_is_refused(
     publisher: Publisher, cache: Path, content: bytes, said: str
 ) -> None:
     publisher.publish("cord19", {"cord19-query-title-label.csv": content})
@@ -170,7 +170,7 @@ def test_a_cord19_that_is_not_the_published_one_is_refused(
     assert in_cache(cache / "cord19") == set()
 
 
-def test_a_login_page_in_place_of_an_archive_is_not_kept(publisher: Publisher, cache: Path) -> None:
+def test_a_login_page_instead_of_an_archive_is_not_kept(publisher: Publisher, cache: Path) -> None:
     publisher.publish("cola", {"cola_public_1.1.zip": b"<html>please log in</html>"})
     with pytest.raises(DataError, match=r"is not the published cola: .*corrupt or not an archive"):
         defaults("cola")
@@ -198,7 +198,7 @@ def test_without_a_network_the_error_says_what_to_do(publisher: Publisher, cache
     assert "BERTUNE_DATA to a folder with cola/in_domain_train.tsv and cola/in_domain_dev.tsv" in text
 
 
-def test_an_archive_put_in_the_cache_by_hand_is_used(publisher: Publisher, cache: Path) -> None:
+def test_an_archive_placed_in_the_cache_manually_is_used(publisher: Publisher, cache: Path) -> None:
     downloads = cache / "cola" / "downloads"
     downloads.mkdir(parents=True)
     (downloads / "cola_public_1.1.zip").write_bytes(cola_zip())
@@ -207,7 +207,7 @@ def test_an_archive_put_in_the_cache_by_hand_is_used(publisher: Publisher, cache
     assert not downloads.exists()
 
 
-def test_what_is_cached_is_not_fetched_again(publisher: Publisher, cache: Path) -> None:
+def test_cached_files_are_not_downloaded_again(publisher: Publisher, cache: Path) -> None:
     publisher.publish("cola", {"cola_public_1.1.zip": cola_zip()})
     first = paths("cola")
     (publisher.folder / "cola_public_1.1.zip").unlink()
@@ -226,7 +226,7 @@ def test_a_damaged_cache_is_named_and_not_used(publisher: Publisher, cache: Path
     assert paths("cola")["train"].read_bytes().count(b"\n") == 8551
 
 
-def test_a_disk_that_fills_while_unpacking_leaves_no_half_and_keeps_the_download(
+def test_a_full_disk_while_extracting_leaves_no_partial_file_and_keeps_the_download(
     publisher: Publisher, cache: Path
 ) -> None:
     def full(sources: Mapping[str, Path], folder: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_disk_that_fills_while_unpacking_leaves_no_half_and_keeps_the_download
     assert paths("cola")["train"].is_file()
 
 
-def test_two_processes_that_need_the_same_data_set_both_get_it(publisher: Publisher, cache: Path) -> None:
+def test_two_processes_can_download_the_same_data_set(publisher: Publisher, cache: Path) -> None:
     (publisher.folder / "cola_public_1.1.zip").write_bytes(cola_zip())
     script = f"""
 from dataclasses import replace
@@ -261,9 +261,7 @@ defaults("cola")
 
 @needs_data
 @pytest.mark.parametrize("name", ["cola", "chnsenticorp", "sst2", "mrpc"])
-def test_the_real_files_survive_publishing_and_fetching_byte_for_byte(
-    publisher: Publisher, name: str
-) -> None:
+def test_the_published_files_survive_a_round_trip_byte_for_byte(publisher: Publisher, name: str) -> None:
     assert DATA is not None
     own = {file.name: (Path(DATA) / name / file.name).read_bytes() for file in dataset_of(name).files}
     if name == "mrpc":
@@ -284,7 +282,7 @@ def test_the_real_files_survive_publishing_and_fetching_byte_for_byte(
 
 @pytest.mark.slow
 @needs_data
-def test_the_real_reviews_of_imdb_survive_publishing_and_fetching(publisher: Publisher) -> None:
+def test_the_published_reviews_of_imdb_survive_a_round_trip(publisher: Publisher) -> None:
     assert DATA is not None
     own, members = {}, {}
     for split in ("train", "test"):

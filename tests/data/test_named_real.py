@@ -33,27 +33,27 @@ def own_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BERTUNE_DATA", str(DATA))
 
 
-def test_enough_is_here_to_be_tested() -> None:
+def test_enough_data_sets_are_available() -> None:
     assert {"cola", "conll2003", "dream", "goemotions", "imdb", "newsgroups", "stsb", "wikiqa"} <= set(WHOLE)
     assert {"cmnli", "cmrc2018", "lcqmc", "msra_ner", "race_middle", "xnli_sw", "xquad_zh"} <= set(SCORED)
 
 
 @pytest.mark.parametrize(("name", "file"), FILES)
-def test_the_files_pass_the_checks_of_published_ones(name: str, file: str) -> None:
+def test_the_files_pass_their_checks(name: str, file: str) -> None:
     dataset = dataset_of(name)
     (check,) = [each.check for each in dataset.files if each.name == file]
     assert check(HERE / (dataset.folder or name) / file) is None
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_the_files_are_found_where_bertune_data_says(name: str) -> None:
+def test_the_files_are_found_in_bertune_data(name: str) -> None:
     dataset = dataset_of(name)
     found = _files.located(name, dataset).paths
     assert {path.parent for path in found.values()} == {HERE / (dataset.folder or name)}
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_a_file_to_score_on_is_found_without_one_to_train_on(name: str) -> None:
+def test_an_evaluation_file_is_found_without_a_training_file(name: str) -> None:
     found = defaults(name, to_score=True).settings["data"]
     assert sum(use in found for use in ("train", "validation", "test")) == 1
 
@@ -61,7 +61,7 @@ def test_a_file_to_score_on_is_found_without_one_to_train_on(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "labels"), [("goemotions", {"neutral", "grief"}), ("lcqmc", {"0", "1"}), ("msra_ner", {"NS"})]
 )
-def test_a_set_is_read_as_it_is_published(
+def test_a_published_data_set_is_read_unchanged(
     name: str, labels: set[str], tmp_path: Path, tiny_weights: Path
 ) -> None:
     test = defaults(name, to_score=True).settings["data"]["test"]

@@ -46,7 +46,7 @@ def no_others(cache: Path, empty_files: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_setting_exists_and_may_be_overridden(name: str) -> None:
+def test_every_setting_exists_and_can_be_overridden(name: str) -> None:
     found = defaults(name)
     config = resolve(found.settings, {"train": {"epochs": 1}})
     assert config.train.epochs == 1
@@ -59,7 +59,7 @@ def test_every_setting_exists_and_may_be_overridden(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_changing_the_settings_changes_no_later_ones(name: str) -> None:
+def test_changing_returned_settings_has_no_side_effects(name: str) -> None:
     first = defaults(name).settings
     kept = copy.deepcopy(first)
     first["data"].setdefault("text", []).append("changed")
@@ -68,7 +68,7 @@ def test_changing_the_settings_changes_no_later_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "score"), GLUE.items())
-def test_each_set_of_glue_is_known_by_its_score(name: str, score: str) -> None:
+def test_each_glue_data_set_has_its_metric(name: str, score: str) -> None:
     assert resolve(defaults(name).settings).train.best_metric == score
     assert resolve(defaults(f"{name}-glue").settings).train.best_metric == score
 
@@ -82,7 +82,7 @@ def test_mnli_has_both_its_dev_files() -> None:
 
 
 @pytest.mark.parametrize("kind", ["matched", "mismatched"])
-def test_each_dev_file_of_mnli_has_a_name_to_score_a_model_by(kind: str) -> None:
+def test_each_dev_file_of_mnli_has_a_name(kind: str) -> None:
     data = defaults(f"mnli_{kind}", to_score=True).settings["data"]
     whole = defaults("mnli").settings["data"]
     assert data["test"] in (whole["validation"], whole["test"])
@@ -161,7 +161,7 @@ def test_each_dev_file_of_mnli_has_a_name_to_score_a_model_by(kind: str) -> None
         ),
     ],
 )
-def test_a_recipe_says_what_is_published(name: str, facts: str) -> None:
+def test_a_recipe_states_the_published_result(name: str, facts: str) -> None:
     config = resolve(defaults(name).settings)
     options = {"name": config.task.name} | config.task.options
     seen = {}
@@ -172,7 +172,7 @@ def test_a_recipe_says_what_is_published(name: str, facts: str) -> None:
     assert " ".join(f"{key}={value}" for key, value in seen.items()) == facts
 
 
-def test_every_recipe_opens_with_what_it_reproduces() -> None:
+def test_every_recipe_starts_with_what_it_reproduces() -> None:
     for path in Path(named.__file__).parent.glob("*.toml"):
         assert path.read_text(encoding="utf-8").startswith("# Reproduces "), path.name
 
@@ -181,7 +181,7 @@ def test_every_task_has_a_recipe() -> None:
     assert {entry.task for entry in named.known() if entry.is_recipe} == set(registry.names("task"))
 
 
-def test_what_is_said_of_a_name_ends_where_a_sentence_does() -> None:
+def test_descriptions_end_with_a_sentence() -> None:
     for entry in named.known():
         assert entry.about.count("(") == entry.about.count(")"), entry.name
         assert entry.about.count('"') % 2 == 0, entry.name

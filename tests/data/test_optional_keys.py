@@ -47,7 +47,7 @@ def test_an_absent_key_is_null_wherever_it_is_absent(tmp_path: Path, name: str) 
     assert chosen(table) == Columns(("text",), "label", None), "also where the first row has no label"
 
 
-def test_dicts_from_python_may_have_different_keys_too() -> None:
+def test_dicts_from_python_can_have_different_keys() -> None:
     table = table_from_memory([{"text": "a"}, {"text": "b", "label": 1}])
     assert table.columns == ("text", "label")
     assert [row.values["label"] for row in table.rows()] == [None, 1]
@@ -64,7 +64,7 @@ def test_a_stream_takes_its_columns_from_the_first_object_and_keeps_later_keys()
     ]
 
 
-def test_a_row_without_the_text_is_refused_where_it_is_needed_with_a_near_key(tmp_path: Path) -> None:
+def test_a_row_without_the_text_is_refused_with_a_similar_key(tmp_path: Path) -> None:
     table = opened(tmp_path / "a.jsonl", {"text": "a", "label": 1}, {"txet": "b", "label": 0})
     columns = chosen(table)
     first, second = table.rows()
@@ -73,7 +73,7 @@ def test_a_row_without_the_text_is_refused_where_it_is_needed_with_a_near_key(tm
         read_texts(second, columns)
 
 
-def test_a_broken_line_after_the_first_does_not_keep_the_rows_before_it_from_being_read(
+def test_rows_before_a_broken_line_are_read(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "a.jsonl"
@@ -100,27 +100,27 @@ NESTED = {"data": {"text": "so good", "id": 7}, "annotations": [{"label": "pos"}
         ("tags.text", None),
     ],
 )
-def test_a_path_leads_into_objects_and_lists(path: str, value: object) -> None:
+def test_a_dotted_path_selects_values_in_objects_and_lists(path: str, value: object) -> None:
     values = NestedValues(NESTED)
     assert values[path] == values.get(path, "default") == value and path in values
     assert list(values) == list(NESTED), "the row's own columns are its keys alone"
 
 
-def test_a_path_that_begins_with_no_key_is_an_unknown_column() -> None:
+def test_a_path_that_does_not_start_with_a_key_is_an_unknown_column() -> None:
     values = NestedValues(NESTED)
     assert "other.text" not in values and values.get("other.text", "default") == "default"
     with pytest.raises(DataError, match=r'there is no column "dato\.text"\. Available columns: data'):
         cell_text(Row(values, Origin("a.jsonl", 1)), "dato.text")
 
 
-def test_an_exact_name_wins_over_a_path(tmp_path: Path) -> None:
+def test_an_exact_name_takes_precedence_over_a_path(tmp_path: Path) -> None:
     table = opened(tmp_path / "a.jsonl", {"data.text": "exact", "data": {"text": "inside"}, "label": 1})
     (row,) = table.rows()
     assert cell_text(row, chosen(table, text="data.text").text[0]) == "exact"
     assert NestedValues({"a": {"b.c": 1, "b": {"c": 2}}})["a.b.c"] == 1
 
 
-def test_a_misspelt_path_is_answered_with_the_nearest_one(tmp_path: Path) -> None:
+def test_a_misspelt_path_is_an_error_with_the_nearest_one(tmp_path: Path) -> None:
     table = opened(tmp_path / "a.jsonl", NESTED)
     with pytest.raises(DataError, match=r'no column "data\.txt" .*Did you mean "data\.text"\?'):
         chosen(table, text="data.txt", label="annotations.0.label")

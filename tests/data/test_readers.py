@@ -58,7 +58,7 @@ def lines(table: Table) -> list[int]:
     "BERTUNE_DATA" not in os.environ, reason="BERTUNE_DATA, the folder of data sets, is not set"
 )
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_file_reads_as_it_is(name: str) -> None:
+def test_a_published_file_is_read_unchanged(name: str) -> None:
     path = Path(os.environ["BERTUNE_DATA"]) / name
     if not path.exists():
         pytest.skip(f"{name} is not in BERTUNE_DATA")
@@ -83,7 +83,7 @@ def test_a_published_file_reads_as_it_is(name: str) -> None:
 )
 @pytest.mark.parametrize("packed", ["", ".gz"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_every_text_format_gives_the_same_rows_packed_or_not_with_bom_or_without(
+def test_every_text_format_gives_the_same_rows_compressed_or_with_a_bom(
     tmp_path: Path, suffix: str, content: str, packed: str, mark: str
 ) -> None:
     table = opened(write(tmp_path / f"reviews{suffix.upper()}{packed}", mark + content))
@@ -106,14 +106,14 @@ def test_parquet_is_read_with_its_types_and_row_numbers(tmp_path: Path, name: st
     assert lines(table) == list(range(1, 2101))
 
 
-def test_origins_name_the_file_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_origins_contain_the_path_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "reviews.csv", "text\ngood\n")
     monkeypatch.chdir(tmp_path)
     (row,) = opened(Path("reviews.csv")).rows()
     assert str(row.origin) == "reviews.csv, line 2"
 
 
-def test_lines_are_physical_lines_with_newlines_inside_quotes_and_blank_lines_between(
+def test_line_numbers_count_physical_lines(
     tmp_path: Path,
 ) -> None:
     content = 'text,label\n"two\nlines",1\n\n"one ""quoted"" word",2\n"a\r\nb\n\nc",3\nlast,4\n\n\n'
@@ -127,7 +127,7 @@ def test_lines_are_physical_lines_with_newlines_inside_quotes_and_blank_lines_be
     assert lines(table) == [2, 5, 6, 10]
 
 
-def test_a_file_without_any_known_name_has_numbered_columns(tmp_path: Path) -> None:
+def test_a_file_without_known_column_names_has_numbered_columns(tmp_path: Path) -> None:
     table = opened(write(tmp_path / "train.tsv", "gj04\t1\t\tOur friends\ngj04\t0\t*\tOne more"))
     assert table.columns == ("0", "1", "2", "3") and not table.has_header
     assert cells(table) == [("gj04", "1", "", "Our friends"), ("gj04", "0", "*", "One more")]
@@ -160,7 +160,7 @@ def test_header_names_are_stripped(tmp_path: Path) -> None:
     assert opened(write(tmp_path / "a.csv", "text, label \ngood,5\n")).columns == ("text", "label")
 
 
-def test_a_first_label_that_never_returns_is_noted_when_columns_are_numbered(tmp_path: Path) -> None:
+def test_a_first_label_that_occurs_only_once_is_noted_if_columns_are_numbered(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "review,stars\ngood,5\nfine,5\nbad,1\n")
     (_, note) = opened(path, text="0", label="1").notes
     assert note == (
@@ -185,7 +185,7 @@ def test_a_first_label_that_never_returns_is_noted_when_columns_are_numbered(tmp
         ('text;label\n"wrapped; here",5;1\n', ("text", "label"), "semicolon"),
     ],
 )
-def test_a_csv_file_is_split_at_what_makes_it_a_table(
+def test_the_delimiter_of_a_csv_file_is_detected(
     tmp_path: Path, content: str, columns: tuple[str, ...], delimiter: str
 ) -> None:
     if "wrapped" in content:
@@ -195,7 +195,7 @@ def test_a_csv_file_is_split_at_what_makes_it_a_table(
     assert table.notes[0].startswith(f"a.csv: {delimiter}-separated")
 
 
-def test_a_quoted_cell_cut_by_the_sample_does_not_hide_the_delimiter(tmp_path: Path) -> None:
+def test_a_quoted_cell_at_the_end_of_the_sample_does_not_hide_the_delimiter(tmp_path: Path) -> None:
     content = "text;label\n" + "good, really;5\n" * 40 + '"' + "and, on\n" * 60 + '";1\n'
     assert opened(write(tmp_path / "a.csv", content)).columns == ("text", "label")
 
@@ -210,7 +210,7 @@ def test_a_delimiter_can_be_given_as_a_word(tmp_path: Path, given: str, char: st
 
 
 @pytest.mark.parametrize("given", ["pipe", "|"])
-def test_pipes_are_split_only_when_asked_for(tmp_path: Path, given: str) -> None:
+def test_pipes_are_delimiters_only_if_set(tmp_path: Path, given: str) -> None:
     path = write(tmp_path / "a.txt", 'text|label\n"good | bad"|5\n')
     assert cells(opened(path, delimiter=given)) == [("good | bad", "5")]
     assert opened(path, header=True).columns == ("text|label",)
@@ -223,14 +223,14 @@ def test_tab_separated_quotes_stay_in_the_text_and_are_noted(tmp_path: Path) -> 
     assert table.notes[1] == "a.tsv: quotes are read as text; if they enclose cells, set data.quoting=true"
 
 
-def test_quoting_can_be_turned_on_for_tabs_and_off_for_commas(tmp_path: Path) -> None:
+def test_quoting_can_be_set_for_tabs_and_commas(tmp_path: Path) -> None:
     tabs = write(tmp_path / "a.tsv", 'text\tlabel\n"one\ttwo"\t1\n')
     assert cells(opened(tabs, quoting=True)) == [("one\ttwo", "1")]
     commas = write(tmp_path / "a.csv", 'text,label\n"open,1\n')
     assert cells(opened(commas, quoting=False)) == [('"open', "1")]
 
 
-def test_a_cell_longer_than_csv_allows_by_default_is_read_whole(tmp_path: Path) -> None:
+def test_a_cell_longer_than_the_default_limit_of_csv_is_read(tmp_path: Path) -> None:
     long = "word " * 100_000
     assert cells(opened(write(tmp_path / "a.csv", f'text,label\n"{long}",1\n'))) == [(long, "1")]
     assert cells(opened(write(tmp_path / "a.tsv", f"text\tlabel\n{long}\t1\n"))) == [(long, "1")]
@@ -248,13 +248,13 @@ def test_json_values_keep_their_types(tmp_path: Path) -> None:
     assert dict(row.values) == values
 
 
-def test_a_file_larger_than_memory_would_hold_is_streamed(tmp_path: Path) -> None:
+def test_a_file_larger_than_memory_is_streamed(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"text": "a"}\n' * 5 + "no json")
     rows = opened(path).rows()
     assert [row.origin.line for row in itertools.islice(rows, 5)] == [1, 2, 3, 4, 5]
 
 
-def test_a_users_own_reader_is_a_file(tmp_path: Path) -> None:
+def test_a_custom_reader_is_a_file(tmp_path: Path) -> None:
     reader = write(
         tmp_path / "my_reader.py",
         "from bertune.data.rows import Origin, Row\n"
@@ -266,7 +266,7 @@ def test_a_users_own_reader_is_a_file(tmp_path: Path) -> None:
     assert table.columns == ("text",) and cells(table) == [("one",), ("two",)]
 
 
-def test_a_stream_of_plain_lines_is_a_text_a_line_and_blank_lines_keep_their_place() -> None:
+def test_a_stream_of_lines_has_one_text_per_line_including_blank_ones() -> None:
     table = open_lines(io.StringIO("\ufeff\ngreat\tphone\r\n\nbroke"), "<stdin>", ("review",))
     assert table.columns == ("review",) and not table.has_header
     rows = list(table.rows())
@@ -274,7 +274,7 @@ def test_a_stream_of_plain_lines_is_a_text_a_line_and_blank_lines_keep_their_pla
     assert [row.origin.line for row in rows] == [1, 2, 3, 4]
 
 
-def test_a_stream_of_pairs_has_a_tab_between_them() -> None:
+def test_pairs_in_a_stream_are_separated_by_a_tab() -> None:
     table = open_lines(io.StringIO("why?\tbecause\n"), "<stdin>", ("question", "sentence"))
     assert cells(table) == [("why?", "because")]
 
@@ -286,7 +286,7 @@ def test_a_stream_of_objects_is_read_as_json() -> None:
     assert cells(table) == [(7, "great"), (8, "bad")]
 
 
-def test_a_stream_is_read_no_further_than_asked_for() -> None:
+def test_a_stream_is_read_lazily() -> None:
     class Typed(io.StringIO):
         taken = 0
 
@@ -302,7 +302,7 @@ def test_a_stream_is_read_no_further_than_asked_for() -> None:
         assert stream.taken == 2
 
 
-def test_the_data_layer_imports_nothing_heavy() -> None:
+def test_importing_the_data_layer_is_cheap() -> None:
     code = (
         "import sys, bertune.data.tables, bertune.data.memory, bertune.data.columns\n"
         "heavy = {'torch', 'transformers', 'pandas', 'pyarrow', 'datasets'}\n"

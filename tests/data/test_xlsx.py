@@ -35,7 +35,7 @@ def texts(table: Table) -> list[list[str]]:
     return [[cell_text(row, column) for column in table.columns] for row in table.rows()]
 
 
-def test_cells_become_what_a_spreadsheet_shows(tmp_path: Path) -> None:
+def test_cells_are_read_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
     noon = datetime.datetime(2024, 1, 5, 12, 30)
     rows = [
         ["text", "label", "when"],
@@ -112,12 +112,12 @@ def test_formulas_count_as_their_stored_values_and_missing_ones_are_noted(tmp_pa
     assert texts(table) == [["a", "2"], ["b", "3"]] and len(table.notes) == 1
 
 
-def test_an_error_of_a_cell_is_no_text(tmp_path: Path) -> None:
+def test_an_error_value_in_a_cell_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.xlsx", Sheet=[["text", "label"], ["a", "#N/A"]])
     assert texts(opened(path)) == [["a", ""]]
 
 
-def test_a_packed_workbook_is_read(tmp_path: Path) -> None:
+def test_a_compressed_workbook_is_read(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.xlsx", Sheet=[["text"], ["good"]])
     packed = tmp_path / "b.xlsx.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -133,7 +133,7 @@ def test_a_file_that_is_not_a_workbook_is_refused(tmp_path: Path, content: bytes
         opened(tmp_path / "a.xlsx")
 
 
-def test_a_workbook_cut_or_changed_anywhere_is_refused_or_read(tmp_path: Path) -> None:
+def test_a_damaged_workbook_is_refused_or_read(tmp_path: Path) -> None:
     rows = [["text", "label"], *([f"text {i * 7919}", i] for i in range(300))]
     whole = saved(tmp_path / "a.xlsx", Sheet=rows).read_bytes()
     for at in range(0, len(whole), len(whole) // 20):

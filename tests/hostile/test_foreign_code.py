@@ -41,7 +41,7 @@ def test_lines_on_standard_input_are_not_consent_to_run_code(
 
 @pytest.mark.parametrize(("parts", "seen"), PARTS)
 @pytest.mark.parametrize("verb", ["train", "check"])
-def test_code_of_an_encoder_is_not_run_either(
+def test_code_of_an_encoder_is_not_executed(
     parts: dict[str, bool], seen: str, verb: str, encoder: Path, train_csv: Path, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
@@ -53,7 +53,7 @@ def test_code_of_an_encoder_is_not_run_either(
 
 
 @pytest.mark.parametrize(("parts", "seen"), PARTS)
-def test_the_library_does_not_run_it_and_does_not_ask(
+def test_the_library_neither_executes_code_nor_asks(
     parts: dict[str, bool],
     seen: str,
     model: Path,
@@ -74,9 +74,7 @@ def test_the_library_does_not_run_it_and_does_not_ask(
     assert not mark.exists() and not (tmp_path / "run").exists()
 
 
-def test_code_beside_a_family_that_is_built_in_is_ignored(
-    encoder: Path, train_csv: Path, tmp_path: Path
-) -> None:
+def test_code_next_to_a_built_in_family_is_ignored(encoder: Path, train_csv: Path, tmp_path: Path) -> None:
     """Many published folders contain both; bertune uses transformers' class."""
     mark = tmp_path / "mark"
     add_code(encoder, mark, config=False, tokenizer=False)
@@ -138,7 +136,7 @@ class TestPickles:
         ],
     )  # fmt: skip
     @pytest.mark.parametrize("whose", ["model", "encoder"])
-    def test_an_index_that_names_anything_else_is_refused(
+    def test_an_index_that_refers_to_other_files_is_refused(
         self, whose: str, name: str, model: Path, encoder: Path, train_csv: Path, tmp_path: Path
     ) -> None:
         folder = {"model": model, "encoder": encoder}[whose]
@@ -176,7 +174,7 @@ class TestPickles:
         bertune("check", train_csv, f"model.name={encoder}").fine()
         bertune("train", train_csv, f"model.name={encoder}", *QUICK, "--out", tmp_path / "run").fine()
 
-    def test_an_adapter_is_refused_and_its_base_model_not_looked_for(
+    def test_an_adapter_is_refused_without_locating_its_base_model(
         self, encoder: Path, train_csv: Path, tmp_path: Path
     ) -> None:
         (encoder / "adapter_config.json").write_text('{"base_model_name_or_path": "someone/else"}')
@@ -199,7 +197,7 @@ class TestSettingsFiles:
         return tmp_path / "mine.toml"
 
     @pytest.mark.parametrize(("section", "key"), [("data", "reader"), ("task", "name"), ("model", "head")])
-    def test_code_is_run_only_where_the_user_names_it(
+    def test_code_is_executed_only_if_the_user_names_it(
         self, section: str, key: str, settings: Path, tiny_weights: Path, tmp_path: Path
     ) -> None:
         tables: dict[str, dict[str, Any]] = {
@@ -224,7 +222,7 @@ class TestSettingsFiles:
         ).fine()
         assert (tmp_path / "mark").exists()
 
-    def test_a_stranger_s_run_runs_nothing(self, run: Path, tmp_path: Path) -> None:
+    def test_an_untrusted_run_executes_nothing(self, run: Path, tmp_path: Path) -> None:
         mark = tmp_path / "mark"
         (run / "evil.py").write_text(f"open({str(mark)!r}, 'w')")
         reseal(

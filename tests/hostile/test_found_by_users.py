@@ -65,18 +65,18 @@ class TestSpecialFiles:
     """Opening a FIFO blocks, and reading a device such as /dev/zero never ends."""
 
     @pytest.mark.parametrize("name", ["config.toml", "metrics.jsonl", "predictions/test.mistakes.json"])
-    def test_in_a_run_they_are_refused(self, kind: str, name: str, run: Path) -> None:
+    def test_links_in_a_run_are_refused(self, kind: str, name: str, run: Path) -> None:
         put_special(run / name, kind)
         refused(bertune("report", run), name, "not a regular file")
         assert bertune("train", run, "--resume").code == 3
 
     @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
-    def test_in_a_saved_model_they_are_refused(self, kind: str, name: str, model: Path) -> None:
+    def test_links_in_a_saved_model_are_refused(self, kind: str, name: str, model: Path) -> None:
         put_special(model / name, kind)
         refused(bertune("predict", model, "-", stdin="good\n"), name, "not a regular file")
 
     @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "chat_template.jinja"])
-    def test_in_an_encoder_they_are_refused(
+    def test_links_in_an_encoder_are_refused(
         self, kind: str, name: str, encoder: Path, train_csv: Path, tmp_path: Path
     ) -> None:
         put_special(encoder / name, kind)
@@ -178,7 +178,7 @@ class TestPaths:
         assert out.read_text().count("\n") == 4
 
     @pytest.mark.parametrize("entry", ["checkpoints", ".bertune-lock"])
-    def test_links_that_wait_where_a_run_is_built_are_not_followed(
+    def test_links_at_the_temporary_path_of_a_run_are_not_followed(
         self, entry: str, encoder: Path, train_csv: Path, tmp_path: Path
     ) -> None:
         outside = tmp_path / "outside"
@@ -189,7 +189,7 @@ class TestPaths:
         refused(said, entry, "symbolic link")
         assert list(outside.iterdir()) == [] and not (tmp_path / "out").exists()
 
-    def test_a_file_that_waits_where_a_run_is_built_is_removed(
+    def test_a_file_at_the_temporary_path_of_a_run_is_removed(
         self, encoder: Path, train_csv: Path, tmp_path: Path
     ) -> None:
         os.mkfifo(tmp_path / ".out.new.bertune-tmp")

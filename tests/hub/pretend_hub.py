@@ -19,7 +19,7 @@ REFUSALS = {  # repository -> status, error code in the header
 
 
 class PretendHub(ThreadingHTTPServer):
-    """Serves folders as repositories, and some repositories that go wrong. `asked` lists every request."""
+    """Serves folders as repositories, and some repositories with errors. `asked` lists every request."""
 
     daemon_threads = True
 

@@ -11,7 +11,7 @@ from pretend_hub import PretendHub, running
 
 from tiny import BIN, QUICK, Result, process, reviews, write_csv
 
-# Looks each name up as training does, without the libraries that make training slow to start.
+# Looks up each name like training, without the libraries that make training slow to start.
 LOOK_UP = """
 import json, sys
 from bertune.errors import ModelError
@@ -28,7 +28,7 @@ for name in sys.argv[1:]:
 def hub(
     tiny_weights: Path, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PretendHub]:
-    """A running hub: tiny/bert is whole, tiny/pickled and tiny/bare lack safe weights, others go wrong."""
+    """A running hub: tiny/bert is complete, tiny/pickled and tiny/bare have no safetensors, others fail."""
     folder = tmp_path_factory.mktemp("hub")
     shutil.copytree(tiny_weights, folder / "bert")
     (folder / "bert" / "README.md").write_text("not needed")
@@ -45,7 +45,7 @@ def hub(
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The hub cache of this module's processes."""
+    """The Hub cache of the processes of this module."""
     return tmp_path_factory.mktemp("home")
 
 
@@ -60,7 +60,7 @@ def environment(hub: PretendHub, home: Path, **more: str) -> dict[str, str]:
 def trained(
     hub: PretendHub, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Result, list[str]]:
-    """A training from a hub name: its folder, what it said, what it asked the hub for."""
+    """A training with a Hub model: its folder, its output, and the requests to the hub."""
     folder = tmp_path_factory.mktemp("trained")
     write_csv(folder / "a.csv", reviews(20))
     said = process(
@@ -71,7 +71,7 @@ def trained(
 
 
 def look_up(cwd: Path, env: dict[str, str], *names: str) -> dict[str, tuple[bool, str]]:
-    """By name: whether it was found, and the folder or the message."""
+    """For each name, whether it was found, and the folder or the error message."""
     said = process(sys.executable, "-c", LOOK_UP, *names, cwd=cwd, env=env)
     found = {name: (is_found, text) for name, is_found, text in map(json.loads, said.out.splitlines())}
     missing = [name for name in names if name not in found]
@@ -79,7 +79,7 @@ def look_up(cwd: Path, env: dict[str, str], *names: str) -> dict[str, tuple[bool
     return found
 
 
-def test_a_model_named_on_the_hub_is_fetched_and_trained(trained: tuple[Path, Result, list[str]]) -> None:
+def test_a_hub_model_is_downloaded_and_trained(trained: tuple[Path, Result, list[str]]) -> None:
     folder, said, _ = trained
     assert said.json["status"] == "complete"
     manifest = json.loads((folder / "run" / "manifest.json").read_text())
@@ -88,14 +88,14 @@ def test_a_model_named_on_the_hub_is_fetched_and_trained(trained: tuple[Path, Re
     assert (folder / "run" / "model" / "model.safetensors").is_file()
 
 
-def test_only_what_is_needed_is_fetched(trained: tuple[Path, Result, list[str]]) -> None:
+def test_only_necessary_files_are_downloaded(trained: tuple[Path, Result, list[str]]) -> None:
     _, _, asked = trained
     fetched = {line.rpartition("/")[2] for line in asked if line.startswith("GET /tiny/bert/resolve/")}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= fetched
     assert not {name for name in fetched if name.endswith((".bin", ".py", ".md"))}
 
 
-def test_a_model_that_was_fetched_once_works_without_the_hub(
+def test_a_downloaded_model_works_offline(
     trained: tuple[Path, Result, list[str]], hub: PretendHub, home: Path, tmp_path: Path
 ) -> None:
     offline = environment(hub, home, HF_HUB_OFFLINE="1")
@@ -108,7 +108,7 @@ def test_a_model_that_was_fetched_once_works_without_the_hub(
 @pytest.mark.parametrize(
     "env", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}], ids=["down", "offline"]
 )
-def test_without_a_hub_the_message_says_what_works_offline(
+def test_without_the_hub_the_message_names_offline_alternatives(
     hub: PretendHub, tmp_path: Path, env: dict[str, str]
 ) -> None:
     is_found, message = look_up(tmp_path, environment(hub, tmp_path, **env), "tiny/bert")["tiny/bert"]
@@ -118,7 +118,7 @@ def test_without_a_hub_the_message_says_what_works_offline(
     assert "\n" not in message
 
 
-def test_a_hub_that_cannot_be_reached_costs_no_run_folder(hub: PretendHub, tmp_path: Path) -> None:
+def test_an_unreachable_hub_leaves_no_run_folder(hub: PretendHub, tmp_path: Path) -> None:
     cwd = tmp_path / "here"
     cwd.mkdir()
     write_csv(cwd / "a.csv", reviews(20))
@@ -165,7 +165,7 @@ def test_a_pickle_is_never_downloaded(hub: PretendHub, refused: dict[str, tuple[
     assert not [line for line in hub.asked if line.endswith(".bin")]
 
 
-def test_a_folder_of_the_same_name_comes_before_the_hub(
+def test_a_local_folder_takes_precedence_over_the_hub(
     hub: PretendHub, tiny_weights: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tiny_weights, tmp_path / "tiny" / "bert")
@@ -175,7 +175,7 @@ def test_a_folder_of_the_same_name_comes_before_the_hub(
     assert len(hub.asked) == before
 
 
-def test_a_local_training_asks_the_network_for_nothing(
+def test_training_a_local_model_makes_no_requests(
     hub: PretendHub, tiny_weights: Path, tmp_path: Path
 ) -> None:
     write_csv(tmp_path / "a.csv", reviews(20))

@@ -52,7 +52,7 @@ def squad_best(gold: list[list[str]], scores: list[float], best: list[str], no_a
     return max(found)
 
 
-def test_words_are_compared_without_case_punctuation_and_articles() -> None:
+def test_answers_are_compared_without_case_punctuation_and_articles() -> None:
     assert normalized("  The U.S.-led  Army, a force ") == "usled army force"
     assert exact_match(["the Denver Broncos"], "Denver Broncos!") == 1
     assert exact_match(["Denver Broncos"], "Denver") == 0
@@ -61,7 +61,7 @@ def test_words_are_compared_without_case_punctuation_and_articles() -> None:
     assert f1(["gold gold"], "gold") == pytest.approx(2 / 3)  # a word counts as often as it is there
 
 
-def test_no_answer_is_right_where_there_is_none_and_only_there() -> None:
+def test_no_answer_is_correct_only_for_unanswerable_questions() -> None:
     assert (exact_match([], ""), f1([], "")) == (1, 1)
     assert (exact_match([], "Denver"), f1([], "Denver")) == (0, 0)
     assert (exact_match(["Denver"], ""), f1(["Denver"], "")) == (0, 0)
@@ -85,7 +85,7 @@ def test_chinese_is_compared_by_characters() -> None:
     assert by_characters("ひらがな", "ひら") == pytest.approx(2 / 3)
 
 
-def test_a_data_set_has_one_rule() -> None:
+def test_all_answers_of_a_data_set_are_compared_in_the_same_way() -> None:
     english = [["Tokyo (東京)"], *[["in London"]] * 9]
     answers = ["Tokyo", *["London"] * 9]
     found = score(english, answers, answers, np.zeros(10))
@@ -109,7 +109,7 @@ def questions(count: int) -> tuple[list[list[str]], list[str], list[float]]:
     return gold, best, [draw.gauss(0 if texts else 1.5, 1.5) for texts in gold]
 
 
-def test_all_scores_are_those_of_squad_2() -> None:
+def test_all_scores_equal_those_of_squad_2() -> None:
     gold, best, no_answer = questions(300)
     answers = [None if number > 0 else text for text, number in zip(best, no_answer, strict=True)]
     found = score(gold, answers, best, np.array(no_answer))
@@ -135,7 +135,7 @@ def test_the_best_threshold_gives_the_best_score() -> None:
     assert score(gold, answers, best, np.array(no_answer))["f1"] == pytest.approx(first["best_f1"])
 
 
-def test_a_model_that_should_say_nothing_gets_a_threshold_that_says_so() -> None:
+def test_a_model_that_should_never_answer_gets_a_threshold_for_that() -> None:
     found = score([[], [], ["Denver"]], ["x", "x", "x"], ["x", "x", "x"], np.array([-3.0, 2.0, 1.0]))
     assert found["best_f1"] == pytest.approx(2 / 3)
     assert (found["best_null_threshold"] or 0) < -3

@@ -21,7 +21,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_correlations_are_those_of_scipy(name: str) -> None:
+def test_correlations_equal_those_of_scipy(name: str) -> None:
     gold, predicted = PAIRS[name]
     pearson, spearman = pearsonr(gold, predicted)[0], spearmanr(gold, predicted)[0]
     assert correlations(gold, predicted) == {
@@ -32,7 +32,7 @@ def test_correlations_are_those_of_scipy(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["related", "opposite", "many ties", "far from 0", "two"])
-def test_errors_are_those_of_scikit_learn(name: str) -> None:
+def test_errors_equal_those_of_scikit_learn(name: str) -> None:
     gold, predicted = PAIRS[name]
     mse = mean_squared_error(gold, predicted)
     expected = {"mse": mse, "rmse": mse**0.5, "mae": mean_absolute_error(gold, predicted)}
@@ -40,7 +40,7 @@ def test_errors_are_those_of_scikit_learn(name: str) -> None:
 
 
 @pytest.mark.parametrize("predicted", [[2.0, 2.0], [2.0, 3.0]])
-def test_r2_of_equal_gold_values_is_that_of_scikit_learn(predicted: list[float]) -> None:
+def test_r2_of_equal_gold_values_equals_that_of_scikit_learn(predicted: list[float]) -> None:
     gold = np.array([2.0, 2.0])
     assert errors(gold, np.array(predicted))["r2"] == r2_score(gold, predicted)
 
@@ -50,6 +50,6 @@ def test_r2_of_a_single_text_is_undefined() -> None:
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_ranks_are_those_of_scipy(name: str) -> None:
+def test_ranks_equal_those_of_scipy(name: str) -> None:
     for values in PAIRS[name]:
         assert average_ranks(values).tolist() == rankdata(values).tolist()

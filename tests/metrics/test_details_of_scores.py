@@ -10,7 +10,7 @@ from bertune.metrics import answers, multilabel, ranking, spans
 from bertune.metrics.details import MOST_ON_CURVE, MOST_POINTS, calibration, curve, histogram, scatter
 
 
-def test_calibration_is_the_share_of_right_ones_by_confidence() -> None:
+def test_calibration_is_the_accuracy_by_confidence() -> None:
     found = calibration([0.95, 0.9, 0.92, 0.15, 1.0], [1, 0, 1, 0, 1], "texts")
     low, high = found["bins"]
     assert low == {"confidence": 0.15, "right": 0.0, "count": 1}
@@ -18,7 +18,7 @@ def test_calibration_is_the_share_of_right_ones_by_confidence() -> None:
     assert found["error"] == pytest.approx((0.15 + 4 * (0.9425 - 0.75)) / 5)
 
 
-def test_what_is_no_number_is_left_out_of_figures() -> None:
+def test_values_that_are_not_finite_are_left_out_of_figures() -> None:
     assert calibration([float("nan"), 0.5], [1, 1], "texts")["bins"][0]["count"] == 1
     assert scatter("a", ("x", "y"), [1.0, float("inf")], [2.0, 3.0])["x"] == [1.0]
 
@@ -33,11 +33,11 @@ def test_a_manifest_does_not_grow_with_the_data() -> None:
     assert (line["x"][0], line["x"][-1]) == (0, 50_000)
 
 
-def test_a_histogram_counts_every_value_also_those_that_rounding_carries_past_the_end() -> None:
+def test_a_histogram_counts_values_that_rounding_moves_past_the_last_edge() -> None:
     assert histogram("a", ("x", "y"), [0.0, 0.5, 1.0, 1.0000001], [0, 0.5, 1])["counts"] == [1, 3]
 
 
-def test_micro_scores_by_threshold_are_those_of_scikit_learn() -> None:
+def test_micro_scores_by_threshold_equal_those_of_scikit_learn() -> None:
     draw = np.random.default_rng(3)
     gold = draw.random((200, 5)) < 0.3
     probabilities = np.clip(0.4 * gold + 0.6 * draw.random((200, 5)), 0, 0.999)
@@ -57,7 +57,7 @@ def test_texts_are_counted_by_their_number_of_labels() -> None:
     assert found["rows"] == [["0", 1, 1, 1.0], ["1", 1, 0, 0.0], ["2", 1, 2, 1.0]]
 
 
-def test_the_top_of_the_curve_by_threshold_is_the_best_f1() -> None:
+def test_the_maximum_of_the_threshold_curve_is_the_best_f1() -> None:
     gold = [["ada"], [], ["bo"], [], ["the red lamp"]]
     best = ["ada", "x", "y", "z", "red lamp on"]
     margins = np.array([-5.0, -1.0, 0.5, 2.0, -3.0])
@@ -71,7 +71,7 @@ def test_the_top_of_the_curve_by_threshold_is_the_best_f1() -> None:
     assert calibrated["bins"][0]["right"] == scores["em"]
 
 
-def test_questions_that_all_have_answers_bring_no_threshold() -> None:
+def test_answerable_questions_have_no_threshold_curve() -> None:
     details = answers.score([["a b"]], ["a"], ["a"], np.array([-1.0])).details
     assert details["figures"] == []
     assert [row[0] for row in details["tables"][0]["rows"]] == ["answerable"]
@@ -88,7 +88,7 @@ def test_the_score_of_random_order_is_the_mean_over_all_orders(grades: list[int]
     assert details["baseline"]["value"] == pytest.approx(np.mean([s for s in of_orders if s is not None]))
 
 
-def test_queries_are_counted_by_the_place_of_their_first_relevant_document() -> None:
+def test_queries_are_counted_by_the_rank_of_their_first_relevant_document() -> None:
     def query(place: int) -> ranking.Judged:
         return ranking.Judged((np.arange(20) == place - 1).astype(float), -np.arange(20.0))
 
@@ -100,7 +100,7 @@ def test_queries_are_counted_by_the_place_of_their_first_relevant_document() -> 
     assert sum(details["figures"][0]["counts"]) == 4
 
 
-def test_every_gold_entity_is_counted_once_by_what_became_of_it() -> None:
+def test_every_gold_entity_is_counted_once_by_its_outcome() -> None:
     gold = [[(0, 2, "X"), (3, 5, "X"), (6, 9, "Y"), (10, 12, "Y"), (13, 15, "Y")]]
     predicted = [[(0, 2, "X"), (3, 5, "Y"), (6, 8, "Y"), (10, 11, "X"), (20, 22, "Z")]]
     rows = {row[0]: row[1:] for row in spans.error_table(gold, predicted)["rows"]}

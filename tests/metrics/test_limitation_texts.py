@@ -24,14 +24,14 @@ def test_scores_are_named_with_their_value() -> None:
     assert limitation_texts([same]) == ["x; for any predictions, a, b and c are 1"]
 
 
-def test_a_settled_score_that_selects_the_checkpoint_is_pointed_out() -> None:
+def test_a_settled_score_that_selects_the_checkpoint_is_reported() -> None:
     (text,) = limitation_texts([ONE_CLASS], "mcc")
     assert "mcc selects the checkpoint (train.best_metric) but cannot distinguish checkpoints" in text
     (text,) = limitation_texts([ONE_CLASS], "accuracy")
     assert "train.best_metric" not in text
 
 
-def test_what_is_usual_is_said_only_where_it_selects_the_checkpoint() -> None:
+def test_usual_limitations_are_reported_only_if_they_select_the_checkpoint() -> None:
     usual = Limitation("the texts have no scores", {"spearman": UNDEFINED}, is_usual=True)
     assert limitation_texts([usual]) == limitation_texts([usual], "mrr@10") == []
     (text,) = limitation_texts([usual], "spearman")
@@ -45,7 +45,7 @@ def test_missing_labels_are_named() -> None:
     assert found.settled == {"roc_auc": UNDEFINED}
 
 
-def test_scores_that_the_worst_predictions_reach_too_are_settled() -> None:
+def test_scores_that_the_worst_predictions_also_reach_are_settled() -> None:
     best = {"p@5": 0.2, "mrr": 1.0, "map": None, "ndcg": 1.0}
     worst = {"p@5": 0.2 + 1e-12, "mrr": 0.5, "map": None, "ndcg": None}
     assert equal_scores(worst, best) == {"p@5": "0.2", "map": UNDEFINED}

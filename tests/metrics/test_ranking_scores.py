@@ -46,7 +46,7 @@ def by_definition(judged: Judged) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(("seed", "num"), [(seed, num) for num in (1, 2, 7, 11, 40) for seed in range(6)])
-def test_every_score_of_a_query_is_its_definition(seed: int, num: int) -> None:
+def test_every_score_of_a_query_follows_its_definition(seed: int, num: int) -> None:
     judged = drawn(seed, num)
     found = mean_scores([judged])
     assert set(found) == set(NAMES)
@@ -54,7 +54,7 @@ def test_every_score_of_a_query_is_its_definition(seed: int, num: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_ndcg_and_average_precision_are_those_of_scikit_learn(seed: int) -> None:
+def test_ndcg_and_average_precision_equal_those_of_scikit_learn(seed: int) -> None:
     judged = drawn(seed, 23)
     found = mean_scores([judged])
     grades, scores = judged.grades_D[None], judged.scores_D[None]
@@ -75,7 +75,7 @@ TREC_NAMES = {"ndcg": "ndcg", "map": "map", "mrr": "recip_rank", "p@5": "P_5", "
 
 
 @pytest.mark.parametrize("relevant", [1, 2, 3])
-def test_documents_count_from_the_grade_of_relevance_on_as_in_trec_eval(relevant: int) -> None:
+def test_the_relevance_grade_is_a_minimum_like_in_trec_eval(relevant: int) -> None:
     queries = [drawn(seed, 15) for seed in range(12)]
     named = [[f"d{n:02}" for n in range(len(q.grades_D))] for q in queries]
     qrels = {
@@ -95,7 +95,7 @@ def test_documents_count_from_the_grade_of_relevance_on_as_in_trec_eval(relevant
         assert found[ours] == pytest.approx(np.mean([of_queries[q][theirs] for q in scored]), abs=1e-6), ours
 
 
-def test_a_query_below_the_grade_of_relevance_has_ndcg_alone() -> None:
+def test_a_query_without_relevant_grades_only_has_ndcg() -> None:
     low = Judged(np.array([0.0, 1.0]), np.array([0.9, 0.1]))
     found = mean_scores([low], 2)
     assert found["ndcg"] == pytest.approx(1 / math.log2(3))
@@ -130,14 +130,14 @@ def test_scores_that_no_order_changes_are_found(
 
 
 @pytest.mark.parametrize("grades", [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-def test_a_model_that_says_the_same_of_all_gains_nothing_from_the_order_of_the_file(
+def test_equal_predictions_gain_nothing_from_the_order_of_the_file(
     grades: list[int],
 ) -> None:
     found = mean_scores([Judged(np.array(grades, float), np.full(4, 0.5))])
     assert (found["mrr"], found["p@1"]) == (0.25, 0.0)
 
 
-def test_the_reciprocal_rank_of_a_choice() -> None:
+def test_the_reciprocal_rank_of_the_gold_choice() -> None:
     def rank(right: int, *probabilities: float) -> float:
         is_right: NDArray[np.bool_] = np.arange(len(probabilities)) == right
         return reciprocal_rank(is_right, np.array(probabilities))
@@ -157,12 +157,12 @@ def test_a_run_lists_each_query_by_score_and_qrels_by_row() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", " d1", "a\tb"])
-def test_names_that_would_break_the_columns_are_refused(name: str) -> None:
+def test_names_with_spaces_are_refused_in_trec_files(name: str) -> None:
     with pytest.raises(ValueError, match="not a valid name in a TREC file"):
         list(run_lines([("q1", name, 1.0)]))
 
 
-def test_scores_that_differ_still_differ_where_readers_hold_them_in_fp32() -> None:
+def test_different_scores_stay_different_in_fp32() -> None:
     scores = [1 - 1e-9, 1 - 2e-9, 1 - 2e-9, 0.5]
     lines = list(run_lines([("q1", f"d{n}", score) for n, score in enumerate(scores)]))
     found = [np.float32(line.split()[4]) for line in lines]

@@ -46,7 +46,7 @@ def reference(gold_N, probabilities_NC, num_classes: int, positive: int) -> dict
 
 
 @pytest.mark.parametrize(("num_classes", "seed"), DRAWS)
-def test_scores_are_those_of_scikit_learn(num_classes: int, seed: int) -> None:
+def test_scores_equal_those_of_scikit_learn(num_classes: int, seed: int) -> None:
     gold_N, probabilities_NC, labels = drawn(num_classes, seed)
     positive = seed % num_classes
     found = score(gold_N, probabilities_NC, labels, positive).values
@@ -60,14 +60,14 @@ def test_scores_are_those_of_scikit_learn(num_classes: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("num_classes", [3, 10])
-def test_a_class_that_never_occurs_counts_as_scikit_learn_counts_it(num_classes: int) -> None:
+def test_a_class_that_never_occurs_is_treated_like_in_scikit_learn(num_classes: int) -> None:
     gold_N, probabilities_NC, labels = drawn(num_classes, 1, absent=1)
     found = score(gold_N, probabilities_NC, labels, 0).values
     assert found.pop("roc_auc") is None
     assert found == pytest.approx(reference(gold_N, probabilities_NC, num_classes, 0), abs=1e-12)
 
 
-def test_a_perfect_model_has_a_macro_f1_of_1_where_a_class_does_not_occur() -> None:
+def test_a_perfect_model_has_a_macro_f1_of_1_even_if_a_class_does_not_occur() -> None:
     gold_N = np.array([0, 1, 0, 1])
     found = score(gold_N, np.eye(3)[gold_N], ("a", "b", "c"), 0)
     assert sk.f1_score(gold_N, gold_N, average="macro") == 1
@@ -92,7 +92,7 @@ def test_scores_of_a_positive_class_that_is_neither_gold_nor_predicted_are_undef
     assert found["macro_f1"] == 1
 
 
-def test_roc_auc_of_texts_of_one_class_is_undefined_and_the_rest_is_not() -> None:
+def test_only_roc_auc_is_undefined_for_texts_of_a_single_class() -> None:
     probabilities_NC = np.array([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1]])
     values = score(np.zeros(3, np.int64), probabilities_NC, ("no", "yes"), 1).values
     assert values["roc_auc"] is None
@@ -113,7 +113,7 @@ def test_the_positive_class_decides_binary_precision_and_recall() -> None:
 
 
 @pytest.mark.parametrize(("num_classes", "seed"), DRAWS)
-def test_mcc_is_that_of_scikit_learn(num_classes: int, seed: int) -> None:
+def test_mcc_equals_that_of_scikit_learn(num_classes: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
     gold_N, predicted_N = draw.integers(num_classes, size=(2, 31))
     confusion_CC = confusion_matrix(gold_N, predicted_N, num_classes)
@@ -143,7 +143,7 @@ def test_the_confusion_matrix_has_gold_in_rows() -> None:
     assert matrix.tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 1]]
 
 
-def test_per_class_rows_and_the_matrix_are_those_of_scikit_learn() -> None:
+def test_per_class_scores_and_the_matrix_equal_those_of_scikit_learn() -> None:
     gold_N, probabilities_NC, labels = drawn(3, 2)
     predicted_N = probabilities_NC.argmax(axis=1)
     details = score(gold_N, probabilities_NC, labels, 0).details

@@ -22,21 +22,21 @@ def drawn(num_classes: int, num: int, seed: int = 0) -> tuple[Any, Any, tuple[st
 
 
 @pytest.mark.parametrize("num_classes", [2, 7, 3000])
-def test_mcc_without_a_matrix_is_that_of_scikit_learn(num_classes: int) -> None:
+def test_mcc_without_a_matrix_equals_that_of_scikit_learn(num_classes: int) -> None:
     draw = np.random.default_rng(num_classes)
     gold_N = draw.integers(num_classes, size=400)
     predicted_N = np.where(draw.random(400) < 0.4, gold_N, draw.integers(num_classes, size=400))
     assert mcc_of(gold_N, predicted_N) == pytest.approx(sk.matthews_corrcoef(gold_N, predicted_N), abs=1e-12)
 
 
-def test_mcc_without_a_matrix_is_0_where_undefined_and_does_not_overflow() -> None:
+def test_mcc_without_a_matrix_is_0_if_undefined_and_does_not_overflow() -> None:
     gold_N, one_N = np.array([0, 1, 1]), np.zeros(3, np.int64)
     assert mcc_of(gold_N, one_N) == mcc_of(one_N, gold_N) == mcc_of(one_N, one_N) == 0.0
     gold_N = np.repeat([0, 1], 500_000)
     assert mcc_of(gold_N, np.roll(gold_N, 100_000)) == pytest.approx(0.6)
 
 
-def test_scores_of_rows_that_come_one_by_one_are_those_of_scikit_learn() -> None:
+def test_scores_of_streamed_rows_equal_those_of_scikit_learn() -> None:
     num_classes = classification.MOST_WITH_ROC_AUC + 1
     gold_N, probabilities_NC, labels = drawn(num_classes, 300)
     found = classification.score(gold_N, iter(probabilities_NC), labels, 0).values
@@ -51,7 +51,7 @@ def test_scores_of_rows_that_come_one_by_one_are_those_of_scikit_learn() -> None
     )
 
 
-def test_whether_rows_are_held_changes_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_holding_rows_in_memory_does_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     gold_N, probabilities_NC, labels = drawn(5, 200)
     held = classification.score(gold_N, probabilities_NC, labels, 0)
     monkeypatch.setattr(classification, "MOST_WITH_ROC_AUC", 4)
@@ -61,7 +61,7 @@ def test_whether_rows_are_held_changes_no_score(monkeypatch: pytest.MonkeyPatch)
     assert streamed.details == held.details
 
 
-def test_log_loss_of_a_gold_label_without_probability_is_clipped_as_scikit_learn_clips_it() -> None:
+def test_log_loss_is_clipped_like_in_scikit_learn() -> None:
     probabilities_NC = np.array([[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]])
     gold_N = np.array([1, 1, 0])
     found = classification.score(gold_N, probabilities_NC, ("a", "b"), 1)["log_loss"]
@@ -87,7 +87,7 @@ def test_listed_confusions_are_the_largest_cells_of_the_matrix(monkeypatch: pyte
     assert [row["count"] for row in rows] == off_diagonal[:7].tolist()
 
 
-def test_of_very_many_batches_some_are_scored_evenly_from_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_batches_an_even_sample_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     gold_N, probabilities_NC, labels = drawn(2, 20 * classification.BATCH)
     gold_N = np.roll(gold_N, 1)  # so that batches score differently
     whole = classification.score(gold_N, probabilities_NC, labels, 1).details["by_batch"]
@@ -99,7 +99,7 @@ def test_of_very_many_batches_some_are_scored_evenly_from_all(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("cells", [2**22, 60])
-def test_multilabel_scores_in_blocks_are_those_of_scikit_learn(
+def test_multilabel_scores_in_blocks_equal_those_of_scikit_learn(
     monkeypatch: pytest.MonkeyPatch, cells: int
 ) -> None:
     draw = np.random.default_rng(6)
@@ -133,7 +133,7 @@ def test_multilabel_scores_in_blocks_are_those_of_scikit_learn(
 
 
 @pytest.mark.parametrize("num_found", [0, 2])
-def test_multilabel_scores_where_no_text_has_a_label(num_found: int) -> None:
+def test_multilabel_scores_without_any_gold_label(num_found: int) -> None:
     probabilities_NC = np.zeros((4, 3))
     probabilities_NC[:num_found, 1] = 0.9
     found = multilabel.score(np.zeros((4, 3), bool), probabilities_NC, tuple("abc"), 0.5)
@@ -144,13 +144,13 @@ def test_multilabel_scores_where_no_text_has_a_label(num_found: int) -> None:
     assert [row["f1"] for row in found.details["per_class"]] == [None, 0.0 if num_found else None, None]
 
 
-def test_a_table_has_a_limit_and_says_so() -> None:
+def test_a_table_is_limited_and_says_so() -> None:
     found = details.table("t", ["name"], [[str(i)] for i in range(details.MOST_ROWS + 5)], "A note.")
     assert len(found["rows"]) == details.MOST_ROWS
     assert found["note"] == "A note. Showing the first 200 of 205 rows."
 
 
-def test_of_very_many_entity_types_those_with_most_errors_are_in_the_table() -> None:
+def test_of_many_entity_types_those_with_the_most_errors_are_shown() -> None:
     num = details.MOST_ROWS + 3
     gold = [[(2 * i, 2 * i + 1, f"T{i:03}") for i in range(num)]]
     found = [span for span in gold[0] if span[2] != "T202"]

@@ -28,7 +28,7 @@ def valid_tags(draw: random.Random) -> list[str]:
     return tags
 
 
-def test_strict_scores_are_those_of_seqeval() -> None:
+def test_strict_scores_equal_those_of_seqeval() -> None:
     draw = random.Random(5)
     gold = [valid_tags(draw) for _ in range(60)]
     predicted = [tags if draw.random() < 0.4 else valid_tags(draw) for tags in gold]
@@ -52,19 +52,19 @@ def test_strict_scores_are_those_of_seqeval() -> None:
         assert (row["support"], row["f1"]) == (theirs["support"], pytest.approx(theirs["f1-score"]))
 
 
-def test_a_span_that_is_nearly_right_is_wrong() -> None:
+def test_a_partially_correct_span_is_wrong() -> None:
     values, per_class = score_spans([[(0, 5, "X")]], [[(0, 4, "X"), (0, 5, "Y")]])
     assert values == {"f1": 0, "macro_f1": 0, "precision": 0, "recall": 0}
     assert [(row["label"], row["support"]) for row in per_class] == [("X", 1), ("Y", 0)]
 
 
-def test_nothing_to_find_and_nothing_found_is_no_score() -> None:
+def test_without_gold_and_predicted_spans_scores_are_undefined() -> None:
     assert score_spans([[]], [[]]) == (dict.fromkeys(("f1", "macro_f1", "precision", "recall")), [])
     found, _ = score_spans([[]], [[(0, 3, "X")]])
     assert found == {"f1": 0, "macro_f1": 0, "precision": 0, "recall": 0}
 
 
-def test_types_that_only_one_side_has_count_as_0_as_in_seqeval() -> None:
+def test_types_that_are_only_gold_or_only_predicted_count_as_0_like_in_seqeval() -> None:
     gold, predicted = [["B-X", "O", "B-Y"]], [["B-X", "B-Z", "O"]]
     values, per_class = score_spans(
         *([read_tags(tags, Scheme("bio")).spans for tags in side] for side in (gold, predicted))
@@ -74,7 +74,7 @@ def test_types_that_only_one_side_has_count_as_0_as_in_seqeval() -> None:
     assert {row["label"]: row["f1"] for row in per_class} == {"X": 1, "Y": 0, "Z": 0}
 
 
-def test_scores_of_plain_tags_are_those_of_scikit_learn() -> None:
+def test_scores_of_plain_tags_equal_those_of_scikit_learn() -> None:
     gold, predicted = [["N", "V", "N"], ["D"]], [["N", "N", "N"], ["V"]]
     values, per_class = score_tags(gold, predicted)
     flat = ["N", "V", "N", "D"], ["N", "N", "N", "V"]

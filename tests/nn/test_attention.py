@@ -64,7 +64,7 @@ def gradient(context_TH: Tensor, qkv_TE: Tensor, num_tokens: int) -> Tensor:
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-def test_packed_attention_is_that_of_each_text_alone(lengths: tuple[int, ...]) -> None:
+def test_packed_attention_equals_that_of_each_text_alone(lengths: tuple[int, ...]) -> None:
     there = places(lengths)
     qkv_TE = rows(lengths, there)
     context_TH = attention(qkv_TE, HEADS, there, NONE, 0.1)
@@ -72,7 +72,7 @@ def test_packed_attention_is_that_of_each_text_alone(lengths: tuple[int, ...]) -
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-def test_the_gradient_of_packed_attention_is_that_of_each_text_alone(lengths: tuple[int, ...]) -> None:
+def test_the_gradient_of_packed_attention_equals_that_of_each_text_alone(lengths: tuple[int, ...]) -> None:
     there = places(lengths)
     qkv_TE = rows(lengths, there)
     found = gradient(attention(qkv_TE, HEADS, there, NONE, 0.1), qkv_TE, sum(lengths))
@@ -81,7 +81,7 @@ def test_the_gradient_of_packed_attention_is_that_of_each_text_alone(lengths: tu
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-def test_rows_that_only_round_the_size_up_are_zero_and_get_no_gradient(lengths: tuple[int, ...]) -> None:
+def test_padding_rows_are_zero_and_get_no_gradient(lengths: tuple[int, ...]) -> None:
     there = places(lengths)
     qkv_TE = rows(lengths, there).detach() + 1  # whatever they hold
     qkv_TE.requires_grad_()
@@ -106,7 +106,7 @@ def test_inference_saves_nothing_for_the_backward_pass() -> None:
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-def test_attention_with_a_mask_is_the_plain_formula_with_that_mask(lengths: tuple[int, ...]) -> None:
+def test_attention_with_a_mask_equals_the_formula(lengths: tuple[int, ...]) -> None:
     there = places(lengths)
     qkv_TE = rows(lengths, there)
     torch.manual_seed(8)

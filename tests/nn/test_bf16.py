@@ -33,7 +33,7 @@ def error(found: Tensor, exact: Tensor) -> float:
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_packed_logits_are_as_near_to_full_precision_as_those_of_hugging_face(family: str) -> None:
+def test_packed_logits_are_as_accurate_as_those_of_hugging_face(family: str) -> None:
     model, batch = larger(family), batch_of(LENGTHS)
     with torch.no_grad():
         exact = model.padded_forward(batch)
@@ -46,7 +46,7 @@ def test_packed_logits_are_as_near_to_full_precision_as_those_of_hugging_face(fa
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_packed_gradients_are_as_near_to_full_precision_as_those_of_hugging_face(family: str) -> None:
+def test_packed_gradients_are_as_accurate_as_those_of_hugging_face(family: str) -> None:
     model, batch = larger(family).train(), batch_of(LENGTHS)
     exact = flat_gradient(model, model.padded_forward(batch), batch)
     packed, padded = both_in_bf16(model, batch)
@@ -63,7 +63,7 @@ def flat_gradient(model: TextModel, outputs: Tensor, batch: Batch) -> Tensor:
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_the_hidden_states_that_an_own_head_gets_are_in_full_precision(family: str) -> None:
+def test_a_custom_head_gets_hidden_states_in_full_precision(family: str) -> None:
     model, batch, seen = with_own_head(family), batch_of((30, 20, 10)), list[Tensor]()
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         CustomHeadModel(model.hf, Keeping(seen, model.head))(batch)
@@ -83,7 +83,7 @@ class Keeping(torch.nn.Module):
         return outputs
 
 
-def test_full_precision_after_bf16_is_full_precision_again() -> None:
+def test_fp32_after_bf16_is_exact() -> None:
     model, batch = larger("bert"), batch_of((9, 5))
     with torch.no_grad():
         before = model(batch)

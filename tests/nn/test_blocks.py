@@ -48,7 +48,9 @@ def changed_by_a_step(model: TextModel) -> set[str]:
     ],
     ids=str,
 )
-def test_a_step_changes_all_parameters_but_the_frozen_ones(what: str | int, frozen: tuple[str, ...]) -> None:
+def test_a_step_changes_all_parameters_except_the_frozen_ones(
+    what: str | int, frozen: tuple[str, ...]
+) -> None:
     model = bert(**NO_DROPOUT["bert"])
     freeze(model, what)
     names = [name for name, _ in model.named_parameters()]
@@ -56,7 +58,7 @@ def test_a_step_changes_all_parameters_but_the_frozen_ones(what: str | int, froz
     assert changed_by_a_step(model) == expected
 
 
-def test_freezing_the_encoder_of_an_own_head_trains_the_head_alone() -> None:
+def test_freezing_the_encoder_trains_only_the_custom_head() -> None:
     model = bert_with_own_head()
     freeze(model, "encoder")
     assert changed_by_a_step(model) == {"head.classifier.weight", "head.classifier.bias"}
@@ -79,7 +81,7 @@ def test_freezing_more_layers_than_the_encoder_has_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("family", EVERY_FAMILY)
-def test_the_blocks_are_all_parameters_of_the_model_once(family: str) -> None:
+def test_the_blocks_contain_every_parameter_once(family: str) -> None:
     model = bert(family)
     parts = blocks(model)
     assert sum(block.num_parameters for block in parts) == sum(p.numel() for p in model.parameters())

@@ -69,7 +69,7 @@ def distance(found: Tensor, reference: Tensor) -> float:
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("family", PACKED)
-def test_the_packed_pass_and_its_gradients_are_those_of_the_padded_one(family: str, head: str) -> None:
+def test_packed_outputs_and_gradients_equal_padded_ones(family: str, head: str) -> None:
     model = model_of(family, head)
     batch: Batch = batch_for(family, SEVERAL_GROUPS).to(torch.device(DEVICE))
     reference = computed(model, model.padded_forward, batch, "fp32")
@@ -105,7 +105,7 @@ def recipe(encoder: Path, precision: str, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_training_repeats_bit_for_bit_stopped_and_resumed_or_not(
+def test_training_is_reproducible_bit_for_bit_even_if_interrupted(
     precision: str, encoder: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
     settings = recipe(encoder, precision)
@@ -119,7 +119,7 @@ def test_a_training_repeats_bit_for_bit_stopped_and_resumed_or_not(
 
 
 @pytest.mark.parametrize("name", registry.names("task"))
-def test_every_task_is_trained_and_predicts(name: str, encoder: Path, tmp_path: Path) -> None:
+def test_every_task_trains_and_predicts(name: str, encoder: Path, tmp_path: Path) -> None:
     rows = [dict(row) for row in make_task(TaskConfig(name=name)).sample]
     settings = {
         **recipe(encoder, "bf16"),
@@ -135,9 +135,7 @@ def test_every_task_is_trained_and_predicts(name: str, encoder: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("family", PADDED)
-def test_a_family_that_runs_padded_repeats_bit_for_bit(
-    family: str, reviews_csv: Path, tmp_path: Path
-) -> None:
+def test_a_padded_family_is_reproducible_bit_for_bit(family: str, reviews_csv: Path, tmp_path: Path) -> None:
     config = PADDED[family](vocab_size=TINY_BERT["vocab_size"], max_position_embeddings=64)
     folder = tmp_path / "encoder"
     config.save_pretrained(folder)
@@ -149,7 +147,7 @@ def test_a_family_that_runs_padded_repeats_bit_for_bit(
 
 
 @pytest.mark.parametrize("freeze", ["embeddings", "1", "encoder"])
-def test_what_is_frozen_stays_as_it_was(
+def test_frozen_parameters_do_not_change(
     freeze: str, encoder: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
     run, _ = train(reviews_csv, tmp_path / "run", recipe(encoder, "bf16", **{"train.freeze": freeze}))
@@ -194,7 +192,7 @@ def losses(run: Run) -> list[float]:
     return [line["loss"] for line in run.metrics()]
 
 
-def test_where_the_memory_of_the_device_is_used_up_the_steps_are_the_same(
+def test_running_out_of_device_memory_does_not_change_the_steps(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     settings, data = wide_recipe(tmp_path), long_texts(tmp_path / "long.csv")

@@ -28,7 +28,7 @@ def assert_unrelated(one: Tensor, other: Tensor) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("p", SHARES)
-def test_the_share_dropped_is_the_one_stated(p: float, seed: int) -> None:
+def test_the_fraction_of_dropped_elements_is_as_set(p: float, seed: int) -> None:
     found = kept(p, seed)
     assert set(found.unique().tolist()) == {0.0, 1.0}
     num = found.numel()
@@ -36,7 +36,7 @@ def test_the_share_dropped_is_the_one_stated(p: float, seed: int) -> None:
 
 
 @pytest.mark.parametrize("p", [0.01, 1 / 3, *SHARES, 0.999])
-def test_the_scale_makes_up_for_what_is_dropped(p: float) -> None:
+def test_the_scale_compensates_for_dropped_elements(p: float) -> None:
     mask = Dropout(is_training=True).mask((8,), p, torch.zeros(()))
     assert mask is not None
     share = 1 / mask.scale
@@ -45,7 +45,7 @@ def test_the_scale_makes_up_for_what_is_dropped(p: float) -> None:
 
 
 @pytest.mark.parametrize("p", SHARES)
-def test_the_expected_output_is_the_input(p: float) -> None:
+def test_the_expected_output_equals_the_input(p: float) -> None:
     x = torch.tensor([3.0, -1.0, 0.5]).repeat(200_000, 1)
     torch.manual_seed(2)
     found = Dropout(is_training=True)(x, p).mean(0)
@@ -53,17 +53,17 @@ def test_the_expected_output_is_the_input(p: float) -> None:
     assert ((found - x[0]).abs() < 5 * error).all()
 
 
-def test_a_share_too_rare_for_eight_bits_is_still_met() -> None:
+def test_a_rate_too_small_for_eight_bits_is_exact() -> None:
     dropped = 1 - kept(0.001, 5, (2000, 1000))
     assert float(dropped.mean()) == pytest.approx(0.001, abs=5 * (0.001 / dropped.numel()) ** 0.5)
 
 
-def test_the_seed_of_torch_decides_every_mask() -> None:
+def test_the_seed_of_torch_determines_every_mask() -> None:
     assert torch.equal(kept(0.3, seed=7), kept(0.3, seed=7))
     assert_unrelated(kept(0.3, seed=7), kept(0.3, seed=8))
 
 
-def test_a_longer_sequence_of_masks_repeats_in_the_same_order() -> None:
+def test_a_sequence_of_masks_is_reproducible() -> None:
     shapes = [(3, 5), (7,), (64, 2), (1,)]
     found = []
     for _ in range(2):
@@ -75,7 +75,7 @@ def test_a_longer_sequence_of_masks_repeats_in_the_same_order() -> None:
     assert torch.equal(*found)
 
 
-def test_the_masks_of_one_pass_differ_from_layer_to_layer() -> None:
+def test_masks_differ_between_layers() -> None:
     torch.manual_seed(1)
     dropout = Dropout(is_training=True)
     masks = [dropout.mask(MANY, 0.3, torch.zeros(())) for _ in range(4)]
@@ -85,7 +85,7 @@ def test_the_masks_of_one_pass_differ_from_layer_to_layer() -> None:
         assert_unrelated(one.kept, other.kept)
 
 
-def test_the_masks_of_every_pass_differ_under_one_seed() -> None:
+def test_masks_differ_between_passes() -> None:
     torch.manual_seed(1)
     passes = [Dropout(is_training=True).mask(MANY, 0.3, torch.zeros(())) for _ in range(4)]
     for one, other in itertools.combinations(passes, 2):
@@ -95,25 +95,25 @@ def test_the_masks_of_every_pass_differ_under_one_seed() -> None:
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3, 4, 8, 400])
-def test_elements_drawn_from_one_word_or_the_next_are_independent(distance: int) -> None:
+def test_elements_from_the_same_random_word_are_independent(distance: int) -> None:
     found = kept(0.3, seed=9, shape=(200_000,))
     assert_unrelated(found[:-distance], found[distance:])
 
 
 @pytest.mark.parametrize("lane", range(4))
-def test_every_lane_of_sixteen_bits_has_the_stated_share(lane: int) -> None:
+def test_every_16_bit_lane_has_the_rate_that_was_set(lane: int) -> None:
     found = kept(0.3, seed=9, shape=(400_000,))[lane::4]
     assert float(found.mean()) == pytest.approx(0.7, abs=5 * (0.21 / len(found)) ** 0.5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_mask_has_the_dtype_of_what_it_masks(dtype: torch.dtype) -> None:
+def test_a_mask_has_the_dtype_of_its_input(dtype: torch.dtype) -> None:
     found = kept(0.3, seed=1, like=torch.zeros((), dtype=dtype))
     assert found.dtype == dtype
     assert torch.equal(found.float(), kept(0.3, seed=1))
 
 
-def test_nothing_is_dropped_at_zero_nor_in_evaluation() -> None:
+def test_nothing_is_dropped_at_zero_or_in_evaluation() -> None:
     assert Dropout(is_training=True).mask((5,), 0.0, torch.zeros(())) is None
     assert Dropout(is_training=False).mask((5,), 0.5, torch.zeros(())) is None
     x, residual = torch.randn(5), torch.randn(5)
@@ -122,7 +122,7 @@ def test_nothing_is_dropped_at_zero_nor_in_evaluation() -> None:
         assert torch.equal(dropout.add(residual, x, p), residual + x)
 
 
-def test_evaluation_leaves_the_generator_of_torch_alone() -> None:
+def test_evaluation_does_not_use_the_generator_of_torch() -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
     Dropout(is_training=False).mask((5,), 0.5, torch.zeros(()))
@@ -130,7 +130,7 @@ def test_evaluation_leaves_the_generator_of_torch_alone() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_adding_to_a_residual_is_mask_scale_and_sum_with_its_gradient(dtype: torch.dtype) -> None:
+def test_fused_residual_dropout_equals_mask_scale_and_sum_with_its_gradient(dtype: torch.dtype) -> None:
     torch.manual_seed(2)
     residual = torch.randn(64, 33, requires_grad=True)
     x = torch.randn(64, 33).to(dtype).requires_grad_()
@@ -151,7 +151,7 @@ def test_adding_to_a_residual_is_mask_scale_and_sum_with_its_gradient(dtype: tor
         torch.testing.assert_close(one, other)
 
 
-def test_dropout_is_that_of_torch_with_the_same_mask() -> None:
+def test_dropout_equals_that_of_torch_with_the_same_mask() -> None:
     x = torch.randn(64, 33, requires_grad=True)
     torch.manual_seed(5)
     found = Dropout(is_training=True)(x, 0.25)
@@ -161,7 +161,7 @@ def test_dropout_is_that_of_torch_with_the_same_mask() -> None:
     torch.testing.assert_close(gradient, share / 0.75)
 
 
-def test_the_number_dropped_spreads_as_a_binomial_does() -> None:
+def test_the_number_of_dropped_elements_is_binomial() -> None:
     counts = np.array([float(kept(0.3, seed, (1000,)).sum()) for seed in range(400)])
     assert counts.mean() == pytest.approx(700, abs=5 * (210 / 400) ** 0.5)
     assert counts.var() == pytest.approx(210, rel=5 * (2 / 400) ** 0.5)

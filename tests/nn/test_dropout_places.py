@@ -37,7 +37,7 @@ def spread(first_BH: Tensor) -> float:
 @pytest.mark.parametrize(
     ("family", "place"), [(family, place) for family, places in PLACES.items() for place in places]
 )
-def test_dropout_in_one_place_spreads_the_output_as_that_of_hugging_face(
+def test_dropout_in_each_place_has_the_variance_of_hugging_face(
     family: str, place: str, last_layer: Any
 ) -> None:
     encoder = encoder_dropping_at(family, place)

@@ -54,7 +54,7 @@ def test_a_text_longer_than_the_budget_is_tried_once() -> None:
     "error",
     [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("no"), OSError(12, "no")],
 )
-def test_every_other_error_passes_as_it_is(error: Exception) -> None:
+def test_other_errors_are_not_changed(error: Exception) -> None:
     asked = []
 
     def compute(tokens: int) -> None:
@@ -67,7 +67,7 @@ def test_every_other_error_passes_as_it_is(error: Exception) -> None:
     assert not is_out_of_memory(error)
 
 
-def test_what_the_failed_try_held_is_free_before_the_next() -> None:
+def test_memory_of_a_failed_attempt_is_released_before_the_next() -> None:
     import weakref
 
     held: list[weakref.ref[torch.Tensor]] = []

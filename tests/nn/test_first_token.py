@@ -60,7 +60,7 @@ def gradients(model: Twins, first_BH: Tensor) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("lengths", [*LENGTHS, (1,)], ids=str)
 @pytest.mark.parametrize("family", PACKED)
-def test_first_tokens_alone_are_those_of_the_whole_layer(family: str, lengths: tuple[int, ...]) -> None:
+def test_first_tokens_equal_those_of_the_full_layer(family: str, lengths: tuple[int, ...]) -> None:
     model, batch = twins(family), batch_for(family, lengths)
     first_BH, hidden_TH = model.first(batch), model.whole(batch)
     assert len(hidden_TH) == len(batch.ids_T)
@@ -69,7 +69,7 @@ def test_first_tokens_alone_are_those_of_the_whole_layer(family: str, lengths: t
 
 
 @pytest.mark.parametrize("lengths", [*LENGTHS, (1,), (9,) * 11], ids=str)
-def test_the_same_is_found_without_keys_and_values(lengths: tuple[int, ...]) -> None:
+def test_absorbed_keys_and_values_give_the_same_first_tokens(lengths: tuple[int, ...]) -> None:
     layer, there, hidden_TH = one_layer(lengths)
     weights = Weights(Gradients())
     with torch.no_grad():
@@ -80,7 +80,9 @@ def test_the_same_is_found_without_keys_and_values(lengths: tuple[int, ...]) -> 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize("family", PACKED)
-def test_their_gradients_are_those_of_the_whole_layer(family: str, lengths: tuple[int, ...]) -> None:
+def test_gradients_of_first_tokens_equal_those_of_the_full_layer(
+    family: str, lengths: tuple[int, ...]
+) -> None:
     model, batch = twins(family), batch_for(family, lengths)
     found = gradients(model, model.first(batch))
     expected = gradients(model, first_rows(model.whole(batch), batch))
@@ -89,14 +91,14 @@ def test_their_gradients_are_those_of_the_whole_layer(family: str, lengths: tupl
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_an_encoder_of_a_single_layer_needs_no_other(family: str) -> None:
+def test_an_encoder_with_a_single_layer_is_supported(family: str) -> None:
     num_layers = "n_layers" if family == "distilbert" else "num_hidden_layers"
     model, batch = twins(family, **{num_layers: 1}), batch_for(family, UNEQUAL_LENGTHS)
     torch.testing.assert_close(model.first(batch), first_rows(model.whole(batch), batch))
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_first_tokens_in_bf16_are_near_those_of_the_whole_layer(family: str) -> None:
+def test_first_tokens_in_bf16_are_close_to_those_of_the_full_layer(family: str) -> None:
     model, batch = twins(family), batch_for(family, SEVERAL_GROUPS)
     with torch.no_grad():
         exact_BH = model.first(batch)

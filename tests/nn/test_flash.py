@@ -61,7 +61,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-def test_flash_attention_and_its_gradient_are_those_of_the_groups(lengths: tuple[int, ...]) -> None:
+def test_flash_attention_and_its_gradient_equal_grouped_attention(lengths: tuple[int, ...]) -> None:
     there = layout(torch.tensor(lengths), DEVICE, DTYPE)
     torch.manual_seed(4)
     qkv_RE = torch.randn(there.num_rows, 3 * HEADS * SIZE, device=DEVICE, dtype=DTYPE).requires_grad_()
@@ -75,7 +75,7 @@ def test_flash_attention_and_its_gradient_are_those_of_the_groups(lengths: tuple
 
 @pytest.mark.parametrize("last_layer", [full_layer, first_token_layer])
 @pytest.mark.parametrize("is_training", [True, False])
-def test_an_encoder_with_it_is_the_encoder_without(
+def test_an_encoder_with_flash_attention_gives_the_same_outputs(
     last_layer: Any, is_training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = (
@@ -100,7 +100,7 @@ def test_an_encoder_with_it_is_the_encoder_without(
             assert float((gradients[0][name] - gradient).abs().max()) <= CLOSE["rtol"] * largest, name
 
 
-def test_it_drops_in_training_alone_and_the_same_after_the_same_seed() -> None:
+def test_dropout_is_applied_only_in_training_and_is_reproducible() -> None:
     there = layout(torch.tensor(UNEQUAL_LENGTHS), DEVICE, DTYPE)
     qkv_RE = torch.randn(there.num_rows, 3 * HEADS * SIZE, device=DEVICE, dtype=DTYPE)
 
@@ -113,7 +113,7 @@ def test_it_drops_in_training_alone_and_the_same_after_the_same_seed() -> None:
     assert torch.equal(drawn(1, is_training=False), drawn(2, is_training=False))
 
 
-def test_it_is_for_cuda_devices_in_half_precision_alone() -> None:
+def test_flash_attention_is_used_only_on_cuda_in_half_precision() -> None:
     assert not can_flash(torch.zeros(3, 64, dtype=torch.bfloat16), 4)
     if HAS_KERNEL:
         assert can_flash(torch.zeros(3, 64, dtype=torch.bfloat16, device=DEVICE), 4)

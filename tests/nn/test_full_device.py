@@ -33,7 +33,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
 MESSAGE = r"out of memory \(CUDA error: out of memory\)\..*another machine\.device"
 
 
-def test_training_says_so_and_leaves_no_run(
+def test_training_on_a_full_device_is_an_error_and_leaves_no_run(
     settings: Callable[..., dict[str, Any]], reviews_csv: Path, tmp_path: Path, full: None
 ) -> None:
     with pytest.raises(ResourceError, match=MESSAGE) as caught:
@@ -42,7 +42,7 @@ def test_training_says_so_and_leaves_no_run(
     assert not (tmp_path / "run").exists()
 
 
-def test_loading_a_model_says_so(trained: Run, request: pytest.FixtureRequest) -> None:
+def test_loading_a_model_on_a_full_device_is_an_error(trained: Run, request: pytest.FixtureRequest) -> None:
     request.getfixturevalue("full")
     with pytest.raises(ResourceError, match=MESSAGE):
         bertune.load(trained)

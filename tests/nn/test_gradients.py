@@ -56,21 +56,23 @@ def gradients_by_step(own: nn.Embedding, look_up: LookUp, loss: Loss, forget: bo
 @pytest.mark.parametrize("loss", [of_rows, of_a_tied_output_layer])
 @pytest.mark.parametrize("padding", [0, None])
 @pytest.mark.parametrize("forget", [True, False], ids=["grad is None", "grad is zero"])
-def test_the_gradient_of_every_step_is_that_of_torch(forget: bool, padding: int | None, loss: Loss) -> None:
+def test_the_gradient_of_every_step_equals_that_of_torch(
+    forget: bool, padding: int | None, loss: Loss
+) -> None:
     found = gradients_by_step(table(padding), through(Gradients()), loss, forget)
     expected = gradients_by_step(table(padding), plain, loss, forget)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
 
 
-def test_the_rows_are_those_of_the_table() -> None:
+def test_gathered_rows_equal_those_of_the_table() -> None:
     own = table()
     ids_T = torch.tensor([4, 0, 4, 10])
     assert torch.equal(lookup(own, ids_T, Gradients()), own.weight[ids_T])
 
 
 @pytest.mark.parametrize("first", ["torch", "lookup"])
-def test_a_gradient_of_torchs_own_is_added_to_whichever_of_the_two_comes_first(first: str) -> None:
+def test_a_gradient_from_autograd_is_added_in_either_order(first: str) -> None:
     found = []
     for look_up in (through(Gradients()), plain):
         own = table()
@@ -86,7 +88,7 @@ def test_a_gradient_of_torchs_own_is_added_to_whichever_of_the_two_comes_first(f
     torch.testing.assert_close(found[0], found[1])
 
 
-def test_a_gradient_that_torch_wrote_is_gone_at_the_next_step() -> None:
+def test_a_gradient_from_autograd_is_cleared_at_the_next_step() -> None:
     own, rows = table(), through(Gradients())
     of_rows(own, rows, torch.tensor([7])).backward()
     own.zero_grad()
@@ -97,7 +99,7 @@ def test_a_gradient_that_torch_wrote_is_gone_at_the_next_step() -> None:
     assert own.weight.grad.abs().sum(1).nonzero().flatten().tolist() == [4]
 
 
-def test_the_first_gradient_after_forgetting_replaces_and_the_next_ones_add() -> None:
+def test_the_first_gradient_after_a_reset_replaces_and_later_ones_add() -> None:
     parameter, gradients = nn.Parameter(torch.ones(3)), Gradients()
     for _ in range(2):
         parameter.grad = None
@@ -116,7 +118,7 @@ def test_gradients_in_bf16_are_summed_in_the_dtype_of_the_parameter() -> None:
     assert parameter.grad.item() == 257.0
 
 
-def test_every_parameter_has_a_gradient_of_its_own() -> None:
+def test_every_parameter_has_its_own_gradient() -> None:
     first, second, gradients = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2)), Gradients()
     gradients.add(first, torch.tensor([1.0, 2.0]))
     gradients.add(second, torch.tensor([5.0, 6.0]))
@@ -124,7 +126,7 @@ def test_every_parameter_has_a_gradient_of_its_own() -> None:
     assert first.grad.tolist() == [1.0, 2.0]
 
 
-def test_the_same_memory_serves_every_step() -> None:
+def test_gradient_buffers_are_reused_between_steps() -> None:
     own, rows = table(), through(Gradients())
     addresses = set()
     for _ in range(3):
@@ -135,7 +137,7 @@ def test_the_same_memory_serves_every_step() -> None:
     assert len(addresses) == 1
 
 
-def test_a_copied_model_shares_no_gradient_with_the_first() -> None:
+def test_a_copied_model_shares_no_gradients() -> None:
     gradients = Gradients()
     own = nn.Parameter(torch.ones(2))
     gradients.add(own, torch.tensor([1.0, 2.0]))

@@ -9,13 +9,13 @@ from bertune.tasks.parts.loss import group_log_softmax, group_mean, numbered
 GROUPS = torch.tensor([7, 2, 7, 7, 11, 2])
 
 
-def test_groups_are_numbered_in_their_order() -> None:
+def test_groups_are_numbered_in_order() -> None:
     index, count = numbered(GROUPS)
     assert (index.tolist(), count) == ([1, 0, 1, 1, 2, 0], 3)
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 3)])
-def test_means_and_their_gradients_are_those_of_each_group(shape: tuple[int, ...]) -> None:
+def test_means_and_gradients_equal_those_of_each_group(shape: tuple[int, ...]) -> None:
     values = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     found = group_mean(values, GROUPS)
     expected = torch.stack([values[g == GROUPS].mean(0) for g in (2, 7, 11)])
@@ -32,7 +32,7 @@ def test_probabilities_are_a_softmax_within_each_group_even_for_extreme_scores()
     assert torch.autograd.gradcheck(lambda s: group_log_softmax(s, GROUPS), (small,))
 
 
-def test_sums_over_a_padded_copy_are_those_of_each_sequence() -> None:
+def test_sums_over_a_padded_copy_equal_those_of_each_sequence() -> None:
     lengths = torch.tensor([5, 1, 7, 2])
     owner = torch.repeat_interleave(torch.arange(4), lengths)
     rows = torch.randn(15, 3, dtype=torch.float64, requires_grad=True)

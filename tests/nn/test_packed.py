@@ -33,14 +33,14 @@ LENGTHS = [*LEARNING_LENGTHS, (1,)]
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_the_families_that_share_the_layers_of_bert_run_packed(family: str) -> None:
+def test_families_with_the_layers_of_bert_are_packed(family: str) -> None:
     assert standard(family).why_padded is None
     assert with_own_head(family).why_padded is None
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize("family", PACKED)
-def test_packed_logits_are_those_of_the_padded_twin_and_of_each_text_alone(
+def test_packed_logits_equal_padded_ones_and_those_of_each_text_alone(
     family: str, lengths: tuple[int, ...]
 ) -> None:
     model, batch = standard(family), batch_for(family, lengths)
@@ -55,7 +55,7 @@ def test_packed_logits_are_those_of_the_padded_twin_and_of_each_text_alone(
 
 @pytest.mark.parametrize("lengths", LEARNING_LENGTHS, ids=str)
 @pytest.mark.parametrize("family", PACKED)
-def test_packed_gradients_are_those_of_the_padded_twin(family: str, lengths: tuple[int, ...]) -> None:
+def test_packed_gradients_equal_padded_ones(family: str, lengths: tuple[int, ...]) -> None:
     model, batch = standard(family, **NO_DROPOUT[family]).train(), batch_for(family, lengths)
     packed = gradients(model, model(batch), batch)
     padded = gradients(model, model.padded_forward(batch), batch)
@@ -64,7 +64,7 @@ def test_packed_gradients_are_those_of_the_padded_twin(family: str, lengths: tup
 
 @pytest.mark.parametrize("lengths", LEARNING_LENGTHS, ids=str)
 @pytest.mark.parametrize("family", PACKED)
-def test_an_own_head_gets_the_same_hidden_states_packed_and_padded(
+def test_a_custom_head_gets_the_same_hidden_states_packed_and_padded(
     family: str, lengths: tuple[int, ...]
 ) -> None:
     model, batch = with_own_head(family).train(), batch_for(family, lengths)
@@ -76,7 +76,7 @@ def test_an_own_head_gets_the_same_hidden_states_packed_and_padded(
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_gradients_add_up_over_micro_batches_and_start_anew_at_the_next_step(family: str) -> None:
+def test_gradients_accumulate_over_micro_batches_and_are_reset_at_the_next_step(family: str) -> None:
     model = standard(family, **NO_DROPOUT[family]).train()
     batches = [batch_for(family, lengths) for lengths in (SEVERAL_GROUPS, EQUAL_LENGTHS, (5, 2))]
     for _ in range(2):
@@ -96,7 +96,7 @@ def gradients_of_all(
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_the_padding_token_spelled_out_has_the_gradient_that_hugging_face_gives_it(family: str) -> None:
+def test_a_padding_token_in_a_text_has_the_gradient_of_hugging_face(family: str) -> None:
     model = standard(family, **NO_DROPOUT[family]).train()
     batch = batch_for(family, (9, 5))
     batch.ids_T[3] = model.hf.config.pad_token_id
@@ -106,7 +106,7 @@ def test_the_padding_token_spelled_out_has_the_gradient_that_hugging_face_gives_
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_what_is_frozen_below_changes_no_gradient_above(family: str) -> None:
+def test_freezing_lower_layers_does_not_change_the_gradients_above(family: str) -> None:
     whole, frozen = (standard(family, **NO_DROPOUT[family]).train() for _ in range(2))
     batch = batch_for(family, UNEQUAL_LENGTHS)
     freeze(frozen, 1)
@@ -117,7 +117,7 @@ def test_what_is_frozen_below_changes_no_gradient_above(family: str) -> None:
     assert_gradients_agree(found, {name: expected[name] for name in trained})
 
 
-def test_a_copied_model_computes_with_and_trains_its_own_parameters() -> None:
+def test_a_copied_model_uses_its_own_parameters() -> None:
     first, batch = standard("bert", **NO_DROPOUT["bert"]).train(), batch_of(UNEQUAL_LENGTHS)
     gradients(first, first(batch), batch)  # leaves compute copies and gradient buffers behind
     second = copy.deepcopy(first)
@@ -132,14 +132,14 @@ def test_a_copied_model_computes_with_and_trains_its_own_parameters() -> None:
     )
 
 
-def test_token_types_matter_where_the_family_has_them() -> None:
+def test_token_types_are_used_if_the_family_has_them() -> None:
     model, batch = standard("bert"), batch_of(UNEQUAL_LENGTHS)
     without = batch_of(UNEQUAL_LENGTHS, has_pairs=False)
     with torch.no_grad():
         assert float((model(batch) - model(without)).abs().max()) > 0.01
 
 
-def test_dropout_acts_in_training_and_not_in_evaluation() -> None:
+def test_dropout_is_applied_only_in_training() -> None:
     model, batch = (
         standard("bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.3),
         batch_of((9, 5)),
@@ -150,14 +150,14 @@ def test_dropout_acts_in_training_and_not_in_evaluation() -> None:
         assert not torch.equal(model(batch), model(batch)), "attention dropout"
 
 
-def test_a_decoder_that_only_looks_like_bert_runs_padded_and_says_why() -> None:
+def test_a_decoder_with_bert_layers_is_padded_with_a_reason() -> None:
     reason = standard("bert", is_decoder=True).why_padded
     assert reason is not None
     assert "decoder" in reason
 
 
 @pytest.mark.parametrize("family", PADDED)
-def test_other_families_run_padded_with_the_logits_of_each_text_alone(family: str) -> None:
+def test_other_families_are_padded_with_the_logits_of_each_text_alone(family: str) -> None:
     model, batch = standard(family), batch_of(UNEQUAL_LENGTHS)
     assert model.why_padded is not None
     with torch.no_grad():
@@ -165,7 +165,7 @@ def test_other_families_run_padded_with_the_logits_of_each_text_alone(family: st
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_a_text_that_spells_out_the_padding_token_is_computed_as_hugging_face_computes_it(
+def test_a_text_with_a_padding_token_equals_hugging_face(
     family: str,
 ) -> None:
     model, batch = standard(family), batch_of((9, 5))

@@ -45,7 +45,7 @@ def saved(folder: Path, family: str, auto_class: str) -> HeadSpec:
 
 @pytest.mark.parametrize("auto_class", CLASSES)
 @pytest.mark.parametrize("family", PLAIN)
-def test_outputs_are_those_of_the_hugging_face_model(tmp_path: Path, family: str, auto_class: str) -> None:
+def test_outputs_equal_those_of_the_hugging_face_model(tmp_path: Path, family: str, auto_class: str) -> None:
     head, batch = saved(tmp_path, family, auto_class), batch_for(family, UNEQUAL_LENGTHS)
     if auto_class == "AutoModelForMaskedLM":
         asked_T = torch.arange(len(batch.ids_T)) % 3 == 1
@@ -64,7 +64,7 @@ def test_outputs_are_those_of_the_hugging_face_model(tmp_path: Path, family: str
 
 @pytest.mark.parametrize("auto_class", CLASSES)
 @pytest.mark.parametrize("is_bare", [True, False])
-def test_a_new_model_is_that_of_transformers_to_the_last_bit_and_file(
+def test_a_new_model_equals_that_of_transformers_bit_for_bit(
     tmp_path: Path, auto_class: str, is_bare: bool
 ) -> None:
     """From an encoder alone, and from the same kind of model with another number of outputs."""
@@ -97,7 +97,7 @@ def test_a_new_model_is_that_of_transformers_to_the_last_bit_and_file(
 
 
 @pytest.mark.parametrize("family", PLAIN)
-def test_the_configuration_is_what_transformers_reads(tmp_path: Path, family: str) -> None:
+def test_the_configuration_equals_that_of_transformers(tmp_path: Path, family: str) -> None:
     saved(tmp_path, family, "AutoModelForSequenceClassification")
     found, expected = read_encoder_config(tmp_path), transformers.AutoConfig.from_pretrained(str(tmp_path))
     assert found is not None
@@ -120,14 +120,14 @@ def test_the_configuration_is_what_transformers_reads(tmp_path: Path, family: st
         ("layer_norm_eps", None),
     ],
 )
-def test_what_is_unusual_is_left_to_transformers(tmp_path: Path, key: str, value: object) -> None:
+def test_unusual_configurations_are_left_to_transformers(tmp_path: Path, key: str, value: object) -> None:
     saved(tmp_path, "bert", "AutoModelForSequenceClassification")
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     assert load_plain(tmp_path, "AutoModelForSequenceClassification") is None
 
 
-def test_weights_that_do_not_fit_get_the_error_that_names_them(tmp_path: Path) -> None:
+def test_mismatched_weights_are_named_in_the_error(tmp_path: Path) -> None:
     saved(tmp_path, "bert", "AutoModelForSequenceClassification")
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "num_hidden_layers": 3}))

@@ -20,7 +20,7 @@ def scores(length: int, dtype: torch.dtype) -> Tensor:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("length", LENGTHS)
-def test_it_is_the_rounded_softmax(length: int, dtype: torch.dtype) -> None:
+def test_the_fast_softmax_equals_the_rounded_softmax(length: int, dtype: torch.dtype) -> None:
     found = softmax(scores(length, dtype))
     assert found.dtype == dtype
     torch.testing.assert_close(found, torch.softmax(scores(length, dtype).double(), -1).to(dtype))
@@ -28,7 +28,7 @@ def test_it_is_the_rounded_softmax(length: int, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("length", LENGTHS)
-def test_its_gradient_is_autograds(length: int, dtype: torch.dtype) -> None:
+def test_its_gradient_equals_that_of_autograd(length: int, dtype: torch.dtype) -> None:
     exact = scores(length, dtype).double().requires_grad_()
     gradient = torch.randn(exact.shape).to(dtype)
     weights = torch.softmax(exact, -1)

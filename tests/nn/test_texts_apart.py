@@ -51,7 +51,7 @@ def assert_texts_are_apart(model: TextModel, batch: Batch) -> None:
 @pytest.mark.parametrize("in_training", [False, True], ids=["evaluation", "training"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("family", PACKED)
-def test_changing_one_text_leaves_all_others_bit_for_bit(
+def test_changing_one_text_does_not_change_the_outputs_of_others(
     family: str, precision: str, in_training: bool, lengths: tuple[int, ...]
 ) -> None:
     is_bf16 = precision == "bf16"
@@ -61,14 +61,14 @@ def test_changing_one_text_leaves_all_others_bit_for_bit(
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_an_own_head_sees_texts_apart_too(family: str) -> None:
+def test_a_custom_head_keeps_texts_separate(family: str) -> None:
     more = {"dropout": 0.1} if family == "distilbert" else {"hidden_dropout_prob": 0.1}
     model = with_own_head(family, **more).train()
     assert_texts_are_apart(model, batch_for(family, UNEQUAL_LENGTHS))
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_the_gradient_of_one_text_reaches_the_words_of_no_other(family: str) -> None:
+def test_the_gradient_of_a_text_does_not_reach_words_of_other_texts(family: str) -> None:
     model, lengths = standard(family).train(), (9, 4, 12, 3)
     batch = batch_for(family, lengths)
     ids_T = torch.arange(5, 5 + sum(lengths))  # every token another word

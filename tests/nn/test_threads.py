@@ -23,13 +23,13 @@ from bertune.nn.threads import CpuTimes, ThreadTuner, candidates, fastest, measu
         (16, 64, 10.0, [16]),  # a container's threads fit beside the others
     ],
 )
-def test_fewer_threads_are_tried_only_where_cores_are_short(
+def test_fewer_threads_are_tried_only_if_cores_are_busy(
     most: int, cores: int, others: float, expected: list[int]
 ) -> None:
     assert candidates(most, cores, others) == expected
 
 
-def test_fewer_threads_are_used_only_where_they_are_clearly_faster() -> None:
+def test_fewer_threads_are_used_only_if_clearly_faster() -> None:
     assert fastest({2: 100.0, 1: 105.0}) == 2
     assert fastest({2: 100.0, 1: 212.0}) == 1
     assert fastest({2: 100.0, 1: 70.0}) == 2
@@ -69,20 +69,20 @@ def machine() -> Iterator[Machine]:
     torch.set_num_threads(before)
 
 
-def test_training_on_idle_cores_keeps_its_threads_and_measures_nothing(machine: Machine) -> None:
+def test_on_idle_cores_the_number_of_threads_is_kept_without_measuring(machine: Machine) -> None:
     with ThreadTuner(2, cores=2, measure=machine.measure, clock=machine.clock) as tuner:
         assert set(machine.threads_over(tuner, 30)) == {2}
     assert machine.num_measured == 0
 
 
-def test_a_process_that_is_there_at_the_start_counts_at_once(machine: Machine) -> None:
+def test_a_process_that_runs_from_the_start_is_considered_immediately(machine: Machine) -> None:
     machine.others = 1.0
     with ThreadTuner(2, cores=2, measure=machine.measure, clock=machine.clock) as tuner:
         assert tuner.threads == torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2  # put back
 
 
-def test_a_process_that_comes_and_goes_changes_the_threads_there_and_back(machine: Machine) -> None:
+def test_the_number_of_threads_follows_a_process_that_starts_and_ends(machine: Machine) -> None:
     with ThreadTuner(2, cores=2, measure=machine.measure, clock=machine.clock) as tuner:
         machine.threads_over(tuner, 9)
         machine.others = 1.0
@@ -94,7 +94,7 @@ def test_a_process_that_comes_and_goes_changes_the_threads_there_and_back(machin
     assert idle[-1] == 2
 
 
-def test_a_process_of_low_priority_leaves_the_threads_and_is_measured_ever_more_rarely(
+def test_a_low_priority_process_changes_nothing_and_is_measured_less_often(
     machine: Machine,
 ) -> None:
     machine.speeds = {2: 212.0, 1: 149.0}
@@ -104,14 +104,14 @@ def test_a_process_of_low_priority_leaves_the_threads_and_is_measured_ever_more_
     assert 3 <= machine.num_measured <= 12
 
 
-def test_a_number_that_the_user_chose_stays(machine: Machine) -> None:
+def test_a_number_of_threads_set_by_the_user_is_kept(machine: Machine) -> None:
     machine.others = 2.0
     with ThreadTuner(2, is_free=False, cores=2, measure=machine.measure, clock=machine.clock) as tuner:
         assert set(machine.threads_over(tuner, 60)) == {2}
     assert machine.num_measured == 0
 
 
-def test_speeds_are_those_of_real_products_and_leave_no_trace(machine: Machine) -> None:
+def test_speeds_are_measured_with_real_products_without_side_effects(machine: Machine) -> None:
     speeds = measured_speeds([2, 1])
     assert set(speeds) == {1, 2} and min(speeds.values()) > 0
     assert torch.get_num_threads() == 2
@@ -127,7 +127,7 @@ def test_speeds_are_those_of_real_products_and_leave_no_trace(machine: Machine) 
         ({}, None),
     ],
 )
-def test_the_quota_of_a_container_is_read(
+def test_the_cpu_quota_of_a_container_is_read(
     tmp_path: Path, files: dict[str, str], expected: float | None
 ) -> None:
     for name, content in files.items():

@@ -136,7 +136,7 @@ def assert_equal_runs(found: Run, expected: Run) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_run_and_its_checkpoints_are_bit_for_bit_those_with_whole_tables(
+def test_a_run_and_its_checkpoints_equal_those_with_full_tables_bit_for_bit(
     family: str, changes: Any, texts: Any, whole_tables: Any, tmp_path: Path
 ) -> None:
     runs = {}
@@ -179,7 +179,7 @@ def assert_equal_checkpoints(found: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("family", ["bert", "mpnet"])
-def test_an_uninterrupted_run_is_bit_for_bit_that_with_whole_tables(
+def test_an_uninterrupted_run_equals_that_with_full_tables_bit_for_bit(
     family: str, changes: Any, texts: Any, whole_tables: Any, tmp_path: Path
 ) -> None:
     found, _ = train(Path(texts["train"]), tmp_path / "compact", changes(family))
@@ -188,7 +188,7 @@ def test_an_uninterrupted_run_is_bit_for_bit_that_with_whole_tables(
     assert_equal_runs(found, expected)
 
 
-def test_where_gradients_are_clipped_it_is_equal_to_rounding(
+def test_with_gradient_clipping_results_are_equal_up_to_rounding(
     changes: Any, texts: Any, whole_tables: Any, tmp_path: Path
 ) -> None:
     clipped = changes("bert", **{"optimizer.max_grad_norm": 0.05})
@@ -204,7 +204,7 @@ def test_where_gradients_are_clipped_it_is_equal_to_rounding(
             torch.testing.assert_close(weights[0][name], tensor, atol=1e-5, rtol=0)
 
 
-def test_a_trained_model_knows_the_words_no_text_of_the_training_had(
+def test_a_trained_model_keeps_embeddings_of_unused_words(
     changes: Any, texts: Any, whole_tables: Any, tmp_path: Path
 ) -> None:
     unseen = ["great clock garden", "zyzzyva", "a broken clock with 7 !", "[MASK] [PAD] [SEP]"]
@@ -222,14 +222,14 @@ def bert(**more: Any) -> Any:
     return transformers.BertForSequenceClassification(transformers.BertConfig(**_SIZES | more)).eval()
 
 
-def test_a_frozen_table_stays_as_it_is() -> None:
+def test_a_frozen_table_is_not_reduced() -> None:
     hf = bert()
     hf.base_model.embeddings.requires_grad_(False)
     restrict_vocabulary(hf, hf.base_model, np.arange(9))
     assert type(hf.get_input_embeddings()) is nn.Embedding and not tables(hf)
 
 
-def test_a_table_tied_to_another_parameter_stays_as_it_is() -> None:
+def test_a_tied_table_is_not_reduced() -> None:
     torch.manual_seed(2)
     hf = transformers.BertForMaskedLM(transformers.BertConfig(**_SIZES))
     assert hf.cls.predictions.decoder.weight is hf.get_input_embeddings().weight
@@ -237,7 +237,7 @@ def test_a_table_tied_to_another_parameter_stays_as_it_is() -> None:
     assert type(hf.get_input_embeddings()) is nn.Embedding and not tables(hf)
 
 
-def test_a_table_that_is_more_than_an_embedding_stays_as_it_is() -> None:
+def test_a_custom_embedding_module_is_not_reduced() -> None:
     class Own(nn.Embedding):
         pass
 
@@ -247,7 +247,7 @@ def test_a_table_that_is_more_than_an_embedding_stays_as_it_is() -> None:
     assert type(hf.get_input_embeddings()) is Own
 
 
-def test_a_word_that_is_not_in_use_is_an_error_and_no_other_word() -> None:
+def test_an_unused_word_is_an_error() -> None:
     hf = bert()
     restrict_vocabulary(hf, hf.base_model, np.arange(9))
     with pytest.raises(IndexError):
@@ -255,7 +255,7 @@ def test_a_word_that_is_not_in_use_is_an_error_and_no_other_word() -> None:
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "mpnet"])
-def test_padding_is_in_use_even_where_no_text_has_it(family: str) -> None:
+def test_padding_is_always_in_use(family: str) -> None:
     torch.manual_seed(2)
     hf = transformers.AutoModelForSequenceClassification.from_config(FAMILIES[family]()).eval()
     ids = torch.tensor([[5, 9, 7, 9], [6, 9, hf.config.pad_token_id, hf.config.pad_token_id]])
@@ -270,7 +270,7 @@ def test_padding_is_in_use_even_where_no_text_has_it(family: str) -> None:
     assert torch.equal(hf(input_ids=ids, attention_mask=mask).logits, expected)
 
 
-def test_a_padding_row_never_learns_but_decays_as_in_the_whole_table() -> None:
+def test_a_padding_row_only_decays_like_in_the_full_table() -> None:
     table = nn.Embedding(20, 16, padding_idx=3)
     nn.init.normal_(table.weight)
     compact = CompactEmbedding(
@@ -284,7 +284,7 @@ def test_a_padding_row_never_learns_but_decays_as_in_the_whole_table() -> None:
 
 
 @pytest.mark.parametrize("asked_every", [1, 4, 11])
-def test_what_decay_did_to_unused_rows_is_replayed_in_pieces_of_any_size(asked_every: int) -> None:
+def test_weight_decay_of_unused_rows_can_be_applied_in_pieces(asked_every: int) -> None:
     torch.manual_seed(3)
     dense = nn.Embedding(40_000, 16)  # more elements than are replayed at a time
     ids = torch.tensor([1, 5, 39_999])
@@ -305,7 +305,7 @@ def test_what_decay_did_to_unused_rows_is_replayed_in_pieces_of_any_size(asked_e
     assert torch.equal(compact.plain().weight, dense.weight)
 
 
-def test_rows_spread_over_a_whole_table_are_gathered_again() -> None:
+def test_scattered_rows_can_be_gathered_again() -> None:
     compact = CompactEmbedding(nn.Embedding(50, 4), torch.tensor([0, 7, 49]))
     rows = torch.arange(12.0).view(3, 4) + 1
     whole = compact.spread(rows)
@@ -315,7 +315,7 @@ def test_rows_spread_over_a_whole_table_are_gathered_again() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_rows_spread_over_a_whole_table_take_the_memory_of_the_rows_alone() -> None:
+def test_scattered_rows_use_only_their_own_memory() -> None:
     num_words = 500_000
     compact = CompactEmbedding(
         nn.Embedding(num_words, 64, _weight=torch.zeros(num_words, 64)), torch.arange(9)
@@ -327,7 +327,7 @@ def test_rows_spread_over_a_whole_table_take_the_memory_of_the_rows_alone() -> N
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_table_saved_rests_on_its_file_and_decays_on_from_there(tmp_path: Path) -> None:
+def test_a_saved_table_is_mapped_from_its_file_and_decays_from_there(tmp_path: Path) -> None:
     num_words = 300_000
     start = torch.randn(num_words, 64)
     compact = CompactEmbedding(nn.Embedding(num_words, 64, _weight=start.clone()), torch.arange(9))
@@ -361,9 +361,7 @@ def large(folder: Path, num_words: int) -> Path:
     return folder
 
 
-def test_while_training_there_is_one_whole_table_and_no_second(
-    texts: Any, changes: Any, tmp_path: Path
-) -> None:
+def test_training_holds_a_single_full_table(texts: Any, changes: Any, tmp_path: Path) -> None:
     num_words = 20_011
     settings = changes("bert", **{"model.name": str(large(tmp_path / "model", num_words))})
 
@@ -381,7 +379,7 @@ def test_while_training_there_is_one_whole_table_and_no_second(
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the processes are forked there only")
-def test_a_larger_vocabulary_takes_one_table_more_and_one_while_it_is_saved(
+def test_a_larger_vocabulary_needs_one_more_table_and_a_second_while_saving(
     texts: Any, changes: Any, tmp_path: Path
 ) -> None:
     commands = {}

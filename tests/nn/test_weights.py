@@ -40,7 +40,7 @@ def assert_the_copy_is_current(weights: Weights, layers: nn.ModuleList, dtype: t
 
 @pytest.mark.parametrize("num", [1, 2, 3])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_stacked_layers_give_the_outputs_of_each_side_by_side(dtype: torch.dtype, num: int) -> None:
+def test_stacked_layers_give_the_outputs_of_each_layer(dtype: torch.dtype, num: int) -> None:
     layers, x = linears(num), inputs(dtype)
     found = Weights(Gradients())(x, *layers)
     assert found.dtype == dtype
@@ -49,7 +49,7 @@ def test_stacked_layers_give_the_outputs_of_each_side_by_side(dtype: torch.dtype
 
 
 @pytest.mark.parametrize("rows", [1, 11, 700, 3000])
-def test_weights_laid_out_for_the_processor_give_the_same_for_any_number_of_rows(rows: int) -> None:
+def test_prepacked_weights_give_the_same_outputs_for_any_number_of_rows(rows: int) -> None:
     torch.manual_seed(4)
     layers, x, weights = (
         nn.ModuleList([nn.Linear(384, 96)]),
@@ -64,7 +64,7 @@ def test_weights_laid_out_for_the_processor_give_the_same_for_any_number_of_rows
 
 @pytest.mark.parametrize("num", [1, 2, 3])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_all_gradients_are_those_of_plain_autograd(dtype: torch.dtype, num: int) -> None:
+def test_all_gradients_equal_those_of_plain_autograd(dtype: torch.dtype, num: int) -> None:
     own, twin, weights = linears(num), linears(num), Weights(Gradients())
     # In bf16 the twin rounds the part of each layer before it adds them.
     tolerances = {} if dtype == torch.float32 else {"atol": 0.05, "rtol": 0.02}
@@ -84,7 +84,7 @@ def test_all_gradients_are_those_of_plain_autograd(dtype: torch.dtype, num: int)
         torch.testing.assert_close(one.grad, other.grad, **tolerances)
 
 
-def test_parameters_learn_where_the_input_needs_no_gradient() -> None:
+def test_parameters_get_gradients_if_the_input_needs_none() -> None:
     own, twin = linears(), linears()
     x = inputs(torch.float32).detach()
     Weights(Gradients())(x, *own).square().sum().backward()
@@ -93,7 +93,7 @@ def test_parameters_learn_where_the_input_needs_no_gradient() -> None:
         torch.testing.assert_close(one.grad, other.grad)
 
 
-def test_frozen_layers_pass_the_gradient_on_and_get_none() -> None:
+def test_frozen_layers_pass_gradients_through() -> None:
     layers, x, y = linears(), inputs(torch.bfloat16), inputs(torch.bfloat16)
     for parameter in layers.parameters():
         parameter.requires_grad_(False)
@@ -148,7 +148,7 @@ def by_moving_to_other_memory(layers: nn.ModuleList) -> None:
         by_moving_to_other_memory,
     ],
 )
-def test_a_copy_is_made_anew_when_a_parameter_was_changed(
+def test_a_copy_is_refreshed_after_a_parameter_changes(
     change: Callable[[nn.ModuleList], None], dtype: torch.dtype, num: int
 ) -> None:
     layers, weights = linears(num), Weights(Gradients())
@@ -159,21 +159,21 @@ def test_a_copy_is_made_anew_when_a_parameter_was_changed(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_single_layers_follow_an_optimizer_step_too(dtype: torch.dtype) -> None:
+def test_single_layers_are_refreshed_after_an_optimizer_step(dtype: torch.dtype) -> None:
     layers, weights = linears(1), Weights(Gradients())
     weights(inputs(dtype), *layers)
     by_an_optimizer_step(layers)
     assert_the_copy_is_current(weights, layers, dtype)
 
 
-def test_each_dtype_has_products_of_its_own_in_any_order() -> None:
+def test_each_dtype_has_its_own_copy() -> None:
     layers, weights = linears(), Weights(Gradients())
     for dtype in (torch.float32, torch.bfloat16, torch.float32, torch.bfloat16):
         assert_the_copy_is_current(weights, layers, dtype)
 
 
 @pytest.mark.parametrize("other", [torch.float32, torch.bfloat16])
-def test_a_product_in_another_dtype_between_forward_and_backward_changes_no_gradient(
+def test_using_another_dtype_between_forward_and_backward_does_not_change_gradients(
     other: torch.dtype,
 ) -> None:
     own, twin, weights = linears(), linears(), Weights(Gradients())
@@ -187,7 +187,7 @@ def test_a_product_in_another_dtype_between_forward_and_backward_changes_no_grad
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_copy_made_in_inference_serves_training_afterwards(dtype: torch.dtype) -> None:
+def test_a_copy_made_in_inference_can_be_used_in_training(dtype: torch.dtype) -> None:
     own, twin, weights = linears(), linears(), Weights(Gradients())
     with torch.inference_mode():
         weights(inputs(dtype), *own)
@@ -201,7 +201,7 @@ def test_a_copy_made_in_inference_serves_training_afterwards(dtype: torch.dtype)
         torch.testing.assert_close(one, other)
 
 
-def test_the_copy_is_kept_while_nothing_changes() -> None:
+def test_a_copy_is_kept_until_a_parameter_changes() -> None:
     layers, weights = linears(), Weights(Gradients())
     x = inputs(torch.bfloat16)
     before = weights(x, *layers)
@@ -210,7 +210,7 @@ def test_the_copy_is_kept_while_nothing_changes() -> None:
     assert torch.equal(weights(x, *layers), before)
 
 
-def test_two_models_have_copies_of_their_own() -> None:
+def test_two_models_have_separate_copies() -> None:
     first, second, weights = linears(), linears(), Weights(Gradients())
     by_hand(second)
     assert_the_copy_is_current(weights, first, torch.bfloat16)
@@ -218,7 +218,7 @@ def test_two_models_have_copies_of_their_own() -> None:
     assert_the_copy_is_current(weights, first, torch.bfloat16)
 
 
-def test_layers_of_one_shape_in_one_graph_keep_weights_of_their_own() -> None:
+def test_layers_of_equal_shape_keep_separate_weights() -> None:
     first, second, weights = linears(), linears(), Weights(Gradients())
     by_hand(second)
     x, y = inputs(torch.bfloat16), inputs(torch.bfloat16)

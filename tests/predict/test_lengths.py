@@ -32,7 +32,7 @@ def short(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) ->
     return bt.train(texts, labels, settings=settings, out=tmp_path_factory.mktemp("runs") / "short")
 
 
-def test_short_training_texts_do_not_narrow_what_a_model_reads(classifier: bt.Run) -> None:
+def test_short_training_texts_do_not_limit_the_length_for_prediction(classifier: bt.Run) -> None:
     model = bt.load(classifier, settings={"machine.precision": "fp32"})
     assert model.max_length == model.length_limit == LIMIT
     assert max(split["tokens"]["max"] for split in classifier.manifest["data"]["splits"].values()) < 20
@@ -42,7 +42,7 @@ def test_short_training_texts_do_not_narrow_what_a_model_reads(classifier: bt.Ru
     )
 
 
-def test_what_is_too_long_for_the_encoder_is_truncated_as_in_transformers(classifier: bt.Run) -> None:
+def test_texts_too_long_for_the_encoder_are_truncated_like_in_transformers(classifier: bt.Run) -> None:
     model = bt.load(classifier, settings={"machine.precision": "fp32"})
     assert model.evaluate(([TOO_LONG], ["good"])).num_truncated == 1
     assert model.predict([TOO_LONG])[0].probabilities == pytest.approx(
@@ -50,7 +50,7 @@ def test_what_is_too_long_for_the_encoder_is_truncated_as_in_transformers(classi
     )
 
 
-def test_a_length_that_was_set_is_kept_by_every_file_of_the_model(short: bt.Run) -> None:
+def test_a_length_that_was_set_is_in_every_file_of_the_model(short: bt.Run) -> None:
     model = bt.load(short)
     assert (model.max_length, model.length_limit) == (8, LIMIT)
     assert transformers.AutoTokenizer.from_pretrained(short.model_path).model_max_length == 8
@@ -60,7 +60,7 @@ def test_a_length_that_was_set_is_kept_by_every_file_of_the_model(short: bt.Run)
 
 
 @pytest.mark.parametrize(("wanted", "length"), [(20, 20), (LIMIT, LIMIT), ("auto", LIMIT)])
-def test_another_length_may_be_given_to_a_trained_model(short: bt.Run, wanted: object, length: int) -> None:
+def test_the_length_of_a_trained_model_can_be_changed(short: bt.Run, wanted: object, length: int) -> None:
     model = bt.load(short, settings={"model.max_length": wanted})
     assert model.max_length == length
     assert model.predict([LONG])[0].probabilities == pytest.approx(
@@ -81,7 +81,7 @@ def test_the_length_of_one_training_does_not_limit_the_next(short: bt.Run) -> No
     assert bt.check(texts, labels, settings=longer).encoder.max_length == 32
 
 
-def test_a_folder_of_format_3_is_read_and_may_be_given_more_tokens(short: bt.Run, tmp_path: Path) -> None:
+def test_a_folder_of_format_3_can_be_loaded_with_a_larger_length(short: bt.Run, tmp_path: Path) -> None:
     folder = tmp_path / "older"
     shutil.copytree(short.model_path, folder)
     stored = read_object(folder / "bertune.json")

@@ -28,17 +28,17 @@ def renamed(*columns: str, prefix: str = "") -> dict[str, str]:
     return OutputColumns(FIELDS, columns, prefix=prefix).renamed
 
 
-def test_columns_that_nothing_is_called_like_keep_their_names() -> None:
+def test_columns_without_a_name_conflict_keep_their_names() -> None:
     assert renamed("text", "labels", "label_given", "my.label", "probabilities_bad") == {}
 
 
-def test_a_column_called_like_an_output_gets_the_first_free_name() -> None:
+def test_a_column_with_the_name_of_an_output_gets_the_first_free_name() -> None:
     assert renamed("label", "text") == {"label": "label_given"}
     assert renamed("label_given", "label") == {"label": "label_given_2"}
     assert renamed("label", "label_given", "label_given_2") == {"label": "label_given_3"}
 
 
-def test_the_parts_of_an_object_in_csv_keep_together() -> None:
+def test_the_columns_of_an_object_in_csv_stay_together() -> None:
     assert renamed("probabilities.bad", "probabilities.good") == {
         "probabilities.bad": "probabilities_given.bad",
         "probabilities.good": "probabilities_given.good",
@@ -47,7 +47,7 @@ def test_the_parts_of_an_object_in_csv_keep_together() -> None:
     assert renamed(*taken)["probabilities.bad"] == "probabilities_given_2.bad"
 
 
-def test_a_prefix_renames_what_is_added_and_leaves_the_input_alone() -> None:
+def test_a_prefix_renames_only_the_added_columns() -> None:
     names = OutputColumns(FIELDS, ["label"], prefix="mood_")
     assert names.added(PREDICTED) == {"mood_label": "good", "mood_probabilities": PREDICTED["probabilities"]}
     assert names.added(None) == {"mood_label": None, "mood_probabilities": None}
@@ -55,7 +55,7 @@ def test_a_prefix_renames_what_is_added_and_leaves_the_input_alone() -> None:
     assert renamed("mood_label", prefix="mood_") == {"mood_label": "mood_label_given"}
 
 
-def test_a_column_that_comes_later_does_not_take_a_name_that_is_given_away() -> None:
+def test_a_later_column_does_not_get_a_name_that_is_in_use() -> None:
     names = OutputColumns(FIELDS, ["label"])
     assert names.given({"label": 1}) == {"label_given": 1}
     assert list(names.given({"label": 1, "label_given": 2}).values()) == [1, 2]
@@ -64,7 +64,7 @@ def test_a_column_that_comes_later_does_not_take_a_name_that_is_given_away() -> 
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_every_value_survives_three_models_in_a_row(suffix: str, tmp_path: Path) -> None:
+def test_every_value_survives_a_chain_of_three_models(suffix: str, tmp_path: Path) -> None:
     import pyarrow.parquet
 
     rows: list[dict[str, Any]] = [{"text": "a", "label": "gold 1"}, {"text": "b", "label": "gold 2"}]
@@ -86,7 +86,7 @@ def test_every_value_survives_three_models_in_a_row(suffix: str, tmp_path: Path)
     assert sum(name.startswith("probabilities") for name in rows[1]) == (6 if suffix == "csv" else 3)
 
 
-def test_the_probable_labels_of_a_parquet_file_are_written_to_parquet_again(tmp_path: Path) -> None:
+def test_label_probabilities_read_from_parquet_are_written_to_parquet_again(tmp_path: Path) -> None:
     """They are a map there, since rows differ in their labels, and pyarrow reads maps as lists of pairs."""
     import pyarrow.parquet
 
@@ -118,7 +118,7 @@ def as_csv(lines: list[Line], columns: list[str] | None = None) -> list[dict[str
     return list(csv.DictReader(io.StringIO(file.getvalue())))
 
 
-def test_objects_that_differ_in_their_keys_have_a_column_for_each_key_in_csv() -> None:
+def test_objects_with_different_keys_have_one_csv_column_per_key() -> None:
     from bertune.data.memory import table_from_memory
 
     rows = [{"text": "x", "meta": {"a": 1}}, {"text": "y", "meta": {"b": 2}}]
@@ -128,7 +128,7 @@ def test_objects_that_differ_in_their_keys_have_a_column_for_each_key_in_csv() -
     assert [(row["meta.a"], row["meta.b"]) for row in found] == [("1", ""), ("", "2")]
 
 
-def test_csv_that_is_streamed_refuses_what_its_header_line_lacks() -> None:
+def test_streamed_csv_refuses_columns_missing_from_the_header() -> None:
     lines = [
         Line({"meta": {"a": 1}}, PREDICTED, place="f, line 1"),
         Line({"meta": {"b": 2}}, PREDICTED, place="f, line 2"),
@@ -157,7 +157,7 @@ def test_a_prefix_is_refused_for_a_format_without_columns() -> None:
         refuse_prefix("x_", Path("a.npy"))
 
 
-def test_a_file_is_known_by_all_its_names(tmp_path: Path) -> None:
+def test_a_file_is_recognised_under_all_its_names(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("text\n")
     (tmp_path / "other.csv").write_text("text\n")

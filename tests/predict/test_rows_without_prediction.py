@@ -63,7 +63,7 @@ def choice(choices: Any, question: str = "it was") -> dict[str, Any]:
     ],
     ids=["one choice", "no list", "long question", "no room", "first text", "empty token", "list for a text"],
 )  # fmt: skip
-def test_a_bad_row_is_named_and_the_others_are_read(
+def test_an_invalid_row_is_reported_and_the_others_are_predicted(
     tiny_weights: Path, task: str, options: dict[str, Any], good: Cells, bad: Cells, why: str
 ) -> None:
     found = read(tiny_weights, task, [good, bad, good, good, bad], **options)
@@ -80,12 +80,12 @@ def test_a_bad_row_is_named_and_the_others_are_read(
     assert found.with_gaps("abc") == ["a", None, "b", "c", None]
 
 
-def test_rows_without_text_are_no_failures(tiny_weights: Path) -> None:
+def test_rows_without_text_are_not_failures(tiny_weights: Path) -> None:
     found = read(tiny_weights, "embeddings", [{"text": " "}, {"text": "the phone"}])
     assert (found.num_blank, found.failures, found.is_readable) == (1, [], [False, True])
 
 
-def test_a_table_of_which_no_row_can_be_predicted_is_an_error(tiny_weights: Path) -> None:
+def test_a_table_without_a_predictable_row_is_an_error(tiny_weights: Path) -> None:
     bad, good = {"text": ["the"]}, {"text": "the phone"}
     tally = Tally()
     with pytest.raises(
@@ -98,7 +98,9 @@ def test_a_table_of_which_no_row_can_be_predicted_is_an_error(tiny_weights: Path
     assert len(tally.failures) == 2
 
 
-def test_python_gets_none_for_such_a_row_and_files_stay_aligned(classifier: bt.Run, tmp_path: Path) -> None:
+def test_an_unpredictable_row_is_none_in_python_and_empty_in_files(
+    classifier: bt.Run, tmp_path: Path
+) -> None:
     rows: list[Cells] = [{"text": "great phone"}, {"text": ["dull"]}, {"text": ""}, {"text": "dull lamp"}]
     model = bt.load(classifier)
     assert [p is None for p in model.predict(rows)] == [False, True, True, False]

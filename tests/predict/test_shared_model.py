@@ -26,7 +26,7 @@ def texts(seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("long_texts", "precision"), [("truncate", "fp32"), ("windows", "bf16")])
-def test_two_threads_predict_what_one_does(
+def test_two_threads_predict_the_same_as_one(
     tmp_path: Path, small: dict[str, object], long_texts: str, precision: str
 ) -> None:
     rows = [{"text": text, "label": label} for text, label in reviews(20, 1)]
@@ -41,7 +41,7 @@ def test_two_threads_predict_what_one_does(
         np.testing.assert_array_equal(one, other)
 
 
-def test_threads_share_the_windows_over_contexts(tmp_path: Path, small: dict[str, object]) -> None:
+def test_threads_can_share_a_question_answering_model(tmp_path: Path, small: dict[str, object]) -> None:
     context = "the phone was great and the lamp was dull " * 6
     rows = [
         {
@@ -125,9 +125,7 @@ class _AtTheNetwork(Exception):
     """Raised in the place of the network's work."""
 
 
-def test_a_row_of_a_csv_file_passes_few_files_on_its_way_to_the_network(
-    classifier: bt.Run, tmp_path: Path
-) -> None:
+def test_predicting_a_csv_row_imports_few_modules(classifier: bt.Run, tmp_path: Path) -> None:
     """What one has to read to follow a row of an open file: all from its line to the call of the backend."""
     path = write_csv(tmp_path / "new.csv", [("a first row",), ("great phone",)], "text")
     model = bt.load(classifier)

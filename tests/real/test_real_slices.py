@@ -78,7 +78,7 @@ def _settings(of: Slice, chinese: Path) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def test_it_learns_from_the_first_examples_of_a_published_file(trained: Trained) -> None:
+def test_the_task_learns_from_the_first_examples_of_a_published_file(trained: Trained) -> None:
     of, manifest = trained.of, trained.run.manifest
     train = manifest["data"]["splits"]["train"]
     assert train["rows"] == of.examples
@@ -102,7 +102,7 @@ def test_evaluate_gives_the_scores_of_training(trained: Trained) -> None:
     assert said.json["examples"] == trained.run.manifest["data"]["splits"]["validation"]["rows"]
 
 
-def test_predict_says_without_gold_what_was_said_with_it(trained: Trained) -> None:
+def test_predictions_do_not_depend_on_gold_labels(trained: Trained) -> None:
     of, out = trained.of, trained.folder / "said.jsonl"
     bare = of.bare(trained.held_out, trained.folder / "bare")
     bertune("predict", trained.run.path, bare, *of.reading, "--out", out).fine()
@@ -115,7 +115,7 @@ def test_predict_says_without_gold_what_was_said_with_it(trained: Trained) -> No
         assert line.get("id", kept["id"]) == kept["id"]
 
 
-def test_stopped_and_resumed_it_ends_as_if_never_stopped(trained: Trained) -> None:
+def test_a_stopped_and_resumed_run_is_identical(trained: Trained) -> None:
     ended = trained.stopping.end()
     assert ended.code == 130, ended
     assert f"stopped after step {trained.of.stop} of" in " ".join(ended.stderr.split())
@@ -128,7 +128,7 @@ def test_stopped_and_resumed_it_ends_as_if_never_stopped(trained: Trained) -> No
     assert_nothing_half_written(trained.stopped)
 
 
-def test_its_report_opens_with_its_primary_score(trained: Trained) -> None:
+def test_the_report_starts_with_the_primary_score(trained: Trained) -> None:
     report = trained.run.path / "report"
     page = Page((report / "index.html").read_text(encoding="utf-8"))
     manifest = trained.run.manifest
@@ -139,7 +139,7 @@ def test_its_report_opens_with_its_primary_score(trained: Trained) -> None:
         assert source.startswith("data:") or (report / source).stat().st_size
 
 
-def test_what_only_some_tasks_give_is_given_too(trained: Trained) -> None:
+def test_task_specific_outputs_are_written(trained: Trained) -> None:
     also = _ALSO.get(trained.of.fits)
     if also is not None:
         also(trained)

@@ -175,7 +175,7 @@ def test_the_width_of_a_text_is_estimated():
     assert text_width("财经", 10) == 20
 
 
-def test_characters_that_are_drawn_without_a_look_at_the_font_are_in_it():
+def test_the_font_has_the_characters_that_are_assumed_to_be_covered():
     available = DEJAVU.get_charmap()
     codes = [code for low, high in _COVERED for code in range(low, high + 1)]
     assert not [hex(c) for c in codes if c not in available and unicodedata.category(chr(c)) != "Cn"]

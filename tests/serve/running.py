@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(make: Callable[[], Service], config: Config) -> Iterator[Running]:
+def running(make: Callable[[ThreadPoolExecutor], Service], config: Config) -> Iterator[Running]:
     """A service until the end of the block; `make` loads its models."""
     ready: queue.Queue[str | None] = queue.Queue()
     made: list[Service] = []
 
-    def load() -> Service:
-        made.append(make())
+    def load(thread: ThreadPoolExecutor) -> Service:
+        made.append(make(thread))
         return made[0]
 
     with listening("127.0.0.1", 0) as listener:
@@ -86,9 +87,9 @@ def serving(
     given = {"machine": {"threads": 1}, **(settings or {})}
     config = resolve(given)
 
-    def make() -> Service:
+    def make(thread: ThreadPoolExecutor) -> Service:
         metrics = Metrics()
-        models = open_models(named_sources([str(place) for place in places]), config, given, metrics)
+        models = open_models(named_sources([str(place) for place in places]), config, given, metrics, thread)
         return Service(change(models), config.serve, metrics, token=token, **more)
 
     with running(make, config) as found:
@@ -132,7 +133,7 @@ def held(served: ServedModel, max_tokens: int | None = None) -> tuple[ServedMode
     backend = Held(served.model.backend)
     old = served.batcher
     schedule = Schedule(max_tokens or old.max_batch_tokens, _COSTS)
-    batcher = Batcher(backend, schedule, served.config.max_queued_tokens)
+    batcher = Batcher(backend, schedule, served.config.max_queued_tokens, old.thread)
     served.metrics.watch(served.name, batcher, served.drift)
     old.close()
     return replace(served, batcher=batcher), backend

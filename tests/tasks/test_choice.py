@@ -51,7 +51,7 @@ def decoded(tiny_weights: Path, examples: list[Example]) -> list[str]:
     ]
 
 
-def test_a_swag_row_has_a_column_to_each_ending() -> None:
+def test_a_swag_row_has_one_column_per_ending() -> None:
     example = parse({"sent1": "He stands.", "sent2": "He", **ENDINGS, "label": "3"}, SWAG)
     assert (example.context, example.question, example.gold) == ("He stands.", "He", 3)
     assert example.choices == tuple(ENDINGS.values())
@@ -61,11 +61,11 @@ def test_a_swag_row_has_a_column_to_each_ending() -> None:
 @pytest.mark.parametrize(
     "choices", [["hat", "coat"], '["hat", "coat"]', {"text": ["hat", "coat"], "label": ["1", "2"]}]
 )
-def test_choices_in_one_cell_are_a_list_or_json_or_named(choices: Any) -> None:
+def test_choices_in_one_cell_can_be_a_list_json_or_named(choices: Any) -> None:
     assert parse(asked(choices=choices, label="coat")).gold == 1
 
 
-def test_names_of_choices_come_before_any_other_reading() -> None:
+def test_task_choices_takes_precedence_over_detection() -> None:
     named = {"text": ["hat", "coat", "bag"], "label": ["1", "2", "3"]}
     assert parse(asked(choices=named, label="3")).gold == 2
     assert parse(asked(choices=named, label="1")).gold == 0
@@ -97,11 +97,11 @@ def test_columns_before_the_choices_are_context_and_question(
     assert made.fit([example]).options.choices == num_choices
 
 
-def test_choices_in_one_cell_leave_their_number_open() -> None:
+def test_choices_in_one_cell_can_differ_in_number() -> None:
     assert task().fit([parse(asked())]).options.choices == "auto"
 
 
-def test_rows_parsed_after_fit_change_nothing_about_the_fitted_task() -> None:
+def test_parsing_rows_after_fit_does_not_change_the_fitted_task() -> None:
     made = task()
     swag = made.parse(
         Row({"sent1": "He stands.", "sent2": "He", **ENDINGS, "label": 0}, Origin("f", 1)), SWAG
@@ -139,7 +139,9 @@ def test_a_saved_task_reads_texts_without_column_names() -> None:
         ("A", {"answers": "letter"}, 0),
     ],
 )
-def test_an_answer_is_a_number_a_letter_or_the_text(label: Any, options: dict[str, Any], gold: int) -> None:
+def test_an_answer_can_be_a_number_a_letter_or_the_text(
+    label: Any, options: dict[str, Any], gold: int
+) -> None:
     assert parse(asked(label=label), **options).gold == gold
 
 
@@ -171,12 +173,12 @@ def test_an_answer_is_a_number_a_letter_or_the_text(label: Any, options: dict[st
         ({"context": "", "question": " "}, r"line 7: the context and the question are empty"),
     ],
 )
-def test_a_question_that_cannot_be_learned_from_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_an_invalid_question_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         parse(asked(**changes))
 
 
-def test_an_answer_that_could_be_two_choices_is_settled_by_the_option() -> None:
+def test_an_ambiguous_answer_is_resolved_by_the_option() -> None:
     row = asked(choices=["1", "0"], label="1")
     assert parse(row, answers="number").gold == 1
     assert parse(row, answers="text").gold == 0
@@ -190,7 +192,7 @@ def test_too_many_columns_before_the_choices_are_refused() -> None:
         parse(values, Columns(tuple("abcde"), None, None), choices=2)
 
 
-def test_each_choice_is_a_sequence_behind_the_context(tiny_weights: Path) -> None:
+def test_each_choice_is_a_sequence_after_the_context(tiny_weights: Path) -> None:
     example = Example("1", Origin("f", 1), (), "the lamp", "it was", ("bright", "dull"), 1)
     first, second = task().fitted().encode([example], Tokenizer.pretrained(tiny_weights), None)
     assert decoded(tiny_weights, [example]) == [
@@ -211,14 +213,14 @@ def test_each_choice_is_a_sequence_behind_the_context(tiny_weights: Path) -> Non
         ("", "it was _ .", "[CLS] it was bright. [SEP]"),
     ],
 )
-def test_a_gap_is_filled_and_what_is_missing_left_out(
+def test_a_gap_is_filled_and_missing_choices_are_omitted(
     tiny_weights: Path, context: str, question: str, expected: str
 ) -> None:
     example = Example("1", Origin("f", 1), (), context, question, ("bright", "dull"))
     assert decoded(tiny_weights, [example])[0] == expected
 
 
-def test_the_context_is_what_is_cut(tiny_weights: Path) -> None:
+def test_only_the_context_is_truncated(tiny_weights: Path) -> None:
     example = Example("1", Origin("f", 1), (), "the lamp " * 20, "it was", ("very bright", "dull"), 0)
     sequences = task().fitted().encode([example], Tokenizer.pretrained(tiny_weights), 16)
     rust = Tokenizer.pretrained(tiny_weights).rust
@@ -227,7 +229,7 @@ def test_the_context_is_what_is_cut(tiny_weights: Path) -> None:
     assert [(len(s), s.num_removed) for s in sequences] == [(16, 31), (16, 30)]
 
 
-def test_the_loss_is_pytorchs_over_each_questions_choices(tiny_weights: Path) -> None:
+def test_the_loss_equals_cross_entropy_over_the_choices(tiny_weights: Path) -> None:
     examples = [
         Example("1", Origin("f", 1), (), "the lamp", "", ("bright", "dull", "slow"), 2),
         Example("2", Origin("f", 2), (), "the phone", "", ("good", "bad"), 0),
@@ -242,7 +244,7 @@ def test_the_loss_is_pytorchs_over_each_questions_choices(tiny_weights: Path) ->
     assert (loss.item(), count.item()) == (pytest.approx(expected.item()), 2)
 
 
-def test_a_prediction_is_the_most_probable_choice_with_the_probability_of_each() -> None:
+def test_a_prediction_has_the_most_probable_choice_and_all_probabilities() -> None:
     example = Example("1", Origin("f", 1), (), "the lamp", "", ("bright", "dull", "slow"))
     outputs = [np.array([score], np.float32) for score in (-2.0, 1.5, 0.3)]
     found = task().fitted().decode(outputs, [], example)
@@ -251,7 +253,7 @@ def test_a_prediction_is_the_most_probable_choice_with_the_probability_of_each()
     assert found.probabilities == pytest.approx(expected.tolist(), rel=1e-15)
 
 
-def test_equal_choices_are_right_together_and_said() -> None:
+def test_equal_choices_are_interchangeable_and_noted() -> None:
     examples = [
         Example("1", Origin("quiz.json", 4, "question"), ("x",), "x", "", ("five", "six", "five"), 2),
         Example("2", Origin("quiz.json", 5, "question"), ("x",), "x", "", ("five", "six"), 0),
@@ -284,13 +286,13 @@ def test_labels_that_seem_to_start_at_one_are_noted_or_refused() -> None:
     assert task(answers="number").fit(numbered(60)).notes == ()
 
 
-def test_questions_about_one_text_stay_on_one_side() -> None:
+def test_questions_about_the_same_text_stay_in_the_same_split() -> None:
     one, other = parse(asked()), parse(asked(question="wear a"))
     assert task().group_key(one) == task().group_key(other) == "it rains"
     assert task().group_key(parse(asked(context=""))) is None
 
 
-def test_one_position_for_every_question_is_said() -> None:
+def test_predicting_one_position_for_all_questions_causes_a_warning() -> None:
     same = [ChoicePrediction("x", 2, [0.1, 0.2, 0.7])] * 12
     fitted = task().fitted()
     assert fitted.warnings(same, [], [])[0].startswith(
@@ -341,12 +343,12 @@ def test_a_file_is_trained_evaluated_and_predicted(tiny_weights: Path, tmp_path:
 
 
 @pytest.mark.parametrize("label", [["1", "2", "3"], ["1"], 5, None])
-def test_names_of_choices_are_as_many_as_the_choices(label: Any) -> None:
+def test_the_number_of_choice_names_must_match(label: Any) -> None:
     with pytest.raises(DataError, match=r'"label" for each of the 2 choices'):
         parse(asked(choices={"text": ["hat", "coat"], "label": label}, label="1"))
 
 
-def test_a_letter_is_one_of_the_alphabet() -> None:
+def test_a_letter_must_be_in_the_alphabet() -> None:
     with pytest.raises(DataError, match='the answer "ß" is neither'):
         parse(asked(choices=["hat", "coat"], label="ß"))
 
@@ -359,5 +361,5 @@ def test_a_letter_is_one_of_the_alphabet() -> None:
         str({"text": np.array(["hat", "coat", "bag"], dtype=object), "label": np.array(list("ABC"))}),
     ],
 )
-def test_choices_may_be_written_out_as_python_and_numpy_print_them(cell: str) -> None:
+def test_choices_can_be_written_as_python_or_numpy_literals(cell: str) -> None:
     assert parse(asked(choices=cell, label="coat")).choices == ("hat", "coat", "bag")

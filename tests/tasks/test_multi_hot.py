@@ -50,7 +50,7 @@ FORMS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_vector_is_read_by_position_however_it_is_written(form: str) -> None:
+def test_a_vector_is_read_by_position_in_every_notation(form: str) -> None:
     cells = [FORMS[form](vector) for vector in VECTORS]
     gold, task = read(table(cells), names="a,b,c")
     assert gold == GOLD
@@ -60,7 +60,7 @@ def test_a_vector_is_read_by_position_however_it_is_written(form: str) -> None:
     assert task.options.label_format == "multi_hot"
 
 
-def test_a_parquet_column_of_lists_and_a_csv_file_say_the_same(tmp_path: Path) -> None:
+def test_a_parquet_column_of_lists_equals_a_csv_file(tmp_path: Path) -> None:
     frame = pd.DataFrame({"text": ["x", "y", "z", "u"], "labels": VECTORS})
     frame.to_parquet(tmp_path / "a.parquet")
     frame.to_csv(tmp_path / "a.csv", index=False)
@@ -77,19 +77,19 @@ def test_a_parquet_column_of_lists_and_a_csv_file_say_the_same(tmp_path: Path) -
         (["0,1", "1"], [("0", "1"), ("1",)]),
     ],
 )
-def test_what_may_be_label_numbers_stays_label_numbers(cells: list[Any], gold: Any) -> None:
+def test_ambiguous_cells_are_read_as_label_indices(cells: list[Any], gold: Any) -> None:
     found, task = read(table(cells))
     assert found == gold
     assert task.options.label_format == "auto"
 
 
-def test_a_setting_decides_where_a_column_may_be_either() -> None:
+def test_a_setting_resolves_ambiguous_columns() -> None:
     assert read(table([[0, 1], [1, 0]]), label_format="multi_hot")[0] == [("1",), ("0",)]
     with pytest.raises(DataError, match=r"line 1: .*task\.label_format=names"):
         read(table(VECTORS), label_format="names")
 
 
-def test_a_file_of_one_row_is_read_as_the_training_file_was() -> None:
+def test_a_file_with_one_row_is_read_like_the_training_file() -> None:
     _, trained = read(table([[0, 1], [1, 1]]), names="a,b")
     examples = read_examples(table([[1, 0]]), trained, COLUMNS)
     assert examples[0].gold == ("a",)
@@ -109,17 +109,17 @@ def test_a_file_of_one_row_is_read_as_the_training_file_was() -> None:
         ([[0.5, 1.0], [0.0, 1.0]], r"line 1: .* is not a list of label names"),
     ],
 )
-def test_a_row_that_does_not_go_with_the_others_is_refused(cells: list[Any], message: str) -> None:
+def test_an_inconsistent_row_is_refused(cells: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=rf"^a\.csv, {message}"):
         read(table(cells))
 
 
-def test_as_many_names_as_entries_are_needed() -> None:
+def test_the_number_of_names_must_equal_the_number_of_entries() -> None:
     with pytest.raises(DataError, match=r"line 1: .* 3 entries\. Expected 2, one per label \(a, b\)"):
         read(table(VECTORS), names="a,b")
 
 
-def test_a_label_without_a_text_is_still_a_label() -> None:
+def test_a_label_without_texts_is_kept() -> None:
     source = table([[0, 0, 1, 0], [1, 0, 0, 0], [1, 0, 1, 0]])
     _, task = read(source)
     fitted = task.fit(read_examples(source, task, COLUMNS))
@@ -127,7 +127,7 @@ def test_a_label_without_a_text_is_still_a_label() -> None:
     assert any("4 entries" in note and "task.names" in note for note in fitted.notes)
 
 
-def test_vectors_train_and_score_through_the_command(tiny_weights: Path, tmp_path: Path) -> None:
+def test_the_command_trains_and_evaluates_on_vectors(tiny_weights: Path, tmp_path: Path) -> None:
     words = {"great": [1, 0, 0], "dull": [0, 1, 0], "slow": [0, 1, 1], "table": [0, 0, 0]}
     rows = [(f"it was {word} {i}", words[word]) for i in range(6) for word in words]
     file = tmp_path / "train.csv"

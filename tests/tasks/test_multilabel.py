@@ -52,7 +52,7 @@ def examples(*golds: tuple[str, ...]) -> list[Example]:
         (3, ("3",)),
     ],
 )
-def test_labels_are_read_however_they_are_written(cell: Any, names: tuple[str, ...]) -> None:
+def test_labels_are_read_in_every_notation(cell: Any, names: tuple[str, ...]) -> None:
     assert gold(cell) == names
 
 
@@ -67,18 +67,18 @@ def test_labels_are_read_however_they_are_written(cell: Any, names: tuple[str, .
         (["joy", "fear", "joy"], 'duplicate label "joy"'),
     ],
 )
-def test_what_says_no_labels_is_not_taken_for_none(cell: Any, message: str) -> None:
+def test_a_missing_cell_is_not_an_empty_list_of_labels(cell: Any, message: str) -> None:
     with pytest.raises(DataError, match=rf"a\.csv, line 7: {message}"):
         gold(cell)
 
 
-def test_one_label_is_not_several() -> None:
+def test_a_single_label_is_not_split() -> None:
     with pytest.raises(DataError, match=r'only one label, "spam".*task\.name=classification'):
         task().fit(examples(("spam",), ()))
 
 
 @pytest.mark.parametrize("key", ["columns", "names"])
-def test_a_label_is_named_once(key: str) -> None:
+def test_a_duplicate_label_is_refused(key: str) -> None:
     with pytest.raises(ConfigError, match=rf'task\.{key}=.*"b" is listed more than once'):
         task(**{key: "a,b,b"})
 
@@ -94,18 +94,18 @@ def test_a_label_file_has_a_name_on_every_line(tmp_path: Path, text: str, messag
 
 
 @pytest.mark.parametrize("weights", ["battery", "balanced", "battery=2,battery=3", "=2"])
-def test_weights_are_none_auto_or_one_for_each_name(weights: str) -> None:
+def test_class_weights_are_none_auto_or_set_by_name(weights: str) -> None:
     with pytest.raises(
         ConfigError, match=r"task\.class_weights must be 'none', 'auto' or one number per label"
     ):
         task(class_weights=weights)
 
 
-def test_another_separator_can_be_given() -> None:
+def test_another_separator_can_be_set() -> None:
     assert gold("joy, mixed|anger", separator="|") == ("joy, mixed", "anger")
 
 
-def test_a_broken_list_is_refused_with_its_place() -> None:
+def test_a_broken_list_is_refused_with_its_location() -> None:
     with pytest.raises(DataError, match=r"a\.csv, line 7: .* begins like a list or an object"):
         gold('["joy", ')
 
@@ -122,24 +122,24 @@ def test_columns_of_zeros_and_ones_are_labels() -> None:
         made.parse(Row({"text": "fine", "joy": 1, "anger": ""}, Origin("a.csv", 7)), bare)
 
 
-def test_numbers_stand_for_the_names_in_a_label_file(tmp_path: Path) -> None:
+def test_indices_refer_to_the_names_in_a_label_file(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("admiration\namusement\nanger\n", encoding="utf-8")
     assert gold("2,0", label_file=str(tmp_path / "labels.txt")) == ("anger", "admiration")
     with pytest.raises(DataError, match=r'line 7: "3" is not a valid label index. .* has 3 labels'):
         gold("3", label_file=str(tmp_path / "labels.txt"))
 
 
-def test_no_label_at_all_is_refused() -> None:
+def test_data_without_labels_is_refused() -> None:
     with pytest.raises(DataError, match="none of the 2 rows has a label"):
         task().fit(examples((), ()))
 
 
-def test_a_label_that_training_did_not_have_is_refused(tiny_weights: Path) -> None:
+def test_a_label_unknown_from_training_is_refused(tiny_weights: Path) -> None:
     with pytest.raises(DataError, match=r'a\.csv, line 0: the label "angry" does not occur.*anger'):
         task().fitted(("anger", "joy")).encode(examples(("angry",)), Tokenizer.pretrained(tiny_weights), None)
 
 
-def test_the_scores_are_those_of_scikit_learn() -> None:
+def test_the_scores_equal_those_of_scikit_learn() -> None:
     draw = np.random.default_rng(3)
     gold_NC = draw.random((80, 4)) < np.array([0.5, 0.2, 0.05, 0.0])
     probabilities_NC = np.clip(draw.random((80, 4)) * 0.7 + 0.3 * gold_NC, 0, 1)
@@ -154,7 +154,7 @@ def test_the_scores_are_those_of_scikit_learn() -> None:
     assert found["map"] == pytest.approx(np.mean(occurring))
 
 
-def test_the_loss_is_the_mean_over_all_labels_as_in_hugging_face(tiny_weights: Path) -> None:
+def test_the_loss_is_the_mean_over_all_labels_like_in_hugging_face(tiny_weights: Path) -> None:
     rows = examples(("a",), (), ("a", "b"))
     made = task().fit(rows)
     batch = collate(made.encode(rows, Tokenizer.pretrained(tiny_weights), None))
@@ -168,7 +168,7 @@ def test_the_loss_is_the_mean_over_all_labels_as_in_hugging_face(tiny_weights: P
     ("weights", "expected"),
     [("auto", {"a": 0.3333, "b": 3.0}), ("a=2,b=5", {"a": 2.0, "b": 5.0}), ({"b": 4}, {"a": 1.0, "b": 4.0})],
 )
-def test_the_cost_of_a_missed_label_is_settled_said_and_used(
+def test_class_weights_are_resolved_noted_and_used(
     weights: Any, expected: dict[str, float], tiny_weights: Path
 ) -> None:
     rows = examples(("a",), ("a",), ("a", "b"), ())
@@ -185,12 +185,12 @@ def test_the_cost_of_a_missed_label_is_settled_said_and_used(
     assert total / count == pytest.approx(float(reference), rel=1e-4)
 
 
-def test_a_weight_for_a_label_that_is_not_there_is_refused() -> None:
+def test_a_weight_for_an_unknown_label_is_refused() -> None:
     with pytest.raises(ConfigError, match=r'task\.class_weights: unknown label "hapy".*happy'):
         task(class_weights={"hapy": 2}).fit(examples(("happy",), ("sad",)))
 
 
-def test_a_lower_threshold_gives_more_labels_to_the_same_text(tiny_weights: Path) -> None:
+def test_a_lower_threshold_predicts_more_labels(tiny_weights: Path) -> None:
     outputs = [np.array([-1.0, 1.0], np.float32)]
     low, high = (
         task(threshold=t).fitted(("a", "b")).decode(outputs, [], examples(())[0]) for t in (0.2, 0.5)
@@ -219,7 +219,7 @@ def test_trained_weights_are_in_the_saved_model(tiny_weights: Path, tmp_path: Pa
     assert found.loss == pytest.approx(stored, rel=1e-4), "evaluated with the same costs"
 
 
-def test_a_label_that_every_text_has_is_still_learned() -> None:
+def test_a_label_of_every_text_is_learned() -> None:
     made = task(class_weights="auto").fit(
         examples(*[("always", "often")] * 40_000, ("always",), ("always", "b"))
     )
@@ -229,7 +229,7 @@ def test_a_label_that_every_text_has_is_still_learned() -> None:
     assert task(class_weights=weights).fit(examples(("always", "often"), ("b",))).labels
 
 
-def test_probabilities_are_sigmoids_however_large_the_outputs() -> None:
+def test_probabilities_are_sigmoids_even_for_large_outputs() -> None:
     outputs_C = np.array([-3e38, -800, -40, -1.5, 0, 0.25, 40, 3e38], np.float32)
     made = task().fitted(tuple("abcdefgh"))
     found = made.decode([outputs_C], [], examples(())[0])
@@ -238,7 +238,7 @@ def test_probabilities_are_sigmoids_however_large_the_outputs() -> None:
     assert found.labels == ["e", "f", "g", "h"]
 
 
-def test_what_is_fitted_never_changes(tiny_weights: Path, tmp_path: Path) -> None:
+def test_a_fitted_task_never_changes(tiny_weights: Path, tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("a\nb\nc\n")
     made = task(class_weights="auto", label_file=str(tmp_path / "names.txt"))
     rows = examples(("a",), ("a",), ("a", "b"), ())

@@ -85,7 +85,7 @@ def learned(tiny_weights: Path) -> Callable[..., tuple[list[tuple[str, ...]], tu
         (as_numbers, {"names": "anger,joy,fear"}),
     ],
 )
-def test_every_shape_says_the_same_in_every_format(
+def test_every_layout_gives_the_same_labels_in_every_format(
     make: Callable[[], Table], options: dict[str, Any], suffix: str, learned: Any, tmp_path: Path
 ) -> None:
     gold, labels = learned(write(tmp_path, make(), suffix), **options)
@@ -101,18 +101,18 @@ def gold_of(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("value", ["['joy' 'fear', 'fun']", "[joy, fear]", "['joy'", "['joy'] and more"])
-def test_a_list_that_can_be_read_in_two_ways_or_none_is_refused(value: str) -> None:
+def test_an_ambiguous_or_invalid_list_is_refused(value: str) -> None:
     with pytest.raises(DataError, match=r"a\.csv, line 7: .* begins like a list or an object but cannot"):
         gold_of(value)
 
 
 @pytest.mark.parametrize("value", [[["joy"]], [{"name": "joy"}], [None], "[null]", [1.5]])
-def test_a_list_of_anything_but_names_is_refused(value: Any) -> None:
+def test_a_list_of_anything_except_names_is_refused(value: Any) -> None:
     with pytest.raises(DataError, match=r"a\.csv, line 7: .* is not a list of label names"):
         gold_of(value)
 
 
-def test_columns_that_are_not_there_are_named(learned: Any, tmp_path: Path) -> None:
+def test_missing_columns_are_named(learned: Any, tmp_path: Path) -> None:
     file = write(tmp_path, as_columns(), ".csv")
     with pytest.raises(
         DataError,
@@ -138,7 +138,7 @@ def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def test_a_model_knows_its_names_where_their_file_is_gone(folder: Path) -> None:
+def test_a_model_keeps_its_label_names_without_the_file(folder: Path) -> None:
     found = bertune("predict", folder / "numbers", "-", stdin="great phone\n").fine().lines[0]
     assert tuple(found["probabilities"]) == NAMES
     scores = bertune("evaluate", folder / "numbers", folder / "rows.jsonl", "--json").fine().json["scores"]
@@ -146,7 +146,7 @@ def test_a_model_knows_its_names_where_their_file_is_gone(folder: Path) -> None:
     assert scores["rows"]["map"] == pytest.approx(stored["map"])
 
 
-def test_a_label_file_is_meant_from_the_settings_file_and_found_again_on_resuming(
+def test_a_label_file_is_relative_to_the_settings_file_and_found_on_resuming(
     tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
@@ -165,7 +165,7 @@ def test_a_label_file_is_meant_from_the_settings_file_and_found_again_on_resumin
     assert tuple(found["probabilities"]) == NAMES
 
 
-def test_columns_of_labels_are_not_read_to_predict(folder: Path, tmp_path: Path) -> None:
+def test_label_columns_are_not_read_in_prediction(folder: Path, tmp_path: Path) -> None:
     rows = [{**row, "joy": -1} for row in as_columns()]
     for number, columns in enumerate((["text", *NAMES], ["text", "joy"])):
         file = tmp_path / f"{number}.csv"
@@ -173,7 +173,7 @@ def test_columns_of_labels_are_not_read_to_predict(folder: Path, tmp_path: Path)
         assert len(bertune("predict", folder / "columns", file).fine().lines) == len(TEXTS)
 
 
-def test_a_test_file_that_cannot_be_scored_is_refused_before_anything_is_learned(
+def test_a_test_file_that_cannot_be_scored_is_refused_before_training(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
     good, bare = write(tmp_path, as_columns(), ".csv"), tmp_path / "bare.csv"
@@ -186,18 +186,18 @@ def test_a_test_file_that_cannot_be_scored_is_refused_before_anything_is_learned
     assert not (tmp_path / "run").exists()
 
 
-def test_names_may_stand_where_numbers_do(folder: Path) -> None:
+def test_names_can_be_used_instead_of_indices(folder: Path) -> None:
     named = api.evaluate(folder / "numbers", as_lists())
     assert named.scores == api.evaluate(folder / "numbers", as_numbers()).scores
 
 
-def test_columns_that_a_file_lacks_cannot_be_scored_against(folder: Path) -> None:
+def test_a_file_without_label_columns_cannot_be_evaluated(folder: Path) -> None:
     with pytest.raises(DataError, match="none of the label columns anger, joy, fear exists"):
         api.evaluate(folder / "columns", [{"text": text} for text in TEXTS])
     assert len(api.predict(folder / "columns", TEXTS)) == 6
 
 
-def test_the_threshold_of_a_trained_model_can_be_another(folder: Path) -> None:
+def test_the_threshold_of_a_trained_model_can_be_changed(folder: Path) -> None:
     text = ["great phone"]
     (every,) = api.predict(folder / "columns", text, settings={"task.threshold": 0.01})
     (none,) = api.predict(folder / "columns", text, settings={"task.threshold": 0.99})
@@ -225,7 +225,7 @@ def test_the_threshold_of_a_trained_model_can_be_another(folder: Path) -> None:
         ),
     ],
 )
-def test_other_options_of_a_trained_model_stay_as_they_were(
+def test_other_options_of_a_trained_model_cannot_be_changed(
     folder: Path, option: str, value: Any, part: str
 ) -> None:
     with pytest.raises(ConfigError, match=part):
@@ -238,7 +238,7 @@ def test_names_in_two_places_are_refused(tmp_path: Path) -> None:
         make_task(TaskConfig(name="multilabel", names="a,b", label_file=str(tmp_path / "names.txt")))
 
 
-def test_several_label_columns_are_answered_with_the_task_that_takes_them(tmp_path: Path) -> None:
+def test_several_label_columns_suggest_the_multilabel_task(tmp_path: Path) -> None:
     file = write(tmp_path, as_columns(), ".csv")
     with pytest.raises(DataError, match=r"set task\.name=multilabel task\.columns=joy,fear\."):
         api.check(file, settings={"data.label": "joy,fear"})

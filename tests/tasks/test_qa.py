@@ -71,7 +71,7 @@ def tokenizer(tiny_weights: Path) -> Tokenizer:
     ],
     ids=["squad", "hugging face", "arrays"],
 )
-def test_answers_are_read_in_either_form(answers: Any) -> None:
+def test_answers_are_read_in_both_formats(answers: Any) -> None:
     found = parse(answers)
     assert found.id == "q7"
     assert found.gold == (answer("the table", 15), answer("table", 19))
@@ -79,7 +79,7 @@ def test_answers_are_read_in_either_form(answers: Any) -> None:
 
 
 @pytest.mark.parametrize("answers", [[], {"text": [], "answer_start": []}])
-def test_a_question_may_have_no_answer(answers: Any) -> None:
+def test_a_question_can_be_unanswerable(answers: Any) -> None:
     assert parse(answers).gold == ()
     assert parse(answers, is_impossible=True).gold == ()
     assert parse([answer("", -1)], is_impossible=True).gold == ()
@@ -103,7 +103,7 @@ def test_a_question_may_have_no_answer(answers: Any) -> None:
         ({"answers": [], "context": ""}, "the context is empty"),
     ],
 )
-def test_what_cannot_be_is_refused_with_file_and_question(values: dict[str, Any], message: str) -> None:
+def test_invalid_questions_are_refused_with_file_and_id(values: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=rf'dev\.json, question 3 \(id "q7"\): .*{message}'):
         parse(**values)
 
@@ -112,13 +112,13 @@ def test_what_cannot_be_is_refused_with_file_and_question(values: dict[str, Any]
     ("start", "expected"),
     [(0, 0), (1, 0), (14, 15), (16, 15), (22, 27), (-1, 0)],
 )
-def test_a_wrong_offset_gives_way_to_the_nearest_place(start: int, expected: int) -> None:
+def test_a_wrong_offset_is_corrected_to_the_nearest_occurrence(start: int, expected: int) -> None:
     found = parse([answer("the", start)])
     assert found.gold == (answer("the", expected),)
     assert found.num_moved == (start != expected)
 
 
-def test_moved_and_absent_answers_are_told_once_with_the_first_of_them() -> None:
+def test_moved_and_absent_answers_are_noted_once_with_the_first_example() -> None:
     made = task()
     examples = [
         parse([answer("the table", 15)]),
@@ -137,7 +137,7 @@ def test_moved_and_absent_answers_are_told_once_with_the_first_of_them() -> None
     assert len(fitted.notes) == 3  # fitting again changes nothing about what was fitted before
 
 
-def test_what_cannot_be_learned_is_refused_in_training_only(tokenizer: Tokenizer) -> None:
+def test_invalid_answers_are_refused_only_in_training(tokenizer: Tokenizer) -> None:
     made = task()
     absent, good = parse([answer("a table", 15)]), parse([answer("the table", 15)])
     with pytest.raises(DataError, match=r'\(id "q7"\): the answer "a table" does not occur in the context'):
@@ -188,7 +188,7 @@ def run(squad: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactor
     return out
 
 
-def test_training_on_a_nested_file_learns_and_keeps_paragraphs_on_one_side(run: Path, squad: Path) -> None:
+def test_training_on_a_nested_file_learns_and_keeps_paragraphs_in_one_split(run: Path, squad: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["labels"] == ["answer", "no answer"]
     assert manifest["data"]["splits"]["train"]["labels"].keys() == {"answer", "no answer"}
@@ -202,7 +202,7 @@ def test_training_on_a_nested_file_learns_and_keeps_paragraphs_on_one_side(run: 
     assert manifest["scores"]["validation"]["f1"] > 0.8
 
 
-def test_the_trained_model_answers_pairs_files_and_lines(run: Path, squad: Path) -> None:
+def test_a_trained_model_answers_pairs_files_and_lines(run: Path, squad: Path) -> None:
     context, telling = telling_context(random.Random(9))
     model = api.load(run)
     (alone,) = api.predict(model, [("is it on ?", context)])
@@ -223,7 +223,7 @@ def test_the_trained_model_answers_pairs_files_and_lines(run: Path, squad: Path)
     ("name", "moved", "absent"),
     [("cmrc2018_dev", 7, 193), ("squad2_half_dev/dev-v2.0.cs224n", 0, 0), ("xquad/xquad.zh", 0, 0)],
 )
-def test_published_answers_are_found_as_their_files_have_them(name: str, moved: int, absent: int) -> None:
+def test_published_answers_are_found_in_their_contexts(name: str, moved: int, absent: int) -> None:
     path = Path(DATA or "") / (f"cmrc2018/{name}.json" if "/" not in name else f"{name}.json")
     examples = read_examples(open_table(path, DataConfig(), ()), task(), COLUMNS)
     assert sum(e.num_moved for e in examples) == moved
@@ -246,6 +246,6 @@ def test_published_answers_are_found_as_their_files_have_them(name: str, moved: 
         ("cmrc2018/cmrc2018_trial.json", r'question \d+ \(id "TRIAL_\d+_QUERY_\d"\): the question is empty'),
     ],
 )
-def test_published_files_that_cannot_be_scored_say_which_question(name: str, message: str) -> None:
+def test_published_files_that_cannot_be_scored_name_the_question(name: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_examples(open_table(Path(DATA or "") / name, DataConfig(), ()), task(), COLUMNS)

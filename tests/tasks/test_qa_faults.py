@@ -50,7 +50,7 @@ def parsed(made: QuestionAnswering, kind: str, number: int = 1) -> Example:
     return made.parse(row, Columns(("question", "context"), "answers", None))
 
 
-def test_what_refuses_says_how_to_go_on() -> None:
+def test_errors_about_invalid_examples_name_the_setting() -> None:
     with pytest.raises(
         DataError, match=r'\(id "blank1"\): the question is empty.*task\.invalid_examples=count'
     ):
@@ -64,13 +64,13 @@ def test_what_refuses_says_how_to_go_on() -> None:
     assert counting.for_scoring([parsed(made, SOUND), parsed(made, ABSENT)]) is counting
 
 
-def test_an_empty_context_is_refused_either_way() -> None:
+def test_an_empty_context_is_always_refused() -> None:
     row = Row({**asked(SOUND, 1), "context": " "}, Origin("dev.json", 1, "question"))
     with pytest.raises(DataError, match=r"the context is empty\. Fill it in or remove the question$"):
         task(invalid_examples="count").parse(row, Columns(("question", "context"), "answers", None))
 
 
-def test_counted_faults_are_named_and_nothing_is_learned_from_them() -> None:
+def test_counted_invalid_examples_are_noted_and_not_trained_on() -> None:
     made = task(invalid_examples="count")
     examples = [parsed(made, kind, n) for n, kind in enumerate((SOUND, BLANK, ABSENT, SOUND))]
     fitted = made.fit(examples)
@@ -81,13 +81,15 @@ def test_counted_faults_are_named_and_nothing_is_learned_from_them() -> None:
     assert fitted.group_training_examples([examples[0], examples[3]]) is None
 
 
-def test_where_every_question_is_faulty_there_is_nothing_to_learn() -> None:
+def test_data_with_only_invalid_questions_is_refused() -> None:
     made = task(invalid_examples="count")
     with pytest.raises(DataError, match="none of the 2 questions has an answer"):
         made.fit([parsed(made, BLANK), parsed(made, ABSENT)])
 
 
-def test_a_file_with_faults_trains_and_every_question_of_it_is_scored(here: Path, tiny_weights: Path) -> None:
+def test_a_file_with_invalid_examples_trains_and_all_questions_are_scored(
+    here: Path, tiny_weights: Path
+) -> None:
     kinds = [SOUND] * 12 + [BLANK, ABSENT]
     questions = [asked(kind, number) for number, kind in enumerate(kinds)]
     paragraphs = [{"context": f"{CONTEXT} {question['id']}", "qas": [question]} for question in questions]

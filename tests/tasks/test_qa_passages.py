@@ -73,7 +73,7 @@ def roberta(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 @pytest.mark.parametrize(("max_length", "stride"), [(20, 5), (20, 100), (16, 0), (None, 5)])
-def test_windows_are_those_of_hugging_face(
+def test_windows_equal_those_of_hugging_face(
     tokenizer: Tokenizer, roberta: Tokenizer, kind: str, max_length: int | None, stride: int
 ) -> None:
     chosen = {"bert": tokenizer, "roberta": roberta}[kind]
@@ -105,7 +105,7 @@ def test_windows_are_those_of_hugging_face(
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
-def test_gold_is_the_answer_where_all_of_it_is_in_the_window(
+def test_a_window_has_gold_only_if_it_contains_the_whole_answer(
     tokenizer: Tokenizer, roberta: Tokenizer, kind: str
 ) -> None:
     chosen = {"bert": tokenizer, "roberta": roberta}[kind]
@@ -128,7 +128,7 @@ def test_gold_is_the_answer_where_all_of_it_is_in_the_window(
     assert inside > 15
 
 
-def test_gold_covers_answers_that_cut_words_or_have_no_token(tokenizer: Tokenizer) -> None:
+def test_gold_covers_answers_that_split_words_or_have_no_token(tokenizer: Tokenizer) -> None:
     def gold(text: str, context: str) -> list[int]:
         (window,) = fitted().encode([asked("on the lamp ?", context, text)], tokenizer, None)
         assert isinstance(window.gold, np.ndarray)
@@ -152,14 +152,14 @@ def test_gold_covers_answers_that_cut_words_or_have_no_token(tokenizer: Tokenize
         ({}, 16, "has 11 tokens, which leaves only 2 of the 16 tokens in a window"),
     ],
 )
-def test_a_question_that_is_too_long_is_refused_not_cut(
+def test_a_question_that_is_too_long_is_refused(
     tokenizer: Tokenizer, options: dict[str, Any], max_length: int | None, message: str
 ) -> None:
     with pytest.raises(DataError, match=rf'question 3 \(id "q7"\): the question {message}'):
         fitted(**options).encode([asked("the " * 11, CONTEXT)], tokenizer, max_length)
 
 
-def test_the_loss_is_that_of_hugging_face(tokenizer: Tokenizer) -> None:
+def test_the_loss_equals_that_of_hugging_face(tokenizer: Tokenizer) -> None:
     made = fitted(stride=4)
     examples = [asked("where ?", f"{long_context(30)} {CONTEXT} box", "box box"), asked("who ?", CONTEXT, "")]
     sequences = made.encode(examples, tokenizer, 20)
@@ -207,7 +207,7 @@ def plainly_best(
 
 
 @pytest.mark.parametrize(("words", "max_answer", "seed"), [(9, 30, 1), (70, 3, 2), (70, 30, 3), (45, 1, 4)])
-def test_the_best_passages_are_those_that_trying_all_finds(
+def test_the_best_spans_equal_an_exhaustive_search(
     tokenizer: Tokenizer, words: int, max_answer: int, seed: int
 ) -> None:
     made = fitted(stride=6, max_answer=max_answer, n_best=15)
@@ -238,7 +238,7 @@ def decoded(made: FittedQuestionAnswering, tokenizer: Tokenizer, null: float) ->
     return made.decode([logits], [window], example)
 
 
-def test_no_answer_is_predicted_only_by_models_that_saw_such_questions(tokenizer: Tokenizer) -> None:
+def test_no_answer_is_predicted_only_by_models_trained_on_such_questions(tokenizer: Tokenizer) -> None:
     both = ("answer", "no answer")
     assert decoded(fitted(), tokenizer, 9.0).answer == "lamp"
     assert decoded(fitted(both), tokenizer, 1.9).answer == "lamp"
@@ -258,7 +258,7 @@ def test_a_context_without_a_token_has_no_answer(tokenizer: Tokenizer) -> None:
     assert (found.answer, found.score, len(found.n_best)) == (None, 1.0, 1)
 
 
-def test_a_collapse_and_answers_beyond_the_limit_are_warned_of(tokenizer: Tokenizer) -> None:
+def test_collapse_and_long_answers_cause_warnings(tokenizer: Tokenizer) -> None:
     made = fitted(("answer", "no answer"), max_answer=2)
     examples = [asked("where ?", CONTEXT, "on the table"), asked("what ?", CONTEXT, "table")]
     sequences = made.encode(examples, tokenizer, None)
@@ -268,7 +268,7 @@ def test_a_collapse_and_answers_beyond_the_limit_are_warned_of(tokenizer: Tokeni
     assert too_long.startswith("1 gold answer has more than 2 tokens")
 
 
-def test_answers_beyond_the_limit_are_counted_once_and_only_in_the_given_sequences(
+def test_long_answers_are_counted_once_and_only_in_the_given_sequences(
     tokenizer: Tokenizer,
 ) -> None:
     made = fitted(max_answer=2, stride=10)

@@ -51,7 +51,7 @@ def read(folder: Path, columns: dict[str, list[Any]], **options: Any) -> list[An
     [json.dumps, str, lambda a: str(arrays(a)), lambda a: json.dumps(listed(a)), listed],
     ids=["json", "python", "numpy", "json list", "python list"],
 )
-def test_answers_written_out_in_a_cell_are_read(write: Any, tmp_path: Path) -> None:
+def test_answers_written_in_a_cell_are_read(write: Any, tmp_path: Path) -> None:
     cells = [write(answers) for answers in (*SQUAD, EMPTY)]
     assert [e.gold for e in read(tmp_path, {"answers": cells})] == [LAMP, BOX, ()]
 
@@ -67,13 +67,15 @@ def test_answers_written_out_in_a_cell_are_read(write: Any, tmp_path: Path) -> N
         {"answer_text": ["the table", "box"], "answer_start": [15, None]},
     ],
 )
-def test_texts_beside_offsets_or_alone_are_found(columns: dict[str, list[Any]], tmp_path: Path) -> None:
+def test_answer_texts_are_found_with_and_without_offsets(
+    columns: dict[str, list[Any]], tmp_path: Path
+) -> None:
     found = read(tmp_path, columns)
     assert [e.gold for e in found] == [LAMP, BOX]
     assert sum(e.num_moved for e in found) == 0
 
 
-def test_questions_without_an_answer_in_flat_columns(tmp_path: Path) -> None:
+def test_unanswerable_questions_in_flat_columns(tmp_path: Path) -> None:
     said: dict[str, list[Any]] = {
         "answer_text": ["box", None],
         "answer_start": [47, None],
@@ -85,7 +87,7 @@ def test_questions_without_an_answer_in_flat_columns(tmp_path: Path) -> None:
         read(tmp_path, {"answer": ["box", None]})
 
 
-def test_an_answer_without_offset_that_occurs_twice_is_refused_or_counted(tmp_path: Path) -> None:
+def test_an_ambiguous_answer_without_offset_is_refused_or_counted(tmp_path: Path) -> None:
     columns = {"answer": ["box", "the"]}
     with pytest.raises(DataError, match=r'line 3: the answer "the" occurs 4 times .*invalid_examples=count'):
         read(tmp_path, columns)
@@ -96,7 +98,7 @@ def test_an_answer_without_offset_that_occurs_twice_is_refused_or_counted(tmp_pa
     assert read(tmp_path, {"answer": ["['the', 'box']"]})[0].gold[1] == BOX[0], "another answer is plain"
 
 
-def test_an_absent_answer_and_a_wrong_offset_are_named_with_the_row(tmp_path: Path) -> None:
+def test_absent_answers_and_wrong_offsets_are_named_with_the_row(tmp_path: Path) -> None:
     examples = read(tmp_path, {"answer": ["box", "the sky"]})
     with pytest.raises(DataError, match=r'line 3: the answer "the sky" does not occur in the context'):
         make_task(TaskConfig(name="question_answering")).fit(examples)

@@ -24,14 +24,14 @@ def epochs(num_examples: int, batch_size: int, seed: int, count: int) -> list[li
 
 @quick
 @given(lengths_of_a_step, st.integers(1, 200))
-def test_micro_batches_hold_every_position_once(lengths: list[int], max_tokens: int) -> None:
+def test_micro_batches_contain_every_position_once(lengths: list[int], max_tokens: int) -> None:
     positions = np.concatenate(list(micro_batches(lengths, max_tokens)))
     assert sorted(positions.tolist()) == list(range(len(lengths)))
 
 
 @quick
 @given(lengths_of_a_step, st.integers(1, 200))
-def test_no_micro_batch_is_wider_than_the_budget_unless_one_text_alone_is(
+def test_no_micro_batch_exceeds_the_budget_except_for_a_single_long_text(
     lengths: list[int], max_tokens: int
 ) -> None:
     for positions in micro_batches(lengths, max_tokens):
@@ -41,7 +41,7 @@ def test_no_micro_batch_is_wider_than_the_budget_unless_one_text_alone_is(
 
 @quick
 @given(lengths_of_a_step, st.integers(1, 200))
-def test_micro_batches_are_as_few_as_the_budget_allows(lengths: list[int], max_tokens: int) -> None:
+def test_the_number_of_micro_batches_is_minimal(lengths: list[int], max_tokens: int) -> None:
     batches = list(micro_batches(lengths, max_tokens))
     for positions, following in pairwise(batches):
         widest = max(lengths[i] for i in positions)
@@ -50,7 +50,7 @@ def test_micro_batches_are_as_few_as_the_budget_allows(lengths: list[int], max_t
 
 @quick
 @given(lengths_of_a_step)
-def test_texts_of_like_length_share_a_micro_batch(lengths: list[int]) -> None:
+def test_texts_of_similar_length_share_a_micro_batch(lengths: list[int]) -> None:
     order = [lengths[i] for positions in micro_batches(lengths, 100) for i in positions]
     assert order == sorted(lengths, reverse=True)
 
@@ -73,12 +73,12 @@ def test_only_the_last_step_of_an_epoch_may_be_smaller(
     assert [len(step) for step in steps] == sizes * 2
 
 
-def test_every_epoch_has_another_order() -> None:
+def test_every_epoch_has_a_different_order() -> None:
     orders = epochs(50, 8, seed=3, count=5)
     assert len({tuple(order) for order in orders}) == 5
 
 
-def test_the_order_is_that_of_the_seed_whatever_else_draws_random_numbers() -> None:
+def test_the_order_depends_only_on_the_seed() -> None:
     first = epochs(50, 8, seed=3, count=3)
     np.random.seed(99)
     np.random.rand(10)
@@ -117,7 +117,9 @@ def test_the_sequences_of_an_example_share_a_micro_batch(
 
 @quick
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=40), st.integers(1, 200))
-def test_slices_hold_all_in_order_and_no_more_tokens_than_asked(lengths: list[int], max_tokens: int) -> None:
+def test_slices_contain_everything_in_order_within_the_token_limit(
+    lengths: list[int], max_tokens: int
+) -> None:
     lengths = sorted(lengths, reverse=True)
     pieces = [lengths[piece] for piece in slices(lengths, max_tokens)]
     assert [length for piece in pieces for length in piece] == lengths

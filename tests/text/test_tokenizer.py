@@ -52,7 +52,7 @@ def expected(reference: Any, texts: tuple[str, ...], max_length: int | None) -> 
 
 @pytest.mark.parametrize("max_length", [4, 5, 7, 8, 16, 64])
 @pytest.mark.parametrize("texts", [SINGLES, PAIRS], ids=["singles", "pairs"])
-def test_a_long_text_is_cut_as_hugging_face_cuts_the_longest_first(
+def test_truncation_equals_longest_first_of_hugging_face(
     tokenizer: Tokenizer, reference: Any, texts: list[tuple[str, ...]], max_length: int
 ) -> None:
     for item, sequence in zip(texts, tokenizer.encode(texts, max_length), strict=True):
@@ -63,7 +63,7 @@ def test_a_long_text_is_cut_as_hugging_face_cuts_the_longest_first(
 
 @pytest.mark.parametrize("max_length", [4, 7, 16, None])
 @pytest.mark.parametrize("texts", [SINGLES, PAIRS], ids=["singles", "pairs"])
-def test_every_token_that_is_cut_is_counted(
+def test_removed_tokens_are_counted(
     tokenizer: Tokenizer, reference: Any, texts: list[tuple[str, ...]], max_length: int | None
 ) -> None:
     for item, sequence in zip(texts, tokenizer.encode(texts, max_length), strict=True):
@@ -73,7 +73,7 @@ def test_every_token_that_is_cut_is_counted(
 
 
 @pytest.mark.parametrize("max_length", [None, 6])
-def test_sequences_come_in_the_order_of_the_texts(tokenizer: Tokenizer, max_length: int | None) -> None:
+def test_sequences_are_in_the_order_of_the_texts(tokenizer: Tokenizer, max_length: int | None) -> None:
     sequences = tokenizer.encode(SINGLES, max_length)
     assert [s.group for s in sequences] == list(range(len(SINGLES)))
     alone = [tokenizer.encode([item], max_length)[0].ids for item in SINGLES]
@@ -87,16 +87,16 @@ def test_the_second_text_of_a_pair_has_token_type_one(tokenizer: Tokenizer) -> N
     assert sequence.types.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
-def test_a_single_text_has_token_type_zero_throughout(tokenizer: Tokenizer) -> None:
+def test_a_single_text_has_only_token_type_zero(tokenizer: Tokenizer) -> None:
     (sequence,) = tokenizer.encode([("great phone",)])
     assert sequence.types.tolist() == [0, 0, 0, 0]
 
 
-def test_no_texts_give_no_sequences(tokenizer: Tokenizer) -> None:
+def test_an_empty_list_has_no_sequences(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode([]) == []
 
 
-def test_a_longer_text_than_the_model_takes_is_encoded_whole_without_a_warning(
+def test_a_text_longer_than_the_model_allows_is_encoded_without_a_warning(
     tokenizer: Tokenizer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (sequence,) = tokenizer.encode([("so " * 600,)])
@@ -124,9 +124,7 @@ def roberta_folder(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["words", "bytes", "minilm", "no mask"])
-def test_a_saved_tokenizer_is_what_transformers_reads_from_its_files(
-    kind: str, tiny_weights: Path, tmp_path: Path
-) -> None:
+def test_a_saved_tokenizer_equals_that_of_transformers(kind: str, tiny_weights: Path, tmp_path: Path) -> None:
     folder = find_pretrained("minilm").folder if kind == "minilm" else tiny_weights
     if kind == "bytes":
         folder = roberta_folder(tmp_path / "bytes")
@@ -147,28 +145,26 @@ def test_a_saved_tokenizer_is_what_transformers_reads_from_its_files(
         assert saved.encode([text])[0].ids.tolist() == twin(*text)["input_ids"]
 
 
-def test_truncating_once_does_not_truncate_the_next_texts(tokenizer: Tokenizer) -> None:
+def test_truncation_does_not_affect_later_texts(tokenizer: Tokenizer) -> None:
     before = [s.ids.tolist() for s in tokenizer.encode(SINGLES)]
     tokenizer.encode(SINGLES, 5)
     assert [s.ids.tolist() for s in tokenizer.encode(SINGLES)] == before
 
 
-def test_vocab_txt_beside_a_config_is_enough(tiny_folder: Path, tokenizer: Tokenizer) -> None:
+def test_vocab_txt_and_a_config_are_sufficient(tiny_folder: Path, tokenizer: Tokenizer) -> None:
     from_words = Tokenizer.pretrained(tiny_folder)
     assert from_words.encode(SINGLES)[1].ids.tolist() == tokenizer.encode(SINGLES)[1].ids.tolist()
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta"])
-def test_a_folder_without_a_tokenizer_is_refused_with_what_it_needs(family: str, tmp_path: Path) -> None:
+def test_a_folder_without_a_tokenizer_is_refused_with_the_expected_files(family: str, tmp_path: Path) -> None:
     # transformers makes a tokenizer out of nothing here, to which every word is unknown.
     (tmp_path / "config.json").write_text(json.dumps({"model_type": family}), encoding="utf-8")
     with pytest.raises(ModelError, match=r"tokenizer\.json, or vocab\.txt"):
         Tokenizer.pretrained(tmp_path)
 
 
-def test_a_disk_too_full_for_the_tokenizer_is_an_error_that_says_so(
-    tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_a_full_disk_is_reported_when_saving_a_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -217,7 +213,7 @@ def sentence_pieces() -> Any:
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("make", [byte_level, sentence_pieces])
 @pytest.mark.parametrize("texts", [SINGLES, PAIRS], ids=["singles", "pairs"])
-def test_other_kinds_of_tokenizers_give_what_transformers_makes_of_them(
+def test_other_kinds_of_tokenizers_equal_those_of_transformers(
     make: Any, texts: list[tuple[str, ...]], side: str, tmp_path: Path
 ) -> None:
     from transformers import PreTrainedTokenizerFast

@@ -30,7 +30,7 @@ def encoded(rust: Tokenizer, texts: list[str]) -> Any:
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
-def test_tokens_kept_are_those_that_the_tokenizer_keeps(name: str) -> None:
+def test_the_kept_tokens_equal_those_of_the_tokenizer(name: str) -> None:
     rust = Tokenizer(models.WordLevel(VOCABULARY, unk_token="[UNK]"))
     rust.pre_tokenizer = pre_tokenizers.Whitespace()
     if PROCESSORS[name] is not None:

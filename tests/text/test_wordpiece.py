@@ -37,7 +37,7 @@ def edited(path: Path, **changes: Any) -> None:
     ],
     ids=str,
 )
-def test_it_is_the_tokenizer_of_transformers(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_the_fast_path_equals_the_tokenizer_of_transformers(tmp_path: Path, options: dict[str, Any]) -> None:
     found, twin = read_wordpiece(saved(tmp_path, **options)), load_tokenizer(tmp_path, None)
     assert found is not None
     assert found.rust.to_str() == twin.rust.to_str()
@@ -45,7 +45,7 @@ def test_it_is_the_tokenizer_of_transformers(tmp_path: Path, options: dict[str, 
     assert found.rust.encode(TEXT).ids == twin.rust.encode(TEXT).ids
 
 
-def test_transformers_loads_what_it_saves(tmp_path: Path) -> None:
+def test_transformers_loads_the_saved_files(tmp_path: Path) -> None:
     found, given = read_wordpiece(saved(tmp_path / "given", do_lower_case=False)), tmp_path / "given"
     assert found is not None
     (tmp_path / "again").mkdir()
@@ -72,12 +72,14 @@ def test_transformers_loads_what_it_saves(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_anything_else_is_left_to_transformers(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
+def test_other_tokenizers_are_left_to_transformers(
+    tmp_path: Path, name: str, changes: dict[str, Any]
+) -> None:
     edited(saved(tmp_path) / name, **changes)
     assert read_wordpiece(tmp_path) is None
 
 
-def test_files_that_disagree_are_left_to_transformers(tmp_path: Path) -> None:
+def test_contradictory_files_are_left_to_transformers(tmp_path: Path) -> None:
     (saved(tmp_path) / "special_tokens_map.json").write_text('{"mask_token": "[PAD]"}')
     assert read_wordpiece(tmp_path) is None
     (tmp_path / "special_tokens_map.json").unlink()

@@ -10,7 +10,7 @@ from bertune.training.frozen import compute_once
 
 @pytest.fixture
 def keep(monkeypatch: pytest.MonkeyPatch) -> Keep:
-    """Says where the trainings that follow keep the frozen outputs; "never" is the slow twin."""
+    """Sets where later trainings store frozen outputs; "never" recomputes them at every step."""
     original = compute_once
 
     def choose(where: str) -> None:

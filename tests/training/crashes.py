@@ -1,4 +1,4 @@
-"""Processes that are killed before their n-th access to the run folder, or whose files cannot grow."""
+"""Kills a process before its n-th access to the run folder, limits its file sizes, or sends two signals."""
 
 import os
 import signal
@@ -12,9 +12,9 @@ _TOUCHING = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.r
 
 @dataclass(frozen=True)
 class DieBeforeTouch:
-    """Install with `()`: kills the process before it touches anything in `folder` for the n-th time.
+    """Call to install: kills the process before its n-th operation on anything in `folder`.
 
-    What is put together beside the folder, under its name with dots around, counts as in it.
+    The temporary folder in which a run is built counts as part of it.
     """
 
     folder: Path
@@ -36,7 +36,7 @@ class DieBeforeTouch:
 
 @dataclass(frozen=True)
 class LargestFile:
-    """Install with `()`: no file may grow beyond so many bytes, as on a disk that is full."""
+    """Call to install: limits the size of files to `size` bytes, as on a full disk."""
 
     size: int
 
@@ -49,7 +49,7 @@ class LargestFile:
 
 @dataclass(frozen=True)
 class AskedTwice:
-    """Install with `()`: two signals come within the first evaluation."""
+    """Call to install: raises two signals during the first evaluation."""
 
     def __call__(self) -> None:
         from bertune.predict import torch_backend

@@ -1,4 +1,4 @@
-"""Models with frozen parts, and where a training keeps the outputs of these parts."""
+"""Models with frozen layers, and sequences for them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ def make_family(folder: Path, family: str) -> Path:
 
 
 def classifier(family: str = "bert", what: str | int = 1) -> Any:
-    """A classifier with a frozen part, the same at every call."""
+    """A classifier with frozen layers; the same weights at every call."""
     torch.manual_seed(4)
     model = StandardModel(transformers.AutoModelForSequenceClassification.from_config(CONFIGS[family]()))
     freeze(model, what)

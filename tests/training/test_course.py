@@ -21,7 +21,7 @@ from trainings import assert_same_work, train
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Training and validation texts whose labels mean nothing: scores on the latter go up and down."""
+    """Training and validation texts with random labels, so that validation scores fluctuate."""
     draw = random.Random(4)
     folder = tmp_path_factory.mktemp("noise")
     files = []
@@ -36,7 +36,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def noisy(noise: tuple[Path, Path], tmp_path: Path, settings: Any) -> Any:
-    """Trains on the noise: `noisy(**{"train.patience": 2})`."""
+    """Trains on random labels: `noisy(**{"train.patience": 2})`."""
 
     def go(**changes: Any) -> tuple[Run, list[Any]]:
         more = {
@@ -57,7 +57,7 @@ def evaluations(run: Run) -> dict[int, dict[str, Any]]:
 
 
 def best_step(found: dict[int, dict[str, Any]], score: str) -> int:
-    """The step of the best value, the latest of equals."""
+    """The step with the best value, the latest one in a tie."""
     sign = -1 if score in {"loss", "log_loss"} else 1
     return max(found, key=lambda step: (sign * found[step][score], step))
 
@@ -69,7 +69,7 @@ def first_best_step(found: dict[int, dict[str, Any]], score: str) -> int:
 
 
 @pytest.mark.parametrize("score", ["loss", "log_loss"])
-def test_the_weights_kept_are_those_of_the_best_evaluation(score: str, noisy: Any) -> None:
+def test_the_saved_weights_are_those_of_the_best_evaluation(score: str, noisy: Any) -> None:
     run, _ = noisy(**{"train.best_metric": score, "train.evaluate_every": 2})
     found = evaluations(run)
     best = best_step(found, score)
@@ -89,7 +89,7 @@ def test_the_weights_kept_are_those_of_the_best_evaluation(score: str, noisy: An
 
 
 @pytest.mark.parametrize("score", ["loss", "mcc"])
-def test_is_best_marks_every_evaluation_that_none_before_beats(score: str, noisy: Any) -> None:
+def test_is_best_marks_every_evaluation_that_is_not_worse_than_earlier_ones(score: str, noisy: Any) -> None:
     run, _ = noisy(**{"train.best_metric": score, "train.evaluate_every": 2})
     sign = -1 if score == "loss" else 1
     best = -float("inf")
@@ -98,14 +98,14 @@ def test_is_best_marks_every_evaluation_that_none_before_beats(score: str, noisy
         best = max(best, sign * line[score])
 
 
-def test_a_later_checkpoint_is_kept_where_the_best_is_not_better_by_more_than_chance(noisy: Any) -> None:
+def test_a_later_checkpoint_is_selected_if_the_best_is_not_better_by_more_than_chance(noisy: Any) -> None:
     run, _ = noisy(**{"train.best_metric": "log_loss", "train.evaluate_every": 2, "train.best_margin": 50})
     found, kept = evaluations(run), run.manifest["training"]["best"]
     assert kept["top_step"] == first_best_step(found, "log_loss") < kept["step"] == max(found)
     assert run.manifest["scores"]["validation"]["log_loss"] == kept["value"] > kept["top_value"]
 
 
-def test_the_kept_model_scores_the_same_when_it_is_loaded(noisy: Any, noise: tuple[Path, Path]) -> None:
+def test_the_saved_model_has_the_same_scores_when_loaded(noisy: Any, noise: tuple[Path, Path]) -> None:
     run, _ = noisy(**{"train.best_metric": "loss", "train.evaluate_every": 2})
     evaluation = api.evaluate(run, noise[1])
     found = evaluations(run)
@@ -113,7 +113,7 @@ def test_the_kept_model_scores_the_same_when_it_is_loaded(noisy: Any, noise: tup
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3])
-def test_patience_stops_after_so_many_evaluations_without_a_gain(patience: int, noisy: Any) -> None:
+def test_patience_stops_after_that_many_evaluations_without_improvement(patience: int, noisy: Any) -> None:
     run, events = noisy(
         **{"train.best_metric": "loss", "train.evaluate_every": 2, "train.patience": patience}
     )
@@ -128,7 +128,7 @@ def test_patience_stops_after_so_many_evaluations_without_a_gain(patience: int, 
     assert len([e for e in events if isinstance(e, Stepped)]) == training["steps_done"]
 
 
-def test_without_patience_all_steps_are_taken(noisy: Any) -> None:
+def test_without_patience_all_steps_are_run(noisy: Any) -> None:
     run, _ = noisy(**{"train.best_metric": "loss", "train.evaluate_every": 2})
     assert run.manifest["training"]["stopped_early"] is False
     assert run.manifest["training"]["steps_done"] == len(run.metrics()) == 30
@@ -138,7 +138,7 @@ def test_without_patience_all_steps_are_taken(noisy: Any) -> None:
     ("every", "epochs", "steps"),
     [(4, 2, [4, 8, 10]), ("epoch", 2, [5, 10]), ("epoch", 1.5, [5, 8]), (100, 1, [5]), (1, 0.5, [1, 2, 3])],
 )
-def test_evaluations_come_so_often_and_always_at_the_end(
+def test_evaluations_follow_the_interval_and_the_last_step(
     every: int | str, epochs: float, steps: list[int], noisy: Any
 ) -> None:
     run, events = noisy(**{"train.evaluate_every": every, "train.epochs": epochs})
@@ -146,7 +146,7 @@ def test_evaluations_come_so_often_and_always_at_the_end(
     assert [event.line["step"] for event in events if isinstance(event, Evaluated)] == steps
 
 
-def test_the_training_loss_of_an_evaluation_is_the_mean_since_the_last_one(noisy: Any) -> None:
+def test_the_training_loss_of_an_evaluation_is_the_mean_since_the_previous_one(noisy: Any) -> None:
     run, _ = noisy(**{"train.evaluate_every": 4, "train.epochs": 2})
     losses = [line["loss"] for line in run.metrics()]
     for step, previous in ((4, 0), (8, 4), (10, 8)):
@@ -154,18 +154,18 @@ def test_the_training_loss_of_an_evaluation_is_the_mean_since_the_last_one(noisy
         assert evaluations(run)[step]["train_loss"] == pytest.approx(mean, abs=1e-9)
 
 
-def test_every_step_has_its_line(noisy: Any) -> None:
+def test_every_step_has_a_line_of_metrics(noisy: Any) -> None:
     run, events = noisy(**{"train.epochs": 2})
     assert [line["step"] for line in run.metrics()] == list(range(1, 11))
     assert [line["epoch"] for line in run.metrics()] == pytest.approx([i / 5 for i in range(1, 11)])
     assert [line["loss"] for line in run.metrics()] == [e.step.loss for e in events if isinstance(e, Stepped)]
-    # One step of warm-up of ten, from zero.
+    # One warm-up step of ten, starting at zero.
     assert [line["lr"] for line in run.metrics()] == pytest.approx(
         [0] + [3e-3 * i / 9 for i in range(9, 0, -1)]
     )
 
 
-def test_the_loss_of_the_first_step_is_that_of_the_untrained_model(
+def test_the_first_loss_is_that_of_the_untrained_model(
     noisy: Any, noise: tuple[Path, Path], tiny_weights: Path
 ) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -181,9 +181,7 @@ def test_the_loss_of_the_first_step_is_that_of_the_untrained_model(
     assert run.metrics()[0]["loss"] == pytest.approx(float(loss), abs=1e-5)
 
 
-def test_an_unknown_score_to_pick_by_is_refused_before_anything_is_written(
-    noisy: Any, tmp_path: Path
-) -> None:
+def test_an_unknown_best_metric_is_an_error_before_anything_is_written(noisy: Any, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"train\.best_metric=bleu: this task has no such metric. Set it to "
     ):
@@ -203,9 +201,7 @@ def test_a_nan_loss_stops_training_with_remedies(reviews_csv: Path, tmp_path: Pa
     assert all(torch.isfinite(torch.tensor(line["loss"])) for line in run.metrics())
 
 
-def test_a_run_that_says_the_same_of_every_text_is_warned_about(
-    reviews_csv: Path, tmp_path: Path, settings: Any
-) -> None:
+def test_a_collapsed_run_causes_a_warning(reviews_csv: Path, tmp_path: Path, settings: Any) -> None:
     run, events = train(reviews_csv, tmp_path / "run", settings(**{"train.lr": 0.5, "train.epochs": 1}))
     texts = [event.text for event in events if isinstance(event, Warned)]
     assert any("collapsed: all texts are predicted as" in text and "train.lr" in text for text in texts)
@@ -214,16 +210,16 @@ def test_a_run_that_says_the_same_of_every_text_is_warned_about(
     assert len(labels) == 1
 
 
-def test_a_run_that_learns_is_not_warned_about(reviews_csv: Path, tmp_path: Path, settings: Any) -> None:
+def test_a_run_that_learns_causes_no_warning(reviews_csv: Path, tmp_path: Path, settings: Any) -> None:
     run, _ = train(reviews_csv, tmp_path / "run", settings(**{"train.lr": 5e-3, "train.epochs": 12}))
     assert run.manifest["scores"]["validation"]["accuracy"] >= 0.8
     assert run.manifest["warnings"] == []
 
 
-def test_stopped_right_after_the_last_evaluation_it_ends_as_if_never_stopped(
+def test_a_run_stopped_after_the_last_evaluation_is_identical_when_resumed(
     reviews_csv: Path, tmp_path: Path, settings: Any
 ) -> None:
-    """Where the last weights are the best, the optimizer has let go of its moments by then."""
+    """If the last weights are the best, the optimizer has already released its moments."""
     changes = settings(**{"train.best_metric": "loss", "train.epochs": 2})
     whole, _ = train(reviews_csv, tmp_path / "whole", changes)
     last = whole.manifest["training"]["total_steps"]
@@ -244,7 +240,7 @@ def test_test_texts_are_scored_once_at_the_end(noisy: Any, noise: tuple[Path, Pa
     assert all("test" not in json.dumps(line) for line in run.metrics())
 
 
-def test_only_the_first_examples_are_used_where_so_many_are_asked_for(noisy: Any) -> None:
+def test_max_examples_limits_the_training_rows(noisy: Any) -> None:
     run, _ = noisy(**{"train.max_examples": 17, "train.epochs": 1})
     assert run.manifest["data"]["splits"]["train"]["rows"] == 17
     assert run.manifest["data"]["splits"]["validation"]["rows"] == 40

@@ -36,7 +36,7 @@ def changes(tiny_weights: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def whole(reviews_csv: Path, changes: Settings, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The run of a training that nothing disturbed. Read only."""
+    """The run of an undisturbed training. Read only."""
     return train(reviews_csv, tmp_path_factory.mktemp("whole") / "run", changes)[0]
 
 
@@ -48,7 +48,7 @@ def finished(whole: Run, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def unfinished(reviews_csv: Path, changes: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training that was stopped after step 10, with checkpoints of steps 8 and 10. Read only."""
+    """A run stopped after step 10, with checkpoints of steps 8 and 10. Read only."""
     run = tmp_path_factory.mktemp("unfinished") / "run"
     stopped_after(reviews_csv, run, changes, steps=10)
     return run
@@ -62,21 +62,19 @@ def stopped(unfinished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bare(stopped: Path) -> Path:
-    """An unfinished run in which nothing was checkpointed."""
+    """An unfinished run without checkpoints."""
     shutil.rmtree(stopped / "checkpoints")
     return stopped
 
 
 def resumed(run: Path) -> tuple[Run, list[str]]:
-    """The run once it is done, and the warnings on the way."""
+    """The resumed run after its end, and the warnings."""
     events = list(api.train_events(run, resume=True))
     return open_run(run), [event.text for event in events if isinstance(event, Warned)]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[train]\nlr = 1.0\n"])
-def test_lost_settings_without_a_copy_are_refused_with_a_way_forward(
-    content: bytes | None, bare: Path
-) -> None:
+def test_lost_settings_without_a_copy_are_an_error_with_a_remedy(content: bytes | None, bare: Path) -> None:
     replace(bare / "config.toml", content)
     with pytest.raises(DamagedError, match=r"config\.toml .* start again: .* another --out"):
         list(api.train_events(bare, resume=True))
@@ -84,7 +82,7 @@ def test_lost_settings_without_a_copy_are_refused_with_a_way_forward(
 
 @pytest.mark.parametrize("content", [None, b"", b"{}"])
 @pytest.mark.parametrize("with_weights", [False, True])
-def test_a_lost_manifest_without_a_copy_is_refused_with_a_command_that_works(
+def test_a_lost_manifest_without_a_copy_is_an_error_with_a_working_command(
     content: bytes | None,
     with_weights: bool,
     bare: Path,
@@ -92,7 +90,7 @@ def test_a_lost_manifest_without_a_copy_is_refused_with_a_command_that_works(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Weights of an evaluation alone are no checkpoint: nothing can be continued with them."""
+    """The weights of an evaluation are not a checkpoint from which training can continue."""
     monkeypatch.chdir(tmp_path)
     if with_weights:
         (bare / "checkpoints").mkdir()
@@ -104,7 +102,7 @@ def test_a_lost_manifest_without_a_copy_is_refused_with_a_command_that_works(
     assert_same_work(train(bare, tmp_path / "new", {})[0], whole)
 
 
-def test_a_manifest_is_not_promised_back_when_every_checkpoint_is_damaged(stopped: Path) -> None:
+def test_no_restore_is_promised_if_every_checkpoint_is_damaged(stopped: Path) -> None:
     replace(stopped / "manifest.json", b"")
     for state in stopped.glob("checkpoints/step-*/state.json"):
         state.write_bytes(b"")
@@ -113,7 +111,7 @@ def test_a_manifest_is_not_promised_back_when_every_checkpoint_is_damaged(stoppe
     assert "--resume" not in str(caught.value)
 
 
-def test_a_state_of_another_checkpoint_is_named(stopped: Path, whole: Run) -> None:
+def test_a_state_file_of_another_checkpoint_is_reported(stopped: Path, whole: Run) -> None:
     older, newer = sorted(stopped.glob("checkpoints/step-*"))
     shutil.copyfile(older / "state.json", newer / "state.json")
     run, warnings = resumed(stopped)
@@ -122,7 +120,7 @@ def test_a_state_of_another_checkpoint_is_named(stopped: Path, whole: Run) -> No
     assert_same_work(run, whole)
 
 
-def test_damage_of_the_checkpoint_to_fall_back_to_is_noticed(stopped: Path, whole: Run) -> None:
+def test_damage_to_the_fallback_checkpoint_is_detected(stopped: Path, whole: Run) -> None:
     older, _ = sorted(stopped.glob("checkpoints/step-*"))
     flip(older / "model.safetensors")
     run, warnings = resumed(stopped)
@@ -131,7 +129,7 @@ def test_damage_of_the_checkpoint_to_fall_back_to_is_noticed(stopped: Path, whol
     assert_same_work(run, whole)
 
 
-def test_a_damaged_second_copy_of_the_best_weights_is_set_aside(stopped: Path) -> None:
+def test_a_damaged_spare_copy_of_the_best_weights_is_renamed(stopped: Path) -> None:
     checkpoints = Checkpoints(stopped / "checkpoints")
     found = checkpoints.latest_valid().checkpoint
     assert found is not None
@@ -144,7 +142,7 @@ def test_a_damaged_second_copy_of_the_best_weights_is_set_aside(stopped: Path) -
     assert not spare.exists()
 
 
-def test_a_damaged_checksum_of_the_frozen_part_is_computed_again(
+def test_frozen_outputs_with_a_damaged_checksum_are_recomputed(
     reviews_csv: Path, changes: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bertune.training.frozen._SHARE_OF_MEMORY", 0.0)
@@ -158,27 +156,25 @@ def test_a_damaged_checksum_of_the_frozen_part_is_computed_again(
 
 
 @pytest.mark.parametrize("verb", ["resume", "report", "predict"])
-def test_a_finished_run_without_the_description_of_its_model_is_refused(verb: str, finished: Path) -> None:
+def test_a_finished_run_without_bertune_json_is_refused(verb: str, finished: Path) -> None:
     (finished / "model" / "bertune.json").unlink()
     with pytest.raises(ModelError, match=r"model has no bertune\.json\. .* Restore the folder from a copy"):
         {"resume": resumed, "report": api.report, "predict": api.load}[verb](finished)
 
 
-def test_an_older_manifest_in_a_finished_run_is_not_reported(
-    finished: Path, stopped: Path, whole: Run
-) -> None:
+def test_no_report_is_made_from_an_outdated_manifest(finished: Path, stopped: Path, whole: Run) -> None:
     shutil.copyfile(stopped / "manifest.json", finished / "manifest.json")
     with pytest.raises(DamagedError, match=r"manifest\.json is older than .*model"):
         api.report(finished)
     assert_same_work(resumed(finished)[0], whole)
 
 
-def test_the_report_of_a_run_does_not_need_its_model(finished: Path) -> None:
+def test_a_report_does_not_need_the_model(finished: Path) -> None:
     shutil.rmtree(finished / "model")
     assert api.report(finished).is_file()
 
 
-def test_a_run_without_manifest_still_predicts(finished: Path, whole: Run) -> None:
+def test_a_run_without_a_manifest_can_still_predict(finished: Path, whole: Run) -> None:
     (finished / "manifest.json").unlink()
     texts = ["a great lamp", "a broken lamp"]
     found, expected = (
@@ -187,7 +183,7 @@ def test_a_run_without_manifest_still_predicts(finished: Path, whole: Run) -> No
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_model_folder_that_may_not_be_replaced_can_be_moved_away(
+def test_a_model_folder_that_is_not_ours_must_be_moved_away(
     stopped: Path, whole: Run, tmp_path: Path
 ) -> None:
     (stopped / "model").mkdir()
@@ -198,7 +194,7 @@ def test_a_model_folder_that_may_not_be_replaced_can_be_moved_away(
     assert_same_work(resumed(stopped)[0], whole)
 
 
-def test_changed_settings_of_a_run_are_not_trained_again(finished: Path, tmp_path: Path) -> None:
+def test_a_run_with_changed_settings_is_not_used_as_a_source(finished: Path, tmp_path: Path) -> None:
     config = finished / "config.toml"
     config.write_text(
         config.read_text(encoding="utf-8").replace("lr = 0.002", "lr = 0.003"), encoding="utf-8"
@@ -211,14 +207,14 @@ def test_changed_settings_of_a_run_are_not_trained_again(finished: Path, tmp_pat
     assert not (tmp_path / "new").exists()
 
 
-def test_the_file_that_is_named_is_the_one_that_changed(tmp_path: Path) -> None:
+def test_the_changed_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "kept").write_bytes(b"")
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert changed_files(tmp_path, {"kept": empty, "gone": empty}) == [f"{tmp_path / 'gone'} is missing"]
 
 
 def replace(path: Path, content: bytes | None) -> None:
-    """Other content for a file, or none at all."""
+    """Replaces the content of a file, or removes the file if `content` is None."""
     if content is None:
         path.unlink()
     else:

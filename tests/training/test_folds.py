@@ -34,7 +34,7 @@ def source(reviews_csv: Path, settings: Any) -> Source:
 
 
 def fold(tables: Tables, number: int) -> Splits:
-    """Every other row is validated on, from row `number`."""
+    """Holds out every other row for validation, starting at row `number`."""
     rows = range(len(tables.examples["train"]))
     held_out = rows[number::2]
     train = [row for row in rows if row not in held_out]
@@ -42,15 +42,15 @@ def fold(tables: Tables, number: int) -> Splits:
 
 
 def train_fold(pickled: bytes, number: int, out: Path) -> None:
-    """What a process does with the tables that another has read."""
+    """Trains a fold in a process on tables that another process has read."""
     tables, fitted = pickle.loads(pickled)
     assert isinstance(tables, Tables) and isinstance(fitted, Fitted)
     for _ in fit(encode(fold(tables, number), fitted), out, name="fold"):
         pass
 
 
-def test_folds_side_by_side_are_those_trained_one_by_one(source: Source, tmp_path: Path) -> None:
-    """In processes, because all dropout in a process draws from one random generator."""
+def test_folds_trained_in_parallel_equal_those_trained_in_turn(source: Source, tmp_path: Path) -> None:
+    """In processes, because all dropout in a process uses one random generator."""
     tables = read(source)
     fitted = fit_task(tables)
     pickled = pickle.dumps((tables, fitted))
@@ -73,7 +73,9 @@ def test_folds_side_by_side_are_those_trained_one_by_one(source: Source, tmp_pat
     assert first != second, "two folds learn from different rows"
 
 
-def test_several_folds_read_and_tokenize_once(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_folds_share_reading_and_tokenization(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened, encoded = [], []
 
     def opening(*arguments: Any, **options: Any) -> Any:
@@ -104,7 +106,7 @@ def test_several_folds_read_and_tokenize_once(source: Source, monkeypatch: pytes
     assert found[0].splits["validation"].examples != found[1].splits["validation"].examples
 
 
-def test_prepare_is_its_stages(source: Source) -> None:
+def test_prepare_equals_its_stages(source: Source) -> None:
     tables = read(source)
     staged, whole = encode(split(tables), fit_task(tables)), prepare(source)
     assert (staged.audit, staged.notes, staged.warnings) == (whole.audit, whole.notes, whole.warnings)
@@ -113,7 +115,7 @@ def test_prepare_is_its_stages(source: Source) -> None:
     assert 0 < held_out < len(staged.splits["train"].examples) == 61 - held_out
 
 
-def test_prepared_data_train_to_the_same_run_as_their_source(source: Source, tmp_path: Path) -> None:
+def test_training_on_prepared_data_equals_training_on_the_source(source: Source, tmp_path: Path) -> None:
     events = list(train_source(source, tmp_path / "source"))
     (prepared,) = (event.prepared for event in events if isinstance(event, DataReady))
     *_, last = fit(prepared, tmp_path / "prepared", name=source.name, given=source.given)
@@ -123,7 +125,7 @@ def test_prepared_data_train_to_the_same_run_as_their_source(source: Source, tmp
         assert last.run.manifest[key] == Run(tmp_path / "source").manifest[key]
 
 
-def test_prepared_data_do_not_train_into_a_run_that_is_there(source: Source, tmp_path: Path) -> None:
+def test_prepared_data_do_not_overwrite_an_existing_run(source: Source, tmp_path: Path) -> None:
     prepared = prepare(source)
     *_, first = fit(prepared, tmp_path / "run")
     assert isinstance(first, Finished)
@@ -134,7 +136,7 @@ def test_prepared_data_do_not_train_into_a_run_that_is_there(source: Source, tmp
     assert isinstance(again, Finished)
 
 
-def test_refusals_come_before_anything_is_written(source: Source, tmp_path: Path) -> None:
+def test_errors_are_raised_before_anything_is_written(source: Source, tmp_path: Path) -> None:
     prepared = prepare(source)
     wrong = prepared.config.train.model_copy(update={"best_metric": "bleu"})
     unknown = replace(prepared, config=prepared.config.model_copy(update={"train": wrong}))

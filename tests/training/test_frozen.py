@@ -57,7 +57,7 @@ def assert_close_runs(found: Run, expected: Run) -> None:
         for run in (found, expected)
     ]
     for name, tensor in weights[1].items():
-        if not name.endswith(("key.bias", "k_lin.bias")):  # no influence: Adam makes steps of its rounding
+        if not name.endswith(("key.bias", "k_lin.bias")):  # no influence; Adam amplifies rounding errors
             torch.testing.assert_close(weights[0][name], tensor, atol=1e-5, rtol=0)
 
 
@@ -97,9 +97,7 @@ def trained(
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
 @pytest.mark.parametrize("what", ["encoder", 1])
-def test_a_training_is_the_one_that_computes_it_at_every_step(
-    what: str | int, where: str, trained: Any
-) -> None:
+def test_computing_once_equals_computing_at_every_step(what: str | int, where: str, trained: Any) -> None:
     found, events = trained(what, where)
     (line,) = noted(events)
     assert line.endswith({"memory": "stored in memory", "disk": "stored on disk"}[where])
@@ -111,7 +109,7 @@ def test_a_training_is_the_one_that_computes_it_at_every_step(
 
 @pytest.mark.parametrize("family", ["roberta", "distilbert", "electra"])
 @pytest.mark.parametrize("what", ["encoder", 1])
-def test_it_is_so_in_every_packed_family(
+def test_computing_once_works_for_every_packed_family(
     family: str, what: str | int, changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path
 ) -> None:
     both = changes | {"model.name": str(make_family(tmp_path / "model", family)), "train.freeze": what}
@@ -121,7 +119,7 @@ def test_it_is_so_in_every_packed_family(
     assert_close_runs(found, train(reviews_csv, tmp_path / "always", both)[0])
 
 
-def test_it_is_so_under_a_head_of_ones_own(
+def test_computing_once_works_with_a_custom_head(
     changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path
 ) -> None:
     own = changes | {"model.head": "first_token", "train.freeze": "encoder"}
@@ -131,14 +129,14 @@ def test_it_is_so_under_a_head_of_ones_own(
 
 
 @pytest.mark.parametrize("change", [{"train.freeze": "embeddings"}, {"train.freeze": 1, "train.epochs": 0.5}])
-def test_nothing_is_computed_ahead_where_that_gains_nothing(
+def test_nothing_is_precomputed_if_that_saves_no_time(
     change: dict[str, Any], changes: Any, reviews_csv: Path, tmp_path: Path
 ) -> None:
     _, events = train(reviews_csv, tmp_path / "run", changes | change)
     assert noted(events) == []
 
 
-def test_a_padded_family_computes_nothing_ahead(changes: Any, reviews_csv: Path, tmp_path: Path) -> None:
+def test_nothing_is_precomputed_for_padded_families(changes: Any, reviews_csv: Path, tmp_path: Path) -> None:
     padded = changes | {
         "model.name": str(make_family(tmp_path / "model", "mpnet")),
         "train.freeze": "encoder",
@@ -147,7 +145,7 @@ def test_a_padded_family_computes_nothing_ahead(changes: Any, reviews_csv: Path,
     assert noted(events) == []
 
 
-def test_where_neither_memory_nor_disk_can_spare_it_one_line_says_so_and_training_goes_on(
+def test_without_space_in_memory_or_on_disk_training_continues_with_a_warning(
     changes: Any, reviews_csv: Path, keep: Keep, trained: Any, tmp_path: Path
 ) -> None:
     keep("nothing")
@@ -160,7 +158,7 @@ def test_where_neither_memory_nor_disk_can_spare_it_one_line_says_so_and_trainin
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
 @pytest.mark.parametrize("what", ["encoder", 1])
-def test_a_run_that_was_stopped_ends_as_if_never_stopped(
+def test_a_stopped_run_with_frozen_layers_is_identical_when_resumed(
     what: str | int, where: str, changes: Any, reviews_csv: Path, keep: Keep, trained: Any, tmp_path: Path
 ) -> None:
     frozen = changes | {"train.freeze": what}
@@ -173,7 +171,7 @@ def test_a_run_that_was_stopped_ends_as_if_never_stopped(
     assert not (run.path / "frozen").exists()
 
 
-def test_a_run_that_is_resumed_finds_the_file_of_before(
+def test_a_resumed_run_reuses_the_file_of_frozen_outputs(
     changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path
 ) -> None:
     frozen = changes | {"train.freeze": 1}
@@ -189,7 +187,7 @@ def test_a_run_that_is_resumed_finds_the_file_of_before(
     assert not file.parent.exists()
 
 
-def test_a_run_resumed_in_another_precision_does_not_take_the_file_of_before(
+def test_frozen_outputs_of_another_precision_are_not_reused(
     changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path
 ) -> None:
     keep("disk")
@@ -205,7 +203,7 @@ def test_a_run_resumed_in_another_precision_does_not_take_the_file_of_before(
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
-def test_a_signal_meanwhile_stops_it_and_the_run_goes_on_as_if_never_stopped(
+def test_a_signal_while_computing_frozen_outputs_stops_training_without_loss(
     where: str, changes: Any, reviews_csv: Path, keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frozen = changes | {"train.freeze": 1, "machine.micro_batch_tokens": 64}
@@ -232,7 +230,7 @@ def test_a_signal_meanwhile_stops_it_and_the_run_goes_on_as_if_never_stopped(
 
 @dataclass(frozen=True)
 class OnASmallDisk:
-    """Install with `()`: memory has no room for frozen outputs, and the disk has few bytes."""
+    """Call to install: frozen outputs do not fit in memory, and files are limited to `size` bytes."""
 
     size: int
 
@@ -242,10 +240,8 @@ class OnASmallDisk:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="file sizes are limited on POSIX only")
-def test_a_full_disk_ends_it_with_4_and_leaves_a_run_that_goes_on_or_none(
-    changes: Any, tmp_path: Path
-) -> None:
-    # Their frozen outputs are larger than any other file of the run.
+def test_with_a_full_disk_the_exit_code_is_4_and_the_run_can_be_resumed(changes: Any, tmp_path: Path) -> None:
+    # The frozen outputs of these texts are larger than any other file of the run.
     many_csv = write_csv(tmp_path / "many.csv", ("text", "label"), labelled_texts(350))
     frozen = changes | {"train.freeze": 1, "train.epochs": 1, "train.batch_size": 64}
     out = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""The stored outputs of frozen layers: their values, their file, and the room they need."""
+"""The stored outputs of frozen layers: their values, their file, and the disk space they need."""
 
 import os
 from dataclasses import replace
@@ -19,7 +19,7 @@ from bertune.training.preparing import EncodedSplit
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
-def test_memory_that_runs_out_meanwhile_is_met_with_smaller_batches(
+def test_running_out_of_memory_halves_the_batches(
     where: str, keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(where)
@@ -41,10 +41,10 @@ def test_memory_that_runs_out_meanwhile_is_met_with_smaller_batches(
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the disk cannot be asked beforehand")
-def test_the_room_on_the_disk_is_taken_before_anything_is_written_there(
+def test_disk_space_is_reserved_before_writing(
     keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page of a mapped file that the disk has no room for kills the process when it is written."""
+    """Writing to a memory-mapped page without disk space would kill the process."""
     keep("disk")
     texts = some_texts(200)
     original, taken = PackedEncoder.frozen, []
@@ -61,7 +61,7 @@ def test_the_room_on_the_disk_is_taken_before_anything_is_written_there(
 
 
 class TestTheFile:
-    """What names it, and what is in it."""
+    """The name and the content of the file."""
 
     @pytest.fixture(autouse=True)
     def on_disk(self, keep: Keep) -> None:
@@ -76,7 +76,9 @@ class TestTheFile:
 
     @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "electra"])
     @pytest.mark.parametrize("what", ["encoder", 1, 2])
-    def test_each_text_has_what_it_has_alone(self, what: str | int, family: str, tmp_path: Path) -> None:
+    def test_the_outputs_of_a_text_do_not_depend_on_other_texts(
+        self, what: str | int, family: str, tmp_path: Path
+    ) -> None:
         model, texts = classifier(family, what), some_texts()
         for text, hidden in zip(texts, self.rows(tmp_path / "f", model, texts), strict=True):
             expected = model.packed.frozen(collate([text])).numpy()
@@ -86,7 +88,9 @@ class TestTheFile:
     @pytest.mark.parametrize(
         "change", ["nothing", "a weight", "a text", "a type", "precision", "tokens", "cut"]
     )
-    def test_it_is_another_where_anything_differs_that_decides_it(self, change: str, tmp_path: Path) -> None:
+    def test_the_file_depends_on_everything_that_determines_the_outputs(
+        self, change: str, tmp_path: Path
+    ) -> None:
         model, texts, machine = classifier(), some_texts(), CPU
         first = self.rows(tmp_path / "f", model, texts)
         if change == "a weight":
@@ -101,12 +105,12 @@ class TestTheFile:
             machine = replace(CPU, precision="bf16")
         elif change == "tokens":
             machine = replace(CPU, micro_batch_tokens=32)
-        elif change == "cut":  # the same tokens end to end, in other texts
+        elif change == "cut":  # the same concatenated tokens, divided into other texts
             a, b = texts[0], texts[1]
             ids, types = np.concatenate([a.ids, b.ids]), np.zeros(len(a) + len(b), np.uint8)
             texts[:2] = [replace(a, ids=ids[:1], types=types[:1]), replace(b, ids=ids[1:], types=types[1:])]
         second = self.rows(tmp_path / "f", model, texts, machine)
         assert len(list((tmp_path / "f").glob("*.npy"))) == (1 if change == "nothing" else 2)
-        if change != "tokens":  # which changes rounding, at most
+        if change != "tokens":  # which only changes rounding
             are_equal = all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
             assert are_equal == (change == "nothing")

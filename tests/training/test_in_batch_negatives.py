@@ -53,7 +53,7 @@ def trainee(folder: Path, task: Task, found: list[Example], dropout: float, toke
 
 
 def one_step(who: loop.TrainState) -> tuple[loop.Step, dict[str, Tensor]]:
-    """A step of the loop, and the gradients it left."""
+    """A step of the loop, and the gradients after it."""
     config = TrainConfig(batch_size=12, weight_decay=0)
     optimizer = Optimizer(who.model, config, OptimizerConfig(max_grad_norm=0))
     step = next(loop.train_steps(who, optimizer, config, loop.Plan(total=2, warmup=0, per_epoch=1)))
@@ -68,7 +68,7 @@ def gradients(who: torch.nn.Module) -> dict[str, Tensor]:
     ("options", "scored"),
     [({}, False), ({"matryoshka_dims": (36, 8)}, False), ({"loss": "cosent"}, True), ({"loss": "mse"}, True)],
 )
-def test_cutting_the_step_gives_the_same_loss_and_gradients(
+def test_splitting_a_step_gives_the_same_loss_and_gradients(
     options: dict[str, object], scored: bool, tiny_weights: Path
 ) -> None:
     found = examples(scored)
@@ -82,7 +82,7 @@ def test_cutting_the_step_gives_the_same_loss_and_gradients(
         torch.testing.assert_close(gradient[name], tensor, atol=1e-5 * largest, rtol=0)
 
 
-def test_the_negatives_come_from_the_whole_step_not_from_a_micro_batch(tiny_weights: Path) -> None:
+def test_negatives_come_from_the_whole_step_not_only_the_micro_batch(tiny_weights: Path) -> None:
     found = examples(scored=False)
     whole, _ = one_step(trainee(tiny_weights, embeddings(), found, 0.0, WHOLE))
     alone = [
@@ -92,7 +92,7 @@ def test_the_negatives_come_from_the_whole_step_not_from_a_micro_batch(tiny_weig
     assert whole.loss > max(alone)
 
 
-def test_both_passes_of_a_cut_step_draw_the_same_dropout(tiny_weights: Path) -> None:
+def test_both_passes_of_a_split_step_use_the_same_dropout(tiny_weights: Path) -> None:
     seed = 7
     who = trainee(tiny_weights, embeddings(), examples(scored=False), 0.3, CUT)
     sequences = who.part.sequences
@@ -101,7 +101,7 @@ def test_both_passes_of_a_cut_step_draw_the_same_dropout(tiny_weights: Path) -> 
     loss, _ = loop._accumulate_with_grad_cache(who, optimizer, sequences, cut, seed, CUT)
     found = gradients(who.model)
 
-    # One graph over all micro-batches, which is what caching the gradients does without.
+    # A single graph over all micro-batches, which gradient caching avoids.
     optimizer.zero_gradients()
     pieces: list[Tensor] = []
     order: list[Sequence] = []
@@ -117,8 +117,8 @@ def test_both_passes_of_a_cut_step_draw_the_same_dropout(tiny_weights: Path) -> 
         torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-4)
 
 
-def test_fitting_and_scoring_other_pairs_leaves_the_loss_as_it_was(tiny_weights: Path) -> None:
-    """Scores of 0 to 100 in another file must not change what a score of 0 to 2 is learned as."""
+def test_fitting_and_scoring_other_pairs_does_not_change_the_loss(tiny_weights: Path) -> None:
+    """Scores from 0 to 100 in another file must not change the target of scores from 0 to 2."""
     found = examples(scored=True)
     others = [replace(e, gold=50.0 * e.gold) for e in found if e.gold is not None]
     task = embeddings(loss="mse")

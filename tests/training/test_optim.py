@@ -1,4 +1,4 @@
-"""The learning-rate schedule agrees with the BERT code, and the step with plain AdamW and clipping."""
+"""The learning-rate schedule equals that of BERT, and a step equals plain AdamW with clipping."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ from bertune.training.optim import Optimizer, learning_rate, total_steps, warmup
 
 
 @pytest.mark.parametrize(("warmup", "total"), [(0, 7), (1, 7), (3, 20), (7, 7), (20, 20), (9, 5)])
-def test_the_learning_rate_is_that_of_transformers_at_every_step(warmup: int, total: int) -> None:
+def test_the_learning_rate_equals_that_of_transformers_at_every_step(warmup: int, total: int) -> None:
     adamw = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=3e-5)
     schedule = get_linear_schedule_with_warmup(adamw, warmup, total)
     for step in range(total):
@@ -37,7 +37,7 @@ def test_a_fraction_of_an_epoch_is_rounded_up_to_whole_steps(
 @pytest.mark.parametrize(
     ("warmup", "total", "expected"), [(0.1, 100, 10), (0.1, 101, 11), (0, 100, 0), (1, 100, 1), (25, 100, 25)]
 )
-def test_warmup_is_a_share_below_one_and_a_number_of_steps_from_one_on(
+def test_warmup_is_a_fraction_below_one_and_a_number_of_steps_above(
     warmup: float, total: int, expected: int
 ) -> None:
     assert warmup_steps(TrainConfig(warmup=warmup), total) == expected
@@ -49,7 +49,7 @@ def test_a_tenth_of_a_round_number_of_steps_is_a_tenth(total: int) -> None:
 
 
 class Small(nn.Module):
-    """One parameter of each kind that weight decay tells apart."""
+    """One parameter of each kind that weight decay distinguishes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,9 +87,7 @@ def reference(model: Small, train: TrainConfig, config: OptimizerConfig, lrs: li
 
 @pytest.mark.parametrize("clip", [0.0, 0.7, 1e9])
 @pytest.mark.parametrize("more", [{}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}])
-def test_a_step_is_that_of_plain_adamw_with_clipping_and_decay_groups(
-    clip: float, more: dict[str, Any]
-) -> None:
+def test_a_step_equals_plain_adamw_with_clipping_and_decay_groups(clip: float, more: dict[str, Any]) -> None:
     train, config = TrainConfig(weight_decay=0.3), OptimizerConfig(max_grad_norm=clip, **more)
     lrs = [0.1 / (i + 1) for i in range(8)]
     expected = Small()
@@ -107,7 +105,7 @@ def test_a_step_is_that_of_plain_adamw_with_clipping_and_decay_groups(
         torch.testing.assert_close(p, q, atol=2e-5, rtol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_a_restored_optimizer_goes_on_with_the_same_bits() -> None:
+def test_a_restored_optimizer_continues_bit_for_bit() -> None:
     train, config = TrainConfig(), OptimizerConfig()
 
     def steps(model: Small, optimizer: Optimizer, numbers: range) -> None:
@@ -129,8 +127,8 @@ def test_a_restored_optimizer_goes_on_with_the_same_bits() -> None:
         assert torch.equal(p, q)
 
 
-def test_a_step_over_summed_losses_is_the_step_over_their_mean() -> None:
-    """Also where the norm is clipped: both divisions are one."""
+def test_a_step_with_a_summed_loss_equals_one_with_the_mean() -> None:
+    """Also with clipping: both divisions are one operation."""
     summed, mean = Small(), Small()
     mean.load_state_dict(summed.state_dict())
     norms = []

@@ -26,7 +26,7 @@ def mode(path: Path) -> int:
 
 
 @POSIX
-def test_private_files_get_the_permissions_of_new_ones(umask: int, tmp_path: Path) -> None:
+def test_private_files_get_the_permissions_of_new_files(umask: int, tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     for name in ("a", "inner/b", "alone"):
         (tmp_path / name).touch(mode=0o600)
@@ -41,7 +41,7 @@ def test_private_files_get_the_permissions_of_new_ones(umask: int, tmp_path: Pat
 
 
 @POSIX
-def test_every_file_of_a_run_can_be_read_by_others(
+def test_every_file_of_a_run_follows_the_umask(
     settings: Callable[..., dict[str, Any]], reviews_csv: Path, tmp_path: Path
 ) -> None:
     before = os.umask(0o002)
@@ -54,7 +54,7 @@ def test_every_file_of_a_run_can_be_read_by_others(
 
 
 @POSIX
-def test_the_weights_of_a_checkpoint_can_be_read_by_others(tmp_path: Path) -> None:
+def test_the_weights_of_a_checkpoint_follow_the_umask(tmp_path: Path) -> None:
     import torch
 
     from bertune.training.checkpoint import Checkpoints

@@ -51,7 +51,7 @@ def changes(tiny_weights: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def whole(reviews_csv: Path, changes: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The training that nothing stopped."""
+    """The run of an uninterrupted training."""
     return train(reviews_csv, tmp_path_factory.mktemp("whole") / "run", changes)[0]
 
 
@@ -76,7 +76,7 @@ def start(reviews_csv: Path, changes: dict[str, Any], tmp_path: Path) -> Iterato
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_130_and_resuming_ends_as_if_never_stopped(
+def test_after_a_signal_the_exit_code_is_130_and_a_resumed_run_is_identical(
     number: int, start: Start, whole: Run, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -93,7 +93,7 @@ def test_a_signal_ends_it_with_130_and_resuming_ends_as_if_never_stopped(
     assert 3 <= taken < 35
     assert_nothing_half_written(run)
 
-    # Resumed as the message says: from the run folder alone.
+    # Resumed as in the message, from the run folder only.
     again = Command(tmp_path / "output", "train", run, "--resume").end()
     assert again.code == 0, again
     assert f"resuming after step {taken} of 35" in unwrapped(again.stderr)
@@ -101,7 +101,7 @@ def test_a_signal_ends_it_with_130_and_resuming_ends_as_if_never_stopped(
     assert step_numbers(run) == list(range(1, 36))
 
 
-def test_the_installed_command_is_stopped_in_the_same_way(
+def test_the_installed_command_handles_signals_too(
     start: Start, whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -118,7 +118,7 @@ def test_the_installed_command_is_stopped_in_the_same_way(
     assert_same_work(open_run(run), whole)
 
 
-def test_asked_twice_it_stops_at_once_and_can_still_be_resumed(
+def test_a_second_signal_stops_immediately_and_the_run_can_be_resumed(
     start: Start, whole: Run, tmp_path: Path
 ) -> None:
     ended = start(before=AskedTwice()).end()
@@ -130,7 +130,7 @@ def test_asked_twice_it_stops_at_once_and_can_still_be_resumed(
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_killed_again_and_again_at_any_moment_it_ends_as_if_never_killed(
+def test_a_run_killed_repeatedly_at_any_moment_is_identical_when_resumed(
     seed: int, start: Start, whole: Run, tmp_path: Path
 ) -> None:
     draw = random.Random(seed)
@@ -156,10 +156,10 @@ def test_killed_again_and_again_at_any_moment_it_ends_as_if_never_killed(
 
 
 @pytest.mark.parametrize("first", [2, 33, 88])
-def test_killed_before_it_touches_its_folder_it_ends_as_if_never_killed(
+def test_a_run_killed_before_any_file_operation_is_identical_when_resumed(
     first: int, start: Start, whole: Run, tmp_path: Path
 ) -> None:
-    """Any opening, renaming, removing is a moment to die; each process a little later than the last."""
+    """Each process is killed before a later file operation than the previous one."""
     run = tmp_path / "run"
     touches, kills = first, 0
     for _ in range(12):
@@ -181,7 +181,7 @@ def test_a_second_process_is_refused_while_the_first_one_runs(
     run = tmp_path / "run"
     first = start()
     wait_for_steps(run, 1, first)
-    first.signal(signal.SIGSTOP)  # still running, only slowly
+    first.signal(signal.SIGSTOP)  # stopped, but it still holds the lock
     second, resumed = start(), start("--resume")
     for ended in (second.end(), resumed.end()):
         assert ended.code == 3, ended
@@ -192,7 +192,7 @@ def test_a_second_process_is_refused_while_the_first_one_runs(
     assert_same_work(open_run(run), whole)
 
 
-def test_an_existing_run_is_left_alone(start: Start, whole: Run, tmp_path: Path) -> None:
+def test_an_existing_run_is_not_changed(start: Start, whole: Run, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in whole.path.rglob("*") if path.is_file()}
     ended = start(out=whole.path).end()
     assert ended.code == 1
@@ -200,7 +200,7 @@ def test_an_existing_run_is_left_alone(start: Start, whole: Run, tmp_path: Path)
     assert {path: path.read_bytes() for path in whole.path.rglob("*") if path.is_file()} == before
 
 
-def test_after_a_kill_the_run_is_not_taken_for_busy(start: Start, tmp_path: Path) -> None:
+def test_a_killed_run_is_not_reported_as_busy(start: Start, tmp_path: Path) -> None:
     command = start()
     wait_for_steps(tmp_path / "run", 1, command)
     command.process.kill()
@@ -217,9 +217,9 @@ def assert_says_the_disk_is_full(ended: Ended) -> None:
     assert "Traceback" not in ended.stderr
 
 
-# The manifest, the weights of the first evaluation, and their moments are larger than this, in turn.
+# The limits are exceeded by the manifest, the weights of the first evaluation, and the optimizer moments.
 @pytest.mark.parametrize("size", [3_000, 60_000, 150_000], ids="{:,} bytes".format)
-def test_a_file_too_large_for_the_disk_is_said_and_nothing_is_left(
+def test_a_file_too_large_for_the_disk_is_reported_and_removed(
     size: int, start: Start, tmp_path: Path
 ) -> None:
     parent = tmp_path / "runs"
@@ -230,7 +230,7 @@ def test_a_file_too_large_for_the_disk_is_said_and_nothing_is_left(
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of a few kilobytes; skips the test where none can be mounted."""
+    """A file system of a few kilobytes; skips the test if it cannot be mounted."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
@@ -250,7 +250,7 @@ can_mount = pytest.mark.skipif(
 
 @can_mount
 @pytest.mark.parametrize("size", ["4k", "16k", "64k", "200k"])
-def test_on_a_full_disk_it_says_so_and_leaves_nothing(size: str, start: Start, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_no_files_remain(size: str, start: Start, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", size) as disk:
         assert_says_the_disk_is_full(start(out=disk / "run").end())
         assert list(disk.iterdir()) == []
@@ -258,7 +258,7 @@ def test_on_a_full_disk_it_says_so_and_leaves_nothing(size: str, start: Start, t
 
 @can_mount
 @pytest.mark.parametrize("room", [0, 8, 120])
-def test_a_disk_that_fills_up_later_leaves_a_run_that_can_be_resumed(
+def test_a_run_on_a_disk_that_fills_up_can_be_resumed(
     room: int, start: Start, whole: Run, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk", "4m") as disk:
@@ -275,7 +275,7 @@ def test_a_disk_that_fills_up_later_leaves_a_run_that_can_be_resumed(
         assert_nothing_half_written(run)
 
 
-def test_a_folder_that_may_not_be_written_is_said(start: Start, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(start: Start, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     ended = start(out=tmp_path / "file" / "run").end()
     assert ended.code == 3, ended
@@ -294,7 +294,7 @@ def test_random_weights_are_announced(
 
 
 def fill(path: Path, but_for: int) -> None:
-    """Writes zeros until so many bytes are left on the disk."""
+    """Writes zeros until `but_for` bytes are left on the disk."""
     free = os.statvfs(path.parent)
     with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
         for _ in range(max(0, free.f_bavail * free.f_frsize - but_for) // 4096):
@@ -302,5 +302,5 @@ def fill(path: Path, but_for: int) -> None:
 
 
 def unwrapped(text: str) -> str:
-    """A message without the line breaks that a terminal's width gave it."""
+    """A message without line breaks."""
     return " ".join(text.split())

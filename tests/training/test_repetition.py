@@ -40,7 +40,7 @@ def changes(tiny_weights: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def whole(reviews_csv: Path, changes: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The training that nothing stopped."""
+    """The run of an uninterrupted training."""
     return train(reviews_csv, tmp_path_factory.mktemp("whole") / "run", changes)[0]
 
 
@@ -52,7 +52,7 @@ def test_the_same_command_twice_gives_the_same_bytes(
 
 
 @pytest.mark.parametrize("seed", [43])
-def test_another_seed_gives_other_weights(
+def test_another_seed_gives_different_weights(
     seed: int, whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     other, _ = train(reviews_csv, tmp_path / "run", changes | {"train.seed": seed})
@@ -60,7 +60,7 @@ def test_another_seed_gives_other_weights(
     assert without_times(other)[0]["loss"] != without_times(whole)[0]["loss"]
 
 
-def test_what_was_drawn_before_does_not_matter(
+def test_the_global_random_state_does_not_matter(
     whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     import torch
@@ -71,7 +71,7 @@ def test_what_was_drawn_before_does_not_matter(
     assert_same_work(train(reviews_csv, tmp_path / "run", changes)[0], whole)
 
 
-def test_stopped_at_every_single_step_it_ends_as_if_never_stopped(
+def test_a_run_stopped_at_every_step_is_identical(
     whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     for steps in range(1, TOTAL + 1):
@@ -85,8 +85,8 @@ def test_stopped_at_every_single_step_it_ends_as_if_never_stopped(
 
 @pytest.mark.parametrize(
     "steps", [1, 3, 7, 12]
-)  # the first; an evaluation; an epoch; both of them and a checkpoint
-def test_stopped_once_it_goes_on_where_it_was(
+)  # first step, evaluation, end of an epoch, evaluation and checkpoint
+def test_a_stopped_run_resumes_at_the_same_step(
     steps: int, whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     stopped_after(reviews_csv, tmp_path / "run", changes, steps, signal.SIGINT)
@@ -96,7 +96,7 @@ def test_stopped_once_it_goes_on_where_it_was(
     assert_same_work(run, whole)
 
 
-def test_stopped_within_an_evaluation_it_evaluates_again(
+def test_an_interrupted_evaluation_is_repeated(
     reviews_csv: Path, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bertune.predict import torch_backend
@@ -123,7 +123,7 @@ def test_stopped_within_an_evaluation_it_evaluates_again(
         assert_same_work(run, reference)
 
 
-def test_stopped_while_the_trained_model_is_scored_it_scores_again(
+def test_an_interrupted_final_evaluation_is_repeated(
     whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import bertune.training.finish
@@ -152,7 +152,7 @@ def test_a_complete_run_is_resumed_without_any_work(
     assert (weights(run), run.manifest) == before
 
 
-def test_the_message_says_how_to_go_on(reviews_csv: Path, changes: dict[str, Any], tmp_path: Path) -> None:
+def test_the_message_says_how_to_resume(reviews_csv: Path, changes: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(Interrupted) as caught:
         for event in train_source(resolve_source(str(reviews_csv), changes), tmp_path / "run"):
             if isinstance(event, Stepped) and event.step.number == 4:
@@ -161,16 +161,14 @@ def test_the_message_says_how_to_go_on(reviews_csv: Path, changes: dict[str, Any
     assert f"bertune train {tmp_path / 'run'} --resume" in str(caught.value)
 
 
-def test_signals_mean_again_what_they_meant_before(
-    reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
-) -> None:
+def test_signal_handlers_are_restored(reviews_csv: Path, changes: dict[str, Any], tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     stopped_after(reviews_csv, tmp_path / "run", changes, 1)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 @pytest.mark.parametrize("change", [{"train.lr": 1e-4}, {"train.epochs": 3}, {"train.seed": 1}])
-def test_other_settings_are_refused_on_resuming(
+def test_resuming_with_other_settings_is_an_error(
     change: dict[str, Any], reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     stopped_after(reviews_csv, tmp_path / "run", changes, 2)
@@ -180,7 +178,7 @@ def test_other_settings_are_refused_on_resuming(
     assert step_count(tmp_path / "run") == 2, "nothing was touched"
 
 
-def test_other_data_is_refused_on_resuming(
+def test_resuming_with_other_data_is_an_error(
     reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     data = tmp_path / "data.csv"
@@ -192,7 +190,7 @@ def test_other_data_is_refused_on_resuming(
         train(data, tmp_path / "run", changes, resume=True)
 
 
-def test_the_machine_may_be_another_on_resuming(
+def test_machine_settings_can_change_on_resuming(
     reviews_csv: Path, changes: dict[str, Any], whole: Run, tmp_path: Path
 ) -> None:
     calm = changes | {"model.dropout": 0}
@@ -205,7 +203,7 @@ def test_the_machine_may_be_another_on_resuming(
 
 @pytest.fixture(scope="module")
 def unfinished(reviews_csv: Path, changes: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training that was stopped after step 8. Read only."""
+    """A run stopped after step 8. Read only."""
     run = tmp_path_factory.mktemp("unfinished") / "run"
     stopped_after(reviews_csv, run, changes, 8)
     assert checkpoint_steps(run) == [6, 8]
@@ -213,7 +211,7 @@ def unfinished(reviews_csv: Path, changes: dict[str, Any], tmp_path_factory: pyt
 
 
 class TestDamage:
-    """Checkpoints 8 and 6 are there, and the best weights of one of them."""
+    """There are checkpoints of steps 6 and 8, with the best weights of one of them."""
 
     @pytest.fixture
     def stopped(self, unfinished: Path, tmp_path: Path) -> Path:
@@ -232,7 +230,7 @@ class TestDamage:
 
     @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors"])
     @pytest.mark.parametrize("place", [0.02, 0.5, 0.999])
-    def test_one_flipped_bit_makes_it_fall_back_to_the_checkpoint_before(
+    def test_a_flipped_bit_causes_a_fallback_to_the_previous_checkpoint(
         self, file: str, place: float, stopped: Path, whole: Run, resume: Any
     ) -> None:
         flip_a_bit(stopped / "checkpoints" / "step-00000008" / file, place)
@@ -241,7 +239,7 @@ class TestDamage:
         assert_same_work(run, whole)
 
     @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "not json"])
-    def test_a_damaged_state_file_makes_it_fall_back(
+    def test_a_damaged_state_file_causes_a_fallback(
         self, damage: str, stopped: Path, whole: Run, resume: Any
     ) -> None:
         state = stopped / "checkpoints" / "step-00000008" / "state.json"
@@ -255,7 +253,7 @@ class TestDamage:
         assert resumed_at == 6
         assert_same_work(run, whole)
 
-    def test_best_weights_with_a_flipped_bit_are_never_kept(
+    def test_best_weights_with_a_flipped_bit_are_not_used(
         self, stopped: Path, whole: Run, resume: Any
     ) -> None:
         for path in (stopped / "checkpoints").glob("best-*.safetensors"):
@@ -264,21 +262,21 @@ class TestDamage:
         assert resumed_at < 6, "no checkpoint can be trusted that counts on those weights"
         assert_same_work(run, whole)
 
-    def test_with_no_whole_checkpoint_it_begins_again(self, stopped: Path, whole: Run, resume: Any) -> None:
+    def test_without_an_intact_checkpoint_training_restarts(
+        self, stopped: Path, whole: Run, resume: Any
+    ) -> None:
         for step in (6, 8):
             flip_a_bit(stopped / "checkpoints" / f"step-{step:08d}" / "model.safetensors", 0.5)
         run, resumed_at = resume()
         assert resumed_at == 0
         assert_same_work(run, whole)
 
-    def test_a_line_of_metrics_that_was_cut_off_is_written_again(
-        self, stopped: Path, whole: Run, resume: Any
-    ) -> None:
+    def test_a_truncated_line_of_metrics_is_rewritten(self, stopped: Path, whole: Run, resume: Any) -> None:
         with (stopped / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write('{"step": 9, "epoch": 1.2857, "lo')
         assert_same_work(resume()[0], whole)
 
-    def test_leftovers_of_an_unfinished_checkpoint_do_no_harm(
+    def test_files_of_an_unfinished_checkpoint_are_ignored(
         self, stopped: Path, whole: Run, resume: Any
     ) -> None:
         staging = stopped / "checkpoints" / ".step-00000010.4711.bertune-tmp"
@@ -287,7 +285,7 @@ class TestDamage:
         assert_same_work(resume()[0], whole)
 
 
-def test_every_checkpoint_has_the_best_weights_it_counts_on(
+def test_every_checkpoint_has_its_best_weights(
     reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run" / "checkpoints"

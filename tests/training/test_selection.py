@@ -9,14 +9,14 @@ from bertune.training.selection import Ranked, is_clearly_better, scores_without
 
 
 def ranked(step: int, right_N: np.ndarray[Any, Any], num_groups: int = 10) -> Ranked:
-    """An evaluation of accuracy, from which rows each model got right."""
+    """An evaluation of accuracy, given the rows that each model predicted correctly."""
     groups_N = np.arange(len(right_N)) % num_groups
     without = tuple(float(right_N[groups_N != g].mean()) for g in range(num_groups))
     return Ranked(step, float(right_N.mean()), without)
 
 
 def pair(num: int, won: int, lost: int) -> tuple[Ranked, Ranked]:
-    """Two models that agree on all but `won` + `lost` rows, of which the earlier one has `won` right."""
+    """Two models that differ on `won` + `lost` rows; the earlier one is correct on `won` of them."""
     earlier, later = np.ones(num), np.ones(num)
     rows = np.random.default_rng(1).permutation(num)
     later[rows[:won]] = 0
@@ -24,7 +24,7 @@ def pair(num: int, won: int, lost: int) -> tuple[Ranked, Ranked]:
     return ranked(1, earlier), ranked(2, later)
 
 
-def test_a_difference_that_chance_explains_does_not_count() -> None:
+def test_a_difference_within_chance_does_not_count() -> None:
     earlier, later = pair(500, won=13, lost=12)
     assert is_clearly_better(earlier, later, "accuracy", margin=0.0)
     assert not is_clearly_better(earlier, later, "accuracy", margin=1.0)
@@ -36,8 +36,8 @@ def test_a_difference_beyond_chance_counts() -> None:
     assert not is_clearly_better(later, earlier, "accuracy", margin=0.0)
 
 
-def test_the_standard_error_is_that_of_a_paired_mean() -> None:
-    """The margin at which the answer changes, beside the textbook's formula for differences of rows."""
+def test_the_standard_error_equals_that_of_a_paired_mean() -> None:
+    """The margin at which the selection changes equals the textbook formula for paired differences."""
     draw, ratios = np.random.default_rng(5), []
     for _ in range(200):
         earlier_N = (draw.random(400) < 0.8).astype(float)
@@ -57,7 +57,7 @@ def test_the_standard_error_is_that_of_a_paired_mean() -> None:
 
 
 @pytest.mark.parametrize("without", [(), (0.8, None, 0.9), (0.8, float("nan"), 0.9)])
-def test_any_difference_counts_where_chance_is_unknown(without: tuple[float | None, ...]) -> None:
+def test_any_difference_counts_if_the_noise_is_unknown(without: tuple[float | None, ...]) -> None:
     later = Ranked(2, 0.80, (0.8, 0.8, 0.8) if without else ())
     assert is_clearly_better(Ranked(1, 0.81, without), later, "accuracy", margin=1.0)
 
@@ -68,12 +68,12 @@ def test_lower_is_better_for_losses() -> None:
     assert not is_clearly_better(high, low, "log_loss", margin=1.0)
 
 
-def test_of_equals_the_later_one_is_kept() -> None:
+def test_the_later_of_equal_evaluations_is_selected() -> None:
     assert not is_clearly_better(Ranked(1, 0.8), Ranked(2, 0.8), "accuracy", margin=0.0)
 
 
 class Fitted:
-    """A task whose score is the share of right rows, in groups of four rows."""
+    """A task whose score is the accuracy, with groups of four rows."""
 
     def __init__(self, rows_of_a_group: int = 1) -> None:
         self.task, self.size, self.seen = self, rows_of_a_group, []  # type: ignore[var-annotated]
@@ -96,7 +96,7 @@ def test_every_row_is_left_out_once_and_groups_stay_together() -> None:
     assert all({row // 4 * 4 + i for i in range(4)} <= rows_out for rows_out in left_out for row in rows_out)
 
 
-def test_too_few_rows_tell_nothing_about_chance() -> None:
+def test_the_noise_is_unknown_with_too_few_rows() -> None:
     fitted: Any = Fitted()
     assert scores_without(fitted, list(range(19)), list(range(19)), "accuracy") == ()
     assert scores_without(fitted, list(range(99)), list(range(99)), "loss") == ()

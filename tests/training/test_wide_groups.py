@@ -31,7 +31,7 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_question_is_learned_in_pieces_as_it_is_in_one(
+def test_a_question_trained_in_pieces_gives_the_same_result(
     questions: Path, tmp_path: Path, settings: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     widths, predicted = list[int](), list[int]()

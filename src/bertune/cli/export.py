@@ -34,6 +34,7 @@ def export(
     refuse_small_address_space()
     from bertune import api
     from bertune.allocator import tune_allocator
+    from bertune.cli.interruption import interruptible
     from bertune.cli.streams import refuse_closed_output
     from bertune.console import show
     from bertune.console.parity import show_parity
@@ -42,13 +43,14 @@ def export(
     refuse_closed_output("the comparison")
     tune_allocator()
     console = show.messages()
-    found = api.export(
-        run,
-        to,
-        settings=parse_overrides(settings or []),
-        out=out,
-        on_progress=lambda text: show.echo(console, text, "dim"),
-    )
+    with interruptible():
+        found = api.export(
+            run,
+            to,
+            settings=parse_overrides(settings or []),
+            out=out,
+            on_progress=lambda text: show.echo(console, text, "dim"),
+        )
     if as_json:
         print_json({"out": str(found.path), **found.parity})
         return

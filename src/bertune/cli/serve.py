@@ -1,5 +1,6 @@
 """`bertune serve`: answer HTTP requests with trained models."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -43,6 +44,8 @@ def serve(
     from bertune.settings import parse_overrides
 
     tune_allocator()
+    # Texts are tokenized in the thread that handles them: few are at a time, and the cores belong to the model.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logs.configure()
     server.serve(
         sources,

@@ -3,7 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-LOWER_IS_BETTER = {"loss", "log_loss", "hamming_loss", "mse", "rmse", "mae", "perplexity"}
+LOWER_IS_BETTER = {
+    "loss",
+    "log_loss",
+    "hamming_loss",
+    "mse",
+    "rmse",
+    "mae",
+    "perplexity",
+    "pseudo_perplexity",
+}
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""Continuous batching: sequences of all requests are computed in batches by one thread per model.
+"""Continuous batching: sequences of all requests are computed in batches, one after the other.
 
 A batch starts as soon as the previous one is finished. `schedule` decides which of the waiting sequences it
-takes.
+takes. All models share one thread, in which they are also loaded: a batch uses all cores anyway, and OpenMP
+is much slower in a process that uses torch from several threads.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,8 @@ from bertune.serve.refusals import Overloaded, TooLarge, Unavailable
 from bertune.serve.schedule import Costs, Schedule, Waiting
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
+
+_MEMORY = 5.0  # seconds of computation, after which a batch counts less than half for the current rate
 
 
 @dataclass(frozen=True)
@@ -45,23 +49,54 @@ class _Request:
     waiting: list[Waiting] = field(default_factory=list)
 
 
+def compute_thread() -> ThreadPoolExecutor:
+    """The thread that loads all models of a service and computes their batches."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="bertune-compute")
+
+
+class _Rate:
+    """Tokens per second of the recent batches."""
+
+    def __init__(self, measured: float) -> None:
+        self._seconds = _MEMORY
+        self._tokens = measured * _MEMORY
+
+    def add(self, tokens: int, seconds: float) -> None:
+        kept = math.exp(-seconds / _MEMORY)
+        self._seconds = kept * self._seconds + seconds
+        self._tokens = kept * self._tokens + tokens
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self._tokens / self._seconds
+
+
 class Batcher:
-    """The queue of one model, and the thread that computes its batches."""
+    """The queue of one model."""
 
     def __init__(
         self,
         backend: Backend,
         schedule: Schedule,
         max_queued_tokens: int,
+        thread: ThreadPoolExecutor,
+        max_wait: float = math.inf,
     ) -> None:
+        """A request is refused if more tokens than `max_queued_tokens` would wait.
+
+        It is also refused if others wait already and computing all of them would take longer than `max_wait`
+        seconds at the rate of the recent batches.
+        """
         self._backend = backend
         self._schedule = schedule
         self._max_queued_tokens = max_queued_tokens
+        self._max_wait = max_wait
+        self._rate = _Rate(schedule.costs.tokens_per_second)
         self.on_batch: Callable[[ComputedBatch], None] = lambda batch: None  # called in the thread
         self._lock = threading.Lock()
         self._is_busy = False
         self._is_closed = False
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bertune-model")
+        self.thread = thread  # that computes the batches
 
     @property
     def queued_tokens(self) -> int:
@@ -113,10 +148,9 @@ class Batcher:
                     self._schedule.remove(request.waiting)
 
     def close(self) -> None:
-        """Stop the thread after the batch that it computes. Nothing can be computed any more."""
+        """Start no more batches."""
         with self._lock:
             self._is_closed = True
-        self._pool.shutdown(wait=False)
 
     def _refuse_overload(self, tokens: int) -> None:
         most, waiting = self._max_queued_tokens, self._schedule.tokens
@@ -125,11 +159,13 @@ class Batcher:
                 f"the texts of this request have {tokens:,} tokens in total, but at most {most:,} may wait. "
                 "Split the request, or raise serve.max_queued_tokens"
             )
+        rate = self._rate.tokens_per_second
+        most = int(min(most, rate * self._max_wait)) if waiting else most
         if waiting + tokens > most:
             raise Overloaded(
                 f"the queue is full: {waiting:,} tokens are waiting, and this request has {tokens:,} more. "
                 "Try again later",
-                (waiting + tokens - most) / self._schedule.costs.tokens_per_second,
+                (waiting + tokens - most) / rate,
             )
 
     def _start_next(self) -> Callable[[], None]:
@@ -143,21 +179,23 @@ class Batcher:
             return _nothing
         self._is_busy = True
         start = time.monotonic()
-        computed = self._pool.submit(self._backend, _with_own_groups(batch))
+        computed = self.thread.submit(self._backend, _with_own_groups(batch))
         return partial(computed.add_done_callback, partial(self._finish, batch, start))
 
     def _finish(self, batch: list[Waiting], start: float, computed: Future[BackendOutputs]) -> None:
         """Hand over the outputs of a batch, or its error, and start the next batch. Runs in the thread."""
         seconds = time.monotonic() - start
         error = computed.exception()
+        lengths = [item.length for item in batch]
         with self._lock:
             self._is_busy = False
+            if error is None:
+                self._rate.add(sum(lengths), seconds)
             started = _nothing if self._is_closed else self._start_next()
         started()
         outputs = None if error else computed.result().outputs
         loop = batch[0].request.done.get_loop()
         loop.call_soon_threadsafe(self._deliver, batch, outputs, error)
-        lengths = [item.length for item in batch]
         self.on_batch(
             ComputedBatch(
                 sequences=len(batch),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 from bertune.predict.backend import Backend
 from bertune.serve.schedule import Costs
@@ -44,13 +45,16 @@ def measure(
     `most_tokens` is the limit of a batch. Raises the errors of the backend.
     """
     end = clock() + seconds
-    median = sorted(samples, key=len)[len(samples) // 2]
+    by_length = sorted(samples, key=len)
+    median = by_length[len(samples) // 2]
+    # As the service will form batches: with padding, of similar lengths, otherwise of any.
+    ordered = sorted(samples, key=lambda s: abs(len(s) - len(median))) if backend.runtime.pads else samples
     backend([median])
     single = _timed(backend, [median], end, clock, least=2 * _REPEATS)
     tokens = min(_FEWEST_TOKENS, most_tokens)
     tried: list[_Rate] = []
     while True:
-        batch = _batch(median, tokens)
+        batch = _batch(ordered, tokens)
         taken = _timed(backend, batch, end, clock)
         tried.append(_Rate(sum(map(len, batch)) / taken, tokens))
         if 2 * tokens > most_tokens or 2 * taken > _LONGEST_BATCH or clock() > end or _is_flat(tried):
@@ -60,7 +64,7 @@ def measure(
     chosen = next((found for found in tried if found.rate >= _ENOUGH * best), tried[-1])
     extra = max(0.0, single * chosen.rate - len(median)) + _HANDLING * chosen.rate
     return Speed(
-        Costs(chosen.rate, int(min(most_tokens, extra)), backend.runtime.pads),
+        Costs(chosen.rate, round(min(most_tokens, extra)), backend.runtime.pads),
         chosen.tokens,
         len(median),
         single,
@@ -82,9 +86,15 @@ def _is_flat(tried: SequenceOf[_Rate]) -> bool:
     return len(rates) > 2 and max(rates[-2:]) < _FASTER * max(rates[:-2])
 
 
-def _batch(sequence: Sequence, tokens: int) -> list[Sequence]:
-    """Copies of a sequence, each an example of its own, that fill a batch."""
-    return [replace(sequence, group=number) for number in range(max(1, tokens // len(sequence)))]
+def _batch(samples: SequenceOf[Sequence], tokens: int) -> list[Sequence]:
+    """The first samples, repeated if necessary, that fill a batch. Each is an example of its own."""
+    batch: list[Sequence] = []
+    for number, sample in enumerate(cycle(samples)):
+        tokens -= len(sample)
+        if batch and tokens < 0:
+            break
+        batch.append(replace(sample, group=number))
+    return batch
 
 
 def _timed(

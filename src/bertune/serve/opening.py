@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ _SECONDS = 1.0  # to measure each of several candidates
 _SECONDS_ALONE = 0.3  # to measure the only candidate, so that it can answer soon
 # Results of lower precision differ slightly, so it is only used where it is faster by at least this factor.
 _WORTHWHILE = 1.1
+# A request that would wait for a larger part of serve.timeout is refused at once. Under overload, requests
+# would otherwise wait until the limit, and many would be refused after some of their texts were computed.
+_PATIENCE = 0.5
 _PRECISIONS = ("fp32", "bf16", "fp16", "int8")  # most exact first
 
 
@@ -45,15 +49,19 @@ class Candidate:
 
 
 def open_models(
-    sources: SequenceOf[Source], config: Config, given: Mapping[str, Any], metrics: Metrics
+    sources: SequenceOf[Source],
+    config: Config,
+    given: Mapping[str, Any],
+    metrics: Metrics,
+    thread: ThreadPoolExecutor,
 ) -> dict[str, ServedModel]:
     """The models by name, loaded, measured and warm. `config` was resolved from the settings `given`.
 
-    Raises InputError and MissingPackageError.
+    Called in `thread`, which will compute their batches. Raises InputError and MissingPackageError.
     """
     settings = {section: values for section, values in given.items() if section != "serve"}
     opened = {source.name: _open(source, config, settings) for source in sources}
-    return {name: _served(name, *found, config.serve, metrics) for name, found in opened.items()}
+    return {name: _served(name, *found, config.serve, metrics, thread) for name, found in opened.items()}
 
 
 def _open(source: Source, config: Config, settings: Mapping[str, Any]) -> tuple[Candidate, Reference]:
@@ -145,10 +153,17 @@ def _exactness(model: Model) -> int:
 
 
 def _served(
-    name: str, candidate: Candidate, reference: Reference, config: ServeConfig, metrics: Metrics
+    name: str,
+    candidate: Candidate,
+    reference: Reference,
+    config: ServeConfig,
+    metrics: Metrics,
+    thread: ThreadPoolExecutor,
 ) -> ServedModel:
     model, speed = candidate.model, candidate.speed
-    batcher = Batcher(model.backend, Schedule(speed.batch_tokens, speed.costs), config.max_queued_tokens)
+    schedule = Schedule(speed.batch_tokens, speed.costs)
+    max_wait = _PATIENCE * config.timeout
+    batcher = Batcher(model.backend, schedule, config.max_queued_tokens, thread, max_wait)
     drift = Drift(model.tokenizer.unknown_id, reference.profile)
     metrics.watch(name, batcher, drift)
     facts = _facts(candidate, config)

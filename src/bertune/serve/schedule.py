@@ -15,9 +15,9 @@ from typing import Any
 
 SLACK = 4.0  # a request may take this many times as long as on an idle machine before it has priority
 MOST_DELAY = 10.0  # seconds; no deadline is later than this after the arrival
-# For models without padding: the largest share of padding that a batch would have if it were padded.
-# Sequences of different lengths then cost nothing, but the short ones wait for the long ones.
-_MIXING = 1 / 2
+# For models without padding, whose batches can mix lengths at no cost: the largest length relative to the mean
+# of the batch, because the short ones wait for the long ones.
+_MIXING = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -111,14 +111,14 @@ class Schedule:
             nearest = above
         if nearest is None:
             return None
-        used += nearest.length
-        padded = max(longest, nearest.length) * (size + 1)
+        length, call = nearest.length, self.costs.call_tokens
         if self.costs.pads:
-            added = padded - longest * size - nearest.length  # padding, which must be worth saving a call
-            is_worthwhile = padded <= self.max_tokens and added <= self.costs.call_tokens
+            padded = max(longest, length) * (size + 1)
+            added = padded - longest * size - length  # padding, which must be worth saving a call
+            is_worthwhile = padded <= self.max_tokens and added <= call
         else:
-            is_similar = padded - used <= max(self.costs.call_tokens, _MIXING * padded)
-            is_worthwhile = used <= self.max_tokens and is_similar
+            is_similar = length <= max(longest, call, _MIXING * used / size)
+            is_worthwhile = used + length <= self.max_tokens and is_similar
         return nearest if is_worthwhile else None
 
     def _first(self, index: int, step: int) -> Waiting | None:

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError, Interrupted
 from bertune.serve.app import make_app
+from bertune.serve.batcher import compute_thread
 from bertune.serve.connections import TimedProtocol
 from bertune.serve.logs import LOGGER, event
 from bertune.serve.metrics import Metrics
@@ -34,6 +36,8 @@ _KEEP_ALIVE = (
     30  # seconds that an idle connection stays open; also the limit for headers and for slow readers
 )
 _LOOPBACK = ("127.", "::1")
+
+Load = Callable[[ThreadPoolExecutor], Service]  # called in the thread that will compute all batches
 
 
 def serve(
@@ -61,11 +65,10 @@ def serve(
                 host=address,
             )  # fmt: skip
 
-        def load() -> Service:
+        def load(thread: ThreadPoolExecutor) -> Service:
             metrics = Metrics()
-            return Service(
-                open_models(sources, config, settings, metrics), config.serve, metrics, fallback, token
-            )
+            models = open_models(sources, config, settings, metrics, thread)
+            return Service(models, config.serve, metrics, fallback, token)
 
         server = Server(load, config.serve, listener, on_ready)
         server.run()
@@ -78,7 +81,7 @@ class Server:
 
     def __init__(
         self,
-        load: Callable[[], Service],
+        load: Load,
         config: ServeConfig,
         listener: socket.socket,
         on_ready: Callable[[str], None] = lambda url: None,
@@ -124,10 +127,9 @@ class Server:
 class _Loading:
     """An ASGI application that answers 503 until the models are loaded, and is then the service."""
 
-    def __init__(
-        self, load: Callable[[], Service], on_ready: Callable[[], None], on_failure: Callable[[], None]
-    ) -> None:
+    def __init__(self, load: Load, on_ready: Callable[[], None], on_failure: Callable[[], None]) -> None:
         self._load = load
+        self._thread = compute_thread()
         self._on_ready = on_ready
         self._on_failure = on_failure
         self._service: Service | None = None
@@ -147,6 +149,7 @@ class _Loading:
         """Stop the models. Raises the error because of which they could not be loaded, if any."""
         if self._service is not None:
             self._service.close()
+        self._thread.shutdown()
         if self._task is not None and self._task.done():
             self._task.result()
 
@@ -159,7 +162,8 @@ class _Loading:
 
     async def _run(self) -> None:
         try:
-            self._service = await asyncio.to_thread(self._load)
+            loop = asyncio.get_running_loop()
+            self._service = await loop.run_in_executor(self._thread, self._load, self._thread)
             self._app = make_app(self._service)
             self._on_ready()
         finally:

@@ -1,0 +1,66 @@
+"""The queue of a model: what it refuses, and what it knows about its own speed."""
+
+import asyncio
+import threading
+from collections.abc import Sequence as SequenceOf
+
+import numpy as np
+import pytest
+
+from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
+from bertune.serve.batcher import Batcher, compute_thread
+from bertune.serve.refusals import Overloaded
+from bertune.serve.schedule import Costs, Schedule
+from bertune.text.sequences import Sequence
+
+
+class Gate:
+    """A backend whose batches finish when the test lets them."""
+
+    runtime = Runtime("gate", "fp32", True, 1000)
+
+    def __init__(self) -> None:
+        self.is_open = threading.Event()
+
+    def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
+        assert self.is_open.wait(60)
+        return BackendOutputs([np.array([len(s)], np.float32) for s in sequences])
+
+
+def sequence(length: int) -> Sequence:
+    return Sequence(np.zeros(length, np.int32), np.zeros(length, np.uint8), 0)
+
+
+def test_a_request_that_would_wait_too_long_is_refused_at_once() -> None:
+    gate, thread = Gate(), compute_thread()
+    batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, thread, max_wait=5.0)
+
+    async def whole() -> list[object]:
+        computed = asyncio.create_task(batcher.compute([sequence(80)]))  # alone: as long as it may take
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(batcher.compute([sequence(30)]))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:  # at 10 tokens per second, 5.1 seconds
+            await batcher.compute([sequence(21)])
+        assert refused.value.retry_after == 1
+        fits = asyncio.create_task(batcher.compute([sequence(20)]))
+        await asyncio.sleep(0)
+        gate.is_open.set()
+        return [float(outputs[0][0]) for outputs in await asyncio.gather(computed, waiting, fits)]
+
+    try:
+        assert asyncio.run(whole()) == [80, 30, 20]
+        # The batches took much less than the 13 seconds that were expected, so more may wait now.
+        gate.is_open.clear()
+
+        async def more() -> list[float]:
+            tasks = [asyncio.create_task(batcher.compute([sequence(n)])) for n in (80, 30, 21)]
+            await asyncio.sleep(0)
+            gate.is_open.set()
+            return [float(outputs[0][0]) for outputs in await asyncio.gather(*tasks)]
+
+        assert asyncio.run(more()) == [80, 30, 21]
+    finally:
+        gate.is_open.set()
+        batcher.close()
+        thread.shutdown()
