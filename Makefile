@@ -49,7 +49,7 @@ bench: $(STAMP)  ## speed and memory beside peers, about 40 minutes on two cores
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,bench]'
 	$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(subst $(comma), ,$(ONLY))) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench-quality: $(STAMP)  ## both sides, three seeds unless told; about an hour on two cores
+bench-quality: $(STAMP)  ## both sides, three seeds by default; about an hour on two cores
 	$(BIN)/python benchmarks/quality.py
 
 clean:

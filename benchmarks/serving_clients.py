@@ -168,11 +168,12 @@ async def ordinary(target: Target, most: int = 32) -> str:
     """Some texts on a connection that is kept open."""
     body, expected = target.some(most)
     connection = await target.kept()
+    reply = None
     try:
         reply = await connection.exchange(target.request(body))
-    except BaseException:
-        connection.close()
-        raise
+    finally:
+        if reply is None:  # an error, or cancelled
+            connection.close()
     if reply.headers.get("connection") == "close":
         connection.close()
     else:

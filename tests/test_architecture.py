@@ -1,4 +1,4 @@
-"""The shape of the code: layers, sizes, names, cheap imports. Read from syntax trees; nothing here trains."""
+"""The structure of the code: layers, sizes, names, cheap imports. Reads syntax trees; trains nothing."""
 
 import ast
 import re
@@ -21,9 +21,9 @@ LAYERS = (
     "hugging_face", "encoder_config", "text", "tasks", "custom_code", "nn", "losses", "task_info", "source",
     "saved_model", "predict", "training", "reporting", "export", "serve", "bench", "console", "api", "cli",
 )  # fmt: skip
-# The only files below the line that may import torch.
+# The only files of tasks that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
-FACADE = ("__init__", "__main__")  # above everything: nobody imports them
+FACADE = ("__init__", "__main__")  # above all layers; no module imports them
 REPORT_READS = {"reporting", "run", "run_writer", "manifest", "files", "config", "errors"}
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "core", "lib", "stuff"}
 MOST_LINES = 400
@@ -60,7 +60,7 @@ def layer_of(module: str) -> str:
 
 
 def nodes(root: ast.AST) -> Iterator[ast.AST]:
-    """Everything in a file that is executed some time: not what only names types."""
+    """All nodes of a file except those under TYPE_CHECKING."""
     for node in ast.iter_child_nodes(root):
         if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             yield node
@@ -68,7 +68,7 @@ def nodes(root: ast.AST) -> Iterator[ast.AST]:
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of everything of bertune's that a file imports, inside functions too."""
+    """Line and dotted name of every import of bertune in a file, including those inside functions."""
     for node in nodes(tree(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -95,7 +95,7 @@ def test_a_file_imports_only_from_lower_layers(path: Path) -> None:
     own = own_layer(path)
     if own in FACADE:
         return
-    own_loss = f"bertune.tasks.{path.parent.name}.loss"  # which a task imports when a loss is asked for
+    own_loss = f"bertune.tasks.{path.parent.name}.loss"  # which a task imports when its loss is computed
     upward = [
         f"line {line}: {name}"
         for line, name in imported(path)
@@ -115,7 +115,7 @@ def test_no_task_imports_another() -> None:
 
 
 def test_layers_below_the_networks_work_without_torch_and_transformers() -> None:
-    """Rows become examples, sequences, predictions and scores where neither is installed."""
+    """Rows become examples, sequences, predictions and scores without either package."""
     modules = [
         ".".join(("bertune", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
         for path in python_files("src")
@@ -169,7 +169,7 @@ def test_no_module_has_a_generic_name() -> None:
 
 
 def without(libraries: str, code: str) -> None:
-    """Runs code in a fresh interpreter and fails where it loads one of the libraries."""
+    """Runs code in a new interpreter and fails if it imports one of the libraries."""
     seen = f"set({libraries.split()!r}) & set(sys.modules)"
     check = f"{code}\nimport sys\nassert not {seen}, {seen}"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
@@ -199,7 +199,7 @@ def task_names() -> set[str]:
 
 
 def compared_texts(module: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and value of every text that something is compared or matched with."""
+    """Line and value of every string in a comparison or a match pattern."""
     for node in ast.walk(module):
         if isinstance(node, ast.Compare):
             operands = [node.left, *node.comparators]
@@ -248,7 +248,7 @@ def test_every_except_clause_names_an_error() -> None:
                 & set(caught)
                 and (path.name, {"Exception"}) != ("hugging_face.py", set(caught))
             ):
-                # Rust raises bare Exceptions, and transformers anything, about a stranger's files.
+                # For untrusted files, Rust raises bare Exceptions and transformers raises anything.
                 found.append(f"{path.relative_to(ROOT)}, line {node.lineno}")
     assert not found
 
@@ -289,7 +289,7 @@ def test_the_number_of_settings_is_limited() -> None:
 
 
 def test_the_commands_and_their_flags_are_frozen() -> None:
-    """A new flag needs a reason that no key=value can be; change this set with it."""
+    """A new flag needs a reason why it cannot be a setting; then change this set."""
     import typer
 
     from bertune.cli.app import app

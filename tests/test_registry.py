@@ -1,4 +1,4 @@
-"""A user's own task, reader or head: one file, never executed unless it is named again."""
+"""A custom task, reader or head is one file, which is executed only if the user names it."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from bertune import registry
 from bertune.errors import ConfigError
 from tiny import QUICK, Result, bertune, reviews, write_csv
 
-# Each file tells that it was executed by a file beside it.
+# Each file creates a marker file next to it when it is executed.
 TOLD = "from pathlib import Path\nPath(__file__).with_suffix('.executed').touch()\n"
 TASK = (
     TOLD
@@ -64,7 +64,7 @@ HEAD = Mean
 
 @dataclass(frozen=True)
 class Own:
-    """A kind of code file, the setting that names it and the data it is tried on."""
+    """A kind of code file, the setting that names it, and the data for testing it."""
 
     setting: str
     file: str
@@ -93,7 +93,7 @@ def write_files(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Own], Path]:
-    """The folder with a run trained by each kind of file; trained once each."""
+    """A folder with a run for each kind of file. Read only."""
     made: dict[str, Path] = {}
 
     def train(own: Own) -> Path:
@@ -114,7 +114,7 @@ def trained(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 @pytest.fixture
 def here(trained: Callable[[Own], Path], own: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the trained folder to run in, as if nothing of the user's had been executed yet."""
+    """A copy of the trained folder, as the current folder, without marker files."""
     folder = tmp_path / "here"
     shutil.copytree(trained(own), folder)
     (folder / own.file).with_suffix(".executed").unlink()
@@ -186,7 +186,7 @@ def test_a_missing_file_is_named(here: Path, own: Own) -> None:
 
 @every_kind
 def test_a_run_given_as_source_does_not_execute_the_code_it_names(here: Path, own: Own) -> None:
-    """A folder somebody sent is data: repeating or resuming it asks for the file as predicting does."""
+    """A run from someone else is data: repeating or resuming it requires the file to be named."""
     said = bertune("train", "run", "--out", "again")
     assert not is_executed(here, own)
     assert said.code == 3 and f"{own.setting}=" in said.err and own.file in said.err
@@ -205,7 +205,7 @@ def test_python_asks_for_the_file_again_too(here: Path, own: Own) -> None:
 
 
 def test_predicting_texts_needs_no_reader(trained: Callable[[Own], Path]) -> None:
-    """Only a file is read by a reader; lines and lists are predicted without it."""
+    """Only files are read by a reader; lines and lists are predicted without it."""
     run = trained(KINDS["reader"]) / "run"
     assert len(bertune("predict", run, "-", stdin="great phone\n").fine().lines) == 1
 

@@ -294,6 +294,13 @@ class ServeConfig(Section):
         -1, description="layer whose vectors are pooled, for encoders without fine-tuning; -1: the last"
     )
 
+    @field_validator("max_batch_tokens")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError('must be at least 1, or "auto"')
+        return value
+
 
 # The sections that concern a trained model; a run does not record them.
 AFTER_TRAINING = ("predict", "export", "serve")

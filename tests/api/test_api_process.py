@@ -67,7 +67,7 @@ def test_the_commands_that_compute_tune_the_allocator(
     verb: str, run: bt.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[None] = []
-    monkeypatch.setattr("bertune.nn.device.tune_allocator", lambda: calls.append(None))
+    monkeypatch.setattr("bertune.allocator.tune_allocator", lambda: calls.append(None))
     monkeypatch.chdir(tmp_path)
     bertune(verb, *([run.path] if verb in ("predict", "evaluate") else []), "nowhere.csv")
     assert calls

@@ -34,7 +34,7 @@ def rules() -> ModuleType:
 
 
 def course(rules: ModuleType, right: list[list[bool]], test: list[float] | None = None) -> Any:
-    """A training of which each evaluation had these rows right."""
+    """A training whose evaluations predicted these rows correctly."""
     correct = np.array(right)
     return rules.Course(
         validation=correct.mean(1).tolist(),
@@ -62,7 +62,7 @@ def test_the_best_evaluation_is_the_first_of_equals_and_the_last_is_the_last(rul
 def test_an_earlier_evaluation_is_kept_only_if_it_is_better_by_more_than_the_noise(
     rules: ModuleType, kind: str
 ) -> None:
-    little = course(rules, [rows(151), [not right for right in rows(50)]])  # 151 right and 150 others right
+    little = course(rules, [rows(151), [not right for right in rows(50)]])  # 151, then 150 others
     much = course(rules, [rows(180), rows(150)])
     for level in rules.LEVELS:
         assert kept(rules, f"{kind} {level:g}", little) == 1

@@ -91,7 +91,7 @@ def test_a_contestant_without_its_packages_says_how_to_install_them(job: Job, tm
 def test_onnx_runtime_and_pipeline_predict_the_same_as_bertune(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In this process: other tests run contestants as processes of their own."""
+    """In this process, because other tests run contestants as separate processes."""
     for package in ("onnx", "onnxruntime", "onnxscript"):
         pytest.importorskip(package)
 

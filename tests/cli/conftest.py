@@ -61,5 +61,5 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def quick(encoder: Path) -> tuple[str, ...]:
-    """Settings of a training that takes a second."""
+    """Settings for a training that takes a second."""
     return (f"model.name={encoder}", *QUICK)

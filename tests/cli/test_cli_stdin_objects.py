@@ -60,7 +60,7 @@ def test_vectors_are_computed_for_texts_pairs_and_other_column_names(folder: Pat
         (
             "ranking",
             {"q": "why ?", "d": "x"},
-            ["could not identify the text column", 'columns were "query", "document"'],
+            ["could not identify the 2 text columns", 'columns were "query", "document"'],
         ),
         (
             "token_classification",

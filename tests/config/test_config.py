@@ -237,7 +237,7 @@ def test_resolved_settings_are_immutable(section: str) -> None:
 
 
 def test_defaults_do_not_depend_on_other_settings() -> None:
-    """A default that depends on another setting would surprise the user."""
+    """Defaults that depend on other settings would be surprising."""
     changed = configured("model.name=other", "train.epochs=9", "data.train=a.csv").to_settings()
     plain = Config().to_settings()
     changed["data"].pop("train")
@@ -256,7 +256,7 @@ def test_options_of_a_task_are_validated_by_the_task() -> None:
 
 
 def test_a_label_option_can_be_a_number() -> None:
-    """In a settings file and in Python a label such as 1 is a number."""
+    """In a settings file and in Python, a label such as 1 is a number."""
     from bertune.tasks import make_task
 
     make_task(resolve(nested({"task.positive_label": 1})).task)

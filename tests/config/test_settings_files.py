@@ -14,7 +14,7 @@ from bertune.training.reading import read
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A settings file next to a table."""
+    """The path of a settings file next to a table."""
     (tmp_path / "reviews.csv").write_text("text,label\na lovely phone,good\na broken phone,bad\n")
     return tmp_path / "settings.toml"
 

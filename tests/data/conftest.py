@@ -1,4 +1,4 @@
-"""A cache of its own for tests that look for named data sets, and a publisher of them."""
+"""A separate cache for tests of named data sets, and a local publisher."""
 
 import threading
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from published import Publisher, Quiet
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, no data of the user's, and no proxy."""
+    """An empty cache, without data of the user or a proxy."""
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
         monkeypatch.delenv(variable.lower(), raising=False)
@@ -23,7 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def publisher(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
-    """A server on this machine."""
+    """A local server."""
     publisher = Publisher(tmp_path / "published", monkeypatch)
     publisher.folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=publisher.folder))

@@ -1,4 +1,4 @@
-"""Named data sets as the registry has them, and a publisher on this machine that serves them."""
+"""Named data sets as registered, and a local publisher that serves them."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ def dataset_of(name: str) -> Dataset:
 
 
 def paths(name: str) -> dict[str, Path]:
-    """The files that a name stands for, by use."""
+    """The files of a named data set, by use."""
     data = defaults(name).settings["data"]
     return {use: Path(data[use]) for use in ("train", "validation", "test") if use in data}
 
@@ -54,7 +54,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 class Publisher:
-    """Serves a folder, and makes a data set point at it."""
+    """Serves a folder and redirects a data set to it."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class Publisher:
         self._monkeypatch = monkeypatch
 
     def publish(self, name: str, files: Mapping[str, bytes], keep_sha256: bool = False) -> None:
-        """Serve `files` where the data set's sources are; checksums follow unless they are to be kept."""
+        """Serve `files` as the sources of the data set, with their checksums unless these are to be kept."""
         for file, content in files.items():
             (self.folder / file).write_bytes(content)
         dataset = dataset_of(name)
@@ -79,7 +79,7 @@ class Publisher:
         self.change(name, replace(dataset, sources=tuple(sources)))
 
     def check(self, name: str, **checks: _dataset.Check) -> None:
-        """Other checks, by use, for files smaller than the published ones."""
+        """Replace the checks, by use, to fit files that are smaller than the published ones."""
         dataset = dataset_of(name)
         files = [replace(file, check=checks.get(file.use, file.check)) for file in dataset.files]
         self.change(name, replace(dataset, files=tuple(files)))

@@ -1,4 +1,4 @@
-"""Invalid files in every published format: `bertune train` reports where the error is and writes nothing."""
+"""Invalid files in every published format: `bertune train` says where the error is and writes nothing."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ RACE = {
 
 
 def squad(*answers: Any, **changes: Any) -> str:
-    """A question that is as it should be, and one of these answers or with these changes."""
+    """A valid question, and one with these answers or changes."""
     good = {"id": "q1", "question": "where?", "answers": ANSWERS}
     bad = {"id": "q2", "question": "where?", "answers": list(answers) or ANSWERS} | changes
     paragraphs = [
@@ -32,13 +32,13 @@ def squad(*answers: Any, **changes: Any) -> str:
 
 
 def dream(**changes: Any) -> str:
-    """A dialogue as it should be, and one with these changes."""
+    """A valid dialogue, and one with these changes."""
     bad = {key: value for key, value in (ASKED | changes).items() if value is not ...}
     return json.dumps([[LINES, [ASKED], "1-1"], [LINES, [bad], "1-2"]])
 
 
 def race(**changes: Any) -> str:
-    """A passage as it should be, and one with these changes."""
+    """A valid passage, and one with these changes."""
     bad = {key: value for key, value in (RACE | changes).items() if value is not ...}
     return json.dumps([RACE, bad])
 
@@ -241,13 +241,13 @@ def test_a_broken_file_is_refused_with_the_location_and_nothing_is_written(
         assert part in message, message
     assert file in message
     assert contents(tmp_path) == before
-    if ".json" in file:  # one line of megabytes must not become the message
+    if ".json" in file:  # the message must not quote megabytes of a line
         assert len(message) < 600
 
 
 @pytest.mark.parametrize("length", [300, 900, 1500])
 def test_a_truncated_single_line_file_names_the_last_complete_question(length: int, tmp_path: Path) -> None:
-    """As a download that broke off; the question is the last that begins before the end."""
+    """Like an incomplete download; the error names the last question that begins before the end."""
     qas = [{"id": f"q{n}", "question": "where?", "answers": ANSWERS} for n in range(20)]
     text = json.dumps({"data": [{"paragraphs": [{"context": CONTEXT, "qas": qas}]}]})
     file = tmp_path / "a.json"

@@ -1,4 +1,4 @@
-"""Folders that are data: parts of a Parquet table, and what `datasets` saves to disk."""
+"""Folders as data: parts of a Parquet table, and folders saved by `datasets`."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files of spaCy's own, written by spaCy itself."""
+"""Files in the formats of spaCy, written by spaCy itself."""
 
 import subprocess
 import sys

@@ -39,7 +39,7 @@ def opened(path: Path, content: str, **options: Any) -> Table:
 
 
 def as_csv(header: tuple[str, ...], body: list[tuple[Any, ...]], index: bool) -> str:
-    """A table as pandas writes it, with or without the number of each row in a column without a name."""
+    """A table written by pandas, with or without row numbers in an unnamed column."""
     file = io.StringIO()
     numbered = [(number, *row) for number, row in enumerate(body)] if index else body
     csv.writer(file, lineterminator="\n").writerows([("", *header) if index else header, *numbered])
@@ -102,7 +102,7 @@ def test_tagged_words_in_a_txt_file_are_recognised_by_their_tags(tmp_path: Path,
     [
         "great phone\tO\ndull lamp\tB\n",  # a table whose labels look like tags, without blank lines
         "text\tlabel\n\ngreat\tO\n",
-        "EU NNP\nrejects VBZ\n\nAda NNP\n",  # tags of another kind
+        "EU NNP\nrejects VBZ\n\nAda NNP\n",  # tags of another notation
         "it was O\nso B\n\nthen it went on\n",
         "vitamin\tB\n\nvitamin\tE\n",  # blank lines, but no O tag
     ],

@@ -1,4 +1,4 @@
-"""Named data sets and recipes: their names, where their files are looked for, their settings."""
+"""Named data sets and recipes: names, where their files are searched, and settings."""
 
 import csv
 import gzip
@@ -188,7 +188,7 @@ def test_another_task_ignores_the_settings_of_the_data_set(
 
 
 def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *uses: str) -> Path:
-    """BERTUNE_DATA with these files of a data set, a line each."""
+    """Create BERTUNE_DATA with these one-line files of a data set."""
     dataset = dataset_of(name)
     folder = tmp_path / "own" / (dataset.folder or name)
     folder.mkdir(parents=True)

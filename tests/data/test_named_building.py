@@ -1,4 +1,4 @@
-"""Named data sets that are made of what is published: from archives, from parts, from what the user has."""
+"""Named data sets built from archives, from parts, or from files that the user has."""
 
 import gzip
 import json

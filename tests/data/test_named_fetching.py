@@ -1,4 +1,4 @@
-"""Named data sets fetched end to end from a server on this machine, published in their real layouts."""
+"""Named data sets downloaded from a local server, in the layouts in which they are published."""
 
 import csv
 import errno
@@ -81,7 +81,7 @@ def test_mrpc_is_split_by_the_published_dev_ids(publisher: Publisher, cache: Pat
     header = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
     rows = [f'{n % 2}\t{n}\t{n + 9000}\tHe said "{n} .\tSo\x85 he said .\n' for n in range(4076)]
     dev_rows = rows[5::10][:408]
-    # An id pair the other way round is another pair.
+    # A reversed pair of ids is a different pair.
     dev_ids = [(row.split("\t")[1], row.split("\t")[2]) for row in reversed(dev_rows)]
     test = (header + rows[0] * 1725).encode()
     publisher.publish("mrpc", mrpc_files(rows, header, [*dev_ids, ("9000", "0")], test))
@@ -269,7 +269,7 @@ def test_the_published_files_survive_a_round_trip_byte_for_byte(publisher: Publi
         dev = own["dev.tsv"].decode().splitlines(keepends=True)[1:]
         dev_ids = [(line.split("\t")[1], line.split("\t")[2]) for line in dev]
         published = mrpc_files(dev + train, header, dev_ids, own["msr_paraphrase_test.txt"])
-        # Size and content as published, but not the order, so the checksum of the training file differs.
+        # Same size and content in another order, so the checksum of the training file differs.
         assert len(published["msr_paraphrase_train.txt"]) == 1047044
     elif name == "chnsenticorp":
         published = own

@@ -1,4 +1,4 @@
-"""The real files of named data sets, under BERTUNE_DATA: as published, found, fit to train and score on."""
+"""The real files of named data sets in BERTUNE_DATA: unchanged, found, and usable for training."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Settings of named data sets and recipes: all exist, none is shared, and they are the published ones."""
+"""Settings of named data sets and recipes: all exist, none are shared, and all are as published."""
 
 import copy
 from pathlib import Path
@@ -29,7 +29,7 @@ OF_CLUE = (
 
 @pytest.fixture(scope="module")
 def empty_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every file of every data set, empty, so that settings can be read without data."""
+    """Create every file of every data set, empty, so that settings can be read without data."""
     own = tmp_path_factory.mktemp("own")
     for name in DATA_SETS:
         dataset = dataset_of(name)

@@ -1,4 +1,4 @@
-"""Objects whose keys differ from row to row, and values inside objects, named by a dotted path."""
+"""Objects with different keys in different rows, and nested values, named by a dotted path."""
 
 import io
 import json

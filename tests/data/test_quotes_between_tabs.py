@@ -1,4 +1,4 @@
-"""Quotes in tab-separated files: around cells, inside texts, and where neither is certain."""
+"""Quotes in tab-separated files: around cells, inside texts, and ambiguous ones."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is read from files and streams that are as they should be."""
+"""Reading valid files and streams."""
 
 import gzip
 import io

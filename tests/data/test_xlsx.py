@@ -1,4 +1,4 @@
-"""Excel workbooks: sheets, headers, what cells become, and files that are not workbooks."""
+"""Excel workbooks: sheets, headers, values of cells, and files that are not workbooks."""
 
 import datetime
 import gzip

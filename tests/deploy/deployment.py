@@ -15,7 +15,7 @@ import httpx
 import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-SECONDS = 120.0  # a service may take to start on a busy machine
+SECONDS = 300.0  # that a service may take to start on a busy machine
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rows that are stored with an export give the same examples as the validation split, of any kind of table."""
+"""Rows that are stored with an export give the same examples as the validation split."""
 
 import datetime
 import decimal
@@ -117,7 +117,9 @@ TABLES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "triplets.tsv", "a\tb\tc\nd\te\tf\n", {"task.name": "embeddings", "data.text": "0,1,2"},
     ),
     "documents": (
-        "texts.txt", "one line\nand another\n\nsecond text\n", {"task.name": "mlm", "data.reader": "documents"},
+        "texts.txt",
+        "one line\nand another\n\nsecond text\n",
+        {"task.name": "mlm", "data.reader": "documents"},
     ),
 }  # fmt: skip
 

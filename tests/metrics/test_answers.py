@@ -1,4 +1,4 @@
-"""Exact match and F1 of answers: cases by hand, and the published definitions written down again."""
+"""Exact match and F1 of answers, with hand-written cases and a reimplementation of the definitions."""
 
 import collections
 import random
@@ -13,7 +13,7 @@ from bertune.metrics.answers import exact_match, f1, normalized, score
 WORDS = ["the", "Denver", "Broncos", "won,", "a", "in", "2016", "an", "U.S.", "gold-medal"]
 
 
-# SQuAD 2.0's evaluation (Rajpurkar et al. 2018), step by step as its authors describe it.
+# The evaluation of SQuAD 2.0 (Rajpurkar et al. 2018), as its authors describe it.
 
 
 def squad_words(text: str) -> list[str]:
@@ -41,7 +41,7 @@ def squad_f1(gold: str, answer: str) -> float:
 
 
 def squad_best(gold: list[list[str]], scores: list[float], best: list[str], no_answer: list[float]) -> float:
-    """The highest mean score over all thresholds, each tried."""
+    """The highest mean score over all thresholds, by exhaustive search."""
     found = []
     for threshold in [min(no_answer) - 1, *no_answer]:
         given = [
@@ -58,7 +58,7 @@ def test_answers_are_compared_without_case_punctuation_and_articles() -> None:
     assert exact_match(["Denver Broncos"], "Denver") == 0
     assert f1(["Denver Broncos"], "Denver") == pytest.approx(2 / 3)  # precision 1, recall 1/2
     assert f1(["in 2016", "2016"], "2016") == 1
-    assert f1(["gold gold"], "gold") == pytest.approx(2 / 3)  # a word counts as often as it is there
+    assert f1(["gold gold"], "gold") == pytest.approx(2 / 3)  # a word counts as often as it occurs
 
 
 def test_no_answer_is_correct_only_for_unanswerable_questions() -> None:
@@ -75,9 +75,9 @@ def test_chinese_is_compared_by_characters() -> None:
     assert exact_match(["《鹰嘴豆》。"], "鹰嘴豆", by_characters=True) == 1
     # 那须盐原 of five characters: precision 4/4, recall 4/5
     assert by_characters("那须盐原市", "那须盐原") == pytest.approx(2 * 1 * 0.8 / 1.8)
-    # the longest run in common counts, not all characters in common: 北京 2 of 4 and of 4
+    # the longest common substring counts, not all common characters: 北京 is 2 of 4 and of 4
     assert by_characters("北京大学", "学大北京") == pytest.approx(0.5)
-    # numbers and words between characters are one piece: 1999, 年
+    # numbers and Latin words are one unit: 1999, 年
     assert by_characters("1999年", "1999") == pytest.approx(2 / 3)
     assert by_characters("1999", "1999年") == pytest.approx(2 / 3)
     assert by_characters("3.5万人", "3.5万") == pytest.approx(0.8)
@@ -89,7 +89,7 @@ def test_all_answers_of_a_data_set_are_compared_in_the_same_way() -> None:
     english = [["Tokyo (東京)"], *[["in London"]] * 9]
     answers = ["Tokyo", *["London"] * 9]
     found = score(english, answers, answers, np.zeros(10))
-    assert found.values["f1"] == pytest.approx(2 / 3)  # words everywhere: tokyo, 東京
+    assert found.values["f1"] == pytest.approx(2 / 3)  # separated by spaces: tokyo, 東京
     chinese = [["1999"], *[["北京大学"]] * 3]
     answers = ["1999年", *["北京"] * 3]
     assert score(chinese, answers, answers, np.zeros(4)).values["f1"] == pytest.approx(2 / 3)  # 1999 and 年

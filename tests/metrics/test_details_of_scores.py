@@ -1,4 +1,4 @@
-"""Tables and figures that scores bring along, against definitions and scikit-learn."""
+"""Tables and figures of scores, compared with definitions and scikit-learn."""
 
 from itertools import permutations
 

@@ -1,4 +1,4 @@
-"""How limitations of evaluation data are worded, and which scores of retrieval too few texts settle."""
+"""The wording of limitations, and the retrieval scores that too few texts determine."""
 
 from bertune.metrics.limitations import (
     NEVER_ABOVE_0,

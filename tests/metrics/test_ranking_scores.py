@@ -1,4 +1,4 @@
-"""Scores of rankings: scikit-learn's where it has them, else the definition; ties; TREC's files."""
+"""Ranking scores, compared with scikit-learn or the definition; ties; TREC files."""
 
 import math
 
@@ -23,12 +23,12 @@ from bertune.metrics.ranking import (
 def drawn(seed: int, num: int) -> Judged:
     draw = np.random.default_rng(seed)
     grades = draw.integers(0, 4, size=num) * draw.integers(0, 2, size=num)
-    grades[draw.integers(num)] = 2  # always one that is relevant
+    grades[draw.integers(num)] = 2  # at least one relevant document
     return Judged(grades.astype(float), draw.normal(size=num) + 0.3 * grades)
 
 
 def by_definition(judged: Judged) -> dict[str, float]:
-    """Plain loops over (score, grade) pairs."""
+    """The definitions as loops over (score, grade) pairs."""
     pairs = sorted(zip(judged.scores_D, judged.grades_D, strict=True), reverse=True)
     hits = [grade > 0 for _, grade in pairs]
     first = next(place for place, hit in enumerate(hits, 1) if hit)
@@ -106,7 +106,7 @@ def test_a_query_without_relevant_grades_only_has_ndcg() -> None:
 @pytest.mark.parametrize(
     ("grades", "relevant", "settled", "fact"),
     [
-        # Every document is relevant, by different grades: the order counts for nDCG alone.
+        # Every document is relevant with a different grade, so the order only matters for nDCG.
         ([[3, 1], [2, 1]], 1, {*NAMES} - {"ndcg", "ndcg@10"}, "all documents or none have a grade"),
         ([[2, 2], [0, 0]], 1, {*NAMES}, "all documents or none have a grade"),
         ([[1, 0, 0, 0], [0, 0, 1]], 1, {"p@5", "p@10", "recall@5", "recall@10"}, "no query has more than 4"),

@@ -1,4 +1,4 @@
-"""Every score is scikit-learn's, also where a class never occurs or is never predicted."""
+"""Scores equal those of scikit-learn, even if a class never occurs or is never predicted."""
 
 import math
 
@@ -13,14 +13,14 @@ DRAWS = [(classes, seed) for classes in (2, 3, 10) for seed in range(4)]
 
 
 def drawn(num_classes: int, seed: int, num: int = 97, absent: int | None = None):
-    """Gold and probabilities that agree more often than chance; class `absent` is never gold."""
+    """Gold labels and probabilities that agree more often than chance; class `absent` is never gold."""
     draw = np.random.default_rng([num_classes, seed])
     gold_N = draw.integers(num_classes, size=num)
     if absent is not None:
         gold_N = np.where(gold_N == absent, (absent + 1) % num_classes, gold_N)
     logits_NC = draw.normal(size=(num, num_classes)) + 1.2 * np.eye(num_classes)[gold_N]
     if absent is not None:
-        logits_NC[:, absent] -= 30  # never predicted either
+        logits_NC[:, absent] -= 30  # nor predicted
     probabilities_NC = np.exp(logits_NC) / np.exp(logits_NC).sum(axis=1, keepdims=True)
     return gold_N, probabilities_NC, tuple(f"label {i}" for i in range(num_classes))
 
@@ -28,7 +28,7 @@ def drawn(num_classes: int, seed: int, num: int = 97, absent: int | None = None)
 def reference(gold_N, probabilities_NC, num_classes: int, positive: int) -> dict[str, float]:
     predicted_N = probabilities_NC.argmax(axis=1)
     classes = list(range(num_classes))
-    own = quiet = {"zero_division": 0}  # labels are inferred: those that are gold or predicted
+    own = quiet = {"zero_division": 0}  # labels are inferred from gold and predictions
     average = {"average": "binary", "pos_label": positive} if num_classes == 2 else {"average": "macro"}
     values = {
         "accuracy": sk.accuracy_score(gold_N, predicted_N),
@@ -125,8 +125,8 @@ def test_mcc_equals_that_of_scikit_learn(num_classes: int, seed: int) -> None:
     [
         ([[5, 0], [0, 7]], 1.0),
         ([[0, 5], [7, 0]], -1.0),
-        ([[5, 0], [7, 0]], 0.0),  # one class predicted throughout
-        ([[5, 7], [0, 0]], 0.0),  # one class throughout the texts
+        ([[5, 0], [7, 0]], 0.0),  # only one class is predicted
+        ([[5, 7], [0, 0]], 0.0),  # only one class in the texts
         ([[0, 0], [0, 0]], 0.0),
     ],
 )

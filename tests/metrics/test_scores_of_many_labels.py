@@ -1,4 +1,4 @@
-"""Scores of thousands of labels: without arrays of labels x labels, and equal to those with them."""
+"""Scores of thousands of labels without quadratic arrays equal those with them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from bertune.metrics.confusions import confusion_details, mcc_of
 
 
 def drawn(num_classes: int, num: int, seed: int = 0) -> tuple[Any, Any, tuple[str, ...]]:
-    """Gold, probabilities that agree more often than chance, and names."""
+    """Gold labels, probabilities that agree more often than chance, and names."""
     draw = np.random.default_rng([num_classes, num, seed])
     gold_N = draw.integers(num_classes, size=num)
     logits_NC = draw.normal(size=(num, num_classes))
@@ -89,7 +89,7 @@ def test_listed_confusions_are_the_largest_cells_of_the_matrix(monkeypatch: pyte
 
 def test_of_many_batches_an_even_sample_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     gold_N, probabilities_NC, labels = drawn(2, 20 * classification.BATCH)
-    gold_N = np.roll(gold_N, 1)  # so that batches score differently
+    gold_N = np.roll(gold_N, 1)  # so that batches have different scores
     whole = classification.score(gold_N, probabilities_NC, labels, 1).details["by_batch"]
     assert "num_batches" not in whole
     monkeypatch.setattr(classification, "MOST_BATCHES", 5)
@@ -104,9 +104,9 @@ def test_multilabel_scores_in_blocks_equal_those_of_scikit_learn(
 ) -> None:
     draw = np.random.default_rng(6)
     gold_NC = draw.random((90, 12)) < 0.2
-    gold_NC[:, 3] = False  # never there: not in the mean of areas
+    gold_NC[:, 3] = False  # never gold: not in the mean of the areas
     probabilities_NC = np.clip(0.4 * gold_NC + 0.6 * draw.random((90, 12)), 0, 0.999).round(2)  # with ties
-    gold_NC[:, 5] = probabilities_NC[:, 5] = 0  # nor predicted: in no average over labels
+    gold_NC[:, 5] = probabilities_NC[:, 5] = 0  # nor predicted: not in averages over labels
     by_threshold = multilabel.score(gold_NC, probabilities_NC, tuple("abcdefghijkl"), 0.5).details["figures"][
         0
     ]
@@ -121,7 +121,7 @@ def test_multilabel_scores_in_blocks_equal_those_of_scikit_learn(
         ),
     }
     for average in ("micro", "macro", "weighted", "samples"):
-        # Of indicator matrices scikit-learn counts all columns unless it is given labels.
+        # With indicator matrices, scikit-learn counts all columns unless labels are given.
         seen = (gold_NC | predicted_NC).any(axis=0).nonzero()[0]
         triple = sk.precision_recall_fscore_support(
             gold_NC, predicted_NC, labels=seen, average=average, zero_division=0

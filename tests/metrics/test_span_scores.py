@@ -1,4 +1,4 @@
-"""Scores of spans against seqeval's strict mode, of tags against scikit-learn."""
+"""Scores of spans equal those of seqeval in strict mode, and scores of tags those of scikit-learn."""
 
 import random
 from typing import Any
@@ -13,7 +13,7 @@ from bertune.tasks.token_classification.schemes import Scheme, read_tags
 
 
 def strict_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, Any]:
-    """What seqeval says of IOB2 tags in its strict mode, type by type and on average."""
+    """The scores of seqeval for IOB2 tags in strict mode, by type and on average."""
     found: dict[str, Any] = classification_report(
         gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0
     )

@@ -63,37 +63,37 @@ NO_DROPOUT: dict[str, dict[str, Any]] = {
 }
 EQUAL_LENGTHS = (9, 9, 9, 9)
 UNEQUAL_LENGTHS = (9, 3, 13, 1, 7, 13)
-# Longest first, as the training loop has them: three groups of attention, the last with empty rows.
+# Longest first, as in training: three attention groups, the last one with empty rows.
 SEVERAL_GROUPS = (50, 50, 48, 47, 41, 40, 33, 33, 31, 30, 24, 9, 7, 3, 3, 2, 1)
 NO_INFLUENCE = ("key.bias", "k_lin.bias")
 
 
 def batch_of(lengths: Sequence[int], has_pairs: bool = True, seed: int = 3) -> Batch:
-    """Random sequences of these lengths, the second half of each of token type 1, with labels 0, 1, 2 …"""
+    """Random sequences with labels 0, 1, 2 …; the second half of each has token type 1."""
     draw = np.random.default_rng(seed)
     sequences = []
     for number, length in enumerate(lengths):
-        ids = draw.integers(5, 99, size=length).astype(np.int32)  # no special token among them
+        ids = draw.integers(5, 99, size=length).astype(np.int32)  # excludes the special tokens
         types = (np.arange(length) > length // 2) & has_pairs
         sequences.append(TokenSequence(ids, types.astype(np.uint8), number, number % 3))
     return collate(sequences)
 
 
 def batch_for(family: str, lengths: Sequence[int], seed: int = 3) -> Batch:
-    """The same, no longer than this family's encoder above takes."""
-    longest = 50 if family in {"bert", "electra", "distilbert"} else 48  # RoBERTa never uses two positions
+    """`random_batch`, with lengths reduced to what the family's encoder above accepts."""
+    longest = 50 if family in {"bert", "electra", "distilbert"} else 48  # RoBERTa leaves two positions unused
     return batch_of([min(n, longest) for n in lengths], seed=seed)
 
 
 def standard(family: str, **more: object) -> StandardModel:
-    """A classifier of three labels in evaluation, the same at every call."""
+    """A classifier with three labels, in evaluation mode; every call returns the same weights."""
     torch.manual_seed(1)
     config = (PACKED | PADDED)[family](num_labels=3, **more)
     return StandardModel(transformers.AutoModelForSequenceClassification.from_config(config).eval())
 
 
 def with_own_head(family: str, **more: object) -> CustomHeadModel:
-    """An encoder without dropout under a linear layer on the first token, the same at every call."""
+    """An encoder without dropout and a linear layer on the first token; always the same weights."""
     torch.manual_seed(1)
     encoder = transformers.AutoModel.from_config(PACKED[family](**{**NO_DROPOUT[family], **more}))
     return CustomHeadModel(encoder, HEAD(36, 3, 0.0)).eval()
@@ -112,7 +112,7 @@ def assert_gradients_agree(found: dict[str, Tensor], expected: dict[str, Tensor]
     assert found.keys() == expected.keys()
     largest = max(float(g.abs().max()) for g in expected.values())
     for name, gradient in expected.items():
-        # The bias of the keys has no influence: its gradient is nothing but rounding.
+        # The bias of the keys has no effect, so its gradient is only rounding error.
         scale = largest if name.endswith(NO_INFLUENCE) else float(gradient.abs().max())
         assert scale > 0, name
         difference = float((found[name] - gradient).abs().max())
@@ -120,7 +120,7 @@ def assert_gradients_agree(found: dict[str, Tensor], expected: dict[str, Tensor]
 
 
 def one_by_one(hf: Any, batch: Batch) -> torch.Tensor:
-    """The logits of each sequence alone: no batch, hence neither padding nor packing."""
+    """The logits of each sequence by itself, without a batch and so without padding or packing."""
     logits = []
     lengths = batch.lengths_S.tolist()
     for ids_L, types_L in zip(batch.ids_T.split(lengths), batch.types_T.split(lengths), strict=True):

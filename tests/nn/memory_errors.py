@@ -1,4 +1,4 @@
-"""The out-of-memory errors of several devices."""
+"""Out-of-memory errors as several devices raise them."""
 
 from collections.abc import Callable
 

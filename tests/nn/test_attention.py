@@ -12,7 +12,7 @@ from bertune.nn.layout import Layout, layout
 
 HEADS, SIZE = 3, 5
 FULL = (16, 16, 16, 16)  # needs no padding
-LONG = (203, 7)  # the first is longer than a group of several may be
+LONG = (203, 7)  # the first is too long to share a group
 LENGTHS = [EQUAL_LENGTHS, UNEQUAL_LENGTHS, SEVERAL_GROUPS, FULL, LONG, (1,), (8,)]
 NONE = Dropout(is_training=False)
 
@@ -22,14 +22,14 @@ def places(lengths: tuple[int, ...]) -> Layout:
 
 
 def rows(lengths: tuple[int, ...], layout: Layout) -> Tensor:
-    """Random queries, keys and values [R, 3H], zero in the rows that only round the size up."""
+    """Random queries, keys and values [R, 3H]; rows that only round the size up are zero."""
     torch.manual_seed(4)
     drawn_TE = 2 * torch.randn(sum(lengths), 3 * HEADS * SIZE)
     return pad(drawn_TE, (0, 0, 0, layout.num_rows - len(drawn_TE))).requires_grad_()
 
 
 def one_by_one(qkv_TE: Tensor, lengths: tuple[int, ...]) -> Tensor:
-    """The twin: no batch and no padding."""
+    """The reference: each text by itself, without a batch or padding."""
     contexts = []
     for own_LE in qkv_TE[: sum(lengths)].split(list(lengths)):
         query, key, value = own_LE.view(len(own_LE), 3, HEADS, SIZE).permute(1, 2, 0, 3)
@@ -39,7 +39,7 @@ def one_by_one(qkv_TE: Tensor, lengths: tuple[int, ...]) -> Tensor:
 
 
 def with_the_same_masks(qkv_TE: Tensor, lengths: tuple[int, ...], layout: Layout, p: float) -> Tensor:
-    """The twin under dropout, in plain operations; draws the masks that `attention` drew after this seed."""
+    """The reference with dropout, in plain operations, with the masks of `attention` for this seed."""
     torch.manual_seed(8)
     dropout, contexts = Dropout(is_training=True), []
     for group in layout.groups:
@@ -57,7 +57,7 @@ def with_the_same_masks(qkv_TE: Tensor, lengths: tuple[int, ...], layout: Layout
 
 
 def gradient(context_TH: Tensor, qkv_TE: Tensor, num_tokens: int) -> Tensor:
-    """The gradient of a loss that weights every output differently."""
+    """The gradient of a loss with a different weight for every output."""
     torch.manual_seed(6)
     (found,) = torch.autograd.grad((context_TH[:num_tokens] * torch.randn(num_tokens, 15)).sum(), qkv_TE)
     return found
@@ -83,7 +83,7 @@ def test_the_gradient_of_packed_attention_equals_that_of_each_text_alone(lengths
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 def test_padding_rows_are_zero_and_get_no_gradient(lengths: tuple[int, ...]) -> None:
     there = places(lengths)
-    qkv_TE = rows(lengths, there).detach() + 1  # whatever they hold
+    qkv_TE = rows(lengths, there).detach() + 1  # padding rows may contain anything
     qkv_TE.requires_grad_()
     context_TH = attention(qkv_TE, HEADS, there, NONE, 0.0)
     assert len(context_TH) == there.num_rows

@@ -71,7 +71,7 @@ def test_a_custom_head_gets_hidden_states_in_full_precision(family: str) -> None
 
 
 class Keeping(torch.nn.Module):
-    """A head that keeps what it was given."""
+    """A head that keeps its input."""
 
     def __init__(self, seen: list[Tensor], head: torch.nn.Module) -> None:
         super().__init__()

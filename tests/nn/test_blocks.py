@@ -1,4 +1,4 @@
-"""Frozen parameters do not change, all others are trained, and the blocks cover the whole model."""
+"""Frozen parameters stay the same, all others are trained, and the blocks cover the whole model."""
 
 import pytest
 import torch
@@ -66,7 +66,7 @@ def test_freezing_the_encoder_trains_only_the_custom_head() -> None:
 
 @pytest.mark.parametrize(
     "family", [f for f in EVERY_FAMILY if f != "albert"]
-)  # whose layers share their weights
+)  # ALBERT layers share their weights
 def test_the_lower_layers_of_every_family_can_be_frozen(family: str) -> None:
     model = bert(family)
     freeze(model, 1)

@@ -1,6 +1,6 @@
-"""On a CUDA device: packed and padded passes agree, trainings repeat and resume bit for bit, memory runs out.
+"""CUDA: packed and padded passes agree, training repeats and resumes bit for bit, running out of memory.
 
-Not run where there is no such device.
+Skipped without a CUDA device.
 """
 
 import csv
@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 HEADS = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice")
-# Heads of 8 numbers, which flash attention takes; those of the other tests are too narrow for it.
+# Heads of size 8, which flash attention supports; those of the other tests are too small for it.
 WIDTH = {"hidden_size": 32}
 PRECISIONS = ("fp32", "bf16")
 
@@ -43,18 +43,18 @@ def model_of(family: str, head: str) -> StandardModel:
     config = PACKED[family](**width, **NO_DROPOUT[family], num_labels=2 if head == HEADS[2] else 3)
     hf = getattr(transformers, f"AutoModelFor{head}").from_config(config)
     for module in hf.modules():
-        if isinstance(module, torch.nn.Dropout):  # some heads have one that no setting above reaches
+        if isinstance(module, torch.nn.Dropout):  # the settings above do not cover the dropout of some heads
             module.p = 0.0
     return StandardModel(hf).to(DEVICE).train()
 
 
 def summed_loss(outputs: Tensor) -> Tensor:
-    """Something that every output has a part in."""
+    """A loss that depends on every output."""
     return (outputs.float() * torch.linspace(0.5, 1.5, outputs.numel(), device=DEVICE).view_as(outputs)).sum()
 
 
 def computed(model: StandardModel, forward: Any, batch: Batch, precision: str) -> Tensor:
-    """The outputs and all gradients of a pass, end to end."""
+    """The outputs and all gradients of a pass, concatenated."""
     model.zero_grad()
     with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bf16"):
         outputs = forward(batch)
@@ -74,14 +74,14 @@ def test_packed_outputs_and_gradients_equal_padded_ones(family: str, head: str) 
     batch: Batch = batch_for(family, SEVERAL_GROUPS).to(torch.device(DEVICE))
     reference = computed(model, model.padded_forward, batch, "fp32")
     assert distance(computed(model, model, batch, "fp32"), reference) < 1e-5
-    # In bf16 both passes are a little off; the packed one must not be much farther off than the other.
+    # Both passes have rounding errors in bf16; those of the packed one must not be much larger.
     padded = distance(computed(model, model.padded_forward, batch, "bf16"), reference)
     assert 0 < distance(computed(model, model, batch, "bf16"), reference) < 3 * padded
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT with heads wide enough for flash attention, to train from nothing."""
+    """A tiny untrained BERT with heads large enough for flash attention."""
     folder = tmp_path_factory.mktemp("models") / "wide"
     folder.mkdir()
     write_vocabulary(folder)
@@ -156,7 +156,7 @@ def test_frozen_parameters_do_not_change(
 
 @pytest.fixture
 def little_memory() -> Iterator[float]:
-    """Leaves this process 300 MB more of the device's memory than it holds now; yields that, in bytes."""
+    """Limit this process to 300 MB of device memory beyond what it uses now; yields the limit in bytes."""
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
     room = torch.cuda.memory_reserved() + 300 * 2**20
@@ -178,7 +178,7 @@ def long_texts(path: Path) -> Path:
 
 
 def wide_recipe(tmp_path: Path) -> dict[str, Any]:
-    """A recipe whose step, in one piece, takes more than the memory that is left."""
+    """A recipe with steps that do not fit into the remaining memory as a single micro-batch."""
     folder = tmp_path / "encoder"
     folder.mkdir()
     write_vocabulary(folder)

@@ -1,4 +1,4 @@
-"""Dropout masks have the stated share, keep the mean, follow torch's seed, and are independent."""
+"""Dropout masks have the requested rate, keep the mean, follow torch's seed, and are independent."""
 
 import itertools
 
@@ -21,7 +21,7 @@ def kept(p: float, seed: int, shape: tuple[int, ...] = MANY, like: Tensor | None
 
 
 def assert_unrelated(one: Tensor, other: Tensor) -> None:
-    """The correlation of two masks is what chance gives: five standard deviations of it at most."""
+    """Assert that two masks correlate no more than by chance (five standard deviations)."""
     pair = torch.stack([one.flatten(), other.flatten()])
     assert abs(float(torch.corrcoef(pair)[0, 1])) < 5 / pair.shape[1] ** 0.5
 

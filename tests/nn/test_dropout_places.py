@@ -1,4 +1,4 @@
-"""Packed layers drop where Hugging Face's own layers drop, and nowhere else: outputs spread alike."""
+"""Packed layers apply dropout exactly where those of Hugging Face do, so the outputs vary as much."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ BATCH = batch_of((LENGTH,), has_pairs=False)
 
 
 def encoder_dropping_at(family: str, place: str) -> Any:
-    """An encoder of one layer in training, with dropout in one place only."""
+    """An encoder with one layer, in training mode, with dropout in one place only."""
     num_layers = "n_layers" if family == "distilbert" else "num_hidden_layers"
     encoder = standard(family, **NO_DROPOUT[family], **{num_layers: 1}).encoder.train()
     encoder.get_submodule(place).p = 0.3

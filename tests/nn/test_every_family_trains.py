@@ -1,4 +1,4 @@
-"""Every family of encoder trains, is saved and predicts what transformers predicts with the saved folder."""
+"""Every encoder family trains and saves, and transformers predicts the same from the saved folder."""
 
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ TEXTS = ["great phone", "it is a very dull and broken lamp of my office , so no"
 
 
 def untrained(family: str, tiny_weights: Path, folder: Path) -> Path:
-    """A folder of the family with random weights and the tokenizer of the tiny BERT."""
+    """A model folder of this family, with random weights and the tokenizer of the tiny BERT."""
     torch.manual_seed(3)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_weights)
     config = (PACKED | PADDED)[family](vocab_size=len(tokenizer))
-    config.pad_token_id = tokenizer.pad_token_id  # RoBERTa counts its positions from here on
+    config.pad_token_id = tokenizer.pad_token_id  # RoBERTa numbers its positions from here
     if family == "distilbert":
-        config.seq_classif_dropout = 0.0  # a third dropout, which model.dropout does not set
+        config.seq_classif_dropout = 0.0  # a third kind of dropout, not set by model.dropout
     transformers.AutoModel.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -32,7 +32,7 @@ LENGTHS = [EQUAL_LENGTHS, UNEQUAL_LENGTHS, SEVERAL_GROUPS, (16, 16, 16, 16), (50
 
 @dataclass(frozen=True)
 class Twins:
-    """One encoder in training, run to its first tokens and run whole."""
+    """One encoder in training mode, run for first tokens only and for all tokens."""
 
     encoder: Any
     first: PackedEncoder

@@ -1,7 +1,7 @@
-"""Variable-length attention gives what attention group by group gives.
+"""Variable-length attention agrees with attention group by group.
 
-On a CUDA device the kernel itself runs. Elsewhere its operator is given a plain body that follows its
-documentation, so that what is handed to it is tested: which rows, which edges, which dropout.
+The kernel itself runs on CUDA devices only. Elsewhere, a plain implementation that follows its
+documentation replaces it, which still tests the arguments: rows, edges and dropout.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ NONE = Dropout(is_training=False)
 
 
 def documented(query: Tensor, key: Tensor, value: Tensor, *more: Any, **_: Any) -> tuple[Tensor, ...]:
-    """Each sequence's queries attend to its own keys; edges are where sequences begin and end."""
+    """The queries of a sequence attend to its own keys; sequences begin and end at `edges`."""
     edges_q, edges_k, longest_q, longest_k, p, is_causal, _ = more
     assert edges_q.dtype == edges_k.dtype == torch.int32 and not is_causal
     contexts = []
@@ -122,7 +122,7 @@ def test_flash_attention_is_used_only_on_cuda_in_half_precision() -> None:
 
 
 def test_the_operator_takes_these_arguments_and_has_a_gradient() -> None:
-    """As torch itself declares it: shapes alone, on tensors without data."""
+    """The signature that torch declares: only shapes, for tensors without data."""
     lengths = torch.tensor(UNEQUAL_LENGTHS)
     there = layout(lengths, torch.device("meta"), torch.bfloat16)
     qkv_RE = torch.empty(there.num_rows, 3 * HEADS * SIZE, device="meta", dtype=torch.bfloat16)

@@ -1,4 +1,4 @@
-"""A GPU that other processes have filled refuses even the model: a clear error, and nothing is written."""
+"""A GPU filled by other processes has no room even for the model: a clear error, and nothing is written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ def trained(settings: Callable[..., dict[str, Any]], reviews_csv: Path, tmp_path
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message of the CUDA runtime, as torch passes it on."""
+    """The error of the CUDA runtime as torch raises it."""
 
     def to(*_: Any) -> Any:
         raise RuntimeError(

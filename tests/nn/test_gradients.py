@@ -1,4 +1,4 @@
-"""Gradients in reused buffers agree with those of plain autograd at every step."""
+"""Gradients in reused buffers agree with plain autograd at every step."""
 
 import copy
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from bertune.nn.gradients import Gradients, lookup
 LookUp = Callable[[nn.Embedding, Tensor], Tensor]
 Loss = Callable[[nn.Embedding, LookUp, Tensor], Tensor]
 
-STEPS = [[[3, 5, 5, 0]], [[7], [3, 3, 8]], [[1, 0, 2], [2], [9, 9]], [[4]]]  # micro-batches of ids, by step
+STEPS = [[[3, 5, 5, 0]], [[7], [3, 3, 8]], [[1, 0, 2], [2], [9, 9]], [[4]]]  # ids by step and micro-batch
 
 
 def table(padding: int | None = 0) -> nn.Embedding:
@@ -30,7 +30,7 @@ def plain(table: nn.Embedding, ids_T: Tensor) -> Tensor:
 
 
 def weighted(hidden_TH: Tensor) -> Tensor:
-    """A loss under which every row has another gradient."""
+    """A loss with a different gradient for every row."""
     return (hidden_TH * torch.arange(1.0, 1 + hidden_TH.numel()).view_as(hidden_TH)).sum()
 
 
@@ -76,7 +76,7 @@ def test_a_gradient_from_autograd_is_added_in_either_order(first: str) -> None:
     found = []
     for look_up in (through(Gradients()), plain):
         own = table()
-        for ids in ([1, 2], [6]):  # the second step must not find anything of the first
+        for ids in ([1, 2], [6]):  # nothing of the first step may remain in the second
             own.zero_grad()
             losses = [
                 lambda own=own: torch.square(own.weight).sum(),
@@ -111,7 +111,7 @@ def test_the_first_gradient_after_a_reset_replaces_and_later_ones_add() -> None:
 
 def test_gradients_in_bf16_are_summed_in_the_dtype_of_the_parameter() -> None:
     parameter, gradients = nn.Parameter(torch.zeros(1)), Gradients()
-    for part in (256.0, 1.0):  # bf16 has no 257
+    for part in (256.0, 1.0):  # bf16 cannot represent 257
         gradients.add(parameter, torch.tensor([part], dtype=torch.bfloat16))
     assert parameter.grad is not None
     assert parameter.grad.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Arithmetic over an example's sequences is what a loop over the examples would compute."""
+"""Operations over the sequences of an example agree with a loop over the examples."""
 
 import pytest
 import torch

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bertune.nn.layout import Layout, layout
 
 LENGTHS = st.lists(st.integers(1, 60) | st.integers(1, 300), min_size=1, max_size=70)
-CACHED_SCORES = 2**15  # of one head, beyond which a group has a single sequence
+CACHED_SCORES = 2**15  # with one head: longer sequences are alone in their groups
 
 
 def made(lengths: list[int] | tuple[int, ...]) -> Layout:

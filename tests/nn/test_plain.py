@@ -34,7 +34,7 @@ PLAIN = ("bert", "roberta", "xlm-roberta", "camembert")
 
 
 def saved(folder: Path, family: str, auto_class: str) -> HeadSpec:
-    """A random model in a folder, as training leaves one."""
+    """A folder with a random model, as written by training."""
     torch.manual_seed(3)
     config = PACKED[family]()
     config.num_labels = CLASSES[auto_class] or 2
@@ -55,7 +55,8 @@ def test_outputs_equal_those_of_the_hugging_face_model(tmp_path: Path, family: s
     assert not type(plain.hf).__module__.startswith("transformers")
     with torch.inference_mode():
         outputs, expected = plain(batch), twin(batch)
-    if auto_class == "AutoModelForMultipleChoice":  # a product with one row rounds by its place in memory
+    # The rounding of a product with one row depends on its address.
+    if auto_class == "AutoModelForMultipleChoice":
         torch.testing.assert_close(outputs, expected, atol=1e-6, rtol=0)
     else:
         assert np.array_equal(outputs.numpy(), expected.numpy())
@@ -67,7 +68,7 @@ def test_outputs_equal_those_of_the_hugging_face_model(tmp_path: Path, family: s
 def test_a_new_model_equals_that_of_transformers_bit_for_bit(
     tmp_path: Path, auto_class: str, is_bare: bool
 ) -> None:
-    """From an encoder alone, and from the same kind of model with another number of outputs."""
+    """A new head on an encoder, and on a model of the same kind with another number of outputs."""
     pretrained, head = tmp_path / "pretrained", HeadSpec(auto_class, 5 if CLASSES[auto_class] == 3 else 2)
     saved(pretrained, "bert", "AutoModel" if is_bare else auto_class)
     built = []
@@ -80,7 +81,7 @@ def test_a_new_model_equals_that_of_transformers_bit_for_bit(
         built.append(make(Pretrained("x", pretrained, "pretrained"), config, head))
     plain, twin = built
     if auto_class == "AutoModelForMaskedLM" and is_bare:
-        assert plain is None  # a fresh head over the vocabulary is left to transformers
+        assert plain is None  # transformers creates new heads over the vocabulary
         return
     assert plain is not None and not type(plain.hf).__module__.startswith("transformers")
     names = [name for name, _ in twin.named_parameters()]

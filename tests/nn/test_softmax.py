@@ -1,4 +1,4 @@
-"""The softmax of short rows is torch's, forward and back."""
+"""The softmax of short rows agrees with torch, forward and backward."""
 
 import pytest
 import torch
@@ -13,8 +13,8 @@ DTYPES = [torch.float32, torch.bfloat16]
 def scores(length: int, dtype: torch.dtype) -> Tensor:
     torch.manual_seed(length)
     drawn = 20 * torch.randn(3, 4, length)
-    drawn[0, 0, length // 2 + 1 :] = -30000.0  # as where there is no token
-    drawn[1, 1] += 500  # whose exponentials are beyond any number
+    drawn[0, 0, length // 2 + 1 :] = -30000.0  # like padding
+    drawn[1, 1] += 500  # the exponentials overflow
     return drawn.to(dtype)
 
 

@@ -1,4 +1,4 @@
-"""No text of a packed batch sees another one: what it gives stays the same to the last bit."""
+"""Texts in a packed batch do not affect each other: the outputs stay the same bit for bit."""
 
 import contextlib
 
@@ -22,7 +22,7 @@ LENGTHS = [EQUAL_LENGTHS, UNEQUAL_LENGTHS, SEVERAL_GROUPS, (16, 16, 16, 16)]
 
 
 def with_one_changed(batch: Batch, number: int) -> Batch:
-    """The batch with every token of one text replaced."""
+    """The batch with all tokens of one text replaced."""
     start = int(batch.lengths_S[:number].sum())
     own = slice(start, start + int(batch.lengths_S[number]))
     ids_T, types_T = batch.ids_T.clone(), batch.types_T.clone()
@@ -71,7 +71,7 @@ def test_a_custom_head_keeps_texts_separate(family: str) -> None:
 def test_the_gradient_of_a_text_does_not_reach_words_of_other_texts(family: str) -> None:
     model, lengths = standard(family).train(), (9, 4, 12, 3)
     batch = batch_for(family, lengths)
-    ids_T = torch.arange(5, 5 + sum(lengths))  # every token another word
+    ids_T = torch.arange(5, 5 + sum(lengths))  # all tokens differ
     outputs = model(Batch(ids_T, batch.types_T, batch.lengths_S, batch.groups_S, batch.gold))
     outputs[2].square().sum().backward()
     gradient = model.encoder.get_input_embeddings().weight.grad

@@ -1,4 +1,4 @@
-"""The number of threads follows what the cores give: chosen, changed for long contention only, put back."""
+"""The number of threads: how it is chosen, changed only under lasting contention, and restored."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,13 +14,13 @@ from bertune.nn.threads import CpuTimes, ThreadTuner, candidates, fastest, measu
     ("most", "cores", "others", "expected"),
     [
         (2, 2, 0.0, [2]),
-        (2, 2, 0.2, [2]),  # what an idle system does by itself
+        (2, 2, 0.2, [2]),  # the activity of an idle system
         (2, 2, 1.0, [2, 1]),
         (2, 2, 2.0, [2, 1]),
         (1, 2, 2.0, [1]),
         (16, 16, 1.0, [16, 15]),
         (16, 16, 5.2, [16, 11]),
-        (16, 64, 10.0, [16]),  # a container's threads fit beside the others
+        (16, 64, 10.0, [16]),  # the threads of a container fit beside the other load
     ],
 )
 def test_fewer_threads_are_tried_only_if_cores_are_busy(
@@ -36,7 +36,7 @@ def test_fewer_threads_are_used_only_if_clearly_faster() -> None:
 
 
 class Machine:
-    """Processor times of two cores where others take a share, a second further on at every reading."""
+    """CPU times of two cores with other load; every reading is a second later."""
 
     def __init__(self) -> None:
         self.others = 0.0
@@ -79,7 +79,7 @@ def test_a_process_that_runs_from_the_start_is_considered_immediately(machine: M
     machine.others = 1.0
     with ThreadTuner(2, cores=2, measure=machine.measure, clock=machine.clock) as tuner:
         assert tuner.threads == torch.get_num_threads() == 1
-    assert torch.get_num_threads() == 2  # put back
+    assert torch.get_num_threads() == 2  # restored
 
 
 def test_the_number_of_threads_follows_a_process_that_starts_and_ends(machine: Machine) -> None:
@@ -98,7 +98,7 @@ def test_a_low_priority_process_changes_nothing_and_is_measured_less_often(
     machine: Machine,
 ) -> None:
     machine.speeds = {2: 212.0, 1: 149.0}
-    machine.others = 1.0  # it takes what one thread of ours leaves
+    machine.others = 1.0  # the other load uses what one thread leaves over
     with ThreadTuner(2, cores=2, measure=machine.measure, clock=machine.clock) as tuner:
         assert set(machine.threads_over(tuner, 300)) == {2}
     assert 3 <= machine.num_measured <= 12

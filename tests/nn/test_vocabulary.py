@@ -1,4 +1,4 @@
-"""The compact vocabulary trains, stores and forgets exactly what a whole embedding table would."""
+"""Training with a compact vocabulary is exactly like training with the whole embedding table."""
 
 import gc
 import sys
@@ -28,8 +28,8 @@ from bertune.training.fit import train_source
 from small_texts import labelled_texts, write_csv, write_vocabulary
 from trainings import Command, as_arguments, stopped_after, train, without_times
 
-# A multiple of 16: the last elements of other tables pass through another loop of the fused AdamW, which
-# rounds otherwise, and which elements are the last depends on how many rows there are.
+# A multiple of 16: in tables of other sizes, fused AdamW computes the last elements in another loop with
+# other rounding, and which elements those are depends on the number of rows.
 _HIDDEN = 32
 _WORDS, _LONGEST = 300, 64
 _SIZES: dict[str, Any] = {
@@ -47,7 +47,7 @@ TABLE = "embeddings.word_embeddings.weight"
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A model of each family, to be trained from nothing; two thirds of its vocabulary are no text's."""
+    """An untrained model of each family; two thirds of the vocabulary are not in any text."""
     made = {}
     for family, config in FAMILIES.items():
         made[family] = folder = tmp_path_factory.mktemp("families") / family
@@ -62,7 +62,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Training, validation and test files: each of the last two has words that no other file has."""
+    """Training, validation and test files; the last two have words that are in no other file."""
     folder = tmp_path_factory.mktemp("texts")
     absent = ("clock", "garden")
 
@@ -84,7 +84,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def changes(folders: dict[str, Path], texts: dict[str, str]) -> Callable[..., dict[str, Any]]:
-    """Settings for twelve steps with decay and dropout, evaluated and saved in between."""
+    """Settings for twelve steps with decay and dropout, and with evaluations and checkpoints."""
 
     def make(family: str, **more: Any) -> dict[str, Any]:
         return {
@@ -102,7 +102,7 @@ def changes(folders: dict[str, Path], texts: dict[str, str]) -> Callable[..., di
             "train.evaluate_every": 3,
             "train.checkpoint_every": 2,
             "train.best_metric": "loss",
-            # The norm of a table is summed in another order, so what it divides is equal to rounding only.
+            # The norm of a table is summed in another order, so clipped gradients agree only up to rounding.
             "optimizer.max_grad_norm": 0,
             **more,
         }
@@ -112,7 +112,7 @@ def changes(folders: dict[str, Path], texts: dict[str, str]) -> Callable[..., di
 
 @pytest.fixture
 def whole_tables(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Says whether the trainings that follow have the slow twin: dense tables."""
+    """A switch: whether the following trainings use whole embedding tables, the slow reference."""
     compact = bertune.training.fit.restrict_vocabulary
 
     def choose(are_whole: bool) -> None:
@@ -145,7 +145,7 @@ def test_a_run_and_its_checkpoints_equal_those_with_full_tables_bit_for_bit(
         stopped_after(Path(texts["train"]), tmp_path / kind, changes(family), 5)
         runs[kind] = read_checkpoints(tmp_path / kind)
     assert_equal_checkpoints(runs["compact"], runs["whole"])
-    for kind in ("compact", "whole"):  # and each goes on as the other
+    for kind in ("compact", "whole"):  # each continues what the other began
         whole_tables(kind == "compact")
         runs[kind], _ = train(Path(texts["train"]), tmp_path / kind, changes(family), resume=True)
     assert_equal_runs(runs["compact"], runs["whole"])
@@ -166,13 +166,13 @@ def assert_equal_checkpoints(found: Any, expected: Any) -> None:
         assert found[file].keys() == tensors.keys()
         for name, tensor in tensors.items():
             assert torch.equal(found[file][name], tensor), f"{file}: {name}"
-    # The table of words and both of its moments are whole.
+    # The word embeddings and their two moments are complete.
     size = (_WORDS, _HIDDEN)
     last = expected["checkpoints/step-00000005/model.safetensors"]
     moments = expected["checkpoints/step-00000005/optimizer.safetensors"]
     assert [t.shape for name, t in last.items() if name.endswith(TABLE)] == [size]
     assert sum(t.shape == size for t in moments.values()) == 2
-    # Words in no text have learned nothing, and have decayed since the checkpoint before.
+    # Words in no text have not been trained, but have decayed since the previous checkpoint.
     name = next(name for name in last if name.endswith(TABLE))
     before = expected["checkpoints/step-00000004/model.safetensors"][name]
     assert (last[name][200:].abs() < before[200:].abs()).float().mean() > 0.99
@@ -200,7 +200,8 @@ def test_with_gradient_clipping_results_are_equal_up_to_rounding(
     assert norms[0] == pytest.approx(norms[1], rel=1e-5)
     weights = [load_file(run.model_path / "model.safetensors") for run in (found, expected)]
     for name, tensor in weights[1].items():
-        if not name.endswith("key.bias"):  # which has no influence: Adam makes large steps of its rounding
+        # The bias of the keys has no effect, and Adam turns its rounding errors into large steps.
+        if not name.endswith("key.bias"):
             torch.testing.assert_close(weights[0][name], tensor, atol=1e-5, rtol=0)
 
 
@@ -286,7 +287,7 @@ def test_a_padding_row_only_decays_like_in_the_full_table() -> None:
 @pytest.mark.parametrize("asked_every", [1, 4, 11])
 def test_weight_decay_of_unused_rows_can_be_applied_in_pieces(asked_every: int) -> None:
     torch.manual_seed(3)
-    dense = nn.Embedding(40_000, 16)  # more elements than are replayed at a time
+    dense = nn.Embedding(40_000, 16)  # more elements than are updated at a time
     ids = torch.tensor([1, 5, 39_999])
     compact = CompactEmbedding(nn.Embedding.from_pretrained(dense.weight.detach().clone(), False), ids)
     options: dict[str, Any] = {"weight_decay": 0.31, "fused": True}
@@ -322,7 +323,7 @@ def test_scattered_rows_use_only_their_own_memory() -> None:
     )
     before = resident_bytes()
     whole = compact.spread(torch.ones(9, 64))
-    assert float(whole.sum()) == 9 * 64  # read, as it is when it is saved
+    assert float(whole.sum()) == 9 * 64  # as when the model is saved
     assert resident_bytes() - before < whole.nbytes / 4
 
 
@@ -348,13 +349,13 @@ def test_a_saved_table_is_mapped_from_its_file_and_decays_from_there(tmp_path: P
 
 
 def resident_bytes() -> int:
-    """What this process holds that is no file's: its own pages, and those it might share."""
+    """The memory of this process without mapped files: its private pages and those it may share."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem")))
 
 
 def large(folder: Path, num_words: int) -> Path:
-    """A model of so many words, of which the tokenizer knows the first hundred."""
+    """A model with `num_words` word embeddings, and a tokenizer with only the first hundred words."""
     folder.mkdir()
     transformers.BertConfig(**_SIZES | {"vocab_size": num_words, "hidden_size": 64}).save_pretrained(folder)
     write_vocabulary(folder)
@@ -392,5 +393,5 @@ def test_a_larger_vocabulary_needs_one_more_table_and_a_second_while_saving(
         ended = command.end()
         assert ended.code == 0, ended
     few, many = (Run(folder / "run").manifest["peak_memory_mb"] for folder in commands)
-    # Dense training has three more of them: a gradient and two moments.
+    # Training the whole table needs three more of them: a gradient and two moments.
     assert many - few < 2.5 * 190_000 * 64 * 4 / 2**20

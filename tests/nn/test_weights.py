@@ -1,4 +1,4 @@
-"""Products over kept copies are torch's own linear layers, and the copies follow their parameters."""
+"""Products with kept copies agree with torch's linear layers, and the copies follow their parameters."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def inputs(dtype: torch.dtype, seed: int = 2) -> Tensor:
 
 
 def plain(x: Tensor, layers: nn.ModuleList) -> Tensor:
-    """The twin: each layer by itself, cast as autocast casts."""
+    """The reference: each layer by itself, cast like autocast does."""
     return torch.cat([linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype)) for layer in layers], -1)
 
 
@@ -66,9 +66,9 @@ def test_prepacked_weights_give_the_same_outputs_for_any_number_of_rows(rows: in
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_all_gradients_equal_those_of_plain_autograd(dtype: torch.dtype, num: int) -> None:
     own, twin, weights = linears(num), linears(num), Weights(Gradients())
-    # In bf16 the twin rounds the part of each layer before it adds them.
+    # In bf16, the reference rounds the results of the layers before it adds them.
     tolerances = {} if dtype == torch.float32 else {"atol": 0.05, "rtol": 0.02}
-    for _ in range(2):  # steps, of two micro-batches each
+    for _ in range(2):  # steps with two micro-batches each
         own.zero_grad()
         twin.zero_grad()
         for seed in (3, 4):
@@ -114,7 +114,7 @@ def by_hand_a_bias_alone(layers: nn.ModuleList) -> None:
 
 
 def by_an_optimizer_step(layers: nn.ModuleList) -> None:
-    """Of the fused kernel, which does not count as a change by itself."""
+    """The fused kernel does not increase the version counter of a parameter by itself."""
     optimizer = Optimizer(layers, TrainConfig(lr=0.1), OptimizerConfig())
     for parameter in layers.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -130,7 +130,7 @@ def by_assigning_a_state(layers: nn.ModuleList) -> None:
 
 
 def by_moving_to_other_memory(layers: nn.ModuleList) -> None:
-    """As `.to(device)` does, which does not count as a change either."""
+    """Like `.to(device)`, which does not increase the version counter either."""
     for parameter in layers.parameters():
         parameter.data = parameter.data + 1
 
@@ -206,7 +206,7 @@ def test_a_copy_is_kept_until_a_parameter_changes() -> None:
     x = inputs(torch.bfloat16)
     before = weights(x, *layers)
     with torch.no_grad():
-        layers[0].weight.data.fill_(7.0)  # a way around autograd, which it is told nothing of
+        layers[0].weight.data.fill_(7.0)  # bypasses autograd
     assert torch.equal(weights(x, *layers), before)
 
 

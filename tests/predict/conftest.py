@@ -1,4 +1,4 @@
-"""Small trained models, shared by every test that only uses them."""
+"""Small trained models, shared by the tests that only use them."""
 
 from pathlib import Path
 
@@ -11,27 +11,27 @@ from trainings import train
 
 @pytest.fixture(scope="session")
 def small(tiny_weights: Path) -> dict[str, object]:
-    """Settings of a training that takes a second."""
+    """Settings for a training that takes a second."""
     return {"model.name": str(tiny_weights), "train.epochs": 1, "machine.threads": 1}
 
 
 @pytest.fixture(scope="session")
 def classifier(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
-    """Good or bad. Read only."""
+    """A model for two labels, good and bad. Read only."""
     texts, labels = zip(*reviews(40, 1), strict=True)
     return train(texts, tmp_path_factory.mktemp("runs") / "labels", small, labels=labels)[0]
 
 
 @pytest.fixture(scope="session")
 def many_labels(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
-    """130 labels, of which predictions show 10. Read only."""
+    """A model for 130 labels; predictions show 10 of them. Read only."""
     rows = [{"text": text, "label": f"label {n % 130:03}"} for n, (text, _) in enumerate(reviews(520, 1))]
     return train(rows, tmp_path_factory.mktemp("runs") / "many", small)[0]
 
 
 @pytest.fixture(scope="session")
 def multilabel(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
-    """Any of three labels. Read only."""
+    """A multilabel model for three labels. Read only."""
     rows = [
         {"text": text, "labels": [("sound", "screen", "battery")[n % 3], label]}
         for n, (text, label) in enumerate(reviews(40, 1))
@@ -42,7 +42,7 @@ def multilabel(small: dict[str, object], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def embeddings(small: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> bt.Run:
-    """Vectors of texts. Read only."""
+    """An embedding model. Read only."""
     pairs = [(a, b) for (a, _), (b, _) in zip(reviews(24, 1), reviews(24, 2), strict=True)]
     rows = [{"anchor": a, "positive": b} for a, b in pairs]
     settings = {**small, "task.name": "embeddings"}

@@ -1,4 +1,4 @@
-"""How much of a text a trained model reads: all that its encoder takes, unless a length is set."""
+"""The maximum length of a trained model: the limit of the encoder, unless a length is set."""
 
 import json
 import shutil
@@ -13,13 +13,13 @@ from bertune.errors import ConfigError
 from bertune.files import read_object, sealed, to_json
 from tiny import reviews
 
-LIMIT = 64  # positions of the tiny encoder; the texts it is trained on have at most 14 tokens
+LIMIT = 64  # positions of the tiny encoder; the training texts have at most 14 tokens
 LONG = " ".join(f"the phone was {word}" for word in ("great", "dull", "slow", "bright") * 3)  # 48 words
 TOO_LONG = f"{LONG} {LONG}"
 
 
 def by_transformers(folder: Path, text: str, **options: Any) -> dict[str, float]:
-    """What the plain pipeline says of a text."""
+    """The prediction of the transformers pipeline for a text."""
     pipeline = transformers.pipeline("text-classification", model=str(folder), top_k=None, device="cpu")
     return {found["label"]: found["score"] for found in pipeline({"text": text}, **options)}
 
@@ -87,7 +87,7 @@ def test_a_folder_of_format_3_can_be_loaded_with_a_larger_length(short: bt.Run, 
     stored = read_object(folder / "bertune.json")
     for key in ("length_limit", "output_scale"):
         stored.pop(key, None)
-    # Its tokenizer kept the length that the encoder came with.
+    # Its tokenizer kept the length of the original encoder.
     tokenizer = folder / "tokenizer_config.json"
     tokenizer.write_text(json.dumps(json.loads(tokenizer.read_text()) | {"model_max_length": LIMIT}))
     stored["files"].pop(tokenizer.name)

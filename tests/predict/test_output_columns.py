@@ -1,4 +1,4 @@
-"""No column of the input is lost, whatever predictions add and in whatever format they are written."""
+"""Input columns are kept in every output format, whatever columns predictions add."""
 
 import csv
 import io
@@ -87,7 +87,7 @@ def test_every_value_survives_a_chain_of_three_models(suffix: str, tmp_path: Pat
 
 
 def test_label_probabilities_read_from_parquet_are_written_to_parquet_again(tmp_path: Path) -> None:
-    """They are a map there, since rows differ in their labels, and pyarrow reads maps as lists of pairs."""
+    """Rows differ in their labels, so the column is a map, which pyarrow reads as lists of pairs."""
     import pyarrow.parquet
 
     labels, out = ("a", "b", "c"), tmp_path / "out.parquet"

@@ -1,4 +1,4 @@
-"""Rows that cannot be predicted: they cost no other row its prediction, and each is named."""
+"""Rows that cannot be predicted are reported and do not affect the others."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ Cells = dict[str, Any]
 
 
 def read(tiny_weights: Path, task: str, rows: list[Cells], **options: Any) -> ReadableRows:
-    """Rows as a model of a task reads them, with texts of at most 24 tokens."""
+    """Rows as read by a model of a task, with texts of at most 24 tokens."""
     made = make_task(TaskConfig(name=task, **options))
     encoder = TextEncoder(made.fitted(("answer",)), Tokenizer.pretrained(tiny_weights), 24)
     numbered = [Row(row, Origin("new.jsonl", line)) for line, row in enumerate(rows, 1)]
@@ -93,7 +93,7 @@ def test_a_table_without_a_predictable_row_is_an_error(tiny_weights: Path) -> No
     ):
         tally.add(read(tiny_weights, "embeddings", [{"text": ""}, bad, bad]))
     tally.add(read(tiny_weights, "embeddings", [good, bad, {"text": ""}]))
-    tally.add(read(tiny_weights, "embeddings", [bad]))  # rows before it could be predicted
+    tally.add(read(tiny_weights, "embeddings", [bad]))  # earlier rows could be predicted
     assert (tally.rows, tally.blank, tally.failed) == (4, 1, 2)
     assert len(tally.failures) == 2
 

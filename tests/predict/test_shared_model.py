@@ -1,4 +1,4 @@
-"""One model in several threads and processes, and the files that a row passes on its way to a probability."""
+"""One model in several threads and processes, and the modules that take part in predicting a row."""
 
 import pickle
 import subprocess
@@ -21,7 +21,7 @@ MOST_FILES = 12
 
 
 def texts(seed: int) -> list[str]:
-    """Texts of which many are longer than the model takes."""
+    """Texts, many of which are longer than the limit of the model."""
     return [f"{text} " * (1 + number % 30) for number, (text, _) in enumerate(reviews(120, seed))]
 
 
@@ -34,7 +34,7 @@ def test_two_threads_predict_the_same_as_one(
     run = bt.train(rows, settings=settings, out=tmp_path / "run")
     machine = {"machine.threads": 1, "machine.precision": precision}
     expected = [bt.load(run, settings=machine).predict_proba(texts(seed)) for seed in range(8)]
-    model = bt.load(run, settings=machine)  # a fresh one: the threads also share its first pass
+    model = bt.load(run, settings=machine)  # a new model, so that the threads also share its first pass
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(model.predict_proba, map(texts, range(8))))
     for one, other in zip(found, expected, strict=True):
@@ -104,7 +104,7 @@ def test_the_package_does_not_hide_the_public_function() -> None:
 
 
 def files_entered(work: Callable[[], object]) -> set[str]:
-    """The files of bertune in which a function was called."""
+    """The files of bertune in which a function is called."""
     found: set[str] = set()
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
@@ -112,7 +112,7 @@ def files_entered(work: Callable[[], object]) -> set[str]:
         if name.startswith(SOURCE):
             found.add(name.removeprefix(SOURCE).strip("/"))
 
-    before = sys.gettrace()  # that of a coverage measurement
+    before = sys.gettrace()  # a coverage measurement
     sys.settrace(note)
     try:
         work()
@@ -122,16 +122,16 @@ def files_entered(work: Callable[[], object]) -> set[str]:
 
 
 class _AtTheNetwork(Exception):
-    """Raised in the place of the network's work."""
+    """Raised instead of running the network."""
 
 
 def test_predicting_a_csv_row_imports_few_modules(classifier: bt.Run, tmp_path: Path) -> None:
-    """What one has to read to follow a row of an open file: all from its line to the call of the backend."""
+    """The code that a row of an open file passes through, from its line to the call of the backend."""
     path = write_csv(tmp_path / "new.csv", [("a first row",), ("great phone",)], "text")
     model = bt.load(classifier)
     opened = model._inputs.open(path, need_label=False)
     rows = opened.table.rows()
-    next(rows)  # with the first row the header is read
+    next(rows)  # the header is read with the first row
     opened = replace(opened, table=replace(opened.table, rows=lambda: rows))
 
     class Network:

@@ -1,4 +1,4 @@
-"""Real data where it is at hand, and a small encoder for Chinese."""
+"""Published data sets if available, and a small encoder for Chinese."""
 
 import os
 import shutil
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-# The page reader is of another folder's tests, which need not be collected beside these.
+# The page reader belongs to the tests of another folder, which may not be collected.
 sys.path.append(str(Path(__file__).parents[1] / "reporting"))
 
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of published data sets; skips where there is none."""
+    """The folder of published data sets; skips the test if there is none."""
     folder = os.environ.get("BERTUNE_DATA")
     if not folder:
         pytest.skip("BERTUNE_DATA names no folder with the real data sets")
@@ -22,7 +22,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def chinese(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT to train from nothing with the vocabulary of bert-base-chinese. Read only."""
+    """A BERT without weights with the vocabulary of bert-base-chinese. Read only."""
     from transformers import BertConfig
 
     folder = tmp_path_factory.mktemp("models") / "chinese"

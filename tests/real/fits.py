@@ -1,33 +1,33 @@
-"""Owns what every line of predictions must be like, whatever a model has learned."""
+"""Checks of prediction lines that hold for any model."""
 
 from typing import Any
 
 import pytest
 
-Line = dict[str, Any]  # a line of `bertune predict`: the row's own columns and what is said about it
+Line = dict[str, Any]  # a line of `bertune predict`: the columns of the row and its prediction
 
 
 def label(line: Line) -> None:
-    """One of the labels, the most probable."""
+    """The most probable label."""
     chances = line["probabilities"]
     assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
     assert chances[line["label"]] == max(chances.values())
 
 
 def labels(line: Line) -> None:
-    """Those of the published names that reach the threshold."""
+    """The labels whose probability reaches the threshold."""
     assert len(line["probabilities"]) == 28
     assert all(0 <= chance <= 1 for chance in line["probabilities"].values())
     assert line["labels"] == [name for name, chance in line["probabilities"].items() if chance >= 0.5]
 
 
 def value(line: Line) -> None:
-    """A number of about the published range, which is 0 to 5."""
+    """A number in about the published range of 0 to 5."""
     assert -2 < line["value"] < 7
 
 
 def spans(line: Line) -> None:
-    """A tag for each word; entities in order, made of whole words."""
+    """One tag per word; entities in order, consisting of whole words."""
     assert len(line["tags"]) == len(line["words"]) > 0
     ends = [0, *(span["end"] for span in line["spans"])]
     for before, span in zip(ends, line["spans"], strict=False):
@@ -39,7 +39,7 @@ def spans(line: Line) -> None:
 
 
 def spans_of_text(line: Line) -> None:
-    """The same, each cut from the raw text by its offsets."""
+    """The same, with each entity equal to the text at its offsets."""
     spans(line)
     text = next(value for key, value in line.items() if key in ("text", "0"))
     for span in line["spans"]:
@@ -48,13 +48,13 @@ def spans_of_text(line: Line) -> None:
 
 
 def answer(line: Line) -> None:
-    """A passage of the context, where it says, and other such passages, the most probable first."""
+    """A span of the context at its offsets, and other spans, most probable first."""
     assert line["answer"] is not None
     maybe_answer(line)
 
 
 def maybe_answer(line: Line) -> None:
-    """The same, or no answer."""
+    """The same, or no answer predicted."""
     for found in (line, *line["n_best"]):
         start, end = found["start"], found["end"]
         assert found["answer"] == (None if start is None else line["context"][start:end])
@@ -65,7 +65,7 @@ def maybe_answer(line: Line) -> None:
 
 
 def choice(line: Line) -> None:
-    """The most probable of the choices, by its text and its place."""
+    """The text and position of the most probable choice."""
     chances = line["probabilities"]
     assert len(chances) == len(line["choices"]) >= 2
     assert sum(chances) == pytest.approx(1, abs=1e-5)
@@ -79,14 +79,14 @@ def relevance(line: Line) -> None:
 
 
 def likeness(line: Line) -> None:
-    """A cosine, of a pair; no vector."""
+    """The cosine of a pair, without vectors."""
     assert line["vector"] is None
     assert len(line["similarities"]) == 1
     assert -1.0001 <= line["similarities"][0] <= 1.0001
 
 
 def masks(line: Line) -> None:
-    """Some words hidden, each of which stands in the text, and guesses at them."""
+    """Masked words that occur in the text, and predictions for them."""
     assert line["masks"]
     for mask in line["masks"]:
         assert mask["word"].removeprefix("##") in line["text"].lower()

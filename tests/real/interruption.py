@@ -1,4 +1,4 @@
-"""Owns the moment at which a training in a process of its own is told to stop."""
+"""Interrupts a training in a separate process at a given step."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class StopAtStep:
-    """Install with `()`: the process gets SIGTERM as it records the n-th step of a run."""
+    """Call to install: the process receives SIGTERM when it records the n-th step of a run."""
 
     run: Path
     number: int

@@ -1,4 +1,4 @@
-"""Owns bounded parts of published files, in the form they are published in, and the same without gold."""
+"""Parts of published files in their original format, with and without gold labels."""
 
 import gzip
 import json
@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-Cut = Callable[[Path, Path], Path]  # from a file, a part of it in a folder, under the same name
+Cut = Callable[[Path, Path], Path]  # writes a part of a file to a folder under the same name
 
 
 def lines(rows: slice, header: bool = False) -> Cut:
-    """Some of the lines of a file, byte for byte; those of a header not counted."""
+    """Some lines of a file, byte for byte; header lines are not counted."""
 
     def cut(source: Path, folder: Path) -> Path:
         whole = _bytes(source).splitlines(keepends=True)
@@ -23,7 +23,7 @@ def lines(rows: slice, header: bool = False) -> Cut:
 
 
 def sentences(count: int) -> Cut:
-    """The first sentences of a file of columns, with the blank lines behind them."""
+    """The first sentences of a CoNLL file, with the blank lines after them."""
 
     def cut(source: Path, folder: Path) -> Path:
         found = re.split(rb"(?<=\n)(?=\r?\n)", _bytes(source))[:count]
@@ -33,7 +33,7 @@ def sentences(count: int) -> Cut:
 
 
 def articles(rows: slice, questions: int) -> Cut:
-    """The first paragraph of some articles of a SQuAD file, with its first questions."""
+    """The first paragraphs of some articles of a SQuAD file, with their first questions."""
 
     def cut(source: Path, folder: Path) -> Path:
         content = json.loads(_bytes(source))
@@ -44,7 +44,7 @@ def articles(rows: slice, questions: int) -> Cut:
 
 
 def items(rows: slice) -> Cut:
-    """Some elements of a file that is one JSON list."""
+    """Some items of a JSON list."""
 
     def cut(source: Path, folder: Path) -> Path:
         return _written(folder / source.name, _json(json.loads(_bytes(source))[rows]))
@@ -53,12 +53,12 @@ def items(rows: slice) -> Cut:
 
 
 def whole(source: Path, folder: Path) -> Path:
-    """The published file itself."""
+    """The complete published file."""
     return source
 
 
 def without_column(number: int, separator: str = "\t") -> Cut:
-    """Every line of a file of cells without quotes in that place, but for one cell."""
+    """Every line of a file of unquoted cells, without one column."""
 
     def cut(source: Path, folder: Path) -> Path:
         kept = []
@@ -72,19 +72,19 @@ def without_column(number: int, separator: str = "\t") -> Cut:
 
 
 def words_of_lines(source: Path, folder: Path) -> Path:
-    """What stands before the tab of each line, as plain text."""
+    """The text before the tab of each line, as plain text."""
     kept = [line.partition(b"\t")[0] + b"\n" for line in _bytes(source).splitlines()]
     return _written(folder / "words.txt", b"".join(kept))
 
 
 def first_column(source: Path, folder: Path) -> Path:
-    """The words of a file of columns."""
+    """The words of a CoNLL file."""
     kept = [re.split(rb"[ \t]", line, maxsplit=1)[0] + b"\n" for line in _bytes(source).splitlines()]
     return _written(folder / source.name, b"".join(kept))
 
 
 def without_keys(*names: str) -> Cut:
-    """JSON, a value or one a line, without the keys of these names, wherever they are."""
+    """JSON or JSON Lines without keys of these names at any depth."""
 
     def cut(source: Path, folder: Path) -> Path:
         text = _bytes(source)
@@ -96,7 +96,7 @@ def without_keys(*names: str) -> Cut:
 
 
 def documents(count: int) -> Cut:
-    """The sentences of a WikiQA file as plain text, those of one question a block: what an article says."""
+    """The sentences of a WikiQA file as plain text, one block per question."""
 
     def cut(source: Path, folder: Path) -> Path:
         blocks: dict[str, list[str]] = {}
@@ -112,7 +112,7 @@ def documents(count: int) -> Cut:
 
 
 def relevant(rows: slice) -> Cut:
-    """Some of the lines of a WikiQA file whose sentence answers the question."""
+    """Some lines of a WikiQA file whose sentence answers the question."""
 
     def cut(source: Path, folder: Path) -> Path:
         found = [line for line in _bytes(source).splitlines(keepends=True) if line.endswith(b"\t1\n")]

@@ -1,4 +1,4 @@
-"""Owns the slices of real data sets that every task is tried on: files, settings, what to expect."""
+"""The slices of real data sets on which every task is tested: files, settings, expectations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,25 +24,25 @@ from parts import (
 
 @dataclass(frozen=True)
 class Slice:
-    """A published file, read as it is for its first examples, and a bounded part of one to score on."""
+    """A published file, whose first examples are used for training, and a part of one for evaluation."""
 
     name: str
     train: str  # below the folder of data sets
     held_out: str
-    cut: Cut  # of `held_out`: what is validated and evaluated on
-    bare: Cut  # of that: the same without gold, to predict
+    cut: Cut  # of `held_out`, for validation and evaluation
+    bare: Cut  # of that, without gold, for prediction
     settings: tuple[str, ...]
     fits: Callable[[Line], None]
-    part: Cut = whole  # of `train`, only where its first examples are no fair ones
+    part: Cut = whole  # of `train`, only if its first examples are not representative
     examples: int = 16
     batch_size: int = 4
     epochs: int = 2
-    stop: int = 5  # the step at which a training of it is interrupted: in the second epoch
-    reading: tuple[str, ...] = ()  # settings that evaluate and predict need too
+    stop: int = 5  # the step at which training is interrupted, in the second epoch
+    reading: tuple[str, ...] = ()  # settings that evaluate and predict also need
     is_chinese: bool = False
     truncates: bool = False
-    says_the_same: bool = True  # of the bare rows as of those with gold
-    least: tuple[str, float] = ("", 0.0)  # a score and a value that no model reaches without learning
+    says_the_same: bool = True  # checks the predictions of rows with and without gold
+    least: tuple[str, float] = ("", 0.0)  # a score and a value that cannot be reached without learning
 
 
 def _squad(name: str, train: str, held_out: Cut, **more: object) -> Slice:
@@ -70,7 +70,7 @@ def _wikiqa(name: str, *settings: str, **more: object) -> Slice:
 
 
 def _reviews(long: str) -> Slice:
-    """Every 3,125th review, half of them good: the file has the bad ones first."""
+    """Every 3,125th review, because the file starts with all negative ones."""
     return Slice(
         f"imdb-{long}", "imdb/train.csv.gz", "imdb/test.csv.gz", lines(slice(700, None, 3125), header=True),
         without_column(-1, ","),
@@ -80,7 +80,7 @@ def _reviews(long: str) -> Slice:
 
 
 def _news(long: str) -> Slice:
-    """A post of each of nine groups: the file has them group by group."""
+    """A post of each of nine groups, because the file is sorted by group."""
     return Slice(
         f"20newsgroups-{long}", "20newsgroups/train.jsonl.gz", "20newsgroups/test.jsonl.gz",
         lines(slice(180, 753 * 9, 753)), without_keys("label"),
@@ -126,7 +126,7 @@ SLICES = (
         "resume_ner", "resume_ner/train.char.bmes", "resume_ner/dev.char.bmes", lines(slice(0, 12)),
         words_of_lines, ("task.name=ner",), fits.spans_of_text, examples=32, batch_size=8, epochs=4,
         is_chinese=True,
-        says_the_same=False,  # of texts with spaces in them
+        says_the_same=False,  # for texts with spaces
     ),
     _squad("tydiqa", "tydiqa_en/tydiqa.goldp.en.train.json", articles(slice(-6, None), 1)),
     _squad("squad1", "squad1_slice/dev.json", articles(slice(-1, None), 6)),
@@ -165,7 +165,7 @@ SLICES = (
     Slice(
         "embeddings-stsb", "stsb/train.tsv", "stsb/dev.tsv", lines(slice(0, 40), header=True),
         without_column(-1), ("task.name=embeddings", "train.lr=2e-5"), fits.likeness,
-        examples=32, batch_size=32, epochs=5, stop=2,  # one batch: cosent compares the pairs of a step
+        examples=32, batch_size=32, epochs=5, stop=2,  # one batch: cosent compares pairs within it
         least=("spearman", 0.6),
     ),
     Slice(

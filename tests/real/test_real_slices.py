@@ -1,4 +1,4 @@
-"""Every task on slices of real data: trained, stopped and resumed, evaluated, predicted with, reported."""
+"""Every task on slices of real data: training, resuming, evaluation, prediction and report."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from bertune.tasks import make_task
 from tiny import bertune
 from trainings import Command, assert_nothing_half_written, assert_same_work, train
 
-_FIRST = {of.fits: of for of in reversed(SLICES)}.values()  # of each kind, resumed by the command
+_FIRST = {of.fits: of for of in reversed(SLICES)}.values()  # one of each kind, resumed by the command
 _OF_THE_ROW = {"id", "source", "text", "gold"}  # keys of stored predictions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
@@ -31,12 +31,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are tho
 
 @dataclass(frozen=True)
 class Trained:
-    """A slice with a run on it that nothing stopped, and one that was told to stop. Read only."""
+    """A slice with an uninterrupted run and an interrupted one. Read only."""
 
     of: Slice
     run: Run
     held_out: Path
-    folder: Path  # for what a test writes
+    folder: Path  # for files that a test writes
     stopped: Path
     stopping: Command
 
@@ -64,12 +64,12 @@ def trained(
     finally:
         stopping.process.kill()
         stopping.process.join()
-        shutil.rmtree(folder)  # a run of each would take gigabytes
+        shutil.rmtree(folder)  # storing a run of each would take gigabytes
 
 
 def _settings(of: Slice, chinese: Path) -> tuple[str, ...]:
     encoder, lr = (chinese, 3e-3) if of.is_chinese else ("minilm", 3e-4)
-    # Dropout keeps what is random and so small from learning anything in a few steps.
+    # With dropout, an encoder this small would learn nothing in a few steps.
     dropout = ("model.dropout=0",) if of.is_chinese else ()
     return (
         f"model.name={encoder}", f"train.lr={lr}", "train.warmup=0", f"train.max_examples={of.examples}",
@@ -198,7 +198,7 @@ _ALSO = {
 
 
 def _assert_same(found: Any, expected: Any) -> None:
-    """All that is expected is found, numbers but for rounding."""
+    """Asserts that all expected values are found, up to rounding."""
     if isinstance(expected, dict):
         assert expected.keys() <= found.keys()
         for key, value in expected.items():

@@ -15,7 +15,7 @@ from trainings import train
 
 @pytest.fixture(scope="session")
 def classifier(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """Good or bad. Read only."""
+    """A model for two labels, good and bad. Read only."""
     folder = _shared_folder(tmp_path_factory) / "classifier"
     settings = {"model.name": str(tiny_weights), "train.epochs": 1, "machine.threads": 1}
     return _once(folder, [("text", "label"), *reviews(40, 1)], settings)
@@ -23,7 +23,7 @@ def classifier(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def embedder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """Vectors of texts. Read only."""
+    """An embedding model. Read only."""
     folder = _shared_folder(tmp_path_factory) / "embedder"
     pairs = [(a, b) for (a, _), (b, _) in zip(reviews(24, 1), reviews(24, 2), strict=True)]
     settings = {"model.name": str(tiny_weights), "train.epochs": 1, "machine.threads": 1}

@@ -24,6 +24,8 @@ from bertune.serve.sources import named_sources
 from bertune.settings import resolve
 from bertune.text.sequences import Sequence
 
+PREDICT = "/models/reviews/predict"
+
 
 @dataclass(frozen=True)
 class Running:
@@ -137,3 +139,33 @@ def held(served: ServedModel, max_tokens: int | None = None) -> tuple[ServedMode
     served.metrics.watch(served.name, batcher, served.drift)
     old.close()
     return replace(served, batcher=batcher), backend
+
+
+@contextlib.contextmanager
+def holding(run: Path, max_tokens: int | None = None, **settings: object) -> Iterator[tuple[Running, Held]]:
+    """A service whose model computes nothing before the test lets it, with settings of [serve]."""
+    found: list[Held] = []
+
+    def change(models: dict[str, ServedModel]) -> dict[str, ServedModel]:
+        served, backend = held(models["reviews"], max_tokens)
+        found.append(backend)
+        return {"reviews": served}
+
+    with serving([run], {"serve": dict(settings)}, change=change) as running:
+        try:
+            yield running, found[0]
+        finally:
+            found[0].let()
+
+
+def posted(running: Running, rows: list[str]) -> tuple[threading.Thread, list[httpx.Response]]:
+    """A request in a thread of its own, and the list that its response is appended to."""
+    answers: list[httpx.Response] = []
+
+    def post() -> None:
+        with running.client() as client:
+            answers.append(client.post(PREDICT, json={"rows": rows}))
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    return thread, answers

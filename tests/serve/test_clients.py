@@ -6,8 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running import Running, serving
-from test_limits import PREDICT, holding, posted
+from running import PREDICT, Running, holding, posted, serving
 
 from bertune.serve import server
 

@@ -13,6 +13,7 @@ from bertune.errors import ConfigError
 from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
 from bertune.serve.measuring import Speed, measure
 from bertune.serve.opening import Candidate, faster
+from bertune.serve.openmp import limit_spinning
 from bertune.serve.schedule import Costs
 from bertune.serve.sources import exports_of, named_sources, split_arguments, weights_sha256
 from bertune.text.sequences import Sequence
@@ -135,3 +136,12 @@ def write_export(folder: Path, weights: str) -> None:
     columns = Columns(("text",), "label", None)
     metadata = ModelMetadata(TaskConfig(), ("a", "b"), 64, columns, {}, export=export)
     write_metadata(folder, metadata)
+
+
+def test_spinning_is_limited_unless_the_user_has_chosen() -> None:
+    chosen: list[dict[str, str]] = [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}]
+    for environment in chosen:
+        limit_spinning(environment)
+    assert chosen == [
+        {"GOMP_SPINCOUNT": "20000"}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"},
+    ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Multiple choice: forms of rows and answers, a sequence to each choice, PyTorch's loss, a whole training."""
+"""Multiple choice: formats of rows and answers, a sequence per choice, PyTorch's loss, complete training."""
 
 import json
 from pathlib import Path
@@ -302,7 +302,7 @@ def test_predicting_one_position_for_all_questions_causes_a_warning() -> None:
 
 
 def quiz(num: int, seed: int) -> list[dict[str, Any]]:
-    """The right choice says again what the context says."""
+    """The correct choice repeats the context."""
     draw = np.random.default_rng(seed)
     words = ["great", "dull", "slow", "bright", "weak", "clear"]
     rows = []

@@ -39,7 +39,7 @@ def with_labels(*gold: tuple[str, ...]) -> list[Any]:
 
 
 def asked(*answers: str) -> list[Any]:
-    """Questions about "x y z" with these answers; "" is none."""
+    """Questions about "x y z" with these answers; "" means no answer."""
     gold = [({"text": a, "answer_start": "x y z".index(a)},) if a else () for a in answers]
     return [qa.Example("1", WHERE, ("q", "x y z"), own) for own in gold]
 
@@ -62,7 +62,7 @@ def softmax(draw: np.random.Generator, labels: tuple[str, ...]) -> dict[str, flo
 
 
 def predict(task: FittedTask, example: Any, draw: np.random.Generator) -> Any:
-    """Any prediction that the task could make of the example."""
+    """A random prediction of the kind that the task makes for the example."""
     labels = task.labels
     match example:
         case classification.Example():

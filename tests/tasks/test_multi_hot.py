@@ -1,4 +1,4 @@
-"""Multi-hot label vectors: told from label numbers, named, and refused where a row does not fit."""
+"""Multi-hot label vectors: distinguished from label numbers, label names, and errors for invalid rows."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def table(cells: list[Any]) -> Table:
 
 
 def read(source: Table, **options: Any) -> tuple[list[Any], Any]:
-    """The gold of a table's rows, and the task that knows how they are written."""
+    """The gold labels of a table, and the task fitted to it."""
     task = make_task(TaskConfig(name="multilabel", **options))
     examples = read_examples(source, task, COLUMNS)
     return [example.gold for example in examples], task.informed(examples)
@@ -72,7 +72,7 @@ def test_a_parquet_column_of_lists_equals_a_csv_file(tmp_path: Path) -> None:
     ("cells", "gold"),
     [
         ([[0, 2], [1], []], [("0", "2"), ("1",), ()]),
-        ([[0, 1], [1, 0]], [("0", "1"), ("1", "0")]),  # no value repeats: these may be label numbers
+        ([[0, 1], [1, 0]], [("0", "1"), ("1", "0")]),  # without repeated values, these may be label numbers
         ([[0], [1]], [("0",), ("1",)]),
         (["0,1", "1"], [("0", "1"), ("1",)]),
     ],

@@ -1,4 +1,4 @@
-"""Multi-label classification: every way labels are written, scores of scikit-learn, costs by name."""
+"""Multi-label classification: every format of labels, scikit-learn's scores, and costs by label name."""
 
 from pathlib import Path
 from typing import Any
@@ -248,7 +248,7 @@ def test_a_fitted_task_never_changes(tiny_weights: Path, tmp_path: Path) -> None
     options, loss = fitted.options.model_dump(), fitted.loss(logits, batch)
     assert made.options.class_weights == "auto" and made.options.label_file, "the task is as it was given"
 
-    # Other examples, test rows that are scored, and the file of names do nothing to it.
+    # Other examples, scored test rows and the file of names do not change the labels.
     (tmp_path / "names.txt").write_text("x\ny\n")
     other = made.fit(examples(("c",), ("c", "b"), ("b",)))
     assert made.parse(Row({"text": "fine", "labels": "2"}, Origin("a.csv", 7)), COLUMNS).gold == ("c",)
@@ -258,7 +258,7 @@ def test_a_fitted_task_never_changes(tiny_weights: Path, tmp_path: Path) -> None
     assert fitted.options.model_dump() == options
     assert fitted.loss(logits, batch) == loss
 
-    # What it resolved restores it all, without the file of names.
+    # The resolved settings restore all of it, without the file of names.
     (tmp_path / "names.txt").unlink()
     assert fitted.options.label_file is None and fitted.options.names == ("a", "b", "c")
     restored = task(**options).fitted(fitted.labels)

@@ -1,4 +1,4 @@
-"""The three shapes in which files say several labels, in every format; what a trained model keeps of them."""
+"""The three ways to write several labels in a file, in every format, and what a trained model keeps."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def as_json() -> Table:
 
 
 def as_python() -> Table:
-    """What pandas writes of lists in a CSV file."""
+    """Lists as pandas writes them to CSV."""
     return [{"text": t, "labels": str(list(g))} for t, g in zip(TEXTS, GOLD, strict=True)]
 
 
@@ -62,7 +62,7 @@ def write(folder: Path, rows: Table, suffix: str) -> Path:
 
 @pytest.fixture
 def learned(tiny_weights: Path) -> Callable[..., tuple[list[tuple[str, ...]], tuple[str, ...]]]:
-    """The gold of each training row of a file, its labels sorted, and the labels of the model."""
+    """The sorted gold labels of each training row, and the labels of the model."""
 
     def read(file: Path, **options: Any) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
         own = {f"task.{key}": value for key, value in options.items()}
@@ -125,7 +125,7 @@ def test_missing_columns_are_named(learned: Any, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs: of numbers with a file of names, which is gone by now, and of columns."""
+    """Two runs: on label numbers with a file of names, which no longer exists, and on label columns."""
     folder = tmp_path_factory.mktemp("multilabel")
     numbers, columns = write(folder, as_numbers(), ".jsonl"), write(folder, as_columns(), ".csv")
     (folder / "names.txt").write_text("\n".join(NAMES) + "\n")

@@ -102,7 +102,7 @@ FOUND = ["O B-PER O O O B-LOC", "B-LOC O B-LOC O O O", "O O O O O B-ORG"]
 
 
 def rewritten(tags: str, notation: str) -> str:
-    """BIO tags in another notation, or without B- and I- as IO."""
+    """BIO tags in another notation, or as IO tags without B- and I-."""
     spans = read_tags(tags.split(), Scheme("bio")).spans
     scheme = Scheme("io") if notation == "io" else Scheme("bio", notation=notation)
     return " ".join(write_tags(spans, len(tags.split()), scheme))

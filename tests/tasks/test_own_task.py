@@ -48,7 +48,7 @@ def test_tasks_are_immutable() -> None:
 
 
 class Vectors(FittedRegression):
-    """A custom task that also computes a vector of a text."""
+    """A custom task that also computes text vectors."""
 
     def decode_vector(self, outputs: list[Output], sequences: list[Sequence], example: Any) -> Output:
         return outputs[0]

@@ -1,4 +1,4 @@
-"""Question answering: answers read and found in their contexts, and the whole way from a file to answers."""
+"""Question answering: reading answers, finding them in contexts, and everything from a file to answers."""
 
 import json
 import os
@@ -134,7 +134,7 @@ def test_moved_and_absent_answers_are_noted_once_with_the_first_example() -> Non
     assert without.startswith("1 training question has no answer")
     sound = made.fit(examples[:1])
     assert sound.labels == ("answer",) and not sound.notes
-    assert len(fitted.notes) == 3  # fitting again changes nothing about what was fitted before
+    assert len(fitted.notes) == 3  # fitting again does not affect the earlier fit
 
 
 def test_invalid_answers_are_refused_only_in_training(tokenizer: Tokenizer) -> None:
@@ -151,18 +151,18 @@ def test_invalid_answers_are_refused_only_in_training(tokenizer: Tokenizer) -> N
     assert torch.equal(two[0], one[0]) and int(two[1]) == int(one[1]) == 1
 
 
-# The whole way
+# End to end
 
 
 def telling_context(draw: random.Random) -> tuple[str, str]:
-    """A context of several windows, and the one word in it that answers."""
+    """A context of several windows, and the only word in it that is the answer."""
     telling = draw.choice(GOOD)
     return " ".join([*draw.choices(PLAIN, k=30), telling, *draw.choices(PLAIN, k=20)]), telling
 
 
 @pytest.fixture(scope="module")
 def squad(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty contexts with a question each, and half of them with one that has no answer."""
+    """Forty contexts with a question each; half of them also have a question without an answer."""
     draw = random.Random(8)
     paragraphs = []
     for number in range(40):
@@ -229,7 +229,7 @@ def test_published_answers_are_found_in_their_contexts(name: str, moved: int, ab
     assert sum(e.num_moved for e in examples) == moved
     starts = [a["answer_start"] for e in examples for a in e.gold]
     assert sum(start < 0 for start in starts) == absent
-    fitted = task().fit(examples)  # every question has some answer that can be learned
+    fitted = task().fit(examples)  # every question has an answer that can be learned
     assert ("answers that do not" in "".join(fitted.notes)) == any(
         a["answer_start"] < 0 for e in examples for a in e.gold
     )

@@ -1,4 +1,4 @@
-"""Faults of question files as published: refused with what to do, or counted and gone on with."""
+"""Faults in published question files: errors that say what to do, or warnings with a count."""
 
 import json
 import os
@@ -25,7 +25,7 @@ BLANK, ABSENT, SOUND = "blank", "absent", "sound"
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that commands run in."""
+    """An empty folder as the current directory of commands."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""Windows over contexts are Hugging Face's, and the best passages those that trying all of them finds."""
+"""Windows over contexts agree with Hugging Face, and the best passages with an exhaustive search."""
 
 import math
 import random
@@ -37,7 +37,7 @@ def fitted(labels: tuple[str, ...] = ("answer",), **options: Any) -> FittedQuest
 
 
 def asked(question: str, context: str, text: str | None = None, start: int | None = None) -> Example:
-    """With a text: its answer, where it first stands unless that is said; "" for none."""
+    """An example with the answer `text`, at its first occurrence unless `start` is given; "" is no answer."""
     gold = None
     if text is not None:
         at = context.index(text) if start is None else start
@@ -56,7 +56,7 @@ def tokenizer(tiny_weights: Path) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def roberta(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    """Bytes, spaces inside tokens, two separators between the texts, one type."""
+    """Byte-level tokens that include spaces, two separators between texts, and one token type."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import RobertaTokenizerFast
 
@@ -81,7 +81,7 @@ def test_windows_equal_those_of_hugging_face(
     texts = [("where is it", long_context(n, n)) for n in (1, 9, 40, 77)]
     examples = [asked(*pair) for pair in texts]
     found = fitted(stride=stride).encode(examples, chosen, max_length)
-    assert chosen.files.rust.truncation is None  # nothing is left to others
+    assert chosen.files.rust.truncation is None  # leaves nothing to other passages
     for number, (question, context) in enumerate(texts):
         own = [s for s in found if s.group == number]
         room = (
@@ -179,7 +179,7 @@ def test_the_loss_equals_that_of_hugging_face(tokenizer: Tokenizer) -> None:
 def plainly_best(
     logits: list[Output], windows: list[Sequence], context: str, max_answer: int
 ) -> dict[str, float]:
-    """Every passage's best score, by the rules of Devlin et al.'s run_squad.py, one after the other."""
+    """The best score of every passage, computed one by one by the rules of run_squad.py by Devlin et al."""
     spans = [
         [(i, *map(int, p)) for i, p in enumerate(w.offsets) if p[0] >= 0]
         for w in windows

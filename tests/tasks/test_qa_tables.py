@@ -1,4 +1,4 @@
-"""Question answering from flat tables: answers written out in cells, and texts with or without offsets."""
+"""Question answering from flat tables: answers as text in cells, with or without offsets."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ EMPTY: dict[str, list[Any]] = {"text": [], "answer_start": []}
 
 
 def arrays(answers: dict[str, list[Any]]) -> dict[str, Any]:
-    """The answers as pandas holds them after reading Parquet."""
+    """Answers in the form in which pandas reads them from Parquet."""
     starts = np.array(answers["answer_start"], np.int32)
     return {"text": np.array(answers["text"], dtype=object), "answer_start": starts}
 
@@ -35,7 +35,7 @@ def listed(answers: dict[str, list[Any]]) -> list[dict[str, Any]]:
 
 
 def read(folder: Path, columns: dict[str, list[Any]], **options: Any) -> list[Any]:
-    """The examples of a CSV file that pandas writes, its columns inferred."""
+    """The examples of a CSV file written by pandas, with inferred columns."""
     file = folder / "qa.csv"
     num = len(next(iter(columns.values())))
     frame = pd.DataFrame({"question": ["where ?"] * num, "context": [CONTEXT] * num, **columns})

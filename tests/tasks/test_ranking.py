@@ -271,7 +271,7 @@ def test_equal_predictions_cause_a_warning() -> None:
 
 
 def pairs(num: int, seed: int) -> str:
-    """Lines in which the document with the word of the query is relevant; some queries have none."""
+    """Lines where the documents with the word of the query are relevant; some queries have none."""
     draw, lines = np.random.default_rng(seed), []
     words = ["great", "dull", "slow", "bright", "weak", "clear"]
     for number in range(num):

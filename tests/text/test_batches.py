@@ -1,4 +1,4 @@
-"""Which examples make a step depends on the seed alone; how a step is cut loses and repeats nothing."""
+"""The examples of a step depend only on the seed, and every one is in exactly one micro-batch."""
 
 from itertools import islice, pairwise
 

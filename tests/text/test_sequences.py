@@ -1,4 +1,4 @@
-"""Sequences are laid end to end and nothing of them is lost."""
+"""Sequences are concatenated without loss."""
 
 import numpy as np
 import torch

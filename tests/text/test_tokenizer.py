@@ -1,4 +1,4 @@
-"""Texts become the sequences that the model's own tokenizer makes of them, and every cut token is counted."""
+"""Texts are tokenized like in transformers, and removed tokens are counted."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def reference(tiny_weights: Path) -> Any:
 
 def expected(reference: Any, texts: tuple[str, ...], max_length: int | None) -> tuple[list[int], list[int]]:
     cut = {"truncation": "longest_first", "max_length": max_length} if max_length else {}
-    # As lists of one: given alone, an empty second text counts as none at all.
+    # As lists with one item, because an empty second text alone would be ignored.
     encoded = reference(*([text] for text in texts), return_token_type_ids=True, **cut)
     return encoded["input_ids"][0], encoded["token_type_ids"][0]
 
@@ -113,7 +113,7 @@ def test_a_saved_tokenizer_gives_the_same_sequences(tokenizer: Tokenizer, tmp_pa
 
 
 def roberta_folder(folder: Path) -> Path:
-    """A RoBERTa tokenizer of its own few words."""
+    """A RoBERTa tokenizer with a small vocabulary."""
     folder.mkdir()
     trainer = ByteLevelBPETokenizer(add_prefix_space=False)
     specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -158,7 +158,7 @@ def test_vocab_txt_and_a_config_are_sufficient(tiny_folder: Path, tokenizer: Tok
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta"])
 def test_a_folder_without_a_tokenizer_is_refused_with_the_expected_files(family: str, tmp_path: Path) -> None:
-    # transformers makes a tokenizer out of nothing here, to which every word is unknown.
+    # transformers would create a tokenizer in which every word is unknown.
     (tmp_path / "config.json").write_text(json.dumps({"model_type": family}), encoding="utf-8")
     with pytest.raises(ModelError, match=r"tokenizer\.json, or vocab\.txt"):
         Tokenizer.pretrained(tmp_path)
@@ -220,7 +220,7 @@ def test_other_kinds_of_tokenizers_equal_those_of_transformers(
 
     names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
     saved = PreTrainedTokenizerFast(tokenizer_object=make(), truncation_side=side, **names)
-    # A file may come with truncation and padding of its own; neither may leak into what is asked for.
+    # A file may define truncation and padding, which must not affect the results.
     saved.backend_tokenizer.enable_truncation(6)
     saved.backend_tokenizer.enable_padding(length=9)
     saved.save_pretrained(tmp_path)

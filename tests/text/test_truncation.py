@@ -1,4 +1,4 @@
-"""Long texts are cut, and windows are laid over them, as the Rust tokenizer itself does."""
+"""Truncation and windows equal those of the Rust tokenizer."""
 
 import random
 from typing import Any

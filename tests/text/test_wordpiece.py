@@ -1,4 +1,4 @@
-"""A tokenizer read without transformers is the one that transformers builds, or is left to it."""
+"""A tokenizer loaded without transformers equals that of transformers, which loads all others."""
 
 import json
 import string
@@ -62,7 +62,7 @@ def test_transformers_loads_the_saved_files(tmp_path: Path) -> None:
     ("name", "changes"),
     [
         ("tokenizer_config.json", {"tokenizer_class": "DistilBertTokenizer"}),
-        ("tokenizer_config.json", {"do_lower_case": False}),  # tokenizer.json lowers case
+        ("tokenizer_config.json", {"do_lower_case": False}),  # tokenizer.json lowercases
         ("tokenizer_config.json", {"mask_token": "[HOLE]"}),  # not in the vocabulary: transformers adds it
         ("tokenizer_config.json", {"extra_special_tokens": {"hole_token": "[HOLE]"}}),
         ("tokenizer_config.json", {"model_max_length": "long"}),

@@ -1,4 +1,4 @@
-"""Let a command clean up when it is told to stop."""
+"""Let a command clean up when it is asked to stop."""
 
 import contextlib
 import signal

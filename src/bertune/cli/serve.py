@@ -41,10 +41,12 @@ def serve(
         refuse_small_address_space(source.place)
     from bertune.allocator import tune_allocator
     from bertune.serve import logs, server
+    from bertune.serve.openmp import limit_spinning
     from bertune.settings import parse_overrides
 
     tune_allocator()
-    # Texts are tokenized in the thread that handles them: few are at a time, and the cores belong to the model.
+    limit_spinning()
+    # Tokenize in the calling thread: requests have few texts, and other threads would compete with the model.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logs.configure()
     server.serve(

@@ -7,7 +7,7 @@ from collections.abc import Sequence as SequenceOf
 from pathlib import Path
 from typing import Any
 
-from bertune.errors import DamagedError, ModelError
+from bertune.errors import ConfigError, DamagedError, ModelError
 from bertune.export.parity import Results
 from bertune.export.rows import RowsRecord, StoredRows
 from bertune.files import read_jsonl, read_object, shell_word, write_json, write_jsonl
@@ -59,10 +59,13 @@ def write_reference(folder: Path, rows: StoredRows, results: Results) -> None:
 
 
 def read_reference(folder: Path) -> tuple[StoredRows, Results]:
-    """The stored rows and results of an export. Raises ModelError if it has none, or damaged ones."""
+    """The stored rows and results of an export.
+
+    Raises ConfigError if it was exported without them, and ModelError if they are damaged.
+    """
     inside = folder / FOLDER
     if not (inside / ROWS).is_file():
-        raise ModelError(
+        raise ConfigError(
             f"{folder} has no {FOLDER}/{ROWS}, because it was exported with export.reference_rows=0. To "
             f"verify it, export the run again: bertune export RUN --out {shell_word(folder)}"
         )

@@ -19,7 +19,7 @@ def verify_export(folder: Path, settings: Settings) -> Mapping[str, Any]:
     """Compare the predictions of an export with those of the trained model, which it stores.
 
     Returns the comparison in the form of parity.json. Raises GateError if a file has changed or a result
-    differs too much, and InputError if `folder` is not an export.
+    differs too much, and InputError if `folder` is not an export or has no stored rows.
     """
     config = resolve(settings)
     metadata = _metadata(folder)

@@ -189,7 +189,7 @@ def run_lines(scored: Iterable[tuple[str, str, float]], tag: str = "bertune") ->
 
 
 def _distinct_in_fp32(descending: Sequence[float]) -> list[float]:
-    """Round descending numbers to fp32 such that different numbers stay different and equal ones equal."""
+    """Round descending numbers to fp32; different numbers stay different, and equal numbers equal."""
     rounded: list[np.float32] = []
     for position, number in enumerate(descending):
         new = np.float32(number)

@@ -1,6 +1,6 @@
 """Attention of the last layer if only the first token of each sequence is used: one query per sequence.
 
-Keys and values are computed for all tokens, so the result is that of the full layer. The reference
+Keys and values are computed for all tokens, so the result equals that of the full layer. The reference
 implementation is `packed.full_layer` at the rows of the first tokens.
 """
 

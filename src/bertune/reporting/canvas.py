@@ -15,7 +15,7 @@ Painter = Callable[[float, float], Scene]
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its name, which is that of the PNG file, and its alternative text."""
+    """A figure, its name (also that of the PNG file) and its alternative text."""
 
     name: str
     description: str
@@ -41,5 +41,5 @@ class Drawing:
 
 
 def is_narrow(width: float) -> bool:
-    """Whether a width in points is that of the narrow version."""
+    """Whether a width in points belongs to the narrow version."""
     return width < (WIDE + NARROW) / 2 * POINTS

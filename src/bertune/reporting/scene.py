@@ -1,7 +1,7 @@
 """Figures as plain shapes, from which `svg.py` and `png.py` write files.
 
 Coordinates, widths and sizes are in points (1/72 inch) from the top left corner; y increases downwards.
-Colours are those of `palette.py`.
+The colours are defined in `palette.py`.
 """
 
 from dataclasses import dataclass

@@ -28,8 +28,8 @@ class Explanations:
     """Explains predictions of all models of a service, within the limits of requests."""
 
     def __init__(self) -> None:
-        # One thread: predictions then share the machine with one explanation at most.
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="bertune-explain")
+        # Predictions then share the machine with one explanation at most.
+        self._one_at_a_time = asyncio.Lock()
         self._closing = threading.Event()
         self._waiting_tokens = 0  # of explanations that wait or are being computed, times _EFFORT
 
@@ -55,7 +55,6 @@ class Explanations:
     def close(self) -> None:
         """Stop after the micro-batch that is being computed."""
         self._closing.set()
-        self._pool.shutdown(cancel_futures=True)
 
     async def _explain(
         self,
@@ -80,7 +79,14 @@ class Explanations:
 
         self._waiting_tokens += tokens
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work, served.model)
+            async with self._one_at_a_time:
+                # A thread for each explanation, because OpenMP is slower in all threads while another thread
+                # that has used torch is alive.
+                thread = ThreadPoolExecutor(1, thread_name_prefix="bertune-explain")
+                try:
+                    return await asyncio.get_running_loop().run_in_executor(thread, work, served.model)
+                finally:
+                    thread.shutdown(wait=False)
         except _Stopped as error:
             raise Unavailable("the service is stopping") from error
         finally:

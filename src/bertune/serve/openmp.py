@@ -1,4 +1,4 @@
-"""Settings of OpenMP, with which torch computes on several cores, for a process that also answers requests."""
+"""Settings of OpenMP, which torch uses for several cores, in a process that also answers requests."""
 
 import os
 from collections.abc import MutableMapping
@@ -9,6 +9,9 @@ _SPINS = "20000"
 
 
 def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let idle OpenMP threads sleep sooner, unless the user has chosen. Has no effect once torch is imported."""
+    """Let idle OpenMP threads sleep sooner, unless the user has chosen.
+
+    Has no effect once torch is imported.
+    """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environment.keys():
         environment["GOMP_SPINCOUNT"] = _SPINS

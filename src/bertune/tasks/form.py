@@ -21,7 +21,7 @@ class Form:
     """The fields of a row, and the constants that give predicted numbers their meaning."""
 
     fields: tuple[FormField, ...]
-    threshold: float | None = None  # the probability from which on a label is predicted
+    threshold: float | None = None  # labels with at least this probability are predicted
     low: float | None = None  # range of the predicted number in the training data
     high: float | None = None
     mask: str | None = None  # what stands for a missing word

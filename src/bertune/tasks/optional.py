@@ -151,7 +151,7 @@ class OptionalFittedMembers:
     def reduce_array(self, output: NDArray[np.float32], sequence: Sequence) -> NDArray[np.float32]:
         """The NumPy counterpart of `reduce_outputs`, for backends other than torch.
 
-        `output` is that of a single sequence: [C], or [length, C] with a head that works per token. Tasks
+        `output` belongs to a single sequence: [C], or [length, C] with a head that works per token. Tasks
         that override `reduce_outputs` must override this too. Default: the output unchanged.
         """
         return output

@@ -207,7 +207,7 @@ def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
     folder = pretrained.folder
     config = read_encoder_config(folder) or load_config(folder)
     recorded = recorded_metadata(folder)
-    # The maximum length in a tokenizer saved by bertune is that of its training, not that of the encoder.
+    # The maximum length in a tokenizer saved by bertune is the one used in training, not the encoder's.
     known = None if recorded is None else recorded.length_limit
     return most_tokens(config, tokenizer.max_length if known is None else known)
 

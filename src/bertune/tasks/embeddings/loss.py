@@ -77,8 +77,10 @@ def cosent(vectors_SH: Tensor, step: StepTexts, scale: float) -> Tensor:
 
 
 def squared_error(vectors_SH: Tensor, step: StepTexts, low: float, width: float) -> Tensor:
-    """The summed squared error of cosines (Reimers & Gurevych 2019, section 3), with scores scaled such that
-    `low` becomes 0 and `low + width` becomes 1."""
+    """The summed squared error of cosines (Reimers & Gurevych 2019, section 3).
+
+    Scores are scaled linearly: `low` becomes 0 and `low + width` becomes 1.
+    """
     return ((_cosines(vectors_SH, step) - (step.scores_A - low) / width) ** 2).sum()
 
 

@@ -146,7 +146,7 @@ class FittedEmbeddings(FittedTask):
         """The cosine between the first text and another, as a function of the first; default: the closest.
 
         The length of the first vector is treated as a constant, so that the cosine is linear in it. Returns
-        None for a single text, whose vector has no number to explain.
+        None for a single text, because there is no cosine to explain.
         """
         if len(outputs) == 1:
             return None

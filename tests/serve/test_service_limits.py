@@ -2,52 +2,16 @@
 
 import json
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from running import Held, Running, held, serving
+from running import PREDICT, Running, holding, posted, serving
 
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError
 from bertune.serve.guard import is_same_token
 from bertune.serve.server import listening, read_token
-from bertune.serve.service import ServedModel
-
-PREDICT = "/models/reviews/predict"
-
-
-@contextmanager
-def holding(run: Path, max_tokens: int | None = None, **settings: object) -> Iterator[tuple[Running, Held]]:
-    """A service whose model computes nothing before the test lets it, with settings of [serve]."""
-    found: list[Held] = []
-
-    def change(models: dict[str, ServedModel]) -> dict[str, ServedModel]:
-        served, backend = held(models["reviews"], max_tokens)
-        found.append(backend)
-        return {"reviews": served}
-
-    with serving([run], {"serve": dict(settings)}, change=change) as running:
-        try:
-            yield running, found[0]
-        finally:
-            found[0].let()
-
-
-def posted(running: Running, rows: list[str]) -> tuple[threading.Thread, list[httpx.Response]]:
-    """A request in a thread of its own, and the list that its response is appended to."""
-    answers: list[httpx.Response] = []
-
-    def post() -> None:
-        with running.client() as client:
-            answers.append(client.post(PREDICT, json={"rows": rows}))
-
-    thread = threading.Thread(target=post)
-    thread.start()
-    return thread, answers
 
 
 def test_a_full_queue_refuses_with_the_time_to_wait(reviews_run: Path) -> None:
