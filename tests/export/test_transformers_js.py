@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
-from tiny_exports import UNUSUAL, Exports
 
 import bertune as bt
+from tiny_exports import UNUSUAL, Exports
 
 NODE = Path(__file__).parent / "node"
 LEAST_NODE = 20

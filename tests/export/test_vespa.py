@@ -12,7 +12,6 @@ import onnx
 import onnxruntime
 import pytest
 from lxml import etree
-from tiny_exports import PAIRS, Exports
 from tokenizers import Tokenizer
 from vespa.configuration import services as tags
 from vespa.package import (
@@ -31,6 +30,7 @@ from vespa.package import (
 )
 
 import bertune as bt
+from tiny_exports import PAIRS, Exports
 
 APP = Path(__file__).parents[2] / "examples" / "vespa"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
