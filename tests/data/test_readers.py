@@ -131,7 +131,7 @@ def test_a_file_without_known_column_names_has_numbered_columns(tmp_path: Path) 
     table = opened(write(tmp_path / "train.tsv", "gj04\t1\t\tOur friends\ngj04\t0\t*\tOne more"))
     assert table.columns == ("0", "1", "2", "3") and not table.has_header
     assert cells(table) == [("gj04", "1", "", "Our friends"), ("gj04", "0", "*", "One more")]
-    assert table.notes == ("train.tsv: tab-separated, no header, no quoting",)
+    assert table.notes == (f"{table.name}: tab-separated, no header, no quoting",)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_first_label_that_occurs_only_once_is_noted_if_columns_are_numbered(tm
     path = write(tmp_path / "a.csv", "review,stars\ngood,5\nfine,5\nbad,1\n")
     (_, note) = opened(path, text="0", label="1").notes
     assert note == (
-        'a.csv: line 1 is read as data, although its label "stars" does not occur again;'
+        f'{path}: line 1 is read as data, although its label "stars" does not occur again;'
         " if it is a header, set data.header=true"
     )
     assert len(opened(path, text="0", label="1", header=False).notes) == 1
@@ -192,7 +192,7 @@ def test_the_delimiter_of_a_csv_file_is_detected(
         content = content.replace(",5;1", ";5")
     table = opened(write(tmp_path / "a.csv", content))
     assert table.columns == columns
-    assert table.notes[0].startswith(f"a.csv: {delimiter}-separated")
+    assert table.notes[0].startswith(f"{table.name}: {delimiter}-separated")
 
 
 def test_a_quoted_cell_at_the_end_of_the_sample_does_not_hide_the_delimiter(tmp_path: Path) -> None:
@@ -220,7 +220,9 @@ def test_tab_separated_quotes_stay_in_the_text_and_are_noted(tmp_path: Path) -> 
     path = write(tmp_path / "a.tsv", 'text\tlabel\n"Yes , " he said\t1\n" No\t0\n')
     table = opened(path)
     assert cells(table) == [('"Yes , " he said', "1"), ('" No', "0")]
-    assert table.notes[1] == "a.tsv: quotes are read as text; if they enclose cells, set data.quoting=true"
+    assert table.notes[1] == (
+        f"{table.name}: quotes are read as text; if they enclose cells, set data.quoting=true"
+    )
 
 
 def test_quoting_can_be_set_for_tabs_and_commas(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_a_short_name_above_longer_texts_is_a_header_and_that_is_noted(tmp_path:
     table = opened(tmp_path / "a.csv", f"{header}\n{TEXTS}")
     assert table.columns == (header,) and [row.origin.line for row in table.rows()] == [2, 3]
     assert table.notes[1] == (
-        f'a.csv: line 1, "{header}", is read as the header; if it is a text, set data.header=false'
+        f'{table.name}: line 1, "{header}", is read as the header; if it is a text, set data.header=false'
     )
 
 

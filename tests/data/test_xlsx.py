@@ -51,7 +51,7 @@ def test_cells_are_read_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
         ["c", "true", ""],
     ]
     assert str(next(table.rows()).origin).endswith("a.xlsx, row 2")
-    assert table.notes == ('a.xlsx: sheet "Sheet", header',)
+    assert table.notes == (f'{table.name}: sheet "Sheet", header',)
 
 
 def test_empty_rows_and_formatted_cells_without_values_are_left_out(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_the_first_visible_sheet_is_read_unless_another_is_named(tmp_path: Path)
     book["Hidden"].sheet_state = "hidden"
     book.save(path)
     assert texts(opened(path)) == [["good"]]
-    assert opened(path).notes == ('a.xlsx: sheet "Reviews" (of 3: Hidden, Reviews, More), header',)
+    assert opened(path).notes == (f'{path}: sheet "Reviews" (of 3: Hidden, Reviews, More), header',)
     assert texts(opened(path, sheet="more")) == [["bad"]]
     with pytest.raises(ConfigError, match=r'no sheet "Revews".*Did you mean "Reviews".*"Hidden"'):
         opened(path, sheet="Revews")

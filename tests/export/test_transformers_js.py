@@ -93,7 +93,7 @@ def results(packages: Path, exports: Exports, tmp_path_factory: pytest.TempPathF
 
 
 # The int8 graph is run by another version of ONNX Runtime there, which may round differently.
-near = pytest.mark.parametrize(("name", "largest"), [("onnx", 1e-4), ("onnx-int8", 1e-2)])
+near = pytest.mark.parametrize(("name", "largest"), [("onnx", 1e-4), ("onnx-int8", 1e-3)])
 
 
 @near

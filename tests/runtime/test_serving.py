@@ -1,6 +1,7 @@
 """`bertune serve` without torch: exports are served, and of runs their exports."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +27,13 @@ SCRIPT = (
 )
 
 
-def test_an_export_and_a_run_are_served_without_torch(classifier: Exported, embedder: Exported) -> None:
-    arguments = [f"export={classifier.export}", f"run={classifier.run}", f"vectors={embedder.export}"]
+def test_an_export_and_a_run_are_served_without_torch(
+    classifier: Exported, embedder: Exported, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(classifier.run, run)
+    shutil.copytree(classifier.export, run / "export" / "onnx")
+    arguments = [f"export={classifier.export}", f"run={run}", f"vectors={embedder.export}"]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, "serve", *arguments, "--port", "0", "machine.threads=1"],
         stdout=subprocess.PIPE,

@@ -49,7 +49,7 @@ def test_drift_compares_what_is_served_with_the_training(reviews_run: Path) -> N
         for rows in (["great lamp"] * 5, ["zzz qqq xyz"] * 5):
             client.post("/models/reviews/predict", json={"rows": rows})
         found = samples(client.get("/metrics").text)
-        drift = running.service.drift()["reviews"]
+        drift = client.get("/models/reviews/info").json()["drift"]
     assert found["bertune_unknown_token_share", "training", "reviews"] == 0
     assert 0.25 < found["bertune_unknown_token_share", "served", "reviews"] < 0.35  # 3 of 5 tokens, or 0 of 4
     assert found["bertune_tokens_per_row", "served", "reviews"] == pytest.approx(4.5, abs=0.01)

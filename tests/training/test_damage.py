@@ -96,7 +96,7 @@ def test_a_lost_manifest_without_a_copy_is_an_error_with_a_working_command(
         (bare / "checkpoints").mkdir()
         (bare / "checkpoints" / "best-00000003.safetensors").write_bytes(b"")
     replace(bare / "manifest.json", content)
-    with pytest.raises(DamagedError, match=rf"manifest\.json .*`bertune train {bare} --out NEW`"):
+    with pytest.raises(DamagedError, match=rf"manifest\.json .*`bertune train {bare.name} --out NEW`"):
         list(api.train_events(bare, resume=True))
     assert not (tmp_path / "runs").exists(), "no other run may be begun instead"
     assert_same_work(train(bare, tmp_path / "new", {})[0], whole)

@@ -1,7 +1,6 @@
 """Export a finished run: write the folder under a temporary name, pass the gate, then rename it."""
 
 import datetime
-import hashlib
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,9 +16,9 @@ from bertune.export.reference import sample_of, write_reference
 from bertune.export.rows import StoredRows
 from bertune.export.staging import Staging, building, refuse_other_folder
 from bertune.export.validation import Validation, validation_rows
-from bertune.export.weights import size_mb
+from bertune.export.weights import size_mb, weights_sha256
 from bertune.export.writing import PARITY, Job, Progress, write_model
-from bertune.files import give_usual_permissions, sha256_of, shell_word, write_json
+from bertune.files import give_usual_permissions, shell_word, write_json
 from bertune.metadata import recorded_metadata, write_metadata
 from bertune.optional_packages import require
 from bertune.predict.loading import load_model
@@ -186,12 +185,3 @@ def _refuse_unstorable(reference: StoredRows, trained: Model) -> None:
             f"{first.origin}: the task reads this row differently after it was stored as JSON, so the export "
             "could not be verified later. Set export.reference_rows=0 to export without stored rows"
         )
-
-
-def weights_sha256(folder: Path) -> str:
-    """The sha256 of the weights of a model folder; of several files, that of their names and digests."""
-    files = sorted(folder.glob("*.safetensors"))
-    if [path.name for path in files] == ["model.safetensors"]:
-        return sha256_of(files[0])
-    listing = "".join(f"{path.name} {sha256_of(path)}\n" for path in files)
-    return hashlib.sha256(listing.encode()).hexdigest()

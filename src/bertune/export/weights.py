@@ -1,5 +1,6 @@
 """Copy the weights of a model, in fp32 or rounded to bf16, for torch and transformers."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from bertune.files import write_json
+from bertune.files import sha256_of, write_json
 
 PATTERNS = ("*.safetensors", "*.safetensors.index.json")
 
@@ -42,3 +43,12 @@ def size_mb(folder: Path) -> float:
     """The size of weights and graphs in MB (10**6 bytes)."""
     files = [path for path in folder.rglob("*") if path.suffix in (".safetensors", ".onnx", ".onnx_data")]
     return round(sum(path.stat().st_size for path in files) / 1e6, 2)
+
+
+def weights_sha256(folder: Path) -> str:
+    """The sha256 of the weights of a model folder; of several files, that of their names and digests."""
+    files = sorted(folder.glob("*.safetensors"))
+    if [path.name for path in files] == ["model.safetensors"]:
+        return sha256_of(files[0])
+    listing = "".join(f"{path.name} {sha256_of(path)}\n" for path in files)
+    return hashlib.sha256(listing.encode()).hexdigest()

@@ -3,6 +3,7 @@
 Dimensions: B sequences of a batch, L longest of them, C outputs.
 """
 
+import os
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 class GraphMachine:
     """Where a graph runs, as ONNX Runtime takes it."""
 
-    threads: int | None = None  # None: all cores that the process may use
+    threads: int | None = None  # None: OMP_NUM_THREADS, as torch takes it, or all usable cores
     gpu: int | None = None  # number of the CUDA device; None for the CPU
     micro_batch_tokens: int | None = None  # None: the usual number
 
@@ -166,7 +167,7 @@ def open_session(path: Path, machine: GraphMachine) -> Any:
         import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = machine.threads or available_cores()
+    options.intra_op_num_threads = machine.threads or _usual_threads()
     options.log_severity_level = 4  # what it logs as an error is also raised
     gpu = [] if machine.gpu is None else [(_CUDA, {"device_id": machine.gpu})]
     try:
@@ -180,6 +181,11 @@ def open_session(path: Path, machine: GraphMachine) -> Any:
             f"{path} is not a graph that ONNX Runtime can run ({str(error).splitlines()[0][:200]}). Export "
             "the run again"
         ) from error
+
+
+def _usual_threads() -> int:
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdecimal() and int(limit) > 0 else available_cores()
 
 
 def precision_of(export: ExportMetadata) -> str:

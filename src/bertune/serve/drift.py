@@ -14,6 +14,7 @@ import numpy as np
 from bertune.text.sequences import Sequence
 
 WINDOW = 1000  # predictions: older ones have less and less weight
+_MOST_LABELS = 100  # in metrics and /info
 _MOST_WEIGHT = 1e12  # at which all weights are scaled down, long before they overflow
 NONE = "(none)"  # the label of a prediction without label, span or answer
 # The fields of a prediction that say what was predicted, and with which confidence.
@@ -28,9 +29,15 @@ class Profile:
     label_shares: Mapping[str, float]  # of the predictions with this label; they may sum to more than 1
     means: Mapping[str, float]  # confidence, value, tokens_per_row, unknown_token_share; as available
 
+    @property
+    def frequent_labels(self) -> dict[str, float]:
+        """The shares of the most frequent labels, in descending order."""
+        ranked = sorted(self.label_shares.items(), key=lambda item: -item[1])
+        return dict(ranked[:_MOST_LABELS])
+
     def plain(self) -> dict[str, Any]:
-        """The profile as plain JSON."""
-        return {"rows": self.rows, "label_shares": dict(self.label_shares), "means": dict(self.means)}
+        """The profile as plain JSON, with the most frequent labels only."""
+        return {"rows": self.rows, "label_shares": self.frequent_labels, "means": dict(self.means)}
 
 
 def observed(prediction: Mapping[str, Any]) -> tuple[list[str], dict[str, float]]:

@@ -1,6 +1,6 @@
 """The Prometheus metrics of the service."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,13 +15,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from bertune.serve.batcher import Batcher, ComputedBatch
-from bertune.serve.drift import Drift, Profile
+from bertune.serve.drift import Drift
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1)
-_MOST_LABELS = 100  # per model, so that the page of metrics stays small
 _LABELS = ("model", "data")
 _DATA = "data=served: of recent requests; data=training: of the validation data of the training"
 # The means of a drift profile, by their names there.
@@ -138,13 +137,8 @@ class _DriftMetrics(Collector):
             for data, profile in (("served", drift.served), ("training", drift.reference)):
                 if profile is None:
                     continue
-                for label, share in _most_frequent(profile).items():
+                for label, share in profile.frequent_labels.items():
                     shares.add_metric((model, data, label), share)
                 for name, value in profile.means.items():
                     means[name].add_metric((model, data), value)
         yield from (shares, *means.values())
-
-
-def _most_frequent(profile: Profile) -> Mapping[str, float]:
-    ranked = sorted(profile.label_shares.items(), key=lambda item: -item[1])
-    return dict(ranked[:_MOST_LABELS])

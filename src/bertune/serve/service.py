@@ -160,10 +160,6 @@ class Service:
     jobs: FileJobs = field(default_factory=FileJobs, repr=False)
     explanations: Explanations = field(default_factory=Explanations, repr=False)
 
-    def drift(self) -> dict[str, Any]:
-        """How recent texts and predictions of each model differ from its validation data, as plain JSON."""
-        return {name: served.drift.plain() for name, served in self.models.items()}
-
     def close(self) -> None:
         """Stop the threads of all models, and remove the files of all jobs."""
         self.jobs.close()

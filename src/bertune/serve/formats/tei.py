@@ -332,6 +332,7 @@ def _info(served: ServedModel) -> dict[str, Any]:
         "max_client_batch_size": served.config.max_texts,
         "auto_truncate": False,
         "version": version("bertune"),
+        "drift": served.drift.plain(),
         **facts.plain(),
     }
 
