@@ -94,7 +94,7 @@ def mistake(
     texts = [Passage(text) for text in example.texts] if passages is None else passages
     # Without an id column, the id is the line number, which `source` already contains.
     name = "" if example.id == str(example.origin.line) else example.id
-    return Mistake(name, example.origin.anywhere(), measure, tuple(facts), tuple(texts), tuple(items))
+    return Mistake(name, str(example.origin), measure, tuple(facts), tuple(texts), tuple(items))
 
 
 def most_confident(
