@@ -145,7 +145,8 @@ def _short(found: Any) -> str:
         return str(found)
     if "steps" not in found:
         return (
-            f"{found['latency']} ms, late {found['late_p99']} ms, differs {found['largest_difference']:.0e}"
+            f"{found['latency']} ms, generator late by {found['late_p99']} ms, probabilities differ by "
+            f"{found['largest_difference']:.0e}, {found['flips']:.1%} other labels"
         )
     steps = ", ".join(f"{step['answered']:.0f} of {step['offered']:.0f}" for step in found["steps"])
     last = found["steps"][-1]

@@ -107,7 +107,7 @@ class Target:
     def check(self, reply: Reply, expected: list[dict[str, float]]) -> str:
         """The status of a reply. Raises WrongAnswerError."""
         if reply.status == "200":
-            if differs(reply.body, expected) > self.tolerance:
+            if differs(reply.body, expected)[0] > self.tolerance:
                 raise WrongAnswerError(f"expected {expected[:2]}, got {reply.body[:300]!r}")
             self.answered_texts += len(expected)
         return checked(reply).status

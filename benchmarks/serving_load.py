@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import random
 import select
@@ -60,7 +61,8 @@ class Outcome:
     answered_texts: float  # texts per second
     latency: dict[str, float]  # milliseconds from the scheduled time: mean and percentiles
     statuses: dict[str, int]  # of all requests; "lost" for those without an answer
-    wrong: int  # answers with 200 that are not those expected
+    wrong: int  # answers with 200 in which a probability differs by more than the tolerance
+    flips: float  # share of texts whose most probable label is not the expected one
     largest_difference: float  # of a probability
     late_p99: float  # milliseconds by which the generator itself was late
     cpu_microseconds: float  # of the generator, per request
@@ -268,7 +270,7 @@ def summarize(generator: Generator, cpu_seconds: float) -> Outcome:
     statuses: Counter[str] = Counter()
     wrong, largest, examples = 0, 0.0, []
     latencies: list[float] = []
-    in_time = texts = offered = 0
+    in_time = texts = offered = compared = flipped = 0
     for number in range(count):
         reply, done, expected = (
             generator.replies[number],
@@ -279,7 +281,8 @@ def summarize(generator: Generator, cpu_seconds: float) -> Outcome:
         status = head[9:12].decode() if done else "lost"
         statuses[status] += 1
         if status == "200":
-            difference = differs(body, expected)
+            difference, different_labels = differs(body, expected)
+            compared, flipped = compared + len(expected), flipped + different_labels
             largest = max(largest, difference)
             if difference > load.tolerance:
                 wrong += 1
@@ -304,6 +307,7 @@ def summarize(generator: Generator, cpu_seconds: float) -> Outcome:
         latency=percentiles(latencies),
         statuses=dict(statuses),
         wrong=wrong,
+        flips=round(flipped / max(1, compared), 4),
         largest_difference=largest,
         late_p99=round(percentiles(late).get("p99", 0.0), 3),
         cpu_microseconds=round(1e6 * cpu_seconds / max(1, count), 1),
@@ -312,18 +316,23 @@ def summarize(generator: Generator, cpu_seconds: float) -> Outcome:
     )
 
 
-def differs(body: bytes, expected: list[dict[str, float]]) -> float:
-    """The largest difference of a probability from the expected one; infinity for other labels."""
+def differs(body: bytes, expected: list[dict[str, float]]) -> tuple[float, int]:
+    """The largest difference of a probability, and the number of texts with another most probable label.
+
+    The difference is infinite for other labels than expected.
+    """
     try:
         found = json.loads(body)
         rows = [found] if isinstance(found[0], dict) else found
         got = [{entry["label"]: float(entry["score"]) for entry in row} for row in rows]
     except (ValueError, LookupError, TypeError):
-        return float("inf")
+        return math.inf, len(expected)
     if [row.keys() for row in got] != [row.keys() for row in expected]:
-        return float("inf")
-    return max(
-        abs(row[label] - wanted[label]) for row, wanted in zip(got, expected, strict=True) for label in wanted
+        return math.inf, len(expected)
+    pairs = list(zip(got, expected, strict=True))
+    difference = max(abs(row[label] - wanted[label]) for row, wanted in pairs for label in wanted)
+    return difference, sum(
+        max(row, key=row.__getitem__) != max(wanted, key=wanted.__getitem__) for row, wanted in pairs
     )
 
 

@@ -24,8 +24,10 @@ import psutil
 HERE = Path(__file__).parent
 BERTUNE = (sys.executable, "-m", "bertune")
 FORMATS = ("onnx-int8", "onnx", "run")
-# Quantized products depend slightly on the other texts of a batch, and so do sums in bf16.
-TOLERANCE = {"onnx": 1e-4, "onnx-int8": 2e-2, "run": 2e-2, "peer": 1e-3}
+# Of a probability. In int8, the range of the activations is that of the whole batch, so answers depend on the
+# other texts of it; the limits are those within which an int8 export is accepted.
+TOLERANCE = {"onnx": 1e-4, "onnx-int8": 0.5, "run": 2e-2, "peer": 1e-3}
+_MOST_FLIPS = 0.04  # twice the share by which the labels of an export may differ from those of the run
 _TRAINING_ROWS = 4000
 _MOST_TEXTS = 2000
 _ENOUGH = 0.93  # of the offered requests answered in time; below, the service is saturated
@@ -238,5 +240,8 @@ class Client:
 def refuse_wrong(found: dict[str, Any]) -> None:
     """Exit if an answer was wrong, missing, or neither a prediction nor a refusal because of the load."""
     unexpected = found["statuses"].keys() - {"200", "429", "503"}
-    if found["wrong"] or unexpected:
-        raise SystemExit(f"{found['wrong']} wrong answers, statuses {found['statuses']}: {found['examples']}")
+    if found["wrong"] or unexpected or found["flips"] > _MOST_FLIPS:
+        raise SystemExit(
+            f"{found['wrong']} wrong answers, {found['flips']:.1%} other labels, statuses "
+            f"{found['statuses']}: {found['examples']}"
+        )

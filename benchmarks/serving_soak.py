@@ -197,7 +197,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--format", default="onnx-int8", choices=("onnx-int8", "onnx", "run"))
+    parser.add_argument("--format", default="onnx", choices=("onnx-int8", "onnx", "run"))
     parser.add_argument("--workload", default="sst2")
     parser.add_argument("--rate", type=float, help="texts per second; default: twice what is measured first")
     parser.add_argument("--timeout", type=float, default=30.0, help="serve.timeout")

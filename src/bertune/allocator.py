@@ -20,6 +20,12 @@ def tune_allocator() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def release_memory() -> None:
+    """Return freed memory to the system, after work that needed much more than usual. Takes milliseconds."""
+    if has_glibc():
+        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
+
+
 def has_glibc() -> bool:
     """Whether the C library is glibc, whose functions are then available through ctypes."""
     return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"

@@ -147,6 +147,17 @@ def test_a_task_and_a_head_of_the_user_are_exported(own_run: Path) -> None:
         assert "task.name" in refused.err
 
 
+def test_a_file_of_the_user_that_moved_is_recorded_by_its_first_name(own_run: Path, tmp_path: Path) -> None:
+    moved = {key: str(shutil.copy(path, tmp_path)) for key, path in OWN.items()}
+    export = bt.export(own_run, "safetensors", settings=moved, out=tmp_path / "x").path
+    assert read_metadata(export).task.name == OWN["task.name"]
+    assert bt.load(export, settings=moved).predict(["a waste of money"])
+    with Path(moved["task.name"]).open("a") as file:
+        file.write("# changed\n")
+    with pytest.raises(ModelError, match="differs from the one this model was trained with"):
+        bt.load(export, settings=moved)
+
+
 def test_weights_of_a_head_of_the_user_need_the_head(own_run: Path) -> None:
     export = bt.export(own_run, "safetensors-bf16", settings=OWN).path
     assert sorted(path.name for path in export.glob("*.safetensors")) == [

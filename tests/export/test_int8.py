@@ -16,6 +16,7 @@ from bertune.errors import GateError
 from bertune.export import protos
 from bertune.export.formats import Tolerance
 from bertune.export.gate import Examples, Gate
+from bertune.export.half import write_half
 from bertune.export.int8 import Trial, quantize_within
 from bertune.export.quantization import Quantizer, units_of
 from bertune.files import read_object
@@ -160,3 +161,24 @@ def test_an_export_in_fp16_has_inputs_and_outputs_in_fp32(exports: Exports) -> N
     assert large == {onnx.TensorProto.FLOAT16}
     [logits] = proto.graph.output
     assert logits.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def test_weights_beyond_the_limit_of_a_file_are_in_a_second_one(
+    exports: Exports, trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for graphs of more than 2 GB, in every conversion."""
+    small = exports.export(KIND) / "onnx" / "model.onnx"
+    sequences = trial.some[0].sequences
+    expected = trial.backend(small)(sequences).outputs
+    monkeypatch.setattr(protos, "_MOST_BYTES", 1000)
+    full, int8, half = (tmp_path / f"{name}.onnx" for name in ("full", "int8", "half"))
+    protos.save(protos.load(small), full)
+    Quantizer(full, tmp_path)(int8)
+    write_half(full, half)
+    for path in (full, int8, half):
+        data = path.with_name(f"{path.name}_data")
+        assert protos.files_of(path) == [path, data]
+        assert data.stat().st_size > 20_000
+        found = trial.backend(path)(sequences).outputs
+        np.testing.assert_allclose(np.stack(found), np.stack(expected), atol=0.2)
+    assert sorted(tmp_path.glob("*.data")) == []

@@ -118,6 +118,12 @@ def test_weights_are_loaded_by_transformers_and_by_bertune(
     np.testing.assert_allclose(found, expected, atol=1e-6 if kind == torch.float32 else 0.05)
 
 
+def test_the_readme_of_weights_names_what_loads_them(weights: Callable[[str], Path]) -> None:
+    text = (weights("safetensors") / "README.md").read_text(encoding="utf-8")
+    assert "pip install 'bertune[train]'" in text
+    assert "without torch" not in text and "Run it without bertune" not in text
+
+
 def test_as_many_validation_rows_are_stored_as_set(weights: Callable[[str], Path]) -> None:
     export = weights("safetensors")
     lines = (export / "reference" / "rows.jsonl").read_text(encoding="utf-8").splitlines()

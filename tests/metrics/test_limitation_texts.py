@@ -7,6 +7,7 @@ from bertune.metrics.limitations import (
     equal_scores,
     limitation_texts,
     missing_labels,
+    undefined_scores,
 )
 from bertune.metrics.retrieval import settled_scores
 
@@ -29,6 +30,12 @@ def test_a_settled_score_that_selects_the_checkpoint_is_reported() -> None:
     assert "mcc selects the checkpoint (train.best_metric) but cannot distinguish checkpoints" in text
     (text,) = limitation_texts([ONE_CLASS], "accuracy")
     assert "train.best_metric" not in text
+
+
+def test_only_scores_without_a_value_are_undefined() -> None:
+    usual = Limitation("the texts have no scores", {"spearman": UNDEFINED}, is_usual=True)
+    assert undefined_scores([ONE_CLASS, usual]) == {"roc_auc", "spearman"}
+    assert undefined_scores([]) == set()
 
 
 def test_usual_limitations_are_reported_only_if_they_select_the_checkpoint() -> None:

@@ -106,6 +106,7 @@ class Held:
         self._allowed = threading.Semaphore(0)
         self.started = threading.Semaphore(0)  # released at the start of each batch
         self.batches: list[list[int]] = []  # the lengths of the sequences of each batch
+        self.groups: list[list[int]] = []  # and their groups
 
     @property
     def runtime(self) -> Runtime:
@@ -113,6 +114,7 @@ class Held:
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         self.batches.append([len(s) for s in sequences])
+        self.groups.append([s.group for s in sequences])
         self.started.release()
         assert self._allowed.acquire(timeout=60), "the test never let the batch be computed"
         return self._backend(sequences, poll)

@@ -56,6 +56,7 @@ def test_sequences_of_several_requests_share_a_batch(reviews_run: Path) -> None:
         for thread in threads:
             thread.join()
     assert backend.batches == [[4], [4, 4, 4]]
+    assert backend.groups == [[0], [0, 1, 2]]  # examples of different requests are not taken for one
 
 
 def test_short_texts_do_not_wait_for_a_long_one(reviews_run: Path) -> None:

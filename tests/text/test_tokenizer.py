@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, RobertaTokenize
 from bertune.errors import ModelError, ResourceError
 from bertune.files import disk_errors
 from bertune.nn.pretrained import find_pretrained
+from bertune.text import tokenizer as module
 from bertune.text.tokenizer import Tokenizer
 
 SINGLES = [
@@ -230,3 +231,17 @@ def test_other_kinds_of_tokenizers_equal_those_of_transformers(
             ids, types = expected(saved, item, max_length)
             assert (sequence.ids.tolist(), sequence.types.tolist()) == (ids, types)
             assert len(sequence) + sequence.num_removed == len(expected(saved, item, None)[0])
+
+
+@pytest.mark.parametrize("limits", [(3, 10_000), (1000, 130), (1000, 1)])
+def test_the_size_of_a_chunk_does_not_matter(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int]
+) -> None:
+    texts = SINGLES * 3
+    whole, windows = tokenizer.encode(texts, 16), tokenizer.windows(texts, 16, 4)
+    monkeypatch.setattr(module, "_CHUNK", limits[0])
+    monkeypatch.setattr(module, "_CHUNK_CHARACTERS", limits[1])
+    for found, kept in ((tokenizer.encode(texts, 16), whole), (tokenizer.windows(texts, 16, 4), windows)):
+        assert [(s.group, s.num_removed, list(s.ids)) for s in found] == [
+            (s.group, s.num_removed, list(s.ids)) for s in kept
+        ]

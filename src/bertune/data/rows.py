@@ -1,7 +1,8 @@
 """The row: one record of a source with its origin, and access to nested values by dotted path."""
 
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # Limits on the dotted paths, such as data.text, that are listed for a table. Other paths can still be used.
@@ -21,6 +22,11 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.file}, {self.unit} {self.line}"
+
+    def anywhere(self) -> str:
+        """`str()` with an absolute path, for files that must not depend on the folder."""
+        path = self.file if self.file.startswith("<") else os.path.abspath(self.file)
+        return str(replace(self, file=path))
 
 
 @dataclass(frozen=True, slots=True)

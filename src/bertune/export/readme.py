@@ -11,7 +11,7 @@ from bertune.files import read_object, write_atomically
 from bertune.metadata import ModelMetadata
 from bertune.tasks import FittedTask
 
-_VERIFY = """ `bertune verify .` repeats the comparison anywhere, without torch.
+_VERIFY = """ `bertune verify .` repeats the comparison anywhere{}.
 
 `reference/` contains rows of the validation data. If they are confidential, do not publish this folder;
 export the run again with `export.reference_rows=0`.
@@ -25,6 +25,8 @@ def write_readme(
     export = metadata.export
     assert export is not None
     has_reference = (folder / FOLDER).is_dir()
+    verify = _VERIFY.format("" if export.graph is None else ", without torch")
+    extra = "train" if export.graph is None else "runtime"
     scores = "".join(
         f"| {name} | {_number(pair['model'])} | {_number(pair['export'])} |\n"
         for name, pair in parity["scores"].items()
@@ -38,7 +40,7 @@ def write_readme(
         f"predicted number {parity['largest_difference']:.2g}, {parity['flips']:,} different predictions.",
         "",
         "| score | trained model | export |\n|---|---|---|\n" + scores,
-        "`parity.json` has all figures." + (_VERIFY if has_reference else ""),
+        "`parity.json` has all figures." + (verify if has_reference else ""),
         "",
         "## Files",
         "",
@@ -55,7 +57,7 @@ def write_readme(
     lines += [
         "## Run it with bertune",
         "",
-        "```\npip install 'bertune[runtime]'\nbertune predict . FILE\n```",
+        f"```\npip install 'bertune[{extra}]'\nbertune predict . FILE\n```",
         "",
         "bertune returns labels, entities or answers, and reads long texts in windows if the model was "
         "trained to do so.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bertune.config import TaskConfig
 from bertune.errors import GateError, InputError
 from bertune.export import protos
 from bertune.export.formats import FORMATS, Format
@@ -17,7 +18,14 @@ from bertune.export.quantization import Quantizer
 from bertune.export.staging import Staging
 from bertune.export.weights import PATTERNS, copy_weights, write_bf16
 from bertune.files import read_object
-from bertune.metadata import FILE, ExportMetadata, verified, write_metadata
+from bertune.metadata import (
+    FILE,
+    ExportMetadata,
+    ModelMetadata,
+    read_metadata,
+    verified,
+    write_metadata,
+)
 from bertune.predict.backend import Backend
 from bertune.predict.model import Model
 from bertune.predict.onnx_backend import GraphMachine, OnnxBackend
@@ -54,7 +62,7 @@ def write_model(job: Job, staging: Staging) -> Facts:
     source, folder = job.run.model_path, staging.export
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(FILE, *PATTERNS))
     job.on_progress(f"writing the {job.kind.description}")
-    trained = job.trained.metadata
+    trained = _recorded(job)
     if job.kind.graph is None:
         (write_bf16 if job.name == _BF16 else copy_weights)(source, folder)
         write_metadata(folder, replace(trained, export=_of_weights(job)))
@@ -67,6 +75,14 @@ def write_model(job: Job, staging: Staging) -> Facts:
     own = {name: digest for name, digest in (trained.own_files or {}).items() if name != trained.head}
     write_metadata(folder, replace(trained, head="auto", own_files=own, precision="auto", export=export))
     return facts
+
+
+def _recorded(job: Job) -> ModelMetadata:
+    """The metadata of the model with the settings of this export. The user's files keep the names that they
+    had in training, by which their checksums are recorded."""
+    recorded, used = read_metadata(job.run.model_path), job.trained.metadata
+    task = TaskConfig(name=recorded.task.name, **used.task.options)
+    return replace(recorded, task=task, max_length=used.max_length, length_limit=used.length_limit)
 
 
 def _of_weights(job: Job) -> ExportMetadata:

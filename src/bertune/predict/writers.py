@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
+from bertune.data.rows import Origin
 from bertune.data.tables import Table
 from bertune.errors import ConfigError, DataError, InputError, listed
 from bertune.files import refuse_unusable, replacing, to_json, write_atomically
@@ -44,12 +45,14 @@ class Line:
 Lines = Iterable[Line]
 
 
-def prediction_lines(examples: Iterable[Any], predictions: Iterable[Any]) -> Iterator[dict[str, Any]]:
+def prediction_lines(
+    examples: Iterable[Any], predictions: Iterable[Any], place: Callable[[Origin], str] = str
+) -> Iterator[dict[str, Any]]:
     """The format in which a run stores predictions: id, source, text, gold and prediction."""
     for example, prediction in zip(examples, predictions, strict=True):
         yield {
             "id": example.id,
-            "source": str(example.origin),
+            "source": place(example.origin),
             "text": list(example.texts),
             "gold": example.gold,
             **plain(prediction),

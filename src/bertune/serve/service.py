@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from bertune.allocator import release_memory
 from bertune.config import ServeConfig
 from bertune.errors import did_you_mean, listed
 from bertune.predict.model import Model
@@ -22,6 +24,9 @@ from bertune.tasks import Output
 # Work of less than about 2 ms is done in the event loop, because handing it to a thread takes 0.1 ms.
 _FEW_CHARACTERS = 4000
 _FEW_SEQUENCES = 16
+# Tokenizing takes about 100 bytes per character. Requests with more characters are tokenized one at a time:
+# together, they could use up the memory.
+_MANY_CHARACTERS = 200_000
 _DEEPEST = 8  # nested lists and objects of an item; no task reads more than 3
 _MOST_FOR_DRIFT = 32  # predictions of a request that are counted for the drift
 
@@ -63,6 +68,9 @@ class ServedModel:
     drift: Drift
     metrics: Metrics
     config: ServeConfig
+    _reader: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="bertune-read"), repr=False
+    )
 
     async def predict(
         self, items: SequenceOf[Any], *, truncate: bool = False, decode: Decode | None = None
@@ -107,12 +115,28 @@ class ServedModel:
 
     async def read(self, items: list[Any], truncate: bool) -> ReadableRows:
         """The items, tokenized. Raises Invalid and TooLarge, as `predict` does."""
-        few = sum(map(_size, items)) <= _FEW_CHARACTERS
-        read = self.model.tokenize(items) if few else await asyncio.to_thread(self.model.tokenize, items)
+        characters = sum(map(_size, items))
+        if characters <= _FEW_CHARACTERS:
+            read = self.model.tokenize(items)
+        elif characters <= _MANY_CHARACTERS:
+            read = await asyncio.to_thread(self.model.tokenize, items)
+        else:
+            loop = asyncio.get_running_loop()
+            read = await loop.run_in_executor(self._reader, self._read_many, items)
         self._refuse_unreadable(read)
         if not truncate:
             self._refuse_truncated(read)
         return read
+
+    def _read_many(self, items: list[Any]) -> ReadableRows:
+        read = self.model.tokenize(items)
+        release_memory()
+        return read
+
+    def close(self) -> None:
+        """Stop after what is being computed."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
+        self.batcher.close()
 
     def _decoded(self, read: ReadableRows, outputs: list[Output], decode: Decode | None) -> list[Any]:
         """The predictions, the first of which are also counted for the drift."""
@@ -165,7 +189,7 @@ class Service:
         self.jobs.close()
         self.explanations.close()
         for served in self.models.values():
-            served.batcher.close()
+            served.close()
 
     def find(self, name: str | None, *, wants: str | None = None) -> ServedModel:
         """The model with a name, or without one the first that can do what the caller `wants`.

@@ -1,6 +1,6 @@
 """Tokenization: convert texts to sequences and count the tokens lost to truncation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,8 +25,9 @@ from bertune.text.truncation import Kept, Owners, longest_first, owners_of
 from bertune.text.windows import overlap, windows_over
 from bertune.text.wordpiece import read_wordpiece
 
-# Texts tokenized at once: enough for all cores. The Rust encoding of a long text takes 100 times our memory.
+# Texts tokenized at once: enough for all cores. The Rust encoding takes about 100 bytes per character.
 _CHUNK = 1000
+_CHUNK_CHARACTERS = 2_000_000
 Texts = tuple[str, ...]
 
 
@@ -111,8 +112,8 @@ class Tokenizer:
         """
         return [
             sequence
-            for start in range(0, len(texts), _CHUNK)
-            for sequence in self._encode_chunk(texts[start : start + _CHUNK], start, max_length, keep_end)
+            for start, chunk in _chunks(texts)
+            for sequence in self._encode_chunk(chunk, start, max_length, keep_end)
         ]
 
     def windows(
@@ -125,8 +126,8 @@ class Tokenizer:
         `locations`, if the first text leaves no room for the second.
         """
         sequences: list[Sequence] = []
-        for start in range(0, len(texts), _CHUNK):
-            inputs = _inputs(texts[start : start + _CHUNK])
+        for start, chunk in _chunks(texts):
+            inputs = _inputs(chunk)
             is_pair = bool(inputs) and isinstance(inputs[0], tuple)
             room = max_length - self.rust.num_special_tokens_to_add(is_pair)
             # Independent of the texts, so that the windows of a text do not depend on the rest of its chunk.
@@ -194,6 +195,20 @@ def joined_offsets(encoding: Any, first: str) -> NDArray[np.int32]:
     offsets = np.asarray(encoding.offsets, np.int32).reshape(-1, 2)
     offsets = offsets + np.where(owners_L == 1, np.int32(len(first) + 1), np.int32(0))[:, None]
     return np.where(owners_L[:, None] < 0, np.int32(-1), offsets)
+
+
+def _chunks(texts: SequenceOf[Texts]) -> Iterator[tuple[int, SequenceOf[Texts]]]:
+    """Consecutive items that are tokenized at once, and the position of the first of them."""
+    start = characters = 0
+    for position, item in enumerate(texts):
+        size = sum(map(len, item))
+        is_full = position - start == _CHUNK or characters + size > _CHUNK_CHARACTERS
+        if is_full and position > start:
+            yield start, texts[start:position]
+            start, characters = position, 0
+        characters += size
+    if start < len(texts):
+        yield start, texts[start:]
 
 
 def _inputs(texts: SequenceOf[Texts]) -> list[Any]:

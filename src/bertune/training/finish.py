@@ -14,6 +14,7 @@ from typing import Any
 
 from bertune.config import TaskConfig
 from bertune.data.formats import file_suffix
+from bertune.data.rows import Origin
 from bertune.errors import Interrupted
 from bertune.files import shell_word, to_json
 from bertune.manifest import BestRecord
@@ -128,7 +129,7 @@ def write_predictions(trained: Trained) -> StepRecord:
     writer, fitted = trained.writer, trained.session.state.fitted
     for name, evaluation in trained.evaluations.items():
         examples, predictions = trained.prepared.splits[name].examples, evaluation.outcome.predictions
-        writer.write_predictions(name, prediction_lines(examples, predictions))
+        writer.write_predictions(name, prediction_lines(examples, predictions, Origin.anywhere))
         for suffix, lines in fitted.extra_prediction_files(examples, predictions).items():
             writer.write_lines(f"{name}.{suffix}", lines)
         wrong = fitted.mistakes(predictions, examples)
