@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 comma := ,
 export HF_HUB_DISABLE_TELEMETRY = 1
+# Empty: cache the compiled modules, even if the environment forbids it. The tests start hundreds of processes, and pip
+# does not compile the packages, most modules of which are never imported.
+export PYTHONDONTWRITEBYTECODE =
 # Where the tests write: in memory if there are 4 GB for it, because every training waits until its files are on disk.
 MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "/dev/shm"}')
 # The order is that of tests/conftest.py, the slow folders first.
@@ -16,8 +19,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("bertune needs Python 3.11 or newer; say: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[demo,dev]'
 	@touch $(STAMP)
 
 demo: RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
@@ -46,7 +49,7 @@ coverage: $(STAMP)  ## lines and branches of src that the tests run; the figures
 	$(PYTEST) --cov=bertune --cov-branch --cov-report=term-missing:skip-covered
 
 bench: $(STAMP)  ## speed and memory beside peers, about 40 minutes on two cores; ONLY=cola,mrpc selects, ROUNDS=3 is shorter
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,bench]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[demo,dev,bench]'
 	$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(subst $(comma), ,$(ONLY))) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-quality: $(STAMP)  ## both sides, three seeds by default; about an hour on two cores

@@ -26,6 +26,7 @@ from typing import Any
 from serving_page import table
 from serving_sides import (
     BERTUNE,
+    CONNECTIONS,
     FORMATS,
     HERE,
     TOLERANCE,
@@ -41,7 +42,6 @@ from bertune.bench.environment import machine, versions
 OUT = HERE / "results" / "serving.json"
 PEER = "peer"
 PER_REQUEST = 32
-_WRK_CONNECTIONS = 64
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ def measure_server(plan: Plan, number: int, key: str, one: Client, offline_rate:
     found = plan.measure(number, key, "saturation1", lambda: one.saturate(plan.seconds, start))
     if found is not None:
         half = found["texts_per_second"] / 2
-        plan.measure(number, key, "half", lambda: one.send(2 * plan.seconds, half, connections=16))
+        plan.measure(number, key, "half", lambda: one.send(2 * plan.seconds, half, connections=CONNECTIONS))
     if PEER not in key:
         many, stage = replace(one, per_request=PER_REQUEST), f"saturation{PER_REQUEST}"
         plan.measure(number, key, stage, lambda: many.saturate(plan.seconds, start))
         seconds = round(plan.seconds)
-        plan.measure(number, key, "wrk", lambda: one.wrk(seconds, _WRK_CONNECTIONS, plan.cache))
+        plan.measure(number, key, "wrk", lambda: one.wrk(seconds, CONNECTIONS, plan.cache))
 
 
 def measure_peer(plan: Plan, number: int, name: str, one: bool) -> None:

@@ -32,6 +32,7 @@ _TRAINING_ROWS = 4000
 _MOST_TEXTS = 2000
 _ENOUGH = 0.93  # of the offered requests answered in time; below, the service is saturated
 _STEP = 1.12
+CONNECTIONS = 64  # as many requests can wait at the same time
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ class Client:
         steps: list[dict[str, Any]] = []
         rate, behind = start, 0
         while behind < 2 and len(steps) < 20:
-            found = self.send(seconds, rate / self.per_request, connections=16)
+            found = self.send(seconds, rate / self.per_request, connections=CONNECTIONS)
             steps.append(found)
             behind += found["answered"] < _ENOUGH * found["offered"]
             rate *= _STEP

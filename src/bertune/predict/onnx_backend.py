@@ -169,6 +169,8 @@ def open_session(path: Path, machine: GraphMachine) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = machine.threads or _usual_threads()
     options.log_severity_level = 4  # what it logs as an error is also raised
+    # Otherwise, the threads wait actively for the next call, on the cores that the rest of a service needs.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     gpu = [] if machine.gpu is None else [(_CUDA, {"device_id": machine.gpu})]
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[*gpu, _CPU])
