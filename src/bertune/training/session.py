@@ -165,7 +165,11 @@ class Session:
         without: tuple[float | None, ...] = ()
         if self._config.best_margin:
             without = scores_without(
-                self.state.fitted, evaluation.outcome.predictions, self._validation.examples, self._score
+                self.state.fitted,
+                evaluation.outcome.predictions,
+                self._validation.examples,
+                self._score,
+                self._validation.groups,
             )
         return Ranked(self.progress.step, evaluation.values[self._score], without)
 
