@@ -33,7 +33,8 @@ MOST_LINES = 400
 
 FLAGS = {
     "train": {"--out", "--resume", "--json"},
-    "check": {"--json"},
+    "check": {"--json", "--out"},
+    "cross-validate": {"--out", "--resume", "--json"},
     "evaluate": {"--json", "--out"},
     "predict": {"--out", "--csv", "--json"},
     "report": set(),

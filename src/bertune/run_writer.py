@@ -7,7 +7,7 @@ writing have temporary names (`files.is_temporary`); the next process that takes
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -162,6 +162,11 @@ class RunWriter:
     def write_predictions(self, split: str, lines: Iterable[Mapping[str, Any]]) -> None:
         """Write the predictions for a split."""
         write_jsonl(self._prediction_file(f"{split}.jsonl"), lines)
+
+    def write_file(self, file: str, write: Callable[[Path], None]) -> None:
+        """Write a file next to the predictions with a function that takes its path."""
+        with replacing(self._prediction_file(file)) as staging:
+            write(staging)
 
     def write_lines(self, file: str, lines: Iterable[str]) -> None:
         """Write a text file next to the predictions."""

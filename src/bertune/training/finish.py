@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from bertune.config import TaskConfig
@@ -27,6 +28,7 @@ from bertune.saved_model import LoadedModel, save
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Warned
+from bertune.training.outputs import OUTPUTS, save_outputs
 from bertune.training.preparing import Prepared
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag
@@ -108,7 +110,9 @@ def evaluate_splits(trained: Trained) -> StepRecord:
     shown: tuple[str, ...] = ()
     for name, split in trained.prepared.splits.items():
         if name != "train":
-            scored = session.evaluation_of(split) or evaluate(session.state, split, trained.poll)
+            keep = name == "test" and trained.prepared.keep_outputs
+            known = session.evaluation_of(split)
+            scored = known or evaluate(session.state, split, trained.poll, keep)
             trained.evaluations[name] = scored
             new = tuple(f"{name}: {warning}" for warning in scored.warnings)
             warnings += new
@@ -135,6 +139,8 @@ def write_predictions(trained: Trained) -> StepRecord:
         wrong = fitted.mistakes(predictions, examples)
         if wrong is not None:
             writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
+        if evaluation.outputs is not None:
+            writer.write_file(f"{name}.{OUTPUTS}", partial(save_outputs, outputs=evaluation.outputs))
     return StepRecord()
 
 

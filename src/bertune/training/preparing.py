@@ -72,6 +72,7 @@ class Prepared:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     undefined: frozenset[str] = frozenset()  # scores that are undefined on the validation split
+    keep_outputs: bool = False  # whether the outputs of the model for the test split are stored
 
 
 def prepare(source: Source) -> Prepared:
@@ -118,7 +119,7 @@ def encode(
     groups = splits.groups()
     for name, examples in splits.examples().items():
         table, rows = splits.rows[name]
-        sequences = encoder(examples) if tokenized is None else _of_rows(tokenized[table], rows)
+        sequences = encoder(examples) if tokenized is None else sequences_of_rows(tokenized[table], rows)
         source = examples[0].origin.file
         if getattr(tables.config.data, table) != MEMORY:
             source = os.path.abspath(source)  # the run may be resumed from another folder
@@ -155,8 +156,8 @@ def _encoder(config: Config, fitted: Fitted) -> TextEncoder:
     return TextEncoder(fitted.task, fitted.tokenizer, max_length)
 
 
-def _of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Sequence]:
-    """The sequences of some rows of a table, renumbered by position in `rows`."""
+def sequences_of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Sequence]:
+    """The sequences of some rows of a tokenized table, renumbered by position in `rows`."""
     of_example: dict[int, list[Sequence]] = {}
     for sequence in sequences:
         of_example.setdefault(sequence.group, []).append(sequence)
