@@ -13,7 +13,7 @@ from bertune.errors import DamagedError
 from bertune.files import shown_path
 from bertune.record import Number as Number
 from bertune.record import Record as Record
-from bertune.record import SplittingRecord
+from bertune.record import RefitRecord, SplittingRecord
 
 
 class Interval(Record):
@@ -225,6 +225,7 @@ class ManifestRecord(Record):
     max_length: MaxLengthRecord | None = None
     model: ModelRecord | None = None
     training: TrainingRecord | None = None
+    refit: RefitRecord | None = None  # of the saved model; the scores are those of the first model
     machine: dict[str, str | int | float | None] | None = None
     versions: dict[str, str] | None = None
     scores: dict[str, dict[str, Score] | None] | None = None

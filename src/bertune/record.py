@@ -17,6 +17,14 @@ class Record(BaseModel):
         return self.model_dump(by_alias=True, exclude_unset=True)
 
 
+class RefitRecord(Record):
+    """The second training, on training and validation rows together, whose model was saved."""
+
+    steps: int
+    rows: int
+    seconds: float | None = None
+
+
 class FoldNumberRecord(Record):
     """Which fold of a cross-validation a run is, from 1."""
 

@@ -38,12 +38,14 @@ from bertune.manifest import ManifestRecord, Record
 from bertune.run import CONFIG, MANIFEST, METRICS, Run, is_run
 
 LOCK = ".bertune-lock"
-FROZEN = "frozen"
-_FOLDERS = ("model", "predictions", "report", "checkpoints", FROZEN)
+FROZEN, REFIT = "frozen", "refit"
+_FOLDERS = ("model", "predictions", "report", "checkpoints", FROZEN, REFIT)
 _ENTRIES = (MANIFEST, CONFIG, METRICS, LOCK, *_FOLDERS)
-# Files that bertune writes into the two folders it clears; all other files in them belong to the user.
+_CHECKPOINTS = re.compile(r"(damaged-)?(step-\d{8}(\.\d+)?|best-\d{8}(\.spare)?\.safetensors(\.\d+)?)")
+# Files that bertune writes into the folders it clears; all other files in them belong to the user.
 _OWN_NAMES = {
-    "checkpoints": re.compile(r"(damaged-)?(step-\d{8}(\.\d+)?|best-\d{8}(\.spare)?\.safetensors(\.\d+)?)"),
+    "checkpoints": _CHECKPOINTS,
+    REFIT: _CHECKPOINTS,
     FROZEN: re.compile(r"[0-9a-f]{32}\.(npy|sha256)"),
 }
 

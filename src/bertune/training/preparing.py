@@ -131,7 +131,7 @@ def encode(
     data = _audit(encoded, task, encoder.max_length)
     data["split"] = dict(splits.record)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
-    encoded["train"] = _as_learned(encoded["train"], task)
+    encoded["train"] = as_learned(encoded["train"], task)
     return Prepared(
         config=tables.config,
         encoder=encoder,
@@ -223,7 +223,7 @@ def _truncated(cut: int, num_sequences: int, num_rows: int) -> str:
     return share + (" is truncated" if cut == 1 else " are truncated")
 
 
-def _as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
+def as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
     """The training split regrouped so that each group counts as one example."""
     if fitted.windows_are_examples:
         owners = [split.examples[s.group] for s in split.sequences]
