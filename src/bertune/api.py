@@ -118,12 +118,32 @@ def train_events(
         yield event
 
 
-def check(source: object, labels: Sequence[object] | None = None, *, settings: Settings = None) -> Prepared:
-    """Read, split and encode the data as for training, without writing anything. Raises InputError."""
-    from bertune.source import resolve_source
-    from bertune.training.preparing import prepare
+def check(
+    source: object,
+    labels: Sequence[object] | None = None,
+    *,
+    settings: Settings = None,
+    out: str | Path | None = None,
+) -> Prepared:
+    """Read, split and encode the data as for training. Raises InputError.
 
-    return prepare(resolve_source(source, settings, labels))
+    With `out`, the splits are written to that folder: a file for each, with all columns of the original rows,
+    and settings.toml, from which `train` reads the identical splits. Without it, nothing is written.
+    """
+    from bertune.source import resolve_source
+    from bertune.training.preparing import encode, fit_task
+    from bertune.training.reading import read
+    from bertune.training.split_files import write_splits
+    from bertune.training.splitting import split
+
+    resolved = resolve_source(source, settings, labels)
+    tables = read(resolved)
+    fitted = fit_task(tables)
+    splits = split(tables)
+    prepared = encode(splits, fitted)
+    if out is not None:
+        write_splits(resolved, splits, as_path(out, "out"))
+    return prepared
 
 
 def cross_validate(
