@@ -17,20 +17,24 @@ SOURCE = ROOT / "src" / "bertune"
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
     "errors", "allocator", "cores", "files", "renamed", "optional_packages", "config", "settings",
-    "registry", "manifest", "metrics", "data", "metadata", "run", "run_writer",
+    "registry", "record", "manifest", "metrics", "data", "metadata", "run", "cross_validation",
+    "run_writer",
     "hugging_face", "encoder_config", "text", "tasks", "custom_code", "nn", "losses", "task_info", "source",
     "saved_model", "predict", "training", "reporting", "export", "serve", "bench", "console", "api", "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
 FACADE = ("__init__", "__main__")  # above all layers; no module imports them
-REPORT_READS = {"reporting", "run", "run_writer", "manifest", "files", "config", "errors"}
+REPORT_READS = {
+    "reporting", "run", "run_writer", "cross_validation", "manifest", "files", "config", "errors",
+}  # fmt: skip
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "core", "lib", "stuff"}
 MOST_LINES = 400
 
 FLAGS = {
     "train": {"--out", "--resume", "--json"},
-    "check": {"--json"},
+    "check": {"--json", "--out"},
+    "cross-validate": {"--out", "--resume", "--json"},
     "evaluate": {"--json", "--out"},
     "predict": {"--out", "--csv", "--json"},
     "report": set(),
@@ -284,8 +288,8 @@ def test_the_number_of_settings_is_limited() -> None:
         if isinstance(section, type) and issubclass(section, BaseModel)
     }
     assert len(sizes) == len(fields), "a setting outside any section"
-    assert max(sizes.values()) <= 13, sizes
-    assert sum(size for name, size in sizes.items() if name not in AFTER_TRAINING) <= 41, sizes
+    assert max(sizes.values()) <= 17, sizes
+    assert sum(size for name, size in sizes.items() if name not in AFTER_TRAINING) <= 46, sizes
 
 
 def test_the_commands_and_their_flags_are_frozen() -> None:

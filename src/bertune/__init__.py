@@ -11,7 +11,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bertune.api import check, evaluate, export, load, predict, report, train, train_events, verify
+    from bertune.api import (
+        check,
+        cross_validate,
+        cross_validate_events,
+        evaluate,
+        export,
+        load,
+        predict,
+        report,
+        train,
+        train_events,
+        verify,
+    )
+    from bertune.cross_validation import CrossValidation
     from bertune.errors import BertuneError
     from bertune.predict.model import Model
     from bertune.predict.results import Evaluation
@@ -20,10 +33,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BertuneError": "bertune.errors",
+    "CrossValidation": "bertune.cross_validation",
     "Evaluation": "bertune.predict.results",
     "Model": "bertune.predict.model",
     "Run": "bertune.run",
     "check": "bertune.api",
+    "cross_validate": "bertune.api",
+    "cross_validate_events": "bertune.api",
     "evaluate": "bertune.api",
     "export": "bertune.api",
     "load": "bertune.api",
@@ -44,14 +60,17 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "predict",
     "evaluate",
     "check",
+    "cross_validate",
     "report",
     "export",
     "verify",
     "Run",
+    "CrossValidation",
     "Model",
     "Evaluation",
     "BertuneError",
     "train_events",
+    "cross_validate_events",
     "DataReady",
     "Started",
     "Stepped",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bertune.cross_validation import CrossValidation, is_cross_validation, open_cross_validation
 from bertune.errors import ConfigError, DamagedError
 from bertune.files import as_path
 from bertune.metadata import read_metadata
@@ -30,6 +31,7 @@ from bertune.settings import nested
 
 if TYPE_CHECKING:
     from bertune.export.exporting import Export
+    from bertune.training.cross_validating import CrossValidationEvent
     from bertune.training.events import Event
     from bertune.training.preparing import Prepared
 
@@ -116,12 +118,98 @@ def train_events(
         yield event
 
 
-def check(source: object, labels: Sequence[object] | None = None, *, settings: Settings = None) -> Prepared:
-    """Read, split and encode the data as for training, without writing anything. Raises InputError."""
-    from bertune.source import resolve_source
-    from bertune.training.preparing import prepare
+def check(
+    source: object,
+    labels: Sequence[object] | None = None,
+    *,
+    settings: Settings = None,
+    out: str | Path | None = None,
+) -> Prepared:
+    """Read, split and encode the data as for training. Raises InputError.
 
-    return prepare(resolve_source(source, settings, labels))
+    With `out`, the splits are written to that folder: a file for each, with all columns of the original rows,
+    and settings.toml, from which `train` reads the identical splits. Without it, nothing is written.
+    """
+    from bertune.source import resolve_source
+    from bertune.training.preparing import encode, fit_task
+    from bertune.training.reading import read
+    from bertune.training.split_files import write_splits
+    from bertune.training.splitting import split
+
+    resolved = resolve_source(source, settings, labels)
+    tables = read(resolved)
+    fitted = fit_task(tables)
+    splits = split(tables)
+    prepared = encode(splits, fitted)
+    if out is not None:
+        write_splits(resolved, splits, as_path(out, "out"))
+    return prepared
+
+
+def cross_validate(
+    source: object,
+    labels: Sequence[object] | None = None,
+    *,
+    settings: Settings = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = False,
+) -> CrossValidation:
+    """Train and evaluate a model for every fold of the training data, and return the results.
+
+    The folds are stratified by label and keep groups together; see [cross_validate] and `data.group`,
+    `data.time`, `data.split_column`. The folder holds a run for each fold, the out-of-fold predictions of
+    every row, and a report. Nothing is written before the first training begins.
+
+    Args:
+        source: as in `train`.
+        labels: as in `train`.
+        settings: settings by key, such as {"cross_validate.folds": 10}.
+        out: the folder; None for runs/NAME-folds.
+        resume: continue an existing folder, or join other processes that work on it.
+        progress: print the progress and the scores to stderr, as `bertune cross-validate` does.
+
+    Raises:
+        InputError, RunExistsError, ResourceError, DivergedError, Interrupted.
+    """
+    events = cross_validate_events(source, labels, settings=settings, out=out, resume=resume)
+    if progress:
+        from bertune.console import folds, show
+
+        console = show.messages()
+        result = folds.watch(events, console)
+        console.print(folds.summary_table(result.record))
+        return result
+    from bertune.training.cross_validating import CrossValidated
+
+    found = next((event.result for event in events if isinstance(event, CrossValidated)), None)
+    assert found is not None, "a cross-validation without an error ends with CrossValidated"
+    return found
+
+
+def cross_validate_events(
+    source: object,
+    labels: Sequence[object] | None = None,
+    *,
+    settings: Settings = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+) -> Generator[CrossValidationEvent, None, None]:
+    """Cross-validate like `cross_validate`, as a generator of events, including those of every training."""
+    require("train", "to cross-validate")
+    from bertune.reporting.cross_validation import write_cross_validation_report
+    from bertune.source import resolve_source
+    from bertune.training import cross_validating
+
+    given = None if out is None else as_path(out, "out")
+    if given is None and resume and isinstance(source, str | Path) and is_cross_validation(Path(source)):
+        given = Path(source)
+    resolved = resolve_source(source, settings, labels)
+    folder = Path(os.path.abspath(given or Path("runs") / f"{resolved.name}-folds"))
+    for event in cross_validating.cross_validate(resolved, folder, resume):
+        if isinstance(event, cross_validating.CrossValidated):
+            write_cross_validation_report(event.result)
+        yield event
 
 
 def load(source: Run | str | Path, *, settings: Settings = None) -> Model:
@@ -147,15 +235,19 @@ def predict(
     return _model(source, settings).predict(Path(data) if isinstance(data, str) else data)
 
 
-def report(run: Run | str | Path) -> Path:
-    """Regenerate the report of a run and return the path of the page.
+def report(run: Run | CrossValidation | str | Path) -> Path:
+    """Regenerate the report of a run or a cross-validation and return the path of the page.
 
     Raises InputError, also if files of a finished run were modified.
     """
     with needs("jinja2", "to write a report"):
+        from bertune.reporting.cross_validation import write_cross_validation_report
         from bertune.reporting.write import write_report
 
-    found = open_run(run.path if isinstance(run, Run) else run)
+    path = run.path if isinstance(run, Run | CrossValidation) else run
+    if isinstance(path, str | Path) and is_cross_validation(Path(path)):
+        return write_cross_validation_report(open_cross_validation(path))
+    found = open_run(path)
     refuse_older_manifest(found)
     if found.manifest.get("status") == "complete":
         verify_files(found)

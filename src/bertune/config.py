@@ -55,6 +55,22 @@ class DataConfig(Section):
     validation_fraction: float = Field(
         0.1, gt=0, lt=1, description="fraction of training rows held out for validation, stratified by label"
     )
+    test_fraction: float = Field(
+        0, ge=0, lt=1, description="fraction of training rows held out for the test; 0: none"
+    )
+    group: str | None = Field(
+        None, min_length=1, description="column whose rows with the same value stay in the same split"
+    )
+    time: str | None = Field(
+        None,
+        min_length=1,
+        description="column of dates or numbers: training rows come before validation and test rows",
+    )
+    split_column: str | None = Field(
+        None,
+        min_length=1,
+        description="column that assigns each training row to train, validation or test, or to a fold",
+    )
     reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")
     sheet: str | None = Field(
         None, min_length=1, description="sheet of an Excel workbook; default: the first visible sheet"
@@ -69,7 +85,24 @@ class DataConfig(Section):
         held_out = f"data.validation_fraction={fraction:g}"
         if info.field_name == "validation":
             raise ValueError(f"expected a file. To hold out that share of the training rows, set {held_out}")
-        raise ValueError(f"expected a file. Rows can only be held out for validation, with {held_out}")
+        raise ValueError(f"expected a file. To hold out that share, set data.test_fraction={fraction:g}")
+
+    @field_validator("test_fraction")
+    @classmethod
+    def _room_for_training(cls, value: float, info: ValidationInfo) -> float:
+        validation = info.data.get("validation_fraction", 0)
+        if value + validation >= 1:
+            raise ValueError(
+                f"data.validation_fraction={validation:g} and this fraction leave no rows for training"
+            )
+        return value
+
+    @field_validator("split_column")
+    @classmethod
+    def _one_way_to_split(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("time") is not None:
+            raise ValueError("data.time also splits the rows. Set only one of them")
+        return value
 
     @field_validator("text", mode="before")
     @classmethod
@@ -164,6 +197,11 @@ class TrainConfig(Section):
         "by more than this many standard errors of the paired difference; 0 selects the best score",
     )
     max_examples: int | None = Field(None, ge=1, description="use only the first N training rows")
+    refit: bool = Field(
+        False,
+        description="after the best step is known, train again for that many steps on training and "
+        "validation rows together, and save that model; the scores are those of the first model",
+    )
 
     @field_validator("freeze", mode="before")
     @classmethod
@@ -228,6 +266,16 @@ class MachineConfig(Section):
         if isinstance(value, int) and value > 1024:
             raise ValueError('must be at most 1,024, or "auto"')
         return value
+
+
+class CrossValidateConfig(Section):
+    """The folds of `bertune cross-validate`. Not used by other commands."""
+
+    folds: int = Field(
+        5, ge=2, description="number of folds; ignored if data.split_column holds fold numbers"
+    )
+    repeats: int = Field(1, ge=1, description="number of times that all rows are divided into folds anew")
+    keep_models: bool = Field(True, description="whether to keep the model of every fold")
 
 
 class PredictConfig(Section):
@@ -302,8 +350,8 @@ class ServeConfig(Section):
         return value
 
 
-# The sections that concern a trained model; a run does not record them.
-AFTER_TRAINING = ("predict", "export", "serve")
+# The sections that do not concern a single training; a run does not record them.
+AFTER_TRAINING = ("cross_validate", "predict", "export", "serve")
 
 
 class Config(Section):
@@ -315,6 +363,7 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     machine: MachineConfig = MachineConfig()
+    cross_validate: CrossValidateConfig = CrossValidateConfig()
     predict: PredictConfig = PredictConfig()
     export: ExportConfig = ExportConfig()
     serve: ServeConfig = ServeConfig()

@@ -7,20 +7,13 @@ error with its key, so that code that reads a run can rely on the types.
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from bertune.errors import DamagedError
 from bertune.files import shown_path
-
-
-class Record(BaseModel):
-    """A group of recorded values. Each may be missing or null, but must not have another type."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True, populate_by_name=True)
-
-    def to_json(self) -> dict[str, Any]:
-        """The recorded values as plain JSON, without those that were not set."""
-        return self.model_dump(by_alias=True, exclude_unset=True)
+from bertune.record import Number as Number
+from bertune.record import Record as Record
+from bertune.record import RefitRecord, SplittingRecord
 
 
 class Interval(Record):
@@ -32,7 +25,6 @@ class Interval(Record):
 
 
 Score = float | Interval | None
-Number = float | int  # whole numbers are stored as int
 Cell = str | int | float | None
 
 
@@ -56,6 +48,7 @@ class SplitRecord(Record):
 class DataRecord(Record):
     """All splits, and the number of texts that two of them share."""
 
+    split: SplittingRecord | None = None
     splits: dict[str, SplitRecord] | None = None
     shared_texts: dict[str, int] | None = None
     columns: dict[str, str | list[str] | None] | None = None
@@ -232,6 +225,7 @@ class ManifestRecord(Record):
     max_length: MaxLengthRecord | None = None
     model: ModelRecord | None = None
     training: TrainingRecord | None = None
+    refit: RefitRecord | None = None  # of the saved model; the scores are those of the first model
     machine: dict[str, str | int | float | None] | None = None
     versions: dict[str, str] | None = None
     scores: dict[str, dict[str, Score] | None] | None = None

@@ -70,6 +70,7 @@ class ModelMetadata:
     length_limit: int | None = None  # maximum tokens of the encoder; None up to format 3
     output_scale: tuple[float, float] | None = None  # offset and factor folded into the output layer
     export: ExportMetadata | None = None  # None for a model folder with trained weights
+    note: str | None = None  # a sentence on the training of these weights, such as a refit
 
 
 class _Columns(Record):
@@ -107,6 +108,7 @@ class _Stored(Record):
     length_limit: Annotated[int, Field(ge=_LEAST_LENGTH, le=10**7)] | None = None
     output_scale: _Scale | None = None
     export: _Export | None = None
+    note: str | None = None
     calibration: None = None  # reserved for what later versions store; an older bertune must not ignore it
     decision: None = None
     files: dict[str, str] | None = None
@@ -135,6 +137,7 @@ def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
         "length_limit": metadata.length_limit,
         "output_scale": scale and {"offset": scale[0], "factor": scale[1]},
         "export": metadata.export and asdict(metadata.export),
+        "note": metadata.note,
         "calibration": None,
         "decision": None,
         "files": checksums,
@@ -205,6 +208,7 @@ def _metadata(found: _Stored) -> ModelMetadata:
         length_limit=found.length_limit,
         output_scale=None if scale is None else (scale.offset, scale.factor),
         export=None if found.export is None else _export_metadata(found.export),
+        note=found.note,
     )
 
 

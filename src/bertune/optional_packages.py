@@ -20,6 +20,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "jinja2",
         "markupsafe",
         "PIL",
+        "sklearn",
     ),
     "runtime": ("onnxruntime",),
     "export": ("onnx", "onnxscript"),

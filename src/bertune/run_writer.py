@@ -7,7 +7,7 @@ writing have temporary names (`files.is_temporary`); the next process that takes
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,12 +38,14 @@ from bertune.manifest import ManifestRecord, Record
 from bertune.run import CONFIG, MANIFEST, METRICS, Run, is_run
 
 LOCK = ".bertune-lock"
-FROZEN = "frozen"
-_FOLDERS = ("model", "predictions", "report", "checkpoints", FROZEN)
+FROZEN, REFIT = "frozen", "refit"
+_FOLDERS = ("model", "predictions", "report", "checkpoints", FROZEN, REFIT)
 _ENTRIES = (MANIFEST, CONFIG, METRICS, LOCK, *_FOLDERS)
-# Files that bertune writes into the two folders it clears; all other files in them belong to the user.
+_CHECKPOINTS = re.compile(r"(damaged-)?(step-\d{8}(\.\d+)?|best-\d{8}(\.spare)?\.safetensors(\.\d+)?)")
+# Files that bertune writes into the folders it clears; all other files in them belong to the user.
 _OWN_NAMES = {
-    "checkpoints": re.compile(r"(damaged-)?(step-\d{8}(\.\d+)?|best-\d{8}(\.spare)?\.safetensors(\.\d+)?)"),
+    "checkpoints": _CHECKPOINTS,
+    REFIT: _CHECKPOINTS,
     FROZEN: re.compile(r"[0-9a-f]{32}\.(npy|sha256)"),
 }
 
@@ -162,6 +164,11 @@ class RunWriter:
     def write_predictions(self, split: str, lines: Iterable[Mapping[str, Any]]) -> None:
         """Write the predictions for a split."""
         write_jsonl(self._prediction_file(f"{split}.jsonl"), lines)
+
+    def write_file(self, file: str, write: Callable[[Path], None]) -> None:
+        """Write a file next to the predictions with a function that takes its path."""
+        with replacing(self._prediction_file(file)) as staging:
+            write(staging)
 
     def write_lines(self, file: str, lines: Iterable[str]) -> None:
         """Write a text file next to the predictions."""

@@ -85,7 +85,7 @@ def test_an_invalid_setting_of_a_run_is_named_with_its_line(tmp_path: Path) -> N
 def test_a_fraction_in_place_of_a_file_names_the_setting_for_it(split: str, value: object) -> None:
     with pytest.raises(SettingsError, match=rf"^data\.{split}=.*: expected a file\. ") as caught:
         resolve({"data": {split: value}})
-    assert "data.validation_fraction=0.2" in str(caught.value)
+    assert f"data.{split}_fraction=0.2" in str(caught.value)
 
 
 def test_a_fraction_in_a_settings_file_is_explained_too(file: Path) -> None:

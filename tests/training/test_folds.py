@@ -15,16 +15,9 @@ from bertune.tasks.encoder import TextEncoder
 from bertune.training import reading
 from bertune.training.events import DataReady, Finished
 from bertune.training.fit import fit, train_source
-from bertune.training.preparing import (
-    Fitted,
-    Splits,
-    encode,
-    fit_task,
-    prepare,
-    split,
-    tokenize,
-)
+from bertune.training.preparing import Fitted, encode, fit_task, prepare, tokenize
 from bertune.training.reading import Tables, read
+from bertune.training.splitting import Splits, split
 from trainings import assert_same_work, new_process
 
 

@@ -12,6 +12,7 @@ import typer
 from bertune.cli import (
     bench,
     check,
+    cross_validate,
     datasets,
     evaluate,
     export,
@@ -63,6 +64,7 @@ def _options(
 
 app.command("train")(train.train)
 app.command("check")(check.check)
+app.command("cross-validate")(cross_validate.cross_validate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)

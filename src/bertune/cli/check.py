@@ -1,5 +1,6 @@
 """`bertune check`: inspect the data before training."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,16 +11,24 @@ from bertune.cli.arguments import AsJson, Settings, print_json
 def check(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="same as for `bertune train`")],
     settings: Settings = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder to write the splits to, as files that train reads", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Inspect the data: rows, label balance, token lengths, truncation, duplicates. Writes nothing."""
+    """Inspect the data: rows, label balance, token lengths, truncation, duplicates.
+
+    Writes nothing, except the splits with --out.
+    """
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
     from bertune.console import show
+    from bertune.files import shell_word
     from bertune.settings import parse_overrides
 
     refuse_closed_output("the results")
-    prepared = api.check(source, settings=parse_overrides(settings or []))
+    prepared = api.check(source, settings=parse_overrides(settings or []), out=out)
     if as_json:
         print_json({**prepared.audit, "notes": prepared.notes, "warnings": prepared.warnings})
         return
@@ -27,3 +36,7 @@ def check(
     show.data_summary(console, prepared.notes, prepared.audit)
     for text in prepared.warnings:
         show.warn(console, text)
+    if out is not None:
+        show.echo(
+            show.messages(), f"\nsplits   {out}\ntrain    bertune train {shell_word(out)}/settings.toml"
+        )

@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 
 
-def report(run: Annotated[str, typer.Argument(metavar="RUN", help="run folder")]) -> None:
-    """Regenerate the report of a run and print its path."""
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="run folder, or folder of a cross-validation")],
+) -> None:
+    """Regenerate the report of a run or a cross-validation, and print its path."""
     from bertune import api
 
     print(api.report(run))

@@ -40,13 +40,13 @@ def choose_columns(
     Without `need_label` the label column may be missing. Raises DataError, with the columns of the table and
     the setting to use, for a name that does not exist, and if no column or several columns could be meant.
     """
-    id_column = _given(table, "data.id", options.id) if options.id is not None else None
+    id_column = given_column(table, "data.id", options.id) if options.id is not None else None
     label = None
     if options.label is not None and (need_label or find_column(table, options.label)):
-        label = _given(table, "data.label", options.label)
+        label = given_column(table, "data.label", options.label)
     notes = []
     if options.text is not None:
-        text = tuple(_given(table, "data.text", name) for name in options.text)
+        text = tuple(given_column(table, "data.text", name) for name in options.text)
         _refuse_double_use(table, (*text, label) if label else text)
     elif table.text is not None:
         text = table.text
@@ -191,7 +191,8 @@ def find_column(table: Table, name: str) -> str | None:
     return folded[0] if len(folded) == 1 else None
 
 
-def _given(table: Table, key: str, name: str) -> str:
+def given_column(table: Table, key: str, name: str) -> str:
+    """The column that a setting names. Raises DataError with the columns of the table if there is none."""
     column = find_column(table, name)
     if column is not None:
         return column

@@ -11,6 +11,7 @@ from bertune.export.rows import StoredRows
 from bertune.run import Run
 from bertune.source import SPLITS, Source, resolve_source
 from bertune.training import preparing, reading
+from bertune.training.folds import splits_of_run
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ def validation_rows(run: Run, settings: Settings) -> Validation:
     """
     source = _source(run, settings)
     tables = reading.read(source)
-    name, positions = preparing.split(tables).rows["validation"]
+    data = run.record.data
+    splits = splits_of_run(tables, None if data is None else data.split)
+    name, positions = splits.rows["validation"]
     examples = [tables.examples[name][i] for i in positions]
     recorded = _recorded_sha256(run)
     if recorded is not None and preparing.fingerprint(examples) != recorded:
@@ -40,7 +43,7 @@ def validation_rows(run: Run, settings: Settings) -> Validation:
         )
     table, columns, _ = reading.open_split(source, name, tables.task)
     rows = StoredRows.of_table(table, columns, positions)
-    return Validation(rows, [tables.task.group_key(example) for example in examples])
+    return Validation(rows, list(splits.groups()["validation"]))
 
 
 def _source(run: Run, settings: Settings) -> Source:

@@ -75,7 +75,8 @@ def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
     """The primary score on the final split; for an unfinished run, the best validation score so far."""
     split = final_split(manifest)
     primary = manifest.primary or ""
-    facts = [fact for fact in (_kept(manifest), _trained(manifest, curves)) if fact]
+    found = (_kept(manifest), _trained(manifest, curves), _refitted(manifest))
+    facts = [fact for fact in found if fact]
     if split is None:
         return _so_far(manifest, curves, facts)
     on = _on(manifest, split)
@@ -124,6 +125,17 @@ def _beside(manifest: ManifestRecord, split: str, primary: str) -> list[tuple[st
         )
         facts.append(("Baseline", visible(text)))
     return facts
+
+
+def _refitted(manifest: ManifestRecord) -> tuple[str, str] | None:
+    record = manifest.refit
+    if record is None:
+        return None
+    return (
+        "Saved model",
+        f"trained again for {counted(record.steps, 'step')} on all {count(record.rows)} training and "
+        "validation rows. The scores on this page are those of the first model",
+    )
 
 
 def _kept(manifest: ManifestRecord) -> tuple[str, str] | None:

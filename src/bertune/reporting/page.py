@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bertune.errors import plural
-from bertune.manifest import ManifestRecord
+from bertune.manifest import DetailsRecord, ManifestRecord
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
 from bertune.reporting.exports import read_exports
@@ -38,10 +38,16 @@ class Rendered:
 
 def render(run: Run) -> Rendered:
     """Renders the page of a run; sections without recorded data are omitted."""
-    manifest = run.record
+    return rendered(contents(run, run.record))
+
+
+def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
+    """What the template shows of a run, by section; None or empty without recorded data."""
     course = curves.read_curves(run.metrics(), manifest)
-    results = _results(manifest)
-    page: dict[str, Any] = {
+    split, details = final_details(manifest)
+    results = results_of(details, split, row_noun(manifest))
+    return {
+        "kind": "bertune report",
         "name": visible(manifest.name or run.path.name),
         "status": visible(manifest.status or ""),
         "created": created(manifest),
@@ -53,6 +59,7 @@ def render(run: Run) -> Rendered:
         "overfitting": course.overfitting if course else None,
         "evaluations": curves.evaluation_table(course) if course else None,
         "scores": sections.score_table(manifest),
+        "folds": None,
         "mistakes": read_mistakes(run),
         "exports": read_exports(run),
         "settings": _settings(run),
@@ -61,15 +68,18 @@ def render(run: Run) -> Rendered:
         **_data(manifest),
         **_model(manifest),
     }
+
+
+def rendered(page: dict[str, Any]) -> Rendered:
+    """The page and its figures."""
     named = ("learning", "by_batch", "matrix_drawing", "lengths_drawing")
     drawings = [page[key] for key in named if page[key]] + [plot.drawing for plot in page["plots"]]
     return Rendered(_environment().get_template("index.html").render(page=page), drawings)
 
 
-def _results(manifest: ManifestRecord) -> dict[str, Any]:
-    split, details = final_details(manifest)
+def results_of(details: DetailsRecord, split: str, noun: str) -> dict[str, Any]:
+    """The sections on the scores of a split, from their details; `noun` names one row."""
     matrix = confusion.read_matrix(details)
-    noun = row_noun(manifest)
     counted = visible(details.counted or noun)
     batches = charts.read_batches(details, noun)
     drawing = charts.confusion_matrix(matrix.labels, matrix.counts, split, counted) if matrix else None

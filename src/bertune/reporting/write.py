@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bertune.files import disk_errors, write_atomically
-from bertune.reporting.page import render
+from bertune.reporting.page import Rendered, render
 from bertune.reporting.png import png
 from bertune.run import Run
 from bertune.run_writer import refuse_links
@@ -15,10 +15,14 @@ def write_report(run: Run) -> Path:
     The figures are saved next to it as PNG files. The page is written last, so that every figure it names
     exists. Raises InputError if the run is damaged or the folder cannot be written.
     """
-    refuse_links(run.path)
-    rendered = render(run)
-    folder = run.path / "report"
-    with disk_errors(run.path):
+    return write_page(run.path, render(run))
+
+
+def write_page(path: Path, rendered: Rendered) -> Path:
+    """Writes a page and its figures to the folder `report` in `path`, and returns the path of the page."""
+    refuse_links(path)
+    folder = path / "report"
+    with disk_errors(path):
         folder.mkdir(exist_ok=True)
         for drawing in rendered.drawings:
             write_atomically(folder / f"{drawing.name}.png", png(drawing.scene))

@@ -70,6 +70,13 @@ class OptionalTaskMembers:
         """The key by which splits of the training rows are stratified. Default: None, no stratification."""
         return None
 
+    def stratify_labels(self, example: Any) -> tuple[str, ...] | None:
+        """The labels by which splits are stratified, for tasks whose examples can have several.
+
+        Default: None, `stratify_key` is used.
+        """
+        return None
+
     def group_key(self, example: Any) -> Hashable:
         """Rows with the same key stay in the same split or fold. Default: None, rows are independent."""
         return None

@@ -8,8 +8,9 @@ evaluating and writing.
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from bertune.config import TaskConfig
@@ -22,12 +23,15 @@ from bertune.metadata import ModelMetadata, own_files
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.vocabulary import restore_vocabulary
 from bertune.predict.writers import prediction_lines
+from bertune.record import RefitRecord
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
-from bertune.training.events import Event, Finished, Warned
+from bertune.training.events import Event, Finished, Noted, Warned
+from bertune.training.outputs import OUTPUTS, save_outputs
 from bertune.training.preparing import Prepared
+from bertune.training.refitting import refit, refit_note
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag
 
@@ -42,6 +46,7 @@ class Trained:
     poll: Callable[[], None]  # called between batches; may raise an exception to stop
     started: float  # time.perf_counter() at the start of training
     evaluations: dict[str, ScoredSplit] = field(default_factory=dict)  # by split
+    refit: RefitRecord | None = None  # if the model was trained again on training and validation rows
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ def finish(
     entries: dict[str, Any] = {}
     warnings = list(prepared.warnings)
     for step in FINAL_STEPS:
+        if step is save_model and prepared.config.train.refit:
+            entries |= yield from _refit(trained, stop)
         record = step(trained)
         entries |= record.entries
         warnings += record.warnings
@@ -79,6 +86,17 @@ def finish(
     writer.complete(**entries, warnings=warnings)
     writer.clear_working_files()
     yield Finished(writer.run)
+
+
+def _refit(trained: Trained, stop: StopFlag) -> Generator[Event, None, dict[str, Any]]:
+    """Train the model that is saved on training and validation rows; returns the entries of the manifest."""
+    session = trained.session
+    found = yield from refit(session, trained.prepared, trained.writer, session.plan, stop)
+    session.state = found.state
+    trained.refit = found.record
+    note = refit_note(found.record)
+    yield Noted(note)
+    return {"refit": found.record, "notes": [*(trained.writer.run.record.notes or []), note]}
 
 
 def load_kept_weights(trained: Trained) -> StepRecord:
@@ -108,7 +126,9 @@ def evaluate_splits(trained: Trained) -> StepRecord:
     shown: tuple[str, ...] = ()
     for name, split in trained.prepared.splits.items():
         if name != "train":
-            scored = session.evaluation_of(split) or evaluate(session.state, split, trained.poll)
+            keep = name == "test" and trained.prepared.keep_outputs
+            known = session.evaluation_of(split)
+            scored = known or evaluate(session.state, split, trained.poll, keep)
             trained.evaluations[name] = scored
             new = tuple(f"{name}: {warning}" for warning in scored.warnings)
             warnings += new
@@ -135,6 +155,8 @@ def write_predictions(trained: Trained) -> StepRecord:
         wrong = fitted.mistakes(predictions, examples)
         if wrong is not None:
             writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
+        if evaluation.outputs is not None:
+            writer.write_file(f"{name}.{OUTPUTS}", partial(save_outputs, outputs=evaluation.outputs))
     return StepRecord()
 
 
@@ -143,7 +165,10 @@ def save_model(trained: Trained) -> StepRecord:
     session = trained.session
     session.release_buffers()
     restore_vocabulary(session.state.model.encoder)
-    save(trained.writer.run.model_path, loaded_model(trained.prepared, session.state.model))
+    model = loaded_model(trained.prepared, session.state.model)
+    if trained.refit is not None:
+        model = replace(model, metadata=replace(model.metadata, note=refit_note(trained.refit)))
+    save(trained.writer.run.model_path, model)
     return StepRecord()
 
 

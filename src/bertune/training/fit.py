@@ -5,10 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from bertune.config import Config
 from bertune.cores import available_cores
 from bertune.data.memory import MEMORY
@@ -16,15 +12,11 @@ from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
 from bertune.files import shell_word, shown_path
 from bertune.manifest import ManifestRecord, SplitRecord, check_finished
 from bertune.metadata import read_metadata
-from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine, deterministic, make_machine
 from bertune.nn.memory import memory_errors
-from bertune.nn.model import TextModel
 from bertune.nn.threads import ThreadTuner
-from bertune.nn.vocabulary import restrict_vocabulary
 from bertune.run import MANIFEST, METRICS, Run, open_run, verify
 from bertune.run_writer import FROZEN, RunWriter, refuse_existing
-from bertune.saved_model import new_model
 from bertune.source import Source
 from bertune.text.batches import steps_per_epoch
 from bertune.training.events import DataReady, Event, Finished, Noted, Started, Warned
@@ -34,6 +26,7 @@ from bertune.training.loop import Plan, TrainState
 from bertune.training.manifest import first_manifest
 from bertune.training.optim import total_steps, warmup_steps
 from bertune.training.preparing import Prepared, prepare
+from bertune.training.refitting import initial_model, refuse_unlike_splits
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag, stop_on_signals
 
@@ -74,12 +67,13 @@ def fit(
     is_resumed = _is_resumable(out, resume)
     if resume and not is_resumed:
         yield Warned(f"no run to resume in {shown_path(out)}: starting a new one")
+    refuse_unlike_splits(prepared)
     with memory_errors():  # a GPU that other processes have filled refuses even the model
         machine = make_machine(prepared.config.machine)
         if is_resumed and prepared.config.machine.micro_batch_tokens == "auto":
             machine = replace(machine, micro_batch_tokens=open_run(out).manifest["machine"]["tokens"])
         tuner = ThreadTuner(*_threads(prepared.config, machine))
-        model = _new_model(prepared, machine)
+        model = initial_model(prepared, machine)
     plan = _plan(prepared)
     manifest = first_manifest(name or out.name, given, prepared, model, machine, plan)
     if is_resumed:
@@ -87,8 +81,6 @@ def fit(
         writer = RunWriter(out)
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
-    if not prepared.encoder.fitted.is_resampled:  # otherwise tokens may occur that are in no text
-        restrict_vocabulary(model, model.encoder, _token_ids(prepared))
     with writer, deterministic(machine.device), tuner, stop_on_signals() as stop:
         machine = replace(machine, threads=tuner.threads)
         state = TrainState(model, prepared.encoder.fitted, prepared.splits["train"], machine)
@@ -138,22 +130,6 @@ def _threads(config: Config, machine: Machine) -> tuple[int, bool]:
     """The maximum threads, and whether fewer may be used: not if set by the user or with a GPU."""
     is_free = config.machine.threads == "auto" and machine.device.type == "cpu"
     return (min(machine.threads, available_cores()) if is_free else machine.threads), is_free
-
-
-def _new_model(prepared: Prepared, machine: Machine) -> TextModel:
-    config = prepared.config
-    torch.manual_seed(config.train.seed)  # for the new head, or all weights when training from scratch
-    model = new_model(prepared.pretrained, config.model, prepared.encoder.fitted)
-    freeze(model, config.train.freeze)
-    return model.to(machine.device)
-
-
-def _token_ids(prepared: Prepared) -> NDArray[np.int32]:
-    """The token ids that occur in any split."""
-    splits = prepared.splits.values()
-    return np.unique(
-        np.concatenate([np.unique(np.concatenate([s.ids for s in p.sequences])) for p in splits])
-    )
 
 
 def _plan(prepared: Prepared) -> Plan:

@@ -13,7 +13,6 @@ from bertune.config import Config
 from bertune.data import audit
 from bertune.data.columns import Columns
 from bertune.data.memory import MEMORY
-from bertune.data.split import larger_than_asked, split_rows
 from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, DataError, counted
 from bertune.hugging_face import load_config, most_tokens
@@ -28,23 +27,10 @@ from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from bertune.training.reading import Tables, read
 from bertune.training.selection import best_metric
+from bertune.training.splitting import Splits
+from bertune.training.splitting import split as split_tables
 
 _AUTO_MAY_CUT = 0.02  # maximum fraction of texts that "auto" truncates; more needs a decision of the user
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The rows of each split. Folds are several splits of the same tables."""
-
-    tables: Tables
-    rows: Mapping[str, tuple[str, SequenceOf[int]]]  # table and its rows, by split (as in Prepared)
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    def examples(self) -> dict[str, list[Any]]:
-        """The examples of each split, in the order of its rows."""
-        by_table = self.tables.examples
-        return {split: [by_table[table][i] for i in rows] for split, (table, rows) in self.rows.items()}
 
 
 @dataclass(frozen=True)
@@ -65,6 +51,7 @@ class EncodedSplit:
     source: str
     examples: list[Any]
     sequences: list[Sequence]
+    groups: tuple[int, ...] = ()  # group of each evaluated example; equal numbers are not independent
 
     def untruncated_lengths(self) -> list[int]:
         """The number of tokens of each sequence before truncation."""
@@ -85,13 +72,14 @@ class Prepared:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     undefined: frozenset[str] = frozenset()  # scores that are undefined on the validation split
+    keep_outputs: bool = False  # whether the outputs of the model for the test split are stored
 
 
 def prepare(source: Source) -> Prepared:
     """Read, check and encode a source. Raises InputError; nothing is written."""
     tables = read(source)
     fitted = fit_task(tables)
-    return encode(split(tables), fitted)
+    return encode(split_tables(tables), fitted)
 
 
 def fit_task(tables: Tables) -> Fitted:
@@ -112,12 +100,6 @@ def fit_task(tables: Tables) -> Fitted:
     return Fitted(bound, tokenizer, pretrained, _limit(pretrained, tokenizer), fitted.notes)
 
 
-def split(tables: Tables) -> Splits:
-    """Split the tables. Without a validation table, training rows are held out. Raises DataError."""
-    rows = {table: (table, range(len(examples))) for table, examples in tables.examples.items()}
-    return Splits(tables, rows) if "validation" in rows else _split_off(tables)
-
-
 def tokenize(tables: Tables, fitted: Fitted) -> dict[str, list[Sequence]]:
     """Tokenize all tables, for callers that encode several splits of them. Raises ModelError."""
     encoder = _encoder(tables.config, fitted)
@@ -134,20 +116,22 @@ def encode(
     tables, task = splits.tables, fitted.task
     encoder = _encoder(tables.config, fitted)
     encoded = {}
+    groups = splits.groups()
     for name, examples in splits.examples().items():
         table, rows = splits.rows[name]
-        sequences = encoder(examples) if tokenized is None else _of_rows(tokenized[table], rows)
+        sequences = encoder(examples) if tokenized is None else sequences_of_rows(tokenized[table], rows)
         source = examples[0].origin.file
         if getattr(tables.config.data, table) != MEMORY:
             source = os.path.abspath(source)  # the run may be resumed from another folder
-        encoded[name] = EncodedSplit(source, examples, sequences)
+        encoded[name] = EncodedSplit(source, examples, sequences, groups[name])
     limitations = _limitations(encoded, task)
     selecting = best_metric(tables.config.train.best_metric, task)
     why = _explained_length(tables.config, encoder, fitted.limit, encoded)
     columns = tables.columns
     data = _audit(encoded, task, encoder.max_length)
+    data["split"] = dict(splits.record)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
-    encoded["train"] = _as_learned(encoded["train"], task)
+    encoded["train"] = as_learned(encoded["train"], task)
     return Prepared(
         config=tables.config,
         encoder=encoder,
@@ -172,35 +156,12 @@ def _encoder(config: Config, fitted: Fitted) -> TextEncoder:
     return TextEncoder(fitted.task, fitted.tokenizer, max_length)
 
 
-def _of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Sequence]:
-    """The sequences of some rows of a table, renumbered by position in `rows`."""
+def sequences_of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Sequence]:
+    """The sequences of some rows of a tokenized table, renumbered by position in `rows`."""
     of_example: dict[int, list[Sequence]] = {}
     for sequence in sequences:
         of_example.setdefault(sequence.group, []).append(sequence)
     return [replace(s, group=group) for group, row in enumerate(rows) for s in of_example.get(row, [])]
-
-
-def _split_off(tables: Tables) -> Splits:
-    """Hold out training rows for validation, with a note, and a warning if there are far too many."""
-    config, task, rows = tables.config, tables.task, tables.examples["train"]
-    units, strata = [task.group_key(e) for e in rows], [task.stratify_key(e) for e in rows]
-    kept, held_out = split_rows(
-        units, strata, [e.origin for e in rows], config.data.validation_fraction, config.train.seed
-    )
-    how = "stratified by label" if any(s is not None for s in strata) else "at random"
-    how += ", in whole groups" if any(u is not None for u in units) else ""
-    note = (
-        f"validation: {len(held_out):,} of {len(rows):,} training rows, {how} "
-        f"(data.validation_fraction={config.data.validation_fraction:g}, train.seed={config.train.seed})"
-    )
-    chosen: dict[str, tuple[str, SequenceOf[int]]] = {
-        "train": ("train", kept),
-        "validation": ("train", held_out),
-    }
-    if "test" in tables.examples:
-        chosen["test"] = ("test", range(len(tables.examples["test"])))
-    too_large = larger_than_asked(len(rows), len(held_out), config.data.validation_fraction, strata)
-    return Splits(tables, chosen, (note,), (too_large,) if too_large else ())
 
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
@@ -262,7 +223,7 @@ def _truncated(cut: int, num_sequences: int, num_rows: int) -> str:
     return share + (" is truncated" if cut == 1 else " are truncated")
 
 
-def _as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
+def as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
     """The training split regrouped so that each group counts as one example."""
     if fitted.windows_are_examples:
         owners = [split.examples[s.group] for s in split.sequences]

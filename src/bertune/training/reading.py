@@ -1,7 +1,7 @@
 """Read all tables of a source into examples, the first stage of data preparation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bertune.config import Config
@@ -13,6 +13,7 @@ from bertune.errors import DataError
 from bertune.source import SPLITS, Source
 from bertune.tasks import Task, make_task
 from bertune.tasks.encoder import known_column_names, read_examples
+from bertune.training.row_keys import RowKeys, key_cells
 from bertune.training.selection import best_metric
 
 
@@ -25,6 +26,7 @@ class Tables:
     columns: Columns  # of the first table
     examples: Mapping[str, list[Any]]  # by table: train, and validation and test if given
     notes: tuple[str, ...]
+    keys: Mapping[str, RowKeys] = field(default_factory=dict)  # by table: groups, times, splits of the rows
 
 
 def read(source: Source) -> Tables:
@@ -32,13 +34,13 @@ def read(source: Source) -> Tables:
     with source.locating():
         task = make_task(source.config.task)
     best_metric(source.config.train.best_metric, task.fitted())  # reports errors before files are read
-    examples, task, columns, notes = _read_all(source, task)
-    return Tables(source.config, task, columns, examples, (*source.notes, *notes))
+    return _read_all(source, task)
 
 
-def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Task, Columns, list[str]]:
+def _read_all(source: Source, task: Task) -> Tables:
     config = source.config
     examples: dict[str, list[Any]] = {}
+    keys: dict[str, RowKeys] = {}
     chosen: Columns | None = None
     notes: list[str] = []
     for split in SPLITS:
@@ -55,11 +57,14 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Task, C
                 f"{table.name}: the text is in {' and '.join(columns.text)}, but in the training file in "
                 f"{' and '.join(chosen.text)}. Expected the same number of text columns. Set data.text"
             )
+        cells, new = key_cells(table, config.data, split)
+        notes += new
         examples[split] = read_examples(
-            table, task, columns, config.train.max_examples if split == "train" else None
+            cells.recording(table), task, columns, config.train.max_examples if split == "train" else None
         )
         if not examples[split]:
             raise DataError(f"{table.name}: the file has no rows")
+        keys[split] = cells.keys()
         if split == "train":
             task = task.informed(examples[split])
         if audit.all_numbers([e.texts for e in examples[split]]):
@@ -69,7 +74,7 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Task, C
                 f"data.text to one of the columns {', '.join(table.columns)}"
             )
     assert chosen is not None, "a source always has training data"
-    return examples, task, chosen, notes
+    return Tables(config, task, chosen, examples, (*source.notes, *notes), keys)
 
 
 def open_split(source: Source, split: str, task: Task) -> tuple[Table, Columns, list[str]]:

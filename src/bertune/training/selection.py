@@ -7,7 +7,7 @@ Dimensions: G groups of rows.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -84,13 +84,18 @@ def is_clearly_better(earlier: Ranked, later: Ranked, score: str, margin: float)
 
 
 def scores_without(
-    fitted: FittedTask, predictions: Sequence[Any], examples: Sequence[Any], score: str
+    fitted: FittedTask,
+    predictions: Sequence[Any],
+    examples: Sequence[Any],
+    score: str,
+    groups: Sequence[Hashable] = (),
 ) -> tuple[float | None, ...]:
-    """The score [G] with each of G random groups of rows left out; rows with one group key stay together.
+    """The score [G] with each of G random groups of rows left out; rows of one group stay together.
 
+    `groups` has the group of each row, None for a row of its own; by default, the group keys of the task.
     Empty for the loss, which is not computed from predictions, and if there are too few rows.
     """
-    keys = [fitted.task.group_key(example) for example in examples]
+    keys = groups or [fitted.task.group_key(example) for example in examples]
     names = [("row", row) if key is None else ("key", key) for row, key in enumerate(keys)]
     order = {name: number for number, name in enumerate(dict.fromkeys(names))}
     if score == "loss" or len(order) < 2 * _GROUPS:

@@ -55,6 +55,16 @@ class Session:
         self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
 
     @property
+    def validation(self) -> EncodedSplit:
+        """The validation split, with cached outputs of the frozen layers if there are any."""
+        return self._validation
+
+    @property
+    def plan(self) -> Plan:
+        """The planned steps."""
+        return self._plan
+
+    @property
     def holds_best(self) -> bool:
         """Whether the model in memory has the best weights, because the last step was the best one."""
         return self._has_trained and self.progress.best_step == self.progress.step
@@ -102,7 +112,7 @@ class Session:
         while not self.is_done:
             step = next(steps)
             self._has_trained = True
-            _refuse_divergence(step)
+            refuse_divergence(step)
             self._count(step)
             if step.tokens < self.state.machine.micro_batch_tokens:
                 yield self._note_fewer_tokens(step.tokens)
@@ -165,7 +175,11 @@ class Session:
         without: tuple[float | None, ...] = ()
         if self._config.best_margin:
             without = scores_without(
-                self.state.fitted, evaluation.outcome.predictions, self._validation.examples, self._score
+                self.state.fitted,
+                evaluation.outcome.predictions,
+                self._validation.examples,
+                self._score,
+                self._validation.groups,
             )
         return Ranked(self.progress.step, evaluation.values[self._score], without)
 
@@ -239,7 +253,8 @@ class Session:
         )
 
 
-def _refuse_divergence(step: Step) -> None:
+def refuse_divergence(step: Step) -> None:
+    """Raise DivergedError if the loss or the gradient of a step is not finite."""
     if not (math.isfinite(step.loss) and math.isfinite(step.grad_norm)):
         norm = f"gradient norm {step.grad_norm}"
         raise _diverged(f"the training loss became {step.loss} ({norm}) at step {step.number:,}")

@@ -88,7 +88,8 @@ def _filled(cells: Sequence[object], start: int) -> int | None:
 
 
 def _names_columns(cells: Iterable[str], options: DataConfig, known_names: Collection[str]) -> bool:
-    given = [*(options.text or ()), options.label or "", options.id or ""]
+    roles = (options.label, options.id, options.group, options.time, options.split_column)
+    given = [*(options.text or ()), *(role or "" for role in roles)]
     names = {name.strip().casefold() for name in (*known_names, *given)}
     names = {name for name in names if name and not name.isdecimal()}
     return any(cell.strip().casefold() in names for cell in cells)

@@ -290,6 +290,9 @@ class MultiLabel(Task):
             )
         return names, cell.vector
 
+    def stratify_labels(self, example: Example) -> tuple[str, ...]:
+        return example.gold or ()
+
     def settled(self, examples: SequenceOf[Example]) -> list[Example]:
         """The examples with their multi-hot vectors decoded into labels. Raises DataError."""
         return with_vectors_read(examples, self.options.label_format, self._names)

@@ -1,0 +1,97 @@
+"""Progress and results of a cross-validation: one line per fold, and a table of scores."""
+
+import contextlib
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bertune.console import show
+from bertune.cross_validation import CrossValidation, CrossValidationRecord
+from bertune.errors import counted
+from bertune.run import Run
+from bertune.training.cross_validating import (
+    CrossValidated,
+    CrossValidationEvent,
+    FoldFinished,
+    FoldsReady,
+    FoldStarted,
+)
+from bertune.training.events import Noted, Stepped, Warned
+
+
+def watch(events: Iterable[CrossValidationEvent], console: Console) -> CrossValidation:
+    """Show the events of a cross-validation until it ends, and return it."""
+    result = None
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    bar = progress.add_task("", total=1)
+    with progress:
+        for event in events:
+            with contextlib.suppress(OSError):  # the terminal or pipe is closed: continue without output
+                _show(event, console, progress, bar)
+            if isinstance(event, CrossValidated):
+                result = event.result
+    assert result is not None, "a cross-validation without an error ends with CrossValidated"
+    return result
+
+
+def _show(event: CrossValidationEvent, console: Console, progress: Progress, bar: object) -> None:
+    match event:
+        case FoldsReady(folds, name):
+            for note in (*folds.tables.notes, *folds.notes):
+                show.echo(console, note, "dim")
+            for text in folds.warnings:
+                show.warn(console, text)
+            show.echo(console, f"\n{name}: {counted(len(folds.numbers()), 'training')}\n")
+        case FoldStarted(number, total, _):
+            progress.update(bar, description=f"training {number} of {total}", completed=0)  # type: ignore[arg-type]
+        case Stepped(step, total):
+            progress.update(bar, completed=step.number, total=total)  # type: ignore[arg-type]
+        case FoldFinished(number, total, run, was_trained):
+            show.echo(console, _fold_line(number, total, run, was_trained))
+        case Noted(text):
+            show.echo(console, text)
+        case Warned(text):
+            show.warn(console, text)
+        case _:
+            pass
+
+
+def _fold_line(number: int, total: int, run: Run, was_trained: bool) -> str:
+    """The number of a training, its score on the fold, the best step and the time."""
+    manifest = run.manifest
+    primary, training = manifest["primary"], manifest["training"]
+    value = show.number(manifest["scores"]["test"].get(primary))
+    rows = manifest["data"]["splits"]
+    sizes = f"{rows['train']['rows']:,} trained on, {rows['test']['rows']:,} held out"
+    line = (
+        f"{number:>3}/{total}  {run.path.name:<18} {primary} {value}  ({sizes}; best step "
+        f"{training['best']['step']:,} of {training['total_steps']:,}; "
+    )
+    seconds = manifest["timings"]["total_seconds"]
+    return line + (f"{seconds:,.0f} s)" if was_trained else "complete)")
+
+
+def summary_table(record: CrossValidationRecord) -> Table:
+    """Mean, standard deviation and range over the folds, and the pooled score, of each score."""
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column(f"score ({len(record.runs)} folds)" if record.runs else "score")
+    for head in ("mean", "std", "min", "max", "pooled"):
+        table.add_column(head, justify="right")
+    scores = record.scores or {}
+    for name in sorted(scores, key=lambda name: name != record.primary):
+        one = scores[name]
+        if one.mean is not None or one.pooled is not None:
+            values = (one.mean, one.deviation, one.low, one.high, one.pooled)
+            table.add_row(name, *(show.number(value) for value in values))
+    return table

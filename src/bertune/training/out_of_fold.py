@@ -1,0 +1,171 @@
+"""Collects the results of all folds: out-of-fold predictions, and mean, spread and pooled scores."""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bertune.cross_validation import (
+    OUT_OF_FOLD,
+    PREDICTIONS,
+    RECORD,
+    CrossValidationRecord,
+    FoldRunRecord,
+    SummaryRecord,
+)
+from bertune.data.rows import Origin
+from bertune.errors import DamagedError
+from bertune.files import (
+    disk_errors,
+    replacing,
+    sealed,
+    shown_path,
+    to_json,
+    write_atomically,
+    write_json,
+    write_jsonl,
+)
+from bertune.manifest import DetailsRecord
+from bertune.metrics.scores import Scores
+from bertune.predict.predictor import decoded
+from bertune.predict.writers import prediction_lines
+from bertune.run import Run
+from bertune.text.sequences import Sequence as TextSequence
+from bertune.training.folds import Folds
+from bertune.training.outputs import OUTPUTS, load_outputs
+from bertune.training.preparing import Fitted, sequences_of_rows
+
+
+def collect(
+    folds: Folds,
+    fitted: Fitted,
+    tokenized: Mapping[str, Sequence[TextSequence]],
+    runs: Sequence[Run],
+    out: Path,
+    record: CrossValidationRecord,
+) -> None:
+    """Write the out-of-fold predictions and the complete record of a cross-validation to the folder `out`.
+
+    The predictions are decoded again from the outputs that each fold stored, so the result does not depend
+    on which process trained which fold. Raises DamagedError.
+    """
+    task, examples = fitted.task, folds.tables.examples["train"]
+    pooled: list[Scores] = []
+    lines: list[dict[str, Any]] = []
+    for repeat in range(1, folds.num_repeats + 1):
+        predictions: dict[int, Any] = {}
+        for (of_repeat, fold), run in zip(folds.numbers(), runs, strict=True):
+            if of_repeat == repeat:
+                rows = folds.held_out(repeat, fold)
+                sequences = sequences_of_rows(tokenized["train"], rows)
+                predictions |= zip(rows, _predictions(fitted, examples, rows, sequences, run), strict=True)
+        rows = sorted(predictions)
+        these, theirs = [examples[row] for row in rows], [predictions[row] for row in rows]
+        pooled.append(task.score(theirs, these))
+        of_row = folds.of_row[repeat - 1]
+        lines += (
+            {"repeat": repeat, "fold": of_row[row], **line}
+            for row, line in zip(rows, prediction_lines(these, theirs, Origin.anywhere), strict=True)
+        )
+        if repeat == 1:
+            _write_analysis(fitted, these, theirs, out / PREDICTIONS)
+    write_jsonl(out / PREDICTIONS / f"{OUT_OF_FOLD}.jsonl", lines)
+    finished = [_finished(run, recorded) for run, recorded in zip(runs, record.runs, strict=True)]
+    complete = record.model_copy(
+        update={
+            "status": "complete",
+            "runs": finished,
+            "scores": dict(_summaries(finished, pooled)),
+            "details": DetailsRecord.model_validate(pooled[0].details),
+            "warnings": [*(record.warnings or []), *_warnings(runs)],
+            "seconds": round(sum(run.seconds or 0 for run in finished), 3),
+        }
+    )
+    write_json(out / RECORD, sealed(complete.to_json()))
+
+
+def _predictions(
+    fitted: Fitted, examples: Sequence[Any], rows: Sequence[int], sequences: list[TextSequence], run: Run
+) -> list[Any]:
+    """The predictions of a fold for the rows held out, from the stored outputs."""
+    path = run.path / PREDICTIONS / f"test.{OUTPUTS}"
+    outputs = load_outputs(path)
+    if [len(of_example) for of_example in outputs] != _counts(sequences, len(rows)):
+        raise DamagedError(
+            f"{shown_path(path)} does not belong to the rows of this fold. Remove {shown_path(run.path)} and "
+            "continue with --resume, which trains the fold again"
+        )
+    held_out = [examples[row] for row in rows]
+    flat = [output for of_example in outputs for output in of_example]
+    return decoded(fitted.task, held_out, _by_group(sequences), flat)
+
+
+def _counts(sequences: Sequence[TextSequence], num_examples: int) -> list[int]:
+    counts = [0] * num_examples
+    for sequence in sequences:
+        counts[sequence.group] += 1
+    return counts
+
+
+def _by_group(sequences: Sequence[TextSequence]) -> list[TextSequence]:
+    return sorted(sequences, key=lambda sequence: sequence.group)  # stable, as the outputs were stored
+
+
+def _write_analysis(fitted: Fitted, examples: list[Any], predictions: list[Any], folder: Path) -> None:
+    """Write the errors for the report, and the additional prediction files of the task."""
+    with disk_errors(folder.parent):
+        folder.mkdir(exist_ok=True)
+    for suffix, lines in fitted.task.extra_prediction_files(examples, predictions).items():
+        with replacing(folder / f"{OUT_OF_FOLD}.{suffix}") as staging:
+            staging.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    wrong = fitted.task.mistakes(predictions, examples)
+    if wrong is not None:
+        write_atomically(folder / f"{OUT_OF_FOLD}.mistakes.json", to_json(asdict(wrong), indent=None) + "\n")
+
+
+def _finished(run: Run, recorded: FoldRunRecord) -> FoldRunRecord:
+    manifest = run.manifest
+    splits = manifest["data"]["splits"]
+    return recorded.model_copy(
+        update={
+            "rows": {name: split["rows"] for name, split in splits.items()},
+            "best_step": manifest["training"]["best"]["step"],
+            "total_steps": manifest["training"]["total_steps"],
+            "scores": manifest["scores"]["test"],
+            "seconds": manifest["timings"]["total_seconds"],
+        }
+    )
+
+
+def _summaries(
+    runs: Sequence[FoldRunRecord], pooled: Sequence[Scores]
+) -> Iterator[tuple[str, SummaryRecord]]:
+    """The summary of each score: over folds, and over all out-of-fold predictions together."""
+    names = dict.fromkeys(name for run in runs for name in run.scores or {})
+    for name in names:
+        values = [(run.scores or {}).get(name) for run in runs]
+        defined = [value for value in values if value is not None]
+        together = [scores.values.get(name) for scores in pooled]
+        known = [value for value in together if value is not None]
+        yield (
+            name,
+            SummaryRecord(
+                mean=statistics.fmean(defined) if defined else None,
+                deviation=statistics.stdev(defined) if len(defined) > 1 else None,
+                low=min(defined, default=None),
+                high=max(defined, default=None),
+                folds=values,
+                pooled=statistics.fmean(known) if known else None,
+                pooled_by_repeat=together,
+            ),
+        )
+
+
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    """The warnings of the runs, each once, with the number of folds that have it."""
+    found: dict[str, int] = {}
+    for run in runs:
+        for text in run.manifest.get("warnings") or []:
+            found[text] = found.get(text, 0) + 1
+    return [f"{text} ({number} of {len(runs)} folds)" for text, number in found.items()]
