@@ -91,9 +91,8 @@ def score(
         for name, kinds_N in (("", has_N | True), ("has_answer_", has_N), ("no_answer_", ~has_N)):
             found[f"{name}em"] = weighted_mean(weights_RN, np.where(kinds_N, em_N, np.nan))
             found[f"{name}f1"] = weighted_mean(weights_RN, np.where(kinds_N, f1_N, np.nan))
-        found |= dict.fromkeys(
-            ("best_em", "best_f1", "best_null_threshold"), np.full(len(weights_RN), np.nan)
-        )
+        undefined_R = np.full(len(weights_RN), np.nan)
+        found |= dict.fromkeys(("best_em", "best_f1", "best_null_threshold"), undefined_R)
         none_R = weighted_mean(weights_RN, (~has_N).astype(np.float64))
         for name, gain_N in gains.items():
             gain_R, threshold_R = _best_threshold(gain_N, no_answer_N, weights_RN)

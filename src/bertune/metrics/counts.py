@@ -1,10 +1,11 @@
-"""Precision, recall, F1 and ROC AUC in NumPy.
+"""Precision, recall, F1, ROC AUC and average precision in NumPy.
 
 The definitions are scikit-learn's, and the tests compare every number with it. bertune does not use
 scikit-learn itself: it would have to be installed for every evaluation, and importing it takes longer than
 scoring a validation split hundreds of times.
 
-Dimensions: N texts, C classes, R resamples, P occurrences of a class in a text.
+Dimensions: N texts, C classes, R resamples, P occurrences of a class in a text, or
+positive texts.
 """
 
 from dataclasses import dataclass
@@ -83,14 +84,47 @@ def roc_auc(
 
     NaN where only one kind has weight. Without weights, all texts count once and R is 1.
     """
-    weights_RN = np.ones((1, len(scores_N))) if weights_RN is None else weights_RN
-    order_N = np.argsort(scores_N, kind="stable")
-    is_new_N = np.append(True, np.diff(scores_N[order_N]) != 0)
-    starts = np.flatnonzero(is_new_N)  # of equal scores
-    sorted_RN, positive_N = weights_RN[:, order_N], is_positive_N[order_N]
-    positives, negatives = (
-        np.add.reduceat(sorted_RN * kind_N, starts, axis=1) for kind_N in (positive_N, ~positive_N)
+    weights_NR = _transposed(weights_RN, len(scores_N))
+    negatives = np.flatnonzero(~is_positive_N)
+    negatives = negatives[np.argsort(scores_N[negatives], kind="stable")]
+    below = cumulative(weights_NR[negatives])  # the weight of the lowest negatives, by their number
+    sorted_scores, of_positives = scores_N[negatives], scores_N[is_positive_N]
+    weights_PR = weights_NR[is_positive_N]
+    lower, not_higher = (np.searchsorted(sorted_scores, of_positives, side) for side in ("left", "right"))
+    above_R = (weights_PR * (below[lower] + below[not_higher])).sum(axis=0) / 2
+    return divided(above_R, weights_PR.sum(axis=0) * below[-1], np.nan)
+
+
+def average_precision(
+    gold_N: NDArray[np.bool_], scores_N: FloatArray, weights_RN: FloatArray | None = None
+) -> FloatArray:
+    """The step-wise area [R] under the precision-recall curve, as scikit-learn's average_precision_score.
+
+    It is the mean, over the positives, of the precision among the texts that score at least as high. NaN
+    where no positive has weight. Without weights, all texts count once and R is 1.
+    """
+    weights_NR = _transposed(weights_RN, len(scores_N))
+    order_N = np.argsort(-scores_N, kind="stable")
+    positives = order_N[gold_N[order_N]]
+    weights_PR = weights_NR[positives]
+    of_positives = -scores_N[positives]  # ascending
+    above, all_above = (
+        cumulative(weights)[np.searchsorted(ascending, of_positives, "right")]
+        for weights, ascending in (
+            (weights_PR, of_positives),
+            (weights_NR[order_N], -scores_N[order_N]),
+        )
     )
-    below = np.cumsum(negatives, axis=1) - negatives
-    above_R = (positives * (below + negatives / 2)).sum(axis=1)
-    return divided(above_R, positives.sum(axis=1) * negatives.sum(axis=1), np.nan)
+    return divided((weights_PR * divided(above, all_above)).sum(axis=0), weights_PR.sum(axis=0), np.nan)
+
+
+def cumulative(weights_NR: FloatArray) -> FloatArray:
+    """The total weight [N + 1, R] of the first 0 to N rows."""
+    total = np.zeros((len(weights_NR) + 1, weights_NR.shape[1]))
+    np.cumsum(weights_NR, axis=0, out=total[1:])
+    return total
+
+
+def _transposed(weights_RN: FloatArray | None, num_texts: int) -> FloatArray:
+    """Weights [N, R] whose rows are contiguous, so that sums over texts are vectorized over resamples."""
+    return np.ones((num_texts, 1)) if weights_RN is None else np.ascontiguousarray(weights_RN.T)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.metrics.counts import Occurrences, class_scores, ratios
+from bertune.metrics.counts import Occurrences, average_precision, class_scores, ratios
 from bertune.metrics.details import BINS, bin_sums, calibration_of, class_row, curve, table
 from bertune.metrics.scores import Scores, divided, weighted_mean
 
@@ -161,25 +161,6 @@ def _weighted(judged: Judged, counts: _Counts, weights_RN: FloatArray) -> dict[s
         number_R += ~np.isnan(precision_R)
     values["map"] = divided(total_R, number_R, np.nan)
     return values
-
-
-def average_precision(
-    gold_N: BoolArray, scores_N: FloatArray, weights_RN: FloatArray | None = None
-) -> FloatArray:
-    """The step-wise area [R] under the precision-recall curve, as scikit-learn's average_precision_score.
-
-    NaN where no entry of `gold_N` that is true has weight. Without weights, R is 1.
-    """
-    weights_RN = np.ones((1, len(scores_N))) if weights_RN is None else weights_RN
-    order_N = np.argsort(scores_N, kind="stable")[::-1]
-    sorted_N = scores_N[order_N]
-    last_of_ties = np.append(np.flatnonzero(np.diff(sorted_N)), len(sorted_N) - 1)
-    sorted_RN = weights_RN[:, order_N]
-    right = np.cumsum(sorted_RN * gold_N[order_N], axis=1)[:, last_of_ties]
-    precision = divided(right, np.cumsum(sorted_RN, axis=1)[:, last_of_ties])
-    recall = divided(right, right[:, -1:])
-    area_R = (np.diff(recall, axis=1, prepend=0.0) * precision).sum(axis=1)
-    return np.where(right[:, -1] > 0, np.maximum(area_R, 0.0), np.nan)
 
 
 def _blocks(num: int, width: int) -> Iterator[slice]:

@@ -1,8 +1,8 @@
 """Bootstrap resamples of scores, and the intervals computed from them.
 
-Rows are resampled in units: whole groups where rows belong to groups, such as the documents of a query, otherwise
-single rows. A resample is a weight for each row, the number of times that its unit was drawn, and all scores
-are computed from the weights of many resamples at once (`Scores.weighted`).
+Rows are resampled in units: whole groups where rows belong to groups, such as the documents of a query,
+otherwise single rows. A resample is a weight for each row, the number of times that its unit was drawn, and
+all scores are computed from the weights of many resamples at once (`Scores.weighted`).
 
 Intervals are bias-corrected and accelerated (BCa; Efron 1987, Better Bootstrap Confidence Intervals). In
 docs/results.md, the true score is in 95 % intervals of simulated test sets about 95 % of the time.
@@ -30,7 +30,8 @@ MOST = 2000  # resamples; the end of an interval then varies by about 5 % of its
 LEAST = 200  # resamples of scores that take long
 FEWEST_UNITS = 10  # below, resamples are too similar for an interval
 _CELLS = 2**20  # weights in memory at once: 8 MB
-_WORK = 2**28  # numbers to compute; about two seconds for scores that sort the rows
+_FEWEST_AT_ONCE = 16  # resamples, so that operations are vectorized
+_WORK = 2**28  # numbers to compute; a few seconds for scores that sort the rows
 _GROUPS = 100  # of the jackknife, whose skewness is a small correction
 _DEFINED = 0.5  # minimum fraction of resamples in which a score is defined
 _HALVES = 200  # half-samples of a task without `Scores.weighted`
@@ -52,7 +53,7 @@ class Resampled:
 
 
 def units_of(keys: Sequence[Hashable]) -> IntArray:
-    """The unit of each row, [N], numbered from 0: rows with one key belong together; None: a unit of its own."""
+    """The unit of each row, [N], numbered from 0: rows with the same key are a unit, and each row without."""
     numbers: dict[Hashable, int] = {}
     units = [
         numbers.setdefault((row,) if key is None else ("key", key), len(numbers))
@@ -78,9 +79,9 @@ def resampled(scores: Scores, unit_N: IntArray, rescore: Rescore, seed: int = 0)
     if scores.weighted is not None:
         cells = max(len(unit_N), scores.cells)
         num = int(np.clip(_WORK // cells, LEAST, MOST))
-        drawn = (_drawn(draw, count, num_units)[:, unit_N] for count in _blocks(num, cells))
+        drawn = (_drawn(draw, count, num_units)[:, unit_N] for count in _blocks(num, len(unit_N)))
         values = _computed(scores.weighted, drawn)
-        left_out = _computed(scores.weighted, _groups_left_out(draw, unit_N, num_units, cells))
+        left_out = _computed(scores.weighted, _groups_left_out(draw, unit_N, num_units))
     others = scores.values.keys() - values.keys()
     if not others:
         return Resampled(values, left_out, "bootstrap", num_units)
@@ -91,13 +92,6 @@ def resampled(scores: Scores, unit_N: IntArray, rescore: Rescore, seed: int = 0)
     return Resampled(
         values, left_out, "half-samples" if len(others) == len(values) else "bootstrap", num_units
     )
-
-
-def paired_weights(unit_N: IntArray, cells: int, seed: int = 0) -> Iterator[FloatArray]:
-    """Blocks of bootstrap weights [.., N], the same for every score of the same rows and seed."""
-    num_units, draw = int(unit_N.max()) + 1, np.random.default_rng(seed)
-    for count in _blocks(MOST, max(cells, len(unit_N))):
-        yield _drawn(draw, count, num_units)[:, unit_N]
 
 
 def intervals(scores: Scores, found: Resampled | None) -> dict[str, list[float] | None]:
@@ -159,14 +153,12 @@ def _drawn(draw: np.random.Generator, count: int, num_units: int) -> FloatArray:
     return counts.reshape(count, num_units).astype(np.float64)
 
 
-def _groups_left_out(
-    draw: np.random.Generator, unit_N: IntArray, num_units: int, cells: int
-) -> Iterator[FloatArray]:
+def _groups_left_out(draw: np.random.Generator, unit_N: IntArray, num_units: int) -> Iterator[FloatArray]:
     """Blocks of weights [.., N] that leave out one random group of units each."""
     num_groups = min(_GROUPS, num_units)
     group_N = (draw.permutation(num_units) % num_groups)[unit_N]
     start = 0
-    for count in _blocks(num_groups, cells):
+    for count in _blocks(num_groups, len(unit_N)):
         yield (group_N != np.arange(start, start + count)[:, None]).astype(np.float64)
         start += count
 
@@ -186,7 +178,7 @@ def _computed(weighted: Weighted, blocks: Iterator[FloatArray]) -> dict[str, Flo
     return {name: np.concatenate(each) for name, each in found.items()}
 
 
-def _blocks(num: int, cells: int) -> Iterator[int]:
+def _blocks(num: int, num_rows: int) -> Iterator[int]:
     """Sizes of blocks of resamples that add up to `num`."""
-    size = max(1, _CELLS // cells)
+    size = max(_FEWEST_AT_ONCE, _CELLS // num_rows)
     return (min(size, num - start) for start in range(0, num, size))

@@ -21,7 +21,7 @@ from bertune.errors import ConfigError, DataError
 from bertune.metrics.details import calibration
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
-from bertune.metrics.scores import FloatArray, Scores, weighted_mean
+from bertune.metrics.scores import FloatArray, Scores, divided
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
 from bertune.tasks.form import Form
@@ -209,14 +209,18 @@ class FittedLanguageModelling(FittedTask):
         # Probabilities can underflow to 0, and the logarithm of 0 is undefined.
         logs = [math.log(max(mask["probability"], 1e-300)) for mask in known]
         text_M = np.repeat(np.arange(len(of_texts)), [len(masks) for masks in of_texts])  # of each mask
+        masks_N, right_N, logs_N = (
+            np.bincount(text_M, each_M, minlength=len(of_texts)) for each_M in (None, right, logs)
+        )
         perplexity = "pseudo_perplexity" if self.options.pseudo_perplexity else "perplexity"
 
         def weighted(weights_RN: FloatArray) -> dict[str, FloatArray]:
-            weights_RM = weights_RN[:, text_M]
+            masks_R = (weights_RN * masks_N).sum(axis=1)
+            right_R, logs_R = ((weights_RN * each_N).sum(axis=1) for each_N in (right_N, logs_N))
             undefined = {name: np.full(len(weights_RN), np.nan) for name in names}
             return undefined | {
-                "masked_accuracy": weighted_mean(weights_RM, np.array(right, np.float64)),
-                perplexity: np.exp(-weighted_mean(weights_RM, np.array(logs))),
+                "masked_accuracy": divided(right_R, masks_R, np.nan),
+                perplexity: np.exp(-divided(logs_R, masks_R, np.nan)),
             }
 
         confidence = [next(iter(mask["best"].values())) for mask in known]
@@ -225,7 +229,7 @@ class FittedLanguageModelling(FittedTask):
             "count": len(known),
             "figures": [calibration(confidence, right, "words")],
         }
-        return Scores.of(weighted, len(predictions), details, cells=len(known))
+        return Scores.of(weighted, len(predictions), details)
 
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
         mask = self._bound_masking().vocabulary.mask
