@@ -70,7 +70,7 @@ def train(
         console = show.messages()
         shown = watch(events, console)
         show.echo(console, result_line(shown.manifest))
-        console.print(show.score_table(shown.manifest["scores"]))
+        console.print(show.score_table(shown.manifest["scores"], shown.manifest.get("intervals")))
         return shown
     from bertune.training.events import Finished
 

@@ -31,6 +31,17 @@ class Interval(Record):
     high: float | None = None
 
 
+class IntervalsRecord(Record):
+    """The intervals of the scores of one split, and how they were computed."""
+
+    level: float | None = None  # such as 0.95
+    method: str | None = None  # None if there were too few units
+    resamples: int | None = None
+    units: int | None = None  # rows, or groups of rows, that were resampled
+    is_grouped: bool | None = None
+    scores: dict[str, list[float] | None] | None = None  # low and high
+
+
 Score = float | Interval | None
 Number = float | int  # whole numbers are stored as int
 Cell = str | int | float | None
@@ -235,6 +246,7 @@ class ManifestRecord(Record):
     machine: dict[str, str | int | float | None] | None = None
     versions: dict[str, str] | None = None
     scores: dict[str, dict[str, Score] | None] | None = None
+    intervals: dict[str, IntervalsRecord] | None = None  # by split
     details: dict[str, DetailsRecord | None] | None = None
     timings: dict[str, float] | None = None
     peak_memory_mb: float | None = None

@@ -43,6 +43,7 @@ def evaluate(
             {
                 "run": run,
                 "scores": {name: found.scores},
+                "intervals": {name: found.intervals},
                 "details": {name: found.details},
                 "examples": found.num_examples,
                 "truncated": found.num_truncated,
@@ -61,6 +62,8 @@ def evaluate(
     for text in found.warnings:
         show.warn(console, text)
     show.echo(console, counted(found.num_examples, noun))
-    show.results().print(show.score_table({name: found.scores}))
+    show.results().print(show.score_table({name: found.scores}, {name: found.intervals}))
+    if interval_note := show.interval_note({name: found.intervals}, noun):
+        show.echo(console, interval_note, "dim")
     if found.details.get("per_class"):
         show.results().print(show.class_table(found.details))

@@ -59,7 +59,9 @@ def train(
         return
     show.echo(console, result_line(manifest))
     if not streams.is_closed():  # the result is the run folder, so training works without standard output
-        show.results().print(show.score_table(manifest["scores"]))
+        show.results().print(show.score_table(manifest["scores"], manifest.get("intervals")))
+    if interval_note := show.interval_note(manifest.get("intervals"), manifest["row_noun"]):
+        show.echo(console, interval_note, "dim")
     folder = shown_path(run.path)
     again = "".join(f" {setting}" for setting in own_code(run.config))
     show.echo(console, f"\nmodel    {folder}/model\nreport   {folder}/report/index.html")
@@ -73,5 +75,5 @@ def own_code(config: "Config") -> list[str]:
 
 
 def _as_json(path: str, manifest: dict[str, Any]) -> dict[str, Any]:
-    keys = ("scores", "details", "training", "timings", "peak_memory_mb", "warnings")
-    return {"run": path, "status": manifest["status"], **{key: manifest[key] for key in keys}}
+    keys = ("scores", "intervals", "details", "training", "timings", "peak_memory_mb", "warnings")
+    return {"run": path, "status": manifest["status"], **{key: manifest.get(key) for key in keys}}

@@ -16,6 +16,7 @@ from bertune.reporting.headline import created, headline, subtitle
 from bertune.reporting.mistakes import read_mistakes
 from bertune.reporting.recorded import (
     final_details,
+    interval_sentence,
     is_row_a_sequence,
     max_length_of,
     model_of,
@@ -53,6 +54,7 @@ def render(run: Run) -> Rendered:
         "overfitting": course.overfitting if course else None,
         "evaluations": curves.evaluation_table(course) if course else None,
         "scores": sections.score_table(manifest),
+        "interval_sentence": interval_sentence(manifest),
         "mistakes": read_mistakes(run),
         "exports": read_exports(run),
         "settings": _settings(run),

@@ -24,6 +24,7 @@ from bertune.nn.vocabulary import restore_vocabulary
 from bertune.predict.writers import prediction_lines
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
+from bertune.tasks.score_intervals import score_intervals
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Warned
@@ -124,6 +125,18 @@ def evaluate_splits(trained: Trained) -> StepRecord:
     )
 
 
+def compute_intervals(trained: Trained) -> StepRecord:
+    """Compute the 95 % interval of every score."""
+    fitted = trained.session.state.fitted
+    found = {
+        name: score_intervals(
+            fitted, scored.outcome.predictions, trained.prepared.splits[name].examples, scored.scores
+        )
+        for name, scored in trained.evaluations.items()
+    }
+    return StepRecord({"intervals": found})
+
+
 def write_predictions(trained: Trained) -> StepRecord:
     """Write the predictions for every evaluated split, and the error analysis."""
     writer, fitted = trained.writer, trained.session.state.fitted
@@ -162,6 +175,7 @@ def record_cost(trained: Trained) -> StepRecord:
 FINAL_STEPS: tuple[FinalStep, ...] = (
     load_kept_weights,
     evaluate_splits,
+    compute_intervals,
     write_predictions,
     save_model,
     record_cost,
