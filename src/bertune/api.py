@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bertune.errors import ConfigError, DamagedError
 from bertune.files import as_path
+from bertune.gates import refuse_failed
 from bertune.metadata import read_metadata
 from bertune.optional_packages import PACKAGES, needs, require
 from bertune.predict.loading import load_model
@@ -61,6 +62,7 @@ def train(
 
     Raises:
         InputError, RunExistsError, RunBusyError, ResourceError, DivergedError, Interrupted.
+        GateError: a final score misses its limit (gate.SCORE); the run is complete.
     """
     events = train_events(source, labels, settings=settings, out=out, resume=resume)
     if progress:
@@ -71,11 +73,13 @@ def train(
         shown = watch(events, console)
         show.echo(console, result_line(shown.manifest))
         console.print(show.score_table(shown.manifest["scores"], shown.manifest.get("intervals")))
+        refuse_failed(shown.manifest.get("gates"), str(shown.path))
         return shown
     from bertune.training.events import Finished
 
     run = next((event.run for event in events if isinstance(event, Finished)), None)
     assert run is not None, "training without an error ends with Finished"
+    refuse_failed(run.manifest.get("gates"), str(run.path))
     return run
 
 

@@ -209,6 +209,17 @@ class FigureRecord(Points):
     num: int | None = None
 
 
+class GateRecord(Record):
+    """A quality gate: a limit on a final score."""
+
+    score: str | None = None
+    limit: float | None = None
+    lower_is_better: bool | None = None
+    split: str | None = None
+    value: float | None = None
+    passed: bool | None = None
+
+
 class DetailsRecord(Record):
     """Details of the scores of one split."""
 
@@ -247,6 +258,7 @@ class ManifestRecord(Record):
     versions: dict[str, str] | None = None
     scores: dict[str, dict[str, Score] | None] | None = None
     intervals: dict[str, IntervalsRecord] | None = None  # by split
+    gates: list[GateRecord] | None = None
     details: dict[str, DetailsRecord | None] | None = None
     timings: dict[str, float] | None = None
     peak_memory_mb: float | None = None

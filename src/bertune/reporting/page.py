@@ -54,6 +54,7 @@ def render(run: Run) -> Rendered:
         "overfitting": course.overfitting if course else None,
         "evaluations": curves.evaluation_table(course) if course else None,
         "scores": sections.score_table(manifest),
+        "gates": sections.gate_table(manifest),
         "interval_sentence": interval_sentence(manifest),
         "mistakes": read_mistakes(run),
         "exports": read_exports(run),

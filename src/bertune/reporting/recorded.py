@@ -60,8 +60,8 @@ def interval_sentence(manifest: ManifestRecord) -> str:
     unit = f"whole groups of {plural(noun)}" if known[0].is_grouped else f"single {plural(noun)}"
     what = "bootstrap resamples" if known[0].method == "bootstrap" else "random halves"
     return (
-        f"Below each score is its {known[0].level or 0:.0%} interval, from {known[0].resamples or 0:,} {what} "
-        f"of {unit}: the range in which the score of this model on all such data is expected. It does not "
+        f"Below each score is its {known[0].level or 0:.0%} interval, from {known[0].resamples or 0:,} "
+        f"{what} of {unit}: the range in which the score of this model on all such data is expected. It does not "
         "include how much scores vary between training seeds."
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bertune import gates
 from bertune.config import TaskConfig
 from bertune.data.formats import file_suffix
 from bertune.data.rows import Origin
@@ -77,6 +78,9 @@ def finish(
         entries |= record.entries
         warnings += record.warnings
         yield from (Warned(text) for text in record.warnings if text not in record.was_shown)
+    limits = prepared.config.gate.limits
+    if limits:
+        entries["gates"] = [gate.to_json() for gate in gates.measured(limits, entries["scores"])]
     writer.complete(**entries, warnings=warnings)
     writer.clear_working_files()
     yield Finished(writer.run)
