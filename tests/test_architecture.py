@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "bertune"
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
     "errors", "allocator", "cores", "files", "renamed", "optional_packages", "config", "settings",
-    "registry", "record", "manifest", "metrics", "data", "metadata", "run", "cross_validation",
+    "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run", "cross_validation",
     "run_writer",
     "hugging_face", "encoder_config", "text", "tasks", "custom_code", "nn", "losses", "task_info", "source",
     "saved_model", "predict", "training", "reporting", "export", "serve", "bench", "console", "api", "cli",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bertune.cross_validation import CrossValidation, is_cross_validation, open_cross_validation
 from bertune.errors import ConfigError, DamagedError
 from bertune.files import as_path
+from bertune.gates import refuse_failed
 from bertune.metadata import read_metadata
 from bertune.optional_packages import PACKAGES, needs, require
 from bertune.predict.loading import load_model
@@ -63,6 +64,7 @@ def train(
 
     Raises:
         InputError, RunExistsError, RunBusyError, ResourceError, DivergedError, Interrupted.
+        GateError: a final score misses its limit (gate.SCORE); the run is complete.
     """
     events = train_events(source, labels, settings=settings, out=out, resume=resume)
     if progress:
@@ -72,12 +74,14 @@ def train(
         console = show.messages()
         shown = watch(events, console)
         show.echo(console, result_line(shown.manifest))
-        console.print(show.score_table(shown.manifest["scores"]))
+        console.print(show.score_table(shown.manifest["scores"], shown.manifest.get("intervals")))
+        refuse_failed(shown.manifest.get("gates"), str(shown.path))
         return shown
     from bertune.training.events import Finished
 
     run = next((event.run for event in events if isinstance(event, Finished)), None)
     assert run is not None, "training without an error ends with Finished"
+    refuse_failed(run.manifest.get("gates"), str(run.path))
     return run
 
 

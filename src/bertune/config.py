@@ -350,6 +350,22 @@ class ServeConfig(Section):
         return value
 
 
+class GateConfig(BaseModel):
+    """Quality gates. The keys are names of scores, such as gate.accuracy=0.9 or gate.log_loss=0.5.
+
+    If a final score does not reach its limit (or exceeds it, if lower is better), the run is completed and
+    reported, and the command exits with code 5.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, float]
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits by score."""
+        return dict(self.__pydantic_extra__ or {})
+
+
 # The sections that do not concern a single training; a run does not record them.
 AFTER_TRAINING = ("cross_validate", "predict", "export", "serve")
 
@@ -364,6 +380,7 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     machine: MachineConfig = MachineConfig()
     cross_validate: CrossValidateConfig = CrossValidateConfig()
+    gate: GateConfig = GateConfig()
     predict: PredictConfig = PredictConfig()
     export: ExportConfig = ExportConfig()
     serve: ServeConfig = ServeConfig()
@@ -373,7 +390,8 @@ class Config(Section):
 
         `Config.model_validate` restores an equal Config from them.
         """
-        return self.model_dump(mode="json", exclude_none=True, exclude=set(AFTER_TRAINING))
+        found = self.model_dump(mode="json", exclude_none=True, exclude=set(AFTER_TRAINING))
+        return {section: values for section, values in found.items() if values or section != "gate"}
 
     def to_toml(self) -> str:
         """The complete settings as a TOML document, which `bertune.settings.read_toml` reads."""

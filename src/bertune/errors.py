@@ -12,7 +12,7 @@
     ├── RunExistsError           1  the run folder already exists
     ├── DivergedError            1  the training loss became NaN or infinite
     ├── ResourceError            4  out of disk space or memory
-    ├── GateError                5  an export does not give the results of the trained model
+    ├── GateError                5  a score misses its limit, or an export differs from its model
     └── Interrupted            130  stopped by a signal after the state was saved
 
 Usage errors on the command line (an unknown command or option) exit with 2.
@@ -85,7 +85,7 @@ class ResourceError(BertuneError):
 
 
 class GateError(BertuneError):
-    """An export does not give the results of the trained model, so it must not be used."""
+    """A score misses its limit, or an export does not give the results of the trained model."""
 
     exit_code = 5
 

@@ -24,6 +24,17 @@ class Interval(Record):
     high: float | None = None
 
 
+class IntervalsRecord(Record):
+    """The intervals of the scores of one split, and how they were computed."""
+
+    level: float | None = None  # such as 0.95
+    method: str | None = None  # None if there were too few units
+    resamples: int | None = None
+    units: int | None = None  # rows, or groups of rows, that were resampled
+    is_grouped: bool | None = None
+    scores: dict[str, list[float] | None] | None = None  # low and high
+
+
 Score = float | Interval | None
 Cell = str | int | float | None
 
@@ -191,6 +202,17 @@ class FigureRecord(Points):
     num: int | None = None
 
 
+class GateRecord(Record):
+    """A quality gate: a limit on a final score."""
+
+    score: str | None = None
+    limit: float | None = None
+    lower_is_better: bool | None = None
+    split: str | None = None
+    value: float | None = None
+    passed: bool | None = None
+
+
 class DetailsRecord(Record):
     """Details of the scores of one split."""
 
@@ -229,6 +251,8 @@ class ManifestRecord(Record):
     machine: dict[str, str | int | float | None] | None = None
     versions: dict[str, str] | None = None
     scores: dict[str, dict[str, Score] | None] | None = None
+    intervals: dict[str, IntervalsRecord] | None = None  # by split
+    gates: list[GateRecord] | None = None
     details: dict[str, DetailsRecord | None] | None = None
     timings: dict[str, float] | None = None
     peak_memory_mb: float | None = None

@@ -33,7 +33,8 @@ def test_strict_scores_equal_those_of_seqeval() -> None:
     gold = [valid_tags(draw) for _ in range(60)]
     predicted = [tags if draw.random() < 0.4 else valid_tags(draw) for tags in gold]
     spans = [[read_tags(tags, Scheme("bio")).spans for tags in side] for side in (gold, predicted)]
-    values, per_class = score_spans(*spans)
+    found = score_spans(*spans)
+    values, per_class = found.values, found.per_class
     expected = strict_scores(gold, predicted)
     micro = expected["micro avg"]
     assert 0.3 < micro["f1-score"] < 0.9
@@ -53,32 +54,35 @@ def test_strict_scores_equal_those_of_seqeval() -> None:
 
 
 def test_a_partially_correct_span_is_wrong() -> None:
-    values, per_class = score_spans([[(0, 5, "X")]], [[(0, 4, "X"), (0, 5, "Y")]])
-    assert values == {"f1": 0, "macro_f1": 0, "precision": 0, "recall": 0}
-    assert [(row["label"], row["support"]) for row in per_class] == [("X", 1), ("Y", 0)]
+    found = score_spans([[(0, 5, "X")]], [[(0, 4, "X"), (0, 5, "Y")]])
+    assert found.values == {"f1": 0, "macro_f1": 0, "precision": 0, "recall": 0}
+    assert [(row["label"], row["support"]) for row in found.per_class] == [("X", 1), ("Y", 0)]
 
 
 def test_without_gold_and_predicted_spans_scores_are_undefined() -> None:
-    assert score_spans([[]], [[]]) == (dict.fromkeys(("f1", "macro_f1", "precision", "recall")), [])
-    found, _ = score_spans([[]], [[(0, 3, "X")]])
-    assert found == {"f1": 0, "macro_f1": 0, "precision": 0, "recall": 0}
+    nothing = score_spans([[]], [[]])
+    assert nothing.values == dict.fromkeys(("f1", "macro_f1", "precision", "recall"))
+    assert nothing.per_class == []
+    assert score_spans([[]], [[(0, 3, "X")]]).values == {"f1": 0, "macro_f1": 0, "precision": 0, "recall": 0}
 
 
 def test_types_that_are_only_gold_or_only_predicted_count_as_0_like_in_seqeval() -> None:
     gold, predicted = [["B-X", "O", "B-Y"]], [["B-X", "B-Z", "O"]]
-    values, per_class = score_spans(
+    found = score_spans(
         *([read_tags(tags, Scheme("bio")).spans for tags in side] for side in (gold, predicted))
     )
     expected = strict_scores(gold, predicted)
-    assert values["macro_f1"] == pytest.approx(expected["macro avg"]["f1-score"]) == pytest.approx(1 / 3)
-    assert {row["label"]: row["f1"] for row in per_class} == {"X": 1, "Y": 0, "Z": 0}
+    macro = expected["macro avg"]["f1-score"]
+    assert found.values["macro_f1"] == pytest.approx(macro) == pytest.approx(1 / 3)
+    assert {row["label"]: row["f1"] for row in found.per_class} == {"X": 1, "Y": 0, "Z": 0}
 
 
 def test_scores_of_plain_tags_equal_those_of_scikit_learn() -> None:
     gold, predicted = [["N", "V", "N"], ["D"]], [["N", "N", "N"], ["V"]]
-    values, per_class = score_tags(gold, predicted)
+    tags = score_tags(gold, predicted)
+    values = tags.values
     flat = ["N", "V", "N", "D"], ["N", "N", "N", "V"]
     assert values["macro_f1"] == pytest.approx(sk.f1_score(*flat, average="macro", zero_division=0))
     assert values["f1"] == pytest.approx(sk.f1_score(*flat, average="micro"))
-    found = assemble((values, per_class), gold, predicted, ("D", "N", "V"))
+    found = assemble(tags, gold, predicted, ("D", "N", "V"))
     assert found.details["confusion_matrix"] == sk.confusion_matrix(*flat, labels=["D", "N", "V"]).tolist()

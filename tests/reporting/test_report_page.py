@@ -71,7 +71,7 @@ def test_figures_use_the_page_colours_and_so_follow_dark_mode(report):
 
 def test_the_headline_is_the_primary_score_with_its_split_size_baseline_and_checkpoint(report):
     text = report("binary").page.text
-    assert "Matthews correlation (MCC) 0.225 interval 0.140 to 0.310 on 516 test texts" in text
+    assert "Matthews correlation (MCC) 0.225 95% interval 0.140 to 0.310 on 516 test texts" in text
     assert "Validation MCC 0.410 on 527 texts" in text
     assert "step 804 of 1,072 (epoch 3.0), highest validation MCC (0.410)" in text
     assert "accuracy 0.686 (always the most frequent label, “1”); this model: 0.706" in text

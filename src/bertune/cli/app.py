@@ -35,7 +35,7 @@ HELP = """Fine-tune BERT-like encoders on your own texts, evaluate them, and use
 
 Pass settings as key=value after the arguments: train.epochs=4 data.text=review data.label=stars.
 Messages go to stderr, results to stdout. Exit codes: 0 success, 1 refused, 2 usage error, 3 invalid
-input, 4 out of disk space or memory, 5 an export differs from its model, 130 interrupted.
+input, 4 out of disk space or memory, 5 a quality gate failed, 130 interrupted.
 """
 
 app = typer.Typer(

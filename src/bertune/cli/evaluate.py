@@ -26,29 +26,39 @@ def evaluate(
     from bertune.cli.memory import refuse_small_address_space
 
     refuse_small_address_space(run)
-    from bertune import api
+    from bertune import api, gates
     from bertune.allocator import tune_allocator
     from bertune.cli.streams import refuse_closed_output
+    from bertune.config import GateConfig
     from bertune.console import show
-    from bertune.errors import counted
-    from bertune.settings import parse_overrides
+    from bertune.errors import GateError, counted
+    from bertune.settings import parse_overrides, validated
 
     refuse_closed_output("scores")
     tune_allocator()
-    model = api.load(run, settings=parse_overrides(settings or []))
+    given = parse_overrides(settings or [])
+    limits = validated(GateConfig, given.pop("gate", {}), "gate.").limits
+    model = api.load(run, settings=given)
     found = model.evaluate(data, out)
+    gates.refuse_unknown(limits, found.scores)
+    measured = [gate.to_json() for gate in gates.measured(limits, {"test": found.scores})]
+    failed = gates.failures(measured)
     name = Path(data).name.split(".")[0]
     if as_json:
         print_json(
             {
                 "run": run,
                 "scores": {name: found.scores},
+                "intervals": {name: found.intervals},
+                "gates": measured,
                 "details": {name: found.details},
                 "examples": found.num_examples,
                 "truncated": found.num_truncated,
                 "warnings": found.warnings,
             }
         )
+        if failed:
+            raise GateError(failed)
         return
     console, noun = show.messages(), found.noun
     if out is not None:
@@ -61,6 +71,10 @@ def evaluate(
     for text in found.warnings:
         show.warn(console, text)
     show.echo(console, counted(found.num_examples, noun))
-    show.results().print(show.score_table({name: found.scores}))
+    show.results().print(show.score_table({name: found.scores}, {name: found.intervals}))
+    if interval_note := show.interval_note({name: found.intervals}, noun):
+        show.echo(console, interval_note, "dim")
     if found.details.get("per_class"):
         show.results().print(show.class_table(found.details))
+    if failed:
+        raise GateError(failed)

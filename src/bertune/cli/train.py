@@ -45,6 +45,7 @@ def train(
     from bertune.console import show
     from bertune.console.progress import result_line, watch
     from bertune.files import shell_word, shown_path
+    from bertune.gates import refuse_failed
     from bertune.settings import parse_overrides
 
     if as_json:
@@ -56,14 +57,18 @@ def train(
     manifest = run.manifest
     if as_json:
         print_json(_as_json(str(run.path), manifest))
+        refuse_failed(manifest.get("gates"), shown_path(run.path))
         return
     show.echo(console, result_line(manifest))
     if not streams.is_closed():  # the result is the run folder, so training works without standard output
-        show.results().print(show.score_table(manifest["scores"]))
+        show.results().print(show.score_table(manifest["scores"], manifest.get("intervals")))
+    if interval_note := show.interval_note(manifest.get("intervals"), manifest["row_noun"]):
+        show.echo(console, interval_note, "dim")
     folder = shown_path(run.path)
     again = "".join(f" {setting}" for setting in own_code(run.config))
     show.echo(console, f"\nmodel    {folder}/model\nreport   {folder}/report/index.html")
     show.echo(console, f"use it   bertune predict {shell_word(folder)} FILE{again}")
+    refuse_failed(manifest.get("gates"), folder)
 
 
 def own_code(config: "Config") -> list[str]:
@@ -73,5 +78,5 @@ def own_code(config: "Config") -> list[str]:
 
 
 def _as_json(path: str, manifest: dict[str, Any]) -> dict[str, Any]:
-    keys = ("scores", "details", "training", "timings", "peak_memory_mb", "warnings")
-    return {"run": path, "status": manifest["status"], **{key: manifest[key] for key in keys}}
+    keys = ("scores", "intervals", "gates", "details", "training", "timings", "peak_memory_mb", "warnings")
+    return {"run": path, "status": manifest["status"], **{key: manifest.get(key) for key in keys}}

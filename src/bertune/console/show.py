@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bertune.errors import counted
+from bertune.errors import counted, plural
 
 MOST_LABELS = 12  # rows of the label balance table
 MOST_FAILURES = 5  # error messages of rows that could not be predicted
@@ -121,14 +121,18 @@ def warn(console: Console, text: str) -> None:
     echo(console, f"warning: {text}", "yellow")
 
 
-def score_table(scores: Mapping[str, Mapping[str, float | None]]) -> Table:
-    """A table with one row per score and one column per split."""
+def score_table(
+    scores: Mapping[str, Mapping[str, float | None]], intervals: Mapping[str, Mapping[str, Any]] | None = None
+) -> Table:
+    """A table with one row per score and one column per split, with intervals as in `IntervalsRecord`."""
+    ends = {split: (found.get("scores") or {}) for split, found in (intervals or {}).items()}
     table = _table("score", *scores)
     names = list(dict.fromkeys(name for split in scores.values() for name in split))
     for name in names:
         values = [split.get(name) for split in scores.values()]
         if any(value is not None for value in values):  # some scores do not apply to every data set
-            table.add_row(name, *map(number, values))
+            both = (ends.get(split, {}).get(name) for split in scores)
+            table.add_row(name, *map(with_interval, values, both))
     return table
 
 
@@ -178,6 +182,20 @@ def side_table(title: str, rows: Iterable[tuple[str, ...]]) -> Table:
 def number(value: float | None) -> str:
     """A score with four decimals, or "undefined"."""
     return "undefined" if value is None else f"{value:.4f}"
+
+
+def with_interval(value: float | None, ends: Sequence[float] | None) -> str:
+    """A score with its interval, as in 0.8375 [0.7901, 0.8790]."""
+    return number(value) if ends is None else f"{number(value)} [{number(ends[0])}, {number(ends[1])}]"
+
+
+def interval_note(intervals: Mapping[str, Mapping[str, Any]] | None, noun: str) -> str:
+    """A line on how the intervals of a score table were computed; empty if there are none."""
+    known = [found for found in (intervals or {}).values() if found.get("method")]
+    if not known:
+        return ""
+    unit = f"group of {plural(noun)}" if known[0]["is_grouped"] else noun
+    return f"[low, high]: {known[0]['level']:.0%} intervals, resampled by {unit}"
 
 
 def _table(*headers: str) -> Table:

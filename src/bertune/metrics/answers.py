@@ -1,6 +1,6 @@
 """Metrics for extractive answers: exact match and F1 as defined by SQuAD and CMRC 2018.
 
-Dimensions: N questions.
+Dimensions: N questions, R resamples.
 """
 
 import re
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.metrics.details import baseline, calibration, curve, table
-from bertune.metrics.scores import Scores
+from bertune.metrics.scores import Scores, unweighted, weighted_mean
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -80,23 +80,36 @@ def score(
     has_N = np.array([len(texts) > 0 for texts in gold])
     details: dict[str, Any] = {"unit": "question", "count": len(gold), "figures": []}
     em_N, f1_N = _each(gold, answers)
-    values: dict[str, float | None] = {"em": float(em_N.mean()), "f1": float(f1_N.mean())}
-    for name, chosen_N in (("has_answer", has_N), ("no_answer", ~has_N)):
-        values[f"{name}_em"] = float(em_N[chosen_N].mean()) if chosen_N.any() else None
-        values[f"{name}_f1"] = float(f1_N[chosen_N].mean()) if chosen_N.any() else None
-    values |= dict.fromkeys(("best_em", "best_f1", "best_null_threshold"))
+    gains: dict[str, FloatArray] = {}  # over "no answer", of answering a question
     if not has_N.all():
         given_N = np.array([bool(text) for text in best])
         for name, each_N in zip(("best_em", "best_f1"), _each(gold, best), strict=True):
-            gain_N = np.where(has_N, each_N, -1.0 * given_N)
-            gain, values["best_null_threshold"] = _best_threshold(gain_N, no_answer_N)
-            values[name] = gain + float((~has_N).mean())
+            gains[name] = np.where(has_N, each_N, -1.0 * given_N)
+
+    def weighted(weights_RN: FloatArray) -> dict[str, FloatArray]:
+        found = {}
+        for name, kinds_N in (("", has_N | True), ("has_answer_", has_N), ("no_answer_", ~has_N)):
+            found[f"{name}em"] = weighted_mean(weights_RN, np.where(kinds_N, em_N, np.nan))
+            found[f"{name}f1"] = weighted_mean(weights_RN, np.where(kinds_N, f1_N, np.nan))
+        undefined_R = np.full(len(weights_RN), np.nan)
+        found |= dict.fromkeys(("best_em", "best_f1", "best_null_threshold"), undefined_R)
+        none_R = weighted_mean(weights_RN, (~has_N).astype(np.float64))
+        for name, gain_N in gains.items():
+            gain_R, threshold_R = _best_threshold(gain_N, no_answer_N, weights_RN)
+            # If all questions of a resample have an answer, these scores are undefined.
+            found[name] = np.where(none_R > 0, gain_R + none_R, np.nan)
+            found["best_null_threshold"] = np.where(none_R > 0, threshold_R, np.nan)
+        return found
+
+    values = unweighted(weighted, len(gold))
+    if gains:
+        gain_N = gains["best_f1"]
         marks = {"current": threshold, "best": values["best_null_threshold"] or 0.0}
         details["figures"].append(_by_threshold(gain_N, no_answer_N, float((~has_N).mean()), marks))
         details["baseline"] = baseline("f1", float((~has_N).mean()), "always “no answer”")
     if probability_N is not None:
         details["figures"].append(calibration(probability_N, em_N, "answers"))
-    return Scores(values, {**details, "tables": [_by_kind(values, has_N)]})
+    return Scores(values, {**details, "tables": [_by_kind(values, has_N)]}, weighted)
 
 
 def _by_kind(values: dict[str, float | None], has_N: BoolArray) -> dict[str, Any]:
@@ -163,11 +176,15 @@ def _without_punctuation(text: str) -> str:
     return text.lower().strip().translate(_CJK_PUNCTUATION)
 
 
-def _best_threshold(gain_N: FloatArray, no_answer_N: FloatArray) -> tuple[float, float]:
-    """The maximum gain over answering no question, and the no-answer threshold that reaches it."""
+def _best_threshold(
+    gain_N: FloatArray, no_answer_N: FloatArray, weights_RN: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The maximum gain [R] over answering no question, and the no-answer threshold [R] that reaches it."""
     order_N = np.argsort(no_answer_N, kind="stable")
-    total_N = np.cumsum(gain_N[order_N])
-    last = int(total_N.argmax())
-    if total_N[last] <= 0:
-        return 0.0, float(np.nextafter(no_answer_N.min(), -np.inf))  # answering no question is best
-    return float(total_N[last] / len(gain_N)), float(no_answer_N[order_N[last]])
+    totals_RN = np.cumsum(weights_RN[:, order_N] * gain_N[order_N], axis=1)
+    last_R = totals_RN.argmax(axis=1)
+    most_R = totals_RN[np.arange(len(weights_RN)), last_R]
+    lowest_R = np.where(weights_RN > 0, no_answer_N, np.inf).min(axis=1)
+    nothing_R = np.nextafter(lowest_R, -np.inf)  # answering no question is best
+    threshold_R = np.where(most_R <= 0, nothing_R, no_answer_N[order_N[last_R]])
+    return np.maximum(most_R, 0.0) / weights_RN.sum(axis=1), threshold_R

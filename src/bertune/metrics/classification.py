@@ -3,20 +3,21 @@
 For a label that is neither gold nor predicted, precision, recall and F1 are None and macro averages ignore
 it; for a label that is only gold or only predicted they are 0.
 
-Dimensions: N texts, C labels.
+Dimensions: N texts, C labels, S labels that are gold or predicted, R resamples.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.metrics.confusions import confusion_details, confusion_matrix, mcc, mcc_of
-from bertune.metrics.counts import PerClass, per_class_scores, roc_auc
+from bertune.metrics.confusions import confusion_details, confusion_matrix, mcc, mcc_of, mcc_of_counts
+from bertune.metrics.counts import Occurrences, PerClass, class_scores, per_class_scores, roc_auc
 from bertune.metrics.details import baseline, calibration, class_row
-from bertune.metrics.scores import Scores
+from bertune.metrics.scores import Scores, weighted_mean
 
 __all__ = ["BATCH", "MOST_BATCHES", "MOST_WITH_ROC_AUC", "confusion_matrix", "mcc", "mcc_of", "score"]
 
@@ -30,11 +31,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Predicted:
-    """The label predicted for each text, its probability, and the probability of the gold label."""
+    """The label predicted for each text, its probability, and the probability of the gold label.
+
+    `all_NC` are all probabilities, or None if there are too many labels to keep them.
+    """
 
     predicted_N: IntArray
     confidence_N: FloatArray
     of_gold_N: FloatArray
+    all_NC: FloatArray | None = None
 
 
 def score(
@@ -49,50 +54,76 @@ def score(
     """
     if len(labels) <= MOST_WITH_ROC_AUC:
         all_NC, rows_N = np.array(list(probabilities)), np.arange(len(gold_N))
-        predicted = _Predicted(all_NC.argmax(axis=1), all_NC.max(axis=1), all_NC[rows_N, gold_N])
-        return _score(gold_N, predicted, labels, positive, _roc_auc(gold_N, all_NC, positive))
+        predicted = _Predicted(all_NC.argmax(axis=1), all_NC.max(axis=1), all_NC[rows_N, gold_N], all_NC)
+        return _score(gold_N, predicted, labels, positive)
     rows = [(row.argmax(), row.max(), row[gold]) for row, gold in zip(probabilities, gold_N, strict=True)]
     predicted_N, confidence_N, of_gold_N = map(np.array, zip(*rows, strict=True))
-    return _score(gold_N, _Predicted(predicted_N, confidence_N, of_gold_N), labels, positive, None)
+    return _score(gold_N, _Predicted(predicted_N, confidence_N, of_gold_N), labels, positive)
 
 
-def _score(
-    gold_N: IntArray, predicted: _Predicted, labels: tuple[str, ...], positive: int, roc_auc: float | None
-) -> Scores:
+def _score(gold_N: IntArray, predicted: _Predicted, labels: tuple[str, ...], positive: int) -> Scores:
     predicted_N = predicted.predicted_N
-    per_class = per_class_scores(gold_N, predicted_N, len(labels))
-    values: dict[str, float | None] = {"accuracy": float((gold_N == predicted_N).mean())}
-    averages = {"macro": per_class.mean(per_class.is_seen), "weighted": per_class.mean(per_class.support)}
-    rows = _class_rows(labels, per_class)
-    names = ("precision", "recall", "f1")
-    if len(labels) == 2:
-        values |= {name: rows[positive][name] for name in names}
-    else:
-        values |= dict(zip(names, averages["macro"], strict=True))
-    for average, triple in averages.items():
-        for name, value in zip(names, triple, strict=True):
-            values[f"{average}_{name}"] = value
-    values["mcc"] = mcc_of(gold_N, predicted_N)
-    values["roc_auc"] = roc_auc
-    values["log_loss"] = _log_loss(predicted.of_gold_N)
+    rows = _class_rows(labels, per_class_scores(gold_N, predicted_N, len(labels)))
     details = _details(gold_N, predicted_N, labels, rows)
     details["figures"] = [calibration(predicted.confidence_N, gold_N == predicted_N, "texts")]
-    return Scores(values, details)
+    is_ranked = predicted.all_NC is not None
+    num_sorted = 0 if not is_ranked else 1 if len(labels) == 2 else len(labels)
+    weighted = partial(_weighted, gold_N, predicted, len(labels), positive)
+    return Scores.of(weighted, len(gold_N), details, cells=len(gold_N) * (1 + num_sorted))
 
 
-def _log_loss(of_gold_N: FloatArray) -> float:
-    """The same as in scikit-learn, which clips probabilities by the machine epsilon."""
+def _weighted(
+    gold_N: IntArray, predicted: _Predicted, num_labels: int, positive: int, weights_RN: FloatArray
+) -> dict[str, FloatArray]:
+    """All scores [R] of weighted texts; NaN where undefined."""
+    # Only labels that occur, because there may be more labels than texts.
+    present_S, both = np.unique(np.concatenate([gold_N, predicted.predicted_N]), return_inverse=True)
+    gold_S, predicted_S = np.split(both, 2)
+    texts_N, is_right_N = np.arange(len(gold_N)), gold_S == predicted_S
+    pairs = ((texts_N[is_right_N], gold_S[is_right_N]), (texts_N, predicted_S), (texts_N, gold_S))
+    correct_RS, predicted_RS, support_RS = (
+        Occurrences(text_P, class_P, len(present_S)).counts(weights_RN) for text_P, class_P in pairs
+    )
+    per_class = class_scores(correct_RS, predicted_RS, support_RS)
+    values = {"accuracy": weighted_mean(weights_RN, is_right_N.astype(np.float64))}
+    averages = {"macro": per_class.mean(per_class.is_seen), "weighted": per_class.mean(per_class.support)}
+    names = ("precision", "recall", "f1")
+    values |= dict(zip(names, averages["macro"], strict=True))
+    if num_labels == 2:
+        values |= {name: np.full(len(weights_RN), np.nan) for name in names}
+        for at in np.flatnonzero(present_S == positive):
+            is_seen_R = per_class.is_seen[:, at]
+            scores = (np.where(is_seen_R, each_RS[:, at], np.nan) for each_RS in per_class[:3])
+            values |= dict(zip(names, scores, strict=True))
+    for average, triple in averages.items():
+        values |= {f"{average}_{name}": each_R for name, each_R in zip(names, triple, strict=True)}
+    values["mcc"] = mcc_of_counts(correct_RS.sum(axis=1), support_RS, predicted_RS)
+    values["roc_auc"] = _roc_auc(gold_N, predicted.all_NC, positive, weights_RN)
+    values["log_loss"] = weighted_mean(weights_RN, _log_losses(predicted.of_gold_N))
+    return values
+
+
+def _log_losses(of_gold_N: FloatArray) -> FloatArray:
+    """The loss of each text, as in scikit-learn, which clips probabilities by the machine epsilon."""
     eps = np.finfo(of_gold_N.dtype).eps
-    return float(-np.log(np.clip(of_gold_N, eps, 1 - eps)).mean())
+    losses_N: FloatArray = -np.log(np.clip(of_gold_N, eps, 1 - eps))
+    return losses_N
 
 
-def _roc_auc(gold_N: IntArray, probabilities_NC: FloatArray, positive: int) -> float | None:
-    num_classes = probabilities_NC.shape[1]
-    if len(np.unique(gold_N)) < num_classes:
-        return None  # undefined if a class does not occur
-    if num_classes == 2:
-        return roc_auc(gold_N == positive, probabilities_NC[:, positive])
-    return float(np.mean([roc_auc(gold_N == c, probabilities_NC[:, c]) for c in range(num_classes)]))
+def _roc_auc(
+    gold_N: IntArray, all_NC: FloatArray | None, positive: int, weights_RN: FloatArray
+) -> FloatArray:
+    """The area under the ROC curve [R], the mean over all labels if there are more than two.
+
+    NaN, as undefined, if a label does not occur.
+    """
+    num_classes = 0 if all_NC is None else all_NC.shape[1]
+    if all_NC is None or len(np.unique(gold_N)) < num_classes:
+        return np.full(len(weights_RN), np.nan)
+    chosen = [positive] if num_classes == 2 else range(num_classes)
+    areas = (roc_auc(gold_N == c, all_NC[:, c], weights_RN) for c in chosen)
+    total_R: FloatArray = sum(areas, start=np.zeros(len(weights_RN)))
+    return total_R / len(chosen)
 
 
 def _class_rows(labels: tuple[str, ...], per_class: PerClass) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.scores import divided
+
 IntArray = NDArray[np.int64]
 
 # 200 x 200 counts take about 0.6 MB in a manifest, one number per line, and a larger matrix is not readable.
@@ -54,7 +56,7 @@ def confusion_matrix(gold_N: IntArray, predicted_N: IntArray, num_classes: int) 
 
 def mcc(confusion_CC: IntArray) -> float:
     """Matthews correlation coefficient for any number of classes (Gorodkin 2004); 0 where undefined."""
-    return _mcc(int(np.trace(confusion_CC)), confusion_CC.sum(axis=1), confusion_CC.sum(axis=0))
+    return float(mcc_of_counts(np.trace(confusion_CC), confusion_CC.sum(axis=1), confusion_CC.sum(axis=0)))
 
 
 def mcc_of(gold_N: IntArray, predicted_N: IntArray) -> float:
@@ -63,13 +65,17 @@ def mcc_of(gold_N: IntArray, predicted_N: IntArray) -> float:
     gold_C, predicted_C = (
         np.bincount(index_N, minlength=len(present)) for index_N in np.split(index_2N, [len(gold_N)])
     )
-    return _mcc(int((gold_N == predicted_N).sum()), gold_C, predicted_C)
+    return float(mcc_of_counts((gold_N == predicted_N).sum(), gold_C, predicted_C))
 
 
-def _mcc(right: int, gold_counts_C: IntArray, predicted_counts_C: IntArray) -> float:
+def mcc_of_counts(right: Any, gold_counts_C: NDArray[Any], predicted_counts_C: NDArray[Any]) -> Any:
+    """The MCC from the number of correct items and the counts [C] of gold and predicted labels.
+
+    With counts [R, C] and `right` [R], the MCC [R] of R resamples.
+    """
     # As floats: squares of counts overflow, and whole numbers below 2**53 stay exact.
     gold_C, predicted_C = gold_counts_C.astype(np.float64), predicted_counts_C.astype(np.float64)
-    total = gold_C.sum()
-    covariance = right * total - gold_C @ predicted_C
-    spread = (total**2 - predicted_C @ predicted_C) * (total**2 - gold_C @ gold_C)
-    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
+    total = gold_C.sum(axis=-1)
+    covariance = right * total - (gold_C * predicted_C).sum(axis=-1)
+    spread = (total**2 - (predicted_C**2).sum(axis=-1)) * (total**2 - (gold_C**2).sum(axis=-1))
+    return divided(covariance, np.sqrt(np.maximum(spread, 0)))

@@ -3,24 +3,25 @@
 For a label that is neither gold nor predicted in any text, precision, recall and F1 are None and macro
 averages ignore it; scikit-learn does the same if `labels` has only labels that occur.
 
-Dimensions: N texts, C labels, S labels that are gold or predicted, B texts or labels in a block, T
-thresholds. Rows are read in blocks of texts, and again in blocks of labels, so that no N x C array is needed.
+Dimensions: N texts, C labels, B texts or labels in a block, T thresholds, R resamples. Rows are read in
+blocks of texts, and again in blocks of labels, so that no N x C array is needed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.counts import Occurrences, average_precision, class_scores, ratios
 from bertune.metrics.details import BINS, bin_sums, calibration_of, class_row, curve, table
-from bertune.metrics.scores import Scores
+from bertune.metrics.scores import Scores, divided, weighted_mean
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Triple = tuple[FloatArray, FloatArray, FloatArray]  # precision, recall, F1
 _STEPS = 100  # number of thresholds in the score-by-threshold curve
 _CELLS = 2**22  # probabilities in memory at once: 32 MB
 _EDGES = np.linspace(0, 1, _STEPS + 1)
@@ -61,7 +62,7 @@ class Judged:
 
 
 class _Counts:
-    """Counts of correct, predicted and gold labels, by label [C] and by text [N].
+    """Correct, predicted and gold labels: where they occur, and their counts by label [C] and by text [N].
 
     Also counts by threshold [T] and the bin sums of the calibration curve.
     """
@@ -72,6 +73,7 @@ class _Counts:
         self.right_N, self.predicted_N, self.gold_N = np.zeros((3, num_texts), np.int64)
         self.above_T, self.right_above_T = np.zeros((2, _STEPS), np.int64)
         self.bins_3B = np.zeros((3, BINS))
+        found: dict[str, list[IntArray]] = {"right": [], "predicted": [], "gold": []}
         for texts, gold_BC, probabilities_BC in judged.by_texts():
             predicted_BC = probabilities_BC >= threshold
             for name, cells_BC in (
@@ -82,9 +84,13 @@ class _Counts:
                 by_label_C = getattr(self, f"{name}_C")
                 by_label_C += cells_BC.sum(axis=0)
                 getattr(self, f"{name}_N")[texts] = cells_BC.sum(axis=1)
+                found[name].append(np.argwhere(cells_BC) + np.array([texts.start, 0]))
             self.above_T += np.histogram(probabilities_BC, _EDGES)[0]
             self.right_above_T += np.histogram(probabilities_BC[gold_BC], _EDGES)[0]
             self.bins_3B += bin_sums(probabilities_BC.ravel(), gold_BC.ravel())
+        pairs = {name: np.concatenate(blocks).T for name, blocks in found.items()}
+        self.is_exact_N = (self.right_N == self.predicted_N) & (self.right_N == self.gold_N)
+        self.pairs = {name: Occurrences(p_2P[0], p_2P[1], num_labels) for name, p_2P in pairs.items()}
 
 
 def score(
@@ -108,78 +114,59 @@ def score_judged(judged: Judged, labels: tuple[str, ...], threshold: float) -> S
     texts (`samples_f1`), as in scikit-learn.
     """
     counts = _Counts(judged, threshold)
-    of_labels = _ratios(counts.right_C, counts.predicted_C, counts.gold_C)
-    of_texts = _ratios(counts.right_N, counts.predicted_N, counts.gold_N)
-    totals = (np.array([each_C.sum()]) for each_C in (counts.right_C, counts.predicted_C, counts.gold_C))
-    is_seen_C = counts.predicted_C + counts.gold_C > 0
-    of_seen = [each_C[is_seen_C] for each_C in of_labels]
-    averages: dict[str, Sequence[FloatArray]] = {
-        "micro": _ratios(*totals) if is_seen_C.any() else of_seen,
-        "macro": of_seen,
-        "weighted": [_weighted(each_S, counts.gold_C[is_seen_C]) for each_S in of_seen],
-        "samples": of_texts,
-    }
-    values: dict[str, float | None] = {
-        f"{average}_{name}": float(np.mean(each)) if each.size else None
-        for average, triple in averages.items()
-        for name, each in zip(("precision", "recall", "f1"), triple, strict=True)
-    }
-    num_texts, num_labels = len(judged.gold), judged.num_labels
-    is_exact_N = (counts.right_N == counts.predicted_N) & (counts.right_N == counts.gold_N)
-    num_wrong = int((counts.predicted_N + counts.gold_N - 2 * counts.right_N).sum())
-    values["subset_accuracy"] = float(is_exact_N.mean())
-    values["hamming_loss"] = float(num_wrong / (num_texts * num_labels))
-    precisions = [average_precision(*of_label) for of_label in judged.by_labels()]
-    values["map"] = float(np.mean(precisions)) if precisions else None
+    per_class = class_scores(counts.right_C, counts.predicted_C, counts.gold_C)
     rows = [
         class_row(label, (p, r, f) if is_seen else None, s)
-        for label, p, r, f, s, is_seen in zip(labels, *of_labels, counts.gold_C, is_seen_C, strict=True)
+        for label, p, r, f, s, is_seen in zip(labels, *per_class, strict=True)
     ]
     details = {
         "labels": list(labels),
         "per_class": rows,
         "threshold": threshold,
-        "tables": [_by_number(counts.gold_N, counts.predicted_N, is_exact_N)],
+        "tables": [_by_number(counts.gold_N, counts.predicted_N, counts.is_exact_N)],
         "figures": [_by_threshold(counts, threshold), _calibration(counts)],
     }
-    return Scores(values, details)
+    num_sorted = int((counts.gold_C > 0).sum())  # labels whose probabilities are sorted
+    cells = len(judged.gold) * num_sorted + len(counts.pairs["predicted"].text_P)
+    return Scores.of(partial(_weighted, judged, counts), len(judged.gold), details, cells)
 
 
-def average_precision(gold_N: BoolArray, scores_N: FloatArray) -> float:
-    """The step-wise area under the precision-recall curve, as scikit-learn's average_precision_score.
-
-    At least one entry of `gold_N` must be true.
-    """
-    order_N = np.argsort(scores_N, kind="stable")[::-1]
-    sorted_N = scores_N[order_N]
-    last_of_ties = np.append(np.flatnonzero(np.diff(sorted_N)), len(sorted_N) - 1)
-    right = np.cumsum(gold_N[order_N], dtype=np.float64)[last_of_ties]
-    precision, recall = right / (1 + last_of_ties), right / right[-1]
-    # From the lowest threshold upwards, as in scikit-learn, so that the sum rounds the same way.
-    steps = np.diff(np.append(recall[::-1], 0.0)) * precision[::-1]
-    return max(0.0, float(-steps.sum()))
+def _weighted(judged: Judged, counts: _Counts, weights_RN: FloatArray) -> dict[str, FloatArray]:
+    """All scores [R] of weighted texts; NaN where undefined."""
+    of_labels = [counts.pairs[name].counts(weights_RN) for name in ("right", "predicted", "gold")]
+    per_class = class_scores(*of_labels)
+    totals = [each_RC.sum(axis=1) for each_RC in of_labels]
+    of_texts = ratios(counts.right_N, counts.predicted_N, counts.gold_N)
+    averages = {
+        "micro": ratios(*totals),
+        "macro": per_class.mean(per_class.is_seen),
+        "weighted": per_class.mean(per_class.support),
+    }
+    is_any_R = per_class.is_seen.any(axis=1)
+    names = ("precision", "recall", "f1")
+    values = {
+        f"{average}_{name}": np.where(is_any_R, each_R, np.nan)
+        for average, triple in averages.items()
+        for name, each_R in zip(names, triple, strict=True)
+    }
+    for name, each_N in zip(names, of_texts, strict=True):
+        values[f"samples_{name}"] = weighted_mean(weights_RN, each_N)
+    wrong_N = counts.predicted_N + counts.gold_N - 2 * counts.right_N
+    values["subset_accuracy"] = weighted_mean(weights_RN, counts.is_exact_N.astype(np.float64))
+    values["hamming_loss"] = weighted_mean(weights_RN, wrong_N / judged.num_labels)
+    total_R, number_R = np.zeros((2, len(weights_RN)))
+    for gold_N, probabilities_N in judged.by_labels():
+        precision_R = average_precision(gold_N, probabilities_N, weights_RN)
+        total_R += np.nan_to_num(precision_R)
+        number_R += ~np.isnan(precision_R)
+    values["map"] = divided(total_R, number_R, np.nan)
+    return values
 
 
 def _blocks(num: int, width: int) -> Iterator[slice]:
     """Slices of `num` rows of `width` cells, with at most _CELLS cells each."""
     size = max(1, _CELLS // max(1, width))
     return (slice(start, min(start + size, num)) for start in range(0, num, size))
-
-
-def _ratios(right: IntArray, predicted: IntArray, gold: IntArray) -> Triple:
-    """Precision, recall and F1; 0 where undefined."""
-    pairs = ((right, predicted), (right, gold), (2.0 * right, gold + predicted))
-    precision, recall, f1 = (
-        np.divide(part, whole, where=whole > 0, out=np.zeros(len(whole))) for part, whole in pairs
-    )
-    return precision, recall, f1
-
-
-def _weighted(each_S: FloatArray, support_S: IntArray) -> FloatArray:
-    """The mean weighted by support; 0 if no text has a label, empty if there are no labels."""
-    if not len(each_S):
-        return each_S
-    return np.asarray(np.average(each_S, weights=support_S) if support_S.any() else 0.0, np.float64)
 
 
 def _by_number(gold_N: IntArray, predicted_N: IntArray, is_exact_N: BoolArray) -> dict[str, Any]:

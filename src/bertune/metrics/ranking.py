@@ -5,10 +5,10 @@ grade is at least `relevant`, as with the option -l of trec_eval. A query withou
 scores and is left out of the means; trec_eval counts it as 0. In a tie, less relevant documents are ranked
 first, so that a model that gives all documents the same score does not profit from their order in the file.
 
-Dimensions: Q queries, D documents of a query.
+Dimensions: Q queries, D documents of a query, R resamples.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bertune.errors import counted
 from bertune.metrics.details import baseline, histogram, rank_table
 from bertune.metrics.limitations import UNDEFINED, Limitation, equal_scores
+from bertune.metrics.scores import unweighted, weighted_mean
 
 Numbers = NDArray[np.float64]
 NAMES = ("ndcg@10", "mrr@10", "map", "mrr", "ndcg", "p@1", "p@5", "p@10", "recall@5", "recall@10")
@@ -42,8 +43,19 @@ def mean_scores(queries: Iterable[Judged], relevant: float = RELEVANT) -> dict[s
     nDCG is defined for queries with a grade above 0, other scores for those with a grade of at least
     `relevant`.
     """
+    of_queries = query_scores(queries, relevant)
+    return unweighted(lambda weights_RQ: weighted_means(of_queries, weights_RQ), len(of_queries["map"]))
+
+
+def query_scores(queries: Iterable[Judged], relevant: float = RELEVANT) -> dict[str, Numbers]:
+    """Each score [Q] of every query; NaN where it is undefined."""
     of_queries = [_scores(judged.ranked(), relevant) for judged in queries]
-    return {name: _mean([s[name] for s in of_queries if name in s]) for name in NAMES}
+    return {name: np.array([scores.get(name, np.nan) for scores in of_queries]) for name in NAMES}
+
+
+def weighted_means(of_queries: Mapping[str, Numbers], weights_RQ: Numbers) -> dict[str, Numbers]:
+    """Each score [R] averaged over the weighted queries for which it is defined; NaN if there are none."""
+    return {name: weighted_mean(weights_RQ, each_Q) for name, each_Q in of_queries.items()}
 
 
 def limitations(grades: Sequence[Numbers], relevant: float = RELEVANT) -> list[Limitation]:
@@ -74,10 +86,6 @@ def _why_fixed(grades: Sequence[Numbers], relevant: float, fixed: Iterable[str])
     if all("@" in name and int(name.partition("@")[2]) >= longest for name in fixed):
         return f"no query has more than {counted(longest, 'document')}"
     return "each query has too few documents, or too similar grades, for the ranking to matter"
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if values else None
 
 
 def details(queries: Sequence[Judged], relevant: float = RELEVANT) -> dict[str, Any]:

@@ -35,10 +35,15 @@ def retrieval(
 
 def of_ranks(ranks: Sequence[NDArray[np.int64]]) -> dict[str, float | None]:
     """The same scores from the ranks of each query's relevant documents."""
+    return {name: float(each_Q.mean()) for name, each_Q in of_queries(ranks).items()}
+
+
+def of_queries(ranks: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[np.float64]]:
+    """The same scores of each query, [Q]."""
     return {
-        "recall@1": float(np.mean([(query <= 1).mean() for query in ranks])),
-        "recall@10": float(np.mean([(query <= 10).mean() for query in ranks])),
-        "mrr@10": float(np.mean([1.0 / query[0] if query[0] <= 10 else 0.0 for query in ranks])),
+        "recall@1": np.array([(query <= 1).mean() for query in ranks]),
+        "recall@10": np.array([(query <= 10).mean() for query in ranks]),
+        "mrr@10": np.array([1.0 / query[0] if query[0] <= 10 else 0.0 for query in ranks]),
     }
 
 
@@ -91,6 +96,6 @@ def _ranks(scores_D: Vectors, relevant: list[int], hidden: list[int]) -> NDArray
     return above + np.arange(1, len(relevant_scores) + 1)
 
 
-def triplet_accuracy(similar_N: NDArray[np.float64], other_N: NDArray[np.float64]) -> float:
-    """The fraction of anchors that are more similar to their positive than to their negative."""
-    return float((similar_N > other_N).mean())
+def triplets_in_order(similar_N: NDArray[np.float64], other_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 for each anchor that is more similar to its positive than to its negative, 0 for others, [N]."""
+    return (similar_N > other_N).astype(np.float64)

@@ -1,73 +1,107 @@
 """Metrics for labelled spans (exact match) and for individual tags.
 
-Dimensions: C labels.
+Dimensions: C labels, N texts, R resamples, P pairs of tags.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bertune.metrics.confusions import confusion_details
-from bertune.metrics.counts import per_class_scores
+from bertune.metrics.counts import Occurrences, class_scores, ratios
 from bertune.metrics.details import MOST_ROWS, class_row, table
-from bertune.metrics.scores import Scores
+from bertune.metrics.scores import FloatArray, Scores, divided, unweighted
 
 Tags = Sequence[Sequence[str]]
 Span = tuple[int, int, str]  # start, end, label
 Spans = Sequence[Iterable[Span]]  # the spans of each text
 
 
-def score_spans(gold: Spans, predicted: Spans) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
-    """Scores by name, and a row per label. A span is correct if start, end and label match a gold span.
+@dataclass(frozen=True)
+class Matched:
+    """The gold, predicted and correct items of each label in each text; items are spans or tags."""
+
+    labels: tuple[str, ...]
+    correct: Occurrences
+    predicted: Occurrences
+    gold: Occurrences
+    num_texts: int
+
+    def weighted(self, weights_RN: FloatArray) -> dict[str, FloatArray]:
+        """Micro-averaged F1, precision and recall, and macro F1, [R]; NaN without any items."""
+        each = [which.counts(weights_RN) for which in (self.correct, self.predicted, self.gold)]
+        per_class = class_scores(*each)
+        precision_R, recall_R, f1_R = ratios(*(counts_RC.sum(axis=1) for counts_RC in each))
+        macro_R = per_class.mean(per_class.is_seen)[2]
+        values = {"f1": f1_R, "macro_f1": macro_R, "precision": precision_R, "recall": recall_R}
+        is_any_R = per_class.is_seen.any(axis=1)
+        return {name: np.where(is_any_R, each_R, np.nan) for name, each_R in values.items()}
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """The same scores of texts of equal weight; None if undefined."""
+        return unweighted(self.weighted, self.num_texts)
+
+    @property
+    def per_class(self) -> list[dict[str, Any]]:
+        """The scores of each label."""
+        once_1N = np.ones((1, self.num_texts))
+        counts = (which.counts(once_1N)[0] for which in (self.correct, self.predicted, self.gold))
+        triples = zip(self.labels, *class_scores(*counts)[:4], strict=True)
+        return [class_row(label, (float(p), float(r), float(f)), int(n)) for label, p, r, f, n in triples]
+
+
+def score_spans(gold: Spans, predicted: Spans) -> Matched:
+    """The scores of spans. A span is correct if start, end and label match a gold span.
 
     `precision`, `recall` and `f1` are micro averages over all spans (Tjong Kim Sang & De Meulder 2003,
     section 2.3); `macro_f1` is the mean over all gold or predicted labels, as in seqeval. If only one side
     has spans, undefined ratios are 0; if neither side has any, all four scores are None.
     """
-    num_correct: Counter[str] = Counter()
-    num_predicted: Counter[str] = Counter()
-    num_gold: Counter[str] = Counter()
-    for text_predicted, text_gold in zip(map(set, predicted), map(set, gold), strict=True):
-        num_correct.update(label for *_, label in text_predicted & text_gold)
-        num_predicted.update(label for *_, label in text_predicted)
-        num_gold.update(label for *_, label in text_gold)
-    per_class = []
-    for label in sorted(num_predicted.keys() | num_gold.keys()):
-        ratios = _ratios(num_correct[label], num_predicted[label], num_gold[label])
-        per_class.append(class_row(label, ratios, num_gold[label]))
-    if not per_class:
-        return dict.fromkeys(("f1", "macro_f1", "precision", "recall")), []
-    precision, recall, f1 = _ratios(num_correct.total(), num_predicted.total(), num_gold.total())
-    macro = float(np.mean([row["f1"] for row in per_class]))
-    return {"f1": f1, "macro_f1": macro, "precision": precision, "recall": recall}, per_class
+    sides = list(zip(map(set, predicted), map(set, gold), strict=True))
+    found: tuple[list[list[str]], ...] = (
+        [[label for *_, label in ours & theirs] for ours, theirs in sides],
+        [[label for *_, label in ours] for ours, _ in sides],
+        [[label for *_, label in theirs] for _, theirs in sides],
+    )
+    return _matched(*found)
 
 
-def score_tags(gold: Tags, predicted: Tags) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
+def score_tags(gold: Tags, predicted: Tags) -> Matched:
     """The same for tags, one per word: micro-averaged precision, recall and F1 all equal the accuracy."""
-    flat_gold, flat_predicted = _flat(gold), _flat(predicted)
-    labels = sorted({*flat_gold, *flat_predicted})
+    sides = zip(gold, predicted, strict=True)
+    correct = [[one for one, other in zip(*pair, strict=True) if one == other] for pair in sides]
+    return _matched(correct, predicted, gold)
+
+
+def _matched(correct: Tags, predicted: Tags, gold: Tags) -> Matched:
+    labels = tuple(sorted({*_flat(predicted), *_flat(gold)}))
     number = {label: at for at, label in enumerate(labels)}
-    gold_N, predicted_N = (np.array([number[tag] for tag in flat]) for flat in (flat_gold, flat_predicted))
-    scores = per_class_scores(gold_N, predicted_N, len(labels))
-    per_class = [
-        class_row(label, (float(p), float(r), float(f)), int(support))
-        for label, p, r, f, support in zip(labels, *scores[:4], strict=True)
-    ]
-    micro = accuracy(gold, predicted)
-    macro = float(np.mean(scores.f1))
-    return {"f1": micro, "macro_f1": macro, "precision": micro, "recall": micro}, per_class
+
+    def located(side: Tags) -> Occurrences:
+        pairs = [(text, number[tag]) for text, tags in enumerate(side) for tag in tags]
+        return Occurrences.of(pairs, len(labels))
+
+    return Matched(labels, located(correct), located(predicted), located(gold), len(gold))
 
 
 def accuracy(gold: Tags, predicted: Tags) -> float:
     """The fraction of words with the correct tag."""
-    pairs = list(zip(_flat(gold), _flat(predicted), strict=True))
-    return sum(one == other for one, other in pairs) / len(pairs)
+    return float(_accuracies(gold, predicted, np.ones((1, len(gold))))[0])
+
+
+def _accuracies(gold: Tags, predicted: Tags, weights_RN: FloatArray) -> FloatArray:
+    """The accuracy [R] of the words of weighted texts."""
+    right_N = np.array([sum(map(str.__eq__, *pair)) for pair in zip(gold, predicted, strict=True)], float)
+    words_N = np.array([len(tags) for tags in gold], float)
+    return divided((weights_RN * right_N).sum(axis=1), (weights_RN * words_N).sum(axis=1), np.nan)
 
 
 def assemble(
-    scored: tuple[dict[str, float | None], list[dict[str, Any]]],
+    matched: Matched,
     gold: Tags,
     predicted: Tags,
     labels: Sequence[str],
@@ -77,7 +111,6 @@ def assemble(
 
     `named` maps a tag to the name it has in the confusion matrix.
     """
-    values, per_class = scored
     names = list(dict.fromkeys(map(named, labels)))
     number = {name: at for at, name in enumerate(names)}
     index = {label: number[named(label)] for label in labels}
@@ -87,14 +120,14 @@ def assemble(
         if one in index and other in index
     ]
     gold_P, predicted_P = np.array(pairs, np.int64).reshape(-1, 2).T
-    return Scores(
-        {**values, "accuracy": accuracy(gold, predicted)},
-        {
-            "per_class": per_class,
-            **confusion_details(gold_P, predicted_P, names),
-            "counted": "word",
-        },
-    )
+
+    def weighted(weights_RN: FloatArray) -> dict[str, FloatArray]:
+        accuracy_R = _accuracies(gold, predicted, weights_RN)
+        return {**matched.weighted(weights_RN), "accuracy": accuracy_R}
+
+    details = {"per_class": matched.per_class, **confusion_details(gold_P, predicted_P, names)}
+    cells = len(gold) + len(matched.gold.text_P)
+    return Scores.of(weighted, len(gold), {**details, "counted": "word"}, cells)
 
 
 def error_table(gold: Spans, predicted: Spans) -> dict[str, Any]:
@@ -142,13 +175,3 @@ def _overlap(one: Span, other: Span) -> bool:
 
 def _flat(tags: Tags) -> list[str]:
     return [tag for sequence in tags for tag in sequence]
-
-
-def _ratios(num_correct: int, num_predicted: int, num_gold: int) -> tuple[float, float, float]:
-    """Precision, recall and F1; 0 where undefined."""
-    total = num_predicted + num_gold
-    return (
-        num_correct / num_predicted if num_predicted else 0.0,
-        num_correct / num_gold if num_gold else 0.0,
-        2 * num_correct / total if total else 0.0,
-    )

@@ -17,7 +17,7 @@ from bertune.reporting.recorded import (
     row_noun,
     splits_of,
 )
-from bertune.reporting.wording import count, percent, visible
+from bertune.reporting.wording import count, decimal, percent, score_name, visible
 from bertune.run import Run
 
 
@@ -75,7 +75,14 @@ def callouts(
     `noun` names the units of the confusion matrix, such as text or word.
     """
     recorded = [visible(warning) for warning in manifest.warnings or []]
-    result = [Callout("Warning", warning.removesuffix(".") + ".") for warning in recorded]
+    failed = [
+        Callout(
+            "Quality gate failed", f"{score_name(gate.score or '')} is {decimal(gate.value)} on {gate.split}."
+        )
+        for gate in manifest.gates or []
+        if not gate.passed
+    ]
+    result = failed + [Callout("Warning", warning.removesuffix(".") + ".") for warning in recorded]
     derived = [
         ("collapse|same label|one label|single (class|label)", _collapse(matrix, noun)),
         (r"\bnan\b|not a number|not finite|non-finite|diverge", _not_finite(curves)),

@@ -16,6 +16,7 @@ from bertune.reporting.headline import created, headline, subtitle
 from bertune.reporting.mistakes import read_mistakes
 from bertune.reporting.recorded import (
     final_details,
+    interval_sentence,
     is_row_a_sequence,
     max_length_of,
     model_of,
@@ -60,6 +61,8 @@ def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
         "evaluations": curves.evaluation_table(course) if course else None,
         "scores": sections.score_table(manifest),
         "folds": None,
+        "gates": sections.gate_table(manifest),
+        "interval_sentence": interval_sentence(manifest),
         "mistakes": read_mistakes(run),
         "exports": read_exports(run),
         "settings": _settings(run),

@@ -1,8 +1,11 @@
 """Accessors for a run's manifest that supply defaults for missing entries."""
 
+from bertune.errors import plural
 from bertune.manifest import (
     DataRecord,
     DetailsRecord,
+    Interval,
+    IntervalsRecord,
     ManifestRecord,
     MaxLengthRecord,
     ModelRecord,
@@ -36,8 +39,31 @@ def max_length_of(manifest: ManifestRecord) -> MaxLengthRecord:
 
 
 def scores_of(manifest: ManifestRecord, split: str) -> Scores:
-    """The scores of a split; empty if it was not scored."""
-    return (manifest.scores or {}).get(split) or {}
+    """The scores of a split, with their intervals if recorded; empty if it was not scored."""
+    scores = (manifest.scores or {}).get(split) or {}
+    intervals = ((manifest.intervals or {}).get(split) or IntervalsRecord()).scores or {}
+    return {name: _with_interval(value, intervals.get(name)) for name, value in scores.items()}
+
+
+def _with_interval(value: Score, ends: list[float] | None) -> Score:
+    if ends is None or len(ends) != 2 or not isinstance(value, int | float):
+        return value
+    return Interval(value=float(value), low=ends[0], high=ends[1])
+
+
+def interval_sentence(manifest: ManifestRecord) -> str:
+    """How the intervals of the scores were computed; empty if there are none."""
+    known = [found for found in (manifest.intervals or {}).values() if found.method and found.scores]
+    if not known:
+        return ""
+    noun = row_noun(manifest)
+    unit = f"whole groups of {plural(noun)}" if known[0].is_grouped else f"single {plural(noun)}"
+    what = "bootstrap resamples" if known[0].method == "bootstrap" else "random halves"
+    return (
+        f"Below each score is its {known[0].level or 0:.0%} interval, from {known[0].resamples or 0:,} "
+        f"{what} of {unit}: the range in which the score of this model on all such data is expected. It does not "
+        "include how much scores vary between training seeds."
+    )
 
 
 def splits_of(manifest: ManifestRecord) -> dict[str, SplitRecord]:

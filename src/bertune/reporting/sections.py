@@ -54,6 +54,23 @@ def score_table(manifest: ManifestRecord) -> PageTable | None:
     return PageTable("scores", ["score", *heads], rows, marked=marked)
 
 
+def gate_table(manifest: ManifestRecord) -> PageTable | None:
+    """The quality gates, with their limits and whether the run passed them."""
+    rows = [
+        [
+            head(score_name(gate.score or "")),
+            Cell(visible(gate.split or MISSING)),
+            Cell("passed" if gate.passed else "failed"),
+            Cell(decimal(gate.value)),
+            Cell(f"{'≤' if gate.lower_is_better else '≥'} {gate.limit or 0:g}"),
+        ]
+        for gate in manifest.gates or []
+    ]
+    return (
+        PageTable("gates", ["score", "split", "gate", "value", "limit"], rows, num_text=3) if rows else None
+    )
+
+
 def class_table(details: DetailsRecord) -> PageTable | None:
     """Precision, recall, F1 and support per label; more than 12 labels are sorted by ascending F1."""
     classes = details.per_class or []

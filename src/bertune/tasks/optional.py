@@ -27,6 +27,7 @@ class OptionalTaskMembers:
     """Optional members of a task, which concern rows and examples before training."""
 
     noun: ClassVar[str] = "text"  # what reports call a row, such as "question"
+    extra_scores: ClassVar[tuple[str, ...]] = ()  # scores that training adds to those of `score`
     extra_suffixes: ClassVar[tuple[str, ...]] = ()  # suffixes of the files from `extra_prediction_files`
 
     @property

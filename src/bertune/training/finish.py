@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from bertune import gates
 from bertune.config import TaskConfig
 from bertune.data.formats import file_suffix
 from bertune.data.rows import Origin
@@ -26,6 +27,7 @@ from bertune.predict.writers import prediction_lines
 from bertune.record import RefitRecord
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
+from bertune.tasks.score_intervals import score_intervals
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Noted, Warned
@@ -83,6 +85,9 @@ def finish(
         entries |= record.entries
         warnings += record.warnings
         yield from (Warned(text) for text in record.warnings if text not in record.was_shown)
+    limits = prepared.config.gate.limits
+    if limits:
+        entries["gates"] = [gate.to_json() for gate in gates.measured(limits, entries["scores"])]
     writer.complete(**entries, warnings=warnings)
     writer.clear_working_files()
     yield Finished(writer.run)
@@ -144,6 +149,18 @@ def evaluate_splits(trained: Trained) -> StepRecord:
     )
 
 
+def compute_intervals(trained: Trained) -> StepRecord:
+    """Compute the 95 % interval of every score."""
+    fitted = trained.session.state.fitted
+    found = {
+        name: score_intervals(
+            fitted, scored.outcome.predictions, trained.prepared.splits[name].examples, scored.scores
+        )
+        for name, scored in trained.evaluations.items()
+    }
+    return StepRecord({"intervals": found})
+
+
 def write_predictions(trained: Trained) -> StepRecord:
     """Write the predictions for every evaluated split, and the error analysis."""
     writer, fitted = trained.writer, trained.session.state.fitted
@@ -187,6 +204,7 @@ def record_cost(trained: Trained) -> StepRecord:
 FINAL_STEPS: tuple[FinalStep, ...] = (
     load_kept_weights,
     evaluate_splits,
+    compute_intervals,
     write_predictions,
     save_model,
     record_cost,

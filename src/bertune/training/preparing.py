@@ -9,6 +9,7 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bertune import gates
 from bertune.config import Config
 from bertune.data import audit
 from bertune.data.columns import Columns
@@ -126,6 +127,7 @@ def encode(
         encoded[name] = EncodedSplit(source, examples, sequences, groups[name])
     limitations = _limitations(encoded, task)
     selecting = best_metric(tables.config.train.best_metric, task)
+    gates.refuse_unknown(tables.config.gate.limits, (*task.task.scores, *task.task.extra_scores))
     why = _explained_length(tables.config, encoder, fitted.limit, encoded)
     columns = tables.columns
     data = _audit(encoded, task, encoder.max_length)

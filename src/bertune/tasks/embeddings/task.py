@@ -4,7 +4,7 @@ Dimensions: S sequences, H numbers of a vector, N examples, R texts of an exampl
 """
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +20,8 @@ from bertune.errors import ConfigError, DataError, counted
 from bertune.metrics import correlation, retrieval
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
-from bertune.metrics.retrieval import triplet_accuracy
-from bertune.metrics.scores import Scores
+from bertune.metrics.retrieval import triplets_in_order
+from bertune.metrics.scores import FloatArray, Scores, first_rows, weighted_mean
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.embeddings.error_analysis import wrong_neighbours, wrong_similarities
 from bertune.tasks.embeddings.vectors import (
@@ -186,25 +186,44 @@ class FittedEmbeddings(FittedTask):
         return self
 
     def score(self, predictions: SequenceOf[VectorPrediction], examples: SequenceOf[Example]) -> Scores:
-        values: dict[str, float | None] = dict.fromkeys(self.task.scores)
         cosines_NR = np.array([p.similarities for p in predictions])
         if examples[0].gold is not None:
             gold_N = np.array([e.gold for e in examples], np.float64)
-            correlations = correlation.correlations(gold_N, cosines_NR[:, 0])
-            values |= {"spearman": correlations["spearman"], "pearson": correlations["pearson"]}
-            values["main_score"] = values["spearman"]
             details = correlation.details(gold_N, cosines_NR[:, 0], ("gold score", "cosine"), False)
             details["tables"] += correlation_by_size(predictions, gold_N, self.options.matryoshka_dims)
-            return Scores(values, details)
+
+            def of_pairs(weights_RN: FloatArray) -> dict[str, FloatArray]:
+                found = correlation.correlations_of(gold_N, cosines_NR[:, 0], weights_RN)
+                return {"main_score": found["spearman"], **found}
+
+            return self._scored(of_pairs, len(examples), details)
         texts = collection(predictions, [e.texts for e in examples])
         ranks = retrieval.ranks_of(*texts)
-        values |= retrieval.of_ranks(ranks)
-        values["main_score"] = values["mrr@10"]
-        if cosines_NR.shape[1] == 2:
-            values["triplet_accuracy"] = triplet_accuracy(cosines_NR[:, 0], cosines_NR[:, 1])
+        of_queries, first_Q = retrieval.of_queries(ranks), first_rows([e.texts[0] for e in examples])
+
+        def of_retrieval(weights_RN: FloatArray) -> dict[str, FloatArray]:
+            found = {
+                name: weighted_mean(weights_RN[:, first_Q], each_Q) for name, each_Q in of_queries.items()
+            }
+            if cosines_NR.shape[1] == 2:
+                is_closer_N = triplets_in_order(cosines_NR[:, 0], cosines_NR[:, 1])
+                found["triplet_accuracy"] = weighted_mean(weights_RN, is_closer_N)
+            return {"main_score": found["mrr@10"], **found}
+
         details = retrieval.details(ranks, len(texts[1]))
         details["tables"] += retrieval_by_size(*texts, self.options.matryoshka_dims)
-        return Scores(values, details)
+        return self._scored(of_retrieval, len(examples), details)
+
+    def _scored(
+        self, defined: Callable[[FloatArray], dict[str, FloatArray]], num_rows: int, details: dict[str, Any]
+    ) -> Scores:
+        """All scores of the task, of which only some are defined. Texts to be retrieved are not resampled."""
+
+        def weighted(weights_RN: FloatArray) -> dict[str, FloatArray]:
+            found, undefined_R = defined(weights_RN), np.full(len(weights_RN), np.nan)
+            return {name: found.get(name, undefined_R) for name in self.task.scores}
+
+        return Scores.of(weighted, num_rows, details)
 
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
         if examples[0].gold is not None:

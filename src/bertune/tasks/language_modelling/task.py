@@ -21,7 +21,7 @@ from bertune.errors import ConfigError, DataError
 from bertune.metrics.details import calibration
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
-from bertune.metrics.scores import Scores
+from bertune.metrics.scores import FloatArray, Scores, divided
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
 from bertune.tasks.form import Form
@@ -201,23 +201,35 @@ class FittedLanguageModelling(FittedTask):
 
     def score(self, predictions: SequenceOf[MasksPrediction], examples: SequenceOf[Example]) -> Scores:
         names = self.task.scores
-        known = [mask for p in predictions for mask in p.masks if mask["word"] is not None]
+        of_texts = [[mask for mask in p.masks if mask["word"] is not None] for p in predictions]
+        known = [mask for masks in of_texts for mask in masks]
         if not known:
             return Scores(dict.fromkeys(names))
         right = [next(iter(mask["best"])) == mask["word"] for mask in known]
         # Probabilities can underflow to 0, and the logarithm of 0 is undefined.
         logs = [math.log(max(mask["probability"], 1e-300)) for mask in known]
-        values = dict.fromkeys(names) | {"masked_accuracy": float(np.mean(right))}
-        values["pseudo_perplexity" if self.options.pseudo_perplexity else "perplexity"] = math.exp(
-            -float(np.mean(logs))
+        text_M = np.repeat(np.arange(len(of_texts)), [len(masks) for masks in of_texts])  # of each mask
+        masks_N, right_N, logs_N = (
+            np.bincount(text_M, each_M, minlength=len(of_texts)) for each_M in (None, right, logs)
         )
+        perplexity = "pseudo_perplexity" if self.options.pseudo_perplexity else "perplexity"
+
+        def weighted(weights_RN: FloatArray) -> dict[str, FloatArray]:
+            masks_R = (weights_RN * masks_N).sum(axis=1)
+            right_R, logs_R = ((weights_RN * each_N).sum(axis=1) for each_N in (right_N, logs_N))
+            undefined = {name: np.full(len(weights_RN), np.nan) for name in names}
+            return undefined | {
+                "masked_accuracy": divided(right_R, masks_R, np.nan),
+                perplexity: np.exp(-divided(logs_R, masks_R, np.nan)),
+            }
+
         confidence = [next(iter(mask["best"].values())) for mask in known]
         details = {
             "unit": "masked word",
             "count": len(known),
             "figures": [calibration(confidence, right, "words")],
         }
-        return Scores(values, details)
+        return Scores.of(weighted, len(predictions), details)
 
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
         mask = self._bound_masking().vocabulary.mask

@@ -15,7 +15,7 @@ from bertune.metrics.details import baseline, calibration
 from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.ranking import reciprocal_rank
-from bertune.metrics.scores import Scores
+from bertune.metrics.scores import Scores, weighted_mean
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
 from bertune.tasks.form import Form, FormField
@@ -131,10 +131,7 @@ class FittedMultipleChoice(FittedTask):
             right.setdefault(len(example.choices), []).append(is_right[-1])
             is_gold = np.array([choice == gold for choice in example.choices])
             reciprocals.append(reciprocal_rank(is_gold, np.array(prediction.probabilities)))
-        values: dict[str, float | None] = {
-            "accuracy": sum(map(sum, right.values())) / len(examples),
-            "mrr": float(np.mean(reciprocals)),
-        }
+        of_questions = {"accuracy": np.array(is_right, np.float64), "mrr": np.array(reciprocals)}
         chance = float(np.mean([1 / len(e.choices) for e in examples]))
         details = {
             "unit": "question",
@@ -143,7 +140,13 @@ class FittedMultipleChoice(FittedTask):
             "tables": [by_number(right), by_position(predictions, examples)],
             "figures": [calibration([max(p.probabilities) for p in predictions], is_right, "choices")],
         }
-        return Scores(values, details)
+        return Scores.of(
+            lambda weights_RN: {
+                name: weighted_mean(weights_RN, each_N) for name, each_N in of_questions.items()
+            },
+            len(examples),
+            details,
+        )
 
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
         if any(len(set(e.choices)) > 1 for e in examples):

@@ -16,7 +16,7 @@ from bertune.errors import ConfigError, DataError, all_have, counted, none_has
 from bertune.metrics import ranking as metrics
 from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
-from bertune.metrics.scores import Scores
+from bertune.metrics.scores import Scores, first_rows
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target
 from bertune.tasks.form import Form, FormField
@@ -189,8 +189,13 @@ class FittedRanking(FittedTask):
             metrics.Judged(np.array(grades, np.float64), np.array(scores[query]))
             for query, grades in by_query(examples).items()
         ]
-        relevant = self.options.relevant
-        return Scores(metrics.mean_scores(judged, relevant), metrics.details(judged, relevant))
+        first_Q = first_rows([e.query for e in examples])
+        of_queries = metrics.query_scores(judged, self.options.relevant)
+        return Scores.of(
+            lambda weights_RN: metrics.weighted_means(of_queries, weights_RN[:, first_Q]),
+            len(examples),
+            metrics.details(judged, self.options.relevant),
+        )
 
     def extra_prediction_files(
         self, examples: SequenceOf[Example], predictions: SequenceOf[RelevancePrediction]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from bertune.data.columns import ColumnNames, Columns, cell_number, cell_text, name_of, read_texts
@@ -110,10 +111,14 @@ class FittedRegression(FittedToTexts):
     def score(self, predictions: SequenceOf[NumberPrediction], examples: SequenceOf[Example]) -> Scores:
         gold_N = np.array([e.gold for e in examples], np.float64)
         predicted_N = np.array([p.value for p in predictions])
-        values = correlation.correlations(gold_N, predicted_N) | correlation.errors(gold_N, predicted_N)
         details = correlation.details(gold_N, predicted_N, ("gold", "predicted"), True)
         details["baseline"] = baseline("rmse", float(gold_N.std()), "always the mean of this split")
-        return Scores(values, details)
+
+        def weighted(weights_RN: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+            both = gold_N, predicted_N, weights_RN
+            return correlation.correlations_of(*both) | correlation.errors_of(*both)
+
+        return Scores.of(weighted, len(examples), details)
 
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
         gold = {e.gold for e in examples}

@@ -1,0 +1,67 @@
+"""Quality gates: limits on the scores of a run, set as `gate.SCORE=VALUE`.
+
+Only the name of the score decides the direction: scores in `LOWER_IS_BETTER` must not exceed the limit, all
+others must reach it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from bertune.errors import ConfigError, GateError, counted, did_you_mean
+from bertune.manifest import GateRecord
+from bertune.metrics.scores import LOWER_IS_BETTER
+
+
+def refuse_unknown(gates: Mapping[str, float], known: Collection[str]) -> None:
+    """Raise ConfigError for a gate on a score that the run will not have."""
+    unknown = [name for name in gates if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"gate.{unknown[0]}={gates[unknown[0]]:g}: this task has no such score."
+            f"{did_you_mean(unknown[0], known)} Use one of {', '.join(known)}"
+        )
+
+
+def measured(
+    gates: Mapping[str, float], scores: Mapping[str, Mapping[str, float | None]]
+) -> list[GateRecord]:
+    """Compare the final scores with the gates: those of the test split, otherwise of validation.
+
+    A score that is undefined does not pass.
+    """
+    split = "test" if "test" in scores else "validation"
+    found = []
+    for name, limit in gates.items():
+        value = scores[split].get(name)
+        is_lower = name in LOWER_IS_BETTER
+        passed = value is not None and (value <= limit if is_lower else value >= limit)
+        record = GateRecord(
+            score=name, limit=limit, lower_is_better=is_lower, split=split, value=value, passed=passed
+        )
+        found.append(record)
+    return found
+
+
+def described(gate: GateRecord) -> str:
+    """`accuracy 0.8612 on test, at least 0.9 required`."""
+    value = "undefined" if gate.value is None else f"{gate.value:.4f}"
+    side = "at most" if gate.lower_is_better else "at least"
+    return f"{gate.score} {value} on {gate.split}, {side} {gate.limit:g} required"
+
+
+def refuse_failed(recorded: Sequence[Mapping[str, Any]] | None, path: str) -> None:
+    """Raise GateError if a finished run did not pass all gates of its manifest; `path` is its folder."""
+    failed = failures(recorded)
+    if failed:
+        raise GateError(
+            f"{failed}. The run is complete, with model and report, in {path}. Improve the model or the "
+            "data, or set other limits in a new run"
+        )
+
+
+def failures(recorded: Sequence[Mapping[str, Any]] | None) -> str:
+    """The gates that failed, as a sentence without a full stop; empty if all passed."""
+    gates = [GateRecord.model_validate(value) for value in recorded or ()]
+    failed = [gate for gate in gates if not gate.passed]
+    listed = "; ".join(map(described, failed))
+    return f"{len(failed)} of {counted(len(gates), 'quality gate')} failed: {listed}" if failed else ""
