@@ -20,6 +20,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "jinja2",
         "markupsafe",
         "PIL",
+        "rensa",
     ),
     "runtime": ("onnxruntime",),
     "export": ("onnx", "onnxscript"),

@@ -12,7 +12,7 @@ def check(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Inspect the data: rows, label balance, token lengths, truncation, duplicates. Writes nothing."""
+    """Audit the data before training: duplicates, leakage, labels, truncation, tokens. Writes nothing."""
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
     from bertune.console import show
@@ -25,5 +25,10 @@ def check(
         return
     console = show.results()
     show.data_summary(console, prepared.notes, prepared.audit)
+    findings = prepared.audit["data"]["findings"]
+    show.echo(console, "")
+    show.findings_table(console, findings)
+    lines = {finding.line() for finding in prepared.findings}
     for text in prepared.warnings:
-        show.warn(console, text)
+        if text not in lines:
+            show.warn(console, text)

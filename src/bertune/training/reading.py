@@ -1,11 +1,12 @@
 """Read all tables of a source into examples, the first stage of data preparation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from bertune.audit.source_columns import Column, SourceColumns
+from bertune.audit.statistics import all_numbers
 from bertune.config import Config
-from bertune.data import audit
 from bertune.data.columns import Columns, choose_columns
 from bertune.data.formats import file_suffix
 from bertune.data.tables import Table, open_table
@@ -25,6 +26,8 @@ class Tables:
     columns: Columns  # of the first table
     examples: Mapping[str, list[Any]]  # by table: train, and validation and test if given
     notes: tuple[str, ...]
+    # By table, the columns that the task does not use; for the audit.
+    others: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
 
 
 def read(source: Source) -> Tables:
@@ -32,13 +35,13 @@ def read(source: Source) -> Tables:
     with source.locating():
         task = make_task(source.config.task)
     best_metric(source.config.train.best_metric, task.fitted())  # reports errors before files are read
-    examples, task, columns, notes = _read_all(source, task)
-    return Tables(source.config, task, columns, examples, (*source.notes, *notes))
+    return _read_all(source, task)
 
 
-def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Task, Columns, list[str]]:
+def _read_all(source: Source, task: Task) -> Tables:
     config = source.config
     examples: dict[str, list[Any]] = {}
+    others: dict[str, Mapping[str, Column]] = {}
     chosen: Columns | None = None
     notes: list[str] = []
     for split in SPLITS:
@@ -55,21 +58,23 @@ def _read_all(source: Source, task: Task) -> tuple[dict[str, list[Any]], Task, C
                 f"{table.name}: the text is in {' and '.join(columns.text)}, but in the training file in "
                 f"{' and '.join(chosen.text)}. Expected the same number of text columns. Set data.text"
             )
+        watched = SourceColumns(table, {*columns.text, columns.label, columns.id})
         examples[split] = read_examples(
-            table, task, columns, config.train.max_examples if split == "train" else None
+            watched.table, task, columns, config.train.max_examples if split == "train" else None
         )
         if not examples[split]:
             raise DataError(f"{table.name}: the file has no rows")
+        others[split] = watched.values(len(examples[split]))
         if split == "train":
             task = task.informed(examples[split])
-        if audit.all_numbers([e.texts for e in examples[split]]):
+        if all_numbers([e.texts for e in examples[split]]):
             raise DataError(
                 f"{examples[split][0].origin}: every text is a number, such as "
                 f'"{examples[split][0].texts[0]}". Expected texts in data.text={",".join(columns.text)}. Set '
                 f"data.text to one of the columns {', '.join(table.columns)}"
             )
     assert chosen is not None, "a source always has training data"
-    return examples, task, chosen, notes
+    return Tables(config, task, chosen, examples, (*source.notes, *notes), others)
 
 
 def open_split(source: Source, split: str, task: Task) -> tuple[Table, Columns, list[str]]:
