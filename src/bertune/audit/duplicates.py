@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.audit.neighbours import MOST_SHORT_WORDS, Pairs, Rows, can_search_long_texts, near_pairs
+from bertune.audit.neighbours import DEFAULT, Pairs, Rows, Search, can_search_long_texts, near_pairs
 from bertune.audit.words import Ints, WordColumn, read_words
 
 Texts = tuple[str, ...]
@@ -77,7 +77,9 @@ class Duplicates:
 _LATE = np.iinfo(np.int64).max
 
 
-def find_duplicates(splits: Mapping[str, Sequence[Texts]], near: bool = True) -> Duplicates:
+def find_duplicates(
+    splits: Mapping[str, Sequence[Texts]], near: bool = True, search: Search = DEFAULT
+) -> Duplicates:
     """Compare all rows of all splits. Rows with fewer texts than others are padded with empty texts.
 
     With `near=False`, texts that differ only in case, punctuation and whitespace are found, but no others.
@@ -101,10 +103,14 @@ def find_duplicates(splits: Mapping[str, Sequence[Texts]], near: bool = True) ->
     occurs = np.zeros((len(texts), len(bounds)), bool)
     for number, (begin, end) in enumerate(bounds.values()):
         occurs[of_row[begin:end], number] = True
-    pairs = near_pairs(Rows(columns, texts, occurs)) if near and len(texts) else np.zeros((0, 2), np.int64)
+    pairs = (
+        near_pairs(Rows(columns, texts, occurs), search)
+        if near and len(texts)
+        else np.zeros((0, 2), np.int64)
+    )
     unsearched = 0
     if not can_search_long_texts():
-        unsearched = sum(int((column.lengths > MOST_SHORT_WORDS).sum()) for column in columns)
+        unsearched = sum(int((column.lengths > search.most_short).sum()) for column in columns)
     return Duplicates(bounds, same_text, of_row, pairs, columns, texts, unsearched)
 
 

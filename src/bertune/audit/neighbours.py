@@ -15,12 +15,21 @@ from bertune.audit.similarity import LEAST_WORDS, MOST_CHARACTERS, is_near
 from bertune.audit.words import Hashes, Ints, WordColumn
 from bertune.optional_packages import is_installed
 
-MOST_SHORT_WORDS = 64  # longer texts are found by MinHash only
-_LEAST_MINHASH_WORDS = 20  # in shorter texts, one edited word lowers the Jaccard similarity below 0.75
 _PARTITION = 16_000_000  # hashes held and sorted at once
 _PREDECESSORS = 4  # rows of a bucket that a row is compared with, besides the first of each split
 
 Pairs = NDArray[np.int64]  # [P, 2]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which texts are found by which hashes, by their number of words."""
+
+    most_short: int = 64  # longer texts have no deletion neighbourhood, of one hash a word
+    least_minhash: int = 20  # in shorter texts, one edited word lowers the Jaccard similarity below 0.75
+
+
+DEFAULT = Search()
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ def can_search_long_texts() -> bool:
     return is_installed("rensa")
 
 
-def near_pairs(rows: Rows) -> Pairs:
+def near_pairs(rows: Rows, search: Search = DEFAULT) -> Pairs:
     """Pairs of near-duplicate rows, the smaller number first.
 
     If many rows are near duplicates of each other, each is paired with the first of every split and a few
@@ -46,17 +55,20 @@ def near_pairs(rows: Rows) -> Pairs:
     """
     salts = [np.zeros(len(rows.texts), np.uint64)]
     if len(rows.columns) > 1:
-        groups = [_grouped(column, rows.texts[:, number]) for number, column in enumerate(rows.columns)]
+        groups = [
+            _grouped(column, rows.texts[:, number], search) for number, column in enumerate(rows.columns)
+        ]
         salts = [_combined([g for other, g in enumerate(groups) if other != at]) for at in range(len(groups))]
     found = [np.zeros((0, 2), np.int64)]
     for number in range(len(rows.columns)):
-        for hashes, owners in _partitions(rows.columns[number], rows.texts[:, number], salts[number]):
+        column, texts = rows.columns[number], rows.texts[:, number]
+        for hashes, owners in _partitions(column, texts, salts[number], search):
             found.append(_verified(rows, _candidates(hashes, owners, rows.splits)))
     pairs: Pairs = np.unique(np.concatenate(found), axis=0)
     return pairs
 
 
-def _grouped(column: WordColumn, texts: Ints) -> Ints:
+def _grouped(column: WordColumn, texts: Ints, search: Search) -> Ints:
     """For each row, a number that is equal for texts connected by near-duplicate pairs in this column."""
     num = len(column.lengths)
     every = Rows([column], np.arange(num)[:, None], np.ones((num, 1), bool))
@@ -68,7 +80,7 @@ def _grouped(column: WordColumn, texts: Ints) -> Ints:
             of = parent[of]
         return of
 
-    for first, second in near_pairs(every).tolist():
+    for first, second in near_pairs(every, search).tolist():
         a, b = root(first), root(second)
         parent[max(a, b)] = min(a, b)
     roots = np.array([root(number) for number in range(num)], np.int64)
@@ -82,12 +94,13 @@ def _combined(groups: Sequence[Ints]) -> Hashes:
     return combined
 
 
-def _partitions(column: WordColumn, texts: Ints, salts: Hashes) -> Iterator[tuple[Hashes, Ints]]:
+def _partitions(
+    column: WordColumn, texts: Ints, salts: Hashes, search: Search
+) -> Iterator[tuple[Hashes, Ints]]:
     """The hashes of one column and the row of each, in parts within which all equal hashes are."""
     lengths = column.lengths[texts]
-    short = np.flatnonzero((lengths >= LEAST_WORDS - 1) & (lengths <= MOST_SHORT_WORDS))
-    has_single = np.array([bool(column.single.any())])[0] if len(column.single) else False
-    windows = range(1, (MOST_CHARACTERS if has_single else 1) + 1)
+    short = np.flatnonzero((lengths >= LEAST_WORDS - 1) & (lengths <= search.most_short))
+    windows = range(1, (MOST_CHARACTERS if column.single.any() else 1) + 1)
     num_hashes = int((lengths[short] + 1).sum()) * len(windows)
     num_parts = -(-num_hashes // _PARTITION)
     for part in range(num_parts):
@@ -101,7 +114,7 @@ def _partitions(column: WordColumn, texts: Ints, salts: Hashes) -> Iterator[tupl
                 hashes.append(own_hashes[kept])
                 owners.append(some[own[kept]])
         yield np.concatenate(hashes), np.concatenate(owners)
-    long = np.flatnonzero(lengths > _LEAST_MINHASH_WORDS)
+    long = np.flatnonzero(lengths > search.least_minhash)
     if len(long) and can_search_long_texts():
         distinct, inverse = np.unique(texts[long], return_inverse=True)
         bands = band_hashes(column, distinct)

@@ -17,8 +17,9 @@ MOST_CHARACTERS = 2
 def is_near(column: WordColumn, one: int, other: int) -> bool:
     """Whether two distinct texts of a column are near duplicates.
 
-    They are if one word was edited (replaced, inserted or deleted) in a text of at least `LEAST_WORDS` words,
-    or if the Jaccard similarity of their pairs of neighbouring words is at least `LEAST_JACCARD`.
+    They are if they become equal by removing one word from each, or from one of them, and have at least
+    `LEAST_WORDS` words (one word was replaced, inserted, deleted or moved), or if the Jaccard similarity of
+    their pairs of neighbouring words is at least `LEAST_JACCARD`.
     """
     a, b = column.of(one), column.of(other)
     if len(a) > len(b):
@@ -44,8 +45,9 @@ def _has_one_edit(column: WordColumn, a: list[int], b: list[int]) -> bool:
     shared = 0
     while shared < most and a[-1 - shared] == b[-1 - shared]:
         shared += 1
-    changed = (a[begin : len(a) - shared], b[begin : len(b) - shared])
-    longest = max(map(len, changed))
-    if longest > 1 and not all(column.single[word] for part in changed for word in part):
+    first, second = a[begin : len(a) - shared], b[begin : len(b) - shared]
+    if len(second) <= 1 or first[1:] == second[:-1] or first[:-1] == second[1:]:
+        return True
+    if len(second) > MOST_CHARACTERS or len(second) * LEAST_WORDS > len(b):
         return False
-    return longest <= MOST_CHARACTERS and longest * LEAST_WORDS <= len(b)
+    return all(column.single[word] for word in (*first, *second))

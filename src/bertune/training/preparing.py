@@ -150,6 +150,8 @@ def encode(
     data, findings = audit_splits(splits, encoded, fitted, encoder.max_length)
     for name, split in encoded.items():
         data["splits"][name] |= {"source": split.source, "sha256": fingerprint(split.examples)}
+    if tables.dropped:
+        data["dropped"] = dict(tables.dropped)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
     encoded["train"] = _as_learned(encoded["train"], task)
     return Prepared(

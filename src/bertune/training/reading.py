@@ -14,6 +14,7 @@ from bertune.errors import DataError
 from bertune.source import SPLITS, Source
 from bertune.tasks import Task, make_task
 from bertune.tasks.encoder import known_column_names, read_examples
+from bertune.training.deduplication import without_copies
 from bertune.training.selection import best_metric
 
 
@@ -28,14 +29,18 @@ class Tables:
     notes: tuple[str, ...]
     # By table, the columns that the task does not use; for the audit.
     others: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(
+        default_factory=dict
+    )  # training rows, by the setting that dropped them
+    kept: tuple[int, ...] | None = None  # positions of the other training rows in their file; None: all
 
 
 def read(source: Source) -> Tables:
-    """The examples of all tables of a source. Raises ConfigError, DataError."""
+    """The examples of all tables of a source, without copies that settings drop. Raises InputError."""
     with source.locating():
         task = make_task(source.config.task)
     best_metric(source.config.train.best_metric, task.fitted())  # reports errors before files are read
-    return _read_all(source, task)
+    return without_copies(_read_all(source, task))
 
 
 def _read_all(source: Source, task: Task) -> Tables:
