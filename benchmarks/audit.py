@@ -70,7 +70,7 @@ def audited(rows: Sequence[tuple[str, str]], groups: Sequence[str], name: str) -
 
 
 def measure(data: Planted, natural: set[int], search: Search) -> dict[str, Any]:
-    """Recall and precision for each planted fault. `natural`: test rows with near duplicates before planting."""
+    """Recall and precision for each planted fault. `natural` rows had near duplicates before."""
     splits = {
         "train": audited(data.train, data.train_groups, "train"),
         "test": audited(data.test, data.test_groups, "test"),

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bertune.audit.findings import Finding
 from bertune.errors import counted
 
 MOST_LABELS = 12  # rows of the label balance table
@@ -145,6 +146,16 @@ def _balance(splits: Mapping[str, Any]) -> Table:
 def warn(console: Console, text: str) -> None:
     """Print a warning."""
     echo(console, f"warning: {text}", "yellow")
+
+
+def audit_lines(console: Console, findings: Iterable[Finding], warnings: Iterable[str]) -> None:
+    """Print the warnings about the data, one line each; those of findings with the level error as errors."""
+    errors = {finding.line() for finding in findings if finding.level == "error"}
+    for text in warnings:
+        if text in errors:
+            echo(console, f"data error: {text}", "bold red")
+        else:
+            warn(console, text)
 
 
 def score_table(scores: Mapping[str, Mapping[str, float | None]]) -> Table:
