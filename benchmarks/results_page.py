@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from results_sets import SETS, Set
+
+SECTIONS = Path(__file__).parent / "sections"
 
 _INTRODUCTION = """\
 # Results by task
@@ -88,7 +91,9 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
         "BERTUNE_DATA=DATA python benchmarks/results_by_task.py --full",
         "```",
     ]
-    return "\n".join(lines) + "\n"
+    # Results of other benchmarks, which write their own sections.
+    others = [path.read_text(encoding="utf-8") for path in sorted(SECTIONS.glob("*.md"))]
+    return "\n".join([*lines, *(f"\n{text}".rstrip() for text in others)]) + "\n"
 
 
 def _places(results: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -71,6 +71,16 @@ class DataConfig(Section):
         min_length=1,
         description="column that assigns each training row to train, validation or test, or to a fold",
     )
+    deduplicate: bool = Field(
+        False,
+        description="drop training rows whose texts repeat those of an earlier training row, or of a "
+        "validation or test row; before rows are held out",
+    )
+    near_duplicates: Literal["keep", "drop"] = Field(
+        "keep",
+        description="drop: the same for rows that are nearly equal, which includes equal ones: texts that "
+        "differ only in case, punctuation and spaces, in one word, or in a few words of a long text",
+    )
     reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")
     sheet: str | None = Field(
         None, min_length=1, description="sheet of an Excel workbook; default: the first visible sheet"

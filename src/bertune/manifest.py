@@ -49,6 +49,7 @@ class SplitRecord(Record):
     labels: dict[str, int] | None = None
     labels_left_out: int | None = None
     duplicates: int | None = None
+    near_duplicates: int | None = None
     conflicting_duplicates: int | None = None
     truncated: int | None = None
     tokens: dict[str, Number] | None = None
@@ -56,13 +57,29 @@ class SplitRecord(Record):
     histogram: dict[str, list[Number]] | None = None
 
 
+class FindingRecord(Record):
+    """A finding of the audit, as in `audit.findings.Finding`."""
+
+    kind: str | None = None
+    level: str | None = None
+    split: str | None = None
+    count: int | None = None
+    total: int | None = None
+    message: str | None = None
+    remedy: str | None = None
+    rows: list[dict[str, str]] | None = None  # keys: place, text, note
+    values: dict[str, Any] | None = None
+
+
 class DataRecord(Record):
-    """All splits, and the number of texts that two of them share."""
+    """All splits, the number of texts that two of them share, the findings, and rows that were dropped."""
 
     split: SplittingRecord | None = None
     splits: dict[str, SplitRecord] | None = None
     shared_texts: dict[str, int] | None = None
     columns: dict[str, str | list[str] | None] | None = None
+    findings: list[FindingRecord] | None = None
+    dropped: dict[str, int] | None = None  # training rows, by the setting that dropped them
 
 
 class MaxLengthRecord(Record):

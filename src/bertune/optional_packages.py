@@ -21,6 +21,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "markupsafe",
         "PIL",
         "sklearn",
+        "rensa",
     ),
     "runtime": ("onnxruntime",),
     "export": ("onnx", "onnxscript"),

@@ -85,7 +85,9 @@ def test_groups_that_the_column_divides_are_reported(tmp_path: Path, settings: M
     ]
     table = written(tmp_path / "reviews.csv", ("text", "label", "user", "part"), rows)
     found = prepared(table, settings, split_column="part", group="user")
-    assert any('1 group of rows, such as "anna", is in both train and val' in text for text in found.warnings)
+    [finding] = [f for f in found.findings if f.kind == "straddling_groups"]
+    assert finding.values["groups"] == 1
+    assert any("belong" in text and "group" in text for text in found.warnings)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Inspect the data: rows, label balance, token lengths, truncation, duplicates.
+    """Audit the data before training: duplicates, leakage, labels, truncation, tokens.
 
     Writes nothing, except the splits with --out.
     """
@@ -34,8 +34,13 @@ def check(
         return
     console = show.results()
     show.data_summary(console, prepared.notes, prepared.audit)
+    findings = prepared.audit["data"]["findings"]
+    show.echo(console, "")
+    show.findings_table(console, findings)
+    lines = {finding.line() for finding in prepared.findings}
     for text in prepared.warnings:
-        show.warn(console, text)
+        if text not in lines:
+            show.warn(console, text)
     if out is not None:
         show.echo(
             show.messages(), f"\nsplits   {out}\ntrain    bertune train {shell_word(out)}/settings.toml"

@@ -66,8 +66,7 @@ class TrainingView:
                 scores = prepared.encoder.fitted.task.scores
                 self._scores = tuple(n for n in scores if n not in prepared.undefined)[:_SHOWN_SCORES]
                 show.data_summary(self._console, prepared.notes, prepared.audit)
-                for text in prepared.warnings:
-                    show.warn(self._console, text)
+                show.audit_lines(self._console, prepared.findings, prepared.warnings)
             case Started(run, manifest, resumed_at):
                 self._started(shown_path(run.path), manifest, resumed_at)
             case Stepped(step, total):

@@ -12,11 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bertune.audit.findings import Finding
 from bertune.errors import counted, plural
 
 MOST_LABELS = 12  # rows of the label balance table
 MOST_FAILURES = 5  # error messages of rows that could not be predicted
+MOST_FOUND = 3  # rows shown for a finding of the audit
 MOST_CLASSES = 200  # rows of the scores per class
+_MOST_EXCERPT = 50  # characters of a text shown with a finding
 _NO_LIMIT = 10_000  # characters per line
 _PROSE_WIDTH = 100  # characters per line of a table with sentences in a file or pipe
 
@@ -99,6 +102,30 @@ def data_summary(console: Console, notes: Iterable[str], manifest: Mapping[str, 
         echo(console, f"training texts that would be truncated: {truncated}")
 
 
+def findings_table(console: Console, findings: Iterable[Mapping[str, Any]]) -> None:
+    """Print the findings of the audit: level, count, what to do, and the first rows with file and line."""
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("level", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("finding, what to do, and first rows", overflow="fold")
+    for finding in findings:
+        style = {"error": "bold red", "warning": "yellow"}.get(finding["level"], "")
+        lines = [finding["message"], finding["remedy"], *map(_found_row, finding["rows"][:MOST_FOUND])]
+        count = f"{finding['count']:,} of {finding['total']:,}"
+        table.add_row(Text(finding["level"], style), count, Text("\n".join(filter(None, lines))))
+    if table.row_count:
+        console.print(table)
+    else:
+        echo(console, "audit: no findings")
+
+
+def _found_row(row: Mapping[str, Any]) -> str:
+    """`  a.csv, line 7: great phone (repeats b.csv, line 2)`."""
+    text = row["text"] if len(row["text"]) <= _MOST_EXCERPT else f"{row['text'][: _MOST_EXCERPT - 1]}…"
+    note = f" ({row['note']})" if row.get("note") else ""
+    return f"  {row['place']}: {text}{note}"
+
+
 def _balance(splits: Mapping[str, Any]) -> Table:
     table = _table("label", *splits)
     labels = list(splits["train"]["labels"])
@@ -119,6 +146,16 @@ def _balance(splits: Mapping[str, Any]) -> Table:
 def warn(console: Console, text: str) -> None:
     """Print a warning."""
     echo(console, f"warning: {text}", "yellow")
+
+
+def audit_lines(console: Console, findings: Iterable[Finding], warnings: Iterable[str]) -> None:
+    """Print the warnings about the data, one line each; those of findings with the level error as errors."""
+    errors = {finding.line() for finding in findings if finding.level == "error"}
+    for text in warnings:
+        if text in errors:
+            echo(console, f"data error: {text}", "bold red")
+        else:
+            warn(console, text)
 
 
 def score_table(

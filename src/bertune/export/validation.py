@@ -42,12 +42,14 @@ def validation_rows(run: Run, settings: Settings) -> Validation:
             "data.train and data.validation to copies of the original files"
         )
     table, columns, _ = reading.open_split(source, name, tables.task)
+    if name == "train" and tables.kept is not None:
+        positions = [tables.kept[i] for i in positions]  # in the file
     rows = StoredRows.of_table(table, columns, positions)
     return Validation(rows, list(splits.groups()["validation"]))
 
 
 def _source(run: Run, settings: Settings) -> Source:
-    """The source of a run, without its test split, which an export does not need."""
+    """The source of a run, without its test split, unless it determines which training rows were kept."""
     given, stored = settings.get("data", {}), run.config.data
     lost = [
         split for split in SPLITS if split != "test" and getattr(stored, split) == MEMORY
@@ -60,7 +62,9 @@ def _source(run: Run, settings: Settings) -> Source:
         )
     # An absolute path, because a relative one may also be the name of a data set.
     source = resolve_source(os.path.abspath(run.path), settings)
-    data = source.config.data.model_copy(update={"test": None})
+    data = source.config.data
+    if not data.deduplicate and data.near_duplicates == "keep":  # otherwise test rows decide what is dropped
+        data = data.model_copy(update={"test": None})
     return replace(source, config=source.config.model_copy(update={"data": data}))
 
 

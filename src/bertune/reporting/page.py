@@ -114,6 +114,7 @@ def _data(manifest: ManifestRecord) -> dict[str, Any]:
         "notes": [visible(note) for note in manifest.notes or []],
         "splits": sections.split_table(manifest),
         "shared": sections.shared_table(manifest),
+        "findings": sections.findings_table(manifest),
         "balance": sections.balance_table(manifest),
         "lengths": sections.length_table(manifest),
         "lengths_drawing": charts.token_lengths(splits_of(manifest), limit.value, unit),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bertune.errors import counted, plural
-from bertune.manifest import DetailsRecord, ManifestRecord, SplitRecord
+from bertune.manifest import DetailsRecord, FindingRecord, ManifestRecord, SplitRecord
 from bertune.reporting.charts import Batches
 from bertune.reporting.recorded import (
     data_of,
@@ -168,6 +168,31 @@ def shared_table(manifest: ManifestRecord) -> PageTable | None:
         [head(visible(pair.replace("/", " and "))), Cell(count(number))] for pair, number in shared.items()
     ]
     return PageTable("shared", ["splits", f"{plural(row_noun(manifest))} in both"], rows) if rows else None
+
+
+def findings_table(manifest: ManifestRecord) -> PageTable | None:
+    """The findings of the audit: level, number of rows, what was found and what to do, and the first rows."""
+    rows = [
+        [
+            head(visible(finding.level or "")),
+            Cell(visible(finding.message or ""), note=visible(finding.remedy) if finding.remedy else ""),
+            Cell(_first_row(finding), is_users=True),
+            Cell(count(finding.count), note=f"of {count(finding.total)}"),
+        ]
+        for finding in data_of(manifest).findings or []
+    ]
+    return (
+        PageTable("findings", ["level", "finding", "first row", "count"], rows, num_text=3) if rows else None
+    )
+
+
+def _first_row(finding: FindingRecord) -> str:
+    """File, line and beginning of the first row, and which row it repeats."""
+    if not finding.rows:
+        return ""
+    row = finding.rows[0]
+    note = f" ({row['note']})" if row.get("note") else ""
+    return visible(f"{row.get('place', '')}: {row.get('text', '')}{note}")
 
 
 def balance_table(manifest: ManifestRecord) -> PageTable | None:

@@ -149,6 +149,10 @@ class OptionalFittedMembers:
         """The labels of an example that the data audit counts. Default: its gold label, if any."""
         return () if example.gold is None else (str(example.gold),)
 
+    # What a label of `label_names` describes: the whole text, a part of it, or the position of a choice. The
+    # audit only looks for cues that predict the labels of texts.
+    label_scope: ClassVar[Literal["text", "part", "position"]] = "text"
+
     def reduce_outputs(self, outputs: "Tensor", batch: "Batch") -> "Tensor":
         """The part of a batch's outputs that `decode` needs, one row per sequence or token.
 

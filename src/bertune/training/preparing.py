@@ -3,15 +3,16 @@
 import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bertune import gates
+from bertune.audit.findings import Finding
+from bertune.audit.statistics import longest_text
+from bertune.audit.tokens import truncated
 from bertune.config import Config
-from bertune.data import audit
 from bertune.data.columns import Columns
 from bertune.data.memory import MEMORY
 from bertune.encoder_config import read_encoder_config
@@ -23,9 +24,9 @@ from bertune.nn.pretrained import Pretrained, find_pretrained
 from bertune.source import Source
 from bertune.tasks import FittedTask
 from bertune.tasks.encoder import TextEncoder
-from bertune.tasks.parts.label_names import look_alike_warnings
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
+from bertune.training.auditing import audit_splits
 from bertune.training.reading import Tables, read
 from bertune.training.selection import best_metric
 from bertune.training.splitting import Splits
@@ -69,6 +70,7 @@ class Prepared:
     pretrained: Pretrained
     splits: Mapping[str, EncodedSplit]  # train, validation, and test if given
     audit: dict[str, Any]  # plain JSON: "data" and "max_length" of the manifest
+    findings: tuple[Finding, ...]  # of the audit, the most serious first
     length_limit: int  # maximum tokens of a sequence for the encoder
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -130,7 +132,11 @@ def encode(
     gates.refuse_unknown(tables.config.gate.limits, (*task.task.scores, *task.task.extra_scores))
     why = _explained_length(tables.config, encoder, fitted.limit, encoded)
     columns = tables.columns
-    data = _audit(encoded, task, encoder.max_length)
+    data, findings = audit_splits(splits, encoded, fitted, encoder.max_length)
+    for name, split in encoded.items():
+        data["splits"][name] |= {"source": split.source, "sha256": fingerprint(split.examples)}
+    if tables.dropped:
+        data["dropped"] = dict(tables.dropped)
     data["split"] = dict(splits.record)
     data["columns"] = {"text": list(columns.text), "label": columns.label, "id": columns.id}
     encoded["train"] = as_learned(encoded["train"], task)
@@ -144,9 +150,10 @@ def encode(
             "data": data,
             "max_length": {"value": encoder.max_length, "why": why, "model_limit": fitted.limit},
         },
+        findings=findings,
         length_limit=fitted.limit,
         notes=(*tables.notes, *fitted.notes, *splits.notes),
-        warnings=(*splits.warnings, *_warnings(data), *_limitation_warnings(limitations, selecting)),
+        warnings=(*splits.warnings, *_lines(findings), *_limitation_warnings(limitations, selecting)),
         undefined=undefined_scores(limitations["validation"]),
     )
 
@@ -200,9 +207,10 @@ def _explained_length(
     max_length = config.model.max_length
     if max_length != "auto":
         cut = sum(n > int(max_length) for n in lengths)
-        return f"as set; {_truncated(cut, len(lengths), sum(len(s.examples) for s in encoded.values()))}"
+        noun = "text" if len(lengths) == sum(len(s.examples) for s in encoded.values()) else "sequence"
+        return f"as set; {truncated(cut, len(lengths), noun)}"
     origins = [split.examples[s.group].origin for split in encoded.values() for s in split.sequences]
-    longest, where = audit.longest(lengths, origins)
+    longest, where = longest_text(lengths, origins)
     default = f"the default of task.name={config.task.name}" if most < limit else "the maximum of the model"
     if longest <= most:
         return f"{default}; the longest text has {longest:,} tokens, so nothing is truncated"
@@ -219,12 +227,6 @@ def _explained_length(
     return f"{default}; {share} are longer and are truncated, the longest ({where}) from {longest:,} tokens"
 
 
-def _truncated(cut: int, num_sequences: int, num_rows: int) -> str:
-    noun = "text" if num_sequences == num_rows else "sequence"
-    share = f"{cut:,} of {counted(num_sequences, noun)} ({cut / num_sequences:.1%})"
-    return share + (" is truncated" if cut == 1 else " are truncated")
-
-
 def as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
     """The training split regrouped so that each group counts as one example."""
     if fitted.windows_are_examples:
@@ -237,21 +239,6 @@ def as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
     group = {position: number for number, positions in enumerate(together) for position in positions}
     sequences = [replace(s, group=group[s.group]) for s in split.sequences if s.group in group]
     return EncodedSplit(split.source, [split.examples[positions[0]] for positions in together], sequences)
-
-
-def _audit(encoded: Mapping[str, EncodedSplit], fitted: FittedTask, max_length: int) -> dict[str, Any]:
-    splits: dict[str, Any] = {}
-    for name, split in encoded.items():
-        texts = [e.texts for e in split.examples]
-        names = Counter(name for e in split.examples for name in fitted.label_names(e))
-        splits[name] = {
-            "source": split.source,
-            "sha256": fingerprint(split.examples),
-        } | audit.audit_split(
-            texts, [e.gold for e in split.examples], names, split.untruncated_lengths(), max_length
-        )
-    shared = audit.shared_texts({name: [e.texts for e in split.examples] for name, split in encoded.items()})
-    return {"splits": splits, "shared_texts": shared}
 
 
 def _limitations(encoded: Mapping[str, EncodedSplit], task: FittedTask) -> dict[str, list[Limitation]]:
@@ -270,6 +257,11 @@ def _limitation_warnings(limitations: Mapping[str, list[Limitation]], selecting:
             yield f"{name}: {text}"
 
 
+def _lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """One line for each error and warning."""
+    return (finding.line() for finding in findings if finding.level != "note")
+
+
 def fingerprint(examples: list[Any]) -> str:
     """The sha256 of texts and labels, independent of the file format."""
     digest = hashlib.sha256()
@@ -278,22 +270,3 @@ def fingerprint(examples: list[Any]) -> str:
             json.dumps([example.texts, example.gold], ensure_ascii=False).encode("utf-8", "surrogatepass")
         )
     return digest.hexdigest()
-
-
-def _warnings(data: dict[str, Any]) -> list[str]:
-    warnings = []
-    for name, split in data["splits"].items():
-        if split["truncated"]:
-            warnings.append(f"{name}: {_truncated(split['truncated'], split['sequences'], split['rows'])}")
-        if split["conflicting_duplicates"]:
-            repeat = "row repeats" if split["conflicting_duplicates"] == 1 else "rows repeat"
-            rows = f"{split['conflicting_duplicates']:,} {repeat}"
-            warnings.append(f"{name}: {rows} an earlier text with another label")
-    labels = (Counter(split["labels"]) for split in data["splits"].values())
-    warnings += look_alike_warnings(sum(labels, Counter[str]()))
-    for pair, count in data["shared_texts"].items():
-        first, second = pair.split("/")
-        if count:
-            are = f"{'is' if count == 1 else 'are'} also in {first}, which inflates the {second} scores"
-            warnings.append(f"{count:,} of the {second} texts {are}")
-    return warnings

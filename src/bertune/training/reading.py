@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bertune.audit.source_columns import Column, SourceColumns
+from bertune.audit.statistics import all_numbers
 from bertune.config import Config
-from bertune.data import audit
 from bertune.data.columns import Columns, choose_columns
 from bertune.data.formats import file_suffix
 from bertune.data.tables import Table, open_table
@@ -13,6 +14,7 @@ from bertune.errors import DataError
 from bertune.source import SPLITS, Source
 from bertune.tasks import Task, make_task
 from bertune.tasks.encoder import known_column_names, read_examples
+from bertune.training.deduplication import without_copies
 from bertune.training.row_keys import RowKeys, key_cells
 from bertune.training.selection import best_metric
 
@@ -27,20 +29,26 @@ class Tables:
     examples: Mapping[str, list[Any]]  # by table: train, and validation and test if given
     notes: tuple[str, ...]
     keys: Mapping[str, RowKeys] = field(default_factory=dict)  # by table: groups, times, splits of the rows
+    # By table, the columns that the task does not use; for the audit.
+    others: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
+    # The number of training rows, by the setting that dropped them.
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    kept: tuple[int, ...] | None = None  # positions of the other training rows in their file; None: all
 
 
 def read(source: Source) -> Tables:
-    """The examples of all tables of a source. Raises ConfigError, DataError."""
+    """The examples of all tables of a source, without copies that settings drop. Raises InputError."""
     with source.locating():
         task = make_task(source.config.task)
     best_metric(source.config.train.best_metric, task.fitted())  # reports errors before files are read
-    return _read_all(source, task)
+    return without_copies(_read_all(source, task))
 
 
 def _read_all(source: Source, task: Task) -> Tables:
     config = source.config
     examples: dict[str, list[Any]] = {}
     keys: dict[str, RowKeys] = {}
+    others: dict[str, Mapping[str, Column]] = {}
     chosen: Columns | None = None
     notes: list[str] = []
     for split in SPLITS:
@@ -59,22 +67,24 @@ def _read_all(source: Source, task: Task) -> Tables:
             )
         cells, new = key_cells(table, config.data, split)
         notes += new
+        watched = SourceColumns(cells.recording(table), {*columns.text, columns.label, columns.id})
         examples[split] = read_examples(
-            cells.recording(table), task, columns, config.train.max_examples if split == "train" else None
+            watched.table, task, columns, config.train.max_examples if split == "train" else None
         )
         if not examples[split]:
             raise DataError(f"{table.name}: the file has no rows")
         keys[split] = cells.keys()
+        others[split] = watched.values(len(examples[split]))
         if split == "train":
             task = task.informed(examples[split])
-        if audit.all_numbers([e.texts for e in examples[split]]):
+        if all_numbers([e.texts for e in examples[split]]):
             raise DataError(
                 f"{examples[split][0].origin}: every text is a number, such as "
                 f'"{examples[split][0].texts[0]}". Expected texts in data.text={",".join(columns.text)}. Set '
                 f"data.text to one of the columns {', '.join(table.columns)}"
             )
     assert chosen is not None, "a source always has training data"
-    return Tables(config, task, chosen, examples, (*source.notes, *notes), keys)
+    return Tables(config, task, chosen, examples, (*source.notes, *notes), keys, others)
 
 
 def open_split(source: Source, split: str, task: Task) -> tuple[Table, Columns, list[str]]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bertune.config import DataConfig
 from bertune.data.columns import cell_text, find_column, given_column
@@ -29,6 +30,14 @@ class RowKeys:
     times: tuple[float, ...] = ()  # empty without data.time
     splits: tuple[str, ...] = ()  # train, validation or test; empty without such a column
     folds: tuple[int, ...] = ()  # fold numbers as in the column; empty without such a column
+
+    def of(self, rows: Sequence[int]) -> "RowKeys":
+        """The keys of some of the rows, given by position."""
+
+        def chosen(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[row] for row in rows) if values else ()
+
+        return RowKeys(*map(chosen, (self.groups, self.times, self.splits, self.folds)))
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,26 @@
 import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from bertune.config import Config
 from bertune.data.rows import Row
+from bertune.data.tables import Table
 from bertune.errors import BertuneError, DataError, InputError
 from bertune.files import disk_errors, refuse_unusable, remove, replacing, shown_path, temporary_name, to_json
 from bertune.optional_packages import needs
 from bertune.source import Source, resolve_source
 from bertune.training.preparing import fingerprint
-from bertune.training.reading import open_split, read
+from bertune.training.reading import Tables, open_split, read
 from bertune.training.splitting import Splits, split
 
 SETTINGS = "settings.toml"
 # Settings of [data] that describe the original files or their division; the new files need others.
 _OF_ORIGINAL = (
     "header", "delimiter", "quoting", "encoding", "reader", "sheet", "validation_fraction", "test_fraction",
-    "time", "split_column",
+    "time", "split_column", "deduplicate", "near_duplicates",
 )  # fmt: skip
 
 
@@ -55,8 +57,7 @@ def _write_files(source: Source, splits: Splits, folder: Path) -> dict[str, str]
     rows: dict[str, list[Row]] = {}
     for table in dict.fromkeys(table for table, _ in splits.rows.values()):
         opened = open_split(source, table, tables.task)[0]
-        most = len(tables.examples[table])
-        rows[table] = [row for _, row in zip(range(most), opened.rows(), strict=False)]
+        rows[table] = _rows_of(opened, tables, table)
     of_split = {
         name: [part for i in chosen for part in rows[table][i].parts or (rows[table][i],)]
         for name, (table, chosen) in splits.rows.items()
@@ -73,6 +74,14 @@ def _write_files(source: Source, splits: Splits, folder: Path) -> dict[str, str]
             else:
                 _write_json_lines(staging, found)
     return files
+
+
+def _rows_of(opened: Table, tables: Tables, table: str) -> list[Row]:
+    """The rows of the examples of a table."""
+    kept = tables.kept if table == "train" else None
+    numbers = range(len(tables.examples[table])) if kept is None else kept
+    rows = list(islice(opened.rows(), numbers[-1] + 1))
+    return [rows[number] for number in numbers]
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:

@@ -74,8 +74,7 @@ def split(tables: Tables) -> Splits:
     rows = given_rows(tables)
     shares = _shares(config, rows)
     if not shares:
-        warnings = tuple(straddling_warnings(tables, rows))
-        return Splits(tables, rows, _column_notes(tables, rows), warnings, _record(config, rows, {}, ""))
+        return Splits(tables, rows, _column_notes(tables, rows), (), _record(config, rows, {}, ""))
     of_train = rows["train"][1]
     all_rows = splittable(tables)
     found = hold_out(all_rows.of(of_train), shares, config.train.seed)
@@ -100,7 +99,7 @@ def split(tables: Tables) -> Splits:
         tables,
         rows,
         (*_column_notes(tables, rows), *notes),
-        (*filter(None, too_large), *straddling_warnings(tables, rows)),
+        tuple(filter(None, too_large)),
         _record(config, rows, shares, how),
     )
 

@@ -70,6 +70,8 @@ class ChoicePrediction:
 class FittedMultipleChoice(FittedTask):
     """Fitted multiple choice."""
 
+    label_scope = "position"
+
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
         return "group"

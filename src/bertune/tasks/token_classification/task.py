@@ -137,6 +137,7 @@ class FittedTokenClassification(FittedInWindows):
     """
 
     text_kind = "words"
+    label_scope = "part"
 
     @property
     def tagging(self) -> Tagging:

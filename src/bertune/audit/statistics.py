@@ -1,7 +1,7 @@
-"""Data statistics that are reported before training: label balance, lengths, truncation, duplicates."""
+"""Statistics of a split that are reported before training: label balance, lengths, truncation."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,30 +14,21 @@ _MOST_LABELS = 10_000  # labels reported by name; decimal scores can be as many 
 Texts = tuple[str, ...]
 
 
-def audit_split(
-    texts: Sequence[Texts], gold: Sequence[Any], names: Counter[str], lengths: Sequence[int], max_length: int
+def split_statistics(
+    num_rows: int, names: Counter[str], lengths: Sequence[int], max_length: int
 ) -> dict[str, Any]:
-    """The statistics of one split.
+    """The statistics of one split as plain JSON.
 
     `names` counts its labels. `lengths` are token counts before truncation, including special tokens.
     """
     tokens = np.asarray(lengths)
-    first_label: dict[Texts, Any] = {}
-    repeated = conflicting = 0
-    for text, label in zip(texts, gold, strict=True):
-        if text in first_label:
-            repeated += 1
-            conflicting += label != first_label[text]
-        first_label.setdefault(text, label)
     top = max(8, int(np.ceil(tokens.max() / 8)) * 8)
     counts, edges = np.histogram(tokens, bins=min(40, top // 2), range=(0, top))
     return {
-        "rows": len(texts),
+        "rows": num_rows,
         "sequences": len(tokens),
         "labels": dict(names.most_common(_MOST_LABELS)),
         **({"labels_left_out": len(names) - _MOST_LABELS} if len(names) > _MOST_LABELS else {}),
-        "duplicates": repeated,
-        "conflicting_duplicates": int(conflicting),
         "truncated": int((tokens > max_length).sum()),
         "tokens": {
             "min": int(tokens.min()),
@@ -52,23 +43,12 @@ def audit_split(
     }
 
 
-def shared_texts(splits: Mapping[str, Sequence[Texts]]) -> dict[str, int]:
-    """For each pair of splits, the number of rows in the second whose text is also in the first."""
-    names = list(splits)
-    found: dict[str, int] = {}
-    for i, first in enumerate(names):
-        known = set(splits[first])
-        for second in names[i + 1 :]:
-            found[f"{first}/{second}"] = sum(text in known for text in splits[second])
-    return found
-
-
 def all_numbers(texts: Sequence[Texts]) -> bool:
     """Whether a text column holds only numbers. Such a column is probably the wrong one."""
     return any(all(_is_number(text[column]) for text in texts) for column in range(len(texts[0])))
 
 
-def longest(lengths: Sequence[int], origins: Sequence[Origin]) -> tuple[int, Origin]:
+def longest_text(lengths: Sequence[int], origins: Sequence[Origin]) -> tuple[int, Origin]:
     """The maximum token count and the origin of that sequence."""
     position = int(np.argmax(np.asarray(lengths)))
     return lengths[position], origins[position]

@@ -1,0 +1,91 @@
+"""Findings about labels and text columns: rare and similar labels, constant columns, columns of IDs."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from bertune.audit.findings import AuditedSplit, Finding, found_rows
+from bertune.errors import counted
+from bertune.tasks.parts.label_names import look_alike_labels, look_alike_warnings
+
+_FEW = 10  # training examples below which a label can hardly be learned or evaluated
+_LEAST_ROWS = 20  # a smaller file may have equal texts or codes by chance
+_CONSTANT = 0.9  # share of the most frequent text
+_IDS = 0.9  # share of the texts that look like IDs, and of the distinct ones among them
+# One ASCII word with a digit, such as user_0123, 2024-01-31 or a hexadecimal hash.
+_ID = re.compile(r"(?=\S*\d)[\x21-\x7e]+")
+
+
+def label_findings(splits: Mapping[str, AuditedSplit], has_names: bool) -> Iterator[Finding]:
+    """Findings about the label names of all splits, and about labels that are rare in training.
+
+    `has_names` says that labels are names, not numbers to predict or positions of choices.
+    """
+    counts = {name: Counter(x for names in split.labels for x in names) for name, split in splits.items()}
+    total = sum(counts.values(), Counter[str]())
+    for warning in look_alike_warnings(total):
+        message, _, remedy = warning.rpartition(". ")
+        alike = {label for group in look_alike_labels(total) for label in group}
+        yield Finding("similar_labels", "warning", message, remedy, len(alike), len(total))
+    few = {label: count for label, count in counts["train"].items() if count < _FEW}
+    if few and has_names:
+        yield _few(splits["train"], few, len(counts["train"]))
+
+
+def _few(train: AuditedSplit, few: dict[str, int], total: int) -> Finding:
+    rarest = sorted(few, key=few.__getitem__)
+    shown = ", ".join(f'"{label}" ({few[label]:,})' for label in rarest[:5])
+    more = f" and {len(rarest) - 5:,} more" if len(rarest) > 5 else ""
+    have = "has" if len(few) == 1 else "have"
+    rows = (row for row, names in enumerate(train.labels) if few.keys() & set(names))
+    return Finding(
+        "rare_labels",
+        "warning",
+        f"train: {len(few):,} of {counted(total, 'label')} {have} fewer than {_FEW} examples, too few to "
+        f"learn: {shown}{more}",
+        "Add rows, or merge or remove these labels",
+        len(few),
+        total,
+        "train",
+        found_rows(train, rows, {}),
+        {"counts": {label: few[label] for label in rarest[:50]}},
+    )
+
+
+def column_findings(train: AuditedSplit, columns: Sequence[str]) -> Iterator[Finding]:
+    """Text columns of the training data that hold nearly always the same text, or IDs instead of texts."""
+    num = len(train.texts)
+    if num < _LEAST_ROWS:
+        return
+    for at, column in enumerate(columns):
+        texts = [row[at] for row in train.texts if at < len(row)]
+        counts = Counter(texts)
+        text, most = counts.most_common(1)[0]
+        if most >= _CONSTANT * num:
+            yield Finding(
+                "constant_column",
+                "error" if len(columns) == 1 else "warning",
+                f'train: the text column "{column}" holds the same text in {most:,} of {num:,} rows: '
+                f'"{text[:60]}"',
+                "Check that data.text names the right columns",
+                most,
+                num,
+                "train",
+                found_rows(train, (row for row, x in enumerate(texts) if x == text), {}),
+                {"column": column},
+            )
+            continue
+        ids = [row for row, x in enumerate(texts) if _ID.fullmatch(x.strip())]
+        if len(ids) >= _IDS * num and len({texts[row] for row in ids}) >= _IDS * len(ids):
+            yield Finding(
+                "id_column",
+                "error" if len(columns) == 1 else "warning",
+                f'train: the text column "{column}" seems to hold IDs instead of texts, such as '
+                f'"{texts[ids[0]][:60]}"',
+                "Check that data.text names the right columns",
+                len(ids),
+                num,
+                "train",
+                found_rows(train, ids, {}),
+                {"column": column},
+            )
