@@ -208,19 +208,27 @@ def _is_complete(run: Run) -> bool:
 @contextlib.contextmanager
 def _locked(out: Path, name: str, wait: bool = False) -> Iterator[bool]:
     """Hold the lock of a fold; yields whether this process got it."""
-    folder = out / LOCKS
-    with disk_errors(out):
-        folder.mkdir(exist_ok=True)
-        lock = FileLock(folder / name)
-        try:
-            lock.acquire(blocking=wait)
-        except Timeout:
-            yield False
-            return
+    lock = FileLock(out / LOCKS / name)
+    if not _acquired(lock, out, wait):
+        yield False
+        return
     try:
         yield True
     finally:
         lock.release()
+
+
+def _acquired(lock: FileLock, out: Path, wait: bool) -> bool:
+    while True:
+        with disk_errors(out):
+            (out / LOCKS).mkdir(exist_ok=True)
+            try:
+                lock.acquire(blocking=wait)
+            except Timeout:
+                return False
+            except FileNotFoundError:
+                continue  # the process that collected the results removed the folder
+            return True
 
 
 def _is_there(out: Path, resume: bool) -> bool:
