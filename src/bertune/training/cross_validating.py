@@ -131,6 +131,8 @@ def cross_validate(source: Source, out: Path, resume: bool = False) -> Iterator[
         fitted.task.for_scoring(folds.splits(*number).examples()["test"])
     work = _Work(source, fitted, folds, _first_record(source, fitted, folds), out)
     yield FoldsReady(folds, source.name)
+    if source.config.train.refit:
+        yield Noted("train.refit is not used: the models of the folds are trained to be scored")
     if resume and not exists:
         yield Warned(f"no cross-validation to resume in {shown_path(out)}: starting a new one")
     if exists or not _created(work, resume):
