@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from bertune.api import (
         check,
         cross_validate,
-        cross_validate_events,
         evaluate,
         export,
         load,
@@ -39,7 +38,6 @@ _HOME = {
     "Run": "bertune.run",
     "check": "bertune.api",
     "cross_validate": "bertune.api",
-    "cross_validate_events": "bertune.api",
     "evaluate": "bertune.api",
     "export": "bertune.api",
     "load": "bertune.api",
@@ -70,7 +68,6 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "Evaluation",
     "BertuneError",
     "train_events",
-    "cross_validate_events",
     "DataReady",
     "Started",
     "Stepped",

@@ -147,6 +147,7 @@ def test_nested_values_are_written_as_json_lines(tmp_path: Path, settings: Make)
     source = tmp_path / "r.jsonl"
     source.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     bt.check(str(source), settings=settings(**{"data.text": "review.text"}), out=tmp_path / "splits")
-    kept = [json.loads(line) for line in (tmp_path / "splits" / "validation.jsonl").open(encoding="utf-8")]
+    written_lines = (tmp_path / "splits" / "validation.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = [json.loads(line) for line in written_lines]
     assert kept
     assert all(line in lines for line in kept)

@@ -131,6 +131,8 @@ def cross_validate(source: Source, out: Path, resume: bool = False) -> Iterator[
         fitted.task.for_scoring(folds.splits(*number).examples()["test"])
     work = _Work(source, fitted, folds, _first_record(source, fitted, folds), out)
     yield FoldsReady(folds, source.name)
+    if source.config.train.refit:
+        yield Noted("train.refit is not used: the models of the folds are trained to be scored")
     if resume and not exists:
         yield Warned(f"no cross-validation to resume in {shown_path(out)}: starting a new one")
     if exists or not _created(work, resume):
@@ -208,19 +210,27 @@ def _is_complete(run: Run) -> bool:
 @contextlib.contextmanager
 def _locked(out: Path, name: str, wait: bool = False) -> Iterator[bool]:
     """Hold the lock of a fold; yields whether this process got it."""
-    folder = out / LOCKS
-    with disk_errors(out):
-        folder.mkdir(exist_ok=True)
-        lock = FileLock(folder / name)
-        try:
-            lock.acquire(blocking=wait)
-        except Timeout:
-            yield False
-            return
+    lock = FileLock(out / LOCKS / name)
+    if not _acquired(lock, out, wait):
+        yield False
+        return
     try:
         yield True
     finally:
         lock.release()
+
+
+def _acquired(lock: FileLock, out: Path, wait: bool) -> bool:
+    while True:
+        with disk_errors(out):
+            (out / LOCKS).mkdir(exist_ok=True)
+            try:
+                lock.acquire(blocking=wait)
+            except Timeout:
+                return False
+            except FileNotFoundError:
+                continue  # the process that collected the results removed the folder
+            return True
 
 
 def _is_there(out: Path, resume: bool) -> bool:
