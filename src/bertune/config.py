@@ -164,6 +164,9 @@ class TrainConfig(Section):
         "by more than this many standard errors of the paired difference; 0 selects the best score",
     )
     max_examples: int | None = Field(None, ge=1, description="use only the first N training rows")
+    baselines: bool = Field(
+        True, description="compare the model with simple models, if the task supports it: see the report"
+    )
 
     @field_validator("freeze", mode="before")
     @classmethod

@@ -220,6 +220,36 @@ class GateRecord(Record):
     passed: bool | None = None
 
 
+class DifferenceRecord(Record):
+    """The difference of a score between two models on the same rows: the second minus the first."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+
+
+class SimpleModelRecord(Record):
+    """The scores of a simple model, and how much better the trained model is."""
+
+    name: str | None = None
+    rows: int | None = None  # training rows
+    seconds: float | None = None  # to compute features, fit and predict
+    scores: dict[str, float | None] | None = None
+    intervals: dict[str, list[float] | None] | None = None
+    differences: dict[str, DifferenceRecord | None] | None = None
+
+
+class BaselinesRecord(Record):
+    """Simple models on the same split as the trained model."""
+
+    split: str | None = None
+    score: str | None = None  # that the verdict is about
+    rows: int | None = None  # all training rows
+    models: list[SimpleModelRecord] | None = None
+    verdict: str | None = None
+
+
 class DetailsRecord(Record):
     """Details of the scores of one split."""
 
@@ -259,6 +289,7 @@ class ManifestRecord(Record):
     scores: dict[str, dict[str, Score] | None] | None = None
     intervals: dict[str, IntervalsRecord] | None = None  # by split
     gates: list[GateRecord] | None = None
+    baselines: BaselinesRecord | None = None
     details: dict[str, DetailsRecord | None] | None = None
     timings: dict[str, float] | None = None
     peak_memory_mb: float | None = None

@@ -20,6 +20,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "jinja2",
         "markupsafe",
         "PIL",
+        "sklearn",
+        "scipy",
     ),
     "runtime": ("onnxruntime",),
     "export": ("onnx", "onnxscript"),

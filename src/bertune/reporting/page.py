@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bertune.errors import plural
-from bertune.manifest import ManifestRecord
+from bertune.manifest import BaselinesRecord, ManifestRecord
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
 from bertune.reporting.exports import read_exports
@@ -54,6 +54,8 @@ def render(run: Run) -> Rendered:
         "overfitting": course.overfitting if course else None,
         "evaluations": curves.evaluation_table(course) if course else None,
         "scores": sections.score_table(manifest),
+        "baselines": sections.baseline_table(manifest),
+        "verdict": (manifest.baselines or BaselinesRecord()).verdict or "",
         "gates": sections.gate_table(manifest),
         "interval_sentence": interval_sentence(manifest),
         "mistakes": read_mistakes(run),

@@ -1,9 +1,10 @@
 """Tables of scores, data, parameters and environment."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from bertune.errors import counted, plural
-from bertune.manifest import DetailsRecord, ManifestRecord, SplitRecord
+from bertune.manifest import BaselinesRecord, DetailsRecord, ManifestRecord, Score, SplitRecord
 from bertune.reporting.charts import Batches
 from bertune.reporting.recorded import (
     data_of,
@@ -13,6 +14,7 @@ from bertune.reporting.recorded import (
     scored,
     scores_of,
     splits_of,
+    with_interval,
 )
 from bertune.reporting.table import MOST_ROWS, Cell, PageTable, cut_note, head, users
 from bertune.reporting.wording import (
@@ -69,6 +71,33 @@ def gate_table(manifest: ManifestRecord) -> PageTable | None:
     return (
         PageTable("gates", ["score", "split", "gate", "value", "limit"], rows, num_text=3) if rows else None
     )
+
+
+def baseline_table(manifest: ManifestRecord) -> PageTable | None:
+    """The scores of the trained model and of simple models, with intervals, training rows and time."""
+    recorded = manifest.baselines or BaselinesRecord()
+    models = recorded.models or []
+    keys = list(dict.fromkeys(key for model in models for key in model.scores or {}))
+    if not keys:
+        return None
+
+    def row(name: str, scores: Mapping[str, Score], rows: int | None, seconds: float | None) -> list[Cell]:
+        cells = [Cell(decimal(scores.get(key)), note=interval(scores.get(key))) for key in keys]
+        return [
+            head(name),
+            *cells,
+            Cell(count(rows)),
+            Cell(MISSING if seconds is None else duration(seconds)),
+        ]
+
+    seconds = (manifest.timings or {}).get("train_seconds")
+    rows = [row("this model", scores_of(manifest, recorded.split or ""), recorded.rows, seconds)]
+    for model in models:
+        ends = model.intervals or {}
+        scores = {key: with_interval(value, ends.get(key)) for key, value in (model.scores or {}).items()}
+        rows.append(row(model.name or "", scores, model.rows, model.seconds))
+    headings = ["", *map(score_name, keys), "training rows", "time"]
+    return PageTable("baselines", headings, rows, marked=0)
 
 
 def class_table(details: DetailsRecord) -> PageTable | None:

@@ -26,6 +26,7 @@ from bertune.predict.writers import prediction_lines
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
 from bertune.tasks.score_intervals import score_intervals
+from bertune.training.baselines import baselines
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Warned
@@ -141,6 +142,22 @@ def compute_intervals(trained: Trained) -> StepRecord:
     return StepRecord({"intervals": found})
 
 
+def compare_with_simple_models(trained: Trained) -> StepRecord:
+    """Score simple models on the final split."""
+    if not trained.prepared.config.train.baselines:
+        return StepRecord()
+    split = "test" if "test" in trained.evaluations else "validation"
+    found = baselines(
+        trained.prepared,
+        trained.session.state.machine,
+        split,
+        trained.evaluations[split],
+        trained.writer.run.record.primary or "",
+        trained.poll,
+    )
+    return StepRecord({} if found is None else {"baselines": found})
+
+
 def write_predictions(trained: Trained) -> StepRecord:
     """Write the predictions for every evaluated split, and the error analysis."""
     writer, fitted = trained.writer, trained.session.state.fitted
@@ -180,6 +197,7 @@ FINAL_STEPS: tuple[FinalStep, ...] = (
     load_kept_weights,
     evaluate_splits,
     compute_intervals,
+    compare_with_simple_models,
     write_predictions,
     save_model,
     record_cost,
