@@ -18,8 +18,8 @@ SOURCE = ROOT / "src" / "bertune"
 LAYERS = (
     "errors", "allocator", "cores", "files", "renamed", "optional_packages", "config", "settings",
     "registry", "manifest", "metrics", "gates", "data", "metadata", "run", "run_writer",
-    "hugging_face", "encoder_config", "text", "tasks", "custom_code", "nn", "losses", "task_info", "source",
-    "saved_model", "predict", "training", "reporting", "export", "serve", "bench", "console", "api", "cli",
+    "hugging_face", "encoder_config", "text", "tasks", "custom_code", "nn", "losses", "task_info", "comparing",
+    "source", "saved_model", "predict", "training", "reporting", "export", "serve", "bench", "console", "api", "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
@@ -33,6 +33,7 @@ FLAGS = {
     "check": {"--json"},
     "evaluate": {"--json", "--out"},
     "predict": {"--out", "--csv", "--json"},
+    "compare": {"--out", "--json"},
     "report": set(),
     "export": {"--to", "--out", "--json"},
     "verify": {"--json"},
@@ -285,7 +286,7 @@ def test_the_number_of_settings_is_limited() -> None:
     }
     assert len(sizes) == len(fields), "a setting outside any section"
     assert max(sizes.values()) <= 15, sizes
-    assert sum(size for name, size in sizes.items() if name not in AFTER_TRAINING) <= 43, sizes
+    assert sum(size for name, size in sizes.items() if name not in AFTER_TRAINING) <= 45, sizes
 
 
 def test_the_commands_and_their_flags_are_frozen() -> None:

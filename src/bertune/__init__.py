@@ -11,7 +11,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bertune.api import check, evaluate, export, load, predict, report, train, train_events, verify
+    from bertune.api import (
+        check,
+        compare,
+        evaluate,
+        export,
+        load,
+        predict,
+        report,
+        train,
+        train_events,
+        verify,
+    )
+    from bertune.comparing import Comparison
     from bertune.errors import BertuneError
     from bertune.predict.model import Model
     from bertune.predict.results import Evaluation
@@ -24,6 +36,8 @@ _HOME = {
     "Model": "bertune.predict.model",
     "Run": "bertune.run",
     "check": "bertune.api",
+    "compare": "bertune.api",
+    "Comparison": "bertune.comparing",
     "evaluate": "bertune.api",
     "export": "bertune.api",
     "load": "bertune.api",
@@ -44,12 +58,14 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "predict",
     "evaluate",
     "check",
+    "compare",
     "report",
     "export",
     "verify",
     "Run",
     "Model",
     "Evaluation",
+    "Comparison",
     "BertuneError",
     "train_events",
     "DataReady",

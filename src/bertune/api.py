@@ -30,6 +30,7 @@ from bertune.run import (
 from bertune.settings import nested
 
 if TYPE_CHECKING:
+    from bertune.comparing import Comparison
     from bertune.export.exporting import Export
     from bertune.training.events import Event
     from bertune.training.preparing import Prepared
@@ -106,6 +107,7 @@ def train_events(
     from bertune.training.events import Finished, Warned
     from bertune.training.fit import train_source
     from bertune.training.recovery import recover
+    from bertune.training.seeds import train_seeds
 
     given = _run_folder(source, out, resume)
     restored = recover(given) if resume and given is not None else []
@@ -114,7 +116,8 @@ def train_events(
     if resume and given is None:
         restored = recover(folder)
     yield from (Warned(text) for text in restored)
-    for event in train_source(resolved, folder, resume):
+    several = resolved.config.train.seeds > 1
+    for event in (train_seeds if several else train_source)(resolved, folder, resume):
         if isinstance(event, Finished):
             write_report(event.run)
         yield event
@@ -126,6 +129,23 @@ def check(source: object, labels: Sequence[object] | None = None, *, settings: S
     from bertune.training.preparing import prepare
 
     return prepare(resolve_source(source, settings, labels))
+
+
+def compare(runs: Sequence[Run | str | Path], *, out: str | Path | None = None) -> Comparison:
+    """Compare finished runs with the first of them on the same test rows: see `bertune.comparing`.
+
+    `out` is a new file for the rows that changed, with the suffix .jsonl or .csv. Raises ConfigError, and
+    DataError if the test rows differ.
+    """
+    from bertune.comparing import compare_runs, refuse_changed_file, write_changed
+
+    target = None if out is None else as_path(out, "out")
+    if target is not None:
+        refuse_changed_file(target)
+    found = compare_runs([run.path if isinstance(run, Run) else as_path(run, "the run") for run in runs])
+    if target is not None:
+        write_changed(found, target)
+    return found
 
 
 def load(source: Run | str | Path, *, settings: Settings = None) -> Model:

@@ -55,6 +55,9 @@ class DataConfig(Section):
     validation_fraction: float = Field(
         0.1, gt=0, lt=1, description="fraction of training rows held out for validation, stratified by label"
     )
+    split_seed: int | None = Field(
+        None, ge=0, lt=2**32, description="random seed of the split; default: train.seed"
+    )
     reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")
     sheet: str | None = Field(
         None, min_length=1, description="sheet of an Excel workbook; default: the first visible sheet"
@@ -164,6 +167,9 @@ class TrainConfig(Section):
         "by more than this many standard errors of the paired difference; 0 selects the best score",
     )
     max_examples: int | None = Field(None, ge=1, description="use only the first N training rows")
+    seeds: int = Field(
+        1, ge=1, le=1000, description="number of seeds to train, from train.seed on; the best one is kept"
+    )
     baselines: bool = Field(
         True, description="compare the model with simple models, if the task supports it: see the report"
     )

@@ -39,6 +39,7 @@ class IntervalsRecord(Record):
     resamples: int | None = None
     units: int | None = None  # rows, or groups of rows, that were resampled
     is_grouped: bool | None = None
+    units_sha256: str | None = None  # of the unit of each row; resamples of runs with the same one are paired
     scores: dict[str, list[float] | None] | None = None  # low and high
 
 
@@ -250,6 +251,34 @@ class BaselinesRecord(Record):
     verdict: str | None = None
 
 
+class SpreadRecord(Record):
+    """The values of a score over several seeds."""
+
+    mean: float | None = None
+    sd: float | None = None  # standard deviation
+    low: float | None = None
+    high: float | None = None
+    seeds: int | None = None  # for which the score is defined
+
+
+class SeedRecord(Record):
+    """The run of one seed."""
+
+    seed: int | None = None
+    folder: str | None = None  # in the run folder
+    scores: dict[str, dict[str, float | None]] | None = None
+    collapsed: bool | None = None
+
+
+class SeedsRecord(Record):
+    """The runs of several seeds, and the spread of their scores by split."""
+
+    best: int | None = None
+    primary: str | None = None
+    runs: list[SeedRecord] | None = None
+    spread: dict[str, dict[str, SpreadRecord | None]] | None = None
+
+
 class DetailsRecord(Record):
     """Details of the scores of one split."""
 
@@ -289,6 +318,7 @@ class ManifestRecord(Record):
     scores: dict[str, dict[str, Score] | None] | None = None
     intervals: dict[str, IntervalsRecord] | None = None  # by split
     gates: list[GateRecord] | None = None
+    seeds: SeedsRecord | None = None
     baselines: BaselinesRecord | None = None
     details: dict[str, DetailsRecord | None] | None = None
     timings: dict[str, float] | None = None

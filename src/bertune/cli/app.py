@@ -12,6 +12,7 @@ import typer
 from bertune.cli import (
     bench,
     check,
+    compare,
     datasets,
     evaluate,
     export,
@@ -65,6 +66,7 @@ app.command("train")(train.train)
 app.command("check")(check.check)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)

@@ -1,5 +1,6 @@
 """Resamples and intervals of the scores of a task, by the groups of its examples."""
 
+import hashlib
 from collections.abc import Hashable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
@@ -37,17 +38,15 @@ def rescored(
     return Rescored(scores.values, found, resampling.intervals(scores, found))
 
 
-def score_intervals(
-    fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any], scores: Scores
-) -> dict[str, Any]:
+def intervals_record(fitted: FittedTask, examples: SequenceOf[Any], found: Rescored) -> dict[str, Any]:
     """The 95 % intervals of the scores, as plain JSON: see `bertune.manifest.IntervalsRecord`."""
-    keys, found = group_keys(fitted, examples), rescored(fitted, predictions, examples, scores)
-    resampled = found.resampled
+    keys, resampled = group_keys(fitted, examples), found.resampled
     return {
         "level": resampling.LEVEL,
         "method": resampled.method if resampled else None,
         "resamples": resampled.num if resampled else 0,
         "units": resampled.num_units if resampled else len({*keys} - {None}) + keys.count(None),
         "is_grouped": any(key is not None for key in keys),
+        "units_sha256": hashlib.sha256(resampling.units_of(keys).tobytes()).hexdigest(),
         "scores": dict(found.intervals),
     }

@@ -27,7 +27,6 @@ from bertune.saved_model import new_model
 from bertune.tasks import FittedTask, make_task
 from bertune.tasks.score_intervals import Rescored, rescored
 from bertune.training import linear
-from bertune.training.evaluation import ScoredSplit
 from bertune.training.preparing import Prepared
 
 _MOST_ROWS = 20_000  # training rows for TF-IDF; LinearSVC with 150 labels then takes about 20 s
@@ -72,14 +71,14 @@ def baselines(
     prepared: Prepared,
     machine: Machine,
     split: str,
-    scored: ScoredSplit,
+    ours: Rescored,
     primary: str,
     poll: Callable[[], None],
 ) -> BaselinesRecord | None:
     """The scores of simple models on a split, beside those of the trained model; None if the task has none.
 
-    `primary` is the score that the verdict is about. `poll` is called between models and may raise an
-    exception to stop. Raises MissingPackageError.
+    `ours` are the scores of the trained model on the split, and `primary` is the score that the verdict is
+    about. `poll` is called between models and may raise an exception to stop. Raises MissingPackageError.
     """
     fitted = prepared.encoder.fitted
     examples = prepared.splits[split].examples
@@ -88,7 +87,6 @@ def baselines(
     task = _Task(prepared, fitted, machine, examples, poll)
     score = fitted.task.primary if primary in _UNCALIBRATED else primary
     names = list(dict.fromkeys((score, *(n for n in fitted.task.scores[:_SHOWN] if n not in _UNCALIBRATED))))
-    ours = rescored(fitted, scored.outcome.predictions, examples, scored.scores)
     models = [_constant]
     if len(fitted.labels) <= _MOST_LABELS:
         models += [_tfidf, _frozen]

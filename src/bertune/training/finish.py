@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from bertune import gates
 from bertune.config import TaskConfig
 from bertune.data.formats import file_suffix
@@ -25,7 +27,7 @@ from bertune.nn.vocabulary import restore_vocabulary
 from bertune.predict.writers import prediction_lines
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
-from bertune.tasks.score_intervals import score_intervals
+from bertune.tasks.score_intervals import Rescored, intervals_record, rescored
 from bertune.training.baselines import baselines
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
@@ -45,6 +47,7 @@ class Trained:
     poll: Callable[[], None]  # called between batches; may raise an exception to stop
     started: float  # time.perf_counter() at the start of training
     evaluations: dict[str, ScoredSplit] = field(default_factory=dict)  # by split
+    rescored: dict[str, Rescored] = field(default_factory=dict)  # their resamples
 
 
 @dataclass(frozen=True)
@@ -131,15 +134,19 @@ def evaluate_splits(trained: Trained) -> StepRecord:
 
 
 def compute_intervals(trained: Trained) -> StepRecord:
-    """Compute the 95 % interval of every score."""
+    """Compute the 95 % interval of every score, and store the resamples, with which runs are compared."""
     fitted = trained.session.state.fitted
-    found = {
-        name: score_intervals(
-            fitted, scored.outcome.predictions, trained.prepared.splits[name].examples, scored.scores
-        )
-        for name, scored in trained.evaluations.items()
-    }
-    return StepRecord({"intervals": found})
+    records = {}
+    for name, scored in trained.evaluations.items():
+        examples = trained.prepared.splits[name].examples
+        found = rescored(fitted, scored.outcome.predictions, examples, scored.scores)
+        trained.rescored[name] = found
+        records[name] = intervals_record(fitted, examples, found)
+        if found.resampled is not None:
+            values = found.resampled.values.items()
+            arrays = {score: values_R.astype(np.float32) for score, values_R in values}
+            trained.writer.write_arrays(f"{name}.resamples.npz", arrays)
+    return StepRecord({"intervals": records})
 
 
 def compare_with_simple_models(trained: Trained) -> StepRecord:
@@ -151,7 +158,7 @@ def compare_with_simple_models(trained: Trained) -> StepRecord:
         trained.prepared,
         trained.session.state.machine,
         split,
-        trained.evaluations[split],
+        trained.rescored[split],
         trained.writer.run.record.primary or "",
         trained.poll,
     )

@@ -186,14 +186,17 @@ def _split_off(tables: Tables) -> Splits:
     """Hold out training rows for validation, with a note, and a warning if there are far too many."""
     config, task, rows = tables.config, tables.task, tables.examples["train"]
     units, strata = [task.group_key(e) for e in rows], [task.stratify_key(e) for e in rows]
+    seed, name = config.train.seed, "train.seed"
+    if config.data.split_seed is not None:
+        seed, name = config.data.split_seed, "data.split_seed"
     kept, held_out = split_rows(
-        units, strata, [e.origin for e in rows], config.data.validation_fraction, config.train.seed
+        units, strata, [e.origin for e in rows], config.data.validation_fraction, seed
     )
     how = "stratified by label" if any(s is not None for s in strata) else "at random"
     how += ", in whole groups" if any(u is not None for u in units) else ""
     note = (
         f"validation: {len(held_out):,} of {len(rows):,} training rows, {how} "
-        f"(data.validation_fraction={config.data.validation_fraction:g}, train.seed={config.train.seed})"
+        f"(data.validation_fraction={config.data.validation_fraction:g}, {name}={seed})"
     )
     chosen: dict[str, tuple[str, SequenceOf[int]]] = {
         "train": ("train", kept),
