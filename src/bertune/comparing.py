@@ -107,10 +107,13 @@ def compare_runs(paths: Sequence[Path]) -> Comparison:
     sides = [_side(run, split) for run in runs]
     first, others = sides[0], sides[1:]
     found = [_differences(first, other) for other in others]
-    pairs = [
-        (i, name) for i, of_run in enumerate(found) for name, (_, _, d) in of_run.items() if d is not None
-    ]
-    adjusted = dict(zip(pairs, holm([_p(found[i][name][2]) for i, name in pairs]), strict=True))
+    tested = {
+        (i, name): change.p
+        for i, of_run in enumerate(found)
+        for name, (_, _, change) in of_run.items()
+        if change is not None
+    }
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     has_seeds = all(len(side.scores) > 1 for side in sides)
     return Comparison(
         first=str(paths[0]),
