@@ -56,6 +56,7 @@ def render(run: Run) -> Rendered:
         "scores": sections.score_table(manifest),
         "baselines": sections.baseline_table(manifest),
         "verdict": (manifest.baselines or BaselinesRecord()).verdict or "",
+        "seeds": sections.seed_table(manifest),
         "gates": sections.gate_table(manifest),
         "interval_sentence": interval_sentence(manifest),
         "mistakes": read_mistakes(run),

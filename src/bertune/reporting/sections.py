@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from bertune.errors import counted, plural
-from bertune.manifest import BaselinesRecord, DetailsRecord, ManifestRecord, Score, SplitRecord
+from bertune.manifest import (
+    BaselinesRecord,
+    DetailsRecord,
+    ManifestRecord,
+    Score,
+    SeedsRecord,
+    SplitRecord,
+    SpreadRecord,
+)
 from bertune.reporting.charts import Batches
 from bertune.reporting.recorded import (
     data_of,
@@ -98,6 +106,25 @@ def baseline_table(manifest: ManifestRecord) -> PageTable | None:
         rows.append(row(model.name or "", scores, model.rows, model.seconds))
     headings = ["", *map(score_name, keys), "training rows", "time"]
     return PageTable("baselines", headings, rows, marked=0)
+
+
+def seed_table(manifest: ManifestRecord) -> PageTable | None:
+    """The primary score of every training seed, and its mean, standard deviation and range."""
+    recorded = manifest.seeds or SeedsRecord()
+    key = recorded.primary or ""
+    splits = list(recorded.spread or {})
+    if not recorded.runs or not splits:
+        return None
+    rows = []
+    for run in recorded.runs:
+        note = "kept" if run.seed == recorded.best else "collapsed" if run.collapsed else ""
+        values = [Cell(decimal(((run.scores or {}).get(split) or {}).get(key))) for split in splits]
+        rows.append([head(f"seed {run.seed}", note), *values])
+    spread = [(recorded.spread or {})[split].get(key) or SpreadRecord() for split in splits]
+    for name in ("mean", "sd", "low", "high"):
+        title = {"sd": "standard deviation", "low": "lowest", "high": "highest"}.get(name, name)
+        rows.append([head(title), *[Cell(decimal(getattr(one, name))) for one in spread]])
+    return PageTable("seeds", ["", *(f"{split} {score_name(key)}" for split in splits)], rows)
 
 
 def class_table(details: DetailsRecord) -> PageTable | None:
