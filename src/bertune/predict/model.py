@@ -51,7 +51,7 @@ from bertune.predict.writers import (
 from bertune.settings import validated
 from bertune.tasks import FittedTask, Output
 from bertune.tasks.encoder import TextEncoder, read_examples
-from bertune.tasks.score_intervals import intervals_record, rescored
+from bertune.tasks.parts.score_intervals import intervals_record, rescored
 from bertune.text.tokenizer import Tokenizer
 
 

@@ -25,7 +25,7 @@ from bertune.nn.device import Machine
 from bertune.predict.torch_backend import TorchBackend
 from bertune.saved_model import new_model
 from bertune.tasks import FittedTask, make_task
-from bertune.tasks.score_intervals import Rescored, rescored
+from bertune.tasks.parts.score_intervals import Rescored, rescored
 from bertune.training import linear
 from bertune.training.preparing import Prepared
 

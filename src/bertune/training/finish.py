@@ -27,7 +27,7 @@ from bertune.nn.vocabulary import restore_vocabulary
 from bertune.predict.writers import prediction_lines
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
-from bertune.tasks.score_intervals import Rescored, intervals_record, rescored
+from bertune.tasks.parts.score_intervals import Rescored, intervals_record, rescored
 from bertune.training.baselines import baselines
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
