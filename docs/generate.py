@@ -20,12 +20,13 @@ from typer.testing import CliRunner
 
 from bertune import errors, registry, task_info
 from bertune.cli.app import app
-from bertune.config import Config
+from bertune.config import Config, GateConfig
 from bertune.data import named
 from bertune.export.formats import FORMATS
 from bertune.tasks.classification.task import Classification
 
 DOCS = Path(__file__).parent
+_GATE = "limit of a final score, which must reach it, or not exceed it if lower is better; else exit code 5"
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -51,6 +52,8 @@ def settings() -> str:
             kinds = ", ".join(dict.fromkeys(_kinds(field.annotation)))
             meaning = (field.description or "").replace("|", "\\|")
             rows.append(f"| `{section}.{key}` | {kinds} | {_shown(field.default)} | {meaning} |")
+        if model is GateConfig:
+            rows.append(f"| `{section}.SCORE` | number | | {_GATE} |")
     return "\n".join(rows)
 
 

@@ -98,6 +98,7 @@ def settings(tiny_weights: Path) -> Callable[..., dict[str, Any]]:
             "train.epochs": 2,
             "train.batch_size": 8,
             "train.lr": 1e-3,
+            "train.baselines": False,
             **changes,
         }
 

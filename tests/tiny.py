@@ -16,7 +16,13 @@ GOOD = ("great", "lovely", "sturdy", "bright")
 BAD = ("broken", "dull", "slow", "noisy")
 PLAIN = ("the", "phone", "lamp", "and", "it", "was", "table")
 # Few texts and a tiny encoder: the tests check what is written, not what is learned.
-QUICK = ("train.epochs=1", "train.batch_size=16", "train.lr=0.003", "machine.threads=1")
+QUICK = (
+    "train.epochs=1",
+    "train.baselines=false",
+    "train.batch_size=16",
+    "train.lr=0.003",
+    "machine.threads=1",
+)
 BIN = Path(sys.executable).parent / "bertune"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bertune.api import (
         check,
+        compare,
         cross_validate,
         evaluate,
         export,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         train_events,
         verify,
     )
+    from bertune.comparing import Comparison
     from bertune.cross_validation import CrossValidation
     from bertune.errors import BertuneError
     from bertune.predict.model import Model
@@ -38,6 +40,8 @@ _HOME = {
     "Run": "bertune.run",
     "check": "bertune.api",
     "cross_validate": "bertune.api",
+    "compare": "bertune.api",
+    "Comparison": "bertune.comparing",
     "evaluate": "bertune.api",
     "export": "bertune.api",
     "load": "bertune.api",
@@ -59,6 +63,7 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "evaluate",
     "check",
     "cross_validate",
+    "compare",
     "report",
     "export",
     "verify",
@@ -66,6 +71,7 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "CrossValidation",
     "Model",
     "Evaluation",
+    "Comparison",
     "BertuneError",
     "train_events",
     "DataReady",

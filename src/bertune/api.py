@@ -31,6 +31,7 @@ from bertune.run import (
 from bertune.settings import nested
 
 if TYPE_CHECKING:
+    from bertune.comparing import Comparison
     from bertune.export.exporting import Export
     from bertune.training.cross_validating import CrossValidationEvent
     from bertune.training.events import Event
@@ -108,6 +109,7 @@ def train_events(
     from bertune.training.events import Finished, Warned
     from bertune.training.fit import train_source
     from bertune.training.recovery import recover
+    from bertune.training.seeds import train_seeds
 
     given = _run_folder(source, out, resume)
     restored = recover(given) if resume and given is not None else []
@@ -116,7 +118,8 @@ def train_events(
     if resume and given is None:
         restored = recover(folder)
     yield from (Warned(text) for text in restored)
-    for event in train_source(resolved, folder, resume):
+    several = resolved.config.train.seeds > 1
+    for event in (train_seeds if several else train_source)(resolved, folder, resume):
         if isinstance(event, Finished):
             write_report(event.run)
         yield event
@@ -214,6 +217,23 @@ def cross_validate_events(
         if isinstance(event, cross_validating.CrossValidated):
             write_cross_validation_report(event.result)
         yield event
+
+
+def compare(runs: Sequence[Run | str | Path], *, out: str | Path | None = None) -> Comparison:
+    """Compare finished runs with the first of them on the same test rows: see `bertune.comparing`.
+
+    `out` is a new file for the rows that changed, with the suffix .jsonl or .csv. Raises ConfigError, and
+    DataError if the test rows differ.
+    """
+    from bertune.comparing import compare_runs, refuse_changed_file, write_changed
+
+    target = None if out is None else as_path(out, "out")
+    if target is not None:
+        refuse_changed_file(target)
+    found = compare_runs([run.path if isinstance(run, Run) else as_path(run, "the run") for run in runs])
+    if target is not None:
+        write_changed(found, target)
+    return found
 
 
 def load(source: Run | str | Path, *, settings: Settings = None) -> Model:

@@ -81,6 +81,9 @@ class DataConfig(Section):
         description="drop: the same for rows that are nearly equal, which includes equal ones: texts that "
         "differ only in case, punctuation and spaces, in one word, or in a few words of a long text",
     )
+    split_seed: int | None = Field(
+        None, ge=0, lt=2**32, description="random seed of the split; default: train.seed"
+    )
     reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")
     sheet: str | None = Field(
         None, min_length=1, description="sheet of an Excel workbook; default: the first visible sheet"
@@ -211,6 +214,12 @@ class TrainConfig(Section):
         False,
         description="after the best step is known, train again for that many steps on training and "
         "validation rows together, and save that model; the scores are those of the first model",
+    )
+    seeds: int = Field(
+        1, ge=1, le=1000, description="number of seeds to train, from train.seed on; the best one is kept"
+    )
+    baselines: bool = Field(
+        True, description="compare the model with simple models, if the task supports it: see the report"
     )
 
     @field_validator("freeze", mode="before")

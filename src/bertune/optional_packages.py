@@ -22,6 +22,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "PIL",
         "sklearn",
         "rensa",
+        "scipy",
     ),
     "runtime": ("onnxruntime",),
     "export": ("onnx", "onnxscript"),

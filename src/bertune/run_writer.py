@@ -5,13 +5,16 @@ writing have temporary names (`files.is_temporary`); the next process that takes
 """
 
 import contextlib
+import io
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from bertune.config import Config
@@ -23,12 +26,15 @@ from bertune.files import (
     remove,
     remove_if_empty,
     remove_temporaries,
+    replace_folder,
     replacing,
     sealed,
     sha256_of,
     shortened,
     shown_path,
     sync,
+    sync_tree,
+    temporary_name,
     to_json,
     write_atomically,
     write_json,
@@ -181,6 +187,27 @@ class RunWriter:
             folder.mkdir(exist_ok=True)
         self._files.append(f"predictions/{name}")
         return folder / name
+
+    def write_arrays(self, file: str, arrays: Mapping[str, Any]) -> None:
+        """Write NumPy arrays by name to a compressed file next to the predictions."""
+        content = io.BytesIO()
+        np.savez_compressed(content, **arrays)
+        with disk_errors(self.run.path):
+            write_atomically(self._prediction_file(file), content.getvalue())
+
+    def adopt(self, other: Run) -> None:
+        """Copy the model, predictions and metrics of another finished run into this one."""
+        with disk_errors(self.run.path):
+            for path in sorted((other.path / "predictions").iterdir()):
+                write_atomically(self._prediction_file(path.name), path.read_bytes())
+            write_atomically(self.run.path / METRICS, (other.path / METRICS).read_bytes())
+            staging = self.run.path / temporary_name("model")
+            remove(staging)
+            shutil.copytree(other.model_path, staging)
+            sync_tree(staging)
+            retired = replace_folder(staging, self.run.model_path)
+            if retired is not None:
+                remove(retired)
 
     def clear_working_files(self) -> None:
         """Remove files that only training needs. Files of the user in the same folders are kept."""

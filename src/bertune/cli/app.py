@@ -12,6 +12,7 @@ import typer
 from bertune.cli import (
     bench,
     check,
+    compare,
     cross_validate,
     datasets,
     evaluate,
@@ -67,6 +68,7 @@ app.command("check")(check.check)
 app.command("cross-validate")(cross_validate.cross_validate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)

@@ -64,6 +64,11 @@ def train(
         show.results().print(show.score_table(manifest["scores"], manifest.get("intervals")))
     if interval_note := show.interval_note(manifest.get("intervals"), manifest["row_noun"]):
         show.echo(console, interval_note, "dim")
+    if seed_note := show.seed_note(manifest.get("seeds")):
+        show.echo(console, f"\n{seed_note}")
+    verdict = (manifest.get("baselines") or {}).get("verdict")
+    if verdict:
+        show.echo(console, f"\n{verdict}")
     folder = shown_path(run.path)
     again = "".join(f" {setting}" for setting in own_code(run.config))
     show.echo(console, f"\nmodel    {folder}/model\nreport   {folder}/report/index.html")
@@ -78,5 +83,8 @@ def own_code(config: "Config") -> list[str]:
 
 
 def _as_json(path: str, manifest: dict[str, Any]) -> dict[str, Any]:
-    keys = ("scores", "intervals", "gates", "details", "training", "timings", "peak_memory_mb", "warnings")
+    keys = (
+        "scores", "intervals", "gates", "baselines", "seeds", "details", "training", "timings", "warnings",
+        "peak_memory_mb",
+    )  # fmt: skip
     return {"run": path, "status": manifest["status"], **{key: manifest.get(key) for key in keys}}

@@ -226,6 +226,21 @@ def with_interval(value: float | None, ends: Sequence[float] | None) -> str:
     return number(value) if ends is None else f"{number(value)} [{number(ends[0])}, {number(ends[1])}]"
 
 
+def seed_note(seeds: Mapping[str, Any] | None) -> str:
+    """The spread of the primary score over the training seeds of a run; empty for a single seed."""
+    if not seeds:
+        return ""
+    name = seeds["primary"]
+    parts = []
+    for split, spread in seeds["spread"].items():
+        found = spread.get(name)
+        if found is not None:
+            ends = f"{number(found['low'])} to {number(found['high'])}"
+            sd = "" if found["sd"] is None else f" ± {number(found['sd'])}"
+            parts.append(f"{split} {number(found['mean'])}{sd} ({ends})")
+    return f"{len(seeds['runs'])} seeds, mean {name}: {'; '.join(parts)}; kept seed {seeds['best']}"
+
+
 def interval_note(intervals: Mapping[str, Mapping[str, Any]] | None, noun: str) -> str:
     """A line on how the intervals of a score table were computed; empty if there are none."""
     known = [found for found in (intervals or {}).values() if found.get("method")]

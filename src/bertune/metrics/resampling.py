@@ -4,16 +4,16 @@ Rows are resampled in units: whole groups where rows belong to groups, such as t
 otherwise single rows. A resample is a weight for each row, the number of times that its unit was drawn, and
 all scores are computed from the weights of many resamples at once (`Scores.weighted`).
 
-Intervals are bias-corrected and accelerated (BCa; Efron 1987, Better Bootstrap Confidence Intervals). In
-docs/results.md, the true score is in 95 % intervals of simulated test sets about 95 % of the time.
+The interval of a score is from the 2.5th to the 97.5th percentile of its resamples. docs/results.md shows how
+often it contains the true score, beside bias-corrected intervals (BCa; Efron 1987), which are too short for
+the macro average over many labels.
 
-Dimensions: N rows, U units, R resamples, G jackknife groups.
+Dimensions: N rows, U units, R resamples.
 """
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,6 @@ FEWEST_UNITS = 10  # below, resamples are too similar for an interval
 _CELLS = 2**20  # weights in memory at once: 8 MB
 _FEWEST_AT_ONCE = 16  # resamples, so that operations are vectorized
 _WORK = 2**28  # numbers to compute; a few seconds for scores that sort the rows
-_GROUPS = 100  # of the jackknife, whose skewness is a small correction
 _DEFINED = 0.5  # minimum fraction of resamples in which a score is defined
 _HALVES = 200  # half-samples of a task without `Scores.weighted`
 
@@ -42,7 +41,6 @@ class Resampled:
     """The scores of resamples."""
 
     values: Mapping[str, FloatArray]  # [R] by name, NaN where undefined
-    left_out: Mapping[str, FloatArray]  # [G] by name, with one group of units left out
     method: str  # bootstrap, or half-samples for a task without `Scores.weighted`
     num_units: int
 
@@ -75,23 +73,19 @@ def resampled(scores: Scores, unit_N: IntArray, rescore: Rescore, seed: int = 0)
         return None
     draw = np.random.default_rng(seed)
     values: dict[str, FloatArray] = {}
-    left_out: dict[str, FloatArray] = {}
     if scores.weighted is not None:
         cells = max(len(unit_N), scores.cells)
         num = int(np.clip(_WORK // cells, LEAST, MOST))
         drawn = (_drawn(draw, count, num_units)[:, unit_N] for count in _blocks(num, len(unit_N)))
         values = _computed(scores.weighted, drawn)
-        left_out = _computed(scores.weighted, _groups_left_out(draw, unit_N, num_units))
     others = scores.values.keys() - values.keys()
     if not others:
-        return Resampled(values, left_out, "bootstrap", num_units)
+        return Resampled(values, "bootstrap", num_units)
     halves = [rescore(_half(draw, unit_N, num_units)) for _ in range(_HALVES)]
     for name in others:
         of_halves = [half.get(name) for half in halves]
         values[name] = np.array([np.nan if value is None else value for value in of_halves], np.float64)
-    return Resampled(
-        values, left_out, "half-samples" if len(others) == len(values) else "bootstrap", num_units
-    )
+    return Resampled(values, "half-samples" if len(others) == len(values) else "bootstrap", num_units)
 
 
 def intervals(scores: Scores, found: Resampled | None) -> dict[str, list[float] | None]:
@@ -103,46 +97,22 @@ def intervals(scores: Scores, found: Resampled | None) -> dict[str, list[float] 
     if found is None:
         return {}
     return {
-        name: interval(value, found.values.get(name), found.left_out.get(name))
+        name: interval(value, found.values.get(name))
         for name, value in scores.values.items()
         if value is not None
     }
 
 
-def interval(
-    value: float, resampled_R: FloatArray | None, left_out_G: FloatArray | None = None
-) -> list[float] | None:
-    """The BCa interval of a score from its resamples, and from its jackknife for the acceleration."""
+def interval(value: float, resampled_R: FloatArray | None) -> list[float] | None:
+    """The percentile interval of a score from its resamples; None as for `intervals`."""
     if resampled_R is None or not math.isfinite(value):
         return None
     defined_R = resampled_R[np.isfinite(resampled_R)]
     if len(defined_R) < _DEFINED * len(resampled_R) or np.ptp(defined_R) == 0:
         return None
-    low, high = np.quantile(defined_R, _levels(value, defined_R, left_out_G))
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(defined_R, (tail, 1 - tail))
     return [float(low), float(high)]
-
-
-def _levels(value: float, resampled_R: FloatArray, left_out_G: FloatArray | None) -> tuple[float, float]:
-    """The quantiles of the resamples that are the ends of the interval (Efron 1987, section 6)."""
-    normal, tail = NormalDist(), (1 - LEVEL) / 2
-    # Resamples that equal the score count half, because scores of few rows are discrete.
-    below = float(np.mean(resampled_R < value) + np.mean(resampled_R == value) / 2)
-    least = 0.5 / len(resampled_R)
-    bias = normal.inv_cdf(min(max(below, least), 1 - least))
-    acceleration = _acceleration(left_out_G)
-    levels = []
-    for z in (normal.inv_cdf(tail), normal.inv_cdf(1 - tail)):
-        shifted = bias + z
-        levels.append(normal.cdf(bias + shifted / max(1 - acceleration * shifted, 0.1)))
-    return levels[0], levels[1]
-
-
-def _acceleration(left_out_G: FloatArray | None) -> float:
-    if left_out_G is None or not np.isfinite(left_out_G).all():
-        return 0.0
-    influence_G = left_out_G.mean() - left_out_G
-    spread = float((influence_G**2).sum()) ** 1.5
-    return float((influence_G**3).sum()) / (6 * spread) if spread > 0 else 0.0
 
 
 def _drawn(draw: np.random.Generator, count: int, num_units: int) -> FloatArray:
@@ -151,16 +121,6 @@ def _drawn(draw: np.random.Generator, count: int, num_units: int) -> FloatArray:
     drawn += np.arange(count)[:, None] * num_units
     counts = np.bincount(drawn.ravel(), minlength=count * num_units)
     return counts.reshape(count, num_units).astype(np.float64)
-
-
-def _groups_left_out(draw: np.random.Generator, unit_N: IntArray, num_units: int) -> Iterator[FloatArray]:
-    """Blocks of weights [.., N] that leave out one random group of units each."""
-    num_groups = min(_GROUPS, num_units)
-    group_N = (draw.permutation(num_units) % num_groups)[unit_N]
-    start = 0
-    for count in _blocks(num_groups, len(unit_N)):
-        yield (group_N != np.arange(start, start + count)[:, None]).astype(np.float64)
-        start += count
 
 
 def _half(draw: np.random.Generator, unit_N: IntArray, num_units: int) -> list[int]:

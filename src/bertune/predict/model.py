@@ -51,7 +51,7 @@ from bertune.predict.writers import (
 from bertune.settings import validated
 from bertune.tasks import FittedTask, Output
 from bertune.tasks.encoder import TextEncoder, read_examples
-from bertune.tasks.score_intervals import score_intervals
+from bertune.tasks.parts.score_intervals import intervals_record, rescored
 from bertune.text.tokenizer import Tokenizer
 
 
@@ -214,7 +214,9 @@ class Model:
             loss=output.loss,
             lines=list(prediction_lines(examples, output.predictions)),
             files={suffix: list(lines) for suffix, lines in files.items()},
-            intervals=score_intervals(fitted, output.predictions, examples, scores),
+            intervals=intervals_record(
+                fitted, examples, rescored(fitted, output.predictions, examples, scores)
+            ),
             noun=str(task.noun),
             notes=opened.notes,
             warnings=tuple(limitation_texts(fitted.limitations(examples, sequences))),

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from bertune.errors import counted
-from bertune.manifest import BaselineRecord, ManifestRecord, SplitRecord
+from bertune.manifest import BaselineRecord, BaselinesRecord, ManifestRecord, SplitRecord
 from bertune.reporting.curves import Curves
 from bertune.reporting.recorded import (
     final_details,
@@ -84,7 +84,8 @@ def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
         # The maximum over several evaluations of the same split is biased upwards.
         on += ", which also selected the checkpoint: expect a slightly lower score on new data"
     value = scores_of(manifest, split).get(primary)
-    facts = [*_beside(manifest, split, primary), *facts]
+    simple = (manifest.baselines or BaselinesRecord()).verdict
+    facts = [*_beside(manifest, split, primary), *([("Simple models", simple)] if simple else []), *facts]
     return Headline(score_title(primary), _value(value), interval(value), on, facts)
 
 

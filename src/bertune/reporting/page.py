@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bertune.errors import plural
-from bertune.manifest import DetailsRecord, ManifestRecord
+from bertune.manifest import BaselinesRecord, DetailsRecord, ManifestRecord
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
 from bertune.reporting.exports import read_exports
@@ -61,6 +61,9 @@ def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
         "evaluations": curves.evaluation_table(course) if course else None,
         "scores": sections.score_table(manifest),
         "folds": None,
+        "baselines": sections.baseline_table(manifest),
+        "verdict": (manifest.baselines or BaselinesRecord()).verdict or "",
+        "seeds": sections.seed_table(manifest),
         "gates": sections.gate_table(manifest),
         "interval_sentence": interval_sentence(manifest),
         "mistakes": read_mistakes(run),

@@ -42,10 +42,11 @@ def scores_of(manifest: ManifestRecord, split: str) -> Scores:
     """The scores of a split, with their intervals if recorded; empty if it was not scored."""
     scores = (manifest.scores or {}).get(split) or {}
     intervals = ((manifest.intervals or {}).get(split) or IntervalsRecord()).scores or {}
-    return {name: _with_interval(value, intervals.get(name)) for name, value in scores.items()}
+    return {name: with_interval(value, intervals.get(name)) for name, value in scores.items()}
 
 
-def _with_interval(value: Score, ends: list[float] | None) -> Score:
+def with_interval(value: Score, ends: list[float] | None) -> Score:
+    """A score as an Interval if its low and high end are recorded."""
     if ends is None or len(ends) != 2 or not isinstance(value, int | float):
         return value
     return Interval(value=float(value), low=ends[0], high=ends[1])
@@ -61,8 +62,8 @@ def interval_sentence(manifest: ManifestRecord) -> str:
     what = "bootstrap resamples" if known[0].method == "bootstrap" else "random halves"
     return (
         f"Below each score is its {known[0].level or 0:.0%} interval, from {known[0].resamples or 0:,} "
-        f"{what} of {unit}: the range in which the score of this model on all such data is expected. It does not "
-        "include how much scores vary between training seeds."
+        f"{what} of {unit}: the range in which the score of this model on all such data is expected. It does "
+        "not include how much scores vary between training seeds."
     )
 
 

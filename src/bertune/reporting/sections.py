@@ -1,9 +1,19 @@
 """Tables of scores, data, parameters and environment."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from bertune.errors import counted, plural
-from bertune.manifest import DetailsRecord, FindingRecord, ManifestRecord, SplitRecord
+from bertune.manifest import (
+    BaselinesRecord,
+    DetailsRecord,
+    FindingRecord,
+    ManifestRecord,
+    Score,
+    SeedsRecord,
+    SplitRecord,
+    SpreadRecord,
+)
 from bertune.reporting.charts import Batches
 from bertune.reporting.recorded import (
     data_of,
@@ -13,6 +23,7 @@ from bertune.reporting.recorded import (
     scored,
     scores_of,
     splits_of,
+    with_interval,
 )
 from bertune.reporting.table import MOST_ROWS, Cell, PageTable, cut_note, head, users
 from bertune.reporting.wording import (
@@ -69,6 +80,52 @@ def gate_table(manifest: ManifestRecord) -> PageTable | None:
     return (
         PageTable("gates", ["score", "split", "gate", "value", "limit"], rows, num_text=3) if rows else None
     )
+
+
+def baseline_table(manifest: ManifestRecord) -> PageTable | None:
+    """The scores of the trained model and of simple models, with intervals, training rows and time."""
+    recorded = manifest.baselines or BaselinesRecord()
+    models = recorded.models or []
+    keys = list(dict.fromkeys(key for model in models for key in model.scores or {}))
+    if not keys:
+        return None
+
+    def row(name: str, scores: Mapping[str, Score], rows: int | None, seconds: float | None) -> list[Cell]:
+        cells = [Cell(decimal(scores.get(key)), note=interval(scores.get(key))) for key in keys]
+        return [
+            head(name),
+            *cells,
+            Cell(count(rows)),
+            Cell(MISSING if seconds is None else duration(seconds)),
+        ]
+
+    seconds = (manifest.timings or {}).get("train_seconds")
+    rows = [row("this model", scores_of(manifest, recorded.split or ""), recorded.rows, seconds)]
+    for model in models:
+        ends = model.intervals or {}
+        scores = {key: with_interval(value, ends.get(key)) for key, value in (model.scores or {}).items()}
+        rows.append(row(model.name or "", scores, model.rows, model.seconds))
+    headings = ["", *map(score_name, keys), "training rows", "time"]
+    return PageTable("baselines", headings, rows, marked=0)
+
+
+def seed_table(manifest: ManifestRecord) -> PageTable | None:
+    """The primary score of every training seed, and its mean, standard deviation and range."""
+    recorded = manifest.seeds or SeedsRecord()
+    key = recorded.primary or ""
+    splits = list(recorded.spread or {})
+    if not recorded.runs or not splits:
+        return None
+    rows = []
+    for run in recorded.runs:
+        note = "kept" if run.seed == recorded.best else "collapsed" if run.collapsed else ""
+        values = [Cell(decimal(((run.scores or {}).get(split) or {}).get(key))) for split in splits]
+        rows.append([head(f"seed {run.seed}", note), *values])
+    spread = [(recorded.spread or {})[split].get(key) or SpreadRecord() for split in splits]
+    for name in ("mean", "sd", "low", "high"):
+        title = {"sd": "standard deviation", "low": "lowest", "high": "highest"}.get(name, name)
+        rows.append([head(title), *[Cell(decimal(getattr(one, name))) for one in spread]])
+    return PageTable("seeds", ["", *(f"{split} {score_name(key)}" for split in splits)], rows)
 
 
 def class_table(details: DetailsRecord) -> PageTable | None:

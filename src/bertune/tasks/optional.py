@@ -236,6 +236,14 @@ class OptionalFittedMembers:
         that do not occur. Shown before training and with the scores."""
         return []
 
+    def simple_targets(self, examples: SequenceOf[Any]) -> NDArray[Any] | None:
+        """The gold of labelled examples as targets of simple models, which the report compares.
+
+        Label indices [N], sets of labels [N, C] of bool, or numbers [N]. Linear models are fitted to them,
+        and `decode` gets their outputs: logits [C], or the number [1]. Default: None, no simple models.
+        """
+        return None
+
     def warnings(
         self, predictions: SequenceOf[Any], examples: SequenceOf[Any], sequences: SequenceOf[Sequence]
     ) -> list[str]:

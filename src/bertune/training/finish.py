@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from bertune import gates
 from bertune.config import TaskConfig
 from bertune.data.formats import file_suffix
@@ -27,7 +29,8 @@ from bertune.predict.writers import prediction_lines
 from bertune.record import RefitRecord
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
-from bertune.tasks.score_intervals import score_intervals
+from bertune.tasks.parts.score_intervals import Rescored, intervals_record, rescored
+from bertune.training.baselines import baselines
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Noted, Warned
@@ -49,6 +52,7 @@ class Trained:
     started: float  # time.perf_counter() at the start of training
     evaluations: dict[str, ScoredSplit] = field(default_factory=dict)  # by split
     refit: RefitRecord | None = None  # if the model was trained again on training and validation rows
+    rescored: dict[str, Rescored] = field(default_factory=dict)  # their resamples
 
 
 @dataclass(frozen=True)
@@ -150,15 +154,35 @@ def evaluate_splits(trained: Trained) -> StepRecord:
 
 
 def compute_intervals(trained: Trained) -> StepRecord:
-    """Compute the 95 % interval of every score."""
+    """Compute the 95 % interval of every score, and store the resamples, with which runs are compared."""
     fitted = trained.session.state.fitted
-    found = {
-        name: score_intervals(
-            fitted, scored.outcome.predictions, trained.prepared.splits[name].examples, scored.scores
-        )
-        for name, scored in trained.evaluations.items()
-    }
-    return StepRecord({"intervals": found})
+    records = {}
+    for name, scored in trained.evaluations.items():
+        examples = trained.prepared.splits[name].examples
+        found = rescored(fitted, scored.outcome.predictions, examples, scored.scores)
+        trained.rescored[name] = found
+        records[name] = intervals_record(fitted, examples, found)
+        if found.resampled is not None:
+            values = found.resampled.values.items()
+            arrays = {score: values_R.astype(np.float32) for score, values_R in values}
+            trained.writer.write_arrays(f"{name}.resamples.npz", arrays)
+    return StepRecord({"intervals": records})
+
+
+def compare_with_simple_models(trained: Trained) -> StepRecord:
+    """Score simple models on the final split."""
+    if not trained.prepared.config.train.baselines:
+        return StepRecord()
+    split = "test" if "test" in trained.evaluations else "validation"
+    found = baselines(
+        trained.prepared,
+        trained.session.state.machine,
+        split,
+        trained.rescored[split],
+        trained.writer.run.record.primary or "",
+        trained.poll,
+    )
+    return StepRecord({} if found is None else {"baselines": found})
 
 
 def write_predictions(trained: Trained) -> StepRecord:
@@ -205,6 +229,7 @@ FINAL_STEPS: tuple[FinalStep, ...] = (
     load_kept_weights,
     evaluate_splits,
     compute_intervals,
+    compare_with_simple_models,
     write_predictions,
     save_model,
     record_cost,

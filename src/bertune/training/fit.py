@@ -38,8 +38,8 @@ def train_source(source: Source, out: Path, resume: bool = False) -> Iterator[Ev
     RunExistsError, RunBusyError, Interrupted, DivergedError, ResourceError.
     """
     started = time.perf_counter()
-    if _is_complete(out, resume):
-        yield from _complete_run(out, source.config)
+    if is_complete(out, resume):
+        yield from complete_run(out, source.config)
         return
     prepared = prepare(source)
     yield DataReady(prepared)
@@ -61,8 +61,8 @@ def fit(
     start of the total time (`time.perf_counter`). Raises the same errors as `train_source`.
     """
     started = time.perf_counter() if started is None else started
-    if _is_complete(out, resume):
-        yield from _complete_run(out, prepared.config)
+    if is_complete(out, resume):
+        yield from complete_run(out, prepared.config)
         return
     is_resumed = _is_resumable(out, resume)
     if resume and not is_resumed:
@@ -77,7 +77,7 @@ def fit(
     plan = _plan(prepared)
     manifest = first_manifest(name or out.name, given, prepared, model, machine, plan)
     if is_resumed:
-        _refuse_other_work(open_run(out), prepared, manifest)
+        refuse_other_work(open_run(out), prepared, manifest)
         writer = RunWriter(out)
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
@@ -107,7 +107,7 @@ def _is_resumable(out: Path, resume: bool) -> bool:
     return resume and (out / MANIFEST).exists()
 
 
-def _is_complete(out: Path, resume: bool) -> bool:
+def is_complete(out: Path, resume: bool) -> bool:
     """Whether there is a complete run to resume. Raises RunExistsError if `out` exists without `resume`."""
     if not _is_resumable(out, resume):
         refuse_existing(out)
@@ -115,7 +115,7 @@ def _is_complete(out: Path, resume: bool) -> bool:
     return bool(open_run(out).manifest["status"] == "complete")
 
 
-def _complete_run(out: Path, config: Config) -> Iterator[Event]:
+def complete_run(out: Path, config: Config) -> Iterator[Event]:
     """Resume a run that is already complete: verify it and train nothing."""
     _refuse_changes(Run(out), _changed_settings(Run(out), config))
     with RunWriter(out) as writer:
@@ -139,7 +139,7 @@ def _plan(prepared: Prepared) -> Plan:
     return Plan(total=total, warmup=warmup_steps(config, total), per_epoch=per_epoch)
 
 
-def _refuse_other_work(run: Run, prepared: Prepared, manifest: ManifestRecord) -> None:
+def refuse_other_work(run: Run, prepared: Prepared, manifest: ManifestRecord) -> None:
     """Raise ConfigError if settings or data of a resumed run have changed."""
     changed = _changed_settings(run, prepared.config)
     before = _splits(run.record)

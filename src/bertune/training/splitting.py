@@ -77,7 +77,8 @@ def split(tables: Tables) -> Splits:
         return Splits(tables, rows, _column_notes(tables, rows), (), _record(config, rows, {}, ""))
     of_train = rows["train"][1]
     all_rows = splittable(tables)
-    found = hold_out(all_rows.of(of_train), shares, config.train.seed)
+    seed, seed_name = split_seed(config)
+    found = hold_out(all_rows.of(of_train), shares, seed)
     held_out: Rows = {
         name: ("train", [of_train[row] for row in positions]) for name, positions in found.items()
     }
@@ -86,9 +87,9 @@ def split(tables: Tables) -> Splits:
     how = described(all_rows, config)
     sizes = {name: len(rows[name][1]) for name in shares}
     settings = {name: f"data.{name}_fraction={share:g}" for name, share in shares.items()}
-    seed = "" if all_rows.times else f", train.seed={config.train.seed}"
+    seeded = "" if all_rows.times else f", {seed_name}={seed}"
     notes = [
-        f"{name}: {size:,} of {len(of_train):,} training rows, {how} ({settings[name]}{seed})"
+        f"{name}: {size:,} of {len(of_train):,} training rows, {how} ({settings[name]}{seeded})"
         for name, size in sizes.items()
     ]
     num_labels = len({label for labels in all_rows.labels for label in labels})
@@ -102,6 +103,13 @@ def split(tables: Tables) -> Splits:
         tuple(filter(None, too_large)),
         _record(config, rows, shares, how),
     )
+
+
+def split_seed(config: Config) -> tuple[int, str]:
+    """The random seed of the split, and the setting that it comes from."""
+    if config.data.split_seed is not None:
+        return config.data.split_seed, "data.split_seed"
+    return config.train.seed, "train.seed"
 
 
 def given_rows(tables: Tables) -> Rows:
@@ -193,6 +201,6 @@ def _record(config: Config, rows: Rows, shares: Mapping[str, float], how: str) -
     return {
         "how": origin,
         "fractions": dict(shares),
-        "seed": config.train.seed if shares and data.time is None else None,
+        "seed": split_seed(config)[0] if shares and data.time is None else None,
         **{key: name for key, name in names.items() if name is not None},
     }

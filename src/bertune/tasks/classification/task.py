@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from bertune.data.columns import ColumnNames, Columns, missing_hint, name_of, read_texts
@@ -147,6 +148,10 @@ class FittedClassification(FittedToTexts):
         gold_N = np.array([index[e.gold] for e in examples if e.gold is not None])
         rows = (all_probabilities(p, len(self.labels)) for p in predictions)
         return metrics.score(gold_N, rows, self.labels, self.positive())
+
+    def simple_targets(self, examples: SequenceOf[Example]) -> NDArray[Any]:
+        index = {label: number for number, label in enumerate(self.labels)}
+        return np.array([index[e.gold] for e in examples if e.gold is not None], np.int64)
 
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
         counts = Counter(e.gold for e in examples)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from bertune.config import CHANGEABLE, comma_separated
@@ -193,6 +194,13 @@ class FittedMultiLabel(FittedToTexts):
 
         judged = metrics.Judged(gold, len(self.labels), probabilities)
         return metrics.score_judged(judged, self.labels, self.options.threshold)
+
+    def simple_targets(self, examples: SequenceOf[Example]) -> NDArray[Any]:
+        index = {label: number for number, label in enumerate(self.labels)}
+        targets_NC = np.zeros((len(examples), len(self.labels)), bool)
+        for target_C, example in zip(targets_NC, examples, strict=True):
+            target_C[[index[label] for label in example.gold or ()]] = True
+        return targets_NC
 
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
         present = {label for e in examples for label in e.gold or ()}

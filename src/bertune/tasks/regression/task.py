@@ -120,6 +120,10 @@ class FittedRegression(FittedToTexts):
 
         return Scores.of(weighted, len(examples), details)
 
+    def simple_targets(self, examples: SequenceOf[Example]) -> NDArray[Any]:
+        low, width = self._scale()
+        return np.array([(e.gold - low) / width for e in examples if e.gold is not None], np.float64)
+
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
         gold = {e.gold for e in examples}
         if len(gold) > 1:
