@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -296,7 +296,7 @@ class Model:
         If the task groups rows, `part_fields` are the prediction columns of each row.
         """
         fitted = self._encoder.fitted
-        added = tuple(part_fields) or tuple(f.name for f in fields(fitted.task.Prediction))
+        added = tuple(part_fields) or fitted.prediction_fields
         return OutputColumns(added, columns, self.labels, self._prefix)
 
     def _has_no_columns(self, out: Path) -> bool:

@@ -13,15 +13,16 @@ from bertune.config import Config
 from bertune.data import audit
 from bertune.data.columns import Columns
 from bertune.data.memory import MEMORY
-from bertune.data.split import larger_than_asked, split_rows
+from bertune.data.split import divide, larger_than_asked, split_rows
 from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, DataError, counted
 from bertune.hugging_face import load_config, most_tokens
 from bertune.metadata import recorded_metadata
 from bertune.metrics.limitations import Limitation, limitation_texts, undefined_scores
 from bertune.nn.pretrained import Pretrained, find_pretrained
+from bertune.predict.deciding import refuse_unsuited
 from bertune.source import Source
-from bertune.tasks import FittedTask
+from bertune.tasks import FittedTask, Task
 from bertune.tasks.encoder import TextEncoder
 from bertune.tasks.parts.label_names import look_alike_warnings
 from bertune.text.sequences import Sequence
@@ -29,6 +30,9 @@ from bertune.text.tokenizer import Tokenizer
 from bertune.training.reading import Tables, read
 from bertune.training.selection import best_metric
 
+CALIBRATION = "calibration"  # the split that neither trains nor selects the checkpoint
+_LEAST_TO_DIVIDE = 500  # validation rows; with fewer, all of them are needed to select the checkpoint
+_TO_CALIBRATE, _TO_DECIDE = 1 / 3, 1 / 2  # fractions of the validation rows
 _AUTO_MAY_CUT = 0.02  # maximum fraction of texts that "auto" truncates; more needs a decision of the user
 
 
@@ -100,7 +104,9 @@ def fit_task(tables: Tables) -> Fitted:
     Raises ConfigError, DataError, and ModelError if the encoder is not found.
     """
     config = tables.config
+    config.decide.refuse_contradictions()
     fitted = tables.task.fit(tables.examples["train"])
+    refuse_unsuited(config.decide, fitted)
     if config.train.batch_size < fitted.least_batch_size:
         raise ConfigError(
             f"train.batch_size={config.train.batch_size} is too small: this loss uses in-batch negatives. "
@@ -113,9 +119,52 @@ def fit_task(tables: Tables) -> Fitted:
 
 
 def split(tables: Tables) -> Splits:
-    """Split the tables. Without a validation table, training rows are held out. Raises DataError."""
+    """Split the tables. Without a validation table, training rows are held out. Raises DataError.
+
+    Without a calibration table, some validation rows are held out for it, if there are many.
+    """
     rows = {table: (table, range(len(examples))) for table, examples in tables.examples.items()}
-    return Splits(tables, rows) if "validation" in rows else _split_off(tables)
+    found = Splits(tables, rows) if "validation" in rows else _split_off(tables)
+    return found if CALIBRATION in rows else _with_calibration(found)
+
+
+def _with_calibration(splits: Splits) -> Splits:
+    """Keep validation rows for calibration, which then do not select the checkpoint."""
+    tables, config = splits.tables, splits.tables.config
+    fraction = _calibration_fraction(config, tables.task, len(splits.rows["validation"][1]))
+    if not fraction:
+        return splits
+    table, validation = splits.rows["validation"]
+    rows = [tables.examples[table][i] for i in validation]
+    units, strata = [tables.task.group_key(e) for e in rows], [tables.task.stratify_key(e) for e in rows]
+    selecting, calibrating = divide(units, strata, (1 - fraction, fraction), config.train.seed)
+    if not selecting or not calibrating:
+        raise DataError(
+            f"{rows[0].origin.file}: the validation split has {counted(len(rows), 'row')} in "
+            f"{counted(len(set(units)), 'group')}, too few to keep some for calibration. Set data.calibration=FILE"
+        )
+    note = (
+        f"calibration: {len(calibrating):,} of {len(rows):,} validation rows, which do not select the checkpoint "
+        f"(data.calibration_fraction={fraction:.3g}, train.seed={config.train.seed})"
+    )
+    chosen: dict[str, tuple[str, SequenceOf[int]]] = {}
+    for name, of_split in splits.rows.items():
+        chosen[name] = of_split
+        if name == "validation":
+            chosen[name] = (table, [validation[i] for i in selecting])
+            chosen[CALIBRATION] = (table, [validation[i] for i in calibrating])
+    return replace(splits, rows=chosen, notes=(*splits.notes, note))
+
+
+def _calibration_fraction(config: Config, task: Task, num_validation: int) -> float:
+    """The fraction of the validation rows to keep for calibration; 0: none."""
+    fraction, decide = config.data.calibration_fraction, config.decide
+    if fraction != "auto":
+        return float(fraction)
+    if decide.has_target:
+        return _TO_DECIDE
+    applies = task.is_calibrated and decide.calibration != "none" and num_validation >= _LEAST_TO_DIVIDE
+    return _TO_CALIBRATE if applies else 0.0
 
 
 def tokenize(tables: Tables, fitted: Fitted) -> dict[str, list[Sequence]]:
