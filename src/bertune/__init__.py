@@ -11,19 +11,33 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bertune.api import check, evaluate, export, load, predict, report, train, train_events, verify
+    from bertune.api import (
+        check,
+        decide,
+        evaluate,
+        export,
+        load,
+        predict,
+        report,
+        train,
+        train_events,
+        verify,
+    )
     from bertune.errors import BertuneError
     from bertune.predict.model import Model
+    from bertune.predict.redeciding import Decision
     from bertune.predict.results import Evaluation
     from bertune.run import Run
     from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
 
 _HOME = {
     "BertuneError": "bertune.errors",
+    "Decision": "bertune.predict.redeciding",
     "Evaluation": "bertune.predict.results",
     "Model": "bertune.predict.model",
     "Run": "bertune.run",
     "check": "bertune.api",
+    "decide": "bertune.api",
     "evaluate": "bertune.api",
     "export": "bertune.api",
     "load": "bertune.api",
@@ -43,6 +57,7 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "load",
     "predict",
     "evaluate",
+    "decide",
     "check",
     "report",
     "export",
@@ -50,6 +65,7 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "Run",
     "Model",
     "Evaluation",
+    "Decision",
     "BertuneError",
     "train_events",
     "DataReady",

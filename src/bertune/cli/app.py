@@ -13,6 +13,7 @@ from bertune.cli import (
     bench,
     check,
     datasets,
+    decide,
     evaluate,
     export,
     predict,
@@ -64,6 +65,7 @@ def _options(
 app.command("train")(train.train)
 app.command("check")(check.check)
 app.command("evaluate")(evaluate.evaluate)
+app.command("decide")(decide.decide)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("export")(export.export)

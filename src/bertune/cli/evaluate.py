@@ -47,6 +47,7 @@ def evaluate(
                 "examples": found.num_examples,
                 "truncated": found.num_truncated,
                 "warnings": found.warnings,
+                **({} if found.decision is None else {"decision": found.decision}),
             }
         )
         return
@@ -62,5 +63,7 @@ def evaluate(
         show.warn(console, text)
     show.echo(console, counted(found.num_examples, noun))
     show.results().print(show.score_table({name: found.scores}))
+    if found.decision is not None:
+        show.echo(show.results(), found.decision["sentence"])
     if found.details.get("per_class"):
         show.results().print(show.class_table(found.details))

@@ -11,6 +11,7 @@ from bertune.export.rows import StoredRows
 from bertune.run import Run
 from bertune.source import SPLITS, Source, resolve_source
 from bertune.training import preparing, reading
+from bertune.training.preparing import CALIBRATION
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ def _source(run: Run, settings: Settings) -> Source:
         )
     # An absolute path, because a relative one may also be the name of a data set.
     source = resolve_source(os.path.abspath(run.path), settings)
-    data = source.config.data.model_copy(update={"test": None})
+    # Runs without a calibration split, such as those of earlier versions, selected on all validation rows.
+    splits = run.manifest.get("data", {}).get("splits", {})
+    fraction = {} if CALIBRATION in splits else {"calibration_fraction": 0.0}
+    data = source.config.data.model_copy(update={"test": None, **fraction})
     return replace(source, config=source.config.model_copy(update={"data": data}))
 
 

@@ -353,6 +353,22 @@ def risk_figure(judged: Mapping[str, Judged], rule: DecisionRule | None) -> dict
     return curve("Error rate by share answered", axes, {"error rate": (shares, rates)}, marks)
 
 
+def with_decisions(
+    details: Mapping[str, Any], fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Details of scores with the table and the figure of the decision rule, and its summary.
+
+    Without a rule that marks predictions for review, the details are unchanged and the summary is None.
+    """
+    found = summary(fitted, predictions, examples)
+    if found is None:
+        return dict(details), None
+    figure = found.pop("figure")
+    tables = [*details.get("tables", []), found.pop("table")]
+    figures = [*details.get("figures", []), *([figure] if figure else [])]
+    return {**details, "tables": tables, "figures": figures}, found
+
+
 def summary(
     fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any]
 ) -> dict[str, Any] | None:

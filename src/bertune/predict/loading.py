@@ -30,7 +30,7 @@ _FREE_TO_CHOOSE = {("model", "max_length")} | {
 
 def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None) -> Model:
     """Load the model of a run or model folder with the settings `given`. Raises ModelError, InputError."""
-    folder, settings = _folder(source), {key: dict(values) for key, values in (given or {}).items()}
+    folder, settings = model_folder(source), {key: dict(values) for key, values in (given or {}).items()}
     own = {
         key: str(settings[section].pop(name))
         for key, section, name in (("task.name", "task", "name"), ("model.head", "model", "head"))
@@ -115,7 +115,7 @@ def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) ->
     )
 
 
-def _folder(source: Run | str | Path) -> Path:
+def model_folder(source: Run | str | Path) -> Path:
     """The model folder of a run, or the folder itself. Raises InputError."""
     folder = source.path if isinstance(source, Run) else as_path(source, "the run or model")
     refuse_unusable(folder, "the model")

@@ -17,6 +17,7 @@ from bertune.files import as_path, shown
 from bertune.metadata import ModelMetadata
 from bertune.metrics.limitations import limitation_texts
 from bertune.predict.backend import Backend
+from bertune.predict.deciding import with_decisions
 from bertune.predict.inputs import Inputs, Opened
 from bertune.predict.output_columns import OutputColumns
 from bertune.predict.predictor import (
@@ -30,7 +31,7 @@ from bertune.predict.predictor import (
     plain,
     readable_rows,
 )
-from bertune.predict.results import Evaluation, RowProgress, WrittenPredictions, watched
+from bertune.predict.results import Evaluation, Labelled, RowProgress, WrittenPredictions, watched
 from bertune.predict.writers import (
     EXAMPLE_COLUMNS,
     SUFFIXES,
@@ -182,6 +183,16 @@ class Model:
         fitted = self._encoder.fitted
         return read.with_gaps(decoded(fitted, read.examples, read.sequences, outputs, decode))
 
+    def labelled(self, data: object, out: Path | None = None) -> Labelled:
+        """Labelled examples, tokenized. Raises DataError, and ConfigError if the new file `out` exists."""
+        opened = self._inputs.open(data, need_label=True)
+        if out is not None and os.path.lexists(out):
+            what = "is the data file itself" if is_same_file(out, opened.table.name) else "already exists"
+            raise ConfigError(f"{out} {what}. evaluate does not overwrite files; use another name")
+        examples = read_examples(opened.table, self._encoder.fitted.task, opened.columns)
+        fitted = self._encoder.fitted.for_scoring(examples)
+        return Labelled(fitted, examples, replace(self._encoder, fitted=fitted)(examples), opened.notes)
+
     def evaluate(self, data: object, out: str | Path | None = None) -> Evaluation:
         """Evaluate on a labelled file, named data set or table, or on (texts, labels).
 
@@ -195,26 +206,23 @@ class Model:
             refuse_out(path, (*SUFFIXES, *task.extra_suffixes))
             if self._has_no_columns(path):
                 refuse_prefix(self._prefix, path)
-        opened = self._inputs.open(data, need_label=True)
-        if path is not None and os.path.lexists(path):
-            what = "is the data file itself" if is_same_file(path, opened.table.name) else "already exists"
-            raise ConfigError(f"{path} {what}. evaluate does not overwrite files; use another name")
-        examples = read_examples(opened.table, task, opened.columns)
-        fitted = self._encoder.fitted.for_scoring(examples)
-        sequences = replace(self._encoder, fitted=fitted)(examples)
+        found = self.labelled(data, path)
+        fitted, examples, sequences = found.fitted, found.examples, found.sequences
         output = replace(self._predictor, fitted=fitted)(examples, sequences)
         scores = fitted.score(output.predictions, examples)
         files = fitted.extra_prediction_files(examples, output.predictions)
+        details, decision = with_decisions(scores.details, fitted, output.predictions, examples)
         evaluation = Evaluation(
             scores=scores.values,
-            details=scores.details,
+            details=details,
             num_examples=len(examples),
             num_truncated=len({s.group for s in sequences if s.num_removed}),
             loss=output.loss,
             lines=list(prediction_lines(examples, output.predictions)),
             files={suffix: list(lines) for suffix, lines in files.items()},
             noun=str(task.noun),
-            notes=opened.notes,
+            notes=found.notes,
+            decision=decision,
             warnings=tuple(limitation_texts(fitted.limitations(examples, sequences))),
         )
         if path is not None:

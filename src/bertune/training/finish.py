@@ -22,7 +22,7 @@ from bertune.metadata import ModelMetadata, own_files
 from bertune.metrics.calibration import comparison, measure
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.vocabulary import restore_vocabulary
-from bertune.predict.deciding import RowOutputs, fit_decisions, summary
+from bertune.predict.deciding import RowOutputs, fit_decisions, with_decisions
 from bertune.predict.predictor import Predictor
 from bertune.predict.torch_backend import TorchBackend
 from bertune.predict.writers import prediction_lines
@@ -129,20 +129,16 @@ def calibrate(trained: Trained) -> StepRecord:
 def measured(trained: Trained, name: str, scored: ScoredSplit) -> ScoredSplit:
     """The final split with tables and figures of its calibration and decisions, which are also recorded."""
     fitted, details = trained.session.state.fitted, dict(scored.scores.details)
-    tables, figures = list(details.get("tables", [])), list(details.get("figures", []))
     if scored.terms is not None and fitted.calibration is not None:
         before, after = (measure(scored.terms, one).plain() for one in (None, fitted.calibration))
         trained.records["calibration"] |= {"before": before, "after": after, "split": name}
         compared, figure = comparison(scored.terms, fitted.calibration, fitted.calibration_unit)
-        tables.append(compared)
-        figures = [figure, *(one for one in figures if one["kind"] != figure["kind"])]
-    found = summary(fitted, scored.outcome.predictions, trained.prepared.splits[name].examples)
+        others = [one for one in details.get("figures", []) if one["kind"] != figure["kind"]]
+        details |= {"tables": [*details.get("tables", []), compared], "figures": [figure, *others]}
+    examples = trained.prepared.splits[name].examples
+    details, found = with_decisions(details, fitted, scored.outcome.predictions, examples)
     if found is not None:
-        tables.append(found.pop("table"))
-        figures += [one for one in (found.pop("figure"),) if one is not None]
         trained.records["decision"] |= {"measured": {"split": name, **found}}
-    if tables or figures:
-        details |= {"tables": tables, "figures": figures}
     return replace(scored, scores=replace(scored.scores, details=details))
 
 
