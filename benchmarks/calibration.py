@@ -1,7 +1,7 @@
 """Calibration before and after temperature scaling, on the test rows of published data sets, over seeds.
 
-Each model is trained with default settings except for learning rate and epochs. A third of the validation rows,
-which selects no checkpoint, fits the temperature. Needs BERTUNE_DATA.
+Each model is trained with default settings except for learning rate and epochs. A third of the validation
+rows, which selects no checkpoint, fits the temperature. Needs BERTUNE_DATA.
 
     BERTUNE_DATA=DATA python benchmarks/calibration.py
 """
@@ -89,12 +89,12 @@ def page(results: list[dict[str, Any]]) -> str:
     lines = [
         "## Calibration",
         "",
-        "Expected calibration error (10 bins) and Brier score (summed over labels) on the test rows, before and "
-        f"after temperature scaling: mean and range over {len(SEEDS)} seeds. The target is half the error, or "
-        f"less than {ENOUGH:g}.",
+        "Expected calibration error (10 bins) and Brier score (summed over labels) on the test rows, before "
+        f"and after temperature scaling: mean and range over {len(SEEDS)} seeds. The target is half the "
+        f"error, or less than {ENOUGH:g}.",
         "",
-        "| data set | test rows | rows for the temperature | accuracy | temperature | ECE before | ECE after | "
-        "Brier before | Brier after | target met |",
+        "| data set | test rows | rows for the temperature | accuracy | temperature | ECE before | ECE "
+        "after | Brier before | Brier after | target met |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, (title, _, _) in SETS.items():

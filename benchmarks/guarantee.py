@@ -2,8 +2,9 @@
 
 A model is trained once per data set, and its outputs for a large held-out pool are cached. Each resample
 draws calibration rows from the pool with replacement, so that the pool is the population: the error rate of a
-threshold on all of its rows is the true one. Beside bertune's rule: the threshold at which the observed error rate is at
-most the target ("naive"), and the risk control of MAPIE on the same rows and scores. Needs BERTUNE_DATA.
+threshold on all of its rows is the true one. Beside bertune's rule: the threshold at which the observed
+error rate is at most the target ("naive"), and the risk control of MAPIE on the same rows and scores. Needs
+BERTUNE_DATA.
 
     BERTUNE_DATA=DATA python benchmarks/guarantee.py --cache FOLDER
 """
@@ -46,7 +47,8 @@ Answers = tuple[FloatArray, Any]  # confidences and whether they are wrong
 
 
 def answers(pool: Pool, terms: Terms) -> dict[str, tuple[FloatArray, Any, Any]]:
-    """For each question the confidence, whether it is wrong, and whether it is asked, for all rows of the pool."""
+    """For each question the confidence, whether it is wrong, and whether it is asked, for all rows of the
+    pool."""
     whole = Terms(terms.kind, pool.logits_NC, pool.gold)
     chances_NC = whole.probabilities(fit_temperature(terms))
     if terms.kind == "softmax":
@@ -137,7 +139,8 @@ def run(name: str, max_error: float, size: int, pool: Pool, resamples: int) -> d
         "guarantees": guarantees,
         "methods": {
             method: {
-                # Of the guarantees: one per resample, or one per label and resample ("yes" and "no" together).
+                # Of the guarantees: one per resample, or one per label and resample ("yes" and "no"
+                # together).
                 "violated": total["violated"] / (resamples * guarantees),
                 "violated_worst_label": max(worst[method].values(), default=0) / resamples,
                 "answered": total["answered"] / num_fits,
@@ -153,17 +156,18 @@ def page(results: list[dict[str, Any]]) -> str:
     lines = [
         "## Decisions with a guarantee",
         "",
-        f"How often the error rate among the answers exceeds `decide.max_error`, over {RESAMPLES} resamples of the "
-        "calibration rows. The guarantee allows 5%. The calibration rows are drawn with replacement from a pool of "
-        "rows that the model (MiniLM-L6) was not trained on, so that the error rate on the whole pool is the true "
-        "one. A third of the calibration rows is for the temperature and the order of the tests. *Naive* is the "
-        "lowest threshold with an observed error rate of at most the target; MAPIE 1.6 controls the precision of "
-        "the same scores on the same rows with its defaults (Bonferroni-Holm). GoEmotions has one guarantee per "
-        "label; *worst* is the label with the most violations. *Answered* is the mean share of inputs that are "
-        "answered alone, 0 where no share qualifies.",
+        f"How often the error rate among the answers exceeds `decide.max_error`, over {RESAMPLES} resamples "
+        "of the calibration rows. The guarantee allows 5%. The calibration rows are drawn with replacement "
+        "from a pool of rows that the model (MiniLM-L6) was not trained on, so that the error rate on the "
+        "whole pool is the true one. A third of the calibration rows is for the temperature and the order "
+        "of the tests. *Naive* is the lowest threshold with an observed error rate of at most the target; "
+        "MAPIE 1.6 controls the precision of the same scores on the same rows with its defaults "
+        "(Bonferroni-Holm). GoEmotions has one guarantee per label; *worst* is the label with the most "
+        "violations. *Answered* is the mean share of inputs that are answered alone, 0 where no share "
+        "qualifies.",
         "",
-        "| data set | max. error | calibration rows | violated: bertune | naive | MAPIE | worst label: bertune | "
-        "answered: bertune | naive | MAPIE |",
+        "| data set | max. error | calibration rows | violated: bertune | naive | MAPIE | worst label: "
+        "bertune | answered: bertune | naive | MAPIE |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:

@@ -142,8 +142,8 @@ def decide(source: Run | str | Path, data: object, *, settings: Settings = None)
     """Fit the calibration and the decision rule of a trained model to labelled data, and store them with it.
 
     `settings` are those of [decide], such as {"decide.max_error": 0.02}. The data must not have been used for
-    training, nor to select the checkpoint. `source` can be a run, a model folder or an export, which need not be
-    the same: each keeps a rule of its own. Raises InputError.
+    training, nor to select the checkpoint. `source` can be a run, a model folder or an export, which need
+    not be the same: each keeps a rule of its own. Raises InputError.
     """
     from bertune.predict.redeciding import decide as fit_rule
     from bertune.run_writer import record_decision

@@ -93,8 +93,8 @@ def fit_temperature(terms: Terms) -> Calibration:
     """The temperatures that minimize the log loss; 1 if there are no terms.
 
     One for softmax and top; one per label for sigmoid, except that labels with fewer than LEAST_PER_LABEL
-    examples with or without them share one. The gold is smoothed as by Platt (1999), so that the temperature stays
-    positive if all predictions are right.
+    examples with or without them share one. The gold is smoothed as by Platt (1999), so that the temperature
+    stays positive if all predictions are right.
     """
     if not len(terms):
         return Calibration((1.0,))
@@ -126,8 +126,8 @@ def measure(terms: Terms, calibration: Calibration | None) -> Measured:
     """ECE, Brier score and log loss of the probabilities.
 
     For softmax, the confidence is the highest probability (Guo et al. 2017) and the Brier score is summed
-    over all choices (Brier 1950). For sigmoid, the probability of each label is compared with the share of texts
-    that have it, over all labels.
+    over all choices (Brier 1950). For sigmoid, the probability of each label is compared with the share of
+    texts that have it, over all labels.
     """
     count = max(1, len(terms))
     bins_3B, brier, loss = np.zeros((3, 10)), 0.0, 0.0

@@ -1,10 +1,11 @@
 """Which predictions a model may answer alone: thresholds with a guarantee, and thresholds for a target.
 
 A guarantee bounds the error rate among the answers: a threshold is accepted only if a statistical test
-rejects that more than `max_error` of the answers above it are wrong. Thresholds are tested in a fixed order, each at
-the full level, until the first one fails (fixed-sequence testing, as in Learn then Test, Angelopoulos et al.
-2021). Grid and order come from other rows, the pilot, so that they do not depend on the rows that are tested
-("split fixed sequence testing", section 2.2 there). Dimensions: U answers, G groups, T thresholds.
+rejects that more than `max_error` of the answers above it are wrong. Thresholds are tested in a fixed order,
+each at the full level, until the first one fails (fixed-sequence testing, as in Learn then Test,
+Angelopoulos et al. 2021). Grid and order come from other rows, the pilot, so that they do not depend on the
+rows that are tested ("split fixed sequence testing", section 2.2 there). Dimensions: U answers, G groups, T
+thresholds.
 """
 
 import math

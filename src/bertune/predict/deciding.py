@@ -18,6 +18,7 @@ from bertune.metrics import decisions
 from bertune.metrics.calibration import Calibration, Terms, fit_temperature, measure
 from bertune.metrics.decisions import ANSWER, DecisionRule, Fit, Judged
 from bertune.metrics.details import curve, table
+from bertune.predict.decision_sentences import percent, sentence_of, sentence_of_cutoffs
 from bertune.predict.predictor import Predictor
 from bertune.tasks import FittedTask, Output
 from bertune.text.sequences import Sequence
@@ -133,7 +134,7 @@ def fit_decisions(
         decided, found, warnings = _with_thresholds(decided, pilot, of_guarantee, config)
         decision |= found
     else:
-        decision["sentence"] = _sentence_of_cutoffs(config, rule, len(of_cutoffs))
+        decision["sentence"] = sentence_of_cutoffs(config, rule, len(of_cutoffs))
     return Decided(decided, record, decision, (*notes, str(decision["sentence"])), warnings)
 
 
@@ -234,7 +235,7 @@ def _with_thresholds(
     share = 1 - sum(reviewed) / len(reviewed)
     needed = _examples_needed(fits, len(rows))
     has_groups = any(judged.has_groups for judged in of_rows.values())
-    sentence = _sentence(fitted, config, fits, share, needed)
+    sentence = sentence_of(fitted, config, fits, share, needed)
     if has_groups and config.max_error is not None:
         sentence += " Answers that depend on each other, such as those of one group, count as one."
     record = {
@@ -273,64 +274,6 @@ def _examples_needed(fits: Mapping[str, Fit], num_rows: int) -> int | None:
         if fit.needed is not None and fit.num
     ]
     return min(found, default=None)
-
-
-def _percent(share: float) -> str:
-    """A share in percent with at most two digits after the point."""
-    return f"{100 * share:.3g}%"
-
-
-def _sentence(
-    fitted: FittedTask, config: DecideConfig, fits: Mapping[str, Fit], share: float, needed: int | None
-) -> str:
-    """The rule in one sentence for readers who do not know the method."""
-    nouns = plural(fitted.answer_noun)
-    answered = sum(fit.answered for fit in fits.values())
-    of_answers = answered / max(1, sum(fit.num for fit in fits.values()))
-    rows = plural(fitted.task.noun)
-    if config.max_error is None:
-        assert config.abstain_below is not None
-        wrong = sum(fit.wrong for fit in fits.values()) / max(1, answered)
-        return (
-            f"Predictions with a probability below {config.abstain_below:g} are for review: the model "
-            f"answers {_percent(of_answers)} of the {nouns} alone, and on the calibration rows {_percent(wrong)} "
-            "of these answers were wrong (this is an observation, not a guarantee)."
-        )
-    bound = f"with {_percent(config.confidence)} confidence, at most {_percent(config.max_error)} of"
-    accepted = [question for question, fit in fits.items() if fit.threshold is not None]
-    if not accepted:
-        more = (
-            "and the error rate is too high even among the most confident predictions, so that more labelled "
-            "examples alone will not help: improve the model, or set a higher decide.max_error"
-            if needed is None
-            else f"about {needed:,} more labelled examples would be needed"
-        )
-        return (
-            f"The model may not answer any of the {nouns} alone: it could not be shown for any share that, "
-            f"{bound} the answers are wrong; {more}."
-        )
-    if len(fits) == 1:
-        review = 1 - share
-        also = "" if fitted.answer_noun == "text" else f" {_percent(review)} of all {rows} need a review."
-        rest = f" The other {_percent(1 - of_answers)} are marked for review."
-        return (
-            f"The model may answer {_percent(of_answers)} of the {nouns} alone: {bound} these answers are "
-            f"wrong.{rest}{also}"
-        )
-    return (
-        f"The model may decide {_percent(of_answers)} of the {nouns} alone ({len(accepted):,} of {len(fits):,} "
-        f"kinds of answers): for each label, {bound} these answers are wrong. {_percent(1 - share)} of all "
-        f"{rows} have a label that is marked for review."
-    )
-
-
-def _sentence_of_cutoffs(config: DecideConfig, rule: DecisionRule, num_rows: int) -> str:
-    if config.objective == "cost":
-        return "Labels are predicted so that the expected cost of errors is lowest."
-    aim = "the best F1" if config.objective == "f1" else f"{config.objective} of at least {config.target:g}"
-    count = len(rule.cutoffs or {})
-    rows = counted(num_rows, "calibration row")
-    return f"The cutoffs of {counted(count, 'label')} were chosen for {aim} on {rows}."
 
 
 def risk_figure(judged: Mapping[str, Judged], rule: DecisionRule | None) -> dict[str, Any]:
@@ -394,10 +337,8 @@ def summary(
         for question, fit in fits.items()
     ]
     nouns = plural(fitted.answer_noun)
-    sentence = (
-        f"The model answered {_percent(answered / total) if total else '0%'} of {total:,} {nouns} alone"
-    )
-    sentence += f"; {_percent(wrong / answered)} of these answers were wrong." if answered else "."
+    sentence = f"The model answered {percent(answered / total) if total else '0%'} of {total:,} {nouns} alone"
+    sentence += f"; {percent(wrong / answered)} of these answers were wrong." if answered else "."
     return {
         "answers": total,
         "answered": answered,

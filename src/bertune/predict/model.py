@@ -201,9 +201,8 @@ class Model:
         that cannot be scored.
         """
         path = None if out is None else as_path(out, "out")
-        task = self._encoder.fitted.task
         if path is not None:
-            refuse_out(path, (*SUFFIXES, *task.extra_suffixes))
+            refuse_out(path, (*SUFFIXES, *self._encoder.fitted.task.extra_suffixes))
             if self._has_no_columns(path):
                 refuse_prefix(self._prefix, path)
         found = self.labelled(data, path)
@@ -220,7 +219,7 @@ class Model:
             loss=output.loss,
             lines=list(prediction_lines(examples, output.predictions)),
             files={suffix: list(lines) for suffix, lines in files.items()},
-            noun=str(task.noun),
+            noun=str(fitted.task.noun),
             notes=found.notes,
             decision=decision,
             warnings=tuple(limitation_texts(fitted.limitations(examples, sequences))),

@@ -43,8 +43,8 @@ class Decision:
 def decide(source: Run | str | Path, data: object, settings: Settings) -> Decision:
     """Fit temperature and decision rule of a saved model to labelled data, and store them with it.
 
-    Nothing is written if no rule can be fitted. The rows must not have been used in training, nor to select the
-    checkpoint. Raises ConfigError, DataError, ModelError.
+    Nothing is written if no rule can be fitted. The rows must not have been used in training, nor to select
+    the checkpoint. Raises ConfigError, DataError, ModelError.
     """
     config = resolve(settings)
     config.decide.refuse_contradictions()

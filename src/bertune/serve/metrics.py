@@ -62,7 +62,7 @@ class Metrics:
             ("model", "decision"), registry=registry,
         )  # fmt: skip
         self._review_share = Gauge(
-            "bertune_review_share", "Share of predicted rows that were for review, since the start", ("model",),
+            "bertune_review_share", "Share of predicted rows that were for review", ("model",),
             registry=registry,
         )  # fmt: skip
         self._decided: dict[str, Counts[str]] = {}

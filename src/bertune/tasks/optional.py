@@ -172,14 +172,14 @@ class OptionalFittedMembers:
     # What a temperature is fitted to, with the arguments of `decode`: logits [K, C] that are not divided by a
     # temperature, and their gold, as metrics.calibration.Terms takes them; None without gold.
     calibration_terms: ClassVar[Any] = None
-    # The answers in a prediction, with the arguments (prediction, example): an iterable of (question, confidence
-    # from 0 to 1, whether it is wrong). Thresholds are chosen per question; most tasks have one, named "".
-    # Tasks that define it pass confidences to `DecisionRule.decision` in `decode`.
+    # The answers in a prediction, with the arguments (prediction, example): an iterable of (question,
+    # confidence from 0 to 1, whether it is wrong). Thresholds are chosen per question; most tasks have one,
+    # named "". Tasks that define it pass confidences to `DecisionRule.decision` in `decode`.
     judged: ClassVar[Any] = None
     # The number of questions that a guarantee covers together, such as "yes" and "no" to one label.
     questions_together: ClassVar[int] = 1
-    # A DecisionRule with the labels to predict for a target, with the arguments (target, probabilities [N, C],
-    # examples); `target` is a DecideConfig. Raises ConfigError for a target that does not apply.
+    # A DecisionRule with the labels to predict for a target, with the arguments (target, probabilities [N,
+    # C], examples); `target` is a DecideConfig. Raises ConfigError for a target that does not apply.
     fit_cutoffs: ClassVar[Any] = None
     # For each mask of a text the most probable tokens, each a dict of score, token (its ID), token_str and
     # sequence (the text with it), as in the fill-mask pipeline of transformers. Raises DataError for a text

@@ -1,8 +1,8 @@
 """The final steps after the last optimizer step.
 
 The best weights are loaded, the validation and test splits are evaluated, predictions and model are written,
-and the run is marked as complete. The temperature and the decision rule are fitted before the evaluation, on rows
-that selected no checkpoint.
+and the run is marked as complete. The temperature and the decision rule are fitted before the evaluation, on
+rows that selected no checkpoint.
 """
 
 import resource

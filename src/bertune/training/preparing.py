@@ -141,11 +141,12 @@ def _with_calibration(splits: Splits) -> Splits:
     if not selecting or not calibrating:
         raise DataError(
             f"{rows[0].origin.file}: the validation split has {counted(len(rows), 'row')} in "
-            f"{counted(len(set(units)), 'group')}, too few to keep some for calibration. Set data.calibration=FILE"
+            f"{counted(len(set(units)), 'group')}, too few to keep some for calibration. Set "
+            "data.calibration=FILE"
         )
     note = (
-        f"calibration: {len(calibrating):,} of {len(rows):,} validation rows, which do not select the checkpoint "
-        f"(data.calibration_fraction={fraction:.3g}, train.seed={config.train.seed})"
+        f"calibration: {len(calibrating):,} of {len(rows):,} validation rows, which do not select the "
+        f"checkpoint (data.calibration_fraction={fraction:.3g}, train.seed={config.train.seed})"
     )
     chosen: dict[str, tuple[str, SequenceOf[int]]] = {}
     for name, of_split in splits.rows.items():

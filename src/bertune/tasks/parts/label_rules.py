@@ -38,8 +38,8 @@ def fit_label_rule(
         return DecisionRule(costs=_cost_matrix(target.costs or {}, labels))
     if len(labels) > 2:
         raise ConfigError(
-            f"decide.objective={target.objective} chooses the cutoff of one of two labels, but this model has "
-            f"{len(labels)}. Set decide.objective=cost with decide.costs, or decide.max_error"
+            f"decide.objective={target.objective} chooses the cutoff of one of two labels, but this model "
+            f"has {len(labels)}. Set decide.objective=cost with decide.costs, or decide.max_error"
         )
     is_positive_N = np.array([label == labels[positive] for label in gold])
     cutoff = _cutoff(target, labels[positive], probabilities_NC[:, positive], is_positive_N)
@@ -66,7 +66,8 @@ def fit_labels_rule(
 def chosen_by_rule(
     rule: DecisionRule, probabilities: SequenceOf[float] | FloatArray, labels: tuple[str, ...]
 ) -> int:
-    """The index of the label to predict: that with the lowest expected cost (Elkan 2001), or by its cutoff."""
+    """The index of the label to predict: that with the lowest expected cost (Elkan 2001), or by its
+    cutoff."""
     if rule.costs is not None:
         return int((np.asarray(probabilities) @ np.array(rule.costs)).argmin())
     assert rule.cutoffs is not None

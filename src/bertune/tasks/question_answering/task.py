@@ -162,7 +162,8 @@ class FittedQuestionAnswering(DecidesAnswers):
     def candidates(
         self, outputs: list[Output], sequences: list[Sequence], example: Example
     ) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
-        """The predicted candidate, all candidates, and the score of "no answer" minus that of the best answer.
+        """The predicted candidate, all candidates, and the score of "no answer" minus that of the best
+        answer.
 
         Scores are sums of logits. The predicted one is among all candidates.
         """

@@ -169,7 +169,8 @@ class FittedRanking(FittedTask):
 
     @property
     def calibration_kind(self) -> Literal["sigmoid"] | None:
-        # The listwise loss does not make scores of single documents probabilities, nor do grades between 0 and 1.
+        # The listwise loss does not make scores of single documents probabilities, nor do grades between 0
+        # and 1.
         return "sigmoid" if not self.options.is_listwise and self.options.max_grade == 1 else None
 
     calibration_unit: ClassVar[str] = "documents"
