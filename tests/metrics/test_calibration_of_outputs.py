@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from bertune.metrics.calibration import HIGHEST, LOWEST, Calibration, Terms, comparison, fit_temperature, measure
+from bertune.metrics.calibration import (
+    HIGHEST,
+    LOWEST,
+    Calibration,
+    Terms,
+    comparison,
+    fit_temperature,
+    measure,
+)
 
 
 def drawn(temperature: float, rows: int = 4000, labels: int = 5, seed: int = 0) -> Terms:

@@ -158,8 +158,9 @@ def _calibration(recorded: JsonObject, width: float, height: float) -> Iterator[
     (upper, lower), shapes = arrange(width, height, panels)
     yield from shapes
     yield from upper.line([(0, 0), (1, 1)], Line((), MUTED, 1.0, dash=(4, 3)))
-    yield from upper.line(before, Line((), ORANGE, 1.2))
-    yield upper.markers(before, Markers((), "square", 4.5, ORANGE))
+    if before:
+        yield from upper.line(before, Line((), ORANGE, 1.2))
+        yield upper.markers(before, Markers((), "square", 4.5, ORANGE))
     yield from upper.line(points, Line((), BLUE, 1.2))
     yield upper.markers(points, Markers((), "circle", 4.5, BLUE))
     spans = ((one["confidence"] - 0.025, one["confidence"] + 0.025, one["count"]) for one in bins)
