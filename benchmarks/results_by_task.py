@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from quality import bertune_program, data_folder, run_checked, shown, write_whole
+from results_blocks import blocks
 from results_page import page
 from results_sets import MINILM, SETS
 from slices import place
@@ -134,7 +135,8 @@ def main() -> int:
             continue
         write_whole(path, {**found, "load_average_after": round(os.getloadavg()[0], 2)})
         print(f"{name}: {found['seconds']:.0f} s, {json.dumps(found['scores'])}", flush=True)
-    options.page.write_text(page(load(options.results)), encoding="utf-8")
+    others = blocks(options.page.read_text(encoding="utf-8")) if options.page.is_file() else ""
+    options.page.write_text(page(load(options.results)) + others, encoding="utf-8")
     return 0 if sound else 1
 
 

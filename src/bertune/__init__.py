@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         check,
         compare,
         cross_validate,
+        decide,
         evaluate,
         export,
         load,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bertune.cross_validation import CrossValidation
     from bertune.errors import BertuneError
     from bertune.predict.model import Model
+    from bertune.predict.redeciding import Decision
     from bertune.predict.results import Evaluation
     from bertune.run import Run
     from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _HOME = {
     "BertuneError": "bertune.errors",
     "CrossValidation": "bertune.cross_validation",
+    "Decision": "bertune.predict.redeciding",
     "Evaluation": "bertune.predict.results",
     "Model": "bertune.predict.model",
     "Run": "bertune.run",
@@ -42,6 +45,7 @@ _HOME = {
     "cross_validate": "bertune.api",
     "compare": "bertune.api",
     "Comparison": "bertune.comparing",
+    "decide": "bertune.api",
     "evaluate": "bertune.api",
     "export": "bertune.api",
     "load": "bertune.api",
@@ -61,6 +65,7 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "load",
     "predict",
     "evaluate",
+    "decide",
     "check",
     "cross_validate",
     "compare",
@@ -72,6 +77,7 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "Model",
     "Evaluation",
     "Comparison",
+    "Decision",
     "BertuneError",
     "train_events",
     "DataReady",

@@ -12,7 +12,7 @@ from bertune.errors import ConfigError, DamagedError
 from bertune.files import as_path
 from bertune.gates import refuse_failed
 from bertune.metadata import read_metadata
-from bertune.optional_packages import PACKAGES, needs, require
+from bertune.optional_packages import PACKAGES, is_installed, needs, require
 from bertune.predict.loading import load_model
 from bertune.predict.model import Model
 from bertune.predict.results import Evaluation
@@ -33,6 +33,7 @@ from bertune.settings import nested
 if TYPE_CHECKING:
     from bertune.comparing import Comparison
     from bertune.export.exporting import Export
+    from bertune.predict.redeciding import Decision
     from bertune.training.cross_validating import CrossValidationEvent
     from bertune.training.events import Event
     from bertune.training.preparing import Prepared
@@ -247,6 +248,25 @@ def evaluate(source: Run | Model | str | Path, data: object, *, settings: Settin
     Raises InputError.
     """
     return _model(source, settings).evaluate(data)
+
+
+def decide(source: Run | str | Path, data: object, *, settings: Settings = None) -> Decision:
+    """Fit the calibration and the decision rule of a trained model to labelled data, and store them with it.
+
+    `settings` are those of [decide], such as {"decide.max_error": 0.02}. The data must not have been used for
+    training, nor to select the checkpoint. `source` can be a run, a model folder or an export, which need
+    not be the same: each keeps a rule of its own. Raises InputError.
+    """
+    from bertune.predict.redeciding import decide as fit_rule
+    from bertune.run_writer import record_decision
+
+    found = fit_rule(source, data, nested(settings))
+    path = source.path if isinstance(source, Run) else as_path(source, "the run or model")
+    if found.folder != path and is_run(path):
+        record_decision(path, found.decided.calibration, found.decided.decision)
+        if is_installed("jinja2") and is_installed("matplotlib"):  # a runtime without them has no report
+            report(path)
+    return found
 
 
 def predict(

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from bertune.errors import ConfigError
+
 Auto = Literal["auto"]
 Settings = dict[str, dict[str, Any]]
 
@@ -84,10 +86,28 @@ class DataConfig(Section):
     split_seed: int | None = Field(
         None, ge=0, lt=2**32, description="random seed of the split; default: train.seed"
     )
+    calibration: str | None = Field(
+        None,
+        min_length=1,
+        description="labelled file for calibration and decisions; default: some of the validation rows",
+    )
+    calibration_fraction: float | Auto = Field(
+        "auto",
+        description="fraction of the validation rows that is kept for calibration and decisions and "
+        "selects no checkpoint; auto: a third of at least 500 rows, or half if [decide] sets a target; 0: "
+        "none",
+    )
     reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")
     sheet: str | None = Field(
         None, min_length=1, description="sheet of an Excel workbook; default: the first visible sheet"
     )
+
+    @field_validator("calibration_fraction")
+    @classmethod
+    def _part(cls, value: float | str) -> float | str:
+        if not isinstance(value, str) and not 0 <= value < 1:
+            raise ValueError('must be at least 0 and below 1, or "auto"')
+        return value
 
     @field_validator("validation", "test")
     @classmethod
@@ -297,6 +317,87 @@ class CrossValidateConfig(Section):
     keep_models: bool = Field(True, description="whether to keep the model of every fold")
 
 
+class DecideConfig(Section):
+    """Calibration, and which predictions a model may use alone. All others are marked for review."""
+
+    calibration: Literal["auto", "none"] = Field(
+        "auto",
+        description="temperature scaling of probabilities; auto: if there are calibration rows; none: off",
+    )
+    max_error: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="guarantee: at most this share of the answers that the model gives alone is wrong; per "
+        "entity or label for tasks that predict several",
+    )
+    confidence: float = Field(
+        0.95, gt=0, lt=1, description="probability with which the guarantee of decide.max_error holds"
+    )
+    abstain_below: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="mark predictions with a lower probability for review, without a guarantee",
+    )
+    objective: Literal["none", "f1", "precision", "recall", "cost"] = Field(
+        "none",
+        description="what the cutoff of each label is chosen for: the best F1, decide.target of precision or "
+        "recall, or the lowest cost; single-label tasks: with two labels, or cost",
+    )
+    target: float | None = Field(
+        None, gt=0, le=1, description="minimum precision or recall for decide.objective"
+    )
+    costs: dict[str, float] | None = Field(
+        None,
+        min_length=1,
+        description="costs of errors, 1 by default: GOLD>PREDICTED=10,…; for several labels per text: "
+        "missed=5,wrong=1, or missed LABEL=5",
+    )
+
+    @field_validator("costs", mode="before")
+    @classmethod
+    def _by_name(cls, value: object) -> object:
+        """Parse `spam>ham=1,ham>spam=10` from the command line."""
+        if not isinstance(value, str):
+            return value
+        pairs = [part.rpartition("=") for part in value.split(",")]
+        return {name.strip(): cost.strip() for name, _, cost in pairs}
+
+    @field_validator("costs")
+    @classmethod
+    def _positive(cls, value: dict[str, float] | None) -> dict[str, float] | None:
+        for name, cost in (value or {}).items():
+            if not cost > 0:
+                raise ValueError(f'the cost of "{name}" must be greater than 0')
+        return value
+
+    def refuse_contradictions(self) -> None:
+        """Raise ConfigError for settings that exclude or need each other."""
+        needs_target = self.objective in ("precision", "recall")
+        if needs_target and self.target is None:
+            raise ConfigError(
+                f"decide.objective={self.objective} needs a minimum. Set decide.target, such as 0.9"
+            )
+        if self.target is not None and not needs_target:
+            raise ConfigError("decide.target is the minimum of decide.objective=precision or recall. Set one")
+        if self.objective == "cost" and self.costs is None:
+            raise ConfigError("decide.objective=cost needs the costs of errors. Set decide.costs")
+        if self.costs is not None and self.objective != "cost":
+            raise ConfigError(
+                "decide.costs only applies to decide.objective=cost. Set it, or remove the costs"
+            )
+        if self.max_error is not None and self.abstain_below is not None:
+            raise ConfigError(
+                "decide.max_error and decide.abstain_below both set a threshold. Keep one of them"
+            )
+
+    @property
+    def has_target(self) -> bool:
+        """Whether a decision rule is to be fitted."""
+        return self.max_error is not None or self.abstain_below is not None or self.objective != "none"
+
+
 class PredictConfig(Section):
     """How the predictions of a trained model are written. Not used in training."""
 
@@ -400,6 +501,7 @@ class Config(Section):
     machine: MachineConfig = MachineConfig()
     cross_validate: CrossValidateConfig = CrossValidateConfig()
     gate: GateConfig = GateConfig()
+    decide: DecideConfig = DecideConfig()
     predict: PredictConfig = PredictConfig()
     export: ExportConfig = ExportConfig()
     serve: ServeConfig = ServeConfig()

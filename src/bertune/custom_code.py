@@ -11,7 +11,7 @@ from bertune.config import TaskConfig
 from bertune.errors import ConfigError, ModelError
 from bertune.files import sha256_of
 from bertune.metadata import FILE, ModelMetadata
-from bertune.tasks import Task, make_task
+from bertune.tasks import FittedTask, Task, make_task
 
 
 def with_custom_code(metadata: ModelMetadata, own: Mapping[str, str]) -> ModelMetadata:
@@ -38,6 +38,19 @@ def saved_task(metadata: ModelMetadata, folder: Path) -> Task:
         return make_task(metadata.task)
     except ConfigError as error:
         raise ModelError(f"{folder / FILE} is damaged: {error}") from error
+
+
+def saved_fitted(metadata: ModelMetadata, folder: Path) -> FittedTask:
+    """The fitted task of a saved model, with its calibration and decision rule.
+
+    Raises ModelError, ConfigError.
+    """
+    return with_decisions(saved_task(metadata, folder).fitted(metadata.labels), metadata)
+
+
+def with_decisions(fitted: FittedTask, metadata: ModelMetadata) -> FittedTask:
+    """A fitted task with the calibration and the decision rule of a saved model."""
+    return replace(fitted, calibration=metadata.calibration, rule=metadata.decision)
 
 
 def _own_file(metadata: ModelMetadata, name: str, key: str, own: Mapping[str, str]) -> str:

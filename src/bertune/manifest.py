@@ -216,6 +216,8 @@ class FigureRecord(Points):
     marks: dict[str, float | None] | None = None
     bins: list[BinRecord] | None = None
     error: float | None = None
+    before: list[BinRecord] | None = None  # bins without temperature scaling
+    error_before: float | None = None
     unit: str | None = None  # what the counts of a calibration curve are counts of
     num: int | None = None
 
@@ -305,6 +307,42 @@ class DetailsRecord(Record):
     figures: list[FigureRecord] | None = None
 
 
+class MeasuresRecord(Record):
+    """How well probabilities match frequencies."""
+
+    ece: float | None = None
+    brier: float | None = None
+    log_loss: float | None = None
+
+
+class ScalingRecord(Record):
+    """Temperature scaling: what it was fitted on, and what it changes on other rows of a split."""
+
+    method: str | None = None
+    temperatures: list[float] | None = None
+    rows: int | None = None
+    source: str | None = None
+    before: MeasuresRecord | None = None
+    after: MeasuresRecord | None = None
+    split: str | None = (
+        None  # on which before and after are measured; None: on the rows that it was fitted on
+    )
+
+
+class RuleRecord(Record):
+    """The decision rule of a model in sentences and numbers."""
+
+    sentence: str | None = None
+    source: str | None = None
+    max_error: float | None = None
+    confidence: float | None = None
+    share: float | None = None  # of the calibration rows that need no review
+    needed: int | None = None  # labelled examples that are missing
+    questions: list[dict[str, Any]] | None = None
+    figure: FigureRecord | None = None
+    measured: dict[str, Any] | None = None  # what the rule does on the final split
+
+
 class ManifestRecord(Record):
     """The complete `manifest.json`."""
 
@@ -332,6 +370,8 @@ class ManifestRecord(Record):
     seeds: SeedsRecord | None = None
     baselines: BaselinesRecord | None = None
     details: dict[str, DetailsRecord | None] | None = None
+    calibration: ScalingRecord | None = None
+    decision: RuleRecord | None = None
     timings: dict[str, float] | None = None
     peak_memory_mb: float | None = None
     files: dict[str, str] | None = None

@@ -28,12 +28,15 @@ from bertune.files import (
     sync,
     sync_tree,
     to_json,
+    write_atomically,
 )
 from bertune.manifest import Record, checked
+from bertune.metrics.calibration import Calibration
+from bertune.metrics.decisions import DecisionRule
 from bertune.renamed import LAST_FORMAT, current_settings
 from bertune.settings import validated
 
-FORMAT = 5  # incremented when the layout changes; all earlier formats can be read
+FORMAT = 6  # incremented when the layout changes; all earlier formats can be read
 FILE = "bertune.json"
 _LEAST_LENGTH = 3  # [CLS], a token, [SEP]
 _ADVICE = "Restore the folder from a copy, or train again"
@@ -71,6 +74,8 @@ class ModelMetadata:
     output_scale: tuple[float, float] | None = None  # offset and factor folded into the output layer
     export: ExportMetadata | None = None  # None for a model folder with trained weights
     note: str | None = None  # a sentence on the training of these weights, such as a refit
+    calibration: Calibration | None = None
+    decision: DecisionRule | None = None
 
 
 class _Columns(Record):
@@ -95,6 +100,51 @@ class _Export(Record):
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class CalibrationRecord(Record):
+    """A stored `Calibration`."""
+
+    temperatures: Annotated[list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1)]
+
+    @classmethod
+    def of(cls, calibration: Calibration | None) -> "CalibrationRecord | None":
+        return None if calibration is None else cls(temperatures=list(calibration.temperatures))
+
+    def restored(self) -> Calibration:
+        return Calibration(tuple(self.temperatures))
+
+
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class DecisionRecord(Record):
+    """A stored `DecisionRule`."""
+
+    thresholds: dict[str, _Number | None] | None = None
+    max_error: Annotated[float, Field(gt=0, lt=1)] | None = None
+    confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    cutoffs: dict[str, _Number] | None = None
+    costs: list[list[_Number]] | None = None
+
+    @classmethod
+    def of(cls, rule: DecisionRule | None) -> "DecisionRecord | None":
+        if rule is None:
+            return None
+        costs = None if rule.costs is None else [list(row) for row in rule.costs]
+        thresholds = None if rule.thresholds is None else dict(rule.thresholds)
+        cutoffs = None if rule.cutoffs is None else dict(rule.cutoffs)
+        return cls(
+            thresholds=thresholds,
+            max_error=rule.max_error,
+            confidence=rule.confidence,
+            cutoffs=cutoffs,
+            costs=costs,
+        )
+
+    def restored(self) -> DecisionRule:
+        costs = None if self.costs is None else tuple(map(tuple, self.costs))
+        return DecisionRule(self.thresholds, self.max_error, self.confidence, self.cutoffs, costs)
+
+
 class _Stored(Record):
     format: Annotated[int, Field(ge=1)]
     task: dict[str, Any]
@@ -109,8 +159,8 @@ class _Stored(Record):
     output_scale: _Scale | None = None
     export: _Export | None = None
     note: str | None = None
-    calibration: None = None  # reserved for what later versions store; an older bertune must not ignore it
-    decision: None = None
+    calibration: CalibrationRecord | None = None
+    decision: DecisionRecord | None = None
     files: dict[str, str] | None = None
 
 
@@ -138,13 +188,38 @@ def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
         "output_scale": scale and {"offset": scale[0], "factor": scale[1]},
         "export": metadata.export and asdict(metadata.export),
         "note": metadata.note,
-        "calibration": None,
-        "decision": None,
+        "calibration": _plain(CalibrationRecord.of(metadata.calibration)),
+        "decision": _plain(DecisionRecord.of(metadata.decision)),
         "files": checksums,
     }
     (folder / FILE).write_text(to_json(sealed(stored)) + "\n", encoding="utf-8")
     sync(folder / FILE)
     sync(folder)
+
+
+def _plain(record: Record | None) -> dict[str, Any] | None:
+    return None if record is None else record.to_json()
+
+
+def update_decision(folder: Path, calibration: Calibration | None, decision: DecisionRule | None) -> None:
+    """Replace the calibration and the decision rule of a saved model; nothing else changes.
+
+    The file is replaced atomically. Raises ModelError for a damaged folder.
+    """
+    read_metadata(folder)  # refuses changed files, whose checksums would otherwise be stored again
+    if _stored(folder).files is None:
+        raise ModelError(
+            f"{shown_path(folder)} was saved by a version of bertune without checksums, and cannot be "
+            "changed safely. Train again"
+        )
+    content = {key: value for key, value in read_object(folder / FILE).items() if key != CHECKSUM}
+    content |= {
+        "format": FORMAT,
+        "task": _task_settings(_stored(folder)),
+        "calibration": _plain(CalibrationRecord.of(calibration)),
+        "decision": _plain(DecisionRecord.of(decision)),
+    }
+    write_atomically(folder / FILE, to_json(sealed(content)) + "\n")
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
@@ -209,6 +284,8 @@ def _metadata(found: _Stored) -> ModelMetadata:
         output_scale=None if scale is None else (scale.offset, scale.factor),
         export=None if found.export is None else _export_metadata(found.export),
         note=found.note,
+        calibration=None if found.calibration is None else found.calibration.restored(),
+        decision=None if found.decision is None else found.decision.restored(),
     )
 
 
@@ -252,6 +329,7 @@ def _read(path: Path) -> _Stored:
     found = checked(_Stored, content, path)
     if found.format >= 2 and (CHECKSUM not in content or found.files is None):
         raise DamagedError(f"{shown} is damaged: it has no checksums")
+    _refuse_unfitting(found, shown)
     if len(set(found.labels)) < len(found.labels):
         repeated = next(label for label in found.labels if found.labels.count(label) > 1)
         raise DamagedError(f'{shown} is damaged: labels contains "{repeated}" twice')
@@ -267,6 +345,17 @@ def _read(path: Path) -> _Stored:
             f"{shown} is damaged: reading.suffix must be a string, got {found.reading['suffix']!r}"
         )
     return found
+
+
+def _refuse_unfitting(found: _Stored, shown: str) -> None:
+    """Raise DamagedError for temperatures and costs that do not fit the labels."""
+    num_labels = len(found.labels)
+    if found.calibration is not None and len(found.calibration.temperatures) not in (1, num_labels):
+        count = len(found.calibration.temperatures)
+        raise DamagedError(f"{shown} is damaged: {count} temperatures for {num_labels} labels")
+    costs = None if found.decision is None else found.decision.costs
+    if costs is not None and [len(row) for row in costs] != [num_labels] * num_labels:
+        raise DamagedError(f"{shown} is damaged: decision.costs must have {num_labels} rows and columns")
 
 
 def own_files(*names: str) -> dict[str, str]:

@@ -234,6 +234,14 @@ class RunWriter:
             remove_if_empty(folder)
 
 
+def record_decision(
+    path: Path, calibration: Mapping[str, Any] | None, decision: Mapping[str, Any] | None
+) -> None:
+    """Replace the calibration and the decision rule in the manifest of a run. Raises RunBusyError."""
+    with RunWriter(path) as writer:
+        writer.update_manifest(calibration=calibration, decision=decision)
+
+
 def refuse_existing(path: Path) -> None:
     """Raise RunBusyError or RunExistsError if the path exists. Nothing is written or removed.
 

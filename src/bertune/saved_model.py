@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bertune.config import ModelConfig
-from bertune.custom_code import saved_task, with_custom_code
+from bertune.custom_code import saved_fitted, with_custom_code
 from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, ModelError
 from bertune.files import (
@@ -156,7 +156,7 @@ def load(folder: Path, own: Mapping[str, str] | None = None) -> LoadedModel:
 
 def _load(folder: Path, metadata: ModelMetadata, own: Mapping[str, str]) -> LoadedModel:
     metadata = with_custom_code(metadata, own)
-    fitted = saved_task(metadata, folder).fitted(metadata.labels)
+    fitted = saved_fitted(metadata, folder)
     standard = fitted.head
     head: HeadSpec | nn.Module = standard
     if metadata.head != "auto":

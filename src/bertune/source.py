@@ -18,7 +18,7 @@ from bertune.files import shown_path
 from bertune.run import CONFIG, stored_settings, verify_config
 from bertune.settings import located, nested, read_toml, resolve, settings_of
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "calibration", "test")
 _CODE = (
     ("task", "name"),
     ("model", "head"),
@@ -246,6 +246,8 @@ def _memory_tables(source: object, labels: Sequence[object] | None) -> dict[str,
     if isinstance(source, Mapping) and "train" in source:
         unknown = sorted(set(source) - set(SPLITS))
         if unknown:
-            raise DataError(f'unknown split "{unknown[0]}". The splits are train, validation and test')
+            raise DataError(
+                f'unknown split "{unknown[0]}". The splits are train, validation, calibration and test'
+            )
         return {split: table_of(data, f"{MEMORY}/{split}") for split, data in source.items()}
     return {"train": table_of(source, MEMORY)}

@@ -15,6 +15,7 @@ from bertune.cli import (
     compare,
     cross_validate,
     datasets,
+    decide,
     evaluate,
     export,
     predict,
@@ -67,6 +68,7 @@ app.command("train")(train.train)
 app.command("check")(check.check)
 app.command("cross-validate")(cross_validate.cross_validate)
 app.command("evaluate")(evaluate.evaluate)
+app.command("decide")(decide.decide)
 app.command("predict")(predict.predict)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)

@@ -1,11 +1,14 @@
 """`bertune evaluate`: evaluate a trained model on a labelled file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bertune.cli.arguments import AsJson, RunFolder, Settings, print_json
+
+if TYPE_CHECKING:
+    from bertune.predict import Evaluation, Model
 
 
 def evaluate(
@@ -30,8 +33,7 @@ def evaluate(
     from bertune.allocator import tune_allocator
     from bertune.cli.streams import refuse_closed_output
     from bertune.config import GateConfig
-    from bertune.console import show
-    from bertune.errors import GateError, counted
+    from bertune.errors import GateError
     from bertune.settings import parse_overrides, validated
 
     refuse_closed_output("scores")
@@ -55,11 +57,20 @@ def evaluate(
                 "examples": found.num_examples,
                 "truncated": found.num_truncated,
                 "warnings": found.warnings,
+                "decision": found.decision,
             }
         )
-        if failed:
-            raise GateError(failed)
-        return
+    else:
+        _show(model, found, name, out)
+    if failed:
+        raise GateError(failed)
+
+
+def _show(model: "Model", found: "Evaluation", name: str, out: Path | None) -> None:
+    """Print notes and warnings, and the scores of the file called `name`."""
+    from bertune.console import show
+    from bertune.errors import counted
+
     console, noun = show.messages(), found.noun
     if out is not None:
         show.echo(console, f"predictions written to {out}", "dim")
@@ -74,7 +85,7 @@ def evaluate(
     show.results().print(show.score_table({name: found.scores}, {name: found.intervals}))
     if interval_note := show.interval_note({name: found.intervals}, noun):
         show.echo(console, interval_note, "dim")
+    if found.decision is not None:
+        show.echo(show.results(), found.decision["sentence"])
     if found.details.get("per_class"):
         show.results().print(show.class_table(found.details))
-    if failed:
-        raise GateError(failed)

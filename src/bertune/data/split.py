@@ -218,6 +218,33 @@ def _too_few_times(
     )
 
 
+def divide(
+    units: Sequence[Hashable], strata: Sequence[Hashable], shares: Sequence[float], seed: int
+) -> list[list[int]]:
+    """Divide rows into parts with these shares, which sum to 1; positions in source order.
+
+    Units and strata are as in `split_rows`, but a stratum may have a single unit, which goes to one of the
+    parts. Units of each stratum are dealt out in random order, so that no part is off by more than one
+    unit of its share of the units so far.
+    """
+    rows: dict[Hashable, list[int]] = defaultdict(list)
+    for position, unit in enumerate(units):
+        rows[("row", position) if unit is None else ("unit", unit)].append(position)
+    members: dict[Hashable, list[list[int]]] = defaultdict(list)
+    for positions in rows.values():
+        members[strata[positions[0]]].append(positions)
+    random = np.random.default_rng([seed, len(units), len(shares)])
+    parts: list[list[int]] = [[] for _ in shares]
+    missing = np.zeros(len(shares))  # units that each part lacks of its share
+    for candidates in members.values():
+        for number in random.permutation(len(candidates)):
+            missing += shares
+            chosen = int(missing.argmax())
+            missing[chosen] -= 1
+            parts[chosen] += candidates[number]
+    return [sorted(part) for part in parts]
+
+
 def larger_than_asked(
     num_rows: int, num_held_out: int, share: float, num_labels: int, name: str = "validation"
 ) -> str | None:

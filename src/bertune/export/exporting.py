@@ -134,7 +134,7 @@ def _build(
         **facts,
     }
     if len(reference):
-        write_reference(folder, reference, gate_on(reference)[1].expected)
+        write_reference(folder, reference, gate_on(reference)[1].expected, trained.metadata)
     write_json(folder / PARITY, parity)
     metadata = recorded_metadata(folder)
     assert metadata is not None, "written with the model"

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Hashable
 from collections.abc import Sequence as SequenceOf
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from bertune.export.parity import Results
 from bertune.export.rows import RowsRecord, StoredRows
 from bertune.files import read_jsonl, read_object, shell_word, write_json, write_jsonl
 from bertune.manifest import Record, checked
+from bertune.metadata import CalibrationRecord, DecisionRecord, ModelMetadata
+from bertune.tasks import FittedTask
 
 FOLDER = "reference"
 ROWS, PREDICTIONS, FACTS = "rows.jsonl", "predictions.jsonl", "reference.json"
@@ -24,6 +27,9 @@ class _Reference(Record):
     primary: str
     scores: dict[str, float | None]
     rows: RowsRecord
+    # With which the predictions were made; `bertune decide` may have changed those of the export since.
+    calibration: CalibrationRecord | None = None
+    decision: DecisionRecord | None = None
 
 
 def sample_of(rows: StoredRows, keys: SequenceOf[Hashable], most: int) -> list[int]:
@@ -48,14 +54,42 @@ def sample_of(rows: StoredRows, keys: SequenceOf[Hashable], most: int) -> list[i
     return sorted(chosen)
 
 
-def write_reference(folder: Path, rows: StoredRows, results: Results) -> None:
-    """Write rows and results to the folder `reference` of an export."""
+def write_reference(folder: Path, rows: StoredRows, results: Results, metadata: ModelMetadata) -> None:
+    """Write rows and results to the folder `reference` of an export; `metadata` are those of the model."""
     inside = folder / FOLDER
     inside.mkdir()
     write_jsonl(inside / ROWS, rows.values())
     write_jsonl(inside / PREDICTIONS, results.lines)
-    facts = _Reference(primary=results.primary, scores=dict(results.scores), rows=rows.record())
+    facts = _Reference(
+        primary=results.primary,
+        scores=dict(results.scores),
+        rows=rows.record(),
+        calibration=CalibrationRecord.of(metadata.calibration),
+        decision=DecisionRecord.of(metadata.decision),
+    )
     write_json(inside / FACTS, facts.to_json())
+
+
+def reference_decisions(folder: Path, fitted: FittedTask) -> FittedTask:
+    """The task with the calibration and the decision rule that the stored results were made with.
+
+    Raises ModelError.
+    """
+    stored = _facts(folder)
+    calibration, rule = stored.calibration, stored.decision
+    return replace(
+        fitted,
+        calibration=None if calibration is None else calibration.restored(),
+        rule=None if rule is None else rule.restored(),
+    )
+
+
+def _facts(folder: Path) -> _Reference:
+    path = folder / FOLDER / FACTS
+    try:
+        return checked(_Reference, read_object(path), path)
+    except DamagedError as error:
+        raise ModelError(f"{path.parent} is damaged: {error}. Export the run again") from error
 
 
 def read_reference(folder: Path) -> tuple[StoredRows, Results]:
@@ -70,7 +104,7 @@ def read_reference(folder: Path) -> tuple[StoredRows, Results]:
             f"verify it, export the run again: bertune export RUN --out {shell_word(folder)}"
         )
     try:
-        stored = checked(_Reference, read_object(inside / FACTS), inside / FACTS)
+        stored = _facts(folder)
         rows = StoredRows.of_record(stored.rows, list(read_jsonl(inside / ROWS)))
         lines: list[dict[str, Any]] = list(read_jsonl(inside / PREDICTIONS))
         if len(lines) != len(rows):

@@ -19,6 +19,14 @@ inputs = {inputs}
 {outputs} = onnxruntime.InferenceSession("{graph}").run({names}, inputs)
 """
 
+# Calibrated models: see metrics/calibration.py. `bertune decide` may change the temperatures of an export.
+_TEMPERATURE = """\
+calibration = json.load(open("bertune.json"))["calibration"]
+if calibration:
+    logits = logits / np.array(calibration["temperatures"])
+"""
+_CALIBRATED = ("softmax", "sigmoid", "relevance", "tokens", "choices")  # kinds of outputs that are divided
+
 _SOFTMAX = """\
 scores = np.exp(logits - logits.max(-1, keepdims=True))
 scores /= scores.sum(-1, keepdims=True)
@@ -83,6 +91,8 @@ def standalone_code(metadata: ModelMetadata, fitted: FittedTask, mask: str | Non
     )
     if kind == "answers" and len(names) == 1:
         code += "start, end = logits[..., 0], logits[..., 1]\n"
+    if kind in _CALIBRATED and fitted.calibration_kind is not None:
+        code += _TEMPERATURE
     return code + _REST[kind].replace("MASK", f'"{mask}"').replace("CONTEXT", f'"{_CONTEXT}"')
 
 

@@ -12,6 +12,7 @@ from bertune.run import Run
 from bertune.source import SPLITS, Source, resolve_source
 from bertune.training import preparing, reading
 from bertune.training.folds import splits_of_run
+from bertune.training.splitting import CALIBRATION
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def _source(run: Run, settings: Settings) -> Source:
     data = source.config.data
     if not data.deduplicate and data.near_duplicates == "keep":  # otherwise test rows decide what is dropped
         data = data.model_copy(update={"test": None})
+    if CALIBRATION not in run.manifest.get("data", {}).get("splits", {}):  # as in runs of earlier versions
+        data = data.model_copy(update={"calibration_fraction": 0.0})
     return replace(source, config=source.config.model_copy(update={"data": data}))
 
 

@@ -1,6 +1,7 @@
 """Repeat the gate of an export anywhere, from its stored reference. Needs no torch for ONNX graphs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from bertune.custom_code import with_custom_code
 from bertune.errors import ConfigError, DataError, GateError, ModelError
 from bertune.export.formats import tolerance_of
 from bertune.export.gate import Gate, as_json
-from bertune.export.reference import FOLDER, read_reference
+from bertune.export.reference import FOLDER, read_reference, reference_decisions
 from bertune.metadata import FILE, ModelMetadata, recorded_metadata
 from bertune.predict.loading import load_model
+from bertune.predict.model import Model
 from bertune.settings import resolve
 
 
@@ -32,6 +34,8 @@ def verify_export(folder: Path, settings: Settings) -> Mapping[str, Any]:
     try:
         model = load_model(folder, given)
         rows, expected = read_reference(folder)
+        encoder = replace(model.encoder, fitted=reference_decisions(folder, model.fitted))
+        model = Model(model.metadata, encoder, model.backend)
         examples = rows.examples(model.fitted.task)
     except (ModelError, DataError) as error:
         raise GateError(str(error)) from error

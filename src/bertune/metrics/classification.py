@@ -43,22 +43,31 @@ class _Predicted:
 
 
 def score(
-    gold_N: IntArray, probabilities: Iterable[FloatArray], labels: tuple[str, ...], positive: int
+    gold_N: IntArray,
+    probabilities: Iterable[FloatArray],
+    labels: tuple[str, ...],
+    positive: int,
+    predicted_N: IntArray | None = None,
 ) -> Scores:
     """All scores of N texts over C classes; `probabilities` [N, C] may be a generator of rows.
 
     With two classes, `precision`, `recall` and `f1` are those of class `positive`, or None if it is neither
-    gold nor predicted; with more classes they are macro averages. The predicted class is the most probable
-    one, the first one in a tie. With more than MOST_WITH_ROC_AUC labels, the rows are not kept in memory and
-    `roc_auc` is None.
+    gold nor predicted; with more classes they are macro averages. The predicted class is `predicted_N`, or
+    else the most probable one, the first one in a tie. With more than MOST_WITH_ROC_AUC labels, the rows are
+    not kept in memory and `roc_auc` is None.
     """
     if len(labels) <= MOST_WITH_ROC_AUC:
         all_NC, rows_N = np.array(list(probabilities)), np.arange(len(gold_N))
-        predicted = _Predicted(all_NC.argmax(axis=1), all_NC.max(axis=1), all_NC[rows_N, gold_N], all_NC)
+        chosen_N = all_NC.argmax(axis=1) if predicted_N is None else predicted_N
+        predicted = _Predicted(chosen_N, all_NC[rows_N, chosen_N], all_NC[rows_N, gold_N], all_NC)
         return _score(gold_N, predicted, labels, positive)
-    rows = [(row.argmax(), row.max(), row[gold]) for row, gold in zip(probabilities, gold_N, strict=True)]
-    predicted_N, confidence_N, of_gold_N = map(np.array, zip(*rows, strict=True))
-    return _score(gold_N, _Predicted(predicted_N, confidence_N, of_gold_N), labels, positive)
+    chosen = (None for _ in gold_N) if predicted_N is None else predicted_N.tolist()
+    rows = [
+        ((best := int(row.argmax()) if given is None else given), row[best], row[gold])
+        for row, gold, given in zip(probabilities, gold_N, chosen, strict=True)
+    ]
+    best_N, confidence_N, of_gold_N = map(np.array, zip(*rows, strict=True))
+    return _score(gold_N, _Predicted(best_N, confidence_N, of_gold_N), labels, positive)
 
 
 def _score(gold_N: IntArray, predicted: _Predicted, labels: tuple[str, ...], positive: int) -> Scores:

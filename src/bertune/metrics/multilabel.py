@@ -67,7 +67,7 @@ class _Counts:
     Also counts by threshold [T] and the bin sums of the calibration curve.
     """
 
-    def __init__(self, judged: Judged, threshold: float) -> None:
+    def __init__(self, judged: Judged, threshold: float | FloatArray) -> None:
         num_texts, num_labels = len(judged.gold), judged.num_labels
         self.right_C, self.predicted_C, self.gold_C = np.zeros((3, num_labels), np.int64)
         self.right_N, self.predicted_N, self.gold_N = np.zeros((3, num_texts), np.int64)
@@ -106,8 +106,10 @@ def score(
     )
 
 
-def score_judged(judged: Judged, labels: tuple[str, ...], threshold: float) -> Scores:
+def score_judged(judged: Judged, labels: tuple[str, ...], threshold: float | FloatArray) -> Scores:
     """All scores of N texts over C labels; a label is predicted if its probability reaches the threshold.
+
+    `threshold` is one for all labels, or one per label [C]; the scores by threshold are for a common one.
 
     `map` is the mean average precision over the labels that occur. If no label is gold or predicted in any
     text, all label scores are None. A text without gold and predicted labels counts as 0 in averages over
@@ -122,7 +124,7 @@ def score_judged(judged: Judged, labels: tuple[str, ...], threshold: float) -> S
     details = {
         "labels": list(labels),
         "per_class": rows,
-        "threshold": threshold,
+        **({"threshold": threshold} if isinstance(threshold, float) else {}),
         "tables": [_by_number(counts.gold_N, counts.predicted_N, counts.is_exact_N)],
         "figures": [_by_threshold(counts, threshold), _calibration(counts)],
     }
@@ -188,7 +190,7 @@ def _share(right_N: BoolArray, chosen_N: BoolArray) -> float | None:
     return float(right_N[chosen_N].mean()) if chosen_N.any() else None
 
 
-def _by_threshold(counts: _Counts, threshold: float) -> dict[str, Any]:
+def _by_threshold(counts: _Counts, threshold: float | FloatArray) -> dict[str, Any]:
     """Micro F1, precision and recall at thresholds from 0 to 0.99 in steps of 0.01."""
     predicted_T, right_T = (each_T[::-1].cumsum()[::-1] for each_T in (counts.above_T, counts.right_above_T))
     num_gold = max(1, int(counts.gold_C.sum()))
@@ -198,7 +200,8 @@ def _by_threshold(counts: _Counts, threshold: float) -> dict[str, Any]:
         "precision": (_EDGES[:-1][some_T], right_T[some_T] / predicted_T[some_T]),
         "recall": (_EDGES[:-1], right_T / num_gold),
     }
-    return curve("Scores by threshold", ("task.threshold", "score"), series, {"current": threshold})
+    marks = {"current": threshold} if isinstance(threshold, float) else {}
+    return curve("Scores by threshold", ("task.threshold", "score"), series, marks)
 
 
 def _calibration(counts: _Counts) -> dict[str, Any]:

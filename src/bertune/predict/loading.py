@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import AFTER_TRAINING, CHANGEABLE, MachineConfig, TaskConfig
-from bertune.custom_code import saved_task, with_custom_code
+from bertune.custom_code import saved_fitted, with_custom_code, with_decisions
 from bertune.errors import ConfigError, InputError, ModelError, did_you_mean, listed
 from bertune.files import as_path, refuse_unusable
 from bertune.metadata import FILE as METADATA
@@ -30,7 +30,7 @@ _FREE_TO_CHOOSE = {("model", "max_length")} | {
 
 def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None) -> Model:
     """Load the model of a run or model folder with the settings `given`. Raises ModelError, InputError."""
-    folder, settings = _folder(source), {key: dict(values) for key, values in (given or {}).items()}
+    folder, settings = model_folder(source), {key: dict(values) for key, values in (given or {}).items()}
     own = {
         key: str(settings[section].pop(name))
         for key, section, name in (("task.name", "task", "name"), ("model.head", "model", "head"))
@@ -104,7 +104,7 @@ def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) ->
         runs_on = GraphMachine.of(machine, export)
         opening = pool.submit(open_session, path, runs_on)
         tokenizer = Tokenizer.saved(folder, export.vocab_size)
-        fitted = saved_task(metadata, folder).fitted(metadata.labels).bound(tokenizer)
+        fitted = saved_fitted(metadata, folder).bound(tokenizer)
         session = opening.result()
     scale = metadata.output_scale
     return _Opened(
@@ -115,7 +115,7 @@ def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) ->
     )
 
 
-def _folder(source: Run | str | Path) -> Path:
+def model_folder(source: Run | str | Path) -> Path:
     """The model folder of a run, or the folder itself. Raises InputError."""
     folder = source.path if isinstance(source, Run) else as_path(source, "the run or model")
     refuse_unusable(folder, "the model")
@@ -160,4 +160,4 @@ def _with_options(
     changed = replace(
         metadata, task=TaskConfig(name=metadata.task.name, **{**metadata.task.options, **options})
     )
-    return make_task(changed.task).fitted(fitted.labels), changed
+    return with_decisions(make_task(changed.task).fitted(fitted.labels), changed), changed

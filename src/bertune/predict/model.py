@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +17,7 @@ from bertune.files import as_path, shown
 from bertune.metadata import ModelMetadata
 from bertune.metrics.limitations import limitation_texts
 from bertune.predict.backend import Backend
+from bertune.predict.deciding import with_decisions
 from bertune.predict.inputs import Inputs, Opened
 from bertune.predict.output_columns import OutputColumns
 from bertune.predict.predictor import (
@@ -30,7 +31,7 @@ from bertune.predict.predictor import (
     plain,
     readable_rows,
 )
-from bertune.predict.results import Evaluation, RowProgress, WrittenPredictions, watched
+from bertune.predict.results import Evaluation, Labelled, RowProgress, WrittenPredictions, watched
 from bertune.predict.writers import (
     EXAMPLE_COLUMNS,
     SUFFIXES,
@@ -183,6 +184,16 @@ class Model:
         fitted = self._encoder.fitted
         return read.with_gaps(decoded(fitted, read.examples, read.sequences, outputs, decode))
 
+    def labelled(self, data: object, out: Path | None = None) -> Labelled:
+        """Labelled examples, tokenized. Raises DataError, and ConfigError if the new file `out` exists."""
+        opened = self._inputs.open(data, need_label=True)
+        if out is not None and os.path.lexists(out):
+            what = "is the data file itself" if is_same_file(out, opened.table.name) else "already exists"
+            raise ConfigError(f"{out} {what}. evaluate does not overwrite files; use another name")
+        examples = read_examples(opened.table, self._encoder.fitted.task, opened.columns)
+        fitted = self._encoder.fitted.for_scoring(examples)
+        return Labelled(fitted, examples, replace(self._encoder, fitted=fitted)(examples), opened.notes)
+
     def evaluate(self, data: object, out: str | Path | None = None) -> Evaluation:
         """Evaluate on a labelled file, named data set or table, or on (texts, labels).
 
@@ -191,24 +202,19 @@ class Model:
         that cannot be scored.
         """
         path = None if out is None else as_path(out, "out")
-        task = self._encoder.fitted.task
         if path is not None:
-            refuse_out(path, (*SUFFIXES, *task.extra_suffixes))
+            refuse_out(path, (*SUFFIXES, *self._encoder.fitted.task.extra_suffixes))
             if self._has_no_columns(path):
                 refuse_prefix(self._prefix, path)
-        opened = self._inputs.open(data, need_label=True)
-        if path is not None and os.path.lexists(path):
-            what = "is the data file itself" if is_same_file(path, opened.table.name) else "already exists"
-            raise ConfigError(f"{path} {what}. evaluate does not overwrite files; use another name")
-        examples = read_examples(opened.table, task, opened.columns)
-        fitted = self._encoder.fitted.for_scoring(examples)
-        sequences = replace(self._encoder, fitted=fitted)(examples)
+        found = self.labelled(data, path)
+        fitted, examples, sequences = found.fitted, found.examples, found.sequences
         output = replace(self._predictor, fitted=fitted)(examples, sequences)
         scores = fitted.score(output.predictions, examples)
         files = fitted.extra_prediction_files(examples, output.predictions)
+        details, decision = with_decisions(scores.details, fitted, output.predictions, examples)
         evaluation = Evaluation(
             scores=scores.values,
-            details=scores.details,
+            details=details,
             num_examples=len(examples),
             num_truncated=len({s.group for s in sequences if s.num_removed}),
             loss=output.loss,
@@ -217,8 +223,9 @@ class Model:
             intervals=intervals_record(
                 fitted, examples, rescored(fitted, output.predictions, examples, scores)
             ),
-            noun=str(task.noun),
-            notes=opened.notes,
+            noun=str(fitted.task.noun),
+            notes=found.notes,
+            decision=decision,
             warnings=tuple(limitation_texts(fitted.limitations(examples, sequences))),
         )
         if path is not None:
@@ -300,7 +307,7 @@ class Model:
         If the task groups rows, `part_fields` are the prediction columns of each row.
         """
         fitted = self._encoder.fitted
-        added = tuple(part_fields) or tuple(f.name for f in fields(fitted.task.Prediction))
+        added = tuple(part_fields) or fitted.prediction_fields
         return OutputColumns(added, columns, self.labels, self._prefix)
 
     def _has_no_columns(self, out: Path) -> bool:

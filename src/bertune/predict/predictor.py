@@ -5,7 +5,7 @@ A row that cannot be predicted does not affect the predictions of the others.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from bertune.data.columns import Columns
 from bertune.data.rows import Row
 from bertune.errors import DataError, NonFiniteError
 from bertune.predict.backend import Backend, Poll, never_stop
-from bertune.tasks import FittedTask, Output
+from bertune.tasks import FittedTask, Output, plain_fields
 from bertune.tasks.encoder import TextEncoder
 from bertune.text.sequences import Sequence
 
@@ -247,7 +247,7 @@ def _encoded(
 
 def plain(prediction: Any) -> dict[str, Any]:
     """A prediction as a dict of plain JSON values."""
-    return {field.name: getattr(prediction, field.name) for field in fields(prediction)}
+    return plain_fields(prediction)
 
 
 Item = TypeVar("Item")

@@ -6,6 +6,18 @@ from typing import Any, Protocol
 
 from bertune.data.rows import Row
 from bertune.data.tables import Table
+from bertune.tasks import FittedTask
+from bertune.text.sequences import Sequence
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labelled examples that a model can predict and score."""
+
+    fitted: FittedTask  # which decodes and scores them
+    examples: list[Any]
+    sequences: list[Sequence]
+    notes: tuple[str, ...]  # which file was read, and what was inferred about its columns
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,9 @@ class Evaluation:
     noun: str = "text"  # what the task calls an example
     notes: tuple[str, ...] = ()  # which file was read, and what was inferred about its columns
     warnings: tuple[str, ...] = ()  # scores that are the same for any predictions, labels that do not occur
+    # With a decision rule: the numbers of answers, those given alone and the wrong ones among these, and a
+    # sentence.
+    decision: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

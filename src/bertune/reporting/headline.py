@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bertune.errors import counted
+from bertune.errors import counted, plural
 from bertune.manifest import BaselineRecord, BaselinesRecord, ManifestRecord, SplitRecord
 from bertune.reporting.curves import Curves
 from bertune.reporting.recorded import (
@@ -86,7 +86,30 @@ def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
     value = scores_of(manifest, split).get(primary)
     simple = (manifest.baselines or BaselinesRecord()).verdict
     facts = [*_beside(manifest, split, primary), *([("Simple models", simple)] if simple else []), *facts]
+    facts = [*decision_facts(manifest), *_beside(manifest, split, primary), *facts]
     return Headline(score_title(primary), _value(value), interval(value), on, facts)
+
+
+def decision_facts(manifest: ManifestRecord) -> list[tuple[str, str]]:
+    """What the model may decide alone, and how well its probabilities match frequencies."""
+    facts = []
+    rule, scaling = manifest.decision, manifest.calibration
+    if rule is not None and rule.sentence:
+        facts.append(("Decisions", visible(rule.sentence)))
+        measured = (rule.measured or {}).get("sentence")
+        if isinstance(measured, str):
+            facts.append((f"Decisions on {(rule.measured or {}).get('split')}", visible(measured)))
+    if scaling is not None and scaling.before is not None and scaling.after is not None:
+        where = (
+            f"on the {scaling.split} {plural(row_noun(manifest))}" if scaling.split else "on the same rows"
+        )
+        text = (
+            f"expected calibration error {decimal(scaling.after.ece)} {where}, {decimal(scaling.before.ece)} "
+            f"without temperature scaling, which was fitted to {counted(scaling.rows or 0, 'row')} of "
+            f"{scaling.source}"
+        )
+        facts.append(("Calibration", visible(text)))
+    return facts
 
 
 def _so_far(manifest: ManifestRecord, curves: Curves | None, facts: list[tuple[str, str]]) -> Headline:

@@ -145,16 +145,22 @@ def _curve_caption(recorded: JsonObject) -> str:
 def _calibration(recorded: JsonObject, width: float, height: float) -> Iterator[Shape]:
     bins = recorded["bins"]
     points = [(one["confidence"], one["right"]) for one in bins]
+    before = [(one["confidence"], one["right"]) for one in recorded.get("before") or []]
     x_title, y_title = _titles(recorded)
     unit = recorded.get("unit")
     bounds = -0.03, 1.03  # probabilities, with room for the markers
     x = numeric_axis(bounds, 6, x_title)
     counts = extent_from_zero(one["count"] for one in bins)
     below = numeric_axis(counts, 2, f"number of {unit}" if unit else "count", count, are_whole=True)
-    panels = [Panel(x, numeric_axis(bounds, 6, y_title), 2.4), Panel(x, below, 0.8)]
+    names = (Key("after scaling", BLUE, 1.2, "circle"), Key("before scaling", ORANGE, 1.2, "square"))
+    keys = names if before else ()
+    panels = [Panel(x, numeric_axis(bounds, 6, y_title), 2.4, keys), Panel(x, below, 0.8)]
     (upper, lower), shapes = arrange(width, height, panels)
     yield from shapes
     yield from upper.line([(0, 0), (1, 1)], Line((), MUTED, 1.0, dash=(4, 3)))
+    if before:
+        yield from upper.line(before, Line((), ORANGE, 1.2))
+        yield upper.markers(before, Markers((), "square", 4.5, ORANGE))
     yield from upper.line(points, Line((), BLUE, 1.2))
     yield upper.markers(points, Markers((), "circle", 4.5, BLUE))
     spans = ((one["confidence"] - 0.025, one["confidence"] + 0.025, one["count"]) for one in bins)
@@ -164,8 +170,13 @@ def _calibration(recorded: JsonObject, width: float, height: float) -> Iterator[
 def _calibration_caption(recorded: JsonObject) -> str:
     return (
         "Below the dashed line the model is overconfident, above it underconfident. Expected calibration "
-        f"error: {decimal(recorded.get('error'))}."
+        f"error: {decimal(recorded.get('error'))}{_without_scaling(recorded)}."
     )
+
+
+def _without_scaling(recorded: JsonObject) -> str:
+    before = recorded.get("error_before")
+    return "" if before is None else f", {decimal(before)} before temperature scaling"
 
 
 def _has_series(recorded: JsonObject) -> bool:

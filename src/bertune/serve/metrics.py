@@ -1,5 +1,7 @@
 """The Prometheus metrics of the service."""
 
+import threading
+from collections import Counter as Counts
 from collections.abc import Iterable
 
 from prometheus_client import (
@@ -14,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from bertune.metrics.decisions import REVIEW
 from bertune.serve.batcher import Batcher, ComputedBatch
 from bertune.serve.drift import Drift
 
@@ -54,6 +57,16 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._rows = Counter("bertune_rows", "Predicted rows, such as texts", ("model",), registry=registry)
+        self._decisions = Counter(
+            "bertune_decisions", "Predicted rows by the decision rule of the model: answer, or review",
+            ("model", "decision"), registry=registry,
+        )  # fmt: skip
+        self._review_share = Gauge(
+            "bertune_review_share", "Share of predicted rows that were for review", ("model",),
+            registry=registry,
+        )  # fmt: skip
+        self._decided: dict[str, Counts[str]] = {}
+        self._lock = threading.Lock()
         self._tokens = Counter("bertune_tokens", "Computed tokens", ("model",), registry=registry)
         self._padded = Counter(
             "bertune_padded_tokens", "Computed tokens if every sequence of a batch is padded to the longest",
@@ -102,6 +115,18 @@ class Metrics:
     def predicted(self, name: str, rows: int) -> None:
         """Count predicted rows."""
         self._rows.labels(name).inc(rows)
+
+    def decided(self, name: str, decisions: Iterable[str]) -> None:
+        """Count the decisions about predicted rows."""
+        new = Counts(decisions)
+        if not new:
+            return
+        with self._lock:
+            counts = self._decided.setdefault(name, Counts())
+            counts.update(new)
+            self._review_share.labels(name).set(counts[REVIEW] / counts.total())
+        for decision, count in new.items():
+            self._decisions.labels(name, decision).inc(count)
 
     def refused(self, kind: str) -> None:
         """Count a refused or failed request."""

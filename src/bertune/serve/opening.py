@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def _facts(candidate: Candidate, config: ServeConfig) -> ModelFacts:
     """What clients can know about a model."""
     model, folder = candidate.model, candidate.folder
     metadata, fitted, runtime = model.metadata, model.fitted, model.backend.runtime
-    can = {field.name for field in fields(fitted.task.Prediction)}
+    can = set(fitted.prediction_fields)
     can |= {"label_probabilities"} if fitted.has_probabilities else set()
     can |= {"vectors"} if fitted.has_vectors else set()
     pooling = size = None

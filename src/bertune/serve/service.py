@@ -141,6 +141,8 @@ class ServedModel:
     def _decoded(self, read: ReadableRows, outputs: list[Output], decode: Decode | None) -> list[Any]:
         """The predictions, the first of which are also counted for the drift."""
         found = self.model.decode(read, outputs, decode)
+        if decode is None:
+            self.count_decisions(found)
         few, few_outputs = _first(read, outputs, _MOST_FOR_DRIFT)
         if decode is None:
             predictions = found[: len(few.examples)]
@@ -150,6 +152,11 @@ class ServedModel:
             predictions = [None] * len(few.examples)
         self.drift.add(predictions, few.sequences)
         return found
+
+    def count_decisions(self, predictions: SequenceOf[Any]) -> None:
+        """Count how many predictions are for review, if the model has a decision rule."""
+        decisions = [getattr(prediction, "decision", None) for prediction in predictions]
+        self.metrics.decided(self.name, [decision for decision in decisions if decision is not None])
 
     def _refuse_unreadable(self, read: ReadableRows) -> None:
         count = len(read.is_readable)

@@ -6,7 +6,7 @@ batches, and the training loop sees a sum of losses and a count. Only the `loss.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -17,6 +17,8 @@ from bertune.config import Section, TaskConfig
 from bertune.data.columns import ColumnNames, Columns
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError
+from bertune.metrics.calibration import Calibration
+from bertune.metrics.decisions import DecisionRule
 from bertune.metrics.scores import Scores
 from bertune.registry import exported, load
 from bertune.settings import validated
@@ -92,6 +94,22 @@ class FittedTask(OptionalFittedMembers, ABC):
     task: Any  # the Task with all options resolved
     labels: Labels = ()  # names of the model's outputs, in order
     notes: tuple[str, ...] = ()  # how options were resolved, one sentence each, for the user
+    calibration: Calibration | None = None  # temperatures that `decode` applies
+    rule: DecisionRule | None = None  # which predictions are for review; `decode` applies it
+
+    def calibrated(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Outputs [..., C], divided by the temperatures of the model if it has any."""
+        return outputs if self.calibration is None else self.calibration.scaled(outputs)
+
+    def decided(self, confidence: float, question: str = "") -> str | None:
+        """The value of `decision` for a prediction with this confidence; None without a decision rule."""
+        return None if self.rule is None else self.rule.decision(confidence, question)
+
+    @property
+    def prediction_fields(self) -> tuple[str, ...]:
+        """The names of the fields that the predictions of this model have."""
+        decides = self.rule is not None and self.rule.thresholds is not None
+        return tuple(f.name for f in fields(self.task.Prediction) if decides or f.metadata != OF_A_RULE)
 
     @property
     def options(self) -> Any:
@@ -123,6 +141,16 @@ class FittedTask(OptionalFittedMembers, ABC):
     @abstractmethod
     def score(self, predictions: SequenceOf[Any], examples: SequenceOf[Any]) -> Scores:
         """The scores of predictions against the gold of their examples."""
+
+
+# The metadata of a field of a Prediction that only models with a decision rule have; its default is None.
+OF_A_RULE = {"only": "with a decision rule"}
+
+
+def plain_fields(prediction: Any) -> dict[str, Any]:
+    """A prediction as a dict of plain JSON values, without the fields of a rule that is not there."""
+    values = ((f, getattr(prediction, f.name)) for f in fields(prediction))
+    return {f.name: value for f, value in values if value is not None or f.metadata != OF_A_RULE}
 
 
 def make_task(config: TaskConfig) -> Task:

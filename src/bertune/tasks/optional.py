@@ -67,6 +67,14 @@ class OptionalTaskMembers:
         """
         return self
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether temperature scaling applies to the predictions of this task. Default: False.
+
+        If so, its fitted task defines `calibration_kind` and `calibration_terms`.
+        """
+        return False
+
     def stratify_key(self, example: Any) -> Hashable:
         """The key by which splits of the training rows are stratified. Default: None, no stratification."""
         return None
@@ -173,6 +181,18 @@ class OptionalFittedMembers:
     decode_probabilities: ClassVar[Any] = None  # the probabilities of all labels, [C] in fp64
     # The vector of an example with one text, [H] in fp32. Raises DataError for an example with several texts.
     decode_vector: ClassVar[Any] = None
+    # What a temperature is fitted to, with the arguments of `decode`: logits [K, C] that are not divided by a
+    # temperature, and their gold, as metrics.calibration.Terms takes them; None without gold.
+    calibration_terms: ClassVar[Any] = None
+    # The answers in a prediction, with the arguments (prediction, example): an iterable of (question,
+    # confidence from 0 to 1, whether it is wrong). Thresholds are chosen per question; most tasks have one,
+    # named "". Tasks that define it pass confidences to `DecisionRule.decision` in `decode`.
+    judged: ClassVar[Any] = None
+    # The number of questions that a guarantee covers together, such as "yes" and "no" to one label.
+    questions_together: ClassVar[int] = 1
+    # A DecisionRule with the labels to predict for a target, with the arguments (target, probabilities [N,
+    # C], examples); `target` is a DecideConfig. Raises ConfigError for a target that does not apply.
+    fit_cutoffs: ClassVar[Any] = None
     # For each mask of a text the most probable tokens, each a dict of score, token (its ID), token_str and
     # sequence (the text with it), as in the fill-mask pipeline of transformers. Raises DataError for a text
     # without a mask.
@@ -181,6 +201,15 @@ class OptionalFittedMembers:
     # none, as in a text without entities. Also takes `target`: the label, or the position of the item, to
     # explain; None: that of the prediction. Raises DataError for a target that does not exist.
     explained: ClassVar[Any] = None
+
+    @property
+    def calibration_kind(self) -> Literal["softmax", "sigmoid", "top"] | None:
+        """The function that makes probabilities of the outputs; None: they are not calibrated. See
+        `metrics.calibration`."""
+        return None
+
+    calibration_unit: ClassVar[str] = "texts"  # what the rows of `calibration_terms` are
+    answer_noun: ClassVar[str] = "text"  # what `judged` yields one answer for
 
     @property
     def has_probabilities(self) -> bool:

@@ -1,8 +1,8 @@
 """The final steps after the last optimizer step.
 
 The best weights are loaded, the validation and test splits are evaluated, predictions and model are written,
-and the run is marked as complete. A step that calibrates or postprocesses predictions belongs between
-evaluating and writing.
+and the run is marked as complete. The temperature and the decision rule are fitted before the evaluation, on
+rows that selected no checkpoint.
 """
 
 import resource
@@ -23,8 +23,12 @@ from bertune.errors import Interrupted
 from bertune.files import shell_word, to_json
 from bertune.manifest import BestRecord
 from bertune.metadata import ModelMetadata, own_files
+from bertune.metrics.calibration import comparison, measure
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.vocabulary import restore_vocabulary
+from bertune.predict.deciding import RowOutputs, fit_decisions, with_decisions
+from bertune.predict.predictor import Predictor
+from bertune.predict.torch_backend import TorchBackend
 from bertune.predict.writers import prediction_lines
 from bertune.record import RefitRecord
 from bertune.run_writer import RunWriter
@@ -34,11 +38,13 @@ from bertune.training.baselines import baselines
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Noted, Warned
+from bertune.training.loop import TrainState
 from bertune.training.outputs import OUTPUTS, save_outputs
 from bertune.training.preparing import Prepared
 from bertune.training.refitting import refit, refit_note
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag
+from bertune.training.splitting import CALIBRATION
 
 
 @dataclass
@@ -53,6 +59,7 @@ class Trained:
     evaluations: dict[str, ScoredSplit] = field(default_factory=dict)  # by split
     refit: RefitRecord | None = None  # if the model was trained again on training and validation rows
     rescored: dict[str, Rescored] = field(default_factory=dict)  # their resamples
+    records: dict[str, Any] = field(default_factory=dict)  # "calibration" and "decision" of the manifest
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class StepRecord:
     entries: Mapping[str, Any] = field(default_factory=dict)  # top-level entries as records or plain JSON
     warnings: tuple[str, ...] = ()  # recorded after those of the data
     was_shown: tuple[str, ...] = ()  # warnings that were already shown
+    notes: tuple[str, ...] = ()
 
 
 FinalStep = Callable[[Trained], StepRecord]
@@ -88,6 +96,7 @@ def finish(
         record = step(trained)
         entries |= record.entries
         warnings += record.warnings
+        yield from (Noted(text) for text in record.notes)
         yield from (Warned(text) for text in record.warnings if text not in record.was_shown)
     limits = prepared.config.gate.limits
     if limits:
@@ -128,16 +137,52 @@ def load_kept_weights(trained: Trained) -> StepRecord:
     return StepRecord({"training": training.model_copy(update=done)})
 
 
+def calibrate(trained: Trained) -> StepRecord:
+    """Fit the temperature and the decision rule on the calibration split, if there is one."""
+    session, prepared = trained.session, trained.prepared
+    split = prepared.splits.get(CALIBRATION)
+    state, config = session.state, prepared.config
+    if split is None:
+        return StepRecord()
+    predictor = Predictor(state.fitted, TorchBackend(state.model, state.fitted, state.machine), trained.poll)
+    rows = RowOutputs.of(predictor, split.examples, split.sequences)
+    is_file = config.data.calibration is not None
+    source = "the calibration file" if is_file else "validation rows that did not select the checkpoint"
+    decided = fit_decisions(state.fitted, rows, config.decide, config.train.seed, source)
+    session.decide(decided.fitted)
+    trained.records |= {"calibration": decided.calibration, "decision": decided.decision}
+    return StepRecord(warnings=decided.warnings, notes=decided.notes)
+
+
+def measured(trained: Trained, name: str, scored: ScoredSplit) -> ScoredSplit:
+    """The final split with tables and figures of its calibration and decisions, which are also recorded."""
+    fitted, details = trained.session.state.fitted, dict(scored.scores.details)
+    if scored.terms is not None and fitted.calibration is not None:
+        before, after = (measure(scored.terms, one).plain() for one in (None, fitted.calibration))
+        trained.records["calibration"] |= {"before": before, "after": after, "split": name}
+        compared, figure = comparison(scored.terms, fitted.calibration, fitted.calibration_unit)
+        others = [one for one in details.get("figures", []) if one["kind"] != figure["kind"]]
+        details |= {"tables": [*details.get("tables", []), compared], "figures": [figure, *others]}
+    examples = trained.prepared.splits[name].examples
+    details, found = with_decisions(details, fitted, scored.outcome.predictions, examples)
+    if found is not None:
+        trained.records["decision"] |= {"measured": {"split": name, **found}}
+    return replace(scored, scores=replace(scored.scores, details=details))
+
+
 def evaluate_splits(trained: Trained) -> StepRecord:
     """Evaluate validation and test, reusing the last evaluation if it was made with the best weights."""
     session = trained.session
     warnings: list[str] = []
     shown: tuple[str, ...] = ()
     for name, split in trained.prepared.splits.items():
-        if name != "train":
+        if name not in ("train", CALIBRATION):
             keep = name == "test" and trained.prepared.keep_outputs
+            is_final = name == ("test" if "test" in trained.prepared.splits else "validation")
+            with_terms = is_final and session.state.fitted.calibration is not None
             known = session.evaluation_of(split)
-            scored = known or evaluate(session.state, split, trained.poll, keep)
+            scored = known or evaluate(session.state, split, trained.poll, keep, with_terms)
+            scored = measured(trained, name, scored) if is_final else scored
             trained.evaluations[name] = scored
             new = tuple(f"{name}: {warning}" for warning in scored.warnings)
             warnings += new
@@ -147,6 +192,7 @@ def evaluate_splits(trained: Trained) -> StepRecord:
         {
             "scores": {name: scored.scores.values for name, scored in trained.evaluations.items()},
             "details": {name: scored.scores.details for name, scored in trained.evaluations.items()},
+            **{key: value for key, value in trained.records.items() if value is not None},
         },
         tuple(warnings),
         was_shown=shown,
@@ -206,7 +252,7 @@ def save_model(trained: Trained) -> StepRecord:
     session = trained.session
     session.release_buffers()
     restore_vocabulary(session.state.model.encoder)
-    model = loaded_model(trained.prepared, session.state.model)
+    model = loaded_model(trained.prepared, session.state)
     if trained.refit is not None:
         model = replace(model, metadata=replace(model.metadata, note=refit_note(trained.refit)))
     save(trained.writer.run.model_path, model)
@@ -227,6 +273,7 @@ def record_cost(trained: Trained) -> StepRecord:
 
 FINAL_STEPS: tuple[FinalStep, ...] = (
     load_kept_weights,
+    calibrate,
     evaluate_splits,
     compute_intervals,
     compare_with_simple_models,
@@ -236,13 +283,13 @@ FINAL_STEPS: tuple[FinalStep, ...] = (
 )
 
 
-def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
+def loaded_model(prepared: Prepared, state: TrainState) -> LoadedModel:
     """The trained model with the metadata that its folder records."""
     config = prepared.config
     reading = config.data.model_dump(
         include={"delimiter", "quoting", "encoding", "reader"}, exclude_defaults=True
     )
-    fitted = prepared.encoder.fitted
+    fitted = state.fitted
     resolved = fitted.options.model_dump(mode="json", exclude_unset=True)
     metadata = ModelMetadata(
         task=TaskConfig(name=config.task.name, **resolved),
@@ -254,8 +301,10 @@ def loaded_model(prepared: Prepared, model: Any) -> LoadedModel:
         precision=config.machine.precision,
         own_files=own_files(config.task.name, config.model.head, config.data.reader),
         length_limit=prepared.length_limit,
+        calibration=fitted.calibration,
+        decision=fitted.rule,
     )
-    return LoadedModel(model, prepared.encoder.tokenizer, fitted, metadata)
+    return LoadedModel(state.model, prepared.encoder.tokenizer, fitted, metadata)
 
 
 def peak_memory_mb() -> float:

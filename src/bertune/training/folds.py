@@ -23,6 +23,7 @@ from bertune.training.splitting import (
     split,
     splittable,
     straddling_warnings,
+    with_calibration,
 )
 
 
@@ -94,7 +95,9 @@ class Folds:
         record |= {key: name for key, name in names.items() if name is not None}
         if self.num_repeats > 1:
             note += f" (repetition {repeat} of {self.num_repeats})"
-        return Splits(self.tables, rows, (note,), (), record)
+        if "calibration" in given:
+            rows["calibration"] = given["calibration"]
+        return with_calibration(Splits(self.tables, rows, (note,), (), record))
 
 
 def make_folds(tables: Tables) -> Folds:

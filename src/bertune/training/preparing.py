@@ -21,6 +21,7 @@ from bertune.hugging_face import load_config, most_tokens
 from bertune.metadata import recorded_metadata
 from bertune.metrics.limitations import Limitation, limitation_texts, undefined_scores
 from bertune.nn.pretrained import Pretrained, find_pretrained
+from bertune.predict.deciding import refuse_unsuited
 from bertune.source import Source
 from bertune.tasks import FittedTask
 from bertune.tasks.encoder import TextEncoder
@@ -91,7 +92,9 @@ def fit_task(tables: Tables) -> Fitted:
     Raises ConfigError, DataError, and ModelError if the encoder is not found.
     """
     config = tables.config
+    config.decide.refuse_contradictions()
     fitted = tables.task.fit(tables.examples["train"])
+    refuse_unsuited(config.decide, fitted)
     if config.train.batch_size < fitted.least_batch_size:
         raise ConfigError(
             f"train.batch_size={config.train.batch_size} is too small: this loss uses in-batch negatives. "

@@ -12,6 +12,7 @@ from bertune.nn.device import give_back_freed_memory
 from bertune.nn.threads import ThreadTuner
 from bertune.nn.vocabulary import rebase_on_file
 from bertune.run_writer import RunWriter
+from bertune.tasks import FittedTask
 from bertune.training.checkpoint import (
     Checkpoint,
     Checkpoints,
@@ -42,6 +43,7 @@ class Session:
     ) -> None:
         self.progress = FRESH
         self.stopped_early = False
+        self._is_decided = False  # whether predictions now differ from those of the last evaluation
         self._has_trained = False  # in this process; before a resume, the weights are only on disk
         self._config = prepared.config.train
         self.state = state
@@ -71,7 +73,8 @@ class Session:
 
     def evaluation_of(self, split: EncodedSplit) -> ScoredSplit | None:
         """The evaluation of a split with the best weights, if it was the last one."""
-        return self._best if split is self._validation and self.holds_best else None
+        is_last = split is self._validation and self.holds_best
+        return self._best if is_last and not self._is_decided else None
 
     @property
     def is_done(self) -> bool:
@@ -81,6 +84,11 @@ class Session:
     def use(self, train: EncodedSplit, validation: EncodedSplit) -> None:
         """Continue with the same splits, with cached outputs of the frozen layers."""
         self.state, self._validation = replace(self.state, part=train), validation
+
+    def decide(self, fitted: FittedTask) -> None:
+        """Continue with a calibrated task, which changes the probabilities of all later predictions."""
+        self._is_decided = fitted.calibration is not None or fitted.rule is not None
+        self.state = replace(self.state, fitted=fitted)
 
     def restore(self, checkpoint: Checkpoint) -> bool:
         """Restore a checkpoint: weights, moments, counters and the lines of metrics.jsonl.

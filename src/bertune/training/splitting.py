@@ -2,17 +2,22 @@
 
 from collections.abc import Hashable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bertune.config import Config
-from bertune.data.split import TRAIN, Splittable, hold_out, joined, larger_than_asked
+from bertune.data.split import TRAIN, Splittable, divide, hold_out, joined, larger_than_asked
 from bertune.errors import ConfigError, DataError, counted
+from bertune.tasks import Task
 from bertune.training.reading import Tables
 from bertune.training.row_keys import RowKeys
 
 Rows = dict[str, tuple[str, SequenceOf[int]]]  # table and its rows, by split
 HELD_OUT = ("validation", "test")
+CALIBRATION = "calibration"  # the split that neither trains nor selects the checkpoint
+_ORDER = (TRAIN, "validation", CALIBRATION, "test")
+_LEAST_TO_DIVIDE = 500  # validation rows; with fewer, all of them are needed to select the checkpoint
+_TO_CALIBRATE, _TO_DECIDE = 1 / 3, 1 / 2  # fractions of the validation rows
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,13 @@ def splittable(tables: Tables) -> Splittable:
 def split(tables: Tables) -> Splits:
     """Split the tables by files, by a column, or by holding out training rows. Raises ConfigError, DataError.
 
-    Without a validation table, training rows are held out.
+    Without a validation table, training rows are held out. Without a calibration table, some validation rows
+    are kept for calibration, if there are many.
     """
+    return with_calibration(_split(tables))
+
+
+def _split(tables: Tables) -> Splits:
     config, keys = tables.config, tables.keys.get("train", RowKeys())
     if keys.folds:
         raise ConfigError(
@@ -83,7 +93,7 @@ def split(tables: Tables) -> Splits:
         name: ("train", [of_train[row] for row in positions]) for name, positions in found.items()
     }
     rows |= held_out
-    rows = {name: rows[name] for name in (TRAIN, *HELD_OUT) if name in rows}
+    rows = {name: rows[name] for name in _ORDER if name in rows}
     how = described(all_rows, config)
     sizes = {name: len(rows[name][1]) for name in shares}
     settings = {name: f"data.{name}_fraction={share:g}" for name, share in shares.items()}
@@ -103,6 +113,50 @@ def split(tables: Tables) -> Splits:
         tuple(filter(None, too_large)),
         _record(config, rows, shares, how),
     )
+
+
+def with_calibration(splits: Splits) -> Splits:
+    """Keep some validation rows for calibration, which then do not select the checkpoint. Raises DataError.
+
+    The splits are unchanged if there is a calibration table, or if there are too few validation rows.
+    """
+    tables, config = splits.tables, splits.tables.config
+    table, validation = splits.rows["validation"]
+    fraction = _calibration_fraction(config, tables.task, len(validation))
+    if CALIBRATION in splits.rows or not fraction:
+        return splits
+    examples = [tables.examples[table][row] for row in validation]
+    of_table = joined(*group_keys(tables, table))
+    units = [of_table[row] for row in validation]
+    strata = [tables.task.stratify_key(example) for example in examples]
+    seed, seed_name = split_seed(config)
+    selecting, calibrating = divide(units, strata, (1 - fraction, fraction), seed)
+    if not selecting or not calibrating:
+        raise DataError(
+            f"{examples[0].origin.file}: the validation split has {counted(len(examples), 'row')} in "
+            f"{counted(len(set(units)), 'group')}, too few to keep some for calibration. Set "
+            "data.calibration=FILE"
+        )
+    note = (
+        f"calibration: {len(calibrating):,} of {len(examples):,} validation rows, which do not select the "
+        f"checkpoint (data.calibration_fraction={fraction:.3g}, {seed_name}={seed})"
+    )
+    chosen = dict(splits.rows)
+    chosen["validation"] = (table, [validation[row] for row in selecting])
+    chosen[CALIBRATION] = (table, [validation[row] for row in calibrating])
+    chosen = {name: chosen[name] for name in _ORDER if name in chosen}
+    return replace(splits, rows=chosen, notes=(*splits.notes, note))
+
+
+def _calibration_fraction(config: Config, task: Task, num_validation: int) -> float:
+    """The fraction of the validation rows to keep for calibration; 0: none."""
+    fraction, decide = config.data.calibration_fraction, config.decide
+    if fraction != "auto":
+        return float(fraction)
+    if decide.has_target:
+        return _TO_DECIDE
+    applies = task.is_calibrated and decide.calibration != "none" and num_validation >= _LEAST_TO_DIVIDE
+    return _TO_CALIBRATE if applies else 0.0
 
 
 def split_seed(config: Config) -> tuple[int, str]:
@@ -133,7 +187,7 @@ def given_rows(tables: Tables) -> Rows:
                 f"{tables.examples['train'][0].origin.file}: data.split_column={config.data.split_column} "
                 "assigns no row to train. Expected rows for training"
             )
-    return {name: rows[name] for name in (TRAIN, *HELD_OUT) if name in rows}
+    return {name: rows[name] for name in _ORDER if name in rows}
 
 
 def _shares(config: Config, rows: Mapping[str, object]) -> dict[str, float]:

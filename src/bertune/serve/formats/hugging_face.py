@@ -130,7 +130,7 @@ async def _entities(served: ServedModel, body: _Request) -> Any:
 
 
 def _entity(span: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: span[key] for key in ("score", "start", "end")}
+    kept = {key: span[key] for key in ("score", "start", "end", "decision") if key in span}
     return {"entity_group": span["label"], "word": span["text"], **kept}
 
 

@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from bertune.errors import did_you_mean, listed
+from bertune.metrics.decisions import REVIEW
 from bertune.serve.endpoints import Body, Endpoints, suited
 from bertune.serve.refusals import Invalid
 from bertune.serve.service import ServedModel, Service
@@ -135,12 +136,26 @@ def _result(control: _Control, prediction: Any) -> dict[str, Any]:
     probabilities: Mapping[str, float] = prediction.probabilities
     if hasattr(prediction, "label"):
         score = probabilities[prediction.label]
-        return {"result": [control.region({"choices": [prediction.label]}, score=score)], "score": score}
+        note = _note(prediction)
+        return {
+            "result": [control.region({"choices": [prediction.label]}, score=score, **note)],
+            "score": score,
+        }
     chosen = [label for label in prediction.labels if label in control.options]
     # The confidence in the label that is the least certain.
     score = min(max(p, 1 - p) for p in probabilities.values())
-    result = [control.region({"choices": chosen}, score=score)] if chosen else []
+    result = [control.region({"choices": chosen}, score=score, **_note(prediction))] if chosen else []
     return {"result": result, "score": score}
+
+
+def _note(found: Any) -> dict[str, Any]:
+    """A note for annotators on a region that the model may not decide alone; empty without such a
+    decision."""
+    value = found.get("decision") if isinstance(found, Mapping) else getattr(found, "decision", None)
+    if value != REVIEW:
+        return {}
+    labels = [] if isinstance(found, Mapping) else getattr(found, "review_labels", None) or []
+    return {"meta": {"text": [f"{REVIEW}: {', '.join(labels)}" if labels else REVIEW]}}
 
 
 def _of_spans(control: _Control, spans: list[dict[str, Any]]) -> dict[str, Any]:
@@ -150,6 +165,7 @@ def _of_spans(control: _Control, spans: list[dict[str, Any]]) -> dict[str, Any]:
             {"start": span["start"], "end": span["end"], "text": span["text"], "labels": [span["label"]]},
             id=f"span-{number}",
             score=span["score"],
+            **_note(span),
         )
         for number, span in enumerate(kept, start=1)
     ]

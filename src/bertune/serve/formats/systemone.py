@@ -22,9 +22,10 @@ from starlette.responses import Response
 from bertune.errors import ConfigError, did_you_mean, listed
 from bertune.serve.endpoints import Body, Endpoints, InvalidBody, abilities, counting, problems_of
 from bertune.serve.formats.tei import Truncate
-from bertune.serve.refusals import BadGateway, ErrorBody, Invalid, NotFound, Refusal
+from bertune.serve.refusals import BadGateway, ErrorBody, NotFound, Refusal
 from bertune.serve.replies import to_bytes
 from bertune.serve.service import ServedModel, Service
+from bertune.serve.typed_answers import Probabilities, choice, decided, noul, score, with_probabilities
 
 _PATH = "/v1/systemone"
 _ALIAS = "jev-latest"  # the default model of TypeSafe's clients, which every server has to accept
@@ -33,7 +34,6 @@ _KEY = "TYPESAFE_API_KEY"  # environment variable with the key for the fallback,
 _PASSED_ON = (400, 404, 413, 422, 429)
 
 Content = str | dict[str, Any] | list[Any]
-Probabilities = Mapping[str, float]  # of each label of the model
 Plan = Callable[[Probabilities], dict[str, Any]]  # the answer to a question
 
 
@@ -188,10 +188,12 @@ async def _answered(read: _Read, body: _Request) -> dict[str, Any]:
     answers, tokens = {}, 0
     if read.plans:
         item = _item(body.state, served.facts.text_columns)
-        decode = counting(fitted.decode_probabilities)
+        decode = counting(partial(with_probabilities, fitted))
         (found,) = await served.predict([item], truncate=body.truncate, decode=decode)
-        probabilities = dict(zip(fitted.labels, found.value.tolist(), strict=True))
-        answers = {name: plan(probabilities) for name, plan in read.plans.items()}
+        prediction, chances_C = found.value
+        probabilities = dict(zip(fitted.labels, chances_C.tolist(), strict=True))
+        answers = {name: decided(plan(probabilities), prediction, plan) for name, plan in read.plans.items()}
+        served.count_decisions([prediction])
         tokens = found.tokens
     usage = {"input_tokens": tokens, "output_tokens": 0}
     return {"model": served.name, "answers": answers, "usage": usage}
@@ -229,11 +231,11 @@ class _Labels:
         if isinstance(question, _Choice):
             options = list(question.criteria)
             self._refuse_options(options)
-            return partial(_choice, options)
+            return partial(choice, options)
         if isinstance(question, _Score):
             levels = [_label_of(level) for level in question.criteria]
             self._refuse_options(levels)
-            return partial(_score, levels, question.criteria)
+            return partial(score, levels, question.criteria)
         return self._noul(question)
 
     def _noul(self, question: _Noul) -> Plan:
@@ -257,7 +259,7 @@ class _Labels:
             yes, no = {named["true"]}, named["false"]
         if no is not None and yes and not self.are_exclusive:
             raise _UnanswerableError('several labels can apply to a text. Leave out "false"')
-        return partial(_noul, next(iter(yes), None), no)
+        return partial(noul, next(iter(yes), None), no)
 
     def _label(self, content: Content | None) -> str | None:
         return content if isinstance(content, str) and content in self.names else None
@@ -285,45 +287,6 @@ def _label_of(level: Content) -> str:
     if isinstance(level, str):
         return level
     raise _UnanswerableError('a level must be a label of this model, or an object with the key "label"')
-
-
-def _noul(yes: str | None, no: str | None, probabilities: Probabilities) -> dict[str, Any]:
-    if yes is None:
-        assert no is not None
-        return {"type": "noul", "noul": 1 - probabilities[no]}
-    chance = probabilities[yes] if no is None else _shares([yes, no], probabilities)[0]
-    return {"type": "noul", "noul": chance}
-
-
-def _choice(options: list[str], probabilities: Probabilities) -> dict[str, Any]:
-    shares, num = _shares(options, probabilities), len(options)
-    best = max(shares)
-    confidence = 1.0 if num == 1 else max(0.0, (best - 1 / num) / (1 - 1 / num))
-    by_option = dict(zip(options, shares, strict=True))
-    choice = options[shares.index(best)]
-    return {"type": "choice", "choice": choice, "confidence": confidence, "probabilities": by_option}
-
-
-def _score(levels: list[str], criteria: list[Content], probabilities: Probabilities) -> dict[str, Any]:
-    shares, num = _shares(levels, probabilities), len(levels)
-    best = shares.index(max(shares))
-    distance = sum(share * abs(level - best) for level, share in enumerate(shares))
-    of_uniform = sum(abs(level - (num - 1) / 2) for level in range(num)) / num
-    return {
-        "type": "score",
-        "score": sum(level * share for level, share in enumerate(shares)),
-        "legend": {str(level): criterion for level, criterion in enumerate(criteria)},
-        "confidence": 1.0 if num == 1 else max(0.0, 1 - distance / of_uniform),
-        "probabilities": {str(level): share for level, share in enumerate(shares)},
-    }
-
-
-def _shares(options: list[str], probabilities: Probabilities) -> list[float]:
-    """The probabilities of some labels, given that one of them applies. Raises Invalid."""
-    total = sum(probabilities[option] for option in options)
-    if not total:
-        raise Invalid(f"the probabilities of {listed(options)} are all 0")
-    return [probabilities[option] / total for option in options]
 
 
 class _Fallback:

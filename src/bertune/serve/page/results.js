@@ -7,6 +7,15 @@ import { count, percent, readable, texts } from "./texts.js";
 
 /** The summary and nodes for the predictions of a request; `asked` is what `readFields` returned. */
 export function shownPredictions(predictions, asked, model) {
+  const shown = shownPrediction(predictions, asked, model);
+  const { decision, review_labels: labels } = predictions[0];
+  if (!decision) return shown;
+  const text = decision === "review" ? texts().review(labels || []) : texts().decided;
+  const [first, ...rest] = shown.nodes;
+  return { summary: `${shown.summary}. ${text}`, nodes: [first, element("p", { class: `decision ${decision}` }, text), ...rest] };
+}
+
+function shownPrediction(predictions, asked, model) {
   const first = predictions[0];
   const has = (...names) => names.every((name) => name in first);
   if (has("similarities", "vector")) return ofVectors(predictions, asked);

@@ -3,26 +3,29 @@
 import math
 from collections import Counter
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bertune.config import DecideConfig
 from bertune.data.columns import ColumnNames, Columns, missing_hint, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, all_have, listed
 from bertune.metrics import classification as metrics
+from bertune.metrics.decisions import DecisionRule
 from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
-from bertune.tasks import Output, Task
+from bertune.tasks import OF_A_RULE, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, contrast, label_position
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_label
 from bertune.tasks.parts.label_names import label_name, read_label, unknown_label
+from bertune.tasks.parts.label_rules import chosen_by_rule, fit_label_rule
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
 from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
@@ -34,6 +37,7 @@ from bertune.tasks.parts.top_k import (
     all_probabilities,
     named,
     num_named,
+    probabilities_of,
 )
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
@@ -60,13 +64,15 @@ class LabelPrediction:
 
     label: str
     probabilities: dict[str, float]
+    decision: str | None = field(default=None, metadata=OF_A_RULE)
 
 
 class OneOfMany(WithRawOutputs, LabelPrediction):
     """A LabelPrediction with the raw outputs, which scores are computed from."""
 
-    def __init__(self, label: str, raw: RawOutputs) -> None:
+    def __init__(self, label: str, raw: RawOutputs, decision: str | None) -> None:
         object.__setattr__(self, "label", label)
+        object.__setattr__(self, "decision", decision)
         object.__setattr__(self, "raw", raw)
 
 
@@ -112,21 +118,55 @@ class FittedClassification(FittedToTexts):
         labels = self.labels
         output_C, most = mean_output(outputs), num_named(self.options.top_k, len(labels))
         if most == len(labels) <= MOST_NAMED:
-            probabilities = _softmax(output_C.tolist())
-            best = max(range(len(labels)), key=probabilities.__getitem__)
-            return LabelPrediction(labels[best], dict(zip(labels, probabilities, strict=True)))
-        raw = RawOutputs(output_C, labels, _probabilities, most)
+            probabilities = _softmax(self.calibrated(output_C).tolist())
+            best = self._chosen(probabilities)
+            by_label = dict(zip(labels, probabilities, strict=True))
+            return LabelPrediction(labels[best], by_label, self.decided(probabilities[best]))
+        raw = RawOutputs(output_C, labels, self._probabilities, most)
+        probabilities_C = raw.all()
+        best = self._chosen(probabilities_C)
+        decision = self.decided(float(probabilities_C[best]))
         if example.gold is None:
-            probabilities_C = raw.all()
-            return LabelPrediction(
-                labels[int(probabilities_C.argmax())], named(probabilities_C, labels, most)
-            )
-        return OneOfMany(labels[int(raw.all().argmax())], raw)
+            return LabelPrediction(labels[best], named(probabilities_C, labels, most), decision)
+        return OneOfMany(labels[best], raw, decision)
 
     def decode_probabilities(
         self, outputs: list[Output], sequences: list[Sequence], example: Example
     ) -> FloatArray:
-        return _probabilities(mean_output(outputs))
+        return self._probabilities(mean_output(outputs))
+
+    def _probabilities(self, output_C: Output) -> FloatArray:
+        return _probabilities(self.calibrated(output_C))
+
+    @property
+    def calibration_kind(self) -> Literal["softmax"]:
+        return "softmax"
+
+    def calibration_terms(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example
+    ) -> tuple[FloatArray, NDArray[np.int64]] | None:
+        if example.gold is None:
+            return None
+        return mean_output(outputs)[None].astype(np.float64), np.array([self.labels.index(example.gold)])
+
+    def judged(self, prediction: LabelPrediction, example: Example) -> list[tuple[str, float, bool]]:
+        confidence = probabilities_of(prediction, {prediction.label})[prediction.label]
+        return [("", confidence, prediction.label != example.gold)]
+
+    def fit_cutoffs(
+        self, target: DecideConfig, probabilities_NC: FloatArray, examples: SequenceOf[Example]
+    ) -> DecisionRule:
+        return fit_label_rule(
+            target, probabilities_NC, [e.gold for e in examples], self.labels, self.positive()
+        )
+
+    def _chosen(self, probabilities: SequenceOf[float] | FloatArray) -> int:
+        """The index of the predicted label: the most probable one, unless the decision rule differs."""
+        if self.rule is not None and (self.rule.costs or self.rule.cutoffs):
+            return chosen_by_rule(self.rule, probabilities, self.labels)
+        if isinstance(probabilities, np.ndarray):
+            return int(probabilities.argmax())
+        return max(range(len(probabilities)), key=probabilities.__getitem__)
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
@@ -147,7 +187,8 @@ class FittedClassification(FittedToTexts):
         index = {label: number for number, label in enumerate(self.labels)}
         gold_N = np.array([index[e.gold] for e in examples if e.gold is not None])
         rows = (all_probabilities(p, len(self.labels)) for p in predictions)
-        return metrics.score(gold_N, rows, self.labels, self.positive())
+        predicted_N = np.array([index[p.label] for p in predictions])
+        return metrics.score(gold_N, rows, self.labels, self.positive(), predicted_N)
 
     def simple_targets(self, examples: SequenceOf[Example]) -> NDArray[Any]:
         index = {label: number for number, label in enumerate(self.labels)}
@@ -214,6 +255,7 @@ class Classification(Task):
             "topic", "gold_label", "is_duplicate", "quality", "y", "标签", "类别",
         ),
     )  # fmt: skip
+    is_calibrated: ClassVar[bool] = True
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
         {"text": "great phone, the battery lasts for days", "label": "good"},
         {"text": "it broke after one week", "label": "bad"},

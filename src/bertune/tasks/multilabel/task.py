@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -18,16 +18,17 @@ from bertune.metrics import multilabel as metrics
 from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
-from bertune.tasks import Output, Task
+from bertune.tasks import OF_A_RULE, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, label_position
 from bertune.tasks.form import Form
 from bertune.tasks.head_spec import HeadSpec
+from bertune.tasks.multilabel.decisions import DecidesLabels
 from bertune.tasks.multilabel.labels import is_yes, labels_in, names_in
 from bertune.tasks.multilabel.vectors import Vector, with_vectors_read
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_labels
 from bertune.tasks.parts.label_names import unknown_label
-from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
+from bertune.tasks.parts.long_texts import DocumentOptions, mean_output
 from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
     MOST_NAMED,
@@ -65,14 +66,22 @@ class LabelsPrediction:
 
     labels: list[str]
     probabilities: dict[str, float]
+    decision: str | None = field(default=None, metadata=OF_A_RULE)
+    review_labels: list[str] | None = field(
+        default=None, metadata=OF_A_RULE
+    )  # labels that the model may not decide alone
 
 
 class SomeOfMany(WithRawOutputs, LabelsPrediction):
     """A prediction that keeps the raw outputs, which the scores need."""
 
-    def __init__(self, labels: list[str], raw: RawOutputs) -> None:
+    def __init__(
+        self, labels: list[str], raw: RawOutputs, decision: str | None, review_labels: list[str] | None
+    ) -> None:
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "raw", raw)
+        object.__setattr__(self, "decision", decision)
+        object.__setattr__(self, "review_labels", review_labels)
 
 
 class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
@@ -120,7 +129,7 @@ class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
         return value
 
 
-class FittedMultiLabel(FittedToTexts):
+class FittedMultiLabel(DecidesLabels):
     """Multi-label classification with a fitted set of labels."""
 
     def label_names(self, example: Example) -> tuple[str, ...]:
@@ -151,16 +160,19 @@ class FittedMultiLabel(FittedToTexts):
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> LabelsPrediction:
         labels = self.labels
         output_C, most = mean_output(outputs), num_named(self.options.top_k, len(labels))
-        probabilities_C = _probabilities(output_C)
-        chosen = [labels[i] for i in np.flatnonzero(probabilities_C >= self.options.threshold)]
+        probabilities_C = self.probabilities_of_labels(output_C)
+        chosen = [labels[i] for i in np.flatnonzero(probabilities_C >= self.label_cutoffs)]
+        decision, review = self.reviewed(probabilities_C)
         if example.gold is None or most == len(labels) <= MOST_NAMED:
-            return LabelsPrediction(chosen, named(probabilities_C, labels, most))
-        return SomeOfMany(chosen, RawOutputs(output_C, labels, _probabilities, most))
+            return LabelsPrediction(chosen, named(probabilities_C, labels, most), decision, review)
+        return SomeOfMany(
+            chosen, RawOutputs(output_C, labels, self.probabilities_of_labels, most), decision, review
+        )
 
     def decode_probabilities(
         self, outputs: list[Output], sequences: list[Sequence], example: Example
     ) -> FloatArray:
-        return _probabilities(mean_output(outputs))
+        return self.probabilities_of_labels(mean_output(outputs))
 
     def form(self, columns: tuple[str, ...]) -> Form:
         return replace(super().form(columns), threshold=self.options.threshold)
@@ -193,7 +205,9 @@ class FittedMultiLabel(FittedToTexts):
             return np.stack([all_probabilities(p, len(self.labels), these) for p in predictions[texts]])
 
         judged = metrics.Judged(gold, len(self.labels), probabilities)
-        return metrics.score_judged(judged, self.labels, self.options.threshold)
+        has_cutoffs = self.rule is not None and self.rule.cutoffs
+        cutoff = self.label_cutoffs if has_cutoffs else self.options.threshold
+        return metrics.score_judged(judged, self.labels, cutoff)
 
     def simple_targets(self, examples: SequenceOf[Example]) -> NDArray[Any]:
         index = {label: number for number, label in enumerate(self.labels)}
@@ -250,6 +264,7 @@ class MultiLabel(Task):
         text=TEXT_COLUMNS,
         label=("labels", "label", "tags", "categories", "emotions", "topics", "标签"),
     )
+    is_calibrated: ClassVar[bool] = True
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
         {"text": "the battery lasts, but the screen is dim", "labels": "battery,screen"},
         {"text": "the sound is as good as in a cinema", "labels": "sound"},
@@ -379,13 +394,6 @@ def _label_indices(example: Example, index: dict[str, int]) -> Any:
             raise unknown_label(example.origin, label, index)
         indices.append(index[label])
     return np.array(indices, np.int64)
-
-
-def _probabilities(output_C: Output) -> FloatArray:
-    """The sigmoid, in fp64."""
-    with np.errstate(over="ignore"):  # exp of a large number overflows to infinity: the probability is 0
-        probabilities_C: FloatArray = 1 / (1 + np.exp(-output_C.astype(np.float64)))
-    return probabilities_C
 
 
 TASK = MultiLabel

@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertune.data.columns import ColumnNames, Columns, cell_text
 from bertune.data.rows import Origin, Row
@@ -16,7 +17,7 @@ from bertune.metrics.limitations import Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.ranking import reciprocal_rank
 from bertune.metrics.scores import Scores, weighted_mean
-from bertune.tasks import FittedTask, Output, Task
+from bertune.tasks import OF_A_RULE, FittedTask, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
 from bertune.tasks.form import Form, FormField
 from bertune.tasks.head_spec import HeadSpec
@@ -65,6 +66,7 @@ class ChoicePrediction:
     choice: str
     index: int
     probabilities: list[float]
+    decision: str | None = field(default=None, metadata=OF_A_RULE)
 
 
 class FittedMultipleChoice(FittedTask):
@@ -100,11 +102,31 @@ class FittedMultipleChoice(FittedTask):
         return loss(self, outputs, batch)
 
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> ChoicePrediction:
-        scores = np.concatenate(outputs).astype(np.float64)
+        scores = self.calibrated(np.concatenate(outputs).astype(np.float64))
         shares = np.exp(scores - scores.max())
         probabilities = (shares / shares.sum()).tolist()
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        return ChoicePrediction(example.choices[best], best, probabilities)
+        decision = self.decided(probabilities[best])
+        return ChoicePrediction(example.choices[best], best, probabilities, decision)
+
+    @property
+    def calibration_kind(self) -> Literal["softmax"]:
+        return "softmax"
+
+    calibration_unit: ClassVar[str] = "questions"
+    answer_noun: ClassVar[str] = "question"
+
+    def calibration_terms(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+        if example.gold is None:
+            return None
+        return np.concatenate(outputs).astype(np.float64)[None], np.array([example.gold])
+
+    def judged(self, prediction: ChoicePrediction, example: Example) -> list[tuple[str, float, bool]]:
+        assert example.gold is not None
+        is_wrong = prediction.choice != example.choices[example.gold]
+        return [("", prediction.probabilities[prediction.index], is_wrong)]
 
     def form(self, columns: tuple[str, ...]) -> Form:
         if num_choice_columns(columns, self.options) > 1:
@@ -184,6 +206,7 @@ class MultipleChoice(Task):
     Prediction = ChoicePrediction
     Fitted = FittedMultipleChoice
     primary: ClassVar[str] = "accuracy"
+    is_calibrated: ClassVar[bool] = True
     scores: ClassVar[tuple[str, ...]] = ("accuracy", "mrr")
     columns: ClassVar[ColumnNames] = ColumnNames(
         text=(

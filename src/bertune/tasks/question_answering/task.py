@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -17,10 +17,9 @@ from bertune.metrics import answers as metrics
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
-from bertune.tasks import Output, Task
+from bertune.tasks import OF_A_RULE, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target
 from bertune.tasks.head_spec import HeadSpec
-from bertune.tasks.parts.long_texts import FittedInWindows
 from bertune.tasks.question_answering.answer_spans import (
     UNKNOWN,
     Question,
@@ -32,6 +31,7 @@ from bertune.tasks.question_answering.answer_spans import (
     passages,
     windows,
 )
+from bertune.tasks.question_answering.decisions import DecidesAnswers
 from bertune.tasks.question_answering.error_analysis import wrong_answers
 from bertune.tasks.question_answering.reading import Answer, learned, notes_on, read_gold, refuse_blank
 from bertune.text.sequences import Sequence
@@ -72,6 +72,7 @@ class AnswerPrediction:
     score: float  # probability, normalised over the n-best list
     no_answer_score: float  # score of "no answer" minus the score of the best answer, in logits
     n_best: list[dict[str, Any]]  # answer, start, end and score of each candidate, most probable first
+    decision: str | None = field(default=None, metadata=OF_A_RULE)
 
 
 class QuestionAnsweringOptions(Section):
@@ -106,7 +107,7 @@ class QuestionAnsweringOptions(Section):
     )
 
 
-class FittedQuestionAnswering(FittedInWindows):
+class FittedQuestionAnswering(DecidesAnswers):
     """Fitted question answering, with or without "no answer" as a label."""
 
     def label_names(self, example: Example) -> tuple[str, ...]:
@@ -150,6 +151,22 @@ class FittedQuestionAnswering(FittedInWindows):
 
     def decode(self, outputs: list[Output], sequences: list[Sequence], example: Example) -> AnswerPrediction:
         """The best span of all windows; each output holds the logits [length, 2] of a window."""
+        chosen, n_best, margin = self.candidates(outputs, sequences, example)
+        scores = np.array([one["score"] for one in n_best])
+        odds = np.exp(self.calibrated(scores - scores.max()))
+        for one, probability in zip(n_best, (odds / odds.sum()).tolist(), strict=True):
+            one["score"] = probability
+        decision = self.decided(chosen["score"])
+        return AnswerPrediction(**chosen, no_answer_score=margin, n_best=n_best, decision=decision)
+
+    def candidates(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example
+    ) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
+        """The predicted candidate, all candidates, and the score of "no answer" minus that of the best
+        answer.
+
+        Scores are sums of logits. The predicted one is among all candidates.
+        """
         logits = [output.astype(np.float64) for output in outputs]
         spans = passages(logits, sequences, self._how(None), self.options.max_answer, self.options.n_best)
         n_best = distinct(spans, example.texts[1])[: self.options.n_best]
@@ -160,11 +177,7 @@ class FittedQuestionAnswering(FittedInWindows):
         chosen = none if withheld else n_best[0]
         if may_withhold:
             n_best = sorted([*n_best, none], key=lambda one: -one["score"])
-        scores = np.array([one["score"] for one in n_best])
-        odds = np.exp(scores - scores.max())
-        for one, probability in zip(n_best, (odds / odds.sum()).tolist(), strict=True):
-            one["score"] = probability
-        return AnswerPrediction(**chosen, no_answer_score=margin, n_best=n_best)
+        return chosen, n_best, margin
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
@@ -274,6 +287,7 @@ class QuestionAnswering(Task):
     Prediction = AnswerPrediction
     Fitted = FittedQuestionAnswering
     primary: ClassVar[str] = "f1"
+    is_calibrated: ClassVar[bool] = True
     scores: ClassVar[tuple[str, ...]] = (
         "f1", "em", "has_answer_f1", "no_answer_f1", "has_answer_em", "no_answer_em",
         "best_f1", "best_em", "best_null_threshold",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from bertune.config import CHANGEABLE, Section
@@ -164,7 +165,22 @@ class FittedRanking(FittedTask):
     def decode(
         self, outputs: list[Output], sequences: list[Sequence], example: Example
     ) -> RelevancePrediction:
-        return RelevancePrediction(_sigmoid(float(outputs[0][0])))
+        return RelevancePrediction(_sigmoid(float(self.calibrated(outputs[0])[0])))
+
+    @property
+    def calibration_kind(self) -> Literal["sigmoid"] | None:
+        # The listwise loss does not make scores of single documents probabilities, nor do grades between 0
+        # and 1.
+        return "sigmoid" if not self.options.is_listwise and self.options.max_grade == 1 else None
+
+    calibration_unit: ClassVar[str] = "documents"
+
+    def calibration_terms(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+        if example.gold not in (0, 1):
+            return None
+        return outputs[0][None, :1].astype(np.float64), np.array([[int(example.gold)]])
 
     def form(self, columns: tuple[str, ...]) -> Form:
         query, document = columns
@@ -239,6 +255,11 @@ class Ranking(Task):
     Prediction = RelevancePrediction
     Fitted = FittedRanking
     primary: ClassVar[str] = "ndcg@10"
+
+    @property
+    def is_calibrated(self) -> bool:
+        return not self.options.is_listwise
+
     scores: ClassVar[tuple[str, ...]] = metrics.NAMES
     columns: ClassVar[ColumnNames] = ColumnNames(
         text=(

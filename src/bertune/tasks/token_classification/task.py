@@ -6,7 +6,7 @@ Dimensions: K words with tokens, W words of a text, C labels.
 from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -17,23 +17,20 @@ from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import ColumnNames, Columns, find_column
 from bertune.data.rows import Row
 from bertune.data.tables import Table
-from bertune.errors import ConfigError, counted, listed, none_has
+from bertune.errors import counted, listed, none_has
 from bertune.metrics import spans as metrics
 from bertune.metrics.limitations import NEVER_ABOVE_0, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
-from bertune.tasks import Output, Task
+from bertune.tasks import OF_A_RULE, Output, Task
 from bertune.tasks.explained import Explained, Target
 from bertune.tasks.head_spec import HeadSpec
-from bertune.tasks.parts.long_texts import FittedInWindows
+from bertune.tasks.token_classification.decisions import DecidesSpans
 from bertune.tasks.token_classification.error_analysis import wrong_spans
 from bertune.tasks.token_classification.reading import Example, is_blank, read
 from bertune.tasks.token_classification.schemes import (
-    DASH,
     IO,
     NOTATIONS,
-    PLAIN,
-    Scheme,
     Span,
     best_path,
     deciding_tokens,
@@ -45,12 +42,10 @@ from bertune.tasks.token_classification.sentences import NONE, grouped, words_in
 from bertune.tasks.token_classification.span_logit import span_logit
 from bertune.tasks.token_classification.tagging import (
     IGNORED,
-    Tagging,
     alignment,
     begins,
     filled,
     in_text,
-    is_of_spans,
     likely_words,
     refuse_lettered,
     refuse_single_words,
@@ -74,12 +69,14 @@ class TokensPrediction:
     """The spans of a text, and the tags of its words in the scheme of the training data.
 
     The keys of a span are start and end (characters), label, text, and score, the mean probability of its
-    tags.
+    tags; with a decision rule, each has a decision. The decision of a text is "review" if one of its spans is
+    for review.
     """
 
     spans: list[dict[str, Any]]
     words: list[str]
     tags: list[str]
+    decision: str | None = field(default=None, metadata=OF_A_RULE)
 
 
 class TokenClassificationOptions(Section):
@@ -129,7 +126,7 @@ class TokenClassificationOptions(Section):
         return value
 
 
-class FittedTokenClassification(FittedInWindows):
+class FittedTokenClassification(DecidesSpans):
     """Token classification fitted to the labels and, unless task.scheme=auto is set later, to the scheme.
 
     The labels are B-type, I-type and O, whatever the scheme of the training data, because transformers groups
@@ -138,23 +135,6 @@ class FittedTokenClassification(FittedInWindows):
 
     text_kind = "words"
     label_scope = "part"
-
-    @property
-    def tagging(self) -> Tagging:
-        """How tags are read and written, from the options and the labels.
-
-        If the scheme is "auto", tags are BIO until `for_scoring` detects the scheme of a file. Raises
-        ConfigError if the labels do not fit the scheme.
-        """
-        scheme = self.options.scheme
-        name = "bio" if scheme == "auto" else scheme
-        notation = DASH if self.options.notation == "auto" else self.options.notation
-        if name != PLAIN and not is_of_spans(self.labels):
-            raise ConfigError(
-                f"task.scheme={name} requires a model with B- and I- labels, but the labels of this model "
-                f"are {listed(self.labels)}. Remove the setting"
-            )
-        return Tagging(Scheme(name, "B" not in self.labels, notation), self.options.repair)
 
     def encode(
         self, examples: SequenceOf[Example], tokenizer: Tokenizer, max_length: int | None
@@ -197,7 +177,8 @@ class FittedTokenClassification(FittedInWindows):
         label_W, chance_W = np.full(num_words, -1), np.full(num_words, np.nan)
         known = np.flatnonzero(deciding_W2[:, 0] >= 0)
         if len(known):
-            log_KC = _log_softmax(np.stack([outputs[window][token] for window, token in deciding_W2[known]]))
+            outputs_KC = np.stack([outputs[window][token] for window, token in deciding_W2[known]])
+            log_KC = _log_softmax(self.calibrated(outputs_KC))
             path_K = best_path(log_KC, begins_C)
             label_W[known], chance_W[known] = path_K, np.exp(log_KC[np.arange(len(known)), path_K])
         label_W = filled(label_W, begins_C) if tagging.has_spans else repeated(label_W)
@@ -214,7 +195,8 @@ class FittedTokenClassification(FittedInWindows):
             {"start": s.start, "end": s.end, "label": s.label, "text": text[s.start : s.end], "score": score}
             for s, score in zip(in_text(spans, example), _scores(spans, chance_W), strict=True)
         ]
-        return TokensPrediction(predicted, [text[start:end] for start, end in example.words], tags)
+        decision = self.decide_spans(predicted)
+        return TokensPrediction(predicted, [text[start:end] for start, end in example.words], tags, decision)
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
@@ -241,7 +223,8 @@ class FittedTokenClassification(FittedInWindows):
         fitted = self
         if self.options.scheme == "auto":
             scheme = scheme_of(examples, self.labels, self.options.repair)
-            fitted = self.task.fitted(self.labels, self.notes, scheme=scheme.name, notation=scheme.notation)
+            resolved = self.task.fitted(self.labels, self.notes, scheme=scheme.name, notation=scheme.notation)
+            fitted = replace(self, task=resolved.task)
         tagging = fitted.tagging
         refuse_lettered(examples, tagging.scheme)
         for example in examples:
@@ -328,6 +311,7 @@ class TokenClassification(Task):
     Prediction = TokensPrediction
     Fitted = FittedTokenClassification
     primary: ClassVar[str] = "f1"
+    is_calibrated: ClassVar[bool] = True
     scores: ClassVar[tuple[str, ...]] = ("f1", "macro_f1", "precision", "recall", "accuracy")
     columns: ClassVar[ColumnNames] = ColumnNames(
         text=(

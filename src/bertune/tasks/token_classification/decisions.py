@@ -1,0 +1,89 @@
+"""The tagging of a fitted task, and the calibration and decisions of its spans."""
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertune.errors import ConfigError, listed
+from bertune.metrics.decisions import ANSWER, REVIEW
+from bertune.tasks import Output
+from bertune.tasks.parts.long_texts import FittedInWindows
+from bertune.tasks.token_classification.reading import Example
+from bertune.tasks.token_classification.schemes import DASH, OUTSIDE, PLAIN, Scheme, deciding_tokens
+from bertune.tasks.token_classification.tagging import Tagging, is_of_spans
+from bertune.text.sequences import Sequence
+
+
+class DecidesSpans(FittedInWindows):
+    """The members of the fitted task that concern its tags, probabilities and decisions."""
+
+    @property
+    def tagging(self) -> Tagging:
+        """How tags are read and written, from the options and the labels.
+
+        If the scheme is "auto", tags are BIO until `for_scoring` detects the scheme of a file. Raises
+        ConfigError if the labels do not fit the scheme.
+        """
+        scheme = self.options.scheme
+        name = "bio" if scheme == "auto" else scheme
+        notation = DASH if self.options.notation == "auto" else self.options.notation
+        if name != PLAIN and not is_of_spans(self.labels):
+            raise ConfigError(
+                f"task.scheme={name} requires a model with B- and I- labels, but the labels of this model "
+                f"are {listed(self.labels)}. Remove the setting"
+            )
+        return Tagging(Scheme(name, "B" not in self.labels, notation), self.options.repair)
+
+    def decide_spans(self, spans: list[dict[str, Any]]) -> str | None:
+        """Add its decision to each span; returns the decision of the text, None without a rule."""
+        if self.rule is None or self.rule.thresholds is None:
+            return None
+        for span in spans:
+            span["decision"] = self.decided(span["score"])
+        return REVIEW if any(span["decision"] == REVIEW for span in spans) else ANSWER
+
+    @property
+    def calibration_kind(self) -> Literal["softmax"]:
+        return "softmax"
+
+    calibration_unit: ClassVar[str] = "words with a predicted label other than O"
+    answer_noun: ClassVar[str] = "entity"
+
+    def calibration_terms(
+        self, outputs: list[Output], sequences: list[Sequence], example: Example
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+        """The outputs of words that are predicted to be in a span: nearly all words outside are right."""
+        if example.gold is None:
+            return None
+        index = {label: number for number, label in enumerate(self.labels)}
+        deciding_W2 = deciding_tokens(sequences, example.words)
+        gold_W = [index.get(label, -1) for label in self.tagging.training_labels(example)]
+        kept = [
+            (outputs[window][token], gold)
+            for (window, token), gold in zip(deciding_W2, gold_W, strict=True)
+            if window >= 0 and gold >= 0 and self.labels[int(outputs[window][token].argmax())] != OUTSIDE
+        ]
+        if not kept:
+            return None
+        return np.stack([output for output, _ in kept]).astype(np.float64), np.array(
+            [gold for _, gold in kept]
+        )
+
+    def judged(self, prediction: Any, example: Example) -> list[tuple[str, float, bool]]:
+        """An answer per predicted span, which is right if the gold has the same span with the same label.
+
+        Gold spans that the model does not find are not among the answers.
+        """
+        tagging = self.tagging
+        if not tagging.has_spans:
+            gold_tags = tagging.training_labels(example)
+            return [
+                ("", span["score"], span["label"] != gold)
+                for span, gold in zip(prediction.spans, gold_tags, strict=True)
+            ]
+        gold_spans = {(span.start, span.end, span.label) for span in tagging.gold(example)}
+        return [
+            ("", span["score"], (span["start"], span["end"], span["label"]) not in gold_spans)
+            for span in prediction.spans
+        ]
