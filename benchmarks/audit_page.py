@@ -83,8 +83,8 @@ def _searches(planted: dict[str, Any]) -> str:
     ]
     return (
         "Short texts (up to 64 words) are searched by deletion neighbourhoods, long ones (from 21 words) by "
-        "MinHash, and candidates are verified exactly. Recall of near copies and seconds with each alone, one "
-        "seed:\n\n" + _table(["search", *(_TITLES[name] for name in planted)], rows)
+        "MinHash, and candidates are verified exactly. Recall of near copies and seconds with each alone, "
+        "one seed:\n\n" + _table(["search", *(_TITLES[name] for name in planted)], rows)
     )
 
 
@@ -107,9 +107,9 @@ def _edits(planted: dict[str, Any]) -> str:
 def _million(result: dict[str, Any]) -> str:
     found = "; ".join(f"{key}: {count:,}" for key, count in result["findings"].items())
     return (
-        f"One million texts of 25 words on average ({result['words']:,} words), a tenth of them copies: the search "
-        f"for duplicates took {result['search_seconds']:.0f} s and all findings about texts and labels "
-        f"{result['seconds']:.0f} s, with a peak memory of {result['peak_memory_mb']:,} MB, of which "
+        f"One million texts of 25 words on average ({result['words']:,} words), a tenth of them copies: the "
+        f"search for duplicates took {result['search_seconds']:.0f} s and all findings about texts and "
+        f"labels {result['seconds']:.0f} s, with a peak memory of {result['peak_memory_mb']:,} MB, of which "
         f"{result['peak_memory_mb_before']:,} MB are the texts themselves. Findings: {found}.\n"
     )
 
