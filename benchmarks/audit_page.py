@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 SECTION = Path(__file__).parent / "sections" / "audit.md"
-_TITLES = {"sst2": "SST-2", "imdb": "IMDB", "chnsenticorp": "ChnSentiCorp"}
+_TITLES = {"sst2": "SST-2", "imdb": "IMDB", "chnsenticorp": "ChnSentiCorp", "clinc150": "CLINC150"}
 _COLUMNS = {
     "exact copies, recall": "exact_recall",
     "contradicting labels, recall": "conflict_recall",
@@ -21,7 +21,7 @@ _COLUMNS = {
 _INTRODUCTION = """\
 ## Audit: planted faults
 
-`benchmarks/audit.py` plants faults in the evaluated rows of three data sets: 7% become copies of training
+`benchmarks/audit.py` plants faults in the evaluated rows of four data sets: 7% become copies of training
 rows, 3% copies with another label, 5% near copies, and 5% join a group of the training data. The near copies
 were made in turn by changing case, whitespace or punctuation, by replacing, deleting, inserting or moving a
 word, by a typo, by a replaced word together with another case, and in texts of at least 100 words also by

@@ -19,7 +19,8 @@ LAYERS = (
     "errors", "allocator", "cores", "files", "renamed", "optional_packages", "config", "settings",
     "registry", "manifest", "metrics", "data", "metadata", "run", "run_writer",
     "hugging_face", "encoder_config", "text", "tasks", "audit", "custom_code", "nn", "losses", "task_info",
-    "source", "saved_model", "predict", "training", "reporting", "export", "serve", "bench", "console", "api", "cli",
+    "source", "saved_model", "predict", "training", "reporting", "export", "serve", "bench", "console",
+    "api", "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
