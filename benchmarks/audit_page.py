@@ -49,11 +49,14 @@ def section(results: dict[str, Any]) -> str:
         parts += [_INTRODUCTION.format(seeds=seeds), _faults(planted), _searches(planted), _edits(planted)]
     if "million" in results:
         parts.append(_million(results["million"]["results"]))
+    if "cost" in results:
+        parts.append(_cost(results["cost"]["results"]))
     environments = [results[key]["environment"] for key in ("planted", "million") if key in results]
     about = "; ".join(f"{e['cpu']}, {e['cores']} cores, rensa {e['rensa']}" for e in environments[:1])
     parts.append(
         f"Measured on {about}, under other load.\n\n```\nBERTUNE_DATA=DATA python benchmarks/audit.py\n"
-        "BERTUNE_DATA=DATA python benchmarks/audit.py --million\n```\n"
+        "BERTUNE_DATA=DATA python benchmarks/audit.py --million\n"
+        "BERTUNE_DATA=DATA python benchmarks/audit.py --cost\n```\n"
     )
     return "\n".join(parts)
 
@@ -111,6 +114,14 @@ def _million(result: dict[str, Any]) -> str:
         f"search for duplicates took {result['search_seconds']:.0f} s and all findings about texts and "
         f"labels {result['seconds']:.0f} s, with a peak memory of {result['peak_memory_mb']:,} MB, of which "
         f"{result['peak_memory_mb_before']:,} MB are the texts themselves. Findings: {found}.\n"
+    )
+
+
+def _cost(result: dict[str, Any]) -> str:
+    share = result["audit_seconds"] / result["train_seconds"]
+    return (
+        f"The audit of CoLA takes {result['audit_seconds']:.2f} s. One epoch over its 8,551 sentences takes "
+        f"{result['train_seconds']:.0f} s with MiniLM-L6, so the audit costs {share:.1%} of one epoch.\n"
     )
 
 

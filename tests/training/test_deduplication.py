@@ -1,5 +1,6 @@
 """Dropping copies of training rows before the split: what is kept, recorded and exported."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 
 from bertune import api
-from bertune.errors import DataError
+from bertune.errors import DataError, MissingPackageError
 from bertune.export.validation import validation_rows
+from bertune.optional_packages import require
 from bertune.reporting.write import write_report
 from bertune.training.preparing import Prepared
 from tiny import reviews, write_csv
@@ -88,6 +90,23 @@ def test_other_columns_stay_with_their_rows(tmp_path: Path, settings: Settings) 
 def test_a_training_file_of_copies_is_refused(train_csv: str, settings: Settings) -> None:
     with pytest.raises(DataError, match=r"train.csv: every training row repeats a row of the validation or"):
         api.check(train_csv, settings=settings(**{"data.validation": train_csv, "data.deduplicate": True}))
+
+
+def test_training_works_without_the_search_of_long_texts(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rensa", None)
+    require("train", "to train a model")
+    long = " ".join(f"word{number}" for number in range(70))
+    path = write(tmp_path, "train.csv", [*ROWS, (long, "good"), (f"{long} again", "good")])
+    changes = {"model.max_length": 16}
+    kinds = [finding.kind for finding in api.check(path, settings=settings(**changes)).findings]
+    assert "near_duplicates_not_searched" in kinds
+    changes |= {"data.deduplicate": True}
+    assert len(kept(api.check(path, settings=settings(**changes)))) == 62
+    changes |= {"data.near_duplicates": "drop"}
+    with pytest.raises(MissingPackageError, match="rensa is needed to find near duplicates of long texts"):
+        api.check(path, settings=settings(**changes))
 
 
 def test_a_run_records_the_audit_and_exports_the_rows_it_kept(
