@@ -1,7 +1,8 @@
 """Measures what the audit finds of planted faults, and its time and memory on a million rows.
 
-    BERTUNE_DATA=DATA python benchmarks/audit.py             planted faults in SST-2, IMDB and ChnSentiCorp
+    BERTUNE_DATA=DATA python benchmarks/audit.py             planted faults in four data sets
     BERTUNE_DATA=DATA python benchmarks/audit.py --million   time and peak memory on a million texts
+    BERTUNE_DATA=DATA python benchmarks/audit.py --cost      time of the audit and of one epoch on CoLA
 
 Results are stored in benchmarks/results/audit.json and shown in docs/results.md.
 """
@@ -14,6 +15,7 @@ import importlib.metadata
 import json
 import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,11 +33,15 @@ from bertune.audit.neighbours import DEFAULT, Search
 from bertune.bench.environment import machine, versions
 from bertune.data.rows import Origin
 from bertune.source import resolve_source
+from bertune.training.auditing import audit_splits
+from bertune.training.events import Finished
+from bertune.training.fit import fit
+from bertune.training.preparing import encode, fit_task, split
 from bertune.training.reading import read
 
 RESULTS = Path(__file__).parent / "results" / "audit.json"
 # Data set and its evaluated split.
-SETS = {"sst2": "validation", "imdb": "test", "chnsenticorp": "validation"}
+SETS = {"sst2": "validation", "imdb": "test", "chnsenticorp": "validation", "clinc150": "test"}
 SEEDS = 5
 SEARCHES = {
     "both": DEFAULT,
@@ -118,10 +124,10 @@ def _is_similar(data: Planted, duplicates: Duplicates, row: int, other: int) -> 
     return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio() >= _SIMILAR
 
 
-def planted_faults(seeds: int) -> dict[str, Any]:
-    """The results of every data set, search and seed."""
+def planted_faults(names: Sequence[str], seeds: int) -> dict[str, Any]:
+    """The results of data sets by search and seed."""
     results: dict[str, Any] = {}
-    for name in SETS:
+    for name in names:
         rows = read_rows(name)
         before = find_duplicates({split: [(text,) for text, _ in part] for split, part in rows.items()})
         natural = _rows(before.repeats("test", "train").near)
@@ -181,18 +187,46 @@ def million() -> dict[str, Any]:
     }
 
 
+def cost() -> dict[str, Any]:
+    """Seconds of the audit of CoLA, the lowest of five, and of training on it for one epoch."""
+    source = resolve_source("cola", {"model.name": "minilm", "train.epochs": 1})
+    tables = read(source)
+    fitted, splits = fit_task(tables), split(tables)
+    prepared = encode(splits, fitted)
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        audit_splits(splits, prepared.splits, fitted, prepared.encoder.max_length)
+        seconds.append(time.perf_counter() - started)
+    with tempfile.TemporaryDirectory() as folder:
+        last = list(fit(prepared, Path(folder) / "run"))[-1]
+        assert isinstance(last, Finished)
+        timings = last.run.manifest["timings"]
+    return {"audit_seconds": round(min(seconds), 3), "train_seconds": round(timings["train_seconds"], 1)}
+
+
 def main() -> None:
     """Measure, store and show the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--million", action="store_true", help="measure time and memory on a million texts")
+    parser.add_argument("--cost", action="store_true", help="measure the audit and one epoch of CoLA")
+    parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS), help="data sets")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--page", action="store_true", help="only write docs/results.md again")
     chosen = parser.parse_args()
     stored = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     if not chosen.page:
-        key, value = ("million", million()) if chosen.million else ("planted", planted_faults(chosen.seeds))
+        key = "million" if chosen.million else "cost" if chosen.cost else "planted"
+        measures = {
+            "million": million,
+            "cost": cost,
+            "planted": lambda: planted_faults(chosen.only, chosen.seeds),
+        }
+        value = measures[key]()
+        if key == "planted":
+            value = stored.get(key, {}).get("results", {}) | value
         about = {**machine(), "versions": versions(), "rensa": importlib.metadata.version("rensa")}
         stored[key] = {"environment": about, "results": value}
         RESULTS.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 SECTION = Path(__file__).parent / "sections" / "audit.md"
-_TITLES = {"sst2": "SST-2", "imdb": "IMDB", "chnsenticorp": "ChnSentiCorp"}
+_TITLES = {"sst2": "SST-2", "imdb": "IMDB", "chnsenticorp": "ChnSentiCorp", "clinc150": "CLINC150"}
 _COLUMNS = {
     "exact copies, recall": "exact_recall",
     "contradicting labels, recall": "conflict_recall",
@@ -21,7 +21,7 @@ _COLUMNS = {
 _INTRODUCTION = """\
 ## Audit: planted faults
 
-`benchmarks/audit.py` plants faults in the evaluated rows of three data sets: 7% become copies of training
+`benchmarks/audit.py` plants faults in the evaluated rows of four data sets: 7% become copies of training
 rows, 3% copies with another label, 5% near copies, and 5% join a group of the training data. The near copies
 were made in turn by changing case, whitespace or punctuation, by replacing, deleting, inserting or moving a
 word, by a typo, by a replaced word together with another case, and in texts of at least 100 words also by
@@ -49,11 +49,14 @@ def section(results: dict[str, Any]) -> str:
         parts += [_INTRODUCTION.format(seeds=seeds), _faults(planted), _searches(planted), _edits(planted)]
     if "million" in results:
         parts.append(_million(results["million"]["results"]))
+    if "cost" in results:
+        parts.append(_cost(results["cost"]["results"]))
     environments = [results[key]["environment"] for key in ("planted", "million") if key in results]
     about = "; ".join(f"{e['cpu']}, {e['cores']} cores, rensa {e['rensa']}" for e in environments[:1])
     parts.append(
         f"Measured on {about}, under other load.\n\n```\nBERTUNE_DATA=DATA python benchmarks/audit.py\n"
-        "BERTUNE_DATA=DATA python benchmarks/audit.py --million\n```\n"
+        "BERTUNE_DATA=DATA python benchmarks/audit.py --million\n"
+        "BERTUNE_DATA=DATA python benchmarks/audit.py --cost\n```\n"
     )
     return "\n".join(parts)
 
@@ -107,10 +110,18 @@ def _edits(planted: dict[str, Any]) -> str:
 def _million(result: dict[str, Any]) -> str:
     found = "; ".join(f"{key}: {count:,}" for key, count in result["findings"].items())
     return (
-        f"One million texts of 25 words on average ({result['words']:,} words), a tenth of them copies: "
-        f"the search for duplicates took {result['search_seconds']:.0f} s and all findings about texts and labels "
-        f"{result['seconds']:.0f} s, with a peak memory of {result['peak_memory_mb']:,} MB, of which "
+        f"One million texts of 25 words on average ({result['words']:,} words), a tenth of them copies: the "
+        f"search for duplicates took {result['search_seconds']:.0f} s and all findings about texts and "
+        f"labels {result['seconds']:.0f} s, with a peak memory of {result['peak_memory_mb']:,} MB, of which "
         f"{result['peak_memory_mb_before']:,} MB are the texts themselves. Findings: {found}.\n"
+    )
+
+
+def _cost(result: dict[str, Any]) -> str:
+    share = result["audit_seconds"] / result["train_seconds"]
+    return (
+        f"The audit of CoLA takes {result['audit_seconds']:.2f} s. One epoch over its 8,551 sentences takes "
+        f"{result['train_seconds']:.0f} s with MiniLM-L6, so the audit costs {share:.1%} of one epoch.\n"
     )
 
 

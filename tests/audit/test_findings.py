@@ -99,7 +99,9 @@ def test_constant_and_id_columns_are_found() -> None:
 @pytest.mark.parametrize(("unknown", "level"), [(0, None), (1, "warning"), (6, "error")])
 def test_unknown_tokens_are_found(unknown: int, level: str | None) -> None:
     rows = split(TEXTS, LABELS)
-    counts = TokenCounts(np.full(60, 10), np.full(60, unknown), np.zeros(60, np.int64), 60, 0)
+    counts = TokenCounts(
+        np.full(60, 10), np.full(60, unknown), np.zeros(60, np.int64), np.ones(60, np.int64), 0
+    )
     found = [f for f in findings({"train": rows}, {"train": counts}) if f.kind == "unknown_tokens"]
     assert [f.level for f in found] == ([level] if level else [])
     if found:
@@ -109,7 +111,7 @@ def test_unknown_tokens_are_found(unknown: int, level: str | None) -> None:
 
 def test_the_label_with_far_more_unknown_tokens_is_named() -> None:
     unknown = np.array([8, 0] * 30)
-    counts = TokenCounts(np.full(60, 10), unknown, np.zeros(60, np.int64), 60, 0)
+    counts = TokenCounts(np.full(60, 10), unknown, np.zeros(60, np.int64), np.ones(60, np.int64), 0)
     found = only(findings({"train": split(TEXTS, LABELS)}, {"train": counts}), "unknown_tokens")
     assert found.message.endswith('; 80.0% in texts with the label "a"')
     assert found.rows[0].note == "8 of 10 tokens unknown"
@@ -117,7 +119,9 @@ def test_the_label_with_far_more_unknown_tokens_is_named() -> None:
 
 def test_a_tokenizer_that_splits_characters_is_found() -> None:
     rows = split(["你好世界" * 5] * 3 + ["天气" * 10], ["a", "b", "a", "b"])
-    counts = TokenCounts(np.full(4, 40), np.zeros(4, np.int64), np.zeros(4, np.int64), 4, 0)
+    counts = TokenCounts(
+        np.full(4, 40), np.zeros(4, np.int64), np.zeros(4, np.int64), np.ones(4, np.int64), 0
+    )
     assert (
         "2.0 tokens per character"
         in only(findings({"train": rows}, {"train": counts}), "split_characters").message
@@ -128,7 +132,9 @@ def test_truncation_names_labels_that_lose_more() -> None:
     texts, labels = distinct(400), ["long", *["short"] * 3] * 100
     cut = np.array([1, 0, 0, 0] * 100)
     for is_cut, is_named in ((cut, True), (np.roll(cut.repeat(2)[:400], 1), False)):
-        counts = TokenCounts(np.full(400, 10), np.zeros(400, np.int64), is_cut, 400, int(is_cut.sum()))
+        counts = TokenCounts(
+            np.full(400, 10), np.zeros(400, np.int64), is_cut, np.ones(400, np.int64), int(is_cut.sum())
+        )
         found = only(findings({"train": split(texts, labels)}, {"train": counts}), "truncated")
         assert found.message.startswith(
             f"train: {is_cut.sum()} of 400 texts ({is_cut.mean():.1%}) are truncated"
@@ -137,7 +143,7 @@ def test_truncation_names_labels_that_lose_more() -> None:
 
 
 def test_findings_are_sorted_by_level_and_are_plain_json() -> None:
-    counts = TokenCounts(np.full(63, 10), np.full(63, 9), np.zeros(63, np.int64), 63, 0)
+    counts = TokenCounts(np.full(63, 10), np.full(63, 9), np.zeros(63, np.int64), np.ones(63, np.int64), 0)
     found = findings({"train": split([*TEXTS, *TEXTS[:3]], [*LABELS, "b", "b", "c"])}, {"train": counts})
     assert [f.level for f in found] == ["error", "warning", "warning", "note"]
     for finding in found:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tiny import bertune, contents, reviews, write_csv
+from tiny import QUICK, bertune, contents, reviews, write_csv
 
 
 def test_check_shows_rows_balance_and_lengths_and_writes_nothing(here: Path, encoder: Path) -> None:
@@ -68,3 +68,25 @@ def test_check_refuses_a_metric_that_training_refuses(here: Path, encoder: Path)
     ]
     assert said[0].err == said[1].err and said[0].code == said[1].code == 3
     assert 'train.best_metric=acuracy: this task has no such metric. Did you mean "accuracy"?' in said[0].err
+
+
+def test_check_lists_findings_with_rows_and_remedies(here: Path, encoder: Path) -> None:
+    rows = reviews(20)
+    write_csv(here / "a.csv", [*rows, rows[0]])
+    write_csv(here / "b.csv", [rows[4], *reviews(19, seed=3)])
+    said = bertune("check", "a.csv", f"model.name={encoder}", "data.validation=b.csv").fine().out
+    lines = [line.strip() for line in said.splitlines()]
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("warning") and "also in train" in line]
+    assert lines[at].split()[1:4] == ["1", "of", "20"]
+    assert lines[at + 1] == "Set data.deduplicate=true to drop them from train"
+    assert lines[at + 2] == f"b.csv, line 2: {rows[4][0]} (repeats a.csv, line 6)"
+    assert any(line.startswith("note") and "repeats an earlier text exactly" in line for line in lines)
+
+
+def test_train_opens_with_errors_and_warnings_but_without_notes(here: Path, encoder: Path) -> None:
+    rows = reviews(20)
+    write_csv(here / "a.csv", [*rows, rows[0]])
+    write_csv(here / "b.csv", rows[:5])
+    said = bertune("train", "a.csv", f"model.name={encoder}", "data.validation=b.csv", *QUICK).fine().err
+    assert "data error: 5 of the validation texts are also in train, which inflates the validation" in said
+    assert "repeats an earlier text exactly" not in said

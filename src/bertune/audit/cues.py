@@ -3,7 +3,7 @@
 A cue is chosen on one half of the distinct training rows and judged on the other half, by the share of the
 errors of the more frequent answer that it avoids. The lower bound of this share, corrected for the number of
 cues judged (Bonferroni), must be at least `LEAST_REDUCTION`. Ordinary words stay far below: the best single
-word for the sentiment of IMDB avoids a quarter. Compare Gururangan et al. 2018, "Annotation Artifacts in
+word for the sentiment of IMDB avoids 23%. Compare Gururangan et al. 2018, "Annotation Artifacts in
 Natural Language Inference Data".
 """
 

@@ -59,13 +59,18 @@ def near_pairs(rows: Rows, search: Search = DEFAULT) -> Pairs:
             _grouped(column, rows.texts[:, number], search) for number, column in enumerate(rows.columns)
         ]
         salts = [_combined([g for other, g in enumerate(groups) if other != at]) for at in range(len(groups))]
-    found = [np.zeros((0, 2), np.int64)]
+    num = len(rows.texts)
+    examined = found = np.zeros(0, np.int64)  # pairs as one number each
     for number in range(len(rows.columns)):
         column, texts = rows.columns[number], rows.texts[:, number]
         for hashes, owners in _partitions(column, texts, salts[number], search):
-            found.append(_verified(rows, _candidates(hashes, owners, rows.splits)))
-    pairs: Pairs = np.unique(np.concatenate(found), axis=0)
-    return pairs
+            candidates = _candidates(hashes, owners, rows.splits)
+            new = np.setdiff1d(candidates[:, 0] * num + candidates[:, 1], examined, assume_unique=True)
+            examined = np.union1d(examined, new)
+            kept = _are_near(rows, np.stack([new // num, new % num], 1))
+            found = np.concatenate([found, new[kept]])
+    found = np.sort(found)
+    return np.stack([found // num, found % num], 1)
 
 
 def _grouped(column: WordColumn, texts: Ints, search: Search) -> Ints:
@@ -124,7 +129,7 @@ def _partitions(
 
 def _candidates(hashes: Hashes, owners: Ints, splits: NDArray[np.bool_]) -> Pairs:
     """Pairs of rows with a common hash: each row with the first of every split, and with a few before it."""
-    order = np.lexsort((owners, hashes))
+    order = np.argsort(hashes)
     hashes, owners = hashes[order], owners[order]
     is_repeated = np.zeros(len(hashes), bool)
     same = hashes[1:] == hashes[:-1]
@@ -133,6 +138,8 @@ def _candidates(hashes: Hashes, owners: Ints, splits: NDArray[np.bool_]) -> Pair
     hashes, owners = hashes[is_repeated], owners[is_repeated]
     if not len(hashes):
         return np.zeros((0, 2), np.int64)
+    order = np.lexsort((owners, hashes))  # only of the few that are left
+    hashes, owners = hashes[order], owners[order]
     bucket = np.concatenate([np.zeros(1, np.int64), np.cumsum(hashes[1:] != hashes[:-1])])
     found = []
     for split in range(splits.shape[1]):
@@ -150,14 +157,14 @@ def _candidates(hashes: Hashes, owners: Ints, splits: NDArray[np.bool_]) -> Pair
     return distinct
 
 
-def _verified(rows: Rows, pairs: Pairs) -> Pairs:
-    """The pairs whose texts are equal or near duplicates in every column."""
-    kept = np.ones(len(pairs), bool)
+def _are_near(rows: Rows, pairs: Pairs) -> NDArray[np.bool_]:
+    """Which pairs have equal or near-duplicate texts in every column."""
+    are_near = np.ones(len(pairs), bool)
     for number, column in enumerate(rows.columns):
         texts = rows.texts[:, number][pairs]
-        at = np.flatnonzero(kept & (texts[:, 0] != texts[:, 1]))
-        distinct, inverse = np.unique(np.sort(texts[at], axis=1), axis=0, return_inverse=True)
-        are_near = np.array([is_near(column, one, other) for one, other in distinct.tolist()], bool)
+        at = np.flatnonzero(are_near & (texts[:, 0] != texts[:, 1]))
         if len(at):
-            kept[at] = are_near[inverse.reshape(-1)]
-    return pairs[kept]
+            distinct, inverse = np.unique(np.sort(texts[at], axis=1), axis=0, return_inverse=True)
+            of_texts = np.array([is_near(column, one, other) for one, other in distinct.tolist()], bool)
+            are_near[at] = of_texts[inverse.reshape(-1)]
+    return are_near

@@ -27,8 +27,13 @@ class TokenCounts:
     tokens: Ints
     unknown: Ints
     is_truncated: Ints  # 0 or 1
-    num_sequences: int
-    num_truncated: int  # sequences, of which a row may have several
+    sequences: Ints  # the number of sequences, such as windows or choices
+    num_truncated: int  # sequences
+
+    @property
+    def num_sequences(self) -> int:
+        """The number of sequences of all rows."""
+        return int(self.sequences.sum())
 
 
 def token_findings(name: str, split: AuditedSplit, counts: TokenCounts, model: str) -> Iterator[Finding]:
@@ -64,14 +69,16 @@ def _unknown(name: str, split: AuditedSplit, counts: TokenCounts, model: str) ->
 
 
 def _too_fine(name: str, split: AuditedSplit, counts: TokenCounts, model: str) -> Iterator[Finding]:
-    characters = sum(len("".join(text.split())) for texts in split.texts for text in texts)
-    total = int(counts.tokens.sum())
-    if total < _TOO_FINE * characters:
+    # Sequences of the same row may share texts.
+    rows = np.flatnonzero(counts.sequences == 1).tolist()
+    characters = sum(len("".join(text.split())) for row in rows for text in split.texts[row])
+    total = int(counts.tokens[rows].sum())
+    if not characters or total < _TOO_FINE * characters:
         return
     yield Finding(
         "split_characters",
         "warning",
-        f"{name}: the tokenizer of {model} splits single characters: {total / max(1, characters):.1f} tokens "
+        f"{name}: the tokenizer of {model} splits single characters: {total / characters:.1f} tokens "
         "per character",
         "Use a model pretrained on texts of this language",
         total,

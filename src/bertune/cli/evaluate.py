@@ -8,7 +8,7 @@ import typer
 from bertune.cli.arguments import AsJson, RunFolder, Settings, print_json
 
 if TYPE_CHECKING:
-    from bertune.predict import Evaluation, Model
+    from bertune.predict.model import Evaluation, Model
 
 
 def evaluate(

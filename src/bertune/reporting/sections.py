@@ -1,5 +1,6 @@
 """Tables of scores, data, parameters and environment."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -248,8 +249,9 @@ def _first_row(finding: FindingRecord) -> str:
     if not finding.rows:
         return ""
     row = finding.rows[0]
-    note = f" ({row['note']})" if row.get("note") else ""
-    return visible(f"{row.get('place', '')}: {row.get('text', '')}{note}")
+    place = row.get("place", "").rpartition("/")[2]  # the table of splits has the folders
+    note = re.sub(r"\S*/(?=[^/]+, \w+ \d)", "", row.get("note", ""))
+    return visible(f"{place}: {row.get('text', '')}" + (f" ({note})" if note else ""))
 
 
 def balance_table(manifest: ManifestRecord) -> PageTable | None:

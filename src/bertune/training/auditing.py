@@ -69,7 +69,7 @@ def token_counts(split: "EncodedSplit", tokenizer: Tokenizer, max_length: int) -
         tokens=_summed(groups, lengths - special, num_rows),
         unknown=_summed(groups, unknown, num_rows),
         is_truncated=np.minimum(_summed(groups, is_cut, num_rows), 1),
-        num_sequences=len(sequences),
+        sequences=np.bincount(groups, minlength=num_rows),
         num_truncated=int(is_cut.sum()),
     )
 

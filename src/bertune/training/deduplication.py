@@ -99,6 +99,6 @@ def _note(counts: _Counts, total: int, drops_near: bool) -> str:
         repeat = "repeats" if counts.of_others == 1 else "repeat"
         note += f"; {counts.of_others:,} of them {repeat} a row of the validation or test data"
     if counts.conflicts:
-        have = "has" if counts.conflicts == 1 else "have"
-        note += f"; {counts.conflicts:,} {have} another label than the training row they repeat"
+        have, repeat = ("has", "it repeats") if counts.conflicts == 1 else ("have", "they repeat")
+        note += f"; {counts.conflicts:,} {have} another label than the training row that {repeat}"
     return note
