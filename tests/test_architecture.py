@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "bertune"
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
     "errors", "allocator", "cores", "files", "renamed", "optional_packages", "config", "settings",
-    "registry", "manifest", "metrics", "gates", "data", "metadata", "run", "run_writer",
+    "registry", "records", "manifest", "metrics", "gates", "data", "metadata", "run", "run_writer",
     "hugging_face", "encoder_config", "text", "tasks", "custom_code", "nn", "losses", "task_info",
     "comparing", "source", "saved_model", "predict", "training", "reporting", "export", "serve", "bench",
     "console", "api", "cli",

@@ -28,13 +28,13 @@ from bertune.predict.writers import prediction_lines
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
 from bertune.tasks.parts.score_intervals import Rescored, intervals_record, rescored
-from bertune.training.baselines import baselines
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Warned
 from bertune.training.preparing import Prepared
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag
+from bertune.training.simple_models import baselines
 
 
 @dataclass
