@@ -113,9 +113,8 @@ class BestRecord(Record):
     score: str | None = None
     value: float | None = None
     lower_is_better: bool | None = None
-    top_step: int | None = (
-        None  # step with the best score, even if it is not clearly better than the selected one
-    )
+    # The step with the best score, even if it is not clearly better than the selected one.
+    top_step: int | None = None
     top_value: float | None = None
 
 
