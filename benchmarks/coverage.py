@@ -190,8 +190,8 @@ def compared(paths: list[str], num_sets: int = 100) -> list[dict[str, Any]]:
                 changes = differences(one.values, two.values, (resampled[0], resampled[1]))
                 p_values = {name: change.p for name, change in changes.items() if change is not None}
                 adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-                different += min(adjusted.values()) < 0.05
-                primary += adjusted["mcc"] < 0.05
+                different += int(min(adjusted.values()) < 0.05)
+                primary += int(adjusted["mcc"] < 0.05)
             result = {
                 "runs": kind, "rows": num_rows, "test_sets": num_sets, "mcc": [one["mcc"] for one in true],
                 "any_score_different": different, "mcc_different": primary,

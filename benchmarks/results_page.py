@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from coverage_page import coverage_lines
 from results_sets import SETS, Set
 
 SECTIONS = Path(__file__).parent / "sections"
@@ -85,6 +86,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     lines += [f"| {' | '.join(_cells(row, results.get(name)))} |" for name, row in SETS.items()]
     lines += ["", "## Differences from the published setups", ""]
     lines += [_note(row, results.get(name)) for name, row in SETS.items()]
+    lines += coverage_lines()
     lines += ["", "## Environment", "", _SECONDS, "", *_places(results), "", "```"]
     lines += [
         "BERTUNE_DATA=DATA OMP_NUM_THREADS=1 python benchmarks/results_by_task.py",

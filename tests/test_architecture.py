@@ -17,10 +17,10 @@ SOURCE = ROOT / "src" / "bertune"
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
     "errors", "allocator", "cores", "files", "renamed", "optional_packages", "config", "settings",
-    "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run", "cross_validation",
-    "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit", "custom_code", "nn", "losses",
-    "task_info", "comparing", "source", "saved_model", "predict", "training", "reporting", "export", "serve",
-    "bench", "console", "api", "cli",
+    "registry", "record", "records", "manifest", "metrics", "gates", "data", "metadata", "run",
+    "cross_validation", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
+    "custom_code", "nn", "losses", "task_info", "comparing", "source", "saved_model", "predict", "training",
+    "reporting", "export", "serve", "bench", "console", "api", "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")

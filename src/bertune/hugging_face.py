@@ -16,8 +16,9 @@ from pydantic import BeforeValidator, Field
 
 from bertune.errors import BertuneError, DamagedError, ModelError, listed
 from bertune.files import MOST_JSON, read_bytes, read_object, shown_path
-from bertune.manifest import Record, checked
+from bertune.manifest import checked
 from bertune.optional_packages import needs
+from bertune.record import Record
 
 INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"

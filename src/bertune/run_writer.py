@@ -40,7 +40,8 @@ from bertune.files import (
     write_json,
     write_jsonl,
 )
-from bertune.manifest import ManifestRecord, Record
+from bertune.manifest import ManifestRecord
+from bertune.record import Record
 from bertune.run import CONFIG, MANIFEST, METRICS, Run, is_run
 
 LOCK = ".bertune-lock"

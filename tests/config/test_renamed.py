@@ -81,7 +81,7 @@ def test_a_run_of_an_earlier_format_is_resumed_and_predicts(tiny_weights: Path, 
 
 
 def test_a_similar_name_in_another_section_is_not_suggested() -> None:
-    with pytest.raises(ConfigError, match=r'setting "train\.steps"\. Known settings: train\.epochs, '):
-        resolve(parse_overrides(["train.steps=100"]))
+    with pytest.raises(ConfigError, match=r'setting "train\.widths"\. Known settings: train\.epochs, '):
+        resolve(parse_overrides(["train.widths=100"]))
     with pytest.raises(ConfigError, match=r'Did you mean "train\.epochs"\?'):
         resolve(parse_overrides(["trian.epochs=3"]))

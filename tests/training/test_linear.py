@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bertune.manifest import DifferenceRecord, SimpleModelRecord
+from bertune.records import DifferenceRecord, SimpleModelRecord
 from bertune.training import linear
-from bertune.training.baselines import _verdict
+from bertune.training.simple_models import _verdict
 
 TRAIN = [(f"{word} thing {i}",) for i in range(12) for word in ("good", "bad", "so")]
 TEST = [("a good one",), ("bad again",), ("so so",)]

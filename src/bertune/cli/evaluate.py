@@ -8,7 +8,8 @@ import typer
 from bertune.cli.arguments import AsJson, RunFolder, Settings, print_json
 
 if TYPE_CHECKING:
-    from bertune.predict.model import Evaluation, Model
+    from bertune.predict.model import Model
+    from bertune.predict.results import Evaluation
 
 
 def evaluate(

@@ -20,7 +20,7 @@ from bertune.data.columns import Columns, cell_text
 from bertune.data.rows import Origin, Row
 from bertune.data.tables import Table, completed
 from bertune.files import to_json
-from bertune.manifest import Record
+from bertune.record import Record
 from bertune.tasks import Task
 from bertune.tasks.encoder import read_examples
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from bertune.errors import counted, plural
-from bertune.manifest import BaselineRecord, BaselinesRecord, ManifestRecord, SplitRecord
+from bertune.manifest import BaselineRecord, ManifestRecord, SplitRecord
+from bertune.records import BaselinesRecord
 from bertune.reporting.curves import Curves
 from bertune.reporting.recorded import (
     final_details,

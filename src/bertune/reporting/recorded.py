@@ -5,7 +5,6 @@ from bertune.manifest import (
     DataRecord,
     DetailsRecord,
     Interval,
-    IntervalsRecord,
     ManifestRecord,
     MaxLengthRecord,
     ModelRecord,
@@ -13,6 +12,7 @@ from bertune.manifest import (
     SplitRecord,
     TrainingRecord,
 )
+from bertune.records import IntervalsRecord
 from bertune.reporting.wording import in_order
 
 Scores = dict[str, Score]

@@ -5,16 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bertune.errors import counted, plural
-from bertune.manifest import (
-    BaselinesRecord,
-    DetailsRecord,
-    FindingRecord,
-    ManifestRecord,
-    Score,
-    SeedsRecord,
-    SplitRecord,
-    SpreadRecord,
-)
+from bertune.manifest import DetailsRecord, FindingRecord, ManifestRecord, Score, SplitRecord
+from bertune.records import BaselinesRecord, SeedsRecord, SpreadRecord
 from bertune.reporting.charts import Batches
 from bertune.reporting.recorded import (
     data_of,

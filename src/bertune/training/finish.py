@@ -34,7 +34,6 @@ from bertune.record import RefitRecord
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
 from bertune.tasks.parts.score_intervals import Rescored, intervals_record, rescored
-from bertune.training.baselines import baselines
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Noted, Warned
@@ -44,6 +43,7 @@ from bertune.training.preparing import Prepared
 from bertune.training.refitting import refit, refit_note
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag
+from bertune.training.simple_models import baselines
 from bertune.training.splitting import CALIBRATION
 
 
