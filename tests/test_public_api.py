@@ -14,7 +14,7 @@ import bertune as bt
 
 DOCUMENTED = {
     "train", "load", "predict", "evaluate", "check", "report", "Run", "Model", "Evaluation", "BertuneError",
-    "train_events", "export", "verify",
+    "train_events", "export", "verify", "decide",
 }  # fmt: skip
 EVENTS = {"DataReady", "Started", "Stepped", "Evaluated", "Noted", "Warned", "Finished"}
 

@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     )
     from bertune.errors import BertuneError
     from bertune.predict.model import Model
-    from bertune.predict.redeciding import Decision
     from bertune.predict.results import Evaluation
     from bertune.run import Run
     from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
 
 _HOME = {
     "BertuneError": "bertune.errors",
-    "Decision": "bertune.predict.redeciding",
     "Evaluation": "bertune.predict.results",
     "Model": "bertune.predict.model",
     "Run": "bertune.run",
@@ -65,7 +63,6 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "Run",
     "Model",
     "Evaluation",
-    "Decision",
     "BertuneError",
     "train_events",
     "DataReady",
