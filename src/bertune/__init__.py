@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from bertune.cross_validation import CrossValidation
     from bertune.errors import BertuneError
     from bertune.predict.model import Model
-    from bertune.predict.redeciding import Decision
     from bertune.predict.results import Evaluation
     from bertune.run import Run
     from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 _HOME = {
     "BertuneError": "bertune.errors",
     "CrossValidation": "bertune.cross_validation",
-    "Decision": "bertune.predict.redeciding",
     "Evaluation": "bertune.predict.results",
     "Model": "bertune.predict.model",
     "Run": "bertune.run",
@@ -77,7 +75,6 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "Model",
     "Evaluation",
     "Comparison",
-    "Decision",
     "BertuneError",
     "train_events",
     "DataReady",

@@ -22,7 +22,7 @@ from bertune.export.standalone_code import standalone_code
 from tiny_exports import Exports
 
 ALLOWED = ("numpy", "numpy.libs", "onnxruntime", "tokenizers")
-MOST_STATEMENTS = {"question_answering": 13}  # 10 for the others
+MOST_STATEMENTS = {"question_answering": 13}  # 11 for the others
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_the_code_predicts_the_same_with_onnxruntime_alone(
 ) -> None:
     export = exports.export(kind)
     code = code_of(export)
-    assert len(ast.parse(code).body) <= MOST_STATEMENTS.get(kind, 10)
+    assert len(ast.parse(code).body) <= MOST_STATEMENTS.get(kind, 11)
     found = printed(code, export, packages)
     wanted = expected(kind, bt.load(export), texts_of(code))
     assert len(found) == len(wanted)

@@ -51,7 +51,7 @@ def test_the_guarantee_is_kept_where_a_naive_threshold_breaks_it(grouped: bool) 
         naively_broken += naive is not None and true_rate(naive) > 0.08
     assert broken / runs <= 0.1
     assert naively_broken / runs > 0.3
-    assert found > 0.6 * runs
+    assert found > (0.2 if grouped else 0.6) * runs  # rows of a group are less evidence
 
 
 def test_copies_of_rows_do_not_count_as_evidence() -> None:

@@ -21,9 +21,9 @@ inputs = {inputs}
 
 # Calibrated models: see metrics/calibration.py. `bertune decide` may change the temperatures of an export.
 _TEMPERATURE = """\
-calibration = json.load(open("bertune.json"))["calibration"]
-if calibration:
-    logits = logits / np.array(calibration["temperatures"])
+logits = logits / np.array(
+    (json.load(open("bertune.json"))["calibration"] or {"temperatures": [1]})["temperatures"]
+)
 """
 _CALIBRATED = ("softmax", "sigmoid", "relevance", "tokens", "choices")  # kinds of outputs that are divided
 

@@ -18,7 +18,8 @@ from untrained import DECISIONS
 
 from bertune.errors import ConfigError
 from bertune.predict.model import Model
-from bertune.serve.formats.systemone import _choice, _noul, _score, router
+from bertune.serve import typed_answers
+from bertune.serve.formats.systemone import router
 
 Library = Callable[[str], Model]
 TEXT = "a lovely lamp"
@@ -48,7 +49,10 @@ def test_answers_are_computed_as_in_transformers(num: int) -> None:
             "choice": {"type": "choice", "criteria": dict.fromkeys(options)},
             "score": {"type": "score", "criteria": options},
         }
-        found = {"choice": _choice(options, shares), "score": _score(options, options, shares)}
+        found = {
+            "choice": typed_answers.choice(options, shares),
+            "score": typed_answers.score(options, options, shares),
+        }
         for kind, question in rivals.items():
             expected = Question.from_request("q", question, DecisionConfig()).answer(list(shares.values()))
             assert found[kind].keys() == expected.keys()
@@ -286,5 +290,5 @@ def test_a_fallback_must_be_a_url(reviews: Running) -> None:
 
 
 def test_a_yes_or_no_answer_needs_some_probability() -> None:
-    assert _noul("a", None, {"a": 0.25, "b": 0.75}) == {"type": "noul", "noul": 0.25}
-    assert _noul(None, "a", {"a": 0.25, "b": 0.75}) == {"type": "noul", "noul": 0.75}
+    assert typed_answers.noul("a", None, {"a": 0.25, "b": 0.75}) == {"type": "noul", "noul": 0.25}
+    assert typed_answers.noul(None, "a", {"a": 0.25, "b": 0.75}) == {"type": "noul", "noul": 0.75}
