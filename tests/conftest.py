@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exempts everything imported so far from garbage collection, which some tests trigger dozens of times."""
+    """Exempts what is imported from garbage collection, which some tests trigger dozens of times."""
     gc.collect()
     gc.freeze()
 
