@@ -33,7 +33,7 @@ MEASURED = (
     replace(BY_NAME["dream"], cut=items(slice(0, 20))),
     replace(BY_NAME["wikiqa-pointwise"], cut=lines(slice(0, 600))),
     replace(BY_NAME["embeddings-stsb"], cut=lines(slice(0, 600), header=True), epochs=1),
-    replace(BY_NAME["language_modelling"], cut=documents(40)),
+    replace(BY_NAME["language_modelling"], cut=documents(12)),
 )  # fmt: skip
 MOST_DIFFERENT = 1e-4
 # Predicts the rows of a file, in a process in which torch and transformers do not exist.
