@@ -48,6 +48,11 @@ def page(found: Values) -> str:
         if values.get("wrk")
     ]
     rounds, machine = len(found["rounds"]), found["machine"]
+    workloads = dict.fromkeys(key.split("/")[0] for values in found["rounds"].values() for key in values)
+    command = (
+        f"BERTUNE_DATA=DATA python benchmarks/serving.py --cache CACHE --rounds {rounds} "
+        f"--seconds {found['seconds']:g} --workloads {' '.join(workloads)}"
+    )
     return "\n".join(
         (
             _ABOUT,
@@ -56,14 +61,30 @@ def page(found: Values) -> str:
             f"measured {found['measured']} on {machine['cpu']}, {machine['cores']} cores, "
             f"{machine['system']}; {versions}.",
             "",
+            "Largest difference of a probability from that of `Model.predict`, and share of other labels: "
+            f"{'; '.join(_differences(found))}. In int8, both depend on the other texts of a batch.",
+            "",
             f"Throughput with one text per request by `wrk`: {'; '.join(checks) or 'not measured'}.",
             "",
             "```",
-            "BERTUNE_DATA=DATA python benchmarks/serving.py --cache CACHE",
+            command,
             "```",
             "",
         )
     )
+
+
+def _differences(found: Values) -> Iterator[str]:
+    """How far the answers of each server were from those of `Model.predict`, over all its measurements."""
+    outcomes: dict[str, list[Values]] = {}
+    for values in found["rounds"].values():
+        for key, stages in values.items():
+            for stage in stages.values():
+                several = stage.get("steps", [stage]) if isinstance(stage, dict) else []
+                outcomes.setdefault(TITLES[key.split("/")[1]], []).extend(several)
+    for title, several in outcomes.items():
+        largest, flips = (max(one[name] for one in several) for name in ("largest_difference", "flips"))
+        yield f"{title} {largest:.1g}, {flips:.1%}"
 
 
 def table(found: Values) -> str:
