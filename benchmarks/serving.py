@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from serving_page import table
+from serving_page import page
 from serving_sides import (
     BERTUNE,
     CONNECTIONS,
@@ -40,6 +40,7 @@ from serving_sides import (
 from bertune.bench.environment import machine, versions
 
 OUT = HERE / "results" / "serving.json"
+PAGE = HERE / "serving.md"
 PEER = "peer"
 PER_REQUEST = 32
 
@@ -167,19 +168,24 @@ def main() -> None:
     parser.add_argument("--formats", nargs="*", default=["onnx-int8", "onnx"], choices=FORMATS)
     parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
     parser.add_argument("--peer", choices=("none", "threads", "one", "both"), default="threads")
+    parser.add_argument("--render", action="store_true", help="only write the page of the stored results")
     parser.add_argument("--fresh", action="store_true", help="forget what is stored")
     options = parser.parse_args()
-    options.cache.mkdir(parents=True, exist_ok=True)
+    if not options.render:
+        options.cache.mkdir(parents=True, exist_ok=True)
     is_stored = options.out.is_file() and not options.fresh
     rounds = json.loads(options.out.read_bytes())["rounds"] if is_stored else {}
     plan = Plan(options.cache, options.out, options.seconds, frozenset(options.stages), rounds)
-    for number in range(1, options.rounds + 1):
+    for number in range(1, 1 if options.render else options.rounds + 1):
         for name in options.workloads:
             for one in {"none": (), "threads": (False,), "one": (True,), "both": (False, True)}[options.peer]:
                 measure_peer(plan, number, name, one)
             for kind in options.formats:
                 measure_bertune(plan, number, name, kind)
-    print(table(json.loads(options.out.read_bytes())))
+    text = page(json.loads(options.out.read_bytes()))
+    if options.out == OUT:
+        PAGE.write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

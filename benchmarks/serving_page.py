@@ -27,6 +27,66 @@ _HEAD = (
 )
 
 
+_ABOUT = """# The service under load
+
+all-MiniLM-L6-v2, fine-tuned on part of SST-2, behind `bertune serve`, beside a plain FastAPI server with
+the transformers pipeline. An open-loop generator on the same machine sends requests at scheduled times
+over 64 connections, and compares every answer with that of `Model.predict`; latencies count from the
+scheduled time. The offline rate is that of `Model.predict` on the same texts, before and after. Half
+load is half of the throughput with one text per request. The share in the fifth column is that of the
+offline rate, with one and with several texts per request.
+"""
+
+
+def page(found: Values) -> str:
+    """The results as a Markdown page."""
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    checks = [
+        f"{TITLES[key.split('/')[1]]}: {values['wrk']:,.0f} texts/s"
+        for values in found["rounds"].values()
+        for key, values in values.items()
+        if values.get("wrk")
+    ]
+    rounds, machine = len(found["rounds"]), found["machine"]
+    workloads = dict.fromkeys(key.split("/")[0] for values in found["rounds"].values() for key in values)
+    command = (
+        f"BERTUNE_DATA=DATA python benchmarks/serving.py --cache CACHE --rounds {rounds} "
+        f"--seconds {found['seconds']:g} --workloads {' '.join(workloads)}"
+    )
+    return "\n".join(
+        (
+            _ABOUT,
+            table(found),
+            f"Medians of {rounds} round{'s' if rounds > 1 else ''}, each stage {found['seconds']:g} seconds, "
+            f"measured {found['measured']} on {machine['cpu']}, {machine['cores']} cores, "
+            f"{machine['system']}; {versions}.",
+            "",
+            "Largest difference of a probability from that of `Model.predict`, and share of other labels: "
+            f"{'; '.join(_differences(found))}. In int8, both depend on the other texts of a batch.",
+            "",
+            f"Throughput with one text per request by `wrk`: {'; '.join(checks) or 'not measured'}.",
+            "",
+            "```",
+            command,
+            "```",
+            "",
+        )
+    )
+
+
+def _differences(found: Values) -> Iterator[str]:
+    """How far the answers of each server were from those of `Model.predict`, over all its measurements."""
+    outcomes: dict[str, list[Values]] = {}
+    for values in found["rounds"].values():
+        for key, stages in values.items():
+            for stage in stages.values():
+                several = stage.get("steps", [stage]) if isinstance(stage, dict) else []
+                outcomes.setdefault(TITLES[key.split("/")[1]], []).extend(several)
+    for title, several in outcomes.items():
+        largest, flips = (max(one[name] for one in several) for name in ("largest_difference", "flips"))
+        yield f"{title} {largest:.1g}, {flips:.1%}"
+
+
 def table(found: Values) -> str:
     """Medians over the rounds, for each workload, as Markdown."""
     rounds: dict[str, dict[str, Values]] = found["rounds"]

@@ -1,5 +1,6 @@
 """Fixtures for all tests: a tiny random BERT, a few labelled texts, no network."""
 
+import gc
 import os
 
 # Set before the libraries that read them are imported.
@@ -23,8 +24,8 @@ pytest.register_assert_rewrite("trainings")
 
 # Folders of tests that train, which come first: at the end no worker then waits for another's slow file.
 SLOW_FOLDERS = (
-    "training", "hostile", "contracts", "export", "deploy", "runtime", "docs", "examples", "hub", "cli", "nn",
-    "predict", "api",
+    "real", "training", "hostile", "contracts", "export", "deploy", "runtime", "docs", "examples", "hub",
+    "cli", "nn", "predict", "api",
 )  # fmt: skip
 
 
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return SLOW_FOLDERS.index(folder) if folder in SLOW_FOLDERS else len(SLOW_FOLDERS)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Exempts what is imported from garbage collection, which some tests trigger dozens of times."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -16,16 +16,14 @@ from bertune.predict.predictor import plain
 from bertune.run import open_run
 from tiny import process
 from tiny_exports import Exports, rows_of
+from without_torch import BLOCKED
 
 KINDS = [*registry.names("task"), "pairs"]
 MOST_DIFFERENT = 1e-4
 # Predicts rows with exports, in a process in which torch and transformers do not exist.
-PREDICTING = """
-import json, sys
-class Absent:
-    def find_spec(self, name, *_):
-        if name.partition(".")[0] in ("torch", "transformers"): raise ModuleNotFoundError(name, name=name)
-sys.meta_path.insert(0, Absent())
+PREDICTING = (
+    f"{BLOCKED}import json\n"
+    + """
 import bertune
 from bertune.predict.predictor import plain
 given = json.load(sys.stdin)
@@ -36,6 +34,7 @@ found = {
 assert not {"torch", "transformers"} & set(sys.modules)
 json.dump(found, sys.stdout)
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 
 import bertune as bt
 from tiny import reviews, write_csv
+from without_torch import BLOCKED
 
 SOURCE = str(Path(bt.__file__).parent)
 MOST_FILES = 12
@@ -80,11 +81,7 @@ def test_a_pickled_model_predicts_the_same_in_another_process(classifier: bt.Run
 
 def test_the_package_is_imported_without_torch() -> None:
     code = (
-        "import sys\n"
-        "class Absent:\n"
-        "    def find_spec(self, name, *_):\n"
-        "        if name in ('torch', 'transformers'): raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
+        f"{BLOCKED}"
         "import bertune.predict\n"
         "from bertune.predict import backend, inputs, model, predictor, writers\n"
         "assert not {'torch', 'transformers'} & set(sys.modules)\n"

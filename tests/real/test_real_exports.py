@@ -18,6 +18,7 @@ from bertune.export.parity import differences
 from bertune.files import read_jsonl, read_object
 from bertune.run import open_run
 from tiny import bertune, process
+from without_torch import COMMAND
 
 BY_NAME = {of.name: of for of in SLICES}
 # One data set for each task, validated on up to 1,000 texts; fewer where they are long.
@@ -33,19 +34,9 @@ MEASURED = (
     replace(BY_NAME["dream"], cut=items(slice(0, 20))),
     replace(BY_NAME["wikiqa-pointwise"], cut=lines(slice(0, 600))),
     replace(BY_NAME["embeddings-stsb"], cut=lines(slice(0, 600), header=True), epochs=1),
-    replace(BY_NAME["language_modelling"], cut=documents(40)),
+    replace(BY_NAME["language_modelling"], cut=documents(12)),
 )  # fmt: skip
 MOST_DIFFERENT = 1e-4
-# Predicts the rows of a file, in a process in which torch and transformers do not exist.
-PREDICTING = """
-import sys
-class Absent:
-    def find_spec(self, name, *_):
-        if name.partition(".")[0] in ("torch", "transformers"): raise ModuleNotFoundError(name, name=name)
-sys.meta_path.insert(0, Absent())
-from bertune.cli import main
-main()
-"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,7 @@ def test_without_torch_the_predictions_are_the_same(exported: Exported, tmp_path
     out = tmp_path / "scored.jsonl"
     export = exported.run / "export" / "onnx"
     command = ("evaluate", export, exported.held_out, *exported.reading, "--out", out)
-    process(sys.executable, "-c", PREDICTING, *command, cwd=tmp_path).fine()
+    process(sys.executable, "-c", COMMAND, *command, cwd=tmp_path).fine()
     decision = bt.load(export).fitted.decision
     found, stored = list(read_jsonl(out)), list(open_run(exported.run).predictions("validation"))
     assert len(found) == len(stored)
@@ -107,7 +98,7 @@ def _prediction(line: dict[str, Any]) -> dict[str, Any]:
 
 def test_it_is_verified_without_torch(exported: Exported, tmp_path: Path) -> None:
     export = exported.run / "export" / "onnx"
-    done = process(sys.executable, "-c", PREDICTING, "verify", export, "--json", cwd=tmp_path)
+    done = process(sys.executable, "-c", COMMAND, "verify", export, "--json", cwd=tmp_path)
     assert json.loads(done.fine().out)["flips"] == 0
 
 
