@@ -15,8 +15,8 @@ from bertune.files import (
     shell_word,
     shown_path,
 )
-from bertune.manifest import DetailsRecord, checked
-from bertune.record import Record
+from bertune.manifest.details import DetailsRecord
+from bertune.record import Record, checked
 from bertune.run import Run
 
 FORMAT = 1  # incremented when the layout changes; all earlier formats can be read

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bertune.errors import ConfigError, GateError, counted, did_you_mean
+from bertune.manifest.results import GateRecord
 from bertune.metrics.scores import LOWER_IS_BETTER
-from bertune.records import GateRecord
 
 
 def refuse_unknown(gates: Mapping[str, float], known: Collection[str]) -> None:

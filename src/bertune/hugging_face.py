@@ -16,9 +16,8 @@ from pydantic import BeforeValidator, Field
 
 from bertune.errors import BertuneError, DamagedError, ModelError, listed
 from bertune.files import MOST_JSON, read_bytes, read_object, shown_path
-from bertune.manifest import checked
 from bertune.optional_packages import needs
-from bertune.record import Record
+from bertune.record import Record, checked
 
 INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"

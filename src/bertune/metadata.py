@@ -30,10 +30,9 @@ from bertune.files import (
     to_json,
     write_atomically,
 )
-from bertune.manifest import checked
 from bertune.metrics.calibration import Calibration
 from bertune.metrics.decisions import DecisionRule
-from bertune.record import Record
+from bertune.record import Record, checked
 from bertune.renamed import LAST_FORMAT, current_settings
 from bertune.settings import validated
 

@@ -1,8 +1,12 @@
-"""The type of all records of a run, and the record of how its rows were divided."""
+"""The base type of all records, and their validation."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bertune.errors import DamagedError
+from bertune.files import shown_path
 
 Number = float | int  # whole numbers are stored as int
 
@@ -17,30 +21,26 @@ class Record(BaseModel):
         return self.model_dump(by_alias=True, exclude_unset=True)
 
 
-class RefitRecord(Record):
-    """The second training, on training and validation rows together, whose model was saved."""
-
-    steps: int
-    rows: int
-    seconds: float | None = None
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
-class FoldNumberRecord(Record):
-    """Which fold of a cross-validation a run is, from 1."""
+def checked(kind: type[Kind], value: object, path: Path) -> Kind:
+    """Validate a value as a record. Raises DamagedError with the file and every invalid key."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        problems: dict[str, str] = {}
+        for one in error.errors():
+            # For a union, pydantic appends the member type to the location, which means nothing to the user.
+            place = ".".join(str(part) for part in one["loc"] if not str(part)[:1].isupper()) or "(top level)"
+            for member in (".float", ".int", ".str", ".list[str]"):
+                place = place.removesuffix(member)
+            problems.setdefault(place, f"{place} is {_shown(one['input'])} ({one['msg'].lower()})")
+        listed = "; ".join(list(problems.values())[:5])
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise DamagedError(f"{shown_path(path)} is damaged: {listed}{more}") from error
 
-    repeat: int
-    fold: int
-    folds: int
-    repeats: int
 
-
-class SplittingRecord(Record):
-    """How the rows were divided into splits."""
-
-    how: dict[str, str] | None = None  # by split: by files, by a column, or how training rows were held out
-    fractions: dict[str, Number] | None = None  # of the training rows, by split that was held out
-    seed: int | None = None
-    group: str | None = None
-    time: str | None = None
-    split_column: str | None = None
-    fold: FoldNumberRecord | None = None
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

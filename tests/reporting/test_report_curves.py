@@ -5,7 +5,9 @@ import math
 import pytest
 
 from bertune.errors import counted
-from bertune.manifest import Interval, ManifestRecord, SplitRecord
+from bertune.manifest import ManifestRecord
+from bertune.manifest.data import SplitRecord
+from bertune.manifest.details import Interval
 from bertune.reporting.charts import MOST_BARS, Batches, score_by_batch, token_lengths
 from bertune.reporting.curves import read_curves, smoothed, thinned
 from bertune.reporting.headline import headline

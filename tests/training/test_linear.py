@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bertune.records import DifferenceRecord, SimpleModelRecord
+from bertune.manifest.results import DifferenceRecord, SimpleModelRecord
 from bertune.training import linear
 from bertune.training.simple_models import _verdict
 

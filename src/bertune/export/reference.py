@@ -12,9 +12,8 @@ from bertune.errors import ConfigError, DamagedError, ModelError
 from bertune.export.parity import Results
 from bertune.export.rows import RowsRecord, StoredRows
 from bertune.files import read_jsonl, read_object, shell_word, write_json, write_jsonl
-from bertune.manifest import checked
 from bertune.metadata import CalibrationRecord, DecisionRecord, ModelMetadata
-from bertune.record import Record
+from bertune.record import Record, checked
 from bertune.tasks import FittedTask
 
 FOLDER = "reference"

@@ -15,9 +15,8 @@ from bertune.data.rows import Row
 from bertune.errors import ConfigError, DataError
 from bertune.files import as_path, shown
 from bertune.metadata import ModelMetadata
-from bertune.metrics.limitations import limitation_texts
 from bertune.predict.backend import Backend
-from bertune.predict.deciding import with_decisions
+from bertune.predict.evaluating import evaluated
 from bertune.predict.inputs import Inputs, Opened
 from bertune.predict.output_columns import OutputColumns
 from bertune.predict.predictor import (
@@ -41,7 +40,6 @@ from bertune.predict.writers import (
     evaluated_lines,
     flat_names,
     is_same_file,
-    prediction_lines,
     refuse_out,
     refuse_prefix,
     suffix_of,
@@ -52,7 +50,6 @@ from bertune.predict.writers import (
 from bertune.settings import validated
 from bertune.tasks import FittedTask, Output
 from bertune.tasks.encoder import TextEncoder, read_examples
-from bertune.tasks.parts.score_intervals import intervals_record, rescored
 from bertune.text.tokenizer import Tokenizer
 
 
@@ -207,27 +204,7 @@ class Model:
             if self._has_no_columns(path):
                 refuse_prefix(self._prefix, path)
         found = self.labelled(data, path)
-        fitted, examples, sequences = found.fitted, found.examples, found.sequences
-        output = replace(self._predictor, fitted=fitted)(examples, sequences)
-        scores = fitted.score(output.predictions, examples)
-        files = fitted.extra_prediction_files(examples, output.predictions)
-        details, decision = with_decisions(scores.details, fitted, output.predictions, examples)
-        evaluation = Evaluation(
-            scores=scores.values,
-            details=details,
-            num_examples=len(examples),
-            num_truncated=len({s.group for s in sequences if s.num_removed}),
-            loss=output.loss,
-            lines=list(prediction_lines(examples, output.predictions)),
-            files={suffix: list(lines) for suffix, lines in files.items()},
-            intervals=intervals_record(
-                fitted, examples, rescored(fitted, output.predictions, examples, scores)
-            ),
-            noun=str(fitted.task.noun),
-            notes=found.notes,
-            decision=decision,
-            warnings=tuple(limitation_texts(fitted.limitations(examples, sequences))),
-        )
+        evaluation = evaluated(found, self._predictor)
         if path is not None:
             self._write_evaluation(evaluation, path)
         return evaluation

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bertune.errors import counted, plural
-from bertune.manifest import BatchRecord, DetailsRecord, SplitRecord
+from bertune.manifest.data import SplitRecord
+from bertune.manifest.details import BatchRecord, DetailsRecord
 from bertune.reporting.axes import SIZE, Frame, Key, Panel, arrange
 from bertune.reporting.canvas import Drawing, is_narrow
 from bertune.reporting.fonts import text_width

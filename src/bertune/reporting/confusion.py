@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bertune.errors import plural
-from bertune.manifest import ConfusionsRecord, DetailsRecord
+from bertune.manifest.details import ConfusionsRecord, DetailsRecord
 from bertune.reporting.fonts import can_draw
 from bertune.reporting.table import Cell, PageTable, users
 from bertune.reporting.wording import count, percent, plain, visible

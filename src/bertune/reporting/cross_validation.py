@@ -6,7 +6,10 @@ from pathlib import Path
 from bertune.cross_validation import FOLDS, OUT_OF_FOLD, PREDICTIONS, CrossValidation, CrossValidationRecord
 from bertune.errors import counted
 from bertune.files import read_object
-from bertune.manifest import DetailsRecord, ManifestRecord, MistakesRecord, checked
+from bertune.manifest import ManifestRecord
+from bertune.manifest.details import DetailsRecord
+from bertune.manifest.mistakes import MistakesRecord
+from bertune.record import checked
 from bertune.reporting.guidance import Command
 from bertune.reporting.headline import Headline
 from bertune.reporting.mistakes import Mistakes, worded

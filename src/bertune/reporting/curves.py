@@ -7,7 +7,8 @@ from itertools import accumulate, groupby
 from typing import Any
 
 from bertune.files import JsonObject
-from bertune.manifest import BestRecord, ManifestRecord
+from bertune.manifest import ManifestRecord
+from bertune.manifest.training import BestRecord
 from bertune.reporting.recorded import training_of
 from bertune.reporting.table import Cell, PageTable
 from bertune.reporting.wording import count, decimal, duration, real, score_name

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from bertune.errors import counted
 from bertune.files import read_object
-from bertune.manifest import ParityRecord, SidesRecord, SpeedRecord, checked
+from bertune.manifest.parity import ParityRecord, SidesRecord, SpeedRecord
+from bertune.record import checked
 from bertune.reporting.table import Cell, PageTable, head
 from bertune.reporting.wording import MISSING, count, decimal, percent, real, scientific, score_name, visible
 from bertune.run import Run

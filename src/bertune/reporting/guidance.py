@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from keyword import iskeyword
 
 from bertune.errors import counted, plural
-from bertune.manifest import ManifestRecord, SplitRecord
+from bertune.manifest import ManifestRecord
+from bertune.manifest.data import SplitRecord
 from bertune.reporting.confusion import Matrix, only_prediction
 from bertune.reporting.curves import Curves
 from bertune.reporting.recorded import (

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from bertune.errors import counted, plural
-from bertune.manifest import BaselineRecord, ManifestRecord, SplitRecord
-from bertune.records import BaselinesRecord
+from bertune.manifest import ManifestRecord
+from bertune.manifest.data import SplitRecord
+from bertune.manifest.details import BaselineRecord
+from bertune.manifest.results import BaselinesRecord
 from bertune.reporting.curves import Curves
 from bertune.reporting.recorded import (
     final_details,

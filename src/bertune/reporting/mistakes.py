@@ -6,7 +6,8 @@ from typing import Any
 
 from bertune.errors import counted
 from bertune.files import JsonObject, read_object
-from bertune.manifest import MistakesRecord, checked
+from bertune.manifest.mistakes import MistakesRecord
+from bertune.record import checked
 from bertune.reporting.wording import count, decimal, escaped, percent, visible
 from bertune.run import Run
 

@@ -8,8 +8,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bertune.errors import plural
-from bertune.manifest import DetailsRecord, ManifestRecord
-from bertune.records import BaselinesRecord
+from bertune.manifest import ManifestRecord
+from bertune.manifest.details import DetailsRecord
+from bertune.manifest.results import BaselinesRecord
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
 from bertune.reporting.exports import read_exports

@@ -7,7 +7,7 @@ from typing import Any
 
 from bertune.errors import counted
 from bertune.files import JsonObject
-from bertune.manifest import DetailsRecord
+from bertune.manifest.details import DetailsRecord
 from bertune.reporting.axes import SIZE, Key, Panel, arrange
 from bertune.reporting.canvas import Drawing, is_narrow
 from bertune.reporting.palette import BLUE, GREEN, INK, MUTED, ORANGE, VIOLET

@@ -1,18 +1,11 @@
 """Accessors for a run's manifest that supply defaults for missing entries."""
 
 from bertune.errors import plural
-from bertune.manifest import (
-    DataRecord,
-    DetailsRecord,
-    Interval,
-    ManifestRecord,
-    MaxLengthRecord,
-    ModelRecord,
-    Score,
-    SplitRecord,
-    TrainingRecord,
-)
-from bertune.records import IntervalsRecord
+from bertune.manifest import ManifestRecord
+from bertune.manifest.data import DataRecord, MaxLengthRecord, SplitRecord
+from bertune.manifest.details import DetailsRecord, Interval, Score
+from bertune.manifest.results import IntervalsRecord
+from bertune.manifest.training import ModelRecord, TrainingRecord
 from bertune.reporting.wording import in_order
 
 Scores = dict[str, Score]

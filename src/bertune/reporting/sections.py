@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bertune.errors import counted, plural
-from bertune.manifest import DetailsRecord, FindingRecord, ManifestRecord, Score, SplitRecord
-from bertune.records import BaselinesRecord, SeedsRecord, SpreadRecord
+from bertune.manifest import ManifestRecord
+from bertune.manifest.data import FindingRecord, SplitRecord
+from bertune.manifest.details import DetailsRecord, Score
+from bertune.manifest.results import BaselinesRecord, SeedsRecord, SpreadRecord
 from bertune.reporting.charts import Batches
 from bertune.reporting.recorded import (
     data_of,

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from bertune.manifest import Interval
+from bertune.manifest.details import Interval
 
 MISSING = "–"
 ACRONYMS = {"mcc", "f1", "auc", "roc", "ece", "map", "mrr", "em", "mse", "rmse", "mae", "r2", "p"}

@@ -21,7 +21,7 @@ from bertune.data.formats import file_suffix
 from bertune.data.rows import Origin
 from bertune.errors import Interrupted
 from bertune.files import shell_word, to_json
-from bertune.manifest import BestRecord
+from bertune.manifest.training import BestRecord, RefitRecord
 from bertune.metadata import ModelMetadata, own_files
 from bertune.metrics.calibration import comparison, measure
 from bertune.metrics.scores import LOWER_IS_BETTER
@@ -30,7 +30,6 @@ from bertune.predict.deciding import RowOutputs, fit_decisions, with_decisions
 from bertune.predict.predictor import Predictor
 from bertune.predict.torch_backend import TorchBackend
 from bertune.predict.writers import prediction_lines
-from bertune.record import RefitRecord
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
 from bertune.tasks.parts.score_intervals import Rescored, intervals_record, rescored

@@ -10,7 +10,8 @@ from bertune.cores import available_cores
 from bertune.data.memory import MEMORY
 from bertune.errors import BertuneError, ConfigError, Interrupted, ResourceError
 from bertune.files import shell_word, shown_path
-from bertune.manifest import ManifestRecord, SplitRecord, check_finished
+from bertune.manifest import ManifestRecord, check_finished
+from bertune.manifest.data import SplitRecord
 from bertune.metadata import read_metadata
 from bertune.nn.device import Machine, deterministic, make_machine
 from bertune.nn.memory import memory_errors

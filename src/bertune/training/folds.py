@@ -12,8 +12,8 @@ import numpy as np
 from bertune.data.split import Splittable, consecutive, hold_out
 from bertune.data.stratification import stratified_iteratively
 from bertune.errors import ConfigError, DataError, counted, listed
+from bertune.manifest.data import SplittingRecord
 from bertune.optional_packages import needs
-from bertune.record import SplittingRecord
 from bertune.training.reading import Tables
 from bertune.training.row_keys import RowKeys
 from bertune.training.splitting import (

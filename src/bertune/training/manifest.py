@@ -4,14 +4,9 @@ import importlib.metadata
 import platform
 from datetime import UTC, datetime
 
-from bertune.manifest import (
-    BlockRecord,
-    DataRecord,
-    ManifestRecord,
-    MaxLengthRecord,
-    ModelRecord,
-    TrainingRecord,
-)
+from bertune.manifest import ManifestRecord
+from bertune.manifest.data import DataRecord, MaxLengthRecord
+from bertune.manifest.training import BlockRecord, ModelRecord, TrainingRecord
 from bertune.nn.blocks import blocks
 from bertune.nn.device import Machine
 from bertune.nn.model import TextModel

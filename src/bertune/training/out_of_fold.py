@@ -26,7 +26,7 @@ from bertune.files import (
     write_json,
     write_jsonl,
 )
-from bertune.manifest import DetailsRecord
+from bertune.manifest.details import DetailsRecord
 from bertune.metrics.scores import Scores
 from bertune.predict.predictor import decoded
 from bertune.predict.writers import prediction_lines

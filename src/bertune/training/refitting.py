@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from bertune.errors import ConfigError, Interrupted, counted
 from bertune.files import shell_word
+from bertune.manifest.training import RefitRecord
 from bertune.nn.blocks import freeze
 from bertune.nn.device import Machine
 from bertune.nn.model import TextModel
 from bertune.nn.vocabulary import restrict_vocabulary
-from bertune.record import RefitRecord
 from bertune.run_writer import REFIT, RunWriter
 from bertune.saved_model import new_model
 from bertune.text.batches import steps_per_epoch

@@ -13,8 +13,9 @@ from typing import Any
 
 from bertune.config import Config
 from bertune.files import shown_path
-from bertune.manifest import DataRecord, ManifestRecord
-from bertune.records import SeedRecord, SeedsRecord, SpreadRecord
+from bertune.manifest import ManifestRecord
+from bertune.manifest.data import DataRecord
+from bertune.manifest.results import SeedRecord, SeedsRecord, SpreadRecord
 from bertune.run import FORMAT, MANIFEST, Run
 from bertune.run_writer import RunWriter
 from bertune.source import Source

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from bertune.config import TaskConfig
+from bertune.manifest.results import BaselinesRecord, DifferenceRecord, SimpleModelRecord
 from bertune.metrics.comparison import differences
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.device import Machine
 from bertune.predict.torch_backend import TorchBackend
-from bertune.records import BaselinesRecord, DifferenceRecord, SimpleModelRecord
 from bertune.saved_model import new_model
 from bertune.tasks import FittedTask, make_task
 from bertune.tasks.parts.score_intervals import Rescored, rescored

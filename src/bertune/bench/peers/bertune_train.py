@@ -14,7 +14,8 @@ from bertune.bench.floor import Load
 from bertune.bench.job import LABEL_COLUMN, TEXT_COLUMNS, Job
 from bertune.bench.peers import arguments
 from bertune.bench.result import write_result
-from bertune.manifest import BlockRecord, ManifestRecord, ModelRecord
+from bertune.manifest import ManifestRecord
+from bertune.manifest.training import BlockRecord, ModelRecord
 from bertune.source import resolve_source
 from bertune.text.batches import micro_batches, step_examples
 from bertune.training.events import DataReady, Started, Stepped

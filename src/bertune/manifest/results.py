@@ -1,5 +1,8 @@
-"""Types of the results in a manifest: intervals, quality gates, simple models and training seeds."""
+"""Records of what follows from the scores: intervals, gates, simple models, seeds, calibration, decisions."""
 
+from typing import Any
+
+from bertune.manifest.details import FigureRecord
 from bertune.record import Record
 
 
@@ -82,3 +85,39 @@ class SeedsRecord(Record):
     primary: str | None = None
     runs: list[SeedRecord] | None = None
     spread: dict[str, dict[str, SpreadRecord | None]] | None = None
+
+
+class MeasuresRecord(Record):
+    """How well probabilities match frequencies."""
+
+    ece: float | None = None
+    brier: float | None = None
+    log_loss: float | None = None
+
+
+class ScalingRecord(Record):
+    """Temperature scaling: what it was fitted on, and what it changes on other rows of a split."""
+
+    method: str | None = None
+    temperatures: list[float] | None = None
+    rows: int | None = None
+    source: str | None = None
+    before: MeasuresRecord | None = None
+    after: MeasuresRecord | None = None
+    split: str | None = (
+        None  # on which before and after are measured; None: on the rows that it was fitted on
+    )
+
+
+class RuleRecord(Record):
+    """The decision rule of a model in sentences and numbers."""
+
+    sentence: str | None = None
+    source: str | None = None
+    max_error: float | None = None
+    confidence: float | None = None
+    share: float | None = None  # of the calibration rows that need no review
+    needed: int | None = None  # labelled examples that are missing
+    questions: list[dict[str, Any]] | None = None
+    figure: FigureRecord | None = None
+    measured: dict[str, Any] | None = None  # what the rule does on the final split
