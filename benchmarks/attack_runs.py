@@ -302,6 +302,8 @@ _TIMED = ("created", "timings", "peak_memory_mb", "checksum", "name", "source")
 def manifest_without_times(path: Path) -> dict[str, Any]:
     """A manifest without times, memory, and the source as given on the command line."""
     manifest = {k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if k not in _TIMED}
+    for simple in (manifest.get("baselines") or {}).get("models", []):
+        simple.pop("seconds", None)
     manifest["files"] = {k: v for k, v in (manifest.get("files") or {}).items() if k != "metrics.jsonl"}
     return manifest
 

@@ -188,6 +188,8 @@ def _unknown_key(key: str, model: type[BaseModel] = Config, prefix: str = "") ->
     # In other sections, names such as steps and eps (0.75) are similar by chance.
     if hint := renamed or _same_name(name, keys) or _near_name(name, siblings) or _near_name(name, keys, 0.8):
         return f'unknown setting "{key}". Did you mean "{hint}"?'
+    if not siblings and (near := difflib.get_close_matches(section, {k.partition(".")[0] for k in keys}, 1)):
+        siblings = [k for k in keys if k.startswith(near[0] + ".")]
     return f'unknown setting "{key}". Known settings: {listed(siblings or keys, 40)}'
 
 

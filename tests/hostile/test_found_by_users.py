@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -39,7 +40,7 @@ def in_time() -> Iterator[None]:
 def refused(said: Result, *words: str) -> None:
     """Asserts exit code 3 and one error that contains all of the words."""
     assert said.code == 3, said.err
-    assert said.err.count("error:") == 1 and "Traceback" not in said.err
+    assert len(re.findall("^error:", said.err, re.MULTILINE)) == 1 and "Traceback" not in said.err
     assert all(word in said.err for word in words), said.err
 
 

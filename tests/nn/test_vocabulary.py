@@ -113,11 +113,11 @@ def changes(folders: dict[str, Path], texts: dict[str, str]) -> Callable[..., di
 @pytest.fixture
 def whole_tables(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """A switch: whether the following trainings use whole embedding tables, the slow reference."""
-    compact = bertune.training.fit.restrict_vocabulary
+    compact = bertune.training.refitting.restrict_vocabulary
 
     def choose(are_whole: bool) -> None:
         monkeypatch.setattr(
-            bertune.training.fit, "restrict_vocabulary", (lambda *_: None) if are_whole else compact
+            bertune.training.refitting, "restrict_vocabulary", (lambda *_: None) if are_whole else compact
         )
 
     return choose

@@ -114,7 +114,7 @@ def findings_table(console: Console, findings: Iterable[Mapping[str, Any]]) -> N
         count = f"{finding['count']:,} of {finding['total']:,}"
         table.add_row(Text(finding["level"], style), count, Text("\n".join(filter(None, lines))))
     if table.row_count:
-        console.print(table)
+        console.print(table, width=None if console.is_terminal else _PROSE_WIDTH)
     else:
         echo(console, "audit: no findings")
 

@@ -121,10 +121,14 @@ def hold_out(
         [*shares.values(), 1 - sum(shares.values())],
         np.random.default_rng([seed, len(rows.units)]),
     )
-    assigned: dict[str, list[int]] = {name: [] for name in (TRAIN, *shares)}
+    units: dict[str, list[list[int]]] = {name: [] for name in (TRAIN, *shares)}
     for number, of_unit in zip(chosen, members, strict=True):
-        assigned[names[number]] += of_unit
-    return {name: sorted(found) for name, found in assigned.items()}
+        units[names[number]].append(of_unit)
+    for name in names:  # of few units, none may be the best choice for a small split
+        if not units[name]:
+            most = max(names, key=lambda other: len(units[other]))
+            units[name].append(units[most].pop())
+    return {name: sorted(row for unit in found for row in unit) for name, found in units.items()}
 
 
 def _by_stratum(

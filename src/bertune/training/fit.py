@@ -27,7 +27,7 @@ from bertune.training.loop import Plan, TrainState
 from bertune.training.manifest import first_manifest
 from bertune.training.optim import total_steps, warmup_steps
 from bertune.training.preparing import Prepared, prepare
-from bertune.training.refitting import initial_model, refuse_unlike_splits
+from bertune.training.refitting import initial_model, refuse_unlike_splits, restrict_to_texts
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag, stop_on_signals
 
@@ -82,6 +82,8 @@ def fit(
         writer = RunWriter(out)
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
+    restrict_to_texts(model, prepared)
+    restrict_to_texts(model, prepared)
     with writer, deterministic(machine.device), tuner, stop_on_signals() as stop:
         machine = replace(machine, threads=tuner.threads)
         state = TrainState(model, prepared.encoder.fitted, prepared.splits["train"], machine)

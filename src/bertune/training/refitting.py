@@ -42,10 +42,13 @@ def initial_model(prepared: Prepared, machine: Machine) -> TextModel:
     torch.manual_seed(config.train.seed)  # for the new head, or all weights when training from scratch
     model = new_model(prepared.pretrained, config.model, prepared.encoder.fitted)
     freeze(model, config.train.freeze)
-    model = model.to(machine.device)
-    if not prepared.encoder.fitted.is_resampled:  # otherwise tokens may occur that are in no text
+    return model.to(machine.device)
+
+
+def restrict_to_texts(model: TextModel, prepared: Prepared) -> None:
+    """Train only the embeddings of tokens that occur in the data, unless others may be drawn."""
+    if not prepared.encoder.fitted.is_resampled:
         restrict_vocabulary(model, model.encoder, _token_ids(prepared))
-    return model
 
 
 def refuse_unlike_splits(prepared: Prepared) -> None:
@@ -80,7 +83,9 @@ def refit(
     num_rows = sum(len(prepared.splits[name].examples) for name in ("train", "validation"))
     session.release_buffers()
     machine = session.state.machine
-    state = TrainState(initial_model(prepared, machine), session.state.fitted, part, machine)
+    model = initial_model(prepared, machine)
+    restrict_to_texts(model, prepared)
+    state = TrainState(model, session.state.fitted, part, machine)
     optimizer = Optimizer(state.model, config, prepared.config.optimizer)
     checkpoints = Checkpoints(writer.run.path / REFIT)
     found = checkpoints.latest_valid()
