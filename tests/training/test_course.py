@@ -245,3 +245,15 @@ def test_max_examples_limits_the_training_rows(noisy: Any) -> None:
     assert run.manifest["data"]["splits"]["train"]["rows"] == 17
     assert run.manifest["data"]["splits"]["validation"]["rows"] == 40
     assert len(run.metrics()) == 3
+
+
+def test_a_run_without_memory_for_simple_models_is_complete_and_says_so(
+    train_csv: Path, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError("Cannot allocate memory (os error 12)")
+
+    monkeypatch.setattr("bertune.training.finish.baselines", full)
+    run = api.train(train_csv, settings=settings(**{"train.baselines": True}), out=tmp_path / "run")
+    assert run.manifest["status"] == "complete" and "baselines" not in run.manifest
+    assert "the simple models were left out: out of memory" in run.manifest["warnings"][-1]

@@ -17,6 +17,7 @@ _MESSAGES = (
     "CUDA error: out of memory",
     "can't allocate memory",
     "not enough memory",
+    "Cannot allocate memory",  # tokenizers and safetensors
     "could not create a primitive",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )

@@ -19,12 +19,13 @@ from bertune import gates
 from bertune.config import TaskConfig
 from bertune.data.formats import file_suffix
 from bertune.data.rows import Origin
-from bertune.errors import Interrupted
+from bertune.errors import Interrupted, ResourceError
 from bertune.files import shell_word, to_json
 from bertune.manifest.training import BestRecord, RefitRecord
 from bertune.metadata import ModelMetadata, own_files
 from bertune.metrics.calibration import comparison, measure
 from bertune.metrics.scores import LOWER_IS_BETTER
+from bertune.nn.memory import memory_errors
 from bertune.nn.vocabulary import restore_vocabulary
 from bertune.predict.deciding import RowOutputs, fit_decisions, with_decisions
 from bertune.predict.predictor import Predictor
@@ -215,18 +216,22 @@ def compute_intervals(trained: Trained) -> StepRecord:
 
 
 def compare_with_simple_models(trained: Trained) -> StepRecord:
-    """Score simple models on the final split."""
+    """Score simple models on the final split. Without enough memory for them, the run has none."""
     if not trained.prepared.config.train.baselines:
         return StepRecord()
     split = "test" if "test" in trained.evaluations else "validation"
-    found = baselines(
-        trained.prepared,
-        trained.session.state.machine,
-        split,
-        trained.rescored[split],
-        trained.writer.run.record.primary or "",
-        trained.poll,
-    )
+    try:
+        with memory_errors():
+            found = baselines(
+                trained.prepared,
+                trained.session.state.machine,
+                split,
+                trained.rescored[split],
+                trained.writer.run.record.primary or "",
+                trained.poll,
+            )
+    except ResourceError as error:
+        return StepRecord(warnings=(f"the simple models were left out: {error}",))
     return StepRecord({} if found is None else {"baselines": found})
 
 
@@ -275,9 +280,9 @@ FINAL_STEPS: tuple[FinalStep, ...] = (
     calibrate,
     evaluate_splits,
     compute_intervals,
-    compare_with_simple_models,
     write_predictions,
     save_model,
+    compare_with_simple_models,
     record_cost,
 )
 
