@@ -122,7 +122,7 @@ def test_the_code_for_a_head_of_the_user_is_valid(kind: str, exports: Exports) -
     code = standalone_code(replace(model.metadata, export=export), model.fitted, "[MASK]", has_types=False)
     defined = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name) and is_set(node)}
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name) and not is_set(node)}
-    modules = {"json", "np", "onnxruntime", "tokenizers"}
+    modules = {"json", "np", "onnxruntime", "pathlib", "tokenizers"}
     assert used <= defined | modules | set(dir(builtins))
     assert "token_type_ids" not in code and '["logits"]' in code
 

@@ -248,12 +248,12 @@ def test_max_examples_limits_the_training_rows(noisy: Any) -> None:
 
 
 def test_a_run_without_memory_for_simple_models_is_complete_and_says_so(
-    train_csv: Path, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+    noise: tuple[Path, Path], tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise MemoryError("Cannot allocate memory (os error 12)")
 
     monkeypatch.setattr("bertune.training.finish.baselines", full)
-    run = api.train(train_csv, settings=settings(**{"train.baselines": True}), out=tmp_path / "run")
+    run = api.train(noise[0], settings=settings(**{"train.baselines": True}), out=tmp_path / "run")
     assert run.manifest["status"] == "complete" and "baselines" not in run.manifest
     assert "the simple models were left out: out of memory" in run.manifest["warnings"][-1]

@@ -10,7 +10,7 @@ _HIDDEN, _POOLED = "last_hidden_state", "sentence_embedding"
 
 # Up to the outputs of the graph, the code is the same for all models. ONNX Runtime takes nested lists.
 _RUN = """\
-import numpy as np, onnxruntime, tokenizers
+import json, pathlib, numpy as np, onnxruntime, tokenizers
 tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
 tokenizer.enable_truncation({max_length}{strategy})
 tokenizer.enable_padding(pad_id={pad_id})
@@ -19,15 +19,12 @@ inputs = {inputs}
 {outputs} = onnxruntime.InferenceSession("{graph}").run({names}, inputs)
 """
 
-_METADATA = """\
-import json, pathlib
-metadata = json.loads(pathlib.Path("bertune.json").read_text(encoding="utf-8"))
-"""
-
 # Calibrated models: see metrics/calibration.py. `bertune decide` may change the temperatures of an export.
 _TEMPERATURE = """\
 logits = logits / np.array(
-    (metadata["calibration"] or {"temperatures": [1]})["temperatures"]
+    (json.loads(pathlib.Path("bertune.json").read_bytes())["calibration"] or {"temperatures": [1]})[
+        "temperatures"
+    ]
 )
 """
 _CALIBRATED = ("softmax", "sigmoid", "relevance", "tokens", "choices")  # kinds of outputs that are divided
@@ -37,7 +34,7 @@ scores = np.exp(logits - logits.max(-1, keepdims=True))
 scores /= scores.sum(-1, keepdims=True)
 """
 _SIGMOID = "scores = 1 / (1 + np.exp(-logits))\n"
-_LABELS = 'metadata["labels"]'
+_LABELS = 'json.loads(pathlib.Path("bertune.json").read_bytes())["labels"]'
 
 # The rest, by the kind of the outputs. Every line that it prints is a Python value.
 _REST = {
@@ -98,8 +95,7 @@ def standalone_code(metadata: ModelMetadata, fitted: FittedTask, mask: str | Non
         code += "start, end = logits[..., 0], logits[..., 1]\n"
     if kind in _CALIBRATED and fitted.calibration_kind is not None:
         code += _TEMPERATURE
-    code += _REST[kind].replace("MASK", f'"{mask}"').replace("CONTEXT", f'"{_CONTEXT}"')
-    return _METADATA + code if "metadata" in code else code
+    return code + _REST[kind].replace("MASK", f'"{mask}"').replace("CONTEXT", f'"{_CONTEXT}"')
 
 
 def _kind(head: HeadSpec) -> str:
