@@ -31,9 +31,9 @@ from bertune.settings import resolve
 
 _LOG = logging.getLogger(LOGGER)
 _TOKEN = "BERTUNE_TOKEN"
-_KEEP_ALIVE = (
-    30  # seconds that an idle connection stays open; also the limit for headers and for slow readers
-)
+# Seconds that an idle connection stays open, which are also the limit for headers and for slow readers.
+# Clients are told less, so that they do not send a request at the moment in which the connection is closed.
+_KEEP_ALIVE, _ANNOUNCED = 30, 25
 _LOOPBACK = ("127.", "::1")
 
 Load = Callable[[ComputeThreads], Service]  # called in the thread that will compute all batches
@@ -99,6 +99,7 @@ class Server:
                 proxy_headers=False,  # nothing depends on the address of the client
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,
+                headers=[("Keep-Alive", f"timeout={_ANNOUNCED}")],
                 timeout_graceful_shutdown=int(config.timeout) + 1,
             )
         )
