@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import random
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,10 +76,14 @@ class Target:
             connection.close()
 
     async def kept(self) -> Connection:
-        """A connection that was kept open after an earlier request, or a new one."""
+        """A connection that was kept open after an earlier request, or a new one.
+
+        As clients should (RFC 9112, 9.3), it does not use a connection that was idle for longer than the
+        server has announced, because the server may be closing it.
+        """
         while self.idle:
             connection = self.idle.pop()
-            if not connection.reader.at_eof():
+            if not connection.reader.at_eof() and time.monotonic() < connection.usable_until:
                 return connection
             connection.close()
         return await self.open()
@@ -130,6 +136,7 @@ class Connection:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    usable_until: float = math.inf  # time.monotonic() after which the server may close it
 
     async def reply(self, part: int | None = None) -> Reply:
         """The next response, read slowly if `part` limits the bytes that are read at a time.
@@ -177,6 +184,8 @@ async def ordinary(target: Target, most: int = 32) -> str:
     if reply.headers.get("connection") == "close":
         connection.close()
     else:
+        announced = float(reply.headers["keep-alive"].removeprefix("timeout="))
+        connection.usable_until = time.monotonic() + announced
         target.idle.append(connection)
     return target.check(reply, expected)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from tiny_exports import Exports
 
 pytest.register_assert_rewrite("trainings")
+
+# How fast inputs are generated says something about the machine only.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 # Folders of tests that train, which come first: at the end no worker then waits for another's slow file.
 SLOW_FOLDERS = (

@@ -13,9 +13,6 @@ from bertune.files import as_path
 from bertune.gates import refuse_failed
 from bertune.metadata import read_metadata
 from bertune.optional_packages import PACKAGES, is_installed, needs, require
-from bertune.predict.loading import load_model
-from bertune.predict.model import Model
-from bertune.predict.results import Evaluation
 from bertune.run import (
     CONFIG,
     MANIFEST,
@@ -33,7 +30,9 @@ from bertune.settings import nested
 if TYPE_CHECKING:
     from bertune.comparing import Comparison
     from bertune.export.exporting import Export
+    from bertune.predict.model import Model
     from bertune.predict.redeciding import Decision
+    from bertune.predict.results import Evaluation
     from bertune.training.cross_validating import CrossValidationEvent
     from bertune.training.events import Event
     from bertune.training.preparing import Prepared
@@ -239,6 +238,8 @@ def compare(runs: Sequence[Run | str | Path], *, out: str | Path | None = None) 
 
 def load(source: Run | str | Path, *, settings: Settings = None) -> Model:
     """Load a trained model from a run, a run folder or a model folder. Raises InputError."""
+    from bertune.predict.loading import load_model
+
     return load_model(source, nested(settings))
 
 
@@ -388,6 +389,8 @@ def _refuse_remains(folder: Path) -> None:
 
 
 def _model(source: Run | Model | str | Path, settings: Settings) -> Model:
+    from bertune.predict.model import Model
+
     if not isinstance(source, Model):
         return load(source, settings=settings)
     if settings:

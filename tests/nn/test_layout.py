@@ -3,7 +3,7 @@
 import pytest
 import torch
 from families import EQUAL_LENGTHS, SEVERAL_GROUPS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertune.nn.layout import Layout, layout
@@ -16,7 +16,6 @@ def made(lengths: list[int] | tuple[int, ...]) -> Layout:
     return layout(torch.tensor(lengths), torch.device("cpu"), torch.float32)
 
 
-@settings(deadline=None)
 @given(LENGTHS)
 def test_every_token_has_its_sequence_and_position(lengths: list[int]) -> None:
     found = made(lengths)
@@ -27,7 +26,6 @@ def test_every_token_has_its_sequence_and_position(lengths: list[int]) -> None:
     assert found.lengths_B.tolist() == lengths
 
 
-@settings(deadline=None)
 @given(LENGTHS)
 def test_groups_cover_all_sequences_and_tokens_in_order(lengths: list[int]) -> None:
     groups = made(lengths).groups
@@ -40,7 +38,6 @@ def test_groups_cover_all_sequences_and_tokens_in_order(lengths: list[int]) -> N
         assert group.tokens.stop - group.tokens.start == sum(lengths[group.sequences])
 
 
-@settings(deadline=None)
 @given(LENGTHS)
 def test_every_token_of_a_group_has_the_slot_of_its_sequence_and_position(lengths: list[int]) -> None:
     for group in made(lengths).groups:
@@ -52,7 +49,6 @@ def test_every_token_of_a_group_has_the_slot_of_its_sequence_and_position(length
             assert sum(own) == group.num_rows * group.longest, "a view without padding is full"
 
 
-@settings(deadline=None)
 @given(LENGTHS)
 def test_the_bias_masks_exactly_the_padding(lengths: list[int]) -> None:
     for group in made(lengths).groups:
@@ -66,7 +62,6 @@ def test_the_bias_masks_exactly_the_padding(lengths: list[int]) -> None:
         assert torch.softmax(group.bias, -1).isfinite().all(), "rows without a sequence stay finite"
 
 
-@settings(deadline=None)
 @given(LENGTHS)
 def test_the_scores_of_a_group_fit_in_the_cache(lengths: list[int]) -> None:
     for group in made(lengths).groups:

@@ -5,7 +5,6 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from bertune.predict.backend import Backend, BackendOutputs, Poll, Runtime, neve
 from bertune.serve.batcher import Batcher
 from bertune.serve.metrics import Metrics
 from bertune.serve.opening import open_models
+from bertune.serve.parallel import ComputeThreads
 from bertune.serve.schedule import Costs, Schedule
 from bertune.serve.server import Server, listening
 from bertune.serve.service import ServedModel, Service
@@ -46,13 +46,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(make: Callable[[ThreadPoolExecutor], Service], config: Config) -> Iterator[Running]:
+def running(make: Callable[[ComputeThreads], Service], config: Config) -> Iterator[Running]:
     """A service until the end of the block; `make` loads its models."""
     ready: queue.Queue[str | None] = queue.Queue()
     made: list[Service] = []
 
-    def load(thread: ThreadPoolExecutor) -> Service:
-        made.append(make(thread))
+    def load(threads: ComputeThreads) -> Service:
+        made.append(make(threads))
         return made[0]
 
     with listening("127.0.0.1", 0) as listener:
@@ -89,9 +89,9 @@ def serving(
     given = {"machine": {"threads": 1}, **(settings or {})}
     config = resolve(given)
 
-    def make(thread: ThreadPoolExecutor) -> Service:
+    def make(threads: ComputeThreads) -> Service:
         metrics = Metrics()
-        models = open_models(named_sources([str(place) for place in places]), config, given, metrics, thread)
+        models = open_models(named_sources([str(place) for place in places]), config, given, metrics, threads)
         return Service(change(models), config.serve, metrics, token=token, **more)
 
     with running(make, config) as found:

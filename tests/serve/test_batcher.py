@@ -3,12 +3,13 @@
 import asyncio
 import threading
 from collections.abc import Sequence as SequenceOf
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
-from bertune.serve.batcher import Batcher, compute_thread
+from bertune.serve.batcher import Batcher
 from bertune.serve.refusals import Overloaded
 from bertune.serve.schedule import Costs, Schedule
 from bertune.text.sequences import Sequence
@@ -32,7 +33,7 @@ def sequence(length: int) -> Sequence:
 
 
 def test_a_request_that_would_wait_too_long_is_refused_at_once() -> None:
-    gate, thread = Gate(), compute_thread()
+    gate, thread = Gate(), ThreadPoolExecutor(1)
     batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, thread, max_wait=5.0)
 
     async def whole() -> list[object]:
@@ -64,3 +65,22 @@ def test_a_request_that_would_wait_too_long_is_refused_at_once() -> None:
         gate.is_open.set()
         batcher.close()
         thread.shutdown()
+
+
+def test_several_batches_are_computed_at_the_same_time() -> None:
+    gate, threads = Gate(), ThreadPoolExecutor(3)
+    batcher = Batcher(gate, Schedule(30, Costs(10.0, 0, True)), 1_000_000, threads, calls=2)
+
+    async def whole() -> list[float]:
+        tasks = [asyncio.create_task(batcher.compute([sequence(n)])) for n in (30, 29, 28)]
+        await asyncio.sleep(0)
+        assert batcher.queued_sequences == 1  # the third waits until one of the others is finished
+        gate.is_open.set()
+        return [float(outputs[0][0]) for outputs in await asyncio.gather(*tasks)]
+
+    try:
+        assert asyncio.run(whole()) == [30, 29, 28]
+    finally:
+        gate.is_open.set()
+        batcher.close()
+        threads.shutdown()

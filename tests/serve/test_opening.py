@@ -14,6 +14,7 @@ from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
 from bertune.serve.measuring import Speed, measure
 from bertune.serve.opening import Candidate, faster
 from bertune.serve.openmp import limit_spinning
+from bertune.serve.parallel import Division
 from bertune.serve.schedule import Costs
 from bertune.serve.sources import exports_of, named_sources, split_arguments, weights_sha256
 from bertune.text.sequences import Sequence
@@ -58,9 +59,9 @@ class Timed:
         self.now += self.call + self.token * sum(map(len, sequences))
         return BackendOutputs([np.zeros(1, np.float32)] * len(sequences))
 
-    def measured(self, seconds: float) -> Speed:
+    def measured(self, seconds: float, calls: int = 1) -> Speed:
         samples = [Sequence(np.zeros(n, np.int32), np.zeros(n, np.uint8), 0) for n in (30, 32, 40)]
-        return measure(self, samples, 4096, seconds, clock=lambda: self.now)
+        return measure(self, samples, 4096, seconds, calls, clock=lambda: self.now)
 
 
 def test_batches_are_as_large_as_the_backend_needs_and_no_larger() -> None:
@@ -70,6 +71,19 @@ def test_batches_are_as_large_as_the_backend_needs_and_no_larger() -> None:
     assert flat.costs.tokens_per_second == pytest.approx(1e5)
     assert flat.costs.call_tokens == 30  # 0.3 ms for handling the batch
     assert steep.costs.call_tokens > 1000  # a call takes as long as 2,000 tokens
+
+
+def test_the_rate_is_that_of_all_batches_at_the_same_time() -> None:
+    """On this clock, two calls take twice as long as one, as on a single core."""
+    one, two = (Timed(0.0, 1e-5).measured(2, calls) for calls in (1, 2))
+    assert two.costs.tokens_per_second == pytest.approx(one.costs.tokens_per_second)
+    assert two.single_seconds == one.single_seconds
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(1, (1, 1)), (2, (2, 1)), (3, (2, 1)), (16, (2, 8))])
+def test_two_batches_of_a_graph_share_the_cores(threads: int, expected: tuple[int, int]) -> None:
+    division = Division.of_graphs(threads)
+    assert (division.calls, division.threads) == expected
 
 
 def test_slow_backends_are_not_measured_for_long() -> None:

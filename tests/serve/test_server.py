@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,7 @@ from bertune.config import ServeConfig
 from bertune.errors import ModelError
 from bertune.serve.metrics import Metrics
 from bertune.serve.opening import open_models
+from bertune.serve.parallel import ComputeThreads
 from bertune.serve.server import Server, listening
 from bertune.serve.service import Service
 from bertune.serve.sources import named_sources
@@ -28,10 +28,10 @@ def test_nothing_is_answered_before_the_models_are_loaded(reviews_run: Path) -> 
     given = {"machine": {"threads": 1}}
     config = resolve(given)
 
-    def load(thread: ThreadPoolExecutor) -> Service:
+    def load(threads: ComputeThreads) -> Service:
         assert may_load.wait(60)
         metrics = Metrics()
-        models = open_models(named_sources([f"reviews={reviews_run}"]), config, given, metrics, thread)
+        models = open_models(named_sources([f"reviews={reviews_run}"]), config, given, metrics, threads)
         return Service(models, config.serve, metrics)
 
     with listening("127.0.0.1", 0) as listener:
@@ -50,6 +50,9 @@ def test_nothing_is_answered_before_the_models_are_loaded(reviews_run: Path) -> 
     assert [found.status_code for found in waiting] == [503] * 4
     assert all(found.headers["Retry-After"] == "1" for found in waiting)
     assert [found.status_code for found in loaded] == [200] * 3
+    assert all(
+        found.headers["Keep-Alive"] == "timeout=25" for found in (*waiting, *loaded)
+    )  # closed after 30
 
 
 def answer(url: str) -> httpx.Response:
@@ -62,7 +65,7 @@ def answer(url: str) -> httpx.Response:
 
 
 def test_models_that_cannot_be_loaded_stop_the_server() -> None:
-    def load(thread: ThreadPoolExecutor) -> Service:
+    def load(threads: ComputeThreads) -> Service:
         raise ModelError("the weights are damaged")
 
     with listening("127.0.0.1", 0) as listener:

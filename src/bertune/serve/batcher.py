@@ -1,8 +1,9 @@
 """Continuous batching: sequences of all requests are computed in batches, one after the other.
 
-A batch starts as soon as the previous one is finished. `schedule` decides which of the waiting sequences it
-takes. All models share one thread, in which they are also loaded: a batch uses all cores anyway, and OpenMP
-is much slower in a process that uses torch from several threads.
+A batch starts as soon as a thread is free. `schedule` decides which of the waiting sequences it takes. All
+models of torch share one thread, in which they are also loaded: a batch uses all cores anyway, and OpenMP is
+much slower in a process that uses torch from several threads. Graphs share several threads, and each batch
+uses a part of the cores; see `parallel`.
 """
 
 import asyncio
@@ -49,11 +50,6 @@ class _Request:
     waiting: list[Waiting] = field(default_factory=list)
 
 
-def compute_thread() -> ThreadPoolExecutor:
-    """The thread that loads all models of a service and computes their batches."""
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="bertune-compute")
-
-
 class _Rate:
     """Tokens per second of the recent batches."""
 
@@ -81,8 +77,11 @@ class Batcher:
         max_queued_tokens: int,
         thread: ThreadPoolExecutor,
         max_wait: float = math.inf,
+        calls: int = 1,
     ) -> None:
-        """A request is refused if more tokens than `max_queued_tokens` would wait.
+        """At most `calls` batches are computed at the same time.
+
+        A request is refused if more tokens than `max_queued_tokens` would wait.
 
         It is also refused if others wait already and computing all of them would take longer than `max_wait`
         seconds at the rate of the recent batches.
@@ -94,8 +93,9 @@ class Batcher:
         self._rate = _Rate(schedule.costs.tokens_per_second)
         self.on_batch: Callable[[ComputedBatch], None] = lambda batch: None  # called in the thread
         self._lock = threading.Lock()
-        self._is_busy = False
+        self._running = 0  # batches that are being computed
         self._is_closed = False
+        self.calls = calls
         self.thread = thread  # that computes the batches
 
     @property
@@ -169,15 +169,15 @@ class Batcher:
             )
 
     def _start_next(self) -> Callable[[], None]:
-        """Start the next batch if the thread is idle. The caller holds the lock.
+        """Start the next batch if a thread is idle. The caller holds the lock.
 
         The result must be called once the lock is released: if the batch is computed already, it runs
         `_finish`.
         """
-        batch = [] if self._is_busy else self._schedule.next_batch()
+        batch = self._schedule.next_batch() if self._running < self.calls else []
         if not batch:
             return _nothing
-        self._is_busy = True
+        self._running += 1
         start = time.monotonic()
         computed = self.thread.submit(self._backend, _with_own_groups(batch))
         return partial(computed.add_done_callback, partial(self._finish, batch, start))
@@ -188,9 +188,9 @@ class Batcher:
         error = computed.exception()
         lengths = [item.length for item in batch]
         with self._lock:
-            self._is_busy = False
+            self._running -= 1
             if error is None:
-                self._rate.add(sum(lengths), seconds)
+                self._rate.add(sum(lengths), seconds / self.calls)
             started = _nothing if self._is_closed else self._start_next()
         started()
         outputs = None if error else computed.result().outputs

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import cycle
 
@@ -38,11 +39,13 @@ def measure(
     samples: SequenceOf[Sequence],
     most_tokens: int,
     seconds: float,
+    calls: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Speed:
     """Compute samples in batches of growing size, for about `seconds` seconds.
 
-    `most_tokens` is the limit of a batch. Raises the errors of the backend.
+    `most_tokens` is the limit of a batch, and `calls` the number of batches at the same time, whose common
+    rate is found. Raises the errors of the backend.
     """
     end = clock() + seconds
     by_length = sorted(samples, key=len)
@@ -62,13 +65,16 @@ def measure(
         tokens *= 2
     best = max(len(median) / single, *(found.rate for found in tried))
     chosen = next((found for found in tried if found.rate >= _ENOUGH * best), tried[-1])
+    rate = (
+        _common_rate(backend, _batch(ordered, chosen.tokens), calls, end, clock) if calls > 1 else chosen.rate
+    )
     extra = max(0.0, single * chosen.rate - len(median)) + _HANDLING * chosen.rate
     return Speed(
-        Costs(chosen.rate, round(min(most_tokens, extra)), backend.runtime.pads),
+        Costs(rate, round(min(most_tokens, extra)), backend.runtime.pads),
         chosen.tokens,
         len(median),
         single,
-        chosen.rate / len(median),
+        rate / len(median),
     )
 
 
@@ -97,8 +103,21 @@ def _batch(samples: SequenceOf[Sequence], tokens: int) -> list[Sequence]:
     return batch
 
 
+def _common_rate(
+    backend: Backend, batch: SequenceOf[Sequence], calls: int, end: float, clock: Callable[[], float]
+) -> float:
+    """Tokens per second of several threads that compute the same batch at the same time."""
+
+    def compute_all(_: SequenceOf[Sequence]) -> None:
+        for computed in [threads.submit(backend, batch) for _ in range(calls)]:
+            computed.result()
+
+    with ThreadPoolExecutor(calls) as threads:
+        return calls * sum(map(len, batch)) / _timed(compute_all, batch, end, clock)
+
+
 def _timed(
-    backend: Backend,
+    backend: Callable[[SequenceOf[Sequence]], object],
     batch: SequenceOf[Sequence],
     end: float,
     clock: Callable[[], float],

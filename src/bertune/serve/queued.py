@@ -11,8 +11,6 @@ from bertune.serve.refusals import Overloaded
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
 
-# Batches that wait at the same time: when the model has finished one, the next is ready.
-_BATCHES = 2
 _LONGEST_PAUSE = 2.0  # seconds between attempts while the queue is full
 _PATIENCE = 0.1  # seconds between calls of `poll`
 
@@ -47,7 +45,9 @@ class QueuedBackend:
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of all sequences. Raises the errors of the backend, and whatever the polls raise."""
         outputs: dict[int, Output] = {}
-        for piece in pieces(sequences, _BATCHES * self._batcher.max_batch_tokens):
+        # When the model has finished a batch, the next is ready.
+        most_tokens = (self._batcher.calls + 1) * self._batcher.max_batch_tokens
+        for piece in pieces(sequences, most_tokens):
             poll()
             computed = self._computed([sequences[position] for position in piece])
             outputs |= zip(piece, computed, strict=True)

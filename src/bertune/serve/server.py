@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError, Interrupted
 from bertune.serve.app import make_app
-from bertune.serve.batcher import compute_thread
 from bertune.serve.connections import TimedProtocol
 from bertune.serve.logs import LOGGER, event
 from bertune.serve.metrics import Metrics
 from bertune.serve.opening import open_models
+from bertune.serve.parallel import ComputeThreads
 from bertune.serve.refusals import Unavailable
 from bertune.serve.replies import ErrorBodies
 from bertune.serve.service import Service
@@ -32,12 +31,12 @@ from bertune.settings import resolve
 
 _LOG = logging.getLogger(LOGGER)
 _TOKEN = "BERTUNE_TOKEN"
-_KEEP_ALIVE = (
-    30  # seconds that an idle connection stays open; also the limit for headers and for slow readers
-)
+# Seconds that an idle connection stays open, which are also the limit for headers and for slow readers.
+# Clients are told less, so that they do not send a request at the moment in which the connection is closed.
+_KEEP_ALIVE, _ANNOUNCED = 30, 25
 _LOOPBACK = ("127.", "::1")
 
-Load = Callable[[ThreadPoolExecutor], Service]  # called in the thread that will compute all batches
+Load = Callable[[ComputeThreads], Service]  # called in the thread that will compute all batches
 
 
 def serve(
@@ -65,9 +64,9 @@ def serve(
                 host=address,
             )  # fmt: skip
 
-        def load(thread: ThreadPoolExecutor) -> Service:
+        def load(threads: ComputeThreads) -> Service:
             metrics = Metrics()
-            models = open_models(sources, config, settings, metrics, thread)
+            models = open_models(sources, config, settings, metrics, threads)
             return Service(models, config.serve, metrics, fallback, token)
 
         server = Server(load, config.serve, listener, on_ready)
@@ -100,6 +99,7 @@ class Server:
                 proxy_headers=False,  # nothing depends on the address of the client
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,
+                headers=[("Keep-Alive", f"timeout={_ANNOUNCED}")],
                 timeout_graceful_shutdown=int(config.timeout) + 1,
             )
         )
@@ -129,7 +129,7 @@ class _Loading:
 
     def __init__(self, load: Load, on_ready: Callable[[], None], on_failure: Callable[[], None]) -> None:
         self._load = load
-        self._thread = compute_thread()
+        self._threads = ComputeThreads()
         self._on_ready = on_ready
         self._on_failure = on_failure
         self._service: Service | None = None
@@ -149,7 +149,7 @@ class _Loading:
         """Stop the models. Raises the error because of which they could not be loaded, if any."""
         if self._service is not None:
             self._service.close()
-        self._thread.shutdown()
+        self._threads.shutdown()
         if self._task is not None and self._task.done():
             self._task.result()
 
@@ -163,7 +163,7 @@ class _Loading:
     async def _run(self) -> None:
         try:
             loop = asyncio.get_running_loop()
-            self._service = await loop.run_in_executor(self._thread, self._load, self._thread)
+            self._service = await loop.run_in_executor(self._threads.single, self._load, self._threads)
             self._app = make_app(self._service)
             self._on_ready()
         finally:
