@@ -22,7 +22,8 @@ LAYERS = (
     "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run",
     "cross_validation", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
     "custom_code", "nn", "losses", "task_info", "comparing", "source", "saved_model", "predict", "training",
-    "tracking", "reporting", "export", "serve", "bench", "console", "api", "cli",
+    "tracking", "reporting", "export", "serve", "bench", "console", "api", "estimators",
+    "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
