@@ -13,9 +13,6 @@ from estimator_inputs import ClassifierOfNumbers, failures, tiny
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 import bertune as bt
 from tiny import reviews
@@ -109,13 +106,8 @@ def test_numbers_are_predicted(tiny_weights: Path) -> None:
 
 
 def test_it_works_inside_other_estimators(fitted: bt.BertClassifier) -> None:
-    """Folds, a search over parameters in a pipeline, and calibration."""
+    """examples/scikit_learn_search.py has a pipeline, a search and a cross-validation."""
     one = clone(fitted).set_params(epochs=1)
-    assert len(cross_val_score(one, TEXTS, LABELS, cv=2)) == 2
-    lower = FunctionTransformer(lambda texts: [text.lower() for text in texts])
-    grid = {"bertclassifier__learning_rate": [1e-5, 1e-3]}
-    found = GridSearchCV(make_pipeline(lower, one), grid, cv=2, error_score="raise").fit(TEXTS, LABELS)
-    assert set(found.predict(TEXTS)) <= {"good", "bad"}
     calibrated = CalibratedClassifierCV(one, cv=2, method="temperature").fit(pd.Series(TEXTS), LABELS)
     assert calibrated.predict_proba(TEXTS).shape == (40, 2)
 
