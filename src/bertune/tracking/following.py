@@ -1,6 +1,6 @@
 """Passes training events on, and logs them with the trackers of `track.to`."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ FOLDERS = ("tensorboard", "wandb")  # in a run folder, for the local files of tr
 
 def follow(
     events: Iterable[AnyEvent], config: Config, folder: Path, report: Callable[[Any], object]
-) -> Iterator[AnyEvent | Noted | Warned]:
+) -> Generator[AnyEvent | Noted | Warned, None, None]:
     """Yield events of a training, of several seeds or of a cross-validation, and log them with trackers.
 
     `folder` is the one that all of their runs are in, or the run itself. `report` writes the report of the
