@@ -1,6 +1,8 @@
-"""The settings in [track]: wrong trackers are refused before training, and code is not run unasked."""
+"""Wrong trackers are refused before training, code is not run unasked, and an error ends a tracker."""
 
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from bertune import api
 from bertune.errors import ConfigError, MissingPackageError
 from bertune.settings import resolve
 from bertune.source import resolve_source
+from bertune.tracking.channel import Channel
+from bertune.tracking.tracker import Results, Row, Status, TrackedRun, Tracker
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,39 @@ def test_settings_without_trackers_are_not_recorded() -> None:
         "wandb",
         "mlflow",
     ]
+
+
+class _FailsToStart(Tracker):
+    """Raises in every method, and counts the calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.is_queued = threading.Event()
+
+    def start(self, run: TrackedRun) -> str:
+        self.is_queued.wait()
+        return self._fail()
+
+    def log(self, rows: Sequence[Row]) -> None:
+        self._fail()
+
+    def finish(self, results: Results, status: Status) -> None:
+        self._fail()
+
+    def _fail(self) -> str:
+        self.calls += 1
+        raise OSError("unreachable")
+
+
+def test_nothing_is_called_after_the_first_error(tmp_path: Path) -> None:
+    """Also if calls are queued when it happens; repeated, because that was once a race."""
+    for _ in range(30):
+        tracker = _FailsToStart()
+        channel = Channel("x", tracker)
+        channel.start(TrackedRun("id", "name", "project", tmp_path, {}, {}))
+        channel.log(Row(1, {"train/loss": 1.0}))
+        tracker.is_queued.set()
+        assert not channel.finish(Results(), "complete")
+        channel.close()
+        assert tracker.calls == 1
+        assert [is_warning for is_warning, _ in channel.messages()] == [True]

@@ -28,6 +28,7 @@ class Channel:
         self._messages: list[tuple[bool, str]] = []  # whether it is a warning, and the text
         self._is_open = False  # whether the current run was opened
         self._is_dead = False
+        self._has_failed = False  # a call raised an exception; written by the thread of the tracker
         self._calls = 0  # that have ended
         # Its worker is a daemon thread: a tracker that waits for a server does not keep the process alive.
         self._pool = ThreadPool(1)
@@ -80,8 +81,12 @@ class Channel:
         )
 
     def _unless_dead(self, call: Callable[..., None], *arguments: Any) -> None:
-        if not self._is_dead:
-            call(*arguments)
+        if self._is_dead or self._has_failed:
+            return
+        # Set here and not in `_failed`, which runs in another thread, while the next call may already begin.
+        self._has_failed = True
+        call(*arguments)
+        self._has_failed = False
 
     def _opened(self, run: TrackedRun) -> None:
         place = self._tracker.start(run)
@@ -102,6 +107,8 @@ class Channel:
         self._fail(f"{kind}: {' '.join(str(error).split())[:400]}".rstrip(": "))
 
     def _fail(self, reason: str) -> None:
+        if self._is_dead:
+            return
         self._is_dead = True
         with self._lock:
             self._rows = []

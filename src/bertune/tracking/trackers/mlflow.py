@@ -1,6 +1,8 @@
 """MLflow: a tracking server, a database or a folder, by MLFLOW_TRACKING_URI."""
 
+import contextlib
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -101,7 +103,9 @@ class MLflow(Tracker):
         for kind, folder in (("report", results.report), ("model", results.model)):
             if folder is not None:
                 self._client.log_artifacts(self._id, str(folder), kind)
-        self._client.set_terminated(self._id, _STATUS[status])
+        # It prints the address of the run to standard output, which may be the JSON of the command.
+        with contextlib.redirect_stdout(sys.stderr):
+            self._client.set_terminated(self._id, _STATUS[status])
 
     def _metric(self, name: str, value: float, now: int, step: int) -> Any:
         return self._library.entities.Metric(_allowed(name), value, now, step)
