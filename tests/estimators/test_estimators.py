@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from estimator_inputs import ClassifierOfNumbers, failures, tiny
+from estimator_inputs import QUICK, ClassifierOfNumbers, failures, tiny
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 
 import bertune as bt
 from tiny import reviews
+from trainings import train
 
 TEXTS = [text for text, _ in reviews(40, 1)]
 LABELS = [label for _, label in reviews(40, 1)]
@@ -75,6 +76,15 @@ def test_all_forms_of_texts_give_the_same_model(fitted: bt.BertClassifier, tiny_
     assert not hasattr(fitted, "n_features_in_"), "a list has no columns"
 
 
+def test_the_model_is_that_of_bertune_train(fitted: bt.BertClassifier, tmp_path: Path) -> None:
+    settings = QUICK | {
+        "model.name": fitted.model, "train.epochs": 2, "train.batch_size": 8, "train.lr": 3e-3,
+        "train.seed": 3, "train.baselines": False,
+    }  # fmt: skip
+    run, _ = train(TEXTS, tmp_path / "run", settings, labels=LABELS)
+    np.testing.assert_array_equal(bt.load(run).predict_proba(TEXTS), fitted.predict_proba(TEXTS))
+
+
 def test_two_columns_are_pairs(tiny_weights: Path) -> None:
     pairs = pd.DataFrame({"question": TEXTS, "sentence": TEXTS[::-1]})
     found = tiny(bt.BertClassifier, tiny_weights).fit(pairs, LABELS)
@@ -123,6 +133,7 @@ def test_fitting_leaves_nothing_behind(
     before = one.get_params()
     one.fit(TEXTS, LABELS)
     assert one.get_params() == before
+    assert any(text.startswith("validation: collapsed") for text in one.warnings_)
     assert list(tmp_path.iterdir()) == []
     expected = one.predict_proba(TEXTS)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(one)).predict_proba(TEXTS), expected)

@@ -107,7 +107,7 @@ class TextEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         if not isinstance(state, int | np.integer):
             state = check_random_state(state).randint(_SEEDS, dtype=np.int64)
         settings = settings_of(self.get_params(deep=False), int(state), {"data.text": columns, **task})
-        self.model_, run = train(rows, settings, self.out, self.verbose)
+        self.model_, run, self.warnings_ = train(rows, settings, self.out, self.verbose)
         self.n_texts_ = texts.num_columns
         for name in ("run_", "n_features_in_", "feature_names_in_"):
             if hasattr(self, name):

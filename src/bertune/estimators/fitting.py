@@ -55,8 +55,8 @@ def settings_of(parameters: Mapping[str, Any], seed: int, task: Mapping[str, Any
 
 def train(
     rows: list[dict[str, Any]], settings: Mapping[str, Any], out: str | Path | None, verbose: bool
-) -> tuple[Model, Run | None]:
-    """The model trained on rows, and its run if `out` is given.
+) -> tuple[Model, Run | None, tuple[str, ...]]:
+    """The model trained on rows, its run if `out` is given, and the warnings of the training.
 
     Raises EstimatorInputError for data and settings that cannot be used, KeyboardInterrupt if a signal stops
     the training, and the other errors of training.
@@ -65,16 +65,19 @@ def train(
     try:
         if out is not None:
             run = api.train(rows, settings=settings, out=out, progress=verbose)
-            return api.load(run, settings=machine), run
+            return api.load(run, settings=machine), run, _warnings(run)
         with tempfile.TemporaryDirectory(prefix="bertune-") as folder:
-            return api.load(
-                _trained(rows, settings, Path(folder) / "sklearn", verbose), settings=machine
-            ), None
+            run = _trained(rows, settings, Path(folder) / "sklearn", verbose)
+            return api.load(run, settings=machine), None, _warnings(run)
     except InputError as error:
         raise EstimatorInputError(str(error)) from error
     except Interrupted as error:
         # A search over parameters counts any other error as a failed fit, and continues with the next.
         raise KeyboardInterrupt(str(error) if out is not None else "training was interrupted") from error
+
+
+def _warnings(run: Run) -> tuple[str, ...]:
+    return tuple(run.record.warnings or ())
 
 
 def _trained(rows: list[dict[str, Any]], settings: Mapping[str, Any], out: Path, verbose: bool) -> Run:
