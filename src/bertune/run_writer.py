@@ -47,7 +47,7 @@ from bertune.run import CONFIG, MANIFEST, METRICS, Run, is_run
 LOCK = ".bertune-lock"
 FROZEN, REFIT = "frozen", "refit"
 _FOLDERS = ("model", "predictions", "report", "checkpoints", FROZEN, REFIT)
-_ENTRIES = (MANIFEST, CONFIG, METRICS, LOCK, *_FOLDERS)
+_ENTRIES = (MANIFEST, CONFIG, METRICS, LOCK, "tracking.json", "tensorboard", *_FOLDERS)
 _CHECKPOINTS = re.compile(r"(damaged-)?(step-\d{8}(\.\d+)?|best-\d{8}(\.spare)?\.safetensors(\.\d+)?)")
 # Files that bertune writes into the folders it clears; all other files in them belong to the user.
 _OWN_NAMES = {

@@ -130,13 +130,26 @@ def _refuse_unasked_code(path: Path, own: Settings, user: Settings) -> None:
 
     Such files are shared between people, and reading settings must not run code.
     """
-    for section, key in _CODE:
-        name = str(own.get(section, {}).get(key, ""))
-        if name.endswith(".py") and key not in user.get(section, {}):
+    for section, key in (*_CODE, ("track", "to")):
+        name = next((name for name in _names(own.get(section, {}).get(key)) if name.endswith(".py")), "")
+        if name and key not in user.get(section, {}):
             raise ConfigError(
                 f"{path}: {section}.{key} names a Python file, {name}. bertune runs it only if you name it "
                 f"too. Review it. If you trust it, add {section}.{key}={name} to the command (or settings=)"
             )
+
+
+def _rebase_trackers(path: Path, own: Settings) -> None:
+    """Make the tracker files that a settings file names relative to that file."""
+    if "to" in own.get("track", {}):
+        trackers = _names(own["track"]["to"])
+        own["track"]["to"] = [str(path.parent / n) if n.endswith(".py") else n for n in trackers]
+
+
+def _names(value: object) -> list[str]:
+    """The names in a setting that takes one, or several as a list or separated by commas."""
+    parts = value if isinstance(value, list | tuple) else str(value or "").split(",")
+    return [str(part).strip() for part in parts if str(part).strip()]
 
 
 def _from_toml(path: Path, user: Settings) -> Source:
@@ -163,6 +176,7 @@ def _from_toml(path: Path, user: Settings) -> Source:
         beside = path.parent / str(own.get(section, {}).get(key, ""))
         if own.get(section, {}).get(key) and (os.path.isdir(beside) or beside.suffix == ".py"):
             own[section][key] = str(beside)
+    _rebase_trackers(path, own)
     _refuse_unasked_code(path, own, user)
     for key, file in own.get("task", {}).items():
         if _names_a_file(key, file):
@@ -234,6 +248,8 @@ def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
             if _names_a_file(key, file)
         }
     )
+    trackers = [os.path.abspath(Path(n).expanduser()) if n.endswith(".py") else n for n in config.track.to]
+    sections["track"] = config.track.model_copy(update={"to": tuple(trackers)})
     return config.model_copy(update=sections)
 
 

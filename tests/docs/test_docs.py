@@ -23,7 +23,7 @@ DOCUMENTS = (*READMES, "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sort
 
 MARKED = re.compile(r"^<!-- (run|not run: [^>]+) -->\n```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUNNABLE = re.compile(r"^```(?:bash|python)$", re.MULTILINE)
-SETTING = re.compile(r"(?<![\w./-])((?:data|model|task|train|optimizer|machine)\.[a-z_]\w*)=")
+SETTING = re.compile(r"(?<![\w./-])((?:data|model|task|train|optimizer|machine|track)\.[a-z_]\w*)=")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 # Options of built-in and example tasks, and misspelled keys in documented error messages.

@@ -138,6 +138,27 @@ def test_the_python_example_trains_evaluates_and_predicts(
     assert (here / "table" / "predictions" / "test.jsonl").is_file()
 
 
+def test_scikit_learn_searches_in_a_pipeline(
+    tiny_weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    runpy.run_path(str(EXAMPLES / "scikit_learn_search.py"))["main"](str(tiny_weights))
+    printed = capsys.readouterr().out.splitlines()
+    assert float(printed[0].removeprefix("negative log loss of the searched model: ")) < 0
+    assert printed[1] in ("best learning rate: 2e-05", "best learning rate: 0.0002")
+    assert printed[2].startswith("[False  True] [[")
+
+
+def test_a_tracker_writes_every_step_to_a_csv_file(reviews_file: Path, tiny_weights: Path) -> None:
+    tracker = EXAMPLES / "csv_tracker.py"
+    bertune(
+        "train", reviews_file, f"model.name={tiny_weights}", *QUICK, f"track.to={tracker}", "--out", "run"
+    ).fine()
+    lines = [line.split(",") for line in Path("run/values.csv").read_text().splitlines()]
+    assert [line[0] for line in lines if line[1] == "train/loss"] == ["1", "2", "3"]
+    assert lines[-1][1].startswith("final/validation/")
+
+
 def test_a_small_encoder_for_chinese_texts_covers_every_character_and_trains(here: Path) -> None:
     texts = [text for first, second, _ in CHINESE_PAIRS for text in (first, second)]
     rows = [{"news": text, "label": number % 2} for number, text in enumerate(texts)]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# The page reader belongs to the tests of another folder, which may not be collected.
-sys.path.append(str(Path(__file__).parents[1] / "reporting"))
+# The page reader and the tiny estimators belong to the tests of other folders, which may not be collected.
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("reporting", "estimators")]
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from bertune.optional_packages import PACKAGES, needs, require
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "bertune"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-IMPORTED_AS = {"scikit_learn": "sklearn", "pillow": "PIL"}  # where a package is not imported by its own name
+# Where a package is not imported by its own name.
+IMPORTED_AS = {"scikit_learn": "sklearn", "pillow": "PIL", "mlflow_skinny": "mlflow"}
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(\[(?P<extras>[\w,]+)\])?[^;]*(?P<marker>;.*)?")
 
 

@@ -4,6 +4,7 @@ from bertune.config.commands import CrossValidateConfig, ExportConfig, PredictCo
 from bertune.config.data import DataConfig
 from bertune.config.decide import DecideConfig, GateConfig
 from bertune.config.section import CHANGEABLE, Auto, Section, Settings, comma_separated, fraction_in
+from bertune.config.track import TrackConfig
 from bertune.config.training import (
     SHORT_NAMES,
     MachineConfig,
@@ -32,6 +33,7 @@ __all__ = [
     "ServeConfig",
     "Settings",
     "TaskConfig",
+    "TrackConfig",
     "TrainConfig",
     "comma_separated",
     "fraction_in",
@@ -54,6 +56,7 @@ class Config(Section):
     cross_validate: CrossValidateConfig = CrossValidateConfig()
     gate: GateConfig = GateConfig()
     decide: DecideConfig = DecideConfig()
+    track: TrackConfig = TrackConfig()
     predict: PredictConfig = PredictConfig()
     export: ExportConfig = ExportConfig()
     serve: ServeConfig = ServeConfig()
@@ -64,7 +67,8 @@ class Config(Section):
         `Config.model_validate` restores an equal Config from them.
         """
         found = self.model_dump(mode="json", exclude_none=True, exclude=set(AFTER_TRAINING))
-        return {section: values for section, values in found.items() if values or section != "gate"}
+        unused = {"gate": not found["gate"], "track": not self.track.to}
+        return {section: values for section, values in found.items() if not unused.get(section)}
 
     def to_toml(self) -> str:
         """The complete settings as a TOML document, which `bertune.settings.read_toml` reads."""

@@ -337,7 +337,7 @@ def _refuse_other_work(work: _Work) -> None:
     changed = [
         f"{section}.{key} was {before.get(section, {}).get(key)!r} and is {now[section].get(key)!r}"
         for section in now
-        if section != "machine"
+        if section not in ("machine", "track")
         for key in sorted({*before.get(section, {}), *now[section]})
         if before.get(section, {}).get(key) != now[section].get(key)
     ]

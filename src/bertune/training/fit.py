@@ -161,7 +161,7 @@ def _changed_settings(run: Run, config: Config) -> list[str]:
     return [
         f"{section}.{key} was {before.get(section, {}).get(key)!r} and is {now[section].get(key)!r}"
         for section in now
-        if section not in ("machine", "gate")
+        if section not in ("machine", "gate", "track")
         for key in sorted({*before.get(section, {}), *now[section]})
         if before.get(section, {}).get(key) != now[section].get(key)
     ]

@@ -1,0 +1,1 @@
+"""Estimators with the interface of scikit-learn: `bertune.BertClassifier` and `bertune.BertRegressor`."""

@@ -1,0 +1,1 @@
+"""Experiment trackers: consumers of the training events, such as TensorBoard and MLflow."""
