@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from bertune.predict.model import Model
     from bertune.predict.results import Evaluation
     from bertune.run import Run
+    from bertune.search_api import tune
     from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
+    from bertune.tuning import Tuning
 
 _HOME = {
     "BertuneError": "bertune.errors",
@@ -51,6 +53,8 @@ _HOME = {
     "report": "bertune.api",
     "train": "bertune.api",
     "train_events": "bertune.api",
+    "tune": "bertune.search_api",
+    "Tuning": "bertune.tuning",
     "verify": "bertune.api",
     **dict.fromkeys(
         ("DataReady", "Started", "Stepped", "Evaluated", "Noted", "Warned", "Finished"),
@@ -66,12 +70,14 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "decide",
     "check",
     "cross_validate",
+    "tune",
     "compare",
     "report",
     "export",
     "verify",
     "Run",
     "CrossValidation",
+    "Tuning",
     "Model",
     "Evaluation",
     "Comparison",

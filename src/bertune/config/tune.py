@@ -46,7 +46,9 @@ class TuneConfig(Section):
         min_length=1,
         description="small encoder for the search; the best tune.finalists are then trained with model.name",
     )
-    finalists: int = Field(3, ge=1, description="settings trained with model.name after a search with a proxy")
+    finalists: int = Field(
+        3, ge=1, description="settings trained with model.name after a search with a proxy"
+    )
     storage: str = Field(
         "sqlite",
         min_length=1,
@@ -68,7 +70,9 @@ class TuneConfig(Section):
         if not isinstance(space, Mapping):
             raise ValueError("tune.space must be a table of settings, such as tune.space.train.lr=1e-5..1e-4")
         others = {key: value for key, value in values.items() if not _is_space(key)}
-        single = {key.removeprefix(_PREFIX): value for key, value in values.items() if key.startswith(_PREFIX)}
+        single = {
+            key.removeprefix(_PREFIX): value for key, value in values.items() if key.startswith(_PREFIX)
+        }
         found = {**dict(flat(space)), **dict(flat(single))}
         return {**others, "space": found} if found else others
 
