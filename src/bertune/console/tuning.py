@@ -3,6 +3,7 @@
 import contextlib
 import textwrap
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
@@ -22,7 +23,7 @@ _STAGES = {"trial": "trial", "proxy": "trial", "target": "finalist"}
 
 def watch(events: Iterable[SearchEvent], console: Console) -> Tuning:
     """Show the events of a search until it ends, and return it."""
-    result = None
+    result, shown = None, _Shown()
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -36,14 +37,22 @@ def watch(events: Iterable[SearchEvent], console: Console) -> Tuning:
     with progress:
         for event in events:
             with contextlib.suppress(OSError):  # the terminal or pipe is closed: continue without output
-                _show(event, console, progress, bar)
+                _show(event, console, progress, bar, shown)
             if isinstance(event, Tuned):
                 result = event.result
     assert result is not None, "a search without an error ends with Tuned"
     return result
 
 
-def _show(event: SearchEvent, console: Console, progress: Progress, bar: Any) -> None:
+@dataclass
+class _Shown:
+    """What is left out: the notes of trials, and warnings that an earlier training has raised, too."""
+
+    is_in_trial: bool = False
+    warnings: set[str] = field(default_factory=set)
+
+
+def _show(event: SearchEvent, console: Console, progress: Progress, bar: Any, shown: _Shown) -> None:
     match event:
         case SearchReady(name, _, total, scored_on, notes):
             for note in notes:
@@ -53,9 +62,11 @@ def _show(event: SearchEvent, console: Console, progress: Progress, bar: Any) ->
         case TrialStarted(position, total, stage, params, was_started):
             what = f"{_STAGES[stage]} {position} of {total}"
             progress.update(bar, description=what, completed=0)
+            shown.is_in_trial = True
             if was_started:
                 show.echo(console, f"continuing {what}: {settings_text(params)}", "dim")
         case TrialFinished():
+            shown.is_in_trial = False
             show.echo(console, _trial_line(event))
         case WinnerStarted(params, value, metric):
             show.echo(
@@ -66,9 +77,10 @@ def _show(event: SearchEvent, console: Console, progress: Progress, bar: Any) ->
             progress.update(bar, description="best settings", completed=0)
         case Stepped(step, total):
             progress.update(bar, completed=step.number, total=total)
-        case Noted(text):
+        case Noted(text) if not shown.is_in_trial:
             show.echo(console, text, "dim")
-        case Warned(text):
+        case Warned(text) if text not in shown.warnings:
+            shown.warnings.add(text)
             show.warn(console, text)
         case _:
             pass
@@ -90,7 +102,8 @@ def _trial_line(event: TrialFinished) -> str:
     note = "  best so far" if event.is_best else ""
     return (
         f"{event.num_done:>3}/{event.total}  {trial.stage}-{trial.number:<3} "
-        f"{event.metric} {_outcome(trial):<9}  {settings_text(trial.params or {})}  ({trial.seconds or 0:,.0f} s){note}"
+        f"{event.metric} {_outcome(trial):<9}  {settings_text(trial.params or {})}"
+        f"  ({trial.seconds or 0:,.0f} s){note}"
     )
 
 

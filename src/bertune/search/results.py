@@ -106,10 +106,11 @@ def details(found: Found) -> DetailsRecord:
         return DetailsRecord()
     values = [float(trial.value or 0.0) for trial in done]
     numbers = [trial.number for trial in done]
-    better = np.minimum if found.lower_is_better else np.maximum
+    better: np.ufunc = np.minimum if found.lower_is_better else np.maximum
+    so_far: FloatArray = better.accumulate(np.array(values))
     figures = []
     if len(done) > 1:
-        series = {"each trial": (numbers, values), "best so far": (numbers, better.accumulate(np.array(values)))}
+        series = {"each trial": (numbers, values), "best so far": (numbers, so_far)}
         figures.append(curve("Scores by trial", ("trial", found.metric), series))
     tables = []
     for key, dimension in found.space.dimensions.items():

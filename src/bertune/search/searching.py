@@ -93,7 +93,8 @@ def _train_stages(
     plan = Plan(
         space=work.space,
         planned=[] if default is None else [default],
-        is_random=tune.sampler == "random",
+        # A third of the trials explores: Optuna's default of 10 suits searches of a hundred trials.
+        num_random=None if tune.sampler == "random" else max(3, min(10, total // 3)),
         prune=tune.prune,
         lower_is_better=work.lower_is_better,
         seed=work.source.config.train.seed,

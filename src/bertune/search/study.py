@@ -61,7 +61,7 @@ class Plan:
 
     space: Space
     planned: Sequence[Params]  # settings that are tried first, in this order
-    is_random: bool
+    num_random: int | None  # trials before the sampler learns from earlier ones; None: all are random
     prune: float
     lower_is_better: bool
     seed: int
@@ -298,11 +298,13 @@ class TrialQueue:
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """A sampler whose draws depend on the seed and the number of trials so far."""
-        seed = int(np.random.SeedSequence([self._plan.seed, number]).generate_state(1)[0])
-        if self._plan.is_random:
+        seed = int(np.random.SeedSequence(self._plan.seed, spawn_key=(number,)).generate_state(1)[0])
+        if self._plan.num_random is None:
             return optuna.samplers.RandomSampler(seed=seed)
         # Settings such as learning rate and batch size interact, so they are drawn together.
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+        return optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self._plan.num_random
+        )
 
     def _withdraw(self, trial: optuna.Trial, why: str) -> None:
         with contextlib.suppress(UpdateFinishedTrialError):

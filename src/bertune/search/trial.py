@@ -154,7 +154,8 @@ def _seconds(run: Run) -> float:
     if "train_seconds" in timings:
         return timings["train_seconds"] + timings["evaluate_seconds"]
     lines = run.metrics()  # of a training that did not end
-    return sum(line["seconds"] + line.get("validation", {}).get("seconds", 0.0) for line in lines)
+    evaluated = (line.get("validation", {}).get("seconds", 0.0) for line in lines)
+    return float(sum(evaluated) + sum(line["seconds"] for line in lines))
 
 
 def _resamples(runs: list[Run], metric: str, numbers: list[Number]) -> list[float] | None:
