@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from numpy.typing import ArrayLike
 from optuna.trial import FrozenTrial, TrialState
 
 from bertune.config import Config
@@ -110,7 +111,10 @@ def details(found: Found) -> DetailsRecord:
     so_far: FloatArray = better.accumulate(np.array(values))
     figures = []
     if len(done) > 1:
-        series = {"each trial": (numbers, values), "best so far": (numbers, so_far)}
+        series: dict[str, tuple[ArrayLike, ArrayLike]] = {
+            "each trial": (numbers, values),
+            "best so far": (numbers, so_far),
+        }
         figures.append(curve("Scores by trial", ("trial", found.metric), series))
     tables = []
     for key, dimension in found.space.dimensions.items():

@@ -170,7 +170,11 @@ def _read(source: Source, num_folds: int) -> Version:
         return Version(tables, fitted, splits, None)
     table, held_out = every.rows.get("test", ("test", ()))
     rest = _without_rows(tables, set(held_out)) if table == "train" else tables
-    folds = make_folds(_folding(rest, num_folds))
+    try:
+        folds = make_folds(_folding(rest, num_folds))
+    except (ConfigError, DataError) as error:
+        text = str(error).replace("cross_validate.folds", "tune.folds")  # the setting that applies here
+        raise type(error)(text) from error
     for number in folds.numbers():  # reports a fold that cannot be scored before the first is trained
         fitted.task.for_scoring(folds.splits(*number).examples()["test"])
     return Version(tables, fitted, splits, folds)

@@ -28,7 +28,7 @@ from bertune.search.setup import (
     write_record,
 )
 from bertune.search.space import Params, shown, with_params
-from bertune.search.study import Budget, Plan, TakenTrial, TrialQueue, open_storage, wait_for_others
+from bertune.search.study import Budget, Plan, TakenTrial, TrialQueue, is_local, open_storage, wait_for_others
 from bertune.search.trial import TrialSettings, train_trial
 from bertune.search.winner import is_current, train_winner, write_complete
 from bertune.source import Source
@@ -61,9 +61,10 @@ def search(source: Source, out: Path, resume: bool = False) -> Iterator[SearchEv
     yield SearchReady(source.name, work.space, total, work.record.scored_on or "", notes)
     if resume and not exists:
         yield Warned(f"no search to resume in {shown_path(out)}: starting a new one")
+    shared = None if is_local(work.tune.storage) else open_storage(work.tune.storage, out)
     if not exists:
         create_folder(work, resume)
-    storage = open_storage(work.tune.storage, out)
+    storage = open_storage(work.tune.storage, out) if shared is None else shared
     first, last = yield from _train_stages(work, storage, total)
     found = results.Found(
         work.space, work.source.config, work.metric, work.lower_is_better, first.queue, last.queue, out

@@ -40,7 +40,7 @@ from bertune.training.shared_folder import acquired, locked
 SQLITE, JOURNAL = "trials.sqlite", "trials.journal"
 _HEARTBEAT, _GRACE = 60, 900  # seconds; a process may be suspended for some minutes
 _NOT_STARTED = timedelta(minutes=10)  # after which a trial that no process has claimed is given up
-_MOST_REPEATS = 10  # draws of settings that were tried before, until untried ones are drawn at random
+_MOST_REPEATS = 3  # draws of settings that were tried before, until untried ones are drawn at random
 _SQLITE_PATIENCE = 120  # seconds to wait while other processes write
 _STARTUP = 4  # completed trials before one is stopped early
 _RUNNING = (TrialState.RUNNING,)
@@ -83,18 +83,23 @@ class TakenTrial:
         self.lock.release()
 
 
+def is_local(setting: str) -> bool:
+    """Whether `tune.storage` is a file in the folder of the search."""
+    return setting in ("sqlite", "journal")
+
+
 def open_storage(setting: str, folder: Path) -> BaseStorage:
     """The storage named by `tune.storage`. Raises ConfigError, MissingPackageError."""
     if setting == "journal":
         return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-    is_local = setting == "sqlite"
-    if not is_local and "://" not in setting:
+    is_file = is_local(setting)
+    if not is_file and "://" not in setting:
         raise ConfigError(
             f"tune.storage={setting}: expected sqlite, journal or a database URL, such as "
             "postgresql://user:password@host/database"
         )
-    url = f"sqlite:///{(folder / SQLITE).absolute()}" if is_local else setting
-    options: dict[str, Any] = {} if is_local else {"heartbeat_interval": _HEARTBEAT, "grace_period": _GRACE}
+    url = f"sqlite:///{(folder / SQLITE).absolute()}" if is_file else setting
+    options: dict[str, Any] = {} if is_file else {"heartbeat_interval": _HEARTBEAT, "grace_period": _GRACE}
     if url.startswith("sqlite:"):
         options["engine_kwargs"] = {"connect_args": {"timeout": _SQLITE_PATIENCE}}
     try:
