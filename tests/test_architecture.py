@@ -28,7 +28,8 @@ LAYERS = (
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
 FACADE = ("__init__", "__main__")  # above all layers; no module imports them
 REPORT_READS = {
-    "reporting", "run", "run_writer", "cross_validation", "tuning", "manifest", "record", "files", "config", "errors",
+    "reporting", "run", "run_writer", "cross_validation", "tuning", "manifest", "record", "files",
+    "config", "errors",
 }  # fmt: skip
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "core", "lib", "stuff"}
 MOST_LINES = 400

@@ -1,4 +1,4 @@
-"""The notation of the search space: ranges, choices, scales, and what is refused before anything is trained."""
+"""The notation of the search space: ranges, choices and scales, and what is refused before training."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -131,7 +131,10 @@ def test_other_settings_data_or_an_existing_folder_are_refused(searched: Searche
         ({"tune.folds": 1}, "at least 2 folds, or 0"),
         ({"tune.folds": 400}, r"tune\.folds=400, but the training data has only"),
         ({"tune.folds": 2, "train.best_metric": "loss"}, "the loss is not a score of a fold"),
-        ({"tune.proxy": "minilm", "tune.space.model.name": "minilm,other"}, r"Remove tune\.space\.model\.name"),
+        (
+            {"tune.proxy": "minilm", "tune.space.model.name": "minilm,other"},
+            r"Remove tune\.space\.model\.name",
+        ),
         ({"tune.storage": "here"}, "expected sqlite, journal or a database URL"),
         ({"tune.storage": "nosql://host/trials"}, "cannot be opened"),
     ],

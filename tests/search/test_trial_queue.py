@@ -41,7 +41,9 @@ def states(queue: TrialQueue) -> list[str]:
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "journal"])
-def test_machines_with_one_storage_complete_exactly_the_requested_trials(tmp_path: Path, storage: str) -> None:
+def test_machines_with_one_storage_complete_exactly_the_requested_trials(
+    tmp_path: Path, storage: str
+) -> None:
     plan, budget = plan_of(CONTINUOUS, planned=[{"train.lr": 5e-5}]), Budget(5)
     queues = [queue_in(tmp_path, plan, storage, tmp_path / name) for name in ("a", "b")]
     first, second = (queue.take(budget) for queue in queues)

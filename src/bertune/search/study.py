@@ -276,7 +276,8 @@ class TrialQueue:
         trials = self._study.get_trials(deepcopy=False)
         tried = [trial.params for trial in trials if trial.state in (*_DONE, *_RUNNING)]
         params = next((one for one in self._plan.planned if one not in tried), None)
-        if params is None and is_random:
+        is_exhaustive = self._plan.space.size is not None and self._plan.space.size <= budget.trials
+        if params is None and (is_random or is_exhaustive):
             params = self._untried(tried, len(trials))
         if params is not None:
             self._study.enqueue_trial(dict(params))
