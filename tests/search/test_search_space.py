@@ -109,6 +109,19 @@ def test_the_settings_without_the_search_may_be_outside_the_space(reviews_csv: P
     assert space_of(reviews_csv, "tune.space.train.epochs=2..4:2").defaults(config) is None
 
 
+def test_points_of_the_unit_cube_are_values(reviews_csv: Path) -> None:
+    pairs = (
+        "train.lr=1e-5..1e-3",
+        "train.batch_size=8..11",
+        "train.freeze=none,encoder",
+        "train.patience=1..100",
+    )
+    space = space_of(reviews_csv, *(f"tune.space.{pair}" for pair in pairs))
+    assert list(space.at([0.0] * 4).values()) == [1e-5, 8, "none", 1]
+    assert list(space.at([0.5, 0.5, 0.5, 0.5]).values()) == [pytest.approx(1e-4), 10, "encoder", 10]
+    assert list(space.at([0.999] * 4).values()) == [pytest.approx(1e-3, rel=0.01), 11, "encoder", 100]
+
+
 def test_values_are_applied_and_validated_as_settings(reviews_csv: Path) -> None:
     config = resolve_source(str(reviews_csv), {"task.class_weights": "auto"}).config
     params: Mapping[str, Any] = {"train.lr": 1e-3, "task.label_smoothing": 0.1}

@@ -1,5 +1,6 @@
 """Trials distributed over processes and machines: exactly the requested number, whatever is killed."""
 
+import math
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ CONTINUOUS = Space({"train.lr": Range(1e-5, 1e-3, is_whole=False, is_log=True)})
 
 
 def plan_of(space: Space, **changes: Any) -> Plan:
-    given = {"planned": [], "num_random": 3, "prune": 0.0, "lower_is_better": False, "seed": 42, **changes}
+    given = {"planned": [], "num_spread": 3, "prune": 0.0, "lower_is_better": False, "seed": 42, **changes}
     return Plan(space=space, **given)
 
 
@@ -134,6 +135,16 @@ def test_the_worst_share_is_stopped_early(tmp_path: Path, share: float, expected
         assert taken is not None
         assert queue.report(taken, 100, value) == is_worst
         finish(queue, taken, None if is_worst else value)
+
+
+def test_the_first_settings_cover_the_range_evenly(tmp_path: Path) -> None:
+    """Of 8 draws, each quarter of the range has one to three, which random numbers often miss."""
+    for seed in range(3):
+        queue = queue_in(tmp_path / str(seed), plan_of(CONTINUOUS, num_spread=8, seed=seed))
+        drawn = [finish(queue, queue.take(Budget(8)))["train.lr"] for _ in range(8)]
+        quarters = [int(4 * math.log(lr / 1e-5) / math.log(100)) for lr in drawn]
+        assert max(map(quarters.count, range(4))) <= 3
+        assert min(map(quarters.count, range(4))) >= 1
 
 
 def test_the_same_seed_draws_the_same_settings(tmp_path: Path) -> None:

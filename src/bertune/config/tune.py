@@ -14,7 +14,7 @@ class TuneConfig(Section):
     """The search of `bertune tune`. Not used by other commands."""
 
     space: dict[str, Any] = Field(
-        default_factory=dict,
+        {},
         description="what is searched: tune.space.SETTING=LOW..HIGH for a range, or A,B,… for choices; "
         "default: the grid of the BERT paper (train.batch_size, train.lr, train.epochs)",
     )

@@ -95,7 +95,7 @@ def _train_stages(
         space=work.space,
         planned=[] if default is None else [default],
         # A third of the trials explores: Optuna's default of 10 suits searches of a hundred trials.
-        num_random=None if tune.sampler == "random" else max(3, min(10, total // 3)),
+        num_spread=None if tune.sampler == "random" else max(3, min(10, total // 3)),
         prune=tune.prune,
         lower_is_better=work.lower_is_better,
         seed=work.source.config.train.seed,

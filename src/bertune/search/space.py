@@ -10,7 +10,7 @@ import math
 import os
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union, get_args, get_origin
 
@@ -84,6 +84,10 @@ class Choices:
         """The same for Optuna."""
         return CategoricalDistribution(self.values)
 
+    def at(self, share: float) -> Scalar:
+        """The value at a share of the way through the list, from 0 to below 1."""
+        return self.values[int(share * len(self.values))]
+
 
 @dataclass(frozen=True)
 class Range:
@@ -131,6 +135,14 @@ class Range:
             return IntDistribution(int(self.low), int(self.high), log=self.is_log, step=int(self.step or 1))
         return FloatDistribution(self.low, self.high, log=self.is_log, step=self.step)
 
+    def at(self, share: float) -> Scalar:
+        """The number at a share of the way from the low to the high end, from 0 to below 1."""
+        if self.listed is not None and not self.is_log:
+            return self.listed[int(share * len(self.listed))]
+        ratio = self.high / self.low if self.is_log else 1.0
+        value = self.low * ratio**share if self.is_log else self.low + share * (self.high - self.low)
+        return round(value) if self.is_whole else value
+
     def _typed(self, value: float) -> Scalar:
         return int(value) if self.is_whole else float(f"{value:.12g}")  # without rounding of decimal steps
 
@@ -163,6 +175,11 @@ class Space:
         listed = [one.listed or () for one in self.dimensions.values()]
         for values in itertools.product(*listed):
             yield dict(zip(self.dimensions, values, strict=True))
+
+    def at(self, shares: Sequence[float]) -> Params:
+        """The combination at a point of the unit cube, with a coordinate for each setting."""
+        pairs = zip(self.dimensions.items(), shares, strict=True)
+        return {key: one.at(share) for (key, one), share in pairs}
 
     def defaults(self, config: Config) -> Params | None:
         """The values of the settings without the search; None if they are not in the space."""

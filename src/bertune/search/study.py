@@ -30,6 +30,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage, fail_stale_
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import qmc
 from sqlalchemy.exc import SQLAlchemyError
 
 from bertune.errors import ConfigError, MissingPackageError
@@ -61,7 +62,7 @@ class Plan:
 
     space: Space
     planned: Sequence[Params]  # settings that are tried first, in this order
-    num_random: int | None  # trials before the sampler learns from earlier ones; None: all are random
+    num_spread: int | None  # trials that are spread evenly before the sampler learns; None: all are random
     prune: float
     lower_is_better: bool
     seed: int
@@ -279,6 +280,8 @@ class TrialQueue:
         is_exhaustive = self._plan.space.size is not None and self._plan.space.size <= budget.trials
         if params is None and (is_random or is_exhaustive):
             params = self._untried(tried, len(trials))
+        if params is None and len(trials) < (self._plan.num_spread or 0):
+            params = self._spread(len(trials))
         if params is not None:
             self._study.enqueue_trial(dict(params))
         self._study.sampler = self._sampler(len(trials))
@@ -302,14 +305,20 @@ class TrialQueue:
         draw = np.random.default_rng([self._plan.seed, number])
         return left[draw.integers(len(left))] if left else None
 
+    def _spread(self, number: int) -> Params:
+        """A point of a scrambled Halton sequence, which covers the space more evenly than random numbers."""
+        draw = np.random.default_rng(self._plan.seed)
+        points = qmc.Halton(len(self._plan.space.dimensions), seed=draw).random(number + 1)
+        return self._plan.space.at(points[-1].tolist())
+
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """A sampler whose draws depend on the seed and the number of trials so far."""
         seed = int(np.random.SeedSequence(self._plan.seed, spawn_key=(number,)).generate_state(1)[0])
-        if self._plan.num_random is None:
+        if self._plan.num_spread is None:
             return optuna.samplers.RandomSampler(seed=seed)
         # Settings such as learning rate and batch size interact, so they are drawn together.
         return optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self._plan.num_random
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self._plan.num_spread
         )
 
     def _withdraw(self, trial: optuna.Trial, why: str) -> None:
