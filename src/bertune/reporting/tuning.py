@@ -63,7 +63,7 @@ def render(result: Tuning) -> Rendered:
     manifest = ManifestRecord(
         format=1, versions=record.versions, **{key: getattr(record, key) for key in keys}
     )
-    details = record.details or DetailsRecord()
+    details = _with_score_names(record.details or DetailsRecord(), record.metric or "")
     drawn = plots(details, _SPLIT)
     page = contents(Run(result.path), manifest)
     page |= {
@@ -75,6 +75,15 @@ def render(result: Tuning) -> Rendered:
         "search": SearchSection(space_table(record), stage_tables(record), detail_tables(details), drawn),
     }
     return rendered(page, [plot.drawing for plot in drawn])
+
+
+def _with_score_names(details: DetailsRecord, metric: str) -> DetailsRecord:
+    """The details with the display name of the score on the axes."""
+    figures = [
+        one.model_copy(update={"axes": [score_name(a) if a == metric else a for a in one.axes or []]})
+        for one in details.figures or []
+    ]
+    return details.model_copy(update={"figures": figures}) if figures else details
 
 
 def _usage(result: Tuning) -> list[Command]:

@@ -218,7 +218,7 @@ def sentences(
     if one is not None:
         said["Optimism of the search"] = (
             f"the best of {counted(one.num_trials, 'trial')} is partly the luckiest. In resamples of the "
-            f"rows that trials were compared on, selecting the best overstates its {found.metric} by "
+            f"rows that trials were compared on, selecting the best overstates its score by "
             f"{one.expected:.3f}; it would be {one.ceiling:.3f} if all trials were equally good (a noise of "
             f"{one.noise:.3f} between trials)"
         )
@@ -252,7 +252,7 @@ def _gain(found: Found, winner: WinnerRecord, final: Sequence[TrialRecord]) -> M
     sign = -1 if found.lower_is_better else 1
     gain = sign * (winner.value - default.value)
     return {
-        "Gain over the defaults": f"{found.metric} {winner.value:.3f} against {default.value:.3f} for the "
+        "Gain over the defaults": f"{winner.value:.3f} against {default.value:.3f} for the "
         f"settings without the search, {gain:.3f} better on the rows that selected it"
     }
 
@@ -263,7 +263,7 @@ def _test_sentence(found: Found, winner: WinnerRecord) -> str:
     if found.lower_is_better:
         side = "below" if gap >= 0 else "above"
     text = (
-        f"{found.metric} {winner.test:.3f} on test rows that the search never used. The score that selected "
+        f"{winner.test:.3f} on test rows that the search never used. The score that selected "
         f"these settings, {winner.value:.3f}, is {abs(gap):.3f} {side} it"
     )
     if ends is None:
