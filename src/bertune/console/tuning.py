@@ -54,7 +54,10 @@ class _Shown:
 
 def _show(event: SearchEvent, console: Console, progress: Progress, bar: Any, shown: _Shown) -> None:
     match event:
-        case SearchReady(name, _, total, scored_on, notes):
+        case SearchReady(name, prepared, total, scored_on, notes):
+            show.data_summary(console, prepared.notes, prepared.audit)
+            show.audit_lines(console, prepared.findings, prepared.warnings)
+            shown.warnings.update(prepared.warnings)
             for note in notes:
                 show.echo(console, note, "dim")
             trials = "1 trial" if total == 1 else f"{total:,} trials"

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from bertune.search.space import Params, Space
+from bertune.search.space import Params
 from bertune.training.events import Event
+from bertune.training.preparing import Prepared
 from bertune.tuning import TrialRecord, Tuning
 
 
@@ -12,7 +13,7 @@ class SearchReady:
     """The space, the rows and the settings have been checked. Nothing has been written yet."""
 
     name: str
-    space: Space
+    prepared: Prepared  # the rows as the run of the best settings uses them, with the findings of the audit
     total: int
     scored_on: str
     notes: tuple[str, ...]

@@ -57,8 +57,9 @@ def search(source: Source, out: Path, resume: bool = False) -> Iterator[SearchEv
     exists = is_there(out, resume)
     if exists:
         source = with_recorded_settings(source, out)
-    work, total, notes = prepare_search(source, out)
-    yield SearchReady(source.name, work.space, total, work.record.scored_on or "", notes)
+    checked = prepare_search(source, out)
+    work, total = checked.work, checked.total
+    yield SearchReady(source.name, checked.prepared, total, work.record.scored_on or "", checked.notes)
     if resume and not exists:
         yield Warned(f"no search to resume in {shown_path(out)}: starting a new one")
     shared = None if is_local(work.tune.storage) else open_storage(work.tune.storage, out)

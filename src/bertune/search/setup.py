@@ -22,6 +22,7 @@ from bertune.search.rows import SearchRows, rows_sha256, trial_config
 from bertune.search.space import Space, read_space
 from bertune.search.study import TrialQueue, describe_storage
 from bertune.source import Source
+from bertune.training.preparing import Prepared, prepare
 from bertune.training.selection import best_metric
 from bertune.training.shared_folder import created, locked
 from bertune.tuning import FORMAT, RECORD, TRIALS, TuningRecord, is_tuning, read_record
@@ -48,8 +49,18 @@ class Work:
         return self.metric in LOWER_IS_BETTER
 
 
-def prepare_search(source: Source, out: Path) -> tuple[Work, int, tuple[str, ...]]:
-    """Check everything that can be checked before training. Returns the number of trials, and notes."""
+@dataclass(frozen=True)
+class Checked:
+    """A search whose settings and rows have been checked."""
+
+    work: Work
+    prepared: Prepared  # the rows as the run of the best settings uses them, with the findings of the audit
+    total: int  # trials
+    notes: tuple[str, ...]
+
+
+def prepare_search(source: Source, out: Path) -> Checked:
+    """Check everything that can be checked before training. Raises InputError."""
     tune = source.config.tune
     space, notes = read_space(source)
     if tune.folds == 1:
@@ -58,6 +69,7 @@ def prepare_search(source: Source, out: Path) -> tuple[Work, int, tuple[str, ...
         )
     if tune.proxy is not None and "model.name" in space.dimensions:
         raise ConfigError("tune.proxy replaces model.name during the search. Remove tune.space.model.name")
+    prepared = prepare(source)  # otherwise an error in the test rows would end the search after all trials
     base = trial_config(source.config)
     rows = SearchRows(source, tune.folds)
     version = rows.version(base)
@@ -77,13 +89,8 @@ def prepare_search(source: Source, out: Path) -> tuple[Work, int, tuple[str, ...
     total = tune.trials if space.size is None else min(tune.trials, space.size)
     notes += tuple(_notes(tune, space, source.config, total))
     scored_on = _scored_on(rows, base)
-    return (
-        Work(
-            source, out, tune, space, base, rows, metric, _first_record(source, space, metric, scored_on, out)
-        ),
-        (total),
-        notes,
-    )
+    record = _first_record(source, space, metric, scored_on, out)
+    return Checked(Work(source, out, tune, space, base, rows, metric, record), prepared, total, notes)
 
 
 def _notes(tune: TuneConfig, space: Space, config: Config, total: int) -> Iterator[str]:
