@@ -114,7 +114,10 @@ def _train_stages(
     with storage_errors(work):
         final = replace(plan, planned=finalists, prune=0.0)
         last = TrialQueue(storage, f"{study}-target", final, work.out, "target")
-    stage = _Stage(last, Budget(len(finalists)), work.base, len(finalists))
+        # A search that was extended may have other finalists than before, which are trained, too.
+        known = [trial.params for trial in last.trials()]
+    total = len(known) + sum(params not in known for params in finalists)
+    stage = _Stage(last, Budget(total), work.base, total)
     yield Noted(f"training the best {counted(len(finalists), 'setting')} with {work.base.model.name}")
     yield from _train_trials(work, stage)
     return first, stage
