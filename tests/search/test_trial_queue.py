@@ -71,6 +71,23 @@ def test_a_finite_space_is_tried_once_and_completely(tmp_path: Path) -> None:
     assert {trial.user_attrs["withdrawn"] for trial in withdrawn} <= {"repeated"}
 
 
+def test_no_settings_are_tried_twice(tmp_path: Path) -> None:
+    for seed in range(3):
+        queue = queue_in(tmp_path / str(seed), plan_of(FINITE, num_spread=None, seed=seed))
+        found = [finish(queue, queue.take(Budget(5))) for _ in range(5)]
+        assert len(set(map(str, found))) == 5
+
+
+def test_a_trial_that_two_machines_start_for_the_last_place_is_withdrawn(tmp_path: Path) -> None:
+    plan, budget = plan_of(CONTINUOUS), Budget(1)
+    queues = [queue_in(tmp_path, plan, place=tmp_path / name) for name in ("a", "b")]
+    # What `take` does after both machines have seen that a place is free.
+    first, second = (queue._new(budget, is_random=False) for queue in queues)
+    assert second is None
+    finish(queues[0], first)
+    assert states(queues[0]) == ["COMPLETE", "FAIL"]
+
+
 def test_a_killed_trial_is_continued_before_a_new_one_starts(tmp_path: Path) -> None:
     plan, budget = plan_of(CONTINUOUS), Budget(3)
     queue, other = queue_in(tmp_path, plan), queue_in(tmp_path, plan)
