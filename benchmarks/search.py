@@ -148,6 +148,9 @@ def section(results: dict[str, Any]) -> str:
     winner, one, difference = record["winner"], record["optimism"], results["difference"]
     done = counts.get("complete", 0) + counts.get("pruned", 0)
     rows = results["rows"]
+    collapse = (
+        ": with them, this model predicts one label for all rows" if results["default"]["mcc"] == 0 else ""
+    )
     lines = [
         "## Search: killed, continued and compared with the defaults",
         "",
@@ -155,7 +158,7 @@ def section(results: dict[str, Any]) -> str:
         f"{rows['train']:,} to train on, {rows['validation']:,} that trials are compared on, "
         f"{rows['test']:,} for the test. The "
         "encoder is MiniLM-L6 with its embeddings and three lower layers frozen. The defaults are those of "
-        "the BERT paper, which are low for so small an encoder.",
+        f"the BERT paper, whose learning rates suit larger encoders{collapse}.",
         "",
         f"- **Killed and continued.** SIGKILL in the sixth trial left {killed.get('complete', 0)} completed, "
         f"{killed.get('pruned', 0)} stopped early and {killed.get('running', 0)} unfinished. Two processes "
@@ -183,7 +186,8 @@ def section(results: dict[str, Any]) -> str:
         cells = [name, f"{params['train.lr']:.2g}", params["train.batch_size"], f"{params['train.epochs']:g}"]
         cells += [trial["outcome"], value, f"{trial.get('seconds') or 0:.0f}"]
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    lines += ["", "```", "BERTUNE_DATA=DATA python benchmarks/search.py --work WORK", "```"]
+    lines += ["", "Seconds are wall-clock time under other load, including pauses of the machine.", ""]
+    lines += ["```", "BERTUNE_DATA=DATA python benchmarks/search.py --work WORK", "```"]
     return "\n".join(lines)
 
 
