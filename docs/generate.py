@@ -59,6 +59,8 @@ def settings() -> str:
 
 def _kinds(annotation: Any) -> list[str]:
     """Describe the values of a type annotation for the settings table."""
+    if annotation == dict[str, Any]:
+        return ["ranges and choices by setting"]
     if get_origin(annotation) is Literal:
         return [f"`{value}`" for value in get_args(annotation)]
     if get_origin(annotation) in (Union, types.UnionType):

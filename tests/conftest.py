@@ -31,8 +31,8 @@ hypothesis.settings.load_profile("untimed")
 
 # Folders of tests that train, which come first: at the end no worker then waits for another's slow file.
 SLOW_FOLDERS = (
-    "real", "training", "hostile", "contracts", "export", "deploy", "runtime", "docs", "examples", "hub",
-    "cli", "nn", "predict", "api",
+    "real", "training", "search", "hostile", "contracts", "export", "deploy", "runtime", "docs", "examples",
+    "hub", "cli", "nn", "predict", "api",
 )  # fmt: skip
 
 

@@ -20,16 +20,17 @@ SOURCE = ROOT / "src" / "bertune"
 LAYERS = (
     "errors", "allocator", "cores", "files", "renamed", "optional_packages", "config", "settings",
     "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run",
-    "cross_validation", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
+    "cross_validation", "tuning", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
     "custom_code", "nn", "losses", "task_info", "comparing", "source", "saved_model", "predict", "training",
-    "tracking", "reporting", "export", "serve", "bench", "console", "api", "estimators",
-    "cli",
+    "search", "tracking", "reporting", "export", "serve", "bench", "console", "api", "search_api",
+    "estimators", "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
 FACADE = ("__init__", "__main__")  # above all layers; no module imports them
 REPORT_READS = {
-    "reporting", "run", "run_writer", "cross_validation", "manifest", "record", "files", "config", "errors",
+    "reporting", "run", "run_writer", "cross_validation", "tuning", "manifest", "record", "files",
+    "config", "errors",
 }  # fmt: skip
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "core", "lib", "stuff"}
 MOST_LINES = 400
@@ -38,6 +39,7 @@ FLAGS = {
     "train": {"--out", "--resume", "--json"},
     "check": {"--json", "--out"},
     "cross-validate": {"--out", "--resume", "--json"},
+    "tune": {"--out", "--resume", "--json"},
     "evaluate": {"--json", "--out"},
     "decide": {"--json"},
     "predict": {"--out", "--csv", "--json"},

@@ -15,7 +15,7 @@ import bertune as bt
 DOCUMENTED = {
     "train", "load", "predict", "evaluate", "check", "report", "Run", "Model", "Evaluation", "BertuneError",
     "train_events", "export", "verify", "cross_validate", "CrossValidation", "compare", "Comparison",
-    "decide", "BertClassifier", "BertRegressor",
+    "decide", "BertClassifier", "BertRegressor", "tune", "Tuning",
 }  # fmt: skip
 EVENTS = {"DataReady", "Started", "Stepped", "Evaluated", "Noted", "Warned", "Finished"}
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from bertune.predict.model import Model
     from bertune.predict.results import Evaluation
     from bertune.run import Run
+    from bertune.search_api import tune
     from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
+    from bertune.tuning import Tuning
 
 _HOME = {
     "BertClassifier": "bertune.estimators.classifier",
@@ -55,6 +57,8 @@ _HOME = {
     "report": "bertune.api",
     "train": "bertune.api",
     "train_events": "bertune.api",
+    "tune": "bertune.search_api",
+    "Tuning": "bertune.tuning",
     "verify": "bertune.api",
     **dict.fromkeys(
         ("DataReady", "Started", "Stepped", "Evaluated", "Noted", "Warned", "Finished"),
@@ -70,6 +74,7 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "decide",
     "check",
     "cross_validate",
+    "tune",
     "compare",
     "report",
     "export",
@@ -78,6 +83,7 @@ __all__ = [  # noqa: RUF022 - in the order of typical use
     "BertRegressor",
     "Run",
     "CrossValidation",
+    "Tuning",
     "Model",
     "Evaluation",
     "Comparison",

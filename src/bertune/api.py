@@ -26,6 +26,7 @@ from bertune.run import (
     verify as verify_files,
 )
 from bertune.settings import nested
+from bertune.tuning import Tuning, is_tuning, open_tuning
 
 if TYPE_CHECKING:
     from bertune.comparing import Comparison
@@ -278,16 +279,19 @@ def predict(
     return _model(source, settings).predict(Path(data) if isinstance(data, str) else data)
 
 
-def report(run: Run | CrossValidation | str | Path) -> Path:
-    """Regenerate the report of a run or a cross-validation and return the path of the page.
+def report(run: Run | CrossValidation | Tuning | str | Path) -> Path:
+    """Regenerate the report of a run, a cross-validation or a search and return the path of the page.
 
     Raises InputError, also if files of a finished run were modified.
     """
     with needs("jinja2", "to write a report"):
         from bertune.reporting.cross_validation import write_cross_validation_report
+        from bertune.reporting.tuning import write_tuning_report
         from bertune.reporting.write import write_report
 
-    path = run.path if isinstance(run, Run | CrossValidation) else run
+    path = run.path if isinstance(run, Run | CrossValidation | Tuning) else run
+    if isinstance(path, str | Path) and is_tuning(Path(path)):
+        return write_tuning_report(open_tuning(path))
     if isinstance(path, str | Path) and is_cross_validation(Path(path)):
         return write_cross_validation_report(open_cross_validation(path))
     found = open_run(path)

@@ -36,6 +36,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "python_multipart",
         "httpx",
     ),
+    "tune": ("optuna", "sqlalchemy"),
     "parquet": ("pyarrow",),
     "xlsx": ("openpyxl",),
     "spacy": ("spacy",),

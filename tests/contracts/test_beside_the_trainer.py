@@ -43,8 +43,6 @@ class Logged(TrainerCallback):  # type: ignore[misc]
 def by_trainer(
     folder: Path, out: Path, precision: str
 ) -> tuple[list[tuple[float, float, float]], dict[str, torch.Tensor]]:
-    folder: Path, out: Path, precision: str
-) -> tuple[list[tuple[float, float, float]], dict[str, torch.Tensor]]:
     """The steps of the Trainer and its final weights, with the rows in bertune's order."""
     texts = labelled_texts(ROWS)
     order = np.concatenate(list(islice(step_examples(ROWS, BATCH, SEED), -(-ROWS // BATCH))))

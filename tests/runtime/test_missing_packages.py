@@ -25,6 +25,7 @@ SCRIPT = Path(__file__).parent / "without_packages.py"
 REFUSED = {
     "train": (["train", "labelled.csv"], "torch, transformers, safetensors", "train"),
     "train --json": (["train", "labelled.csv", "--json"], "torch", "train"),
+    "tune": (["tune", "labelled.csv"], "torch, transformers, safetensors", "train"),
     "predict with a run": (["predict", "RUN", "texts.txt"], "torch", "train"),
     "evaluate a run": (["evaluate", "RUN", "labelled.csv"], "torch", "train"),
     "report": (["report", "RUN"], "", "train"),

@@ -24,6 +24,7 @@ from bertune.cli import (
     streams,
     tasks,
     train,
+    tune,
     verify,
 )
 from bertune.cli.stdin import kept_from_libraries
@@ -67,6 +68,7 @@ def _options(
 app.command("train")(train.train)
 app.command("check")(check.check)
 app.command("cross-validate")(cross_validate.cross_validate)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("decide")(decide.decide)
 app.command("predict")(predict.predict)

@@ -13,6 +13,7 @@ from bertune.config.training import (
     TaskConfig,
     TrainConfig,
 )
+from bertune.config.tune import TuneConfig
 
 __all__ = [
     "AFTER_TRAINING",
@@ -35,13 +36,14 @@ __all__ = [
     "TaskConfig",
     "TrackConfig",
     "TrainConfig",
+    "TuneConfig",
     "comma_separated",
     "fraction_in",
 ]
 
 
 # The sections that do not concern a single training; a run does not record them.
-AFTER_TRAINING = ("cross_validate", "predict", "export", "serve")
+AFTER_TRAINING = ("cross_validate", "tune", "predict", "export", "serve")
 
 
 class Config(Section):
@@ -54,6 +56,7 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     machine: MachineConfig = MachineConfig()
     cross_validate: CrossValidateConfig = CrossValidateConfig()
+    tune: TuneConfig = TuneConfig()
     gate: GateConfig = GateConfig()
     decide: DecideConfig = DecideConfig()
     track: TrackConfig = TrackConfig()

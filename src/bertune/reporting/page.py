@@ -1,5 +1,6 @@
 """Renders everything a run recorded as one HTML page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -63,6 +64,7 @@ def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
         "evaluations": curves.evaluation_table(course) if course else None,
         "scores": sections.score_table(manifest),
         "folds": None,
+        "search": None,
         "baselines": sections.baseline_table(manifest),
         "verdict": (manifest.baselines or BaselinesRecord()).verdict or "",
         "seeds": sections.seed_table(manifest),
@@ -78,10 +80,11 @@ def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
     }
 
 
-def rendered(page: dict[str, Any]) -> Rendered:
-    """The page and its figures."""
+def rendered(page: dict[str, Any], further: Sequence[Drawing] = ()) -> Rendered:
+    """The page and its figures, with those of `further` sections."""
     named = ("learning", "by_batch", "matrix_drawing", "lengths_drawing")
     drawings = [page[key] for key in named if page[key]] + [plot.drawing for plot in page["plots"]]
+    drawings += further
     return Rendered(_environment().get_template("index.html").render(page=page), drawings)
 
 

@@ -15,6 +15,7 @@ from bertune.reporting.scene import Line, Markers, Scene, Shape
 from bertune.reporting.ticks import Axis, extent, extent_from_zero, numeric_axis
 from bertune.reporting.wording import count, decimal, plain, real, visible
 
+_SPARSE = 60  # points in a scatter plot that do not overlap even if they are large
 COLOURS = (BLUE, GREEN, VIOLET, MUTED)
 
 
@@ -84,7 +85,9 @@ def _scatter(recorded: JsonObject, width: float, height: float) -> Iterator[Shap
     y = numeric_axis(extent([*ys, *(end for _, end in ends)]), 7, y_title)
     (frame,), shapes = arrange(width, height, [Panel(_x_axis(xs, x_title, width), y)])
     yield from shapes
-    yield frame.markers(points, Markers((), "circle", 3.2, BLUE, opacity=0.35))
+    is_sparse = len(points) <= _SPARSE
+    size, opacity = (6.0, 0.8) if is_sparse else (3.2, 0.35)
+    yield frame.markers(points, Markers((), "circle", size, BLUE, opacity=opacity))
     yield from frame.line(ends, Line((), ORANGE, 1.2))
 
 

@@ -4,7 +4,6 @@ Several processes can work on the same folder. Each takes the next fold that no 
 lock of a process that was killed is released by the operating system. The last one collects the results.
 """
 
-import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -13,8 +12,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from bertune.config import Config
 from bertune.cross_validation import (
@@ -29,13 +26,10 @@ from bertune.cross_validation import (
 )
 from bertune.errors import ConfigError, Interrupted, RunBusyError, RunExistsError
 from bertune.files import (
-    disk_errors,
     refuse_unusable,
     remove,
     sealed,
     shown_path,
-    sync,
-    temporary_name,
     to_json,
     write_atomically,
     write_json,
@@ -51,8 +45,8 @@ from bertune.training.preparing import Fitted, encode, fingerprint, fit_task, to
 from bertune.training.reading import read
 from bertune.training.recovery import recover
 from bertune.training.selection import best_metric
+from bertune.training.shared_folder import created, locked, remove_locks
 
-LOCKS = ".bertune-locks"
 _POLL_SECONDS = 1.0  # between attempts to lock a fold that another process trains
 
 
@@ -141,14 +135,14 @@ def cross_validate(source: Source, out: Path, resume: bool = False) -> Iterator[
         yield CrossValidated(CrossValidation(out))
         return
     yield from _train_folds(work)
-    with _locked(out, "results", wait=True):
+    with locked(out, "results", wait=True):
         if not CrossValidation(out).is_complete:
             runs = [work.run(run) for run in work.record.runs]
             collect(folds, fitted, work.tokens(), runs, out, work.record)
             if not config.cross_validate.keep_models:
                 for run in runs:
                     remove(run.model_path)
-        remove(out / LOCKS)
+        remove_locks(out)
     yield CrossValidated(CrossValidation(out))
 
 
@@ -163,7 +157,7 @@ def _train_folds(work: _Work) -> Iterator[CrossValidationEvent]:
             if _is_complete(found):
                 yield FoldFinished(number, total, found, was_trained=False)
                 continue
-            with _locked(work.out, run.name) as is_ours:
+            with locked(work.out, run.name) as is_ours:
                 if not is_ours or not (yield from _train_fold(work, number, total, run)):
                     left.append((number, run))
         if left and len(left) == len(pending):
@@ -205,32 +199,6 @@ def _train_fold(
 
 def _is_complete(run: Run) -> bool:
     return is_run(run.path) and run.manifest.get("status") == "complete"
-
-
-@contextlib.contextmanager
-def _locked(out: Path, name: str, wait: bool = False) -> Iterator[bool]:
-    """Hold the lock of a fold; yields whether this process got it."""
-    lock = FileLock(out / LOCKS / name)
-    if not _acquired(lock, out, wait):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
-def _acquired(lock: FileLock, out: Path, wait: bool) -> bool:
-    while True:
-        with disk_errors(out):
-            (out / LOCKS).mkdir(exist_ok=True)
-            try:
-                lock.acquire(blocking=wait)
-            except Timeout:
-                return False
-            except FileNotFoundError:
-                continue  # the process that collected the results removed the folder
-            return True
 
 
 def _is_there(out: Path, resume: bool) -> bool:
@@ -306,28 +274,13 @@ def _data_sha256(folds: Folds) -> str:
 
 def _created(work: _Work, resume: bool) -> bool:
     """Create the folder, visible only when it is complete. False if another process created it meanwhile."""
-    out = work.out
-    staging = out.with_name(temporary_name(out.name))
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        remove(staging)
-        staging.mkdir()
-        try:
-            write_atomically(staging / CONFIG, work.folds.tables.config.to_toml())
-            write_json(staging / RECORD, sealed(work.record.to_json()))
-            (staging / FOLDS).mkdir()
-            sync(staging)
-            try:
-                staging.rename(out)
-            except OSError:  # the folder exists by now
-                if not is_cross_validation(out):
-                    raise
-                _is_there(out, resume)
-                return False
-            sync(out.parent)
-        finally:
-            remove(staging)
-    return True
+
+    def fill(staging: Path) -> None:
+        write_atomically(staging / CONFIG, work.folds.tables.config.to_toml())
+        write_json(staging / RECORD, sealed(work.record.to_json()))
+        (staging / FOLDS).mkdir()
+
+    return created(work.out, fill, lambda: is_cross_validation(work.out) and _is_there(work.out, resume))
 
 
 def _refuse_other_work(work: _Work) -> None:
