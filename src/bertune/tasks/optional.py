@@ -190,6 +190,16 @@ class OptionalFittedMembers:
     judged: ClassVar[Any] = None
     # The number of questions that a guarantee covers together, such as "yes" and "no" to one label.
     questions_together: ClassVar[int] = 1
+    # What likely label errors are found from, with the arguments (prediction, example). Of tasks whose
+    # `label_error_kind` is "one": the labels of K items, such as the words of a text, as positions in
+    # `labels` [K], and the probabilities of all labels [K, C]. Of those with "each": whether the example has
+    # each label [C] of bool, and the probability of each [C].
+    label_evidence: ClassVar[Any] = None
+    label_error_kind: ClassVar[Literal["one", "each"]] = "one"
+    # The given and the suggested label of an example as a cell of the label column holds them, with the
+    # arguments (prediction, example, wrong, predicted): the positions of likely errors among the items (one),
+    # whose most probable labels are `predicted`, or among the labels (each).
+    suggested_label: ClassVar[Any] = None
     # A DecisionRule with the labels to predict for a target, with the arguments (target, probabilities [N,
     # C], examples); `target` is a DecideConfig. Raises ConfigError for a target that does not apply.
     fit_cutoffs: ClassVar[Any] = None

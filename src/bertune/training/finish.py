@@ -36,6 +36,13 @@ from bertune.tasks.parts.score_intervals import Rescored, intervals_record, resc
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Noted, Warned
+from bertune.training.label_errors import (
+    FOLDER,
+    Originals,
+    find_label_errors,
+    record_of,
+    write_corrections,
+)
 from bertune.training.loop import TrainState
 from bertune.training.outputs import OUTPUTS, save_outputs
 from bertune.training.preparing import Prepared
@@ -241,9 +248,24 @@ def write_predictions(trained: Trained) -> StepRecord:
         wrong = fitted.mistakes(predictions, examples)
         if wrong is not None:
             writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
+        _write_label_errors(trained, name)
         if evaluation.outputs is not None:
             writer.write_file(f"{name}.{OUTPUTS}", partial(save_outputs, outputs=evaluation.outputs))
     return StepRecord()
+
+
+def _write_label_errors(trained: Trained, name: str) -> None:
+    """Write the likely label errors of a split, and a file in which to correct them."""
+    prepared, divided, writer = trained.prepared, trained.prepared.divided, trained.writer
+    predictions = trained.evaluations[name].outcome.predictions
+    found = find_label_errors(trained.session.state.fitted, predictions, prepared.splits[name].examples)
+    if found is None or divided is None or divided.tables.source is None:
+        return
+    originals = Originals(divided.tables.source, divided.tables, *divided.rows[name])
+    file = write_corrections(found, originals, writer.run.path / FOLDER, name)
+    task, noun = prepared.config.task.name, prepared.encoder.fitted.task.noun
+    record = record_of(found, f"{FOLDER}/{file}", prepared.columns, task, noun)
+    writer.write_lines(f"{name}.label-errors.json", [to_json(record.to_json(), indent=None)])
 
 
 def save_model(trained: Trained) -> StepRecord:

@@ -33,6 +33,13 @@ from bertune.predict.writers import prediction_lines
 from bertune.run import Run
 from bertune.text.sequences import Sequence as TextSequence
 from bertune.training.folds import Folds
+from bertune.training.label_errors import (
+    FOLDER,
+    Originals,
+    find_label_errors,
+    record_of,
+    write_corrections,
+)
 from bertune.training.outputs import OUTPUTS, load_outputs
 from bertune.training.preparing import Fitted, sequences_of_rows
 
@@ -70,6 +77,7 @@ def collect(
         )
         if repeat == 1:
             _write_analysis(fitted, these, theirs, out / PREDICTIONS)
+            _write_label_errors(folds, fitted, rows, theirs, out)
     write_jsonl(out / PREDICTIONS / f"{OUT_OF_FOLD}.jsonl", lines)
     finished = [_finished(run, recorded) for run, recorded in zip(runs, record.runs, strict=True)]
     complete = record.model_copy(
@@ -122,6 +130,22 @@ def _write_analysis(fitted: Fitted, examples: list[Any], predictions: list[Any],
     wrong = fitted.task.mistakes(predictions, examples)
     if wrong is not None:
         write_atomically(folder / f"{OUT_OF_FOLD}.mistakes.json", to_json(asdict(wrong), indent=None) + "\n")
+
+
+def _write_label_errors(
+    folds: Folds, fitted: Fitted, rows: Sequence[int], predictions: Sequence[Any], out: Path
+) -> None:
+    """Write the likely label errors of all rows, and a file in which to correct them."""
+    tables = folds.tables
+    found = find_label_errors(fitted.task, predictions, [tables.examples["train"][row] for row in rows])
+    if found is None or tables.source is None:
+        return
+    originals = Originals(tables.source, tables, "train", rows)
+    file = write_corrections(found, originals, out / FOLDER, OUT_OF_FOLD)
+    task = tables.task
+    record = record_of(found, f"{FOLDER}/{file}", tables.columns, tables.config.task.name, task.noun)
+    path = out / PREDICTIONS / f"{OUT_OF_FOLD}.label-errors.json"
+    write_atomically(path, to_json(record.to_json(), indent=None) + "\n")
 
 
 def _finished(run: Run, recorded: FoldRunRecord) -> FoldRunRecord:

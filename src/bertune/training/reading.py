@@ -34,6 +34,7 @@ class Tables:
     # The number of training rows, by the setting that dropped them.
     dropped: Mapping[str, int] = field(default_factory=dict)
     kept: tuple[int, ...] | None = None  # positions of the other training rows in their file; None: all
+    source: Source | None = None  # from which the original rows can be read again
 
 
 def read(source: Source) -> Tables:
@@ -84,7 +85,7 @@ def _read_all(source: Source, task: Task) -> Tables:
                 f"data.text to one of the columns {', '.join(table.columns)}"
             )
     assert chosen is not None, "a source always has training data"
-    return Tables(config, task, chosen, examples, (*source.notes, *notes), keys, others)
+    return Tables(config, task, chosen, examples, (*source.notes, *notes), keys, others, source=source)
 
 
 def open_split(source: Source, split: str, task: Task) -> tuple[Table, Columns, list[str]]:
