@@ -67,7 +67,9 @@ class JudgedSets:
     errors: tuple[IntArray, ...]  # [N] the labels of each item whose yes or no is a likely error
 
 
-def judge_sets(gold: Callable[[slice], NDArray[np.bool_]], probabilities: Probabilities, num: int) -> JudgedSets:
+def judge_sets(
+    gold: Callable[[slice], NDArray[np.bool_]], probabilities: Probabilities, num: int
+) -> JudgedSets:
     """The scores of `num` sets of labels, from whether each label is given and its probability, [B, C]."""
     scores_N, worst_N = np.zeros(num), np.zeros(num, np.int64)
     errors: list[IntArray] = []

@@ -190,6 +190,11 @@ class OptionalFittedMembers:
     judged: ClassVar[Any] = None
     # The number of questions that a guarantee covers together, such as "yes" and "no" to one label.
     questions_together: ClassVar[int] = 1
+    # The score that slices of the rows are compared by; None: the primary score. It should be an average over
+    # rows, because rows with a single label have no MCC.
+    slice_score: ClassVar[str | None] = None
+    # Whether scores are computed per group of `group_key`, such as a query: slices then consist of groups.
+    is_scored_by_group: ClassVar[bool] = False
     # What likely label errors are found from, with the arguments (prediction, example). Of tasks whose
     # `label_error_kind` is "one": the labels of K items, such as the words of a text, as positions in
     # `labels` [K], and the probabilities of all labels [K, C]. Of those with "each": whether the example has

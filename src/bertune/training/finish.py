@@ -34,15 +34,9 @@ from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
 from bertune.tasks.parts.score_intervals import Rescored, intervals_record, rescored
 from bertune.training.checkpoint import load_model_tensors
+from bertune.training.error_analysis import explained, slices_of, write_label_errors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Noted, Warned
-from bertune.training.label_errors import (
-    FOLDER,
-    Originals,
-    find_label_errors,
-    record_of,
-    write_corrections,
-)
 from bertune.training.loop import TrainState
 from bertune.training.outputs import OUTPUTS, save_outputs
 from bertune.training.preparing import Prepared
@@ -221,6 +215,14 @@ def compute_intervals(trained: Trained) -> StepRecord:
     return StepRecord({"intervals": records})
 
 
+def score_slices(trained: Trained) -> StepRecord:
+    """Score slices of the final split, such as long texts, and compare each with the rest."""
+    name = "test" if "test" in trained.evaluations else "validation"
+    fitted, scores = trained.session.state.fitted, trained.evaluations[name].scores
+    found = slices_of(trained.prepared, name, scores, fitted)
+    return StepRecord({} if found is None else {"slices": {name: found.to_json()}})
+
+
 def compare_with_simple_models(trained: Trained) -> StepRecord:
     """Score simple models on the final split."""
     if not trained.prepared.config.train.baselines:
@@ -239,7 +241,10 @@ def compare_with_simple_models(trained: Trained) -> StepRecord:
 
 def write_predictions(trained: Trained) -> StepRecord:
     """Write the predictions for every evaluated split, and the error analysis."""
-    writer, fitted = trained.writer, trained.session.state.fitted
+    session, writer, fitted = trained.session, trained.writer, trained.session.state.fitted
+    final = "test" if "test" in trained.evaluations else "validation"
+    steps = session.progress.step
+    session.release_buffers()
     for name, evaluation in trained.evaluations.items():
         examples, predictions = trained.prepared.splits[name].examples, evaluation.outcome.predictions
         writer.write_predictions(name, prediction_lines(examples, predictions, Origin.anywhere))
@@ -247,25 +252,14 @@ def write_predictions(trained: Trained) -> StepRecord:
             writer.write_lines(f"{name}.{suffix}", lines)
         wrong = fitted.mistakes(predictions, examples)
         if wrong is not None:
+            wrong = wrong.shortened()
+            if name == final:
+                wrong = explained(wrong, trained.prepared, name, session.state, steps, trained.poll)
             writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
-        _write_label_errors(trained, name)
+        write_label_errors(trained.prepared, name, fitted, predictions, writer)
         if evaluation.outputs is not None:
             writer.write_file(f"{name}.{OUTPUTS}", partial(save_outputs, outputs=evaluation.outputs))
     return StepRecord()
-
-
-def _write_label_errors(trained: Trained, name: str) -> None:
-    """Write the likely label errors of a split, and a file in which to correct them."""
-    prepared, divided, writer = trained.prepared, trained.prepared.divided, trained.writer
-    predictions = trained.evaluations[name].outcome.predictions
-    found = find_label_errors(trained.session.state.fitted, predictions, prepared.splits[name].examples)
-    if found is None or divided is None or divided.tables.source is None:
-        return
-    originals = Originals(divided.tables.source, divided.tables, *divided.rows[name])
-    file = write_corrections(found, originals, writer.run.path / FOLDER, name)
-    task, noun = prepared.config.task.name, prepared.encoder.fitted.task.noun
-    record = record_of(found, f"{FOLDER}/{file}", prepared.columns, task, noun)
-    writer.write_lines(f"{name}.label-errors.json", [to_json(record.to_json(), indent=None)])
 
 
 def save_model(trained: Trained) -> StepRecord:
@@ -297,6 +291,7 @@ FINAL_STEPS: tuple[FinalStep, ...] = (
     calibrate,
     evaluate_splits,
     compute_intervals,
+    score_slices,
     compare_with_simple_models,
     write_predictions,
     save_model,

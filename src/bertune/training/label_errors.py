@@ -22,7 +22,8 @@ from bertune.data.rows import Origin, Row
 from bertune.errors import BertuneError
 from bertune.files import disk_errors, replacing, to_json
 from bertune.manifest.label_errors import LabelErrorRecord, LabelErrorsRecord
-from bertune.metrics.label_errors import FloatArray, IntArray, judge_labels, judge_sets, ranked
+from bertune.metrics.label_errors import IntArray, judge_labels, judge_sets, ranked
+from bertune.metrics.scores import FloatArray
 from bertune.source import Source
 from bertune.tasks import FittedTask, Task
 from bertune.training.reading import Tables, open_split
@@ -68,9 +69,7 @@ def find_label_errors(
 _Judged = tuple[FloatArray, dict[int, tuple[list[int], list[int]]]]
 
 
-def _of_items(
-    fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any]
-) -> _Judged | None:
+def _of_items(fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any]) -> _Judged | None:
     """The lowest score of the items of each example; by example, its likely errors and their labels."""
     golds = []
     for prediction, example in zip(predictions, examples, strict=True):
@@ -104,9 +103,7 @@ def _of_items(
     return scores_N, wrong
 
 
-def _of_sets(
-    fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any]
-) -> _Judged | None:
+def _of_sets(fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any]) -> _Judged | None:
     """The same for tasks whose examples have a set of labels."""
 
     def part(block: slice, side: int) -> Any:
@@ -114,7 +111,8 @@ def _of_sets(
         return np.stack([fitted.label_evidence(*pair)[side] for pair in pairs])
 
     judged = judge_sets(lambda block: part(block, 0), lambda block: part(block, 1), len(examples))
-    wrong = {at: (labels.tolist(), []) for at, labels in enumerate(judged.errors) if len(labels)}
+    none: list[int] = []
+    wrong = {at: (labels.tolist(), none) for at, labels in enumerate(judged.errors) if len(labels)}
     return judged.scores, wrong
 
 
@@ -177,7 +175,8 @@ def write_corrections(found: LabelErrors, originals: Originals, folder: Path, na
     The likely errors come first, the most likely one at the top; the other rows follow in the order of the
     original file. The columns are those of the original, then the given and the suggested label, the
     probability of the given label, whether it is a likely error, and file and line. CSV, in which lists are
-    written as JSON; JSON Lines if the rows would not be read again as the same examples. Raises ResourceError.
+    written as JSON; JSON Lines if the rows would not be read again as the same examples. Raises
+    ResourceError.
     """
     columns, used, _ = originals.read()
     with disk_errors(folder.parent):
@@ -257,6 +256,10 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else to_json(
-        value, indent=None, default=str
+    return (
+        value
+        if isinstance(value, str)
+        else str(value)
+        if isinstance(value, int | float)
+        else to_json(value, indent=None, default=str)
     )

@@ -153,6 +153,8 @@ class FittedClassification(FittedToTexts):
         confidence = probabilities_of(prediction, {prediction.label})[prediction.label]
         return [("", confidence, prediction.label != example.gold)]
 
+    slice_score: ClassVar[str] = "accuracy"
+
     def label_evidence(
         self, prediction: LabelPrediction, example: Example
     ) -> tuple[NDArray[np.int64], FloatArray]:

@@ -108,6 +108,8 @@ class RankingOptions(Section):
 class FittedRanking(FittedTask):
     """Ranking fitted to the maximum grade of the training data."""
 
+    is_scored_by_group: ClassVar[bool] = True
+
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
         return "group" if self.options.is_listwise else "sequence"

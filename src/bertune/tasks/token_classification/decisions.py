@@ -85,16 +85,11 @@ class DecidesSpans(FittedInWindows):
         """The labels of the words that have tokens and known labels."""
         if getattr(prediction, "evidence", None) is None:
             return None
-        words_K, gold_K = self._judged_words(prediction, example)
-        log_KC = prediction.evidence[1]
-        return gold_K[gold_K >= 0], np.exp(log_KC[gold_K >= 0])
-
-    def _judged_words(self, prediction: Any, example: Example) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The words with tokens, and the positions of their gold labels; -1 for unknown labels."""
         index = {label: number for number, label in enumerate(self.labels)}
         gold = self.tagging.training_labels(example)
-        words_K = prediction.evidence[0]
-        return words_K, np.array([index.get(gold[word], -1) for word in words_K], np.int64)
+        words_K, log_KC = prediction.evidence
+        gold_K = np.array([index.get(gold[word], -1) for word in words_K], np.int64)
+        return gold_K[gold_K >= 0], np.exp(log_KC[gold_K >= 0])
 
     def suggested_label(
         self, prediction: Any, example: Example, wrong: SequenceOf[int], predicted: SequenceOf[int]

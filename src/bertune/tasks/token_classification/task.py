@@ -27,7 +27,7 @@ from bertune.tasks.explained import Explained, Target
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.token_classification.decisions import DecidesSpans
 from bertune.tasks.token_classification.error_analysis import wrong_spans
-from bertune.tasks.token_classification.prediction import MOST_LABELS, JudgedTokens, TokensPrediction
+from bertune.tasks.token_classification.prediction import TokensPrediction
 from bertune.tasks.token_classification.reading import Example, is_blank, read
 from bertune.tasks.token_classification.schemes import (
     IO,
