@@ -66,9 +66,7 @@ def fine_tuned(folder: Path) -> dict[str, Any]:
         "model.name": "minilm", "model.max_length": 64, "train.epochs": 2, "train.baselines": False,
         "cross_validate.folds": 3, "data.calibration_fraction": 0,
     }  # fmt: skip
-    started = time.perf_counter()
     result = bt.cross_validate(str(data), settings=settings, out=out, resume=out.exists())
-    seconds = time.perf_counter() - started
     with (out / "label-errors" / "out-of-fold.csv").open(encoding="utf-8", newline="") as file:
         order = [int(row["line"]) - 2 for row in csv.DictReader(file)]
     probabilities_N2 = np.array(
@@ -77,7 +75,7 @@ def fine_tuned(folder: Path) -> dict[str, Any]:
     return {
         "case": "MiniLM-L6, fine-tuned for 2 epochs",
         "folds": 3,
-        "seconds": round(seconds),
+        "seconds": round(result.record.seconds or 0),
         **scores(labels, is_flipped, probabilities_N2, order),
     }
 

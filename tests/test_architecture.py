@@ -22,7 +22,7 @@ LAYERS = (
     "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run",
     "cross_validation", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
     "custom_code", "nn", "losses", "task_info", "comparing", "source", "saved_model", "predict", "training",
-    "reporting", "export", "serve", "bench", "console", "api", "cli",
+    "reporting", "export", "serve", "bench", "console", "reports", "api", "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
 LOSS = re.compile(r"bertune\.tasks\.\w+\.loss")
@@ -41,7 +41,7 @@ FLAGS = {
     "decide": {"--json"},
     "predict": {"--out", "--csv", "--json"},
     "compare": {"--out", "--json"},
-    "report": set(),
+    "report": {"--out"},
     "export": {"--to", "--out", "--json"},
     "verify": {"--json"},
     "serve": {"--host", "--port", "--fallback"},

@@ -2,10 +2,11 @@
 uncertainty in dataset labels").
 
 The probabilities of a row must come from a model that was not trained on it. A class is confident for a row
-if its probability reaches the mean probability of the class among the rows that have this label. A label is a
-likely error if the most probable confident class, and the most probable class, are both another one: the
-off-diagonal entries of the confident joint (method "C_confident" of the paper). Rows are ranked by the
-probability of their label, the lowest first (self-confidence).
+if its probability reaches the mean probability of the class among the rows that have this label. The number
+of label errors is estimated by the rows whose most probable confident class, and most probable class, are
+both another one than the label: the off-diagonal entries of the confident joint. As many rows with the lowest
+probability of their label (self-confidence) are likely errors. For sets of labels, which have a yes or no for
+each label, the likely errors are the off-diagonal entries themselves (method "C_confident" of the paper).
 
 Dimensions: N labelled items, C classes, B items of a block.
 """
@@ -48,13 +49,16 @@ def judge_labels(gold_N: IntArray, probabilities: Probabilities, num_classes: in
     thresholds_C = divided(
         np.bincount(gold_N, scores_N, num_classes), np.bincount(gold_N, minlength=num_classes), np.inf
     )
-    is_error_N = np.zeros(num, bool)
+    num_errors = 0
     for block in _blocks(num, num_classes):
         probabilities_BC = probabilities(block)
         confident_BC = np.where(probabilities_BC >= thresholds_C - _ROUNDING, probabilities_BC, -np.inf)
         best_B = confident_BC.argmax(axis=1)
         is_any_B = np.isfinite(confident_BC.max(axis=1, initial=-np.inf))
-        is_error_N[block] = is_any_B & (best_B != gold_N[block]) & (predicted_N[block] != gold_N[block])
+        is_other_B = (best_B != gold_N[block]) & (predicted_N[block] != gold_N[block])
+        num_errors += int((is_any_B & is_other_B).sum())
+    is_error_N = np.zeros(num, bool)
+    is_error_N[np.argsort(scores_N, kind="stable")[:num_errors]] = True
     return JudgedLabels(scores_N, predicted_N, is_error_N)
 
 

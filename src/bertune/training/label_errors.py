@@ -30,6 +30,7 @@ from bertune.training.reading import Tables, open_split
 
 FOLDER = "label-errors"  # in a run; its files are the user's to change, so they have no checksum
 MOST_SHOWN = 100  # likely errors in the report; the file has all of them
+_MOST_SORTED = 100_000  # rows in memory at once
 _LEAST_ROWS = 20  # with fewer, the mean probabilities of the labels say little
 _ADDED = ("given_label", "suggested_label", "label_score", "likely_error", "file", "line")
 
@@ -172,8 +173,8 @@ class Originals:
 def write_corrections(found: LabelErrors, originals: Originals, folder: Path, name: str) -> str:
     """Write all rows to a file that can be corrected and trained from; returns the name of the file.
 
-    The likely errors come first, the most likely one at the top; the other rows follow in the order of the
-    original file. The columns are those of the original, then the given and the suggested label, the
+    The likely errors come first, the most likely one at the top. The other rows follow in the same order, or
+    in the order of the original file if there are very many. The columns are those of the original, then the given and the suggested label, the
     probability of the given label, whether it is a likely error, and file and line. CSV, in which lists are
     written as JSON; JSON Lines if the rows would not be read again as the same examples. Raises
     ResourceError.
@@ -202,15 +203,14 @@ def _ordered(
     found: LabelErrors, originals: Originals, used: Columns
 ) -> Iterator[tuple[Mapping[str, Any], list[Any]]]:
     """The values of all rows of the file to write, in its order, each with the added values."""
-    likely: dict[int, Row] = {}
-    for at, row in originals.read()[2]:
-        if at in found.suggestions:
-            likely[at] = row
-    for at in found.order[: found.num_likely].tolist():
-        yield from _lines(found, at, likely[at], used)
-    for at, row in originals.read()[2]:
-        if at not in likely:
-            yield from _lines(found, at, row, used)
+    is_few = len(found.examples) <= _MOST_SORTED
+    first = {at: row for at, row in originals.read()[2] if is_few or at in found.suggestions}
+    for at in found.order[: len(first)].tolist():
+        yield from _lines(found, at, first[at], used)
+    if not is_few:
+        for at, row in originals.read()[2]:
+            if at not in first:
+                yield from _lines(found, at, row, used)
 
 
 def _lines(
