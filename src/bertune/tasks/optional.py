@@ -190,6 +190,13 @@ class OptionalFittedMembers:
     judged: ClassVar[Any] = None
     # The number of questions that a guarantee covers together, such as "yes" and "no" to one label.
     questions_together: ClassVar[int] = 1
+
+    @property
+    def pipeline_tag(self) -> str:
+        """The pipeline of the Hugging Face Hub that fits the model. Default: by the class of the head."""
+        tag: str = self.head.pipeline_tag  # type: ignore[attr-defined]
+        return tag
+
     # The score that slices of the rows are compared by; None: the primary score. It should be an average over
     # rows, because rows with a single label have no MCC.
     slice_score: ClassVar[str | None] = None

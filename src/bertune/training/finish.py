@@ -21,6 +21,7 @@ from bertune.data.formats import file_suffix
 from bertune.data.rows import Origin
 from bertune.errors import Interrupted
 from bertune.files import shell_word, to_json
+from bertune.manifest import ManifestRecord
 from bertune.manifest.training import BestRecord, RefitRecord
 from bertune.metadata import ModelMetadata, own_files
 from bertune.metrics.calibration import comparison, measure
@@ -30,6 +31,7 @@ from bertune.predict.deciding import RowOutputs, fit_decisions, with_decisions
 from bertune.predict.predictor import Predictor
 from bertune.predict.torch_backend import TorchBackend
 from bertune.predict.writers import prediction_lines
+from bertune.record import Record
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
 from bertune.tasks.parts.score_intervals import Rescored, intervals_record, rescored
@@ -38,6 +40,7 @@ from bertune.training.error_analysis import explained, slices_of, write_label_er
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Noted, Warned
 from bertune.training.loop import TrainState
+from bertune.training.model_card import write_model_card
 from bertune.training.outputs import OUTPUTS, save_outputs
 from bertune.training.preparing import Prepared
 from bertune.training.refitting import refit, refit_note
@@ -101,9 +104,18 @@ def finish(
     limits = prepared.config.gate.limits
     if limits:
         entries["gates"] = [gate.to_json() for gate in gates.measured(limits, entries["scores"])]
+    write_card(trained, {**entries, "warnings": warnings})
     writer.complete(**entries, warnings=warnings)
     writer.clear_working_files()
     yield Finished(writer.run)
+
+
+def write_card(trained: Trained, entries: Mapping[str, Any]) -> None:
+    """Write the model card, from the manifest with its last entries."""
+    run, prepared = trained.writer.run, trained.prepared
+    plain = {key: one.to_json() if isinstance(one, Record) else one for key, one in entries.items()}
+    manifest = ManifestRecord.model_validate({**run.manifest, **plain})
+    write_model_card(run.model_path, manifest, trained.session.state.fitted, prepared.pretrained)
 
 
 def _refit(trained: Trained, stop: StopFlag) -> Generator[Event, None, dict[str, Any]]:

@@ -174,10 +174,10 @@ def write_corrections(found: LabelErrors, originals: Originals, folder: Path, na
     """Write all rows to a file that can be corrected and trained from; returns the name of the file.
 
     The likely errors come first, the most likely one at the top. The other rows follow in the same order, or
-    in the order of the original file if there are very many. The columns are those of the original, then the given and the suggested label, the
-    probability of the given label, whether it is a likely error, and file and line. CSV, in which lists are
-    written as JSON; JSON Lines if the rows would not be read again as the same examples. Raises
-    ResourceError.
+    in the order of the original file if there are very many. The columns are those of the original, then the
+    given and the suggested label, the probability of the given label, whether it is a likely error, and file
+    and line. CSV, in which lists are written as JSON; JSON Lines if the rows would not be read again as the
+    same examples. Raises ResourceError.
     """
     columns, used, _ = originals.read()
     with disk_errors(folder.parent):

@@ -41,8 +41,8 @@
     more.hidden = shown.length === found.length;
     more.textContent = `Show ${Math.min(STEP, found.length - shown.length)} more`;
     status.textContent = found.length === errors.length
-      ? `${shown.length} of ${found.length} errors`
-      : `${shown.length} of ${found.length} matching errors`;
+      ? `${shown.length} of ${found.length}`
+      : `${shown.length} of ${found.length} matches`;
   }
 
   function restart() {

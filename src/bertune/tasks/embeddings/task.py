@@ -96,6 +96,7 @@ class FittedEmbeddings(FittedTask):
     """Embeddings fitted to the range of the training scores."""
 
     is_scored_by_group: ClassVar[bool] = True
+    pipeline_tag = "sentence-similarity"
 
     low: float = 0.0  # the lowest score, which mse maps to a cosine of 0
     width: float = 1.0  # the highest minus the lowest score; mse maps the highest to a cosine of 1
