@@ -188,7 +188,7 @@ def _unknown_key(key: str, model: type[BaseModel] = Config, prefix: str = "") ->
     # In other sections, names such as steps and eps (0.75) are similar by chance.
     if hint := renamed or _same_name(name, keys) or _near_name(name, siblings) or _near_name(name, keys, 0.8):
         return f'unknown setting "{key}". Did you mean "{hint}"?'
-    return f'unknown setting "{key}". Known settings: {listed(siblings or keys, 40)}'
+    return f'unknown setting "{key}". Known settings: {listed(siblings or keys, 60)}'
 
 
 def _same_name(name: str, keys: list[str]) -> str | None:

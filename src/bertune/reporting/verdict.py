@@ -4,7 +4,7 @@ from bertune.errors import counted
 from bertune.manifest import ManifestRecord
 from bertune.manifest.results import BaselinesRecord
 from bertune.manifest.slices import SlicesRecord
-from bertune.reporting.recorded import data_of, final_split, scored, scores_of
+from bertune.reporting.recorded import data_of, final_split, row_noun, scored, scores_of
 from bertune.reporting.wording import decimal, interval, real, score_name, visible
 
 
@@ -28,7 +28,12 @@ def verdict(manifest: ManifestRecord, num_label_errors: int) -> str:
     if simple:
         text += f"; {simple[:1].lower()}{simple[1:]}"
     doubts = list(_doubts(manifest, split, num_label_errors))
-    return visible(text + (f"; note that {' and '.join(doubts)}" if doubts else "") + ".")
+    return visible(text + (f"; note that {_and(doubts)}" if doubts else "") + ".")
+
+
+def _and(parts: list[str]) -> str:
+    """`a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _doubts(manifest: ManifestRecord, split: str, num_label_errors: int) -> list[str]:
@@ -46,6 +51,7 @@ def _doubts(manifest: ManifestRecord, split: str, num_label_errors: int) -> list
         verb = "is" if len(worse) == 1 else "are"
         found.append(f"{counted(len(worse), 'slice')} of the rows {verb} worse than the rest")
     if num_label_errors:
-        verb = "is" if num_label_errors == 1 else "are"
-        found.append(f"{counted(num_label_errors, f'{split} label')} {verb} likely wrong")
+        verb = "has" if num_label_errors == 1 else "have"
+        noun = f"{split} {row_noun(manifest)}"
+        found.append(f"{counted(num_label_errors, noun)} {verb} a label that is likely wrong")
     return found

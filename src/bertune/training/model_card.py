@@ -1,4 +1,4 @@
-"""The model card of a trained model: `README.md` in its folder, with the metadata block of the Hugging Face Hub.
+"""The model card of a trained model: `README.md` in its folder, with the metadata block of the Hub.
 
 The block names the base model, the pipeline, the license and language of the base model if its own card has
 them, and the scores. The text is for the people who use the model.
@@ -29,7 +29,7 @@ _KEY = r"^{}:[ \t]*['\"]?([A-Za-z0-9][\w.+-]*)['\"]?[ \t]*$"
 def write_model_card(
     folder: Path, manifest: ManifestRecord, fitted: FittedTask, pretrained: Pretrained
 ) -> None:
-    """Write the card of a complete run to its model folder. It is the user's to change: it has no checksum."""
+    """Write the card of a complete run to its model folder. It has no checksum, so users can change it."""
     write_atomically(folder / FILE, model_card(manifest, fitted, pretrained))
 
 

@@ -12,7 +12,7 @@
   const order = controls.querySelector("#browser-order");
   const status = controls.querySelector("[role=status]");
   if (rest) {
-    list.append(...rest.querySelectorAll("ol > li.error"));
+    list.append(...rest.querySelector("ol").children);
     rest.remove();
   }
   const errors = [...list.children].map((element) => ({

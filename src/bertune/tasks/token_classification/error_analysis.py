@@ -40,7 +40,7 @@ def wrong_spans(predictions: Sequence[Any], examples: Sequence[Example], tagging
 
 
 def _kinds(marks: Sequence[Mark]) -> Iterator[str]:
-    """The kinds of errors in a text: another label, other limits, a missed or an extra span."""
+    """The kinds of errors in a text: another label, other boundaries, a missed or a spurious span."""
     wrong = [mark for mark in marks if mark.role == "wrong"]
     missed = [mark for mark in marks if mark.role == "missed"]
     paired = set()
@@ -50,10 +50,10 @@ def _kinds(marks: Sequence[Mark]) -> Iterator[str]:
         if not over:
             yield f"missed: {gold.label}"
         elif gold.label == over[0].label:
-            yield f"limits: {gold.label}"
+            yield f"boundaries: {gold.label}"
         else:
             yield f"{gold.label} → {over[0].label}"
-    yield from (f"extra: {mark.label}" for mark in wrong if mark not in paired)
+    yield from (f"spurious: {mark.label}" for mark in wrong if mark not in paired)
 
 
 def _of_spans(prediction: Any, example: Example, tagging: Tagging) -> Iterator[Mark]:
