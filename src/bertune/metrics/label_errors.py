@@ -5,7 +5,7 @@ The probabilities of a row must come from a model that was not trained on it. A 
 if its probability reaches the mean probability of the class among the rows that have this label. The number
 of label errors is estimated by the rows whose most probable confident class, and most probable class, are
 both another one than the label: the off-diagonal entries of the confident joint. As many rows with the lowest
-probability of their label (self-confidence) are likely errors. For sets of labels, which have a yes or no for
+probability of their label (self-confidence) are likely errors, unless their label is predicted. For sets of labels, which have a yes or no for
 each label, the likely errors are the off-diagonal entries themselves (method "C_confident" of the paper).
 
 Dimensions: N labelled items, C classes, B items of a block.
@@ -53,12 +53,14 @@ def judge_labels(gold_N: IntArray, probabilities: Probabilities, num_classes: in
     for block in _blocks(num, num_classes):
         probabilities_BC = probabilities(block)
         confident_BC = np.where(probabilities_BC >= thresholds_C - _ROUNDING, probabilities_BC, -np.inf)
-        best_B = confident_BC.argmax(axis=1)
-        is_any_B = np.isfinite(confident_BC.max(axis=1, initial=-np.inf))
+        num_B = np.isfinite(confident_BC).sum(axis=1)
+        # Like cleanlab: of several confident classes, the most probable class counts, confident or not.
+        best_B = np.where(num_B > 1, predicted_N[block], confident_BC.argmax(axis=1))
         is_other_B = (best_B != gold_N[block]) & (predicted_N[block] != gold_N[block])
-        num_errors += int((is_any_B & is_other_B).sum())
+        num_errors += int(((num_B > 0) & is_other_B).sum())
     is_error_N = np.zeros(num, bool)
     is_error_N[np.argsort(scores_N, kind="stable")[:num_errors]] = True
+    is_error_N &= predicted_N != gold_N
     return JudgedLabels(scores_N, predicted_N, is_error_N)
 
 
