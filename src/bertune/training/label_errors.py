@@ -24,11 +24,12 @@ from bertune.files import disk_errors, replacing, to_json
 from bertune.manifest.label_errors import LabelErrorRecord, LabelErrorsRecord
 from bertune.metrics.label_errors import IntArray, judge_labels, judge_sets, ranked
 from bertune.metrics.scores import FloatArray
+from bertune.run_writer import LABEL_ERRORS
 from bertune.source import Source
 from bertune.tasks import FittedTask, Task
 from bertune.training.reading import Tables, open_split
 
-FOLDER = "label-errors"  # in a run; its files are the user's to change, so they have no checksum
+FOLDER = LABEL_ERRORS  # in a run; its files are the user's to change, so they have no checksum
 MOST_SHOWN = 100  # likely errors in the report; the file has all of them
 _MOST_SORTED = 100_000  # rows in memory at once
 _LEAST_ROWS = 20  # with fewer, the mean probabilities of the labels say little
