@@ -65,3 +65,19 @@ def test_a_class_without_rows_is_never_suggested_as_confident():
 def test_likely_errors_come_first_and_then_the_lowest_scores():
     order = ranked(np.array([0.1, 0.9, 0.5, 0.3]), np.array([False, False, True, True]))
     assert order.tolist() == [3, 2, 0, 1]
+
+
+def test_a_label_that_the_model_never_predicts_is_not_judged():
+    gold = np.array([0] * 40 + [1] * 40 + [2] * 20)
+    probabilities = np.tile([0.6, 0.3, 0.1], (100, 1))
+    probabilities[40:80] = [0.2, 0.7, 0.1]
+    probabilities[3] = [0.1, 0.8, 0.1]
+    judged = judge_labels(gold, lambda block: probabilities[block], 3)
+    assert np.flatnonzero(judged.is_error).tolist() == [3]
+    yes = np.full((50, 2), 0.1)
+    yes[:25, 0] = 0.9
+    given = np.zeros((50, 2), bool)
+    given[:26, 0] = True  # the last of them is an error
+    given[:10, 1] = True  # a label with low probabilities throughout
+    sets = judge_sets(lambda block: given[block], lambda block: yes[block], 50)
+    assert {at: errors.tolist() for at, errors in enumerate(sets.errors) if len(errors)} == {25: [0]}

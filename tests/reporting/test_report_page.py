@@ -209,3 +209,9 @@ def test_settings_and_environment_are_folded(report):
     folded = [element.text for element in report("binary").page.all("details")]
     assert any("batch_size = 32" in text for text in folded)
     assert any("AMD EPYC 7B13" in text and "train time" in text and "1,500 MB" in text for text in folded)
+
+
+def test_the_page_of_ten_thousand_rows_with_long_texts_stays_below_3_mb(tmp_path):
+    lines = [line | {"text": [line["text"][0] * 20]} for line in fake_runs.predictions(10_000)]
+    run = fake_runs.write_run(tmp_path / "run", fake_runs.manifest(), [], {"test": lines})
+    assert write_report(run).stat().st_size < 3_000_000

@@ -9,6 +9,9 @@ probability of their label (self-confidence) are likely errors, unless their lab
 labels, which have a yes or no for each label, the likely errors are the off-diagonal entries themselves
 (method "C_confident" of the paper).
 
+Labels that are predicted for no row are not judged: a model that has not learned a label would call all of
+its rows errors.
+
 Dimensions: N labelled items, C classes, B items of a block.
 """
 
@@ -46,6 +49,7 @@ def judge_labels(gold_N: IntArray, probabilities: Probabilities, num_classes: in
         probabilities_BC = probabilities(block)
         scores_N[block] = np.take_along_axis(probabilities_BC, gold_N[block, None], axis=1)[:, 0]
         predicted_N[block] = probabilities_BC.argmax(axis=1)
+    is_learned_C = np.bincount(predicted_N, minlength=num_classes) > 0
     # A class without items is never confident.
     thresholds_C = divided(
         np.bincount(gold_N, scores_N, num_classes), np.bincount(gold_N, minlength=num_classes), np.inf
@@ -58,9 +62,10 @@ def judge_labels(gold_N: IntArray, probabilities: Probabilities, num_classes: in
         # Like cleanlab: of several confident classes, the most probable class counts, confident or not.
         best_B = np.where(num_B > 1, predicted_N[block], confident_BC.argmax(axis=1))
         is_other_B = (best_B != gold_N[block]) & (predicted_N[block] != gold_N[block])
-        num_errors += int(((num_B > 0) & is_other_B).sum())
+        num_errors += int(((num_B > 0) & is_other_B & is_learned_C[gold_N[block]]).sum())
     is_error_N = np.zeros(num, bool)
-    is_error_N[np.argsort(scores_N, kind="stable")[:num_errors]] = True
+    judged_N = np.flatnonzero(is_learned_C[gold_N])
+    is_error_N[judged_N[np.argsort(scores_N[judged_N], kind="stable")[:num_errors]]] = True
     is_error_N &= predicted_N != gold_N
     return JudgedLabels(scores_N, predicted_N, is_error_N)
 
@@ -84,9 +89,11 @@ def judge_sets(
         return JudgedSets(scores_N, worst_N, ())
     num_labels = gold(slice(0, 1)).shape[1]
     sums_2C, counts_2C = np.zeros((2, num_labels)), np.zeros((2, num_labels))
+    is_learned_C = np.zeros(num_labels, bool)
     for block in _blocks(num, num_labels):
         given_BC, yes_BC = gold(block), probabilities(block)
         own_BC = np.where(given_BC, yes_BC, 1 - yes_BC)
+        is_learned_C |= (yes_BC > 0.5).any(axis=0)
         worst_N[block] = own_BC.argmin(axis=1)
         scores_N[block] = own_BC.min(axis=1)
         for side, is_side_BC in enumerate((~given_BC, given_BC)):
@@ -97,7 +104,9 @@ def judge_sets(
         given_BC, yes_BC = gold(block), probabilities(block)
         other_BC = np.where(given_BC, 1 - yes_BC, yes_BC)
         least_BC = np.where(given_BC, thresholds_2C[0], thresholds_2C[1])
-        is_error_BC = (other_BC >= least_BC) & (other_BC > 0.5)  # above 0.5: more probable than the given one
+        is_error_BC = (
+            (other_BC >= least_BC) & (other_BC > 0.5) & is_learned_C
+        )  # above 0.5: more probable than the given one
         errors += [np.flatnonzero(is_error_C) for is_error_C in is_error_BC]
     return JudgedSets(scores_N, worst_N, tuple(errors))
 

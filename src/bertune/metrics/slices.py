@@ -20,8 +20,8 @@ from bertune.metrics.resampling import drawn_weights, interval
 from bertune.metrics.scores import LOWER_IS_BETTER, FloatArray, Scores
 
 LEAST_UNITS = 20  # in a slice and in the rest; scores of fewer rows vary too much to be compared
-_MOST, _LEAST = 500, 100  # resamples; standard errors then vary by about 3 % and 7 %
-_WORK = 2**28  # weights in all resamples of all slices, which takes a few seconds
+_MOST, _LEAST = 500, 60  # resamples; standard errors then vary by about 3 % and 9 %
+_WORK = 2**26  # numbers computed in all resamples of all slices, which takes a few seconds
 _SIGNIFICANT = 0.05  # after Holm's correction
 _DEFINED = 0.5  # minimum fraction of resamples in which a score is defined
 
