@@ -56,7 +56,7 @@ def write_label_errors(
         return
     originals = Originals(divided.tables.source, divided.tables, *divided.rows[name])
     file = write_corrections(found, originals, writer.run.path / FOLDER, name)
-    task, noun = prepared.config.task.name, fitted.task.noun
+    task, noun = prepared.config.task, fitted.task.noun
     record = record_of(found, f"{FOLDER}/{file}", prepared.columns, task, noun)
     writer.write_lines(f"{name}.label-errors.json", [to_json(record.to_json(), indent=None)])
 

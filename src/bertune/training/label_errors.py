@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bertune.config import TaskConfig
 from bertune.data.cell_values import UnreadableCellError
 from bertune.data.columns import Columns
 from bertune.data.rows import Origin, Row
@@ -118,9 +119,22 @@ def _of_sets(fitted: FittedTask, predictions: SequenceOf[Any], examples: Sequenc
     return judged.scores, wrong
 
 
-def record_of(found: LabelErrors, file: str, columns: Columns, task: str, noun: str) -> LabelErrorsRecord:
+def record_of(
+    found: LabelErrors, file: str, columns: Columns, task: TaskConfig, noun: str
+) -> LabelErrorsRecord:
     """What the report shows: the most likely errors, and how to train from the corrected file."""
-    settings = {"data.text": ",".join(columns.text), "data.label": columns.label, "task.name": task}
+    settings = {
+        "data.header": "true" if file.endswith(".csv") else None,
+        "data.text": ",".join(columns.text),
+        "data.label": columns.label,
+        "data.id": columns.id,
+        "task.name": task.name,
+    }
+    for key, value in task.options.items():
+        if isinstance(value, list | tuple):
+            settings[f"task.{key}"] = ",".join(map(str, value))
+        elif isinstance(value, str | int | float):
+            settings[f"task.{key}"] = str(value)
     shown = [
         LabelErrorRecord(
             id=found.examples[at].id,

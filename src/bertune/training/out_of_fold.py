@@ -160,7 +160,7 @@ def _write_label_errors(
     originals = Originals(tables.source, tables, "train", rows)
     file = write_corrections(found, originals, out / FOLDER, OUT_OF_FOLD)
     task = tables.task
-    record = record_of(found, f"{FOLDER}/{file}", tables.columns, tables.config.task.name, task.noun)
+    record = record_of(found, f"{FOLDER}/{file}", tables.columns, tables.config.task, task.noun)
     path = out / PREDICTIONS / f"{OUT_OF_FOLD}.label-errors.json"
     write_atomically(path, to_json(record.to_json(), indent=None) + "\n")
 

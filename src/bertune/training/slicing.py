@@ -62,7 +62,8 @@ def _slices(
     yield from quartiles("length", lengths_N, "tokens")
     yield from _labels(examples, fitted)
     for name, values in list(columns.items())[:_MOST_COLUMNS]:
-        yield from by_value(name, [(value,) for value in values], _MOST_VALUES)
+        kind = f"column {name}" if name.isdecimal() else name
+        yield from by_value(kind, [(value,) for value in values], _MOST_VALUES)
     is_cut_N = counts.is_truncated > 0
     if is_cut_N.any():
         yield Slice("truncated", "truncated", is_cut_N)
