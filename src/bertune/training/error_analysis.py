@@ -71,13 +71,13 @@ def explained(
 ) -> Mistakes:
     """The errors with explanations of the worst ones; unchanged if the task does not define what to explain.
 
-    At most `_MOST_EXPLAINED` errors, and a small share of the time of `num_steps` training steps. Errors of
-    groups of examples, such as queries, are not explained.
+    At most `_MOST_EXPLAINED` errors, and a small share of the time of `num_steps` training steps. Errors that
+    are not those of single examples, such as those of queries or of masked words, are not explained.
     """
-    fitted = state.fitted
-    if not fitted.can_explain or fitted.is_scored_by_group or not prepared.config.train.explain:
+    fitted, split, trained = state.fitted, prepared.splits[name], prepared.splits["train"]
+    is_of_examples = mistakes.num == len(split.examples)
+    if not (prepared.config.train.explain and fitted.can_explain and is_of_examples):
         return mistakes
-    split, trained = prepared.splits[name], prepared.splits["train"]
     sequences: dict[int, list[Sequence]] = {}
     for sequence in split.sequences:
         sequences.setdefault(sequence.group, []).append(sequence)
@@ -91,7 +91,7 @@ def explained(
     shown = list(mistakes.shown)
     for number, one in enumerate(shown[:_MOST_EXPLAINED]):
         at = position[one.source]
-        of_example = [replace(sequence, group=0, gold=None) for sequence in sequences[at]]
+        of_example = [replace(sequence, group=0) for sequence in sequences[at]]
         left -= _PASSES * sum(map(len, of_example))
         if left < 0:
             break
