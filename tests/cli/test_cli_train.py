@@ -30,7 +30,8 @@ def train(here: Path, quick: tuple[str, ...], source: str, *settings: str) -> tu
 
 def test_a_run_folder_contains_exactly_the_documented_files(trained: Any) -> None:
     there = {path.name for path in trained.run.iterdir()}
-    assert there == {"config.toml", "manifest.json", "metrics.jsonl", "model", "predictions", "report"}
+    folders = {"label-errors", "model", "predictions", "report"}
+    assert there == {"config.toml", "manifest.json", "metrics.jsonl", *folders}
     model = {path.name for path in (trained.run / "model").iterdir()}
     assert {
         "config.json",
