@@ -76,15 +76,19 @@ class DecidesSpans(FittedInWindows):
         self, prediction: TokensPrediction, words_K: NDArray[np.int64], log_KC: NDArray[np.float64] | None
     ) -> TokensPrediction:
         """The prediction with the evidence on its words, unless there are too many labels to keep it."""
-        few = len(self.labels) <= MOST_LABELS
-        return JudgedTokens(prediction, words_K, log_KC) if few else prediction
+        if len(self.labels) > MOST_LABELS or log_KC is None:
+            return prediction
+        spans, words, tags = prediction.spans, prediction.words, prediction.tags
+        return JudgedTokens(spans, words, tags, prediction.decision, (words_K, log_KC))
 
     def label_evidence(
         self, prediction: Any, example: Example
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-        """The labels of the words that have tokens and known labels."""
-        if getattr(prediction, "evidence", None) is None:
+        """The labels of the words that have tokens and known labels; None with too many labels."""
+        if len(self.labels) > MOST_LABELS:
             return None
+        if getattr(prediction, "evidence", None) is None:  # a text without tokens
+            return np.empty(0, np.int64), np.empty((0, len(self.labels)))
         index = {label: number for number, label in enumerate(self.labels)}
         gold = self.tagging.training_labels(example)
         words_K, log_KC = prediction.evidence

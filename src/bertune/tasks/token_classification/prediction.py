@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from bertune.tasks import OF_A_RULE
 
+# The words with tokens, [K], and the log-probabilities of their labels, [K, C].
+Evidence = tuple[NDArray[np.int64], NDArray[np.float64]]
 MOST_LABELS = 200  # of a model whose evidence is kept: 8 bytes per word and label
 
 
@@ -33,10 +35,15 @@ class JudgedTokens(TokensPrediction):
     """A prediction for a text with gold, which keeps the log-probabilities of its words."""
 
     def __init__(
-        self, of: TokensPrediction, words_K: NDArray[np.int64], log_KC: NDArray[np.float64] | None
+        self,
+        spans: list[dict[str, Any]],
+        words: list[str],
+        tags: list[str],
+        decision: str | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
-        for name in ("spans", "words", "tags", "decision"):
-            object.__setattr__(self, name, getattr(of, name))
-        object.__setattr__(self, "evidence", None if log_KC is None else (words_K, log_KC))
+        values = {"spans": spans, "words": words, "tags": tags, "decision": decision, "evidence": evidence}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
-    evidence: tuple[NDArray[np.int64], NDArray[np.float64]] | None
+    evidence: Evidence | None
