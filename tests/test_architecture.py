@@ -22,7 +22,7 @@ LAYERS = (
     "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run",
     "cross_validation", "tuning", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
     "custom_code", "nn", "losses", "task_info", "comparing", "source", "saved_model", "predict", "training",
-    "search", "tracking", "reporting", "export", "serve", "bench", "console", "api", "search_api",
+    "search", "tracking", "reporting", "export", "serve", "bench", "console", "reports", "api", "search_api",
     "estimators", "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
@@ -44,7 +44,7 @@ FLAGS = {
     "decide": {"--json"},
     "predict": {"--out", "--csv", "--json"},
     "compare": {"--out", "--json"},
-    "report": set(),
+    "report": {"--out"},
     "export": {"--to", "--out", "--json"},
     "verify": {"--json"},
     "serve": {"--host", "--port", "--fallback"},

@@ -7,11 +7,10 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertune.cross_validation import CrossValidation, is_cross_validation, open_cross_validation
+from bertune.cross_validation import CrossValidation, is_cross_validation
 from bertune.errors import ConfigError, DamagedError
 from bertune.files import as_path
 from bertune.gates import refuse_failed
-from bertune.metadata import read_metadata
 from bertune.optional_packages import PACKAGES, is_installed, needs, require
 from bertune.run import (
     CONFIG,
@@ -19,14 +18,10 @@ from bertune.run import (
     Run,
     is_run,
     open_run,
-    refuse_older_manifest,
     start_again,
 )
-from bertune.run import (
-    verify as verify_files,
-)
 from bertune.settings import nested
-from bertune.tuning import Tuning, is_tuning, open_tuning
+from bertune.tuning import Tuning
 
 if TYPE_CHECKING:
     from bertune.comparing import Comparison
@@ -279,28 +274,23 @@ def predict(
     return _model(source, settings).predict(Path(data) if isinstance(data, str) else data)
 
 
-def report(run: Run | CrossValidation | Tuning | str | Path) -> Path:
-    """Regenerate the report of a run, a cross-validation or a search and return the path of the page.
+def report(*runs: Run | CrossValidation | Tuning | str | Path, out: str | Path | None = None) -> Path:
+    """Regenerate the report of a run, a cross-validation or a search, or compare several runs in one page.
 
-    Raises InputError, also if files of a finished run were modified.
+    Returns the path of the page. `out` is a new .html file for a comparison; by default it is
+    report/comparison.html in the folder of the first run. Raises ConfigError, DataError if the test rows of
+    the runs differ, and InputError, also if files of a finished run were modified.
     """
     with needs("jinja2", "to write a report"):
-        from bertune.reporting.cross_validation import write_cross_validation_report
-        from bertune.reporting.tuning import write_tuning_report
-        from bertune.reporting.write import write_report
+        from bertune.reports import write_comparison_of, write_report_of
 
-    path = run.path if isinstance(run, Run | CrossValidation | Tuning) else run
-    if isinstance(path, str | Path) and is_tuning(Path(path)):
-        return write_tuning_report(open_tuning(path))
-    if isinstance(path, str | Path) and is_cross_validation(Path(path)):
-        return write_cross_validation_report(open_cross_validation(path))
-    found = open_run(path)
-    refuse_older_manifest(found)
-    if found.manifest.get("status") == "complete":
-        verify_files(found)
-        if found.model_path.is_dir():  # the model is optional for a report
-            read_metadata(found.model_path)
-    return write_report(found)
+    kinds = (Run, CrossValidation, Tuning)
+    paths = [run.path if isinstance(run, kinds) else as_path(run, "the run") for run in runs]
+    if len(paths) > 1:
+        return write_comparison_of(paths, None if out is None else as_path(out, "out"))
+    if not paths or out is not None:
+        raise ConfigError("report takes a run, or several runs to compare, and `out` only with several runs")
+    return write_report_of(paths[0])
 
 
 def export(

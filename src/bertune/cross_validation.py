@@ -16,6 +16,7 @@ from bertune.files import (
     shown_path,
 )
 from bertune.manifest.details import DetailsRecord
+from bertune.manifest.slices import SlicesRecord
 from bertune.record import Record, checked
 from bertune.run import Run
 
@@ -71,6 +72,7 @@ class CrossValidationRecord(Record):
     notes: list[str] | None = None
     warnings: list[str] | None = None
     runs: list[FoldRunRecord]
+    slices: SlicesRecord | None = None
     scores: dict[str, SummaryRecord] | None = None
     details: DetailsRecord | None = None  # of the pooled scores of the first repetition
     versions: dict[str, str] | None = None

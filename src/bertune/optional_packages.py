@@ -45,7 +45,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),
     "trackio": ("trackio",),
-    "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn", "mapie"),
+    "bench": ("accelerate", "datasets", "sentence_transformers", "sklearn", "mapie", "cleanlab"),
 }
 # Packages without which their extra still works; a note says what is left out.
 DISPENSABLE = frozenset({"rensa"})

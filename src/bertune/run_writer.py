@@ -46,7 +46,8 @@ from bertune.run import CONFIG, MANIFEST, METRICS, Run, is_run
 
 LOCK = ".bertune-lock"
 FROZEN, REFIT = "frozen", "refit"
-_FOLDERS = ("model", "predictions", "report", "checkpoints", FROZEN, REFIT)
+LABEL_ERRORS = "label-errors"
+_FOLDERS = ("model", "predictions", LABEL_ERRORS, "report", "checkpoints", FROZEN, REFIT)
 _ENTRIES = (MANIFEST, CONFIG, METRICS, LOCK, "tracking.json", "tensorboard", *_FOLDERS)
 _CHECKPOINTS = re.compile(r"(damaged-)?(step-\d{8}(\.\d+)?|best-\d{8}(\.spare)?\.safetensors(\.\d+)?)")
 # Files that bertune writes into the folders it clears; all other files in them belong to the user.
@@ -202,6 +203,10 @@ class RunWriter:
             for path in sorted((other.path / "predictions").iterdir()):
                 write_atomically(self._prediction_file(path.name), path.read_bytes())
             write_atomically(self.run.path / METRICS, (other.path / METRICS).read_bytes())
+            if (other.path / LABEL_ERRORS).is_dir():
+                (self.run.path / LABEL_ERRORS).mkdir(exist_ok=True)
+                for path in sorted((other.path / LABEL_ERRORS).iterdir()):
+                    write_atomically(self.run.path / LABEL_ERRORS / path.name, path.read_bytes())
             staging = self.run.path / temporary_name("model")
             remove(staging)
             shutil.copytree(other.model_path, staging)

@@ -30,7 +30,8 @@ def train(here: Path, quick: tuple[str, ...], source: str, *settings: str) -> tu
 
 def test_a_run_folder_contains_exactly_the_documented_files(trained: Any) -> None:
     there = {path.name for path in trained.run.iterdir()}
-    assert there == {"config.toml", "manifest.json", "metrics.jsonl", "model", "predictions", "report"}
+    folders = {"label-errors", "model", "predictions", "report"}
+    assert there == {"config.toml", "manifest.json", "metrics.jsonl", *folders}
     model = {path.name for path in (trained.run / "model").iterdir()}
     assert {
         "config.json",
@@ -44,6 +45,7 @@ def test_a_run_folder_contains_exactly_the_documented_files(trained: Any) -> Non
         "validation.mistakes.json",
         "test.jsonl",
         "test.mistakes.json",
+        "test.label-errors.json",  # the validation split has too few rows for this, too
         "test.resamples.npz",  # the validation split has too few rows to be resampled
     }
     assert (trained.run / "report" / "index.html").read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -283,7 +283,7 @@ def mistakes(lines: list[dict[str, Any]]) -> dict[str, Any]:
         examples.append(Example(line["id"], Origin(file, int(number)), tuple(line["text"]), line["gold"]))
         predictions.append(LabelPrediction(line["label"], line["probabilities"]))
     result: Any = make_task(TaskConfig(name="classification")).fitted().mistakes(predictions, examples)
-    return asdict(result)
+    return asdict(result.shortened())
 
 
 def binary(folder: Path) -> Run:

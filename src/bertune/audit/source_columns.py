@@ -41,6 +41,15 @@ class SourceColumns:
         found = {name: values.array() for name, values in self._columns.items()}
         return {name: values for name, values in found.items() if len(values) == num_rows}
 
+    def categories(self, num_rows: int) -> Mapping[str, tuple[str, ...]]:
+        """The values behind the numbers of the columns of categories, as text."""
+        names = {
+            name: tuple("(empty)" if value in (None, "") else str(value) for value in values.known)
+            for name, values in self._columns.items()
+        }
+        kept = self.values(num_rows)
+        return {name: of_column for name, of_column in names.items() if name in kept and of_column}
+
 
 class _Values:
     """One column, as categories as long as there are few, and as numbers as long as all cells are."""
@@ -65,6 +74,11 @@ class _Values:
             else:
                 self._numbers.append(number)
         return self._codes is not None or self._numbers is not None
+
+    @property
+    def known(self) -> tuple[object, ...]:
+        """The distinct values of a column of categories, in the order of their numbers."""
+        return tuple(self._known) if self._codes is not None else ()
 
     def array(self) -> Column:
         if self._codes is not None:

@@ -17,6 +17,7 @@ from bertune.manifest.results import (
     ScalingRecord,
     SeedsRecord,
 )
+from bertune.manifest.slices import SlicesRecord
 from bertune.manifest.training import ModelRecord, RefitRecord, TrainingRecord
 from bertune.record import Record, checked
 
@@ -48,6 +49,7 @@ class ManifestRecord(Record):
     seeds: SeedsRecord | None = None
     baselines: BaselinesRecord | None = None
     details: dict[str, DetailsRecord | None] | None = None
+    slices: dict[str, SlicesRecord] | None = None  # by split
     calibration: ScalingRecord | None = None
     decision: RuleRecord | None = None
     timings: dict[str, float] | None = None

@@ -1,6 +1,6 @@
 """Records of the error analysis."""
 
-from bertune.record import Record
+from bertune.record import Number, Record
 
 
 class MarkRecord(Record):
@@ -24,6 +24,16 @@ class PassageRecord(Record):
     marks: list[MarkRecord] | None = None
 
 
+class ExplanationRecord(Record):
+    """How much every word of some texts contributed to a number, such as the logit of the predicted label."""
+
+    target: str | int | None = None  # what is explained
+    texts: list[str] | None = None
+    words: list[list[Number]] | None = None  # text, first character, last character + 1, contribution
+    value: float | None = None  # the number for the texts
+    baseline: float | None = None  # the number without their words
+
+
 class MistakeRecord(Record):
     """One misclassified or badly predicted example."""
 
@@ -33,6 +43,8 @@ class MistakeRecord(Record):
     facts: list[PassageRecord] | None = None
     passages: list[PassageRecord] | None = None
     items: list[PassageRecord] | None = None
+    kinds: list[str] | None = None
+    explanation: ExplanationRecord | None = None
 
 
 class MistakesRecord(Record):
@@ -46,4 +58,5 @@ class MistakesRecord(Record):
     order: str | None = None
     measure: str | None = None
     is_probability: bool | None = None
+    kinds: dict[str, int] | None = None
     shown: list[MistakeRecord] | None = None

@@ -76,8 +76,7 @@ def resampled(scores: Scores, unit_N: IntArray, rescore: Rescore, seed: int = 0)
     if scores.weighted is not None:
         cells = max(len(unit_N), scores.cells)
         num = int(np.clip(_WORK // cells, LEAST, MOST))
-        drawn = (_drawn(draw, count, num_units)[:, unit_N] for count in _blocks(num, len(unit_N)))
-        values = _computed(scores.weighted, drawn)
+        values = _computed(scores.weighted, drawn_weights(draw, num, unit_N, num_units))
     others = scores.values.keys() - values.keys()
     if not others:
         return Resampled(values, "bootstrap", num_units)
@@ -113,6 +112,13 @@ def interval(value: float, resampled_R: FloatArray | None) -> list[float] | None
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(defined_R, (tail, 1 - tail))
     return [float(low), float(high)]
+
+
+def drawn_weights(
+    draw: np.random.Generator, num: int, unit_N: IntArray, num_units: int
+) -> Iterator[FloatArray]:
+    """The weights of the rows in `num` resamples of the units, in blocks of [R, N]."""
+    return (_drawn(draw, count, num_units)[:, unit_N] for count in _blocks(num, len(unit_N)))
 
 
 def _drawn(draw: np.random.Generator, count: int, num_units: int) -> FloatArray:

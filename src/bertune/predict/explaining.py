@@ -6,7 +6,7 @@ Dimensions: L tokens of a sequence.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from bertune.predict.backend import Poll, never_stop
 from bertune.predict.model import Model
 from bertune.predict.predictor import ReadableRows
 from bertune.tasks import Output
+from bertune.tasks.encoder import TextEncoder
 from bertune.tasks.explained import Attributions, Explained, OutputWeights, Target
 from bertune.tasks.token_classification.schemes import words_of
 from bertune.text.sequences import Sequence
@@ -61,6 +62,15 @@ class Explanation:
     baseline: float  # the same if all words are replaced by the mask token
 
 
+@dataclass(frozen=True)
+class PredictedExample:
+    """An example with its sequences, and the outputs of the model for them."""
+
+    example: Any
+    sequences: list[Sequence]
+    outputs: list[Output]
+
+
 def can_explain(model: Model) -> bool:
     """Whether predictions can be explained: torch computes them, and the task defines what is explained."""
     return model.fitted.can_explain and isinstance(model.backend, ExplainingBackend)
@@ -79,22 +89,41 @@ def explain(
     that of the prediction. Raises DataError if the model cannot
     explain predictions, if there is nothing to explain, and for a target that does not exist.
     """
-    backend, fitted = model.backend, model.fitted
+    backend = model.backend
     if not can_explain(model) or not isinstance(backend, ExplainingBackend):
         raise DataError(
             "this model cannot explain its predictions: that needs gradients, which only torch computes, and "
             "a task that defines what is explained. Use the run instead of an export"
         )
     (example,) = read.examples
-    explained: Explained | None = fitted.explained(outputs, read.sequences, example, target)
-    if explained is None:
+    predicted = PredictedExample(example, read.sequences, outputs)
+    found = explain_example(backend, model.encoder, predicted, target, poll)
+    if found is None:
         raise DataError("there is nothing to explain: the prediction has no entity, mask or similarity")
-    tokenizer = model.encoder.tokenizer
-    located = replace(model.encoder, tokenizer=replace(tokenizer, with_offsets=True))([example])
+    return found
+
+
+def explain_example(
+    backend: ExplainingBackend,
+    encoder: TextEncoder,
+    predicted: PredictedExample,
+    target: Target = None,
+    poll: Poll = never_stop,
+) -> Explanation | None:
+    """Explain the prediction for an example; None if there is nothing to explain.
+
+    The task of `encoder` must define what is explained. Raises DataError.
+    """
+    fitted, tokenizer = encoder.fitted, encoder.tokenizer
+    example, sequences = predicted.example, predicted.sequences
+    explained: Explained | None = fitted.explained(predicted.outputs, sequences, example, target)
+    if explained is None:
+        return None
+    located = replace(encoder, tokenizer=replace(tokenizer, with_offsets=True))([example])
     contributions: dict[tuple[str, ...], NDArray[np.float64]] = {}  # per character of the joined texts
     value = baseline = 0.0
     for number in explained.weights:
-        sequence, offsets = read.sequences[number.sequence], located[number.sequence].offsets
+        sequence, offsets = sequences[number.sequence], located[number.sequence].offsets
         if offsets is None:
             raise DataError(
                 "the task of this model does not record where its tokens are in the text, so its predictions "

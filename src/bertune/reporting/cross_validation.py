@@ -12,8 +12,10 @@ from bertune.manifest.mistakes import MistakesRecord
 from bertune.record import checked
 from bertune.reporting.guidance import Command
 from bertune.reporting.headline import Headline
+from bertune.reporting.label_errors import read_label_errors
 from bertune.reporting.mistakes import Mistakes, worded
 from bertune.reporting.page import Rendered, contents, rendered, results_of
+from bertune.reporting.slices import slice_sentence, slice_table
 from bertune.reporting.table import Cell, PageTable, head
 from bertune.reporting.wording import (
     MISSING,
@@ -67,6 +69,9 @@ def render(result: CrossValidation) -> Rendered:
         "scores": score_table(record),
         "folds": fold_table(record),
         "mistakes": _mistakes(result),
+        "slices": slice_table(record.slices),
+        "slice_sentence": slice_sentence(record.slices),
+        "label_errors": read_label_errors(result.path, (OUT_OF_FOLD,)),
         **results_of(details, _SPLIT, record.row_noun or "text"),
     }
     return rendered(page)

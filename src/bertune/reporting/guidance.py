@@ -52,6 +52,19 @@ def usage(run: Run, manifest: ManifestRecord) -> list[Command]:
     ]
 
 
+def reproduction(run: Run, manifest: ManifestRecord) -> list[Command]:
+    """How to install the recorded versions and train the same model again."""
+    folder = shlex.quote(str(run.path))
+    versions = {name: value for name, value in (manifest.versions or {}).items() if name != "python"}
+    python = (manifest.versions or {}).get("python")
+    install = "pip install " + " ".join(f"{name}=={value}" for name, value in versions.items())
+    commands = [Command("Train the same model again", f"bertune train {folder} --out NEW")]
+    if versions:
+        with_python = f", with Python {python}" if python else ""
+        commands.insert(0, Command(f"Install the same versions{with_python}", install))
+    return commands if manifest.status == "complete" else []
+
+
 def _suffix(manifest: ManifestRecord) -> str:
     """The suffix of the training file, because a file of the same format is read in the same way."""
     source = splits_of(manifest).get("train", SplitRecord()).source or ""

@@ -88,8 +88,8 @@ def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
         on += ", which also selected the checkpoint: expect a slightly lower score on new data"
     value = scores_of(manifest, split).get(primary)
     simple = (manifest.baselines or BaselinesRecord()).verdict
-    facts = [*_beside(manifest, split, primary), *([("Simple models", simple)] if simple else []), *facts]
-    facts = [*decision_facts(manifest), *_beside(manifest, split, primary), *facts]
+    simple_facts = [("Simple models", simple)] if simple else []
+    facts = [*decision_facts(manifest), *_beside(manifest, split, primary), *simple_facts, *facts]
     return Headline(score_title(primary), _value(value), interval(value), on, facts)
 
 

@@ -1,5 +1,6 @@
 """Formats the recorded prediction errors for the page: sentences, excerpts of long texts, marked spans."""
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,12 @@ from bertune.run import Run
 FOLDED = 320  # characters: longer texts are folded
 AROUND = 110  # characters of context shown on either side of a marked span
 MOST_EXCERPT = 900  # characters
+MOST_KINDS = 15  # of errors, with examples
+MOST_EXAMPLES = 3  # of each kind
+SHORT = 90  # characters of such an example
+LEAST_WEIGHT = 5  # percent of the largest contribution; smaller ones are not shaded
 LONGEST = 60_000  # characters of one text included in the page, to limit its size
+Words = list[tuple[int, int, int]]  # first character, last character + 1, weight in percent
 ROLE_WORDS = {"right": "", "wrong": "predicted", "missed": "gold"}
 
 
@@ -25,6 +31,7 @@ class Piece:
     text: str
     roles: str = ""  # CSS classes
     tags: tuple[tuple[str, str], ...] = ()  # role and wording of each mark
+    weight: int = 0  # contribution to the prediction, in percent of the largest one; negative: against it
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,28 @@ class Mistake:
     texts: list[Text]
     items: list[Item]
     place: str
+    number: int  # in the order of the list, from 1
+    length: int  # characters
+    row: int  # in the file
+    kinds: list[str]
+    explanation: "Explanation | None"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How much the words contributed to the prediction; `texts` only if the error does not show them."""
+
+    sentence: str
+    texts: list[Text]
+
+
+@dataclass(frozen=True)
+class KindOfError:
+    """A kind of error with the number of errors, and examples: number and beginning of each."""
+
+    name: str
+    count: str
+    examples: list[tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -75,6 +104,8 @@ class Mistakes:
     title: str
     sentence: str
     shown: list[Mistake]
+    kinds: list[KindOfError]
+    is_explained: bool  # whether words are shaded
 
 
 def read_mistakes(run: Run) -> Mistakes | None:
@@ -92,9 +123,28 @@ def worded(split: str, recorded: JsonObject) -> Mistakes | None:
     """A stored `bertune.metrics.mistakes.Mistakes`, formatted for the page; None if nothing was scored."""
     if not recorded.get("num"):
         return None
-    shown = [_mistake(recorded, one) for one in recorded.get("shown") or []]
+    shown = [_mistake(recorded, one, i) for i, one in enumerate(recorded.get("shown") or [], start=1)]
     title = visible(recorded.get("title") or "Errors")
-    return Mistakes(title, _sentence(split, recorded, len(shown)), shown)
+    is_explained = any(one.explanation is not None for one in shown)
+    return Mistakes(
+        title, _sentence(split, recorded, len(shown)), shown, _kinds(recorded, shown), is_explained
+    )
+
+
+def _kinds(recorded: JsonObject, shown: list[Mistake]) -> list[KindOfError]:
+    """The recorded kinds of errors, each with its worst examples."""
+    examples: dict[str, list[tuple[int, str]]] = {}
+    for one in shown:
+        for kind in one.kinds:
+            found = examples.setdefault(kind, [])
+            if len(found) < MOST_EXAMPLES:
+                text = " | ".join("".join(p.text for p in text.opening) for text in one.texts)
+                found.append((one.number, text if len(text) <= SHORT else f"{text[:SHORT]} …"))
+    kinds = recorded.get("kinds") or {}
+    return [
+        KindOfError(visible(name), count(number), examples.get(visible(name), []))
+        for name, number in list(kinds.items())[:MOST_KINDS]
+    ]
 
 
 def _sentence(split: str, recorded: JsonObject, num_shown: int) -> str:
@@ -122,19 +172,53 @@ def _not(what: str) -> str:
     return f"was not {rest}" if verb == "were" else f"does not {verb} {rest}"
 
 
-def _mistake(recorded: JsonObject, one: JsonObject) -> Mistake:
+def _mistake(recorded: JsonObject, one: JsonObject, number: int) -> Mistake:
     name = f"id {visible(one['id'])}" if one.get("id") else ""
     source = visible(one["source"]) if one.get("source") else ""
+    passages = list(one.get("passages") or [])
+    texts = [str(passage.get("text") or "") for passage in passages]
+    explanation = one.get("explanation")
+    # Marks and shades would be hard to tell apart on one text.
+    is_inside = bool(
+        explanation
+        and texts == explanation["texts"]
+        and not any(passage.get("marks") for passage in passages)
+    )
+    words = _weights(explanation) if explanation else {}
     return Mistake(
-        lead=_lead(recorded, one.get("measure")),
+        lead=visible(one["lead"]) if one.get("lead") else _lead(recorded, one.get("measure")),
         facts=[
             Fact(visible(f.get("name")), visible(f.get("text")), _role(f), _probability(f))
             for f in one.get("facts") or []
         ],
-        texts=[_text(passage) for passage in one.get("passages") or []],
+        texts=[_text(one, words.get(i) if is_inside else None) for i, one in enumerate(passages)],
         items=[_item(item) for item in one.get("items") or []],
         place=" · ".join(part for part in (source, name) if part),
+        number=number,
+        length=sum(map(len, texts)),
+        row=int(found[1]) if (found := re.search(r" (\d+)$", source)) else 0,
+        kinds=[visible(kind) for kind in one.get("kinds") or []],
+        explanation=_explanation(explanation, words, is_inside) if explanation else None,
     )
+
+
+def _weights(explanation: JsonObject) -> dict[int, Words]:
+    """The words of each text, with their contributions in percent of the largest one."""
+    words = explanation.get("words") or []
+    largest = max((abs(word[3]) for word in words), default=0.0) or 1.0
+    found: dict[int, Words] = {}
+    for text, start, end, contribution in words:
+        found.setdefault(int(text), []).append((int(start), int(end), round(100 * contribution / largest)))
+    return found
+
+
+def _explanation(explanation: JsonObject, words: dict[int, Words], is_inside: bool) -> Explanation:
+    target, value, baseline = (explanation.get(key) for key in ("target", "value", "baseline"))
+    what = f" of “{visible(target)}”" if isinstance(target, str) else ""
+    sentence = f"Logit{what}: {decimal(value, 2)}; without the words: {decimal(baseline, 2)}"
+    texts = explanation.get("texts") or []
+    shown = [] if is_inside else [_text({"text": text}, words.get(i)) for i, text in enumerate(texts)]
+    return Explanation(sentence, shown)
 
 
 def _lead(recorded: JsonObject, value: Any) -> str:
@@ -163,17 +247,19 @@ def _item(recorded: JsonObject) -> Item:
     )
 
 
-def _text(recorded: JsonObject) -> Text:
+def _text(recorded: JsonObject, words: Words | None = None) -> Text:
     text, marks = str(recorded.get("text") or ""), list(recorded.get("marks") or [])
+    words = words or []
     name = visible(recorded["name"]) if recorded.get("name") else ""
     if not text.strip():
         return Text(name, [Piece(visible(text))], [], "")
     if len(text) <= FOLDED:
-        return Text(name, _pieces(text, marks, 0, len(text)), [], "")
-    whole = _pieces(text, marks, 0, min(len(text), LONGEST))
+        return Text(name, _pieces(text, marks, 0, len(text), words), [], "")
+    whole = _pieces(text, marks, 0, min(len(text), LONGEST), words)
     if len(text) > LONGEST:
         whole.append(Piece(f" … ({len(text) - LONGEST:,} more characters)"))
-    opening = _excerpt(text, marks) if marks else [Piece(escaped(text[: _cut(text, FOLDED)]) + " …")]
+    cut = _cut(text, FOLDED)
+    opening = _excerpt(text, marks) if marks else [*_pieces(text, [], 0, cut, words), Piece(" …")]
     return Text(name, opening, whole, f"{len(text):,} characters")
 
 
@@ -202,16 +288,21 @@ def _cut(text: str, at: int) -> int:
     return space if space > 0 else at
 
 
-def _pieces(text: str, marks: list[JsonObject], start: int, end: int) -> list[Piece]:
-    """The text from `start` to `end`, split wherever a mark begins or ends."""
+def _pieces(
+    text: str, marks: list[JsonObject], start: int, end: int, words: Words | None = None
+) -> list[Piece]:
+    """The text from `start` to `end`, split wherever a mark or a word with a weight begins or ends."""
     inside = [mark for mark in marks if mark["start"] < end and mark["end"] > start]
-    edges = {edge for mark in inside for edge in (mark["start"], mark["end"]) if start < edge < end}
+    shaded = {a: (b, weight) for a, b, weight in words or [] if abs(weight) >= LEAST_WEIGHT}
+    limits = [*((mark["start"], mark["end"]) for mark in inside), *((a, b) for a, (b, _) in shaded.items())]
+    edges = {edge for pair in limits for edge in pair if start < edge < end}
     pieces = []
     for first, last in pairwise(sorted({start, end, *edges})):
         covering = [mark for mark in inside if mark["start"] <= first and mark["end"] >= last]
         roles = " ".join(sorted({_role(mark) for mark in covering}))
         tags = tuple((_role(mark), _tag(mark)) for mark in covering if mark["end"] == last and _tag(mark))
-        pieces.append(Piece(escaped(text[first:last]), roles, tags))
+        weight = shaded.get(first, (0, 0))[1]
+        pieces.append(Piece(escaped(text[first:last]), roles, tags, weight))
     return pieces
 
 

@@ -1,5 +1,7 @@
 """Renders everything a run recorded as one HTML page."""
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,14 +13,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bertune.errors import plural
 from bertune.manifest import ManifestRecord
 from bertune.manifest.details import DetailsRecord
-from bertune.manifest.results import BaselinesRecord
+from bertune.manifest.results import BaselinesRecord, RuleRecord
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
 from bertune.reporting.exports import read_exports
 from bertune.reporting.headline import created, headline, subtitle
+from bertune.reporting.label_errors import num_label_errors, read_label_errors
 from bertune.reporting.mistakes import read_mistakes
 from bertune.reporting.recorded import (
     final_details,
+    final_split,
     interval_sentence,
     is_row_a_sequence,
     max_length_of,
@@ -26,6 +30,9 @@ from bertune.reporting.recorded import (
     row_noun,
     splits_of,
 )
+from bertune.reporting.slices import slice_sentence, slice_table
+from bertune.reporting.table import PageTable
+from bertune.reporting.verdict import verdict
 from bertune.reporting.wording import count, visible
 from bertune.run import Run
 
@@ -50,6 +57,9 @@ def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
     course = curves.read_curves(run.metrics(), manifest)
     split, details = final_details(manifest)
     results = results_of(details, split, row_noun(manifest))
+    final = final_split(manifest)
+    num_wrong = num_label_errors(run.path, final) if final else 0
+    slices = (manifest.slices or {}).get(final or "")
     return {
         "kind": "bertune report",
         "name": visible(manifest.name or run.path.name),
@@ -71,6 +81,12 @@ def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
         "gates": sections.gate_table(manifest),
         "interval_sentence": interval_sentence(manifest),
         "mistakes": read_mistakes(run),
+        "conclusion": verdict(manifest, num_wrong),
+        "slices": slice_table(slices),
+        "slice_sentence": slice_sentence(slices),
+        "label_errors": read_label_errors(run.path, ("validation", "test")),
+        "reproduce": guidance.reproduction(run, manifest),
+        "decision": (manifest.decision or RuleRecord()).sentence or "",
         "exports": read_exports(run),
         "settings": _settings(run),
         "environment": sections.environment_table(manifest),
@@ -83,9 +99,20 @@ def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
 def rendered(page: dict[str, Any], further: Sequence[Drawing] = ()) -> Rendered:
     """The page and its figures, with those of `further` sections."""
     named = ("learning", "by_batch", "matrix_drawing", "lengths_drawing")
-    drawings = [page[key] for key in named if page[key]] + [plot.drawing for plot in page["plots"]]
+    drawings = [page[key] for key in named if page[key]] + [
+        plot.drawing
+        for plots in (page["plots"], page["calibration"]["plots"], page["decisions"]["plots"])
+        for plot in plots
+    ]
     drawings += further
-    return Rendered(_environment().get_template("index.html").render(page=page), drawings)
+    return Rendered(with_script("index.html", page), drawings)
+
+
+def with_script(template: str, page: dict[str, Any]) -> str:
+    """A page with the script of the error browser, which its policy allows by the hash."""
+    script = (TEMPLATES / "browser.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _environment().get_template(template).render(page=page, script=script, script_sha256=digest)
 
 
 def results_of(details: DetailsRecord, split: str, noun: str) -> dict[str, Any]:
@@ -106,9 +133,26 @@ def results_of(details: DetailsRecord, split: str, noun: str) -> dict[str, Any]:
         "matrix_drawing": drawing,
         "by_batch": charts.score_by_batch(batches, split) if batches else None,
         "batch_sentence": sections.batch_sentence(batches, split) if batches else "",
-        "tables": sections.detail_tables(details),
-        "plots": plots.plots(details, split),
+        **_by_section(sections.detail_tables(details), plots.plots(details, split)),
     }
+
+
+# Where tables and figures of the details are shown, by their titles; the others are shown with the scores.
+_SECTIONS = {
+    "Calibration": "calibration",
+    "Decisions": "decisions",
+    "Error rate by share answered": "decisions",
+}
+
+
+def _by_section(tables: list[tuple[str, PageTable, str]], drawn: list[plots.Plot]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: {"tables": [], "plots": []} for name in ("", *_SECTIONS.values())}
+    for table in tables:
+        found[_SECTIONS.get(table[0], "")]["tables"].append(table)
+    for plot in drawn:
+        found[_SECTIONS.get(plot.title, "")]["plots"].append(plot)
+    rest = found.pop("")
+    return {**found, "tables": rest["tables"], "plots": rest["plots"]}
 
 
 def _data(manifest: ManifestRecord) -> dict[str, Any]:

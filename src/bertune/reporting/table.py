@@ -18,6 +18,7 @@ class Cell:
     share: float | None = None
     is_users: bool = False  # user data, isolated so that its writing direction does not affect the rest
     is_header: bool = False
+    tone: str = ""  # good or bad: the colour of the text
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,16 @@
 
 from dataclasses import dataclass
 
+# The pipelines of the Hugging Face Hub, by the class of the head.
+_PIPELINES = {
+    "AutoModel": "feature-extraction",
+    "AutoModelForMaskedLM": "fill-mask",
+    "AutoModelForMultipleChoice": "multiple-choice",
+    "AutoModelForQuestionAnswering": "question-answering",
+    "AutoModelForSequenceClassification": "text-classification",
+    "AutoModelForTokenClassification": "token-classification",
+}
+
 
 @dataclass(frozen=True)
 class HeadSpec:
@@ -14,3 +24,8 @@ class HeadSpec:
     activation: str | None = None  # class of torch.nn that sentence-transformers' CrossEncoder applies
     least_width: int = 1  # minimum hidden size of the encoder
     per_token: bool = False  # whether outputs are per token, [T, …], instead of per sequence, [S, …]
+
+    @property
+    def pipeline_tag(self) -> str:
+        """The pipeline of the Hugging Face Hub for models of this class."""
+        return _PIPELINES.get(self.auto_class, "feature-extraction")

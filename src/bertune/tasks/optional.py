@@ -190,6 +190,28 @@ class OptionalFittedMembers:
     judged: ClassVar[Any] = None
     # The number of questions that a guarantee covers together, such as "yes" and "no" to one label.
     questions_together: ClassVar[int] = 1
+
+    @property
+    def pipeline_tag(self) -> str:
+        """The pipeline of the Hugging Face Hub that fits the model. Default: by the class of the head."""
+        tag: str = self.head.pipeline_tag  # type: ignore[attr-defined]
+        return tag
+
+    # The score that slices of the rows are compared by; None: the primary score. It should be an average over
+    # rows, because rows with a single label have no MCC.
+    slice_score: ClassVar[str | None] = None
+    # Whether scores are computed per group of `group_key`, such as a query: slices then consist of groups.
+    is_scored_by_group: ClassVar[bool] = False
+    # What likely label errors are found from, with the arguments (prediction, example). Of tasks whose
+    # `label_error_kind` is "one": the labels of K items, such as the words of a text, as positions in
+    # `labels` [K], and the probabilities of all labels [K, C]. Of those with "each": whether the example has
+    # each label [C] of bool, and the probability of each [C].
+    label_evidence: ClassVar[Any] = None
+    label_error_kind: ClassVar[Literal["one", "each"]] = "one"
+    # The given and the suggested label of an example as a cell of the label column holds them, with the
+    # arguments (prediction, example, wrong, predicted): the positions of likely errors among the items (one),
+    # whose most probable labels are `predicted`, or among the labels (each).
+    suggested_label: ClassVar[Any] = None
     # A DecisionRule with the labels to predict for a target, with the arguments (target, probabilities [N,
     # C], examples); `target` is a DecideConfig. Raises ConfigError for a target that does not apply.
     fit_cutoffs: ClassVar[Any] = None

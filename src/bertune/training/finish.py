@@ -21,6 +21,7 @@ from bertune.data.formats import file_suffix
 from bertune.data.rows import Origin
 from bertune.errors import Interrupted, ResourceError
 from bertune.files import shell_word, to_json
+from bertune.manifest import ManifestRecord
 from bertune.manifest.training import BestRecord, RefitRecord
 from bertune.metadata import ModelMetadata, own_files
 from bertune.metrics.calibration import comparison, measure
@@ -31,13 +32,16 @@ from bertune.predict.deciding import RowOutputs, fit_decisions, with_decisions
 from bertune.predict.predictor import Predictor
 from bertune.predict.torch_backend import TorchBackend
 from bertune.predict.writers import prediction_lines
+from bertune.record import Record
 from bertune.run_writer import RunWriter
 from bertune.saved_model import LoadedModel, save
 from bertune.tasks.parts.score_intervals import Rescored, intervals_record, rescored
 from bertune.training.checkpoint import load_model_tensors
+from bertune.training.error_analysis import explained, slices_of, write_label_errors
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Event, Finished, Noted, Warned
 from bertune.training.loop import TrainState
+from bertune.training.model_card import write_model_card
 from bertune.training.outputs import OUTPUTS, save_outputs
 from bertune.training.preparing import Prepared
 from bertune.training.refitting import refit, refit_note
@@ -101,9 +105,18 @@ def finish(
     limits = prepared.config.gate.limits
     if limits:
         entries["gates"] = [gate.to_json() for gate in gates.measured(limits, entries["scores"])]
+    write_card(trained, {**entries, "warnings": warnings})
     writer.complete(**entries, warnings=warnings)
     writer.clear_working_files()
     yield Finished(writer.run)
+
+
+def write_card(trained: Trained, entries: Mapping[str, Any]) -> None:
+    """Write the model card, from the manifest with its last entries."""
+    run, prepared = trained.writer.run, trained.prepared
+    plain = {key: one.to_json() if isinstance(one, Record) else one for key, one in entries.items()}
+    manifest = ManifestRecord.model_validate({**run.manifest, **plain})
+    write_model_card(run.model_path, manifest, trained.session.state.fitted, prepared.pretrained)
 
 
 def _refit(trained: Trained, stop: StopFlag) -> Generator[Event, None, dict[str, Any]]:
@@ -215,6 +228,14 @@ def compute_intervals(trained: Trained) -> StepRecord:
     return StepRecord({"intervals": records})
 
 
+def score_slices(trained: Trained) -> StepRecord:
+    """Score slices of the final split, such as long texts, and compare each with the rest."""
+    name = "test" if "test" in trained.evaluations else "validation"
+    fitted, scores = trained.session.state.fitted, trained.evaluations[name].scores
+    found = slices_of(trained.prepared, name, scores, fitted)
+    return StepRecord({} if found is None else {"slices": {name: found.to_json()}})
+
+
 def compare_with_simple_models(trained: Trained) -> StepRecord:
     """Score simple models on the final split. Without enough memory for them, the run has none."""
     if not trained.prepared.config.train.baselines:
@@ -237,7 +258,10 @@ def compare_with_simple_models(trained: Trained) -> StepRecord:
 
 def write_predictions(trained: Trained) -> StepRecord:
     """Write the predictions for every evaluated split, and the error analysis."""
-    writer, fitted = trained.writer, trained.session.state.fitted
+    session, writer, fitted = trained.session, trained.writer, trained.session.state.fitted
+    final = "test" if "test" in trained.evaluations else "validation"
+    steps = session.progress.step
+    session.release_buffers()
     for name, evaluation in trained.evaluations.items():
         examples, predictions = trained.prepared.splits[name].examples, evaluation.outcome.predictions
         writer.write_predictions(name, prediction_lines(examples, predictions, Origin.anywhere))
@@ -245,7 +269,11 @@ def write_predictions(trained: Trained) -> StepRecord:
             writer.write_lines(f"{name}.{suffix}", lines)
         wrong = fitted.mistakes(predictions, examples)
         if wrong is not None:
+            wrong = wrong.shortened()
+            if name == final:
+                wrong = explained(wrong, trained.prepared, name, session.state, steps, trained.poll)
             writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
+        write_label_errors(trained.prepared, name, fitted, predictions, writer)
         if evaluation.outputs is not None:
             writer.write_file(f"{name}.{OUTPUTS}", partial(save_outputs, outputs=evaluation.outputs))
     return StepRecord()
@@ -280,6 +308,7 @@ FINAL_STEPS: tuple[FinalStep, ...] = (
     calibrate,
     evaluate_splits,
     compute_intervals,
+    score_slices,
     write_predictions,
     save_model,
     compare_with_simple_models,

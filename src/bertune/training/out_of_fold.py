@@ -27,14 +27,23 @@ from bertune.files import (
     write_jsonl,
 )
 from bertune.manifest.details import DetailsRecord
+from bertune.manifest.slices import SlicesRecord
 from bertune.metrics.scores import Scores
 from bertune.predict.predictor import decoded
 from bertune.predict.writers import prediction_lines
 from bertune.run import Run
 from bertune.text.sequences import Sequence as TextSequence
 from bertune.training.folds import Folds
+from bertune.training.label_errors import (
+    FOLDER,
+    Originals,
+    find_label_errors,
+    record_of,
+    write_corrections,
+)
 from bertune.training.outputs import OUTPUTS, load_outputs
-from bertune.training.preparing import Fitted, sequences_of_rows
+from bertune.training.preparing import EncodedSplit, Fitted, sequences_of_rows
+from bertune.training.slicing import categories, slices_record
 
 
 def collect(
@@ -53,6 +62,7 @@ def collect(
     task, examples = fitted.task, folds.tables.examples["train"]
     pooled: list[Scores] = []
     lines: list[dict[str, Any]] = []
+    slices: SlicesRecord | None = None
     for repeat in range(1, folds.num_repeats + 1):
         predictions: dict[int, Any] = {}
         for (of_repeat, fold), run in zip(folds.numbers(), runs, strict=True):
@@ -69,7 +79,9 @@ def collect(
             for row, line in zip(rows, prediction_lines(these, theirs, Origin.anywhere), strict=True)
         )
         if repeat == 1:
+            slices = _slices(folds, fitted, tokenized["train"], rows, pooled[0])
             _write_analysis(fitted, these, theirs, out / PREDICTIONS)
+            _write_label_errors(folds, fitted, rows, theirs, out)
     write_jsonl(out / PREDICTIONS / f"{OUT_OF_FOLD}.jsonl", lines)
     finished = [_finished(run, recorded) for run, recorded in zip(runs, record.runs, strict=True)]
     complete = record.model_copy(
@@ -78,6 +90,7 @@ def collect(
             "runs": finished,
             "scores": dict(_summaries(finished, pooled)),
             "details": DetailsRecord.model_validate(pooled[0].details),
+            "slices": slices,
             "warnings": [*(record.warnings or []), *_warnings(runs)],
             "seconds": round(sum(run.seconds or 0 for run in finished), 3),
         }
@@ -121,7 +134,35 @@ def _write_analysis(fitted: Fitted, examples: list[Any], predictions: list[Any],
             staging.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     wrong = fitted.task.mistakes(predictions, examples)
     if wrong is not None:
-        write_atomically(folder / f"{OUT_OF_FOLD}.mistakes.json", to_json(asdict(wrong), indent=None) + "\n")
+        content = to_json(asdict(wrong.shortened()), indent=None)
+        write_atomically(folder / f"{OUT_OF_FOLD}.mistakes.json", content + "\n")
+
+
+def _slices(
+    folds: Folds, fitted: Fitted, tokenized: Sequence[TextSequence], rows: Sequence[int], scores: Scores
+) -> SlicesRecord | None:
+    """The scores of slices of the out-of-fold predictions of some rows."""
+    tables = folds.tables
+    examples = [tables.examples["train"][row] for row in rows]
+    split = EncodedSplit("", examples, sequences_of_rows(tokenized, rows))
+    columns = categories(tables.others.get("train", {}), tables.categories.get("train", {}), rows)
+    return slices_record(split, scores, fitted.task, fitted.tokenizer, columns)
+
+
+def _write_label_errors(
+    folds: Folds, fitted: Fitted, rows: Sequence[int], predictions: Sequence[Any], out: Path
+) -> None:
+    """Write the likely label errors of all rows, and a file in which to correct them."""
+    tables = folds.tables
+    found = find_label_errors(fitted.task, predictions, [tables.examples["train"][row] for row in rows])
+    if found is None or tables.source is None:
+        return
+    originals = Originals(tables.source, tables, "train", rows)
+    file = write_corrections(found, originals, out / FOLDER, OUT_OF_FOLD)
+    task = tables.task
+    record = record_of(found, f"{FOLDER}/{file}", tables.columns, tables.config.task, task.noun)
+    path = out / PREDICTIONS / f"{OUT_OF_FOLD}.label-errors.json"
+    write_atomically(path, to_json(record.to_json(), indent=None) + "\n")
 
 
 def _finished(run: Run, recorded: FoldRunRecord) -> FoldRunRecord:

@@ -77,6 +77,7 @@ class Prepared:
     warnings: tuple[str, ...]
     undefined: frozenset[str] = frozenset()  # scores that are undefined on the validation split
     keep_outputs: bool = False  # whether the outputs of the model for the test split are stored
+    divided: Splits | None = None  # the splits before they were encoded, with the tables they are from
 
 
 def prepare(source: Source) -> Prepared:
@@ -158,6 +159,7 @@ def encode(
         notes=(*tables.notes, *fitted.notes, *splits.notes),
         warnings=(*splits.warnings, *_lines(findings), *_limitation_warnings(limitations, selecting)),
         undefined=undefined_scores(limitations["validation"]),
+        divided=splits,
     )
 
 

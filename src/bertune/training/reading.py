@@ -31,9 +31,12 @@ class Tables:
     keys: Mapping[str, RowKeys] = field(default_factory=dict)  # by table: groups, times, splits of the rows
     # By table, the columns that the task does not use; for the audit.
     others: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
+    # By table, the values of these columns that are categories, by number.
+    categories: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     # The number of training rows, by the setting that dropped them.
     dropped: Mapping[str, int] = field(default_factory=dict)
     kept: tuple[int, ...] | None = None  # positions of the other training rows in their file; None: all
+    source: Source | None = None  # from which the original rows can be read again
 
 
 def read(source: Source) -> Tables:
@@ -49,6 +52,7 @@ def _read_all(source: Source, task: Task) -> Tables:
     examples: dict[str, list[Any]] = {}
     keys: dict[str, RowKeys] = {}
     others: dict[str, Mapping[str, Column]] = {}
+    categories: dict[str, Mapping[str, tuple[str, ...]]] = {}
     chosen: Columns | None = None
     notes: list[str] = []
     for split in SPLITS:
@@ -75,6 +79,7 @@ def _read_all(source: Source, task: Task) -> Tables:
             raise DataError(f"{table.name}: the file has no rows")
         keys[split] = cells.keys()
         others[split] = watched.values(len(examples[split]))
+        categories[split] = watched.categories(len(examples[split]))
         if split == "train":
             task = task.informed(examples[split])
         if all_numbers([e.texts for e in examples[split]]):
@@ -84,7 +89,8 @@ def _read_all(source: Source, task: Task) -> Tables:
                 f"data.text to one of the columns {', '.join(table.columns)}"
             )
     assert chosen is not None, "a source always has training data"
-    return Tables(config, task, chosen, examples, (*source.notes, *notes), keys, others)
+    all_notes = (*source.notes, *notes)
+    return Tables(config, task, chosen, examples, all_notes, keys, others, categories, source=source)
 
 
 def open_split(source: Source, split: str, task: Task) -> tuple[Table, Columns, list[str]]:

@@ -153,6 +153,23 @@ class FittedClassification(FittedToTexts):
         confidence = probabilities_of(prediction, {prediction.label})[prediction.label]
         return [("", confidence, prediction.label != example.gold)]
 
+    slice_score: ClassVar[str] = "accuracy"
+
+    def label_evidence(
+        self, prediction: LabelPrediction, example: Example
+    ) -> tuple[NDArray[np.int64], FloatArray]:
+        gold = np.array([self.labels.index(str(example.gold))])
+        return gold, all_probabilities(prediction, len(self.labels))[None]
+
+    def suggested_label(
+        self,
+        prediction: LabelPrediction,
+        example: Example,
+        wrong: SequenceOf[int],
+        predicted: SequenceOf[int],
+    ) -> tuple[str | None, str | None]:
+        return example.gold, self.labels[predicted[0]] if wrong else example.gold
+
     def fit_cutoffs(
         self, target: DecideConfig, probabilities_NC: FloatArray, examples: SequenceOf[Example]
     ) -> DecisionRule:

@@ -95,6 +95,9 @@ class EmbeddingsOptions(Section):
 class FittedEmbeddings(FittedTask):
     """Embeddings fitted to the range of the training scores."""
 
+    is_scored_by_group: ClassVar[bool] = True
+    pipeline_tag = "sentence-similarity"
+
     low: float = 0.0  # the lowest score, which mse maps to a cosine of 0
     width: float = 1.0  # the highest minus the lowest score; mse maps the highest to a cosine of 1
     min_examples: int = 1  # examples that a step needs for the loss to compare anything

@@ -77,6 +77,20 @@ class DecidesLabels(FittedToTexts):
             confidence = chance if is_yes else 1 - chance
             yield f"{label}: {SIDES[is_yes]}", confidence, is_yes != (label in gold)
 
+    label_error_kind: ClassVar[Literal["each"]] = "each"
+
+    def label_evidence(self, prediction: Any, example: Any) -> tuple[NDArray[np.bool_], FloatArray]:
+        return np.isin(self.labels, example.gold or ()), all_probabilities(prediction, len(self.labels))
+
+    def suggested_label(
+        self, prediction: Any, example: Any, wrong: SequenceOf[int], predicted: SequenceOf[int]
+    ) -> tuple[str, str]:
+        gold, changed = example.gold or (), {self.labels[number] for number in wrong}
+        kept = [label for label in gold if label not in changed]
+        added = [label for label in self.labels if label in changed and label not in gold]
+        separator = self.options.separator
+        return separator.join(gold), separator.join([*kept, *added])
+
     def fit_cutoffs(
         self, target: DecideConfig, probabilities_NC: FloatArray, examples: SequenceOf[Any]
     ) -> DecisionRule:

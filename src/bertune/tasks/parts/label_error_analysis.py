@@ -16,10 +16,13 @@ def wrong_label(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes
         for p, e in zip(predictions, examples, strict=True)
     ]
 
-    def shown(at: int) -> Mistake:
-        return mistake(examples[at], confidence[at], _label_facts(predictions[at], examples[at]))
+    kinds = [(f"{e.gold} → {p.label}",) for p, e in zip(predictions, examples, strict=True)]
 
-    return most_confident(confidence, shown, "text", "were misclassified")
+    def shown(at: int) -> Mistake:
+        facts = _label_facts(predictions[at], examples[at])
+        return mistake(examples[at], confidence[at], facts, kinds=kinds[at])
+
+    return most_confident(confidence, shown, "text", "were misclassified", kinds=kinds)
 
 
 def _label_facts(prediction: Any, example: Any) -> tuple[Fact, ...]:
@@ -36,11 +39,22 @@ def wrong_labels(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistake
         for p, e in zip(predictions, examples, strict=True)
     ]
 
+    kinds = [_set_kinds(set(p.labels), set(e.gold or ())) for p, e in zip(predictions, examples, strict=True)]
+
     def shown(at: int) -> Mistake:
-        return mistake(examples[at], confidence[at], _label_set_facts(predictions[at], examples[at]))
+        facts = _label_set_facts(predictions[at], examples[at])
+        return mistake(examples[at], confidence[at], facts, kinds=kinds[at])
 
     order = "Sorted by the confidence in the worst label"
-    return most_confident(confidence, shown, "text", "have missing or extra labels", order)
+    return most_confident(confidence, shown, "text", "have missing or extra labels", order, kinds)
+
+
+def _set_kinds(predicted: set[str], gold: set[str]) -> list[str]:
+    """The kinds of errors in a set of labels: a label instead of another, or a missing or an extra one."""
+    missed, extra = sorted(gold - predicted), sorted(predicted - gold)
+    if len(missed) == len(extra) == 1:
+        return [f"{missed[0]} → {extra[0]}"]
+    return [*(f"missing: {label}" for label in missed), *(f"extra: {label}" for label in extra)]
 
 
 def _wrong_confidences(prediction: Any, example: Any) -> dict[str, float]:

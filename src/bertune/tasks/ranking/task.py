@@ -108,6 +108,9 @@ class RankingOptions(Section):
 class FittedRanking(FittedTask):
     """Ranking fitted to the maximum grade of the training data."""
 
+    is_scored_by_group: ClassVar[bool] = True
+    pipeline_tag = "text-ranking"
+
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
         return "group" if self.options.is_listwise else "sequence"

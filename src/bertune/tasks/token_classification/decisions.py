@@ -1,5 +1,6 @@
-"""The tagging of a fitted task, and the calibration and decisions of its spans."""
+"""The tagging of a fitted task, the calibration and decisions of its spans, and errors in its gold."""
 
+from collections.abc import Sequence as SequenceOf
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from bertune.errors import ConfigError, listed
 from bertune.metrics.decisions import ANSWER, REVIEW
 from bertune.tasks import Output
 from bertune.tasks.parts.long_texts import FittedInWindows
+from bertune.tasks.token_classification.prediction import MOST_LABELS, JudgedTokens, TokensPrediction
 from bertune.tasks.token_classification.reading import Example
 from bertune.tasks.token_classification.schemes import DASH, OUTSIDE, PLAIN, Scheme, deciding_tokens
 from bertune.tasks.token_classification.tagging import Tagging, is_of_spans
@@ -69,6 +71,40 @@ class DecidesSpans(FittedInWindows):
         return np.stack([output for output, _ in kept]).astype(np.float64), np.array(
             [gold for _, gold in kept]
         )
+
+    def judged_tokens(
+        self, prediction: TokensPrediction, words_K: NDArray[np.int64], log_KC: NDArray[np.float64] | None
+    ) -> TokensPrediction:
+        """The prediction with the evidence on its words, unless there are too many labels to keep it."""
+        if len(self.labels) > MOST_LABELS or log_KC is None:
+            return prediction
+        spans, words, tags = prediction.spans, prediction.words, prediction.tags
+        return JudgedTokens(spans, words, tags, prediction.decision, (words_K, log_KC))
+
+    def label_evidence(
+        self, prediction: Any, example: Example
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+        """The labels of the words that have tokens and known labels; None with too many labels."""
+        if len(self.labels) > MOST_LABELS:
+            return None
+        if getattr(prediction, "evidence", None) is None:  # a text without tokens
+            return np.empty(0, np.int64), np.empty((0, len(self.labels)))
+        index = {label: number for number, label in enumerate(self.labels)}
+        gold = self.tagging.training_labels(example)
+        words_K, log_KC = prediction.evidence
+        gold_K = np.array([index.get(gold[word], -1) for word in words_K], np.int64)
+        return gold_K[gold_K >= 0], np.exp(log_KC[gold_K >= 0])
+
+    def suggested_label(
+        self, prediction: Any, example: Example, wrong: SequenceOf[int], predicted: SequenceOf[int]
+    ) -> tuple[Any, Any]:
+        """The tags of the text as given and as predicted; the label of the row if nothing is suggested."""
+        given = list(example.tags) if example.tags else [list(span) for span in self.tagging.gold(example)]
+        if not wrong:
+            return given, given
+        if example.tags:
+            return given, list(prediction.tags)
+        return given, [[span["start"], span["end"], span["label"]] for span in prediction.spans]
 
     def judged(self, prediction: Any, example: Example) -> list[tuple[str, float, bool]]:
         """An answer per predicted span, which is right if the gold has the same span with the same label.

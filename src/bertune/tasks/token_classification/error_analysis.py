@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bertune.metrics.mistakes import Mark, Mistakes, Passage, Role, mistake, worst
+from bertune.metrics.mistakes import Mark, Mistakes, Passage, Role, kind_counts, mistake, worst
 from bertune.tasks.token_classification.reading import Example
 from bertune.tasks.token_classification.tagging import Tagging
 
@@ -15,6 +15,8 @@ def wrong_spans(predictions: Sequence[Any], examples: Sequence[Example], tagging
         for p, e in zip(predictions, examples, strict=True)
     ]
     num_wrong = [sum(mark.role != "right" for mark in of_text) for of_text in marks]
+    badness = [number or None for number in num_wrong]
+    kinds = [list(_kinds(of_text)) for of_text in marks]
     what = "a missed or wrong entity" if tagging.has_spans else "a word with a wrong tag"
     return Mistakes(
         title="Worst texts",
@@ -25,10 +27,33 @@ def wrong_spans(predictions: Sequence[Any], examples: Sequence[Example], tagging
         order="Sorted by the number of errors",
         measure="errors: {}",
         shown=tuple(
-            mistake(examples[at], num_wrong[at], passages=[Passage(examples[at].texts[0], "", marks[at])])
-            for at in worst([number or None for number in num_wrong])
+            mistake(
+                examples[at],
+                num_wrong[at],
+                passages=[Passage(examples[at].texts[0], "", marks[at])],
+                kinds=kinds[at],
+            )
+            for at in worst(badness, kinds)
         ),
+        kinds=kind_counts(badness, kinds),
     )
+
+
+def _kinds(marks: Sequence[Mark]) -> Iterator[str]:
+    """The kinds of errors in a text: another label, other boundaries, a missed or a spurious span."""
+    wrong = [mark for mark in marks if mark.role == "wrong"]
+    missed = [mark for mark in marks if mark.role == "missed"]
+    paired = set()
+    for gold in missed:
+        over = [mark for mark in wrong if mark.start < gold.end and mark.end > gold.start]
+        paired |= set(over)
+        if not over:
+            yield f"missed: {gold.label}"
+        elif gold.label == over[0].label:
+            yield f"boundaries: {gold.label}"
+        else:
+            yield f"{gold.label} → {over[0].label}"
+    yield from (f"spurious: {mark.label}" for mark in wrong if mark not in paired)
 
 
 def _of_spans(prediction: Any, example: Example, tagging: Tagging) -> Iterator[Mark]:

@@ -6,7 +6,7 @@ Dimensions: K words with tokens, W words of a text, C labels.
 from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -22,11 +22,12 @@ from bertune.metrics import spans as metrics
 from bertune.metrics.limitations import NEVER_ABOVE_0, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
-from bertune.tasks import OF_A_RULE, Output, Task
+from bertune.tasks import Output, Task
 from bertune.tasks.explained import Explained, Target
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.token_classification.decisions import DecidesSpans
 from bertune.tasks.token_classification.error_analysis import wrong_spans
+from bertune.tasks.token_classification.prediction import TokensPrediction
 from bertune.tasks.token_classification.reading import Example, is_blank, read
 from bertune.tasks.token_classification.schemes import (
     IO,
@@ -62,21 +63,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bertune.nn.batch import Batch
-
-
-@dataclass(frozen=True, slots=True)
-class TokensPrediction:
-    """The spans of a text, and the tags of its words in the scheme of the training data.
-
-    The keys of a span are start and end (characters), label, text, and score, the mean probability of its
-    tags; with a decision rule, each has a decision. The decision of a text is "review" if one of its spans is
-    for review.
-    """
-
-    spans: list[dict[str, Any]]
-    words: list[str]
-    tags: list[str]
-    decision: str | None = field(default=None, metadata=OF_A_RULE)
 
 
 class TokenClassificationOptions(Section):
@@ -176,6 +162,7 @@ class FittedTokenClassification(DecidesSpans):
         begins_C = begins(labels) if tagging.has_spans else np.full(len(labels), -1)
         label_W, chance_W = np.full(num_words, -1), np.full(num_words, np.nan)
         known = np.flatnonzero(deciding_W2[:, 0] >= 0)
+        log_KC = None
         if len(known):
             outputs_KC = np.stack([outputs[window][token] for window, token in deciding_W2[known]])
             log_KC = _log_softmax(self.calibrated(outputs_KC))
@@ -196,7 +183,9 @@ class FittedTokenClassification(DecidesSpans):
             for s, score in zip(in_text(spans, example), _scores(spans, chance_W), strict=True)
         ]
         decision = self.decide_spans(predicted)
-        return TokensPrediction(predicted, [text[start:end] for start, end in example.words], tags, decision)
+        words = [text[start:end] for start, end in example.words]
+        found = TokensPrediction(predicted, words, tags, decision)
+        return found if example.gold is None else self.judged_tokens(found, known, log_KC)
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None

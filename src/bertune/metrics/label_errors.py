@@ -1,0 +1,121 @@
+"""Likely label errors by confident learning (Northcutt, Jiang & Chuang 2021, "Confident learning: estimating
+uncertainty in dataset labels").
+
+The probabilities of a row must come from a model that was not trained on it. A class is confident for a row
+if its probability reaches the mean probability of the class among the rows that have this label. The number
+of label errors is estimated by the rows whose most probable confident class, and most probable class, are
+both another one than the label: the off-diagonal entries of the confident joint. As many rows with the lowest
+probability of their label (self-confidence) are likely errors, unless their label is predicted. For sets of
+labels, which have a yes or no for each label, the likely errors are the off-diagonal entries themselves
+(method "C_confident" of the paper).
+
+Labels that are predicted for no row are not judged: a model that has not learned a label would call all of
+its rows errors.
+
+Dimensions: N labelled items, C classes, B items of a block.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertune.metrics.scores import FloatArray, divided
+
+IntArray = NDArray[np.int64]
+# The probabilities of all classes for some items, [B, C].
+Probabilities = Callable[[slice], FloatArray]
+
+_CELLS = 2**20  # probabilities in memory at once: 8 MB
+# Rounding must not decide whether a probability reaches the mean of its class; cleanlab uses the same margin.
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class JudgedLabels:
+    """How well the label of each item agrees with a model that was not trained on it."""
+
+    scores: FloatArray  # [N] probability of the given label
+    predicted: IntArray  # [N] the most probable class
+    is_error: NDArray[np.bool_]  # [N] whether the label is a likely error
+
+
+def judge_labels(gold_N: IntArray, probabilities: Probabilities, num_classes: int) -> JudgedLabels:
+    """The scores of labels of which each item has one, and which of them are likely errors."""
+    num = len(gold_N)
+    scores_N, predicted_N = np.zeros(num), np.zeros(num, np.int64)
+    for block in _blocks(num, num_classes):
+        probabilities_BC = probabilities(block)
+        scores_N[block] = np.take_along_axis(probabilities_BC, gold_N[block, None], axis=1)[:, 0]
+        predicted_N[block] = probabilities_BC.argmax(axis=1)
+    is_learned_C = np.bincount(predicted_N, minlength=num_classes) > 0
+    # A class without items is never confident.
+    thresholds_C = divided(
+        np.bincount(gold_N, scores_N, num_classes), np.bincount(gold_N, minlength=num_classes), np.inf
+    )
+    num_errors = 0
+    for block in _blocks(num, num_classes):
+        probabilities_BC = probabilities(block)
+        confident_BC = np.where(probabilities_BC >= thresholds_C - _ROUNDING, probabilities_BC, -np.inf)
+        num_B = np.isfinite(confident_BC).sum(axis=1)
+        # Like cleanlab: of several confident classes, the most probable class counts, confident or not.
+        best_B = np.where(num_B > 1, predicted_N[block], confident_BC.argmax(axis=1))
+        is_other_B = (best_B != gold_N[block]) & (predicted_N[block] != gold_N[block])
+        num_errors += int(((num_B > 0) & is_other_B & is_learned_C[gold_N[block]]).sum())
+    is_error_N = np.zeros(num, bool)
+    judged_N = np.flatnonzero(is_learned_C[gold_N])
+    is_error_N[judged_N[np.argsort(scores_N[judged_N], kind="stable")[:num_errors]]] = True
+    is_error_N &= predicted_N != gold_N
+    return JudgedLabels(scores_N, predicted_N, is_error_N)
+
+
+@dataclass(frozen=True)
+class JudgedSets:
+    """The same for sets of labels, in which each label is a yes or no of its own."""
+
+    scores: FloatArray  # [N] the lowest probability of a yes or no that was given
+    worst: IntArray  # [N] the label it belongs to
+    errors: tuple[IntArray, ...]  # [N] the labels of each item whose yes or no is a likely error
+
+
+def judge_sets(
+    gold: Callable[[slice], NDArray[np.bool_]], probabilities: Probabilities, num: int
+) -> JudgedSets:
+    """The scores of `num` sets of labels, from whether each label is given and its probability, [B, C]."""
+    scores_N, worst_N = np.zeros(num), np.zeros(num, np.int64)
+    errors: list[IntArray] = []
+    if not num:
+        return JudgedSets(scores_N, worst_N, ())
+    num_labels = gold(slice(0, 1)).shape[1]
+    sums_2C, counts_2C = np.zeros((2, num_labels)), np.zeros((2, num_labels))
+    is_learned_C = np.zeros(num_labels, bool)
+    for block in _blocks(num, num_labels):
+        given_BC, yes_BC = gold(block), probabilities(block)
+        own_BC = np.where(given_BC, yes_BC, 1 - yes_BC)
+        is_learned_C |= (yes_BC > 0.5).any(axis=0)
+        worst_N[block] = own_BC.argmin(axis=1)
+        scores_N[block] = own_BC.min(axis=1)
+        for side, is_side_BC in enumerate((~given_BC, given_BC)):
+            sums_2C[side] += (own_BC * is_side_BC).sum(axis=0)
+            counts_2C[side] += is_side_BC.sum(axis=0)
+    thresholds_2C = divided(sums_2C, counts_2C, np.inf) - _ROUNDING
+    for block in _blocks(num, num_labels):
+        given_BC, yes_BC = gold(block), probabilities(block)
+        other_BC = np.where(given_BC, 1 - yes_BC, yes_BC)
+        least_BC = np.where(given_BC, thresholds_2C[0], thresholds_2C[1])
+        is_error_BC = (
+            (other_BC >= least_BC) & (other_BC > 0.5) & is_learned_C
+        )  # above 0.5: more probable than the given one
+        errors += [np.flatnonzero(is_error_C) for is_error_C in is_error_BC]
+    return JudgedSets(scores_N, worst_N, tuple(errors))
+
+
+def ranked(scores_N: FloatArray, is_error_N: NDArray[np.bool_]) -> IntArray:
+    """The positions of all items: likely errors first, then by score, the lowest first."""
+    return np.lexsort((scores_N, ~is_error_N))
+
+
+def _blocks(num: int, num_classes: int) -> Iterator[slice]:
+    size = max(1, _CELLS // max(1, num_classes))
+    return (slice(start, start + size) for start in range(0, num, size))
