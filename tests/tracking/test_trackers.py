@@ -113,6 +113,7 @@ def tracked(
     """The events of a training, whose report is one line, because a real one takes longer."""
 
     def report(result: Any) -> None:
+        assert result.path == out, "the runs of folds have no report"
         (result.path / "report").mkdir(exist_ok=True)
         (result.path / "report" / "index.html").write_text("<p>report</p>")
 

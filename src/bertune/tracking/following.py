@@ -34,8 +34,11 @@ def follow(
     """
     with _Following(config, folder) as following:
         for event in events:
-            if isinstance(event, Finished | CrossValidated):
-                report(event.run if isinstance(event, Finished) else event.result)
+            match event:
+                case Finished(run) if run.path == folder:  # not that of a fold
+                    report(run)
+                case CrossValidated(result):
+                    report(result)
             if config.track.to:
                 following.consume(event)
                 yield from following.messages()
