@@ -155,7 +155,7 @@ def _train_taken(work: Work, stage: _Stage, taken: TakenTrial) -> Iterator[Searc
     config = with_params(stage.config, taken.params)
     folder, name = queue.folder(taken.number), f"{work.source.name} {label} {taken.number}"
     try:
-        with queue.beating(taken):
+        with storage_errors(work), queue.beating(taken):
             result = yield from train_trial(
                 settings, config, folder, name, lambda step, value: queue.report(taken, step, value)
             )
