@@ -8,12 +8,13 @@ _TEMPORARY = ".bertune-tmp"
 
 
 def kinds(run: Path) -> dict[str, list[Path]]:
-    """The files of a run by kind; the newest file of a kind comes last."""
+    """The files of a run by kind, without those that users edit; the newest file of a kind comes last."""
     found: dict[str, list[Path]] = {}
     for path in sorted(run.rglob("*")):
         inside = path.relative_to(run)
         is_own = path.name == ".bertune-lock" or any(part.endswith(_TEMPORARY) for part in inside.parts)
-        if path.is_file() and not is_own:
+        is_the_users = inside.parts[0] == "label-errors" or inside.as_posix() == "model/README.md"
+        if path.is_file() and not is_own and not is_the_users:
             found.setdefault(_kind(inside), []).append(path)
     return found
 

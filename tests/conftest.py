@@ -113,6 +113,7 @@ def settings(tiny_weights: Path) -> Callable[..., dict[str, Any]]:
             "train.batch_size": 8,
             "train.lr": 1e-3,
             "train.baselines": False,
+            "train.explain": False,
             **changes,
         }
 

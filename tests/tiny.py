@@ -19,6 +19,7 @@ PLAIN = ("the", "phone", "lamp", "and", "it", "was", "table")
 QUICK = (
     "train.epochs=1",
     "train.baselines=false",
+    "train.explain=false",
     "train.batch_size=16",
     "train.lr=0.003",
     "machine.threads=1",

@@ -71,6 +71,8 @@ class Exports:
             "train.batch_size": len(rows),
             "train.lr": 5e-3,
             "train.evaluate_every": STEPS,
+            "train.baselines": False,
+            "train.explain": False,
         }
         train(str(data), out, overrides)
 

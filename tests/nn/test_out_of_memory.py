@@ -310,7 +310,7 @@ def long_texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str
         "model.name": str(model), "machine.precision": "fp32", "machine.device": "cpu",
         "machine.micro_batch_tokens": 4096,
         "machine.threads": 1, "train.epochs": 1, "train.batch_size": 16, "train.lr": 1e-4,
-        "train.baselines": False,  # they load more libraries
+        "train.baselines": False, "train.explain": False,  # which need more memory
     }  # fmt: skip
     return write_csv(folder / "long.csv", ("text", "label"), rows), settings
 

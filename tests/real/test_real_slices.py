@@ -74,7 +74,7 @@ def _settings(of: Slice, chinese: Path) -> tuple[str, ...]:
     return (
         f"model.name={encoder}", f"train.lr={lr}", "train.warmup=0", f"train.max_examples={of.examples}",
         f"train.batch_size={of.batch_size}", f"train.epochs={of.epochs}", "machine.device=cpu",
-        "machine.precision=fp32", "machine.threads=1", *dropout,
+        "machine.precision=fp32", "machine.threads=1", "train.explain=false", *dropout,
     )  # fmt: skip
 
 

@@ -120,6 +120,6 @@ def test_a_run_records_the_audit_and_exports_the_rows_it_kept(
     (near, *_) = [finding for finding in data.findings or [] if finding.kind and "near" in finding.kind]
     assert near.rows and "train.csv, line" in near.rows[0]["place"]
     page = (write_report(run).parent / "index.html").read_text(encoding="utf-8")
-    assert "<h3>Audit</h3>" in page and near.message is not None and near.message in page
+    assert "Audit of the data" in page and near.message is not None and near.message in page
     lines = (run.path / "predictions" / "validation.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(validation_rows(run, {}).rows) == len(lines)

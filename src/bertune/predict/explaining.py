@@ -162,8 +162,8 @@ def _words(contributions: dict[tuple[str, ...], NDArray[np.float64]]) -> Iterato
     for texts, of_characters in contributions.items():
         for text, at in zip(texts, accumulate((len(t) + 1 for t in texts), initial=0), strict=False):
             words = words_of(text, "whole")
-            ends = [*(start for start, _ in words[1:]), len(text)]
-            starts = [0, *(start for start, _ in words[1:])]
-            for (start, end), first, last in zip(words, starts, ends, strict=True):
+            further = [start for start, _ in words[1:]]
+            bounds = zip([0, *further], [*further, len(text)], strict=True)
+            for (start, end), (first, last) in zip(words, bounds, strict=False):  # a blank text has no words
                 yield Word(number, start, end, float(of_characters[at + first : at + last].sum()))
             number += 1

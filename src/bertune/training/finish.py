@@ -261,6 +261,7 @@ def write_predictions(trained: Trained) -> StepRecord:
     session, writer, fitted = trained.session, trained.writer, trained.session.state.fitted
     final = "test" if "test" in trained.evaluations else "validation"
     steps = session.progress.step
+    warnings = []
     session.release_buffers()
     for name, evaluation in trained.evaluations.items():
         examples, predictions = trained.prepared.splits[name].examples, evaluation.outcome.predictions
@@ -271,12 +272,15 @@ def write_predictions(trained: Trained) -> StepRecord:
         if wrong is not None:
             wrong = wrong.shortened()
             if name == final:
-                wrong = explained(wrong, trained.prepared, name, session.state, steps, trained.poll)
+                try:
+                    wrong = explained(wrong, trained.prepared, name, session.state, steps, trained.poll)
+                except ResourceError as error:
+                    warnings.append(f"the errors are not explained: {error}")
             writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
         write_label_errors(trained.prepared, name, fitted, predictions, writer)
         if evaluation.outputs is not None:
             writer.write_file(f"{name}.{OUTPUTS}", partial(save_outputs, outputs=evaluation.outputs))
-    return StepRecord()
+    return StepRecord(warnings=tuple(warnings))
 
 
 def save_model(trained: Trained) -> StepRecord:
