@@ -36,8 +36,9 @@ from bertune.source import resolve_source
 from bertune.training.auditing import audit_splits
 from bertune.training.events import Finished
 from bertune.training.fit import fit
-from bertune.training.preparing import encode, fit_task, split
+from bertune.training.preparing import encode, fit_task
 from bertune.training.reading import read
+from bertune.training.splitting import split
 
 RESULTS = Path(__file__).parent / "results" / "audit.json"
 # Data set and its evaluated split.
