@@ -27,7 +27,9 @@ def folder(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             given = {"good": "bad", "bad": "good"}[label] if is_flipped else label
             rows.append((text, given, ("shop", "web")[number % 3 == 0], f"note {number}"))
         write_csv(folder / name, rows, "text,label,origin,note")
-    settings = parse_overrides([*QUICK, "train.epochs=10", "data.validation_fraction=0.2"])
+    settings = parse_overrides(
+        [*QUICK, "train.explain=true", "train.epochs=10", "data.validation_fraction=0.2"]
+    )
     settings |= {"data.test": str(folder / "test.csv"), "model.name": str(encoder)}
     # Without the report, which takes longer than the training.
     train(str(folder / "train.csv"), folder / "a", settings | {"train.seed": 1})

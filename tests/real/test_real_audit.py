@@ -30,6 +30,7 @@ def test_a_chinese_file_with_an_english_tokenizer_is_an_error(data: Path) -> Non
     assert [(finding.split, finding.level) for finding in unknown] == [
         ("train", "error"),
         ("validation", "error"),
+        ("calibration", "error"),
     ]
     assert "unknown to the tokenizer of minilm" in unknown[0].message
 

@@ -59,6 +59,7 @@ def exported(
         "model.name=minilm", "train.lr=3e-4", "train.warmup=0", f"train.max_examples={of.examples}",
         f"train.batch_size={of.batch_size}", f"train.epochs={of.epochs}", "machine.device=cpu",
         "machine.precision=fp32", "train.baselines=false", "train.explain=false",
+        "data.calibration_fraction=0",
         *(setting.format(data=data) for setting in of.settings),
     )  # fmt: skip
     train = of.part(data / of.train, folder / "train")
