@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bertune.errors import DamagedError
-from bertune.files import shown_path
+from bertune.errors import DamagedError, InputError
+from bertune.files import CHECKSUM, is_intact, read_object, shown_path
 
 Number = float | int  # whole numbers are stored as int
 
@@ -22,6 +22,26 @@ class Record(BaseModel):
 
 
 Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def read_sealed(path: Path, kind: type[Kind], newest: int) -> Kind:
+    """Read a JSON file as a record, and verify its checksum, its format number and its types.
+
+    `newest` is the highest format number that can be read. Raises DamagedError and InputError.
+    """
+    content = read_object(path)
+    if CHECKSUM not in content or not is_intact(content):
+        raise DamagedError(
+            f"{shown_path(path)} does not match its checksum: it is damaged or was changed after bertune "
+            "wrote it. Restore it from a copy, or start again with another --out"
+        )
+    number = content.get("format")
+    if isinstance(number, int) and number > newest:
+        raise InputError(
+            f"{shown_path(path.parent)} has format {number}, but this bertune reads formats up to {newest}. "
+            "Upgrade bertune"
+        )
+    return checked(kind, content, path)
 
 
 def checked(kind: type[Kind], value: object, path: Path) -> Kind:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertune.errors import DamagedError, InputError
-from bertune.files import CHECKSUM, as_path, is_intact, read_object, shell_word, shown_path
+from bertune.errors import InputError
+from bertune.files import as_path, shell_word, shown_path
 from bertune.manifest.details import DetailsRecord
-from bertune.record import Record, checked
+from bertune.record import Record, read_sealed
 from bertune.run import Run
 
 FORMAT = 1  # incremented when the layout changes; all earlier formats can be read
@@ -151,17 +151,4 @@ def open_tuning(path: str | Path) -> Tuning:
 
 def read_record(folder: Path) -> TuningRecord:
     """Read `tuning.json` and verify its checksum and types. Raises InputError."""
-    path = folder / RECORD
-    content = read_object(path)
-    if CHECKSUM not in content or not is_intact(content):
-        raise DamagedError(
-            f"{shown_path(path)} does not match its checksum: it is damaged or was changed after bertune "
-            "wrote it. Restore it from a copy, or start again with another --out"
-        )
-    number = content.get("format")
-    if isinstance(number, int) and number > FORMAT:
-        raise InputError(
-            f"{shown_path(folder)} has format {number}, but this bertune reads formats up to {FORMAT}. "
-            "Upgrade bertune"
-        )
-    return checked(TuningRecord, content, path)
+    return read_sealed(folder / RECORD, TuningRecord, FORMAT)

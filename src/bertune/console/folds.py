@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from bertune.console import show
+from bertune.console.steps_bar import steps_bar
 from bertune.cross_validation import CrossValidation, CrossValidationRecord
 from bertune.errors import counted
 from bertune.run import Run
@@ -25,15 +26,7 @@ from bertune.training.events import Noted, Stepped, Warned
 def watch(events: Iterable[CrossValidationEvent], console: Console) -> CrossValidation:
     """Show the events of a cross-validation until it ends, and return it."""
     result = None
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    progress = steps_bar(console)
     bar = progress.add_task("", total=1)
     with progress:
         for event in events:

@@ -8,10 +8,11 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from bertune.console import show
+from bertune.console.steps_bar import steps_bar
 from bertune.search.events import SearchEvent, SearchReady, TrialFinished, TrialStarted, Tuned, WinnerStarted
 from bertune.training.events import Noted, Stepped, Warned
 from bertune.tuning import TrialRecord, Tuning, TuningRecord
@@ -24,15 +25,7 @@ _STAGES = {"trial": "trial", "proxy": "trial", "target": "finalist"}
 def watch(events: Iterable[SearchEvent], console: Console) -> Tuning:
     """Show the events of a search until it ends, and return it."""
     result, shown = None, _Shown()
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    progress = steps_bar(console)
     bar = progress.add_task("", total=1)
     with progress:
         for event in events:

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import os
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,8 +13,8 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from bertune.config import Config, TuneConfig
-from bertune.errors import ConfigError, ResourceError, RunExistsError, counted
-from bertune.files import refuse_unusable, sealed, shown_path, to_json, write_atomically, write_json
+from bertune.errors import ConfigError, ResourceError, counted
+from bertune.files import sealed, to_json, write_atomically, write_json
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.run import CONFIG
 from bertune.search.rows import SearchRows, rows_sha256, trial_config
@@ -24,7 +23,7 @@ from bertune.search.study import TrialQueue, describe_storage
 from bertune.source import Source
 from bertune.training.preparing import Prepared, prepare
 from bertune.training.selection import best_metric
-from bertune.training.shared_folder import created, locked
+from bertune.training.shared_folder import created, is_resumable, locked
 from bertune.tuning import FORMAT, RECORD, TRIALS, TuningRecord, is_tuning, read_record
 
 _PATHS = ("train", "validation", "calibration", "test")  # settings that differ between machines
@@ -118,20 +117,7 @@ def with_model(config: Config, name: str) -> Config:
 
 def is_there(out: Path, resume: bool) -> bool:
     """Whether there is a search to resume. Raises RunExistsError if `out` exists otherwise."""
-    refuse_unusable(out, "--out")
-    if not os.path.lexists(out):
-        return False
-    if not is_tuning(out):
-        raise RunExistsError(
-            f"{shown_path(out)} already exists and is not a search. Nothing in it was changed. Use another "
-            "--out"
-        )
-    if not resume:
-        raise RunExistsError(
-            f"{shown_path(out)} already exists. Nothing in it was changed. Use another --out, or continue or "
-            "join that search with --resume"
-        )
-    return True
+    return is_resumable(out, "search", is_tuning, resume)
 
 
 def with_recorded_settings(source: Source, out: Path) -> Source:

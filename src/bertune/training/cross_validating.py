@@ -6,7 +6,6 @@ lock of a process that was killed is released by the operating system. The last 
 
 import hashlib
 import importlib.metadata
-import os
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,9 +23,8 @@ from bertune.cross_validation import (
     is_cross_validation,
     read_record,
 )
-from bertune.errors import ConfigError, Interrupted, RunBusyError, RunExistsError
+from bertune.errors import ConfigError, Interrupted, RunBusyError
 from bertune.files import (
-    refuse_unusable,
     remove,
     sealed,
     shown_path,
@@ -45,7 +43,7 @@ from bertune.training.preparing import Fitted, encode, fingerprint, fit_task, to
 from bertune.training.reading import read
 from bertune.training.recovery import recover
 from bertune.training.selection import best_metric
-from bertune.training.shared_folder import created, locked, remove_locks
+from bertune.training.shared_folder import created, is_resumable, locked, remove_locks
 
 _POLL_SECONDS = 1.0  # between attempts to lock a fold that another process trains
 
@@ -203,20 +201,7 @@ def _is_complete(run: Run) -> bool:
 
 def _is_there(out: Path, resume: bool) -> bool:
     """Whether there is a cross-validation to resume. Raises RunExistsError if `out` exists otherwise."""
-    refuse_unusable(out, "--out")
-    if not os.path.lexists(out):
-        return False
-    if not is_cross_validation(out):
-        raise RunExistsError(
-            f"{shown_path(out)} already exists and is not a cross-validation. Nothing in it was changed. Use "
-            "another --out"
-        )
-    if not resume:
-        raise RunExistsError(
-            f"{shown_path(out)} already exists. Nothing in it was changed. Use another --out, or continue or "
-            "join that cross-validation with --resume"
-        )
-    return True
+    return is_resumable(out, "cross-validation", is_cross_validation, resume)
 
 
 def _with_recorded_folds(config: Config, out: Path) -> Config:

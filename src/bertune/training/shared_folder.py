@@ -4,12 +4,14 @@ The operating system releases the lock of a process that was killed.
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bertune.files import disk_errors, remove, sync, temporary_name
+from bertune.errors import RunExistsError
+from bertune.files import disk_errors, refuse_unusable, remove, shown_path, sync, temporary_name
 
 LOCKS = ".bertune-locks"
 
@@ -43,6 +45,27 @@ def locked(out: Path, name: str, wait: bool = False) -> Iterator[bool]:
 def remove_locks(out: Path) -> None:
     """Remove the locks of work that is complete."""
     remove(out / LOCKS)
+
+
+def is_resumable(out: Path, kind: str, is_one: Callable[[Path], bool], resume: bool) -> bool:
+    """Whether there is a folder of this kind to resume, such as a "search". `is_one` recognises it.
+
+    Raises RunExistsError if `out` is something else, or without `resume`; InputError for an unusable path.
+    """
+    refuse_unusable(out, "--out")
+    if not os.path.lexists(out):
+        return False
+    if not is_one(out):
+        raise RunExistsError(
+            f"{shown_path(out)} already exists and is not a {kind}. Nothing in it was changed. Use another "
+            "--out"
+        )
+    if not resume:
+        raise RunExistsError(
+            f"{shown_path(out)} already exists. Nothing in it was changed. Use another --out, or continue or "
+            f"join that {kind} with --resume"
+        )
+    return True
 
 
 def created(out: Path, fill: Callable[[Path], None], is_known: Callable[[], bool]) -> bool:
