@@ -118,7 +118,7 @@ def _text(manifest: ManifestRecord, split: str, pretrained: Pretrained) -> Itera
     yield f"# {_plain(manifest.name or 'model')}"
     yield ""
     yield (
-        f"`{_plain(base)}`, fine-tuned for {_plain(Path(manifest.task or '').stem).replace('_', ' ')} on "
+        f"{code_span(base)}, fine-tuned for {_plain(Path(manifest.task or '').stem).replace('_', ' ')} on "
         f"{counted(rows, noun)} with bertune {(manifest.versions or {}).get('bertune', '')}."
     )
     yield from ("", "## Use", "", "```bash", "bertune predict . FILE", "```", "", "```python")
@@ -126,7 +126,7 @@ def _text(manifest: ManifestRecord, split: str, pretrained: Pretrained) -> Itera
     yield f"The folder has the Hugging Face layout; transformers loads it as `{class_name}`."
     labels = manifest.labels or []
     if labels:
-        shown = ", ".join(f"`{_plain(label)}`" for label in labels[:_MOST_LABELS])
+        shown = ", ".join(code_span(label) for label in labels[:_MOST_LABELS])
         more = f" and {len(labels) - _MOST_LABELS:,} more" if len(labels) > _MOST_LABELS else ""
         yield from ("", f"Labels: {shown}{more}.")
     yield from _evaluation(manifest, split, noun)
@@ -169,7 +169,19 @@ def _cautions(manifest: ManifestRecord, split: str) -> Iterator[str]:
         yield from ("", "## Limitations", "", *found)
 
 
+def code_span(text: str) -> str:
+    """A text on one line, verbatim, as a code span of Markdown, in which a backslash escapes nothing."""
+    line = _one_line(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    pad = " " if "`" in (line[:1], line[-1:]) else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def _plain(text: str) -> str:
     """One line that Markdown does not format."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = _one_line(text)
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", line) if re.search(r"[`<>|\[\]]", line) else line
