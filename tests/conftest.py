@@ -100,7 +100,7 @@ def pairs_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_csv(tmp_path_factory.mktemp("data") / "pairs.csv", ("question", "sentence", "label"), rows)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings(tiny_weights: Path) -> Callable[..., dict[str, Any]]:
     """Overrides for a training that takes a second: `settings(**{"train.lr": 1e-3})`."""
 

@@ -114,6 +114,8 @@ def run(
         "train.batch_size": len(rows),
         "train.lr": 5e-3,
         "train.evaluate_every": STEPS // 3,
+        "train.baselines": False,
+        "train.explain": False,
     }
     tables = {"train": rows, "validation": rows}
     return train(tables, tmp_path_factory.mktemp("runs") / "run", overrides)[0]

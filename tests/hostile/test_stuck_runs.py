@@ -19,13 +19,10 @@ STEPS = 12  # the step at which training is stopped; there are then checkpoints 
 
 
 @pytest.fixture(scope="module")
-def changes(tiny_weights: Path) -> dict[str, Any]:
+def changes(settings: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """Settings for sixteen steps. The best step, 6, precedes both checkpoints, so both need its weights."""
-    return {
-        "model.name": str(tiny_weights), "machine.precision": "fp32", "machine.device": "cpu",
-        "train.epochs": 2, "train.batch_size": 8, "train.lr": 0.2, "train.evaluate_every": 3,
-        "train.checkpoint_every": 2, "train.best_metric": "loss",
-    }  # fmt: skip
+    often = {"train.evaluate_every": 3, "train.checkpoint_every": 2}
+    return settings(**{"train.lr": 0.2, "train.best_metric": "loss", **often})
 
 
 @pytest.fixture(scope="module")

@@ -104,6 +104,8 @@ def changes(folders: dict[str, Path], texts: dict[str, str]) -> Callable[..., di
             "train.best_metric": "loss",
             # The norm of a table is summed in another order, so clipped gradients agree only up to rounding.
             "optimizer.max_grad_norm": 0,
+            "train.baselines": False,
+            "train.explain": False,
             **more,
         }
 

@@ -1,6 +1,7 @@
 """A run with a damaged file continues with the same result, or the error names the file."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,10 @@ Settings = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def changes(tiny_weights: Path) -> Settings:
+def changes(settings: Callable[..., dict[str, Any]]) -> Settings:
     """Fourteen steps, with an evaluation after every third and a checkpoint after every second."""
-    return {
-        "model.name": str(tiny_weights),
-        "machine.precision": "fp32",
-        "machine.device": "cpu",
-        "train.epochs": 2,
-        "train.batch_size": 8,
-        "train.lr": 2e-3,
-        "train.evaluate_every": 3,
-        "train.checkpoint_every": 2,
-        "train.best_metric": "loss",
-    }
+    often = {"train.evaluate_every": 3, "train.checkpoint_every": 2}
+    return settings(**{"train.lr": 2e-3, "train.best_metric": "loss", **often})
 
 
 @pytest.fixture(scope="module")

@@ -33,20 +33,11 @@ Start = Callable[..., Command]
 
 
 @pytest.fixture(scope="module")
-def changes(tiny_weights: Path) -> dict[str, Any]:
+def changes(settings: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """Forty steps, with an evaluation or a checkpoint after most of them."""
-    return {
-        "model.name": str(tiny_weights),
-        "model.dropout": 0.2,
-        "machine.precision": "fp32",
-        "machine.device": "cpu",
-        "train.epochs": 5,
-        "train.batch_size": 8,
-        "train.lr": 2e-3,
-        "train.evaluate_every": 5,
-        "train.checkpoint_every": 2,
-        "train.best_metric": "loss",  # which falls at almost every evaluation
-    }
+    often = {"train.evaluate_every": 5, "train.checkpoint_every": 2}
+    falling = {"train.best_metric": "loss"}  # at almost every evaluation
+    return settings(**{"model.dropout": 0.2, "train.epochs": 5, "train.lr": 2e-3, **falling, **often})
 
 
 @pytest.fixture(scope="module")
