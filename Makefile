@@ -40,7 +40,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 
 types: $(STAMP)
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 
 tests: $(STAMP)
 	$(PYTEST)

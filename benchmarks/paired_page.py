@@ -18,7 +18,8 @@ READING = (
     "on the same rows (bertune holds out a tenth for validation, and the Trainer is given the rest), for the "
     "same number of steps, with the same batch size, peak learning rate, schedule, weight decay, clipping, "
     "dropout and initial weights. The order of the rows and the dropout masks differ. Without dropout and in "
-    "the same order, both sides take the same steps (`tests/contracts/test_beside_the_trainer.py`). The last "
+    "the same order, both sides take the same steps (`tests/contracts/test_beside_the_trainer.py`); with the "
+    "same dropout masks, they compute the same gradients (`tests/nn/test_dropout_gradients.py`). The last "
     "weights are scored, once."
 )
 RULES_READING = (
