@@ -88,11 +88,14 @@ def train_bertune(prepared: Prepared) -> list[dict[str, Any]]:
     state = TrainState(model, fitted, splits["train"], machine)
     optimizer = Optimizer(model, config.train, config.optimizer)
     found = []
+    losses: list[float] = []
     with deterministic(machine.device):
         for step in train_steps(state, optimizer, config.train, plan):
+            losses.append(step.loss)
             if step.number % per_epoch == 0:
                 scored = {name: evaluate(state, splits[name], _never) for name in ("validation", "test")}
-                found.append({"step": step.number, **_evaluation(scored, prepared)})
+                train = {"train_loss": round(float(np.mean(losses[-per_epoch:])), 6)}
+                found.append({"step": step.number, **train, **_evaluation(scored, prepared)})
     return found
 
 
@@ -123,10 +126,11 @@ def gold_bits(prepared: Prepared) -> str | None:
 
 def train_peer(
     rows: Rows, recipe: Recipe, encoder: Path, seed: int, is_cpu: bool, precision: str
-) -> dict[str, float]:
-    """Trains with the transformers Trainer; the scores of the test rows with the last weights.
+) -> dict[str, Any]:
+    """Trains with the transformers Trainer: the last test scores and the course.
 
-    Batches are random and padded to their longest row, as in the library's examples. Needs accelerate.
+    Batches are random and padded to their longest row, as in the library's examples. The course has the mean
+    training loss of each epoch and the scores after it. Needs accelerate.
     """
     from transformers import (
         AutoTokenizer,
@@ -155,31 +159,51 @@ def train_peer(
             optim="adamw_torch_fused",
             bf16=precision == "bf16",
             use_cpu=is_cpu,
-            eval_strategy="no",
+            eval_strategy="epoch",
             save_strategy="no",
-            logging_strategy="no",
+            logging_strategy="epoch",
             logging_nan_inf_filter=False,
             report_to="none",
             disable_tqdm=True,
         )
+        test = features(tokenizer, rows.test, rows.labels, recipe.max_length)
         trainer = Trainer(
             model=model,
             args=arguments,
             train_dataset=features(tokenizer, rows.train, rows.labels, recipe.max_length),
+            eval_dataset=test,
+            compute_metrics=_scores,
             processing_class=tokenizer,
             data_collator=DataCollatorWithPadding(tokenizer),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-        output = trainer.predict(features(tokenizer, rows.test, rows.labels, recipe.max_length))
-    predicted = np.asarray(output.predictions).argmax(-1)
-    gold = np.asarray(output.label_ids)
-    if gold.tolist() != [rows.labels.index(label) for _, label in rows.test]:
+        output = trainer.predict(test)
+    if np.asarray(output.label_ids).tolist() != [rows.labels.index(label) for _, label in rows.test]:
         raise RuntimeError("the Trainer's predictions are not in the order of the test rows")
+    return {**_scores(output), "course": _course(trainer.state.log_history)}
+
+
+def _scores(output: Any) -> dict[str, float]:
+    """Scores of the Trainer's predictions."""
+    predicted, gold = np.asarray(output.predictions).argmax(-1), np.asarray(output.label_ids)
     return {
         "accuracy": round(float(accuracy_score(gold, predicted)), 6),
         "mcc": round(float(matthews_corrcoef(gold, predicted)), 6),
     }
+
+
+def _course(history: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Per epoch the mean training loss, and the scores of the test rows after it."""
+    losses = [line["loss"] for line in history if "loss" in line]
+    tests = [line for line in history if "eval_loss" in line]
+    return [
+        {
+            "train_loss": round(loss, 6),
+            **{key: round(test[f"eval_{key}"], 6) for key in ("loss", "accuracy", "mcc")},
+        }
+        for loss, test in zip(losses, tests, strict=True)
+    ]
 
 
 def _peer_model(encoder: Path, num_labels: int) -> Any:
