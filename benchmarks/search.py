@@ -169,10 +169,10 @@ def section(results: dict[str, Any]) -> str:
         f"- **Best settings.** {record['sentences']['Best settings']}.",
         f"- **Gain on held-out data.** Test MCC {winner['test']:.3f}, against "
         f"{results['default']['mcc']:.3f} with the defaults: {difference['value']:+.3f}, "
-        f"95 % interval {difference['low']:+.3f} to "
+        f"95% interval {difference['low']:+.3f} to "
         f"{difference['high']:+.3f} (paired bootstrap of the test rows).",
         f"- **Optimism.** The score that selected the settings is {winner['value']:.3f}, "
-        f"{winner['gap']:+.3f} above the test score (95 % interval {winner['gap_interval'][0]:+.3f} to "
+        f"{winner['gap']:+.3f} above the test score (95% interval {winner['gap_interval'][0]:+.3f} to "
         f"{winner['gap_interval'][1]:+.3f}). Resamples of the validation rows expect an optimism of "
         f"{one['expected']:.3f}, and {one['ceiling']:.3f} if all trials were equally good.",
         "",

@@ -174,7 +174,7 @@ def _finding(train: AuditedSplit, cues: list[Cue], num_labels: int, noun: str) -
         "predict"
     )
     if kind == "label_column":
-        remedy = "It may be another name of the label. If not, the labels depend on where the rows come from"
+        remedy = "It may be an alias of the label. Otherwise, the labels depend on where the rows come from"
     return Finding(
         f"{kind}_cue",
         "warning" if len(cues) <= _FEW_LABELS and kind != "label_column" else "note",

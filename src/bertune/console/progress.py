@@ -88,7 +88,7 @@ class TrainingView:
         if model["weights"] == "random":
             show.warn(
                 self._console,
-                f"{name} has no weights: the encoder is randomly initialised and trained from "
+                f"{name} has no weights: the encoder is randomly initialized and trained from "
                 "scratch on this data",
             )
         show.echo(
@@ -163,7 +163,7 @@ def result_line(manifest: dict[str, Any]) -> str:
         if best["top_value"] == best["value"]:
             reason += f"; the same as at step {best['top_step']:,}"
         else:
-            reason += f"; the best value, {top}, is not better by more than chance"
+            reason += f"; the best value, {top}, is within the noise"
     if best["value"] is None:
         kind, reason = "last checkpoint", f"{best['score']} was undefined in every evaluation"
     return (

@@ -68,7 +68,7 @@ def _show(event: SearchEvent, console: Console, progress: Progress, bar: Any, sh
             show.echo(
                 console,
                 f"\nbest: {metric} {show.number(value)} with {settings_text(params)}\n"
-                "training these settings as a run of their own",
+                "training these settings as an ordinary run",
             )
             progress.update(bar, description="best settings", completed=0)
         case Stepped(step, total):

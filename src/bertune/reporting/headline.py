@@ -178,7 +178,7 @@ def _kept(manifest: ManifestRecord) -> tuple[str, str] | None:
     value = f" ({decimal(best.value)})" if real(best.value) is not None else ""
     if best.top_step not in (None, best.step):
         top = f"{decimal(best.top_value)} at step {count(best.top_step)}"
-        why = f"the {order}, {top}, is not better by more than chance"
+        why = f"the {order}, {top}, is within the noise"
         if best.top_value == best.value:
             why = f"the same as at step {count(best.top_step)}"
         return (

@@ -216,7 +216,7 @@ class Service:
             if wants is None or wants in served.facts.can:
                 return served
         if name is None:
-            raise NotFound(f"no model here predicts {wants}")
+            raise NotFound(f"no served model predicts {wants}")
         task = candidates[0].facts.task
         raise NotFound(f'the model "{name}", trained for {task}, does not predict {wants}')
 

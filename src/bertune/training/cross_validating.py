@@ -161,7 +161,7 @@ def _train_folds(work: _Work) -> Iterator[CrossValidationEvent]:
         if left and len(left) == len(pending):
             if not is_waiting:
                 names = ", ".join(str(number) for number, _ in left)
-                yield Noted(f"waiting for other processes, which train {names} of {total}")
+                yield Noted(f"waiting for other processes, which are training {names} of {total}")
                 is_waiting = True
             time.sleep(_POLL_SECONDS)
         pending = left

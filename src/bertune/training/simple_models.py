@@ -191,4 +191,4 @@ def _verdict(records: list[SimpleModelRecord], score: str, ours: float | None) -
         return f"Fine-tuning is worth it: the best simple model, {best.name}, has {numbers} ({p})."
     if sign * (found.value or 0.0) < 0 and found.p < _SIGNIFICANT:
         return f"The simple model is better: {best.name} has {numbers} ({p})."
-    return f"The simple model is as good: {best.name} has {numbers}, a difference within chance ({p})."
+    return f"The simple model is as good: {best.name} has {numbers}; the difference is not significant ({p})."

@@ -253,9 +253,9 @@ export const count = (value) => value.toLocaleString(locale());
 
 /** A probability in percent; those that would be shown as 0 or 100 but are not are marked. */
 export function percent(value) {
-  if (value > 0 && value < 0.0005) return `< ${decimal(0.1, 1)} %`;
-  if (value < 1 && value > 0.9995) return `> ${decimal(99.9, 1)} %`;
-  return `${decimal(100 * value, 1)} %`;
+  if (value > 0 && value < 0.0005) return `< ${decimal(0.1, 1)}%`;
+  if (value < 1 && value > 0.9995) return `> ${decimal(99.9, 1)}%`;
+  return `${decimal(100 * value, 1)}%`;
 }
 
 /** A number with as many decimals as its size needs: 1,234.5, 0.12, 0.0034. */

@@ -14,7 +14,7 @@ from bertune.text.tokenizer import Tokenizer
 
 IGNORE_INDEX = -100  # the gold of a token that is not predicted
 BEST = 5  # words in the prediction for each mask
-# Devlin et al. 2019: 80 % of the chosen tokens become the mask, 10 % a random word, 10 % are unchanged.
+# Devlin et al. 2019: 80% of the chosen tokens become the mask, 10% a random word, 10% are unchanged.
 _MASKED, _REPLACED = 0.8, 0.9
 
 Tokens = NDArray[np.int64]
