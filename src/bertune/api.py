@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,36 @@ if TYPE_CHECKING:
     from bertune.predict.model import Model
     from bertune.predict.redeciding import Decision
     from bertune.predict.results import Evaluation
+    from bertune.source import Source
     from bertune.training.cross_validating import CrossValidationEvent
     from bertune.training.events import Event
     from bertune.training.preparing import Prepared
 
 Settings = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments that `cross_validate` and `tune` have in common; see `cross_validate`."""
+
+    source: object
+    labels: Sequence[object] | None = None
+    settings: Settings = None
+    out: str | Path | None = None
+    resume: bool = False
+
+    def resolved(self, ending: str, is_resumable: Callable[[Path], bool]) -> tuple[Source, Path]:
+        """The source, and the folder to write: by default runs/NAME-ENDING, or the source to resume.
+
+        Raises InputError.
+        """
+        from bertune.source import resolve_source
+
+        given = None if self.out is None else as_path(self.out, "out")
+        if given is None and self.resume and isinstance(self.source, str | Path):
+            given = Path(self.source) if is_resumable(Path(self.source)) else None
+        found = resolve_source(self.source, self.settings, self.labels)
+        return found, Path(os.path.abspath(given or Path("runs") / f"{found.name}-{ending}"))
 
 
 def train(
@@ -74,10 +100,9 @@ def train(
         console.print(show.score_table(shown.manifest["scores"], shown.manifest.get("intervals")))
         refuse_failed(shown.manifest.get("gates"), str(shown.path))
         return shown
-    from bertune.training.events import Finished
+    from bertune.training.events import Finished, final
 
-    run = next((event.run for event in events if isinstance(event, Finished)), None)
-    assert run is not None, "training without an error ends with Finished"
+    run = final(events, Finished).run
     refuse_failed(run.manifest.get("gates"), str(run.path))
     return run
 
@@ -127,7 +152,7 @@ def check(
     settings: Settings = None,
     out: str | Path | None = None,
 ) -> Prepared:
-    """Read, split and encode the data as for training. Raises InputError.
+    """Audit the data: read, split and encode it as for training. Raises InputError.
 
     With `out`, the splits are written to that folder: a file for each, with all columns of the original rows,
     and settings.toml, from which `train` reads the identical splits. Without it, nothing is written.
@@ -161,7 +186,7 @@ def cross_validate(
 
     The folds are stratified by label and keep groups together; see [cross_validate] and `data.group`,
     `data.time`, `data.split_column`. The folder holds a run for each fold, the out-of-fold predictions of
-    every row, and a report. Nothing is written before the first training begins.
+    every row, and a report. Nothing is written before training begins.
 
     Args:
         source: as in `train`.
@@ -174,7 +199,7 @@ def cross_validate(
     Raises:
         InputError, RunExistsError, ResourceError, DivergedError, Interrupted.
     """
-    events = cross_validate_events(source, labels, settings=settings, out=out, resume=resume)
+    events = cross_validate_events(Request(source, labels, settings, out, resume))
     if progress:
         from bertune.console import folds, show
 
@@ -183,33 +208,20 @@ def cross_validate(
         console.print(folds.summary_table(result.record))
         return result
     from bertune.training.cross_validating import CrossValidated
+    from bertune.training.events import final
 
-    found = next((event.result for event in events if isinstance(event, CrossValidated)), None)
-    assert found is not None, "a cross-validation without an error ends with CrossValidated"
-    return found
+    return final(events, CrossValidated).result
 
 
-def cross_validate_events(
-    source: object,
-    labels: Sequence[object] | None = None,
-    *,
-    settings: Settings = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-) -> Generator[CrossValidationEvent, None, None]:
-    """Cross-validate like `cross_validate`, as a generator of events, including those of every training."""
+def cross_validate_events(request: Request) -> Generator[CrossValidationEvent, None, None]:
+    """Cross-validate like `cross_validate`, as a generator of events, including those of every run."""
     require("train", "to cross-validate")
     from bertune.reporting.cross_validation import write_cross_validation_report
-    from bertune.source import resolve_source
     from bertune.tracking.following import follow
     from bertune.training import cross_validating
 
-    given = None if out is None else as_path(out, "out")
-    if given is None and resume and isinstance(source, str | Path) and is_cross_validation(Path(source)):
-        given = Path(source)
-    resolved = resolve_source(source, settings, labels)
-    folder = Path(os.path.abspath(given or Path("runs") / f"{resolved.name}-folds"))
-    events = cross_validating.cross_validate(resolved, folder, resume)
+    resolved, folder = request.resolved("folds", is_cross_validation)
+    events = cross_validating.cross_validate(resolved, folder, request.resume)
     yield from follow(events, resolved.config, folder, write_cross_validation_report)
 
 
@@ -249,8 +261,8 @@ def decide(source: Run | str | Path, data: object, *, settings: Settings = None)
     """Fit the calibration and the decision rule of a trained model to labelled data, and store them with it.
 
     `settings` are those of [decide], such as {"decide.max_error": 0.02}. The data must not have been used for
-    training, nor to select the checkpoint. `source` can be a run, a model folder or an export, which need
-    not be the same: each keeps a rule of its own. Raises InputError.
+    training or to select the checkpoint. `source` can be a run, a model folder or an export; each of them has
+    its own rule. Raises InputError.
     """
     from bertune.predict.redeciding import decide as fit_rule
     from bertune.run_writer import record_decision
@@ -275,7 +287,7 @@ def predict(
 
 
 def report(*runs: Run | CrossValidation | Tuning | str | Path, out: str | Path | None = None) -> Path:
-    """Regenerate the report of a run, a cross-validation or a search, or compare several runs in one page.
+    """Regenerate the report of a run, a cross-validation or a search, or compare several runs on one page.
 
     Returns the path of the page. `out` is a new .html file for a comparison; by default it is
     report/comparison.html in the folder of the first run. Raises ConfigError, DataError if the test rows of
@@ -306,7 +318,7 @@ def export(
     Args:
         run: a run or run folder.
         to: the format: onnx, onnx-int8, onnx-fp16, safetensors or safetensors-bf16.
-        settings: limits such as {"export.max_flips": 0.01}, new places of the data files, custom code.
+        settings: limits such as {"export.max_flips": 0.01}, new paths of the data files, custom code.
         out: the folder of the export; None for export/FORMAT in the run folder.
         on_progress: called with one line per stage.
 

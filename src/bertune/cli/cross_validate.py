@@ -29,7 +29,7 @@ def cross_validate(
 
     refuse_small_address_space()
     from bertune.allocator import tune_allocator
-    from bertune.api import cross_validate_events
+    from bertune.api import Request, cross_validate_events
     from bertune.cli import streams
     from bertune.console import folds, show
     from bertune.files import shown_path
@@ -39,8 +39,8 @@ def cross_validate(
         streams.refuse_closed_output("scores")
     console = show.messages()
     tune_allocator()
-    overrides = parse_overrides(settings or [])
-    result = folds.watch(cross_validate_events(source, settings=overrides, out=out, resume=resume), console)
+    request = Request(source, None, parse_overrides(settings or []), out, resume)
+    result = folds.watch(cross_validate_events(request), console)
     record = result.record
     if as_json:
         print_json({"folder": str(result.path), **record.to_json()})

@@ -30,6 +30,7 @@ def tune(
 
     refuse_small_address_space()
     from bertune.allocator import tune_allocator
+    from bertune.api import Request
     from bertune.cli import streams
     from bertune.console import show
     from bertune.files import shell_word, shown_path
@@ -41,7 +42,7 @@ def tune(
         streams.refuse_closed_output("scores")
     console = show.messages()
     tune_allocator()
-    events = tune_events(source, settings=parse_overrides(settings or []), out=out, resume=resume)
+    events = tune_events(Request(source, None, parse_overrides(settings or []), out, resume))
     from bertune.console import tuning  # imports Optuna, which the call above has required
 
     result = tuning.watch(events, console)

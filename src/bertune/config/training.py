@@ -1,4 +1,4 @@
-"""The settings of a training: [model], [task], [train], [optimizer] and [machine]."""
+"""Training settings: [model], [task], [train], [optimizer] and [machine]."""
 
 import math
 from typing import Any, Literal

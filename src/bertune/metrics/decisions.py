@@ -1,4 +1,4 @@
-"""Which predictions a model may answer alone: thresholds with a guarantee, and thresholds for a target.
+"""Which predictions can be used without review: thresholds with a guarantee, and thresholds for a target.
 
 A guarantee bounds the error rate among the answers: a threshold is accepted only if a statistical test
 rejects that more than `max_error` of the answers above it are wrong. Thresholds are tested in a fixed order,
@@ -32,14 +32,14 @@ _BETS = (0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """When a model answers alone. All other predictions are for review.
+    """When a prediction can be used without review. All other predictions are marked for review.
 
     The answer to a question is given if its confidence reaches the threshold of the question; None: never.
     Most tasks have a single question, named "". `cutoffs` are thresholds of probabilities at which a label is
     predicted, by label, and `costs` are the costs of predicting [C] instead of the gold label [C].
     """
 
-    thresholds: Mapping[str, float | None] | None = None  # None: no prediction is for review
+    thresholds: Mapping[str, float | None] | None = None  # None: no prediction is marked for review
     max_error: float | None = None  # of the guarantee; None for thresholds without one
     confidence: float | None = None
     cutoffs: Mapping[str, float] | None = None
@@ -81,7 +81,7 @@ class Judged:
 class Fit:
     """The threshold of a question, and what it does on the rows that it was tested on."""
 
-    threshold: float | None  # None: nothing may be answered alone
+    threshold: float | None  # None: everything is marked for review
     num: int  # answers that were tested, whether given or not
     num_groups: int
     answered: int

@@ -36,8 +36,8 @@ class Evaluation:
     noun: str = "text"  # what the task calls an example
     notes: tuple[str, ...] = ()  # which file was read, and what was inferred about its columns
     warnings: tuple[str, ...] = ()  # scores that are the same for any predictions, labels that do not occur
-    # With a decision rule: the numbers of answers, those given alone and the wrong ones among these, and a
-    # sentence.
+    # With a decision rule: the numbers of answers, those given without review and the wrong ones among these,
+    # and a sentence.
     decision: dict[str, Any] | None = None
 
 

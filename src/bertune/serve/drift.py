@@ -1,4 +1,4 @@
-"""Drift: whether recent texts and predictions resemble those of the training's validation data.
+"""Drift: whether recent texts and predictions resemble those of the validation data used in training.
 
 Only counts and means are kept, never texts.
 """

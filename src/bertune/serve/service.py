@@ -154,7 +154,7 @@ class ServedModel:
         return found
 
     def count_decisions(self, predictions: SequenceOf[Any]) -> None:
-        """Count how many predictions are for review, if the model has a decision rule."""
+        """Count how many predictions are marked for review, if the model has a decision rule."""
         decisions = [getattr(prediction, "decision", None) for prediction in predictions]
         self.metrics.decided(self.name, [decision for decision in decisions if decision is not None])
 

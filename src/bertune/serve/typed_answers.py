@@ -25,7 +25,7 @@ def decided(answer: dict[str, Any], prediction: Any, plan: Any) -> dict[str, Any
     """The answer, with the key "decision" if the model has a decision rule.
 
     The rule is about the label that the model predicts among all of its labels, so an answer that names
-    another label, because the question has fewer options, is for review.
+    another label, because the question has fewer options, is marked for review.
     """
     decision = getattr(prediction, "decision", None)
     if decision is None:

@@ -1,4 +1,4 @@
-"""The error analysis of a finished training: label errors, slices, and explanations of the worst errors."""
+"""The error analysis of a finished run: label errors, slices, and explanations of the worst errors."""
 
 from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf

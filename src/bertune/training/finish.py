@@ -53,7 +53,7 @@ from bertune.training.splitting import CALIBRATION
 
 @dataclass
 class Trained:
-    """A training after its last optimizer step, with the results of the final steps so far."""
+    """A training run after its last optimizer step, with the results of the final steps so far."""
 
     session: Session
     prepared: Prepared

@@ -31,7 +31,7 @@ from bertune.training.splitting import (
 class Folds:
     """The fold of every training row, for each repetition.
 
-    Each fold is the test split of one training. The other rows are its training split, from which validation
+    Each fold is the test split of one run. The other rows are its training split, from which validation
     rows are held out, so that the rows of a fold do not select the checkpoint that predicts them.
     """
 
@@ -53,7 +53,7 @@ class Folds:
         return len(self.of_row)
 
     def numbers(self) -> list[tuple[int, int]]:
-        """Repetition and fold of each training, both from 1."""
+        """Repetition and fold of each run, both from 1."""
         repeats, folds = range(1, self.num_repeats + 1), range(1, self.num_folds + 1)
         return [(repeat, fold) for repeat in repeats for fold in folds]
 

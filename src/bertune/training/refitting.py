@@ -75,7 +75,7 @@ def refit(
 ) -> Generator[Event, None, Refitted]:
     """Train a new model for as many steps as the best checkpoint had, on training and validation rows.
 
-    The learning-rate schedule, the seed and the batch size are those of the first training. An interrupted
+    The learning-rate schedule, the seed and the batch size are those of the first pass. An interrupted
     refit continues from its own checkpoint. Raises Interrupted, DivergedError, ResourceError.
     """
     config, last = prepared.config.train, session.progress.best_step
