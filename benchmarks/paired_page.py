@@ -121,7 +121,7 @@ def shown_difference(reference: Sequence[float], found: Sequence[float]) -> str:
 def page(results: Mapping[str, Any]) -> str:
     """The whole page in Markdown."""
     found = by_set(results["pairs"])
-    lines = ["# Quality over paired seeds: bertune beside the transformers Trainer", "", READING, ""]
+    lines = ["# Quality over paired seeds: bertune and the transformers Trainer", "", READING, ""]
     lines += [*quality_table(found), ""]
     lines += ["## Sets and recipes", "", *recipe_lines(found), ""]
     lines += ["## Which checkpoint to keep", "", RULES_READING, "", *rules_table(found), ""]

@@ -88,7 +88,7 @@ class _Side:
     """What one run stored about a split."""
 
     run: Run
-    scores: list[Mapping[str, float | None]]  # of each seed
+    scores: list[Mapping[str, float | None]]  # per seed
     resampled: list[Mapping[str, FloatArray]]  # [R] of each seed
 
 

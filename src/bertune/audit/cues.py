@@ -146,7 +146,7 @@ def _value_cues(examined: _Examined, kind: str, name: str, codes: Ints) -> Itera
             yield Cue(kind, name, "", judgement, _first(examined, np.ones(len(codes), bool)))
     targets = list(examined.targets.items())
     if len(targets) == 2 and (targets[0][1] != targets[1][1]).all():
-        targets = targets[1:]  # of two labels, one is predicted as well as the other
+        targets = targets[1:]  # with two labels, a cue predicts both equally well
     for label, target in targets:
         predicted = predicted_by(codes, target)
         judgement = judged_labels(predicted, target, examined.z)

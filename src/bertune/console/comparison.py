@@ -9,7 +9,7 @@ from bertune.console.show import number, with_interval
 from bertune.errors import counted
 
 _MOST_SHOWN = 5  # rows that changed; --out writes all
-_MOST_CHARACTERS = 60  # of a text
+_MOST_CHARACTERS = 60  # per text
 
 
 def comparison_table(run: ComparedRun) -> Table:

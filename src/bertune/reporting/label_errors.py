@@ -11,7 +11,7 @@ from bertune.record import checked
 from bertune.reporting.table import Cell, PageTable, users
 from bertune.reporting.wording import count, percent, visible
 
-_MOST_CHARACTERS = 240  # of a text
+_MOST_CHARACTERS = 240  # shown per text
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def _seconds(run: Run) -> float:
     timings = run.record.timings or {}
     if "train_seconds" in timings:
         return timings["train_seconds"] + timings["evaluate_seconds"]
-    lines = run.metrics()  # of a run that did not finish
+    lines = run.metrics()  # the run did not finish, so its manifest has no timings
     evaluated = (line.get("validation", {}).get("seconds", 0.0) for line in lines)
     return float(sum(evaluated) + sum(line["seconds"] for line in lines))
 

@@ -33,7 +33,7 @@ class TimedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
-            # uvicorn only tells the cycle of the last request that it has read.
+            # uvicorn only notifies the cycle of the last request that it has read.
             self._running.disconnected = True
             self._running.message_event.set()
 

@@ -53,7 +53,7 @@ class Job:
 
     id: str
     model: str
-    folder: Path  # of this job only
+    folder: Path  # used by this job only
     file: str = ""  # name of the uploaded file
     result: str = ""  # name of the labelled file
     state: State = "waiting"
@@ -139,7 +139,7 @@ class FileJobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
-        self.folder: Path | None = None  # of all jobs; created for the first one
+        self.folder: Path | None = None  # shared by all jobs; created for the first one
         self._pool = ThreadPoolExecutor(MOST_JOBS, thread_name_prefix="bertune-file")
 
     def reserve(self, model: str) -> Job:

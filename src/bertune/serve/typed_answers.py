@@ -10,7 +10,7 @@ from bertune.serve.refusals import Invalid
 from bertune.tasks import FittedTask, Output
 from bertune.text.sequences import Sequence
 
-Probabilities = Mapping[str, float]  # of each label of the model
+Probabilities = Mapping[str, float]  # probability of each label of the model
 
 
 def with_probabilities(

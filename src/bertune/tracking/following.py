@@ -142,7 +142,7 @@ class _Following:
         if step.number > current.last_step and not current.refit_steps:
             current.last_step = step.number
             row = recorded.step_row(step, "train", step.number)
-        else:  # of a refit, which counts from 1 again
+        else:  # a refit, which counts from 1 again
             current.refit_steps = step.number
             row = recorded.step_row(step, "refit", current.last_step + step.number)
         for channel in self._channels:

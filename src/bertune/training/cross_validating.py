@@ -60,7 +60,7 @@ class FoldsReady:
 class FoldStarted:
     """This process trains a fold from here on."""
 
-    number: int  # of the run, from 1
+    number: int  # number of the run, from 1
     total: int
     run: FoldRunRecord
 

@@ -30,9 +30,9 @@ from bertune.training import linear
 from bertune.training.preparing import Prepared
 
 _MOST_ROWS = 20_000  # training rows for TF-IDF; LinearSVC with 150 labels then takes about 20 s
-_MOST_CHARACTERS = 10_000_000  # of them, which bounds the number of n-grams
+_MOST_CHARACTERS = 10_000_000  # characters in these rows, which bounds the number of n-grams
 _MOST_ENCODED = 4_000  # training rows for the frozen encoder: a linear model needs few
-_MOST_LABELS = 500  # of a linear model, which has a vector of weights for each
+_MOST_LABELS = 500  # labels; a linear model has a weight vector for each
 _SHOWN = 3  # scores besides the primary one; probabilities of the linear models are not calibrated
 _SIGNIFICANT = 0.05
 _UNCALIBRATED = {"loss", "log_loss", "brier", "ece"}  # scores that a linear SVM is not made for

@@ -31,7 +31,7 @@ _CONTROLS = {
     "value": ("Number", "Rating"),
 }
 _OPTIONS = {"Labels": "Label", "Choices": "Choice"}
-_STARS = 5  # of a rating, unless maxRating is set
+_STARS = 5  # stars in a rating, unless maxRating is set
 
 
 class _Setup(Body):

@@ -34,7 +34,7 @@ class Vocabulary:
 class Masking:
     """Random masking (Devlin et al. 2019, section 3.1), with new masks at every step (Liu et al. 2019)."""
 
-    share: float  # of the tokens, between 0 and 1
+    share: float  # share of the tokens, between 0 and 1
     whole_words: bool
     vocabulary: Vocabulary
 
