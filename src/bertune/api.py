@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,36 +29,12 @@ if TYPE_CHECKING:
     from bertune.predict.model import Model
     from bertune.predict.redeciding import Decision
     from bertune.predict.results import Evaluation
-    from bertune.source import Source
+    from bertune.source import Request
     from bertune.training.cross_validating import CrossValidationEvent
     from bertune.training.events import Event
     from bertune.training.preparing import Prepared
 
 Settings = Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Request:
-    """The arguments that `cross_validate` and `tune` have in common; see `cross_validate`."""
-
-    source: object
-    labels: Sequence[object] | None = None
-    settings: Settings = None
-    out: str | Path | None = None
-    resume: bool = False
-
-    def resolved(self, ending: str, is_resumable: Callable[[Path], bool]) -> tuple[Source, Path]:
-        """The source, and the folder to write: by default runs/NAME-ENDING, or the source to resume.
-
-        Raises InputError.
-        """
-        from bertune.source import resolve_source
-
-        given = None if self.out is None else as_path(self.out, "out")
-        if given is None and self.resume and isinstance(self.source, str | Path):
-            given = Path(self.source) if is_resumable(Path(self.source)) else None
-        found = resolve_source(self.source, self.settings, self.labels)
-        return found, Path(os.path.abspath(given or Path("runs") / f"{found.name}-{ending}"))
 
 
 def train(
@@ -199,6 +174,8 @@ def cross_validate(
     Raises:
         InputError, RunExistsError, ResourceError, DivergedError, Interrupted.
     """
+    from bertune.source import Request
+
     events = cross_validate_events(Request(source, labels, settings, out, resume))
     if progress:
         from bertune.console import folds, show

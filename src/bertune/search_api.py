@@ -6,13 +6,14 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertune.api import Request, Settings
+from bertune.api import Settings
 from bertune.gates import refuse_failed
 from bertune.optional_packages import require
 from bertune.tuning import Tuning, is_tuning
 
 if TYPE_CHECKING:
     from bertune.search.events import SearchEvent
+    from bertune.source import Request
 
 
 def tune(
@@ -42,6 +43,8 @@ def tune(
         InputError, RunExistsError, ResourceError, Interrupted, MissingPackageError.
         GateError: a final score of the best settings misses its limit (gate.SCORE); the search is complete.
     """
+    from bertune.source import Request
+
     events = tune_events(Request(source, labels, settings, out, resume))
     if progress:
         from bertune.console import show, tuning

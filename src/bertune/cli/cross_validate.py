@@ -29,11 +29,12 @@ def cross_validate(
 
     refuse_small_address_space()
     from bertune.allocator import tune_allocator
-    from bertune.api import Request, cross_validate_events
+    from bertune.api import cross_validate_events
     from bertune.cli import streams
     from bertune.console import folds, show
     from bertune.files import shown_path
     from bertune.settings import parse_overrides
+    from bertune.source import Request
 
     if as_json:
         streams.refuse_closed_output("scores")

@@ -30,13 +30,13 @@ def tune(
 
     refuse_small_address_space()
     from bertune.allocator import tune_allocator
-    from bertune.api import Request
     from bertune.cli import streams
     from bertune.console import show
     from bertune.files import shell_word, shown_path
     from bertune.gates import refuse_failed
     from bertune.search_api import tune_events
     from bertune.settings import parse_overrides
+    from bertune.source import Request
 
     if as_json:
         streams.refuse_closed_output("scores")

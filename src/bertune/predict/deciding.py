@@ -150,7 +150,7 @@ def _calibrated(
         return (
             fitted,
             None,
-            (f"not calibrated: only {count:,} {fitted.calibration_unit} (at least {_LEAST_TERMS})",),
+            (f"not calibrated: {count:,} {fitted.calibration_unit}, at least {_LEAST_TERMS} are needed",),
         )
     calibration = fit_temperature(terms)
     record = {

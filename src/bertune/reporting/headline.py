@@ -59,7 +59,7 @@ def subtitle(manifest: ManifestRecord) -> str:
     encoder = (model.name or "an encoder") + (f" ({known})" if known else "")
     texts = f" on {counted(train.rows, row_noun(manifest))}" if train.rows else ""
     source = f" from {manifest.source}" if manifest.source else ""
-    task = f" for {manifest.task}" if manifest.task else ""
+    task = f" for {manifest.task.replace('_', ' ')}" if manifest.task else ""
     return visible(f"{encoder}, fine-tuned{task}{texts}{source}")
 
 

@@ -215,7 +215,7 @@ def _weights(explanation: JsonObject) -> dict[int, Words]:
 def _explanation(explanation: JsonObject, words: dict[int, Words], is_inside: bool) -> Explanation:
     target, value, baseline = (explanation.get(key) for key in ("target", "value", "baseline"))
     what = f" of “{visible(target)}”" if isinstance(target, str) else ""
-    sentence = f"Logit{what}: {decimal(value, 2)}; without the words: {decimal(baseline, 2)}"
+    sentence = f"Logit{what}: {decimal(value, 2)}; with all words masked: {decimal(baseline, 2)}"
     texts = explanation.get("texts") or []
     shown = [] if is_inside else [_text({"text": text}, words.get(i)) for i, text in enumerate(texts)]
     return Explanation(sentence, shown)

@@ -12,7 +12,7 @@ _LEAST_READ = 65_536  # bytes that a client must read per timeout while a respon
 class TimedProtocol(HttpToolsProtocol):
     """Closes a connection whose request line and headers do not arrive, and one whose response is not read.
 
-    The time limit for both is `timeout_keep_alive` of uvicorn. uvicorn has no limit of its own for either.
+    The time limit for both is `timeout_keep_alive` of uvicorn. uvicorn itself has no limit for either.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

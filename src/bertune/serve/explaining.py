@@ -1,4 +1,4 @@
-"""Explanations of single predictions: which words mattered. One at a time, in a thread of its own."""
+"""Explanations of single predictions: which words mattered. One at a time, each in a separate thread."""
 
 import asyncio
 import threading

@@ -1,6 +1,6 @@
 """File jobs: whole files are labelled in the background, beside the requests.
 
-A file is read and written by `Model.predict_file`, in a thread of its own. Its sequences wait in the queue of
+A file is read and written by `Model.predict_file`, in a separate thread. Its sequences wait in the queue of
 the model like those of requests, a few at a time. All files lie in a private temporary folder, which is
 removed when the service ends.
 """

@@ -36,7 +36,7 @@ _MEANS = {
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own."""
+    """The metrics of one service, in a separate registry."""
 
     def __init__(self) -> None:
         # The time at which each counter was created is of no use here.

@@ -32,7 +32,7 @@ def decided(answer: dict[str, Any], prediction: Any, plan: Any) -> dict[str, Any
         return answer
     named = [label for label in plan.args if isinstance(label, str)] if isinstance(plan, partial) else []
     reviewed = getattr(prediction, "review_labels", None)
-    if reviewed is not None:  # several labels can apply, and each has a decision of its own
+    if reviewed is not None:  # several labels can apply, and each has its own decision
         decision = REVIEW if set(named) & set(reviewed) else ANSWER
     elif answer["type"] == "choice" and answer["choice"] != prediction.label:
         decision = REVIEW

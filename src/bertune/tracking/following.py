@@ -166,7 +166,7 @@ class _Following:
             mark_logged(current.path, done, status)
 
     def _summarize(self, manifest: Mapping[str, Any], results: Results) -> None:
-        """Log the results of a group as a run of its own."""
+        """Log the results of a group as a separate run."""
         assert self._group is not None
         run = TrackedRun(
             self._group.id,
