@@ -34,7 +34,7 @@ def test_check_counts_duplicate_contradictory_and_shared_texts(here: Path, encod
     train = found["data"]["splits"]["train"]
     assert (train["duplicates"], train["conflicting_duplicates"]) == (3, 1)
     assert found["data"]["shared_texts"]["train/validation"] == 5
-    assert any("another label" in text for text in found["warnings"])
+    assert any("a different label" in text for text in found["warnings"])
     assert any(
         "validation" in text and "5 " in text and "also in train" in text for text in found["warnings"]
     )
