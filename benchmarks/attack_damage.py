@@ -17,7 +17,6 @@ from pathlib import Path
 from attack_files import WAYS, damage, kinds, older_version
 from attack_runs import (
     Attack,
-    Ended,
     Moment,
     Watch,
     Workload,
@@ -26,6 +25,8 @@ from attack_runs import (
     draw_moment,
     entries,
 )
+
+from trainings import Ended
 
 _WAYS_FORWARD = ("--out", "--resume", "Put back", "Restore", "train again", "Move the folder away")
 _NEVER = Moment(0)

@@ -85,9 +85,12 @@ class Watch:
         import bertune.training.frozen
         from bertune.predict import torch_backend
 
+        backend: Any = torch_backend
         # Drawing would take longer than training. The report has the same files, with placeholder figures.
-        bertune.reporting.canvas.svg = lambda *_: "<svg></svg>"  # type: ignore[assignment]
-        bertune.reporting.write.png = lambda _: b"not drawn"
+        canvas: Any = bertune.reporting.canvas
+        canvas.svg = lambda *_: "<svg></svg>"
+        write: Any = bertune.reporting.write
+        write.png = lambda _: b"not drawn"
         if self.frozen_on_disk:
             bertune.training.frozen._SHARE_OF_MEMORY = 0.0
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -103,7 +106,7 @@ class Watch:
             if seen == self.moment.number:
                 _die_after(self.moment.delay)
 
-        fsync, micro_batches = os.fsync, torch_backend.micro_batches
+        fsync, micro_batches = os.fsync, backend.micro_batches
 
         def noted_fsync(descriptor: int) -> None:
             note("fsync", os.readlink(f"/proc/self/fd/{descriptor}"))
@@ -113,7 +116,8 @@ class Watch:
             note("evaluate", str(self.run))
             return micro_batches(*arguments)
 
-        os.fsync, torch_backend.micro_batches = noted_fsync, noted_batches
+        system: Any = os
+        system.fsync, backend.micro_batches = noted_fsync, noted_batches
         sys.addaudithook(partial(_hook, note))
 
 
@@ -143,7 +147,8 @@ def _die_after(seconds: float) -> None:
 
 def phases(log: Path, run: Path) -> list[str]:
     """The phase of each event in a log."""
-    found, past_model = [], False
+    found: list[str] = []
+    past_model = False
     for line in log.read_text(encoding="utf-8").splitlines():
         kind, _, text = line.partition("\t")
         inside = text.removeprefix(str(run)).lstrip("/") if text.startswith(f"{run}/") else ""

@@ -17,7 +17,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def million() -> dict[str, Any]:
     random = np.random.default_rng(0)
     words = np.array(" ".join(text for text, _ in read_rows("imdb")["train"][:5000]).split(), dtype=object)
     lengths = random.integers(5, 45, MILLION)
-    rows = []
+    rows: list[tuple[str, str]] = []
     for number, length in enumerate(lengths.tolist()):
         if number % 10 == 9:  # a copy of an earlier text, exact or with one edited word
             text, label = rows[int(random.integers(len(rows)))]
@@ -220,7 +220,7 @@ def main() -> None:
     stored = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     if not chosen.page:
         key = "million" if chosen.million else "cost" if chosen.cost else "planted"
-        measures = {
+        measures: dict[str, Callable[[], dict[str, Any]]] = {
             "million": million,
             "cost": cost,
             "planted": lambda: planted_faults(chosen.only, chosen.seeds),

@@ -22,11 +22,11 @@ _INTRODUCTION = """\
 ## Audit: planted faults
 
 `benchmarks/audit.py` plants faults in the evaluated rows of four data sets: 7% become copies of training
-rows, 3% copies with another label, 5% near copies, and 5% join a group of the training data. The near copies
+rows, 3% copies with other labels, 5% near copies, and 5% join a group of the training data. The near copies
 were made in turn by changing case, whitespace or punctuation, by replacing, deleting, inserting or moving a
 word, by a typo, by a replaced word together with another case, and in texts of at least 100 words also by
 replacing 4% of the words or removing the last tenth. Words of texts with fewer than 6 words (12 characters in
-Chinese) are not edited, because that makes another text. In Chinese, a word is one or two characters.
+Chinese) are not edited, because that would change the meaning. In Chinese, a word is one or two characters.
 
 The data sets contain near duplicates of their own; such a row counts as correct if the character-level
 similarity (`difflib`) of the two texts is at least 0.8. The column *without natural ones* counts them as

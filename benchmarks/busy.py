@@ -1,4 +1,4 @@
-"""Training speed beside another process: bertune as it is, with fixed choices, and the HF Trainer.
+"""Training speed next to another process: bertune as it is, with fixed choices, and the HF Trainer.
 
     BERTUNE_DATA=DATA python benchmarks/busy.py --rounds 3
 

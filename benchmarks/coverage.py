@@ -1,4 +1,4 @@
-"""How often 95 % intervals contain the true score, and how often `compare` finds a difference.
+"""How often 95% intervals contain the true score, and how often `compare` finds a difference.
 
     python benchmarks/coverage.py --out benchmarks/results/coverage.json
     python benchmarks/coverage.py --runs RUN SAME_RECIPE HALF_DATA --out benchmarks/results/compare.json

@@ -10,7 +10,7 @@ RESULTS = Path(__file__).parent / "results"
 def coverage_lines() -> list[str]:
     """The Markdown section; empty without results."""
     coverage, compare = (_results(name) for name in ("coverage.json", "compare.json"))
-    lines = ["", "## Coverage of the 95 % intervals", ""] if coverage else []
+    lines = ["", "## Coverage of the 95% intervals", ""] if coverage else []
     if coverage:
         lines += [
             "How many of 200 test sets, drawn from a large pool of predictions, have an interval that "
@@ -21,7 +21,7 @@ def coverage_lines() -> list[str]:
             "|---|---|---|---|---|---|",
         ]
         for one in coverage:
-            shares = [f"{100 * one['coverage'][method]:.1f} %" for method in ("percentile", "BCa")]
+            shares = [f"{100 * one['coverage'][method]:.1f}%" for method in ("percentile", "BCa")]
             cells = [one["data"], one["score"], f"{one['rows']:,}", f"{one['true']:.3f}", *shares]
             lines.append(f"| {' | '.join(cells)} |")
         lines += ["", "```", "BERTUNE_DATA=DATA python benchmarks/coverage.py --out coverage.json", "```"]

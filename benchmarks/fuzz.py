@@ -21,6 +21,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -297,7 +298,7 @@ def smaller(content: bytes, key: str, read: Callable[[bytes], Any]) -> bytes:
             tries += 1
             candidate = content[:start] + content[start + size :]
             with Caught() as caught:
-                limited(_LIMIT, lambda candidate=candidate: read(candidate))
+                limited(_LIMIT, partial(read, candidate))
             if caught.is_finding and caught.key == key:
                 content = candidate
             else:

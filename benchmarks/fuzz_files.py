@@ -8,7 +8,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 _WORDS = (
     "good", "bad", "film", "宾馆", "naïve", "Ωmega", "it's", "12:30", "e.g.", "😀", "x=1", "a/b", "«oui»",
@@ -78,7 +78,7 @@ def _json_file(draw: random.Random, name: str, tree: Any, rows: Rows) -> DataFil
 
 def _delimited(draw: random.Random, count: int, name: str, delimiter: str, may_guess: bool) -> DataFile:
     columns = draw.choice([["text", "label"], ["id", "text", "label"], ["sentence1", "sentence2", "label"]])
-    quoting = draw.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+    quoting: Literal[0, 1] = draw.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
     inside = '"\n\t,;|' + ("\r" if quoting == csv.QUOTE_ALL else "")  # csv leaves cells with \r unquoted
     table = [[words(draw, 10, inside) for _ in columns] for _ in range(count)]
     for cells in table:
@@ -286,14 +286,14 @@ def _parquet(draw: random.Random, count: int) -> DataFile:
 
 def _docbin(draw: random.Random, count: int) -> DataFile:
     import spacy
-    from spacy.tokens import Doc, DocBin
+    from spacy.tokens import Doc, DocBin, Span
 
     vocab = spacy.blank("xx").vocab
     store = DocBin()
     rows: Rows = []
     for _ in range(min(count, 5)):
         doc = Doc(vocab, words=[token(draw) for _ in range(6)])
-        doc.ents = [doc.char_span(doc[1].idx, doc[1].idx + len(doc[1]), label="PER")]
+        doc.ents = [Span(doc, 1, 2, label="PER")]
         store.add(doc)
         spans = [{"start": doc[1].idx, "end": doc[1].idx + len(doc[1]), "label": "PER"}]
         rows.append({"text": doc.text, "spans": spans})

@@ -2,9 +2,9 @@
 
 A model is trained once per data set, and its outputs for a large held-out pool are cached. Each resample
 draws calibration rows from the pool with replacement, so that the pool is the population: the error rate of a
-threshold on all of its rows is the true one. Beside bertune's rule: the threshold at which the observed
-error rate is at most the target ("naive"), and the risk control of MAPIE on the same rows and scores. Needs
-BERTUNE_DATA.
+threshold on all of its rows is the true one. bertune's rule is compared with the threshold at which the
+observed error rate is at most the target ("naive"), and with the risk control of MAPIE on the same rows and
+scores. Needs BERTUNE_DATA.
 
     BERTUNE_DATA=DATA python benchmarks/guarantee.py --cache FOLDER
 """
@@ -25,7 +25,7 @@ from mapie.risk_control import BinaryClassificationController
 from results_blocks import replace_block
 
 from bertune.data.split import divide
-from bertune.metrics.calibration import Terms, fit_temperature
+from bertune.metrics.calibration import Kind, Terms, fit_temperature
 from bertune.metrics.decisions import FloatArray, Judged, fit_guarantee, naive_threshold
 
 CONFIDENCE = 0.95
@@ -84,7 +84,7 @@ def of_mapie(rows: Judged, max_error: float, confidence: float) -> float | None:
 
 def run(name: str, max_error: float, size: int, pool: Pool, resamples: int) -> dict[str, Any]:
     """Violations, mean share answered, and resamples without an answer, by method."""
-    kind = "softmax" if pool.gold.ndim == 1 else "sigmoid"
+    kind: Kind = "softmax" if pool.gold.ndim == 1 else "sigmoid"
     confidence = CONFIDENCE if kind == "softmax" else 1 - (1 - CONFIDENCE) / 2  # "yes" and "no" of each label
     methods: dict[str, Callable[[Judged, Judged], float | None]] = {
         "bertune": lambda pilot, rows: fit_guarantee(pilot, rows, max_error, confidence).threshold,
@@ -163,7 +163,7 @@ def page(results: list[dict[str, Any]]) -> str:
         "of the tests. *Naive* is the lowest threshold with an observed error rate of at most the target; "
         "MAPIE 1.6 controls the precision of the same scores on the same rows with its defaults "
         "(Bonferroni-Holm). GoEmotions has one guarantee per label; *worst* is the label with the most "
-        "violations. *Answered* is the mean share of inputs that are answered alone, 0 where no share "
+        "violations. *Answered* is the mean share of inputs answered without review, 0 where no share "
         "qualifies.",
         "",
         "| data set | max. error | calibration rows | violated: bertune | naive | MAPIE | worst label: "

@@ -140,8 +140,8 @@ def page(results: list[dict[str, Any]]) -> str:
         "## Likely label errors",
         "",
         f"{FLIPPED:.0%} of the labels of a random slice of SST-2's training rows were flipped. The rows are "
-        "ranked by `bertune cross-validate`, in the order of `label-errors/out-of-fold.csv`. Beside it are a "
-        "random order, and the scores of cleanlab 2.9 on the same out-of-fold probabilities. *Listed* are "
+        "ranked by `bertune cross-validate`, in the order of `label-errors/out-of-fold.csv`. For comparison: "
+        "a random order, and the scores of cleanlab 2.9 on the same out-of-fold probabilities. *Listed* are "
         "the likely errors by confident learning, and those of cleanlab's default filter; *found* is the "
         "share of the flipped labels among them. Some texts of SST-2 are phrases whose published label is "
         "doubtful, which counts against every method.",

@@ -43,7 +43,8 @@ def prepare(run: Path) -> None:
     settings = {"model.name": "minilm", "train.epochs": 1}
     # Earlier trees use another name for the argument.
     name = "settings" if "settings" in inspect.signature(bt.train).parameters else "overrides"
-    bt.train(TEXTS, ["bad" if i % 2 else "good" for i in range(40)], out=run, **{name: settings})
+    arguments: dict[str, Any] = {"out": run, name: settings}
+    bt.train(TEXTS, ["bad" if i % 2 else "good" for i in range(40)], **arguments)
 
 
 def measure(run: Path) -> dict[str, float]:
@@ -53,7 +54,7 @@ def measure(run: Path) -> dict[str, float]:
     try:
         from bertune import saved_model
     except ImportError:  # its name in earlier trees
-        from bertune import model_folder as saved_model
+        from bertune import model_folder as saved_model  # type: ignore[no-redef]
     from bertune.training.checkpoint import Checkpoints, Progress, model_tensors
 
     loaded = saved_model.load(run / "model")

@@ -13,7 +13,7 @@ from quality_page import Difference, mean_and_deviation, paired_difference
 
 READING = (
     "Mean ± standard deviation of the test score over seeds. The difference is bertune minus the Trainer, "
-    "paired by seed, with the 95 % t-interval of its mean. Each interval is for one set: with six sets and "
+    "paired by seed, with the 95% t-interval of its mean. Each interval is for one set: with six sets and "
     "no difference at all, one run of this comparison in four has an interval without zero. Both sides train "
     "on the same rows (bertune holds out a tenth for validation, and the Trainer is given the rest), for the "
     "same number of steps, with the same batch size, peak learning rate, schedule, weight decay, clipping, "
@@ -25,8 +25,8 @@ READING = (
 RULES_READING = (
     "The same trainings of bertune, evaluated after every epoch. Each rule chooses one evaluation by its "
     "validation rows; the table shows the mean test score of the choice, and below it the mean difference to "
-    "`best` with its 95 % t-interval over seeds (of all sets together: over the seeds' means of all sets). "
-    "`last unless best wins 0.9`: the last evaluation, unless the best one scores higher in 90 % of paired "
+    "`best` with its 95% t-interval over seeds (of all sets together: over the seeds' means of all sets). "
+    "`last unless best wins 0.9`: the last evaluation, unless the best one scores higher in 90% of paired "
     "bootstrap samples of the validation rows, ties counted half. `later unless earlier wins 0.9`: the same "
     "test at every evaluation, against the one kept so far. `oracle` looks at the test score: no rule can be "
     "better."
@@ -74,7 +74,7 @@ def verdict(difference: Difference | None) -> str:
 def quality_table(found: Mapping[str, list[Pair]]) -> list[str]:
     """The Markdown lines of both sides' scores."""
     lines = [
-        "| set | score | seeds | HF Trainer | bertune | difference | 95 % interval | the interval |",
+        "| set | score | seeds | HF Trainer | bertune | difference | 95% interval | the interval |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, pairs in found.items():
@@ -112,7 +112,7 @@ def rules_table(found: Mapping[str, list[Pair]]) -> list[str]:
 
 
 def shown_difference(reference: Sequence[float], found: Sequence[float]) -> str:
-    """The mean paired difference and half its 95 % interval."""
+    """The mean paired difference and half its 95% interval."""
     difference = paired_difference(dict(enumerate(reference)), dict(enumerate(found)))
     if difference is None:
         return "-"
@@ -122,7 +122,7 @@ def shown_difference(reference: Sequence[float], found: Sequence[float]) -> str:
 def page(results: Mapping[str, Any]) -> str:
     """The whole page in Markdown."""
     found = by_set(results["pairs"])
-    lines = ["# Quality over paired seeds: bertune beside the transformers Trainer", "", READING, ""]
+    lines = ["# Quality over paired seeds: bertune and the transformers Trainer", "", READING, ""]
     lines += [*quality_table(found), ""]
     lines += ["## Sets and recipes", "", *recipe_lines(found), ""]
     lines += ["## Which checkpoint to keep", "", RULES_READING, "", *rules_table(found), ""]

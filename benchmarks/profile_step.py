@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,9 @@ def of_training(name: str, folder: Path) -> dict[str, Any]:
         "train": {"batch_size": batch_size},
     }
     source = resolve_source(str(texts), overrides)
-    with closing(train_source(source, folder / name)) as events:
+    training = train_source(source, folder / name)
+    assert isinstance(training, Generator)
+    with closing(training) as events:
         steps = (event for event in events if isinstance(event, Stepped))
         _take(steps, SKIPPED)
         with profile(activities=[ProfilerActivity.CPU]) as found:

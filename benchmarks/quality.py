@@ -83,7 +83,7 @@ def run_peer(task: str, seed: int, folder: Path) -> Result:
     if recipe is None:
         arguments = ["--task", task, *arguments]
     else:
-        reads = ["--train", files["train"], "--validation", files["validation"]]
+        reads: list[str | Path] = ["--train", files["train"], "--validation", files["validation"]]
         arguments = [*reads, "--recipe", recipe.as_json(), *arguments]
     run_checked([sys.executable, script, *arguments, out])
     result: Result = json.loads(out.read_text(encoding="utf-8"))

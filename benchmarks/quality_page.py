@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quality_tasks import KINDS, TASKS, Task
-from scipy.stats import t as student_t  # type: ignore[import-untyped]
+from scipy.stats import t as student_t
 
 SIDES = ("hf", "bertune")
 COMMAND = (

@@ -42,13 +42,13 @@ PROFILE = HERE / "results" / "profile.json"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 START_UP_TEXT = """\
 Seconds from the shell command to its end on two cores, medians of paired rounds: this version, and the one
-before start-up was worked on (`python benchmarks/start_up.py --before ../before --run RUN --train`). The last
+before start-up was optimized (`python benchmarks/start_up.py --before ../before --run RUN --train`). The last
 row is one epoch of CoLA without the time of its steps: imports, data, model, evaluation, saving and report.
 """
 BUSY_TEXT = """\
 Training CoLA with MiniLM-L6 on two cores, in texts per second (`python benchmarks/busy.py`): on an idle
-machine, beside one busy single-threaded process, and beside one at nice 10. "auto" is bertune with its
-default settings, which chooses the number of threads by what the cores give; the next three are fixed
+machine, next to one busy single-threaded process, and next to one at nice 10. "auto" is bertune with its
+default settings, which chooses the number of threads by the available CPU time; the next three are fixed
 choices.
 """
 
@@ -136,7 +136,7 @@ def _further() -> list[str]:
         found.append(f"## Start-up\n\n{START_UP_TEXT}\n{start_up.table(stored_seconds)}\n")
     if busy.OUT.is_file():
         rates = json.loads(busy.OUT.read_text(encoding="utf-8"))["texts_per_second"]
-        found.append(f"## Beside another process\n\n{BUSY_TEXT}\n{busy.table(rates)}\n")
+        found.append(f"## Next to another process\n\n{BUSY_TEXT}\n{busy.table(rates)}\n")
     return found
 
 

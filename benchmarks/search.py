@@ -2,7 +2,7 @@
 
     BERTUNE_DATA=FOLDER python benchmarks/search.py --work FOLDER
 
-The published rows of CoLA (Warstadt et al. 2019) are divided anew, because its validation file is small:
+The published rows of CoLA (Warstadt et al. 2019) are split differently, because its validation file is small:
 3,000 training rows, 1,000 validation rows that trials are compared on, and all others as test rows, which
 only the best settings and the defaults are scored on. The encoder is MiniLM-L6 with its embeddings and three
 lower layers frozen, so that a trial takes a minute. The search is killed with SIGKILL in its sixth trial. The
@@ -61,7 +61,7 @@ def measured(work: Path) -> dict[str, Any]:
     """All numbers of the section."""
     files = write_files(work)
     data = {f"data.{split}": str(file) for split, file in files.items()}
-    data |= {"data.calibration_fraction": 0}  # all validation rows compare trials
+    data |= {"data.calibration_fraction": "0"}  # all validation rows compare trials
     out = work / "tune"
     command = [sys.executable, "-m", "bertune", "tune", str(files["train"])]
     command += [f"{key}={value}" for key, value in {**data, **TRAINING, **SEARCH}.items()]
@@ -152,15 +152,15 @@ def section(results: dict[str, Any]) -> str:
         ": with them, this model predicts one label for all rows" if results["default"]["mcc"] == 0 else ""
     )
     lines = [
-        "## Search: killed, continued and compared with the defaults",
+        "## Search: killed, resumed and compared with the defaults",
         "",
-        f"`bertune tune` for {TRIALS} trials on CoLA, whose published rows are divided anew: "
+        f"`bertune tune` for {TRIALS} trials on CoLA, whose published rows are split differently: "
         f"{rows['train']:,} to train on, {rows['validation']:,} that trials are compared on, "
         f"{rows['test']:,} for the test. The "
         "encoder is MiniLM-L6 with its embeddings and three lower layers frozen. The defaults are those of "
         f"the BERT paper, whose learning rates suit larger encoders{collapse}.",
         "",
-        f"- **Killed and continued.** SIGKILL in the sixth trial left {killed.get('complete', 0)} completed, "
+        f"- **Killed and resumed.** SIGKILL in the sixth trial left {killed.get('complete', 0)} completed, "
         f"{killed.get('pruned', 0)} stopped early and {killed.get('running', 0)} unfinished. Two processes "
         f"continued it and completed {' and '.join(map(str, results['trials_of_each_process']))} trials, the "
         f"unfinished one among them. The storage then held {done} trials: {counts.get('complete', 0)} "
@@ -169,10 +169,10 @@ def section(results: dict[str, Any]) -> str:
         f"- **Best settings.** {record['sentences']['Best settings']}.",
         f"- **Gain on held-out data.** Test MCC {winner['test']:.3f}, against "
         f"{results['default']['mcc']:.3f} with the defaults: {difference['value']:+.3f}, "
-        f"95 % interval {difference['low']:+.3f} to "
+        f"95% interval {difference['low']:+.3f} to "
         f"{difference['high']:+.3f} (paired bootstrap of the test rows).",
         f"- **Optimism.** The score that selected the settings is {winner['value']:.3f}, "
-        f"{winner['gap']:+.3f} above the test score (95 % interval {winner['gap_interval'][0]:+.3f} to "
+        f"{winner['gap']:+.3f} above the test score (95% interval {winner['gap_interval'][0]:+.3f} to "
         f"{winner['gap_interval'][1]:+.3f}). Resamples of the validation rows expect an optimism of "
         f"{one['expected']:.3f}, and {one['ceiling']:.3f} if all trials were equally good.",
         "",

@@ -1,4 +1,4 @@
-"""Throughput and latency of `bertune serve`, beside offline prediction and a plain FastAPI server.
+"""Throughput and latency of `bertune serve`, compared with offline prediction and a plain FastAPI server.
 
     BERTUNE_DATA=DATA python benchmarks/serving.py --cache CACHE --rounds 3
 

@@ -29,8 +29,8 @@ _HEAD = (
 
 _ABOUT = """# The service under load
 
-all-MiniLM-L6-v2, fine-tuned on part of SST-2, behind `bertune serve`, beside a plain FastAPI server with
-the transformers pipeline. An open-loop generator on the same machine sends requests at scheduled times
+all-MiniLM-L6-v2, fine-tuned on part of SST-2, behind `bertune serve`, compared with a plain FastAPI server
+with the transformers pipeline. An open-loop generator on the same machine sends requests at scheduled times
 over 64 connections, and compares every answer with that of `Model.predict`; latencies count from the
 scheduled time. The offline rate is that of `Model.predict` on the same texts, before and after. Half
 load is half of the throughput with one text per request. The share in the fifth column is that of the
@@ -109,13 +109,17 @@ def _cells(rounds: list[Values], size: int) -> Iterator[str]:
     yield _median(rounds, _offline, "{:,.0f}")
     yield _median(rounds, rate("saturation1"), "{:,.0f}")
     yield _median(rounds, rate(f"saturation{size}"), "{:,.0f}")
-    shares = (
-        _median(rounds, lambda v, s=stage: rate(s)(v) / _offline(v), "{:.0%}")
-        for stage in ("saturation1", f"saturation{size}")
-    )
-    yield " and ".join(share for share in shares if share)
+
+    def share(stage: str) -> Callable[[Values], float]:
+        return lambda values: rate(stage)(values) / _offline(values)
+
+    def latency(quantile: str) -> Callable[[Values], float]:
+        return lambda values: float(values["half"]["latency"][quantile])
+
+    shares = (_median(rounds, share(stage), "{:.0%}") for stage in ("saturation1", f"saturation{size}"))
+    yield " and ".join(one for one in shares if one)
     yield _median(rounds, lambda v: v["single"]["latency"]["p50"], "{:.1f}")
-    halves = (_median(rounds, lambda v, p=p: v["half"]["latency"][p], "{:.1f}") for p in ("p50", "p99"))
+    halves = (_median(rounds, latency(quantile), "{:.1f}") for quantile in ("p50", "p99"))
     yield " and ".join(half for half in halves if half)
     yield _median(rounds, lambda v: v["half"]["latency"]["p99"] / v["single"]["latency"]["p50"], "{:.1f}")
     yield _median(rounds, lambda v: v["start"], "{:.1f}")
@@ -123,7 +127,7 @@ def _cells(rounds: list[Values], size: int) -> Iterator[str]:
 
 def _offline(values: Values) -> float:
     """The rate of `Model.predict`, before and after the service."""
-    return statistics.mean(values[stage] for stage in ("offline1", "offline2"))
+    return statistics.fmean(values[stage] for stage in ("offline1", "offline2"))
 
 
 def _speedup(rounds: dict[str, dict[str, Values]], key: str) -> str:

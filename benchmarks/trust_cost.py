@@ -20,7 +20,7 @@ from unittest import mock
 from results_blocks import replace_block
 
 import bertune as bt
-from bertune.training import finish, preparing
+from bertune.training import auditing, finish, preparing
 
 RESULT = Path(__file__).parent / "results" / "trust_cost.json"
 _NOT_COUNTED = {"load_kept_weights", "evaluate_splits", "save_model", "record_cost"}  # any trainer does these
@@ -50,7 +50,7 @@ def timed(seconds: dict[str, float]) -> Iterator[None]:
         return call
 
     steps = tuple(measured(step, step.__name__) for step in finish.FINAL_STEPS)
-    audit = measured(preparing.audit_splits, "audit_splits")
+    audit = measured(auditing.audit_splits, "audit_splits")
     with (
         mock.patch.object(finish, "FINAL_STEPS", steps),
         mock.patch.object(preparing, "audit_splits", audit),

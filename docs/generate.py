@@ -26,7 +26,7 @@ from bertune.export.formats import FORMATS
 from bertune.tasks.classification.task import Classification
 
 DOCS = Path(__file__).parent
-_GATE = "limit of a final score, which must reach it, or not exceed it if lower is better; else exit code 5"
+_GATE = "limit on a final score: a minimum, or a maximum if lower is better; exit code 5 if it is missed"
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""A tracker that writes the steps of a training to a CSV file in the run folder.
+"""A tracker that writes the training steps to a CSV file in the run folder.
 
 bertune train reviews.csv track.to=csv_tracker.py
 """

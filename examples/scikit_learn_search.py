@@ -1,4 +1,4 @@
-"""Searches a learning rate with scikit-learn, and estimates the accuracy of the whole search.
+"""Tunes the learning rate with scikit-learn, and scores the whole procedure by nested cross-validation.
 
 python examples/scikit_learn_search.py            with the packaged encoder, minilm
 python examples/scikit_learn_search.py FOLDER     with another encoder
@@ -22,7 +22,7 @@ def unescaped(texts: list[str]) -> list[str]:
 
 
 def main(model_name: str) -> None:
-    """A search inside a pipeline, scored by an outer cross-validation that the search does not see."""
+    """Runs a grid search over a pipeline inside an outer cross-validation."""
     texts = [f"{text}{end}" for end in (" &amp; more", "!", ", really") for text in GOOD + BAD]
     is_good = [text.startswith(GOOD) for text in texts]  # labels can be booleans, numbers or texts
     classifier = bt.BertClassifier(
@@ -40,7 +40,7 @@ def main(model_name: str) -> None:
         scoring="neg_log_loss",
     )
     scores = cross_val_score(search, texts, is_good, cv=StratifiedKFold(2), error_score="raise")
-    print("negative log loss of the searched model:", scores.mean())
+    print("negative log loss, nested cross-validation:", scores.mean())
     search.fit(texts, is_good)
     print("best learning rate:", search.best_params_["bertclassifier__learning_rate"])
     print(search.classes_, search.predict_proba(["a great joy"]))

@@ -8,7 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a second thread slows down models this small
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from filelock import FileLock
 from small_texts import TINY_BERT, labelled_texts, write_csv, write_vocabulary
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from tiny_exports import Exports
 
 pytest.register_assert_rewrite("trainings")
@@ -134,3 +136,12 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> "Exports":
         if not encoder.is_dir():
             write_encoder(encoder)
     return Exports(folder, encoder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """One browser for all tests of a module; Playwright's event loop would disturb those of other modules."""
+    from browsing import chromium
+
+    with chromium() as launched:
+        yield launched

@@ -42,7 +42,7 @@ def read(path: Path) -> Pairs:
 def run(asked: Run, folder: Path) -> dict[str, float]:
     """Trains and scores the held-out pairs."""
     from datasets import Dataset
-    from scipy.stats import pearsonr, spearmanr  # type: ignore[import-untyped]
+    from scipy.stats import pearsonr, spearmanr
     from sentence_transformers import (
         SentenceTransformer,
         SentenceTransformerTrainer,

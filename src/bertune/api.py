@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bertune.predict.model import Model
     from bertune.predict.redeciding import Decision
     from bertune.predict.results import Evaluation
+    from bertune.source import Request
     from bertune.training.cross_validating import CrossValidationEvent
     from bertune.training.events import Event
     from bertune.training.preparing import Prepared
@@ -74,10 +75,9 @@ def train(
         console.print(show.score_table(shown.manifest["scores"], shown.manifest.get("intervals")))
         refuse_failed(shown.manifest.get("gates"), str(shown.path))
         return shown
-    from bertune.training.events import Finished
+    from bertune.training.events import Finished, final
 
-    run = next((event.run for event in events if isinstance(event, Finished)), None)
-    assert run is not None, "training without an error ends with Finished"
+    run = final(events, Finished).run
     refuse_failed(run.manifest.get("gates"), str(run.path))
     return run
 
@@ -127,7 +127,7 @@ def check(
     settings: Settings = None,
     out: str | Path | None = None,
 ) -> Prepared:
-    """Read, split and encode the data as for training. Raises InputError.
+    """Audit the data: read, split and encode it as for training. Raises InputError.
 
     With `out`, the splits are written to that folder: a file for each, with all columns of the original rows,
     and settings.toml, from which `train` reads the identical splits. Without it, nothing is written.
@@ -161,7 +161,7 @@ def cross_validate(
 
     The folds are stratified by label and keep groups together; see [cross_validate] and `data.group`,
     `data.time`, `data.split_column`. The folder holds a run for each fold, the out-of-fold predictions of
-    every row, and a report. Nothing is written before the first training begins.
+    every row, and a report. Nothing is written before training begins.
 
     Args:
         source: as in `train`.
@@ -174,7 +174,9 @@ def cross_validate(
     Raises:
         InputError, RunExistsError, ResourceError, DivergedError, Interrupted.
     """
-    events = cross_validate_events(source, labels, settings=settings, out=out, resume=resume)
+    from bertune.source import Request
+
+    events = cross_validate_events(Request(source, labels, settings, out, resume))
     if progress:
         from bertune.console import folds, show
 
@@ -183,33 +185,20 @@ def cross_validate(
         console.print(folds.summary_table(result.record))
         return result
     from bertune.training.cross_validating import CrossValidated
+    from bertune.training.events import final
 
-    found = next((event.result for event in events if isinstance(event, CrossValidated)), None)
-    assert found is not None, "a cross-validation without an error ends with CrossValidated"
-    return found
+    return final(events, CrossValidated).result
 
 
-def cross_validate_events(
-    source: object,
-    labels: Sequence[object] | None = None,
-    *,
-    settings: Settings = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-) -> Generator[CrossValidationEvent, None, None]:
-    """Cross-validate like `cross_validate`, as a generator of events, including those of every training."""
+def cross_validate_events(request: Request) -> Generator[CrossValidationEvent, None, None]:
+    """Cross-validate like `cross_validate`, as a generator of events, including those of every run."""
     require("train", "to cross-validate")
     from bertune.reporting.cross_validation import write_cross_validation_report
-    from bertune.source import resolve_source
     from bertune.tracking.following import follow
     from bertune.training import cross_validating
 
-    given = None if out is None else as_path(out, "out")
-    if given is None and resume and isinstance(source, str | Path) and is_cross_validation(Path(source)):
-        given = Path(source)
-    resolved = resolve_source(source, settings, labels)
-    folder = Path(os.path.abspath(given or Path("runs") / f"{resolved.name}-folds"))
-    events = cross_validating.cross_validate(resolved, folder, resume)
+    resolved, folder = request.resolved("folds", is_cross_validation)
+    events = cross_validating.cross_validate(resolved, folder, request.resume)
     yield from follow(events, resolved.config, folder, write_cross_validation_report)
 
 
@@ -249,8 +238,8 @@ def decide(source: Run | str | Path, data: object, *, settings: Settings = None)
     """Fit the calibration and the decision rule of a trained model to labelled data, and store them with it.
 
     `settings` are those of [decide], such as {"decide.max_error": 0.02}. The data must not have been used for
-    training, nor to select the checkpoint. `source` can be a run, a model folder or an export, which need
-    not be the same: each keeps a rule of its own. Raises InputError.
+    training or to select the checkpoint. `source` can be a run, a model folder or an export; each of them has
+    its own rule. Raises InputError.
     """
     from bertune.predict.redeciding import decide as fit_rule
     from bertune.run_writer import record_decision
@@ -275,7 +264,7 @@ def predict(
 
 
 def report(*runs: Run | CrossValidation | Tuning | str | Path, out: str | Path | None = None) -> Path:
-    """Regenerate the report of a run, a cross-validation or a search, or compare several runs in one page.
+    """Regenerate the report of a run, a cross-validation or a search, or compare several runs on one page.
 
     Returns the path of the page. `out` is a new .html file for a comparison; by default it is
     report/comparison.html in the folder of the first run. Raises ConfigError, DataError if the test rows of
@@ -289,7 +278,7 @@ def report(*runs: Run | CrossValidation | Tuning | str | Path, out: str | Path |
     if len(paths) > 1:
         return write_comparison_of(paths, None if out is None else as_path(out, "out"))
     if not paths or out is not None:
-        raise ConfigError("report takes a run, or several runs to compare, and `out` only with several runs")
+        raise ConfigError("report takes one run, or several runs to compare; `out` requires several runs")
     return write_report_of(paths[0])
 
 
@@ -306,7 +295,7 @@ def export(
     Args:
         run: a run or run folder.
         to: the format: onnx, onnx-int8, onnx-fp16, safetensors or safetensors-bf16.
-        settings: limits such as {"export.max_flips": 0.01}, new places of the data files, custom code.
+        settings: limits such as {"export.max_flips": 0.01}, new paths of the data files, custom code.
         out: the folder of the export; None for export/FORMAT in the run folder.
         on_progress: called with one line per stage.
 

@@ -5,7 +5,7 @@ were drawn with the same random numbers (`metrics/resampling.py`). Nothing is pr
 a user is executed.
 
 Two runs are two models, and the test says whether these models differ on such data. Whether their recipes
-differ is another question, because two seeds of one recipe are different models, too. Runs with several
+differ is another question, because two seeds of one recipe are also different models. Runs with several
 seeds (`train.seeds`) answer it: seeds are then resampled together with the rows.
 
 Dimensions: R resamples, S seeds.
@@ -88,7 +88,7 @@ class _Side:
     """What one run stored about a split."""
 
     run: Run
-    scores: list[Mapping[str, float | None]]  # of each seed
+    scores: list[Mapping[str, float | None]]  # per seed
     resampled: list[Mapping[str, FloatArray]]  # [R] of each seed
 
 

@@ -37,7 +37,7 @@ class SummaryRecord(Record):
 class FoldRunRecord(Record):
     """The run of one fold."""
 
-    name: str  # of its folder
+    name: str  # name of its folder
     repeat: int
     fold: int
     rows: dict[str, int] | None = None  # by split
@@ -73,7 +73,7 @@ class CrossValidationRecord(Record):
     scores: dict[str, SummaryRecord] | None = None
     details: DetailsRecord | None = None  # of the pooled scores of the first repetition
     versions: dict[str, str] | None = None
-    seconds: float | None = None  # of all folds together
+    seconds: float | None = None  # total over all folds
 
 
 @dataclass(frozen=True)

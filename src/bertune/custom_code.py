@@ -18,7 +18,7 @@ def with_custom_code(metadata: ModelMetadata, own: Mapping[str, str]) -> ModelMe
     """The metadata of a saved model with the files that the user names, by setting, for its custom code.
 
     The settings are task.name, model.head and data.reader. Raises ModelError if a file is not named or
-    differs from that of the training.
+    differs from the one used in training.
     """
     return replace(
         metadata,

@@ -44,7 +44,7 @@ _DEFAULTS: dict[str, Any] = {
     "tie_word_embeddings": True,
     "use_cache": True,
 }
-_FAMILY_DEFAULTS = {"bos_token_id": 0, "eos_token_id": 2}  # of all families here but BERT
+_FAMILY_DEFAULTS = {"bos_token_id": 0, "eos_token_id": 2}  # shared by all families here except BERT
 _NOT_SAVED = ("_name_or_path", "torch_dtype")
 _CLASS_PREFIX = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert"}
 

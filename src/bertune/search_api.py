@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertune.api import Settings
-from bertune.files import as_path
 from bertune.gates import refuse_failed
 from bertune.optional_packages import require
 from bertune.tuning import Tuning, is_tuning
 
 if TYPE_CHECKING:
     from bertune.search.events import SearchEvent
+    from bertune.source import Request
 
 
 def tune(
@@ -44,7 +43,9 @@ def tune(
         InputError, RunExistsError, ResourceError, Interrupted, MissingPackageError.
         GateError: a final score of the best settings misses its limit (gate.SCORE); the search is complete.
     """
-    events = tune_events(source, labels, settings=settings, out=out, resume=resume)
+    from bertune.source import Request
+
+    events = tune_events(Request(source, labels, settings, out, resume))
     if progress:
         from bertune.console import show, tuning
 
@@ -54,43 +55,28 @@ def tune(
         show.echo(console, f"\n{tuning.conclusions(result.record)}")
     else:
         from bertune.search.events import Tuned
+        from bertune.training.events import final
 
-        found = next((event.result for event in events if isinstance(event, Tuned)), None)
-        assert found is not None, "a search without an error ends with Tuned"
-        result = found
+        result = final(events, Tuned).result
     refuse_failed(result.best.manifest.get("gates"), str(result.best.path))
     return result
 
 
-def tune_events(
-    source: object,
-    labels: Sequence[object] | None = None,
-    *,
-    settings: Settings = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-) -> Generator[SearchEvent, None, None]:
-    """Search like `tune`, as a generator of events, including those of every training."""
+def tune_events(request: Request) -> Generator[SearchEvent, None, None]:
+    """Search like `tune`, as a generator of events, including those of every run."""
     require("train", "to search for settings")
     require("tune", "to search for settings")
-    return _events(source, labels, settings, out, resume)
+    return _events(request)
 
 
-def _events(
-    source: object, labels: Sequence[object] | None, settings: Settings, out: str | Path | None, resume: bool
-) -> Generator[SearchEvent, None, None]:
+def _events(request: Request) -> Generator[SearchEvent, None, None]:
     from bertune.reporting.tuning import write_tuning_report
     from bertune.reporting.write import write_report
     from bertune.search.events import Tuned
     from bertune.search.searching import search
-    from bertune.source import resolve_source
 
-    given = None if out is None else as_path(out, "out")
-    if given is None and resume and isinstance(source, str | Path) and is_tuning(Path(source)):
-        given = Path(source)
-    resolved = resolve_source(source, settings, labels)
-    folder = Path(os.path.abspath(given or Path("runs") / f"{resolved.name}-tune"))
-    for event in search(resolved, folder, resume):
+    resolved, folder = request.resolved("tune", is_tuning)
+    for event in search(resolved, folder, request.resume):
         if isinstance(event, Tuned):
             write_report(event.result.best)
             write_tuning_report(event.result)

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from bertune.data.folders import splits_in
 from bertune.data.memory import MEMORY, table_from_lists, table_of
 from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
-from bertune.files import shown_path
+from bertune.files import as_path, shown_path
 from bertune.run import CONFIG, stored_settings, verify_config
 from bertune.settings import located, nested, read_toml, resolve, settings_of
 
@@ -44,6 +44,28 @@ class Source:
     def locating(self) -> AbstractContextManager[None]:
         """Errors about settings of the file name the file and the line."""
         return contextlib.nullcontext() if self.file is None else located(self.file, self.of_file)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments that `bertune.cross_validate` and `bertune.tune` have in common."""
+
+    source: object
+    labels: Sequence[object] | None = None
+    settings: Mapping[str, Any] | None = None
+    out: str | Path | None = None
+    resume: bool = False
+
+    def resolved(self, ending: str, is_resumable: Callable[[Path], bool]) -> tuple[Source, Path]:
+        """The source, and the folder to write: by default runs/NAME-ENDING, or the source to resume.
+
+        Raises InputError.
+        """
+        given = None if self.out is None else as_path(self.out, "out")
+        if given is None and self.resume and isinstance(self.source, str | Path):
+            given = Path(self.source) if is_resumable(Path(self.source)) else None
+        found = resolve_source(self.source, self.settings, self.labels)
+        return found, Path(os.path.abspath(given or Path("runs") / f"{found.name}-{ending}"))
 
 
 def resolve_source(

@@ -96,7 +96,7 @@ class TuningRecord(Record):
     notes: list[str] | None = None
     warnings: list[str] | None = None
     versions: dict[str, str] | None = None
-    seconds: float | None = None  # of training in all trials
+    seconds: float | None = None  # training time of all trials
 
 
 @dataclass(frozen=True)

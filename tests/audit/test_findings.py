@@ -25,7 +25,7 @@ def test_copies_across_splits_are_found_with_file_and_line() -> None:
     assert exact.level == near.level == "warning"
     assert (exact.count, exact.total, exact.split) == (1, 40, "test")
     assert exact.message == "1 of the test texts is also in train, which inflates the test scores"
-    assert exact.remedy == "Set data.deduplicate=true to drop them from train"
+    assert exact.remedy == "Set data.deduplicate=true to drop them from the training set"
     assert (exact.rows[0].place, exact.rows[0].note) == ("test.csv, line 5", "repeats train.csv, line 11")
     assert near.rows[0].place == "test.csv, line 7"
     assert not [f for f in found if f.kind.startswith("conflicting") and f.level == "warning"]
@@ -53,7 +53,7 @@ def test_identical_texts_with_other_labels_are_found_within_and_across_splits() 
     assert [(f.split, f.count, f.level) for f in found] == [
         ("train", 1, "warning"), ("test", 1, "warning"), ("test", 1, "note"),
     ]  # fmt: skip
-    assert found[0].message == "train: 1 row repeats an earlier text with another label"
+    assert found[0].message == "train: 1 row repeats an earlier text with a different label"
     assert found[0].rows[0].note == "b; line 2: a"
     assert found[1].rows[0].note == "a; train.csv, line 3: b"
     assert found[2].kind == "conflicting_labels_near"

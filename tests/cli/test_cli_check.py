@@ -34,7 +34,7 @@ def test_check_counts_duplicate_contradictory_and_shared_texts(here: Path, encod
     train = found["data"]["splits"]["train"]
     assert (train["duplicates"], train["conflicting_duplicates"]) == (3, 1)
     assert found["data"]["shared_texts"]["train/validation"] == 5
-    assert any("another label" in text for text in found["warnings"])
+    assert any("a different label" in text for text in found["warnings"])
     assert any(
         "validation" in text and "5 " in text and "also in train" in text for text in found["warnings"]
     )
@@ -79,7 +79,7 @@ def test_check_lists_findings_with_rows_and_remedies(here: Path, encoder: Path) 
     (at,) = [i for i, line in enumerate(lines) if line.startswith("warning") and "also in train" in line]
     assert lines[at].split()[1:4] == ["1", "of", "20"]
     shown = " ".join(" ".join(lines[at:]).split())  # in a file or pipe, lines are wrapped
-    assert "Set data.deduplicate=true to drop them from train" in shown
+    assert "Set data.deduplicate=true to drop them from the training set" in shown
     assert f"b.csv, line 2: {rows[4][0]} (repeats a.csv, line 6)" in shown
     assert any(line.startswith("note") and "repeats an earlier text exactly" in line for line in lines)
 

@@ -25,7 +25,7 @@ def test_the_scores_are_printed_and_the_models_can_be_left_out(tmp_path: Path, e
     again = bertune("cross-validate", out, "--resume").fine()
     assert f"{found.json['scores']['accuracy']['pooled']:.4f}" in again.out
     changed = bertune(*command, "train.lr=0.1", "--out", out, "--resume")
-    assert (changed.code, "train.lr was 0.003 and is 0.1" in changed.err) == (3, True)
+    assert (changed.code, "train.lr was 0.003 and is now 0.1" in changed.err) == (3, True)
 
 
 def test_a_killed_cross_validation_continues_with_the_same_command(tmp_path: Path, encoder: Path) -> None:

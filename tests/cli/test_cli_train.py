@@ -70,7 +70,7 @@ def test_the_scores_on_stdout_equal_those_in_the_manifest(trained: Any) -> None:
 
 
 def test_messages_go_to_stderr(trained: Any) -> None:
-    for words in ("train.csv", "validation", "max_length", "training 6 steps", "randomly initialised"):
+    for words in ("train.csv", "validation", "max_length", "training 6 steps", "randomly initialized"):
         assert words in trained.said.err
     for line in trained.said.err.splitlines():
         assert not line.startswith("{")

@@ -144,7 +144,7 @@ def test_scikit_learn_searches_in_a_pipeline(
     monkeypatch.syspath_prepend(EXAMPLES)
     runpy.run_path(str(EXAMPLES / "scikit_learn_search.py"))["main"](str(tiny_weights))
     printed = capsys.readouterr().out.splitlines()
-    assert float(printed[0].removeprefix("negative log loss of the searched model: ")) < 0
+    assert float(printed[0].removeprefix("negative log loss, nested cross-validation: ")) < 0
     assert printed[1] in ("best learning rate: 2e-05", "best learning rate: 0.0002")
     assert printed[2].startswith("[False  True] [[")
 

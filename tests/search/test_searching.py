@@ -115,7 +115,7 @@ def test_other_settings_data_or_an_existing_folder_are_refused(searched: Searche
     with pytest.raises(RunExistsError, match="--resume"):
         list(search(searched.source, out))
     train = config.train.model_copy(update={"weight_decay": 0.5})
-    with pytest.raises(ConfigError, match=r"train\.weight_decay was 0\.01 and is 0\.5"):
+    with pytest.raises(ConfigError, match=r"train\.weight_decay was 0\.01 and is now 0\.5"):
         list(search(Source("r", "r", config.model_copy(update={"train": train}), {}), out, resume=True))
     tune = config.tune.model_copy(update={"space": {"train.lr": "1e-4..1e-1"}})
     with pytest.raises(ConfigError, match=r"tune\.space\.train\.lr was .*0\.01.* and is .*0\.1"):

@@ -242,7 +242,7 @@ def test_query_ids_are_only_optional_in_prediction() -> None:
     assert made.parse(row, Columns(("query", "document"), None, None, has_gold=False)).query == "a"
     with pytest.raises(DataError, match=r'a\.csv, line 2: there is no column "qid"'):
         made.parse(row, COLUMNS)
-    with pytest.raises(DataError, match=r'a\.csv, line 2: the query id in column "qid" .* is missing'):
+    with pytest.raises(DataError, match=r'a\.csv, line 2: the query ID in column "qid" .* is missing'):
         made.parse(Row({**row.values, "qid": " "}, row.origin), COLUMNS)
 
 
@@ -383,5 +383,5 @@ def test_ids_with_whitespace_are_escaped_in_trec_files(tiny_weights: Path, tmp_p
 
 def test_ambiguous_query_ids_are_an_error_when_writing_a_trec_run() -> None:
     examples = [Example("", Origin("a.csv", n), (f"query {n}", "x"), None, "q7") for n in (2, 3)]
-    with pytest.raises(DataError, match=r'a\.csv, line 3: the query id "q7" belongs to'):
+    with pytest.raises(DataError, match=r'a\.csv, line 3: the query ID "q7" belongs to'):
         fitted().extra_prediction_files(examples, [RelevancePrediction(0.5)] * 2)

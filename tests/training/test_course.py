@@ -256,4 +256,4 @@ def test_a_run_without_memory_for_simple_models_is_complete_and_says_so(
     monkeypatch.setattr("bertune.training.finish.baselines", full)
     run = api.train(noise[0], settings=settings(**{"train.baselines": True}), out=tmp_path / "run")
     assert run.manifest["status"] == "complete" and "baselines" not in run.manifest
-    assert "the simple models were left out: out of memory" in run.manifest["warnings"][-1]
+    assert "the simple models were skipped: out of memory" in run.manifest["warnings"][-1]

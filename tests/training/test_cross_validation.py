@@ -145,7 +145,7 @@ def test_a_stopped_cross_validation_continues_to_the_same_result(source: Source,
     with pytest.raises(RunExistsError, match="--resume"):
         finished(source, tmp_path / "cv")
     other = source.config.model_copy(update={"train": source.config.train.model_copy(update={"lr": 1.0})})
-    with pytest.raises(ConfigError, match=r"train\.lr was 0\.001 and is 1\.0"):
+    with pytest.raises(ConfigError, match=r"train\.lr was 0\.001 and is now 1\.0"):
         finished(replace(source, config=other), tmp_path / "cv", resume=True)
     continued = list(cross_validate(source, tmp_path / "cv", resume=True))
     assert [e.was_trained for e in continued if isinstance(e, FoldFinished)] == [False, True, True]

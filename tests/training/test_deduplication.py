@@ -52,8 +52,8 @@ def test_exact_repeats_are_dropped_before_the_split(train_csv: str, settings: Se
     assert found.audit["data"]["shared_texts"] == {"train/validation": 0}
     (note,) = [note for note in found.notes if note.startswith("dropped")]
     assert note == (
-        "dropped 4 of 66 training rows (exact duplicates); 1 has another label than the training row that it "
-        "repeats"
+        "dropped 4 of 66 training rows (exact duplicates); 1 has a different label from the training row "
+        "that it repeats"
     )
 
 

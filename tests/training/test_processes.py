@@ -280,7 +280,7 @@ def test_random_weights_are_announced(
     words = as_arguments(changes | {"model.name": str(tiny_folder), "train.epochs": 0.1})
     ended = Command(tmp_path / "output", "train", reviews_csv, *words, "--out", tmp_path / "run").end()
     assert ended.code == 0, ended
-    assert "has no weights: the encoder is randomly initialised" in unwrapped(ended.stderr)
+    assert "has no weights: the encoder is randomly initialized" in unwrapped(ended.stderr)
     assert open_run(tmp_path / "run").manifest["model"]["weights"] == "random"
 
 

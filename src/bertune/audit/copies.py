@@ -121,7 +121,7 @@ def _conflicts(splits: Splits, pair: tuple[str, str], found: Repeats, noun: str)
         yield Finding(
             kind,
             "warning" if kind == "conflicting_labels" else "note",
-            f"{split}: {counted(len(at), 'row')} {verb} {where} {noun} with another label",
+            f"{split}: {counted(len(at), 'row')} {verb} {where} {noun} with a different label",
             "Correct the labels or remove the rows",
             len(at),
             total,
@@ -185,4 +185,4 @@ def _level(count: int, total: int) -> Level:
 def _remedy(of: str, setting: str = "data.deduplicate=true") -> str:
     if of != "train":
         return "Remove them from one of the splits"
-    return f"Set {setting} to drop them from train"
+    return f"Set {setting} to drop them from the training set"

@@ -146,7 +146,7 @@ def _value_cues(examined: _Examined, kind: str, name: str, codes: Ints) -> Itera
             yield Cue(kind, name, "", judgement, _first(examined, np.ones(len(codes), bool)))
     targets = list(examined.targets.items())
     if len(targets) == 2 and (targets[0][1] != targets[1][1]).all():
-        targets = targets[1:]  # of two labels, one is predicted as well as the other
+        targets = targets[1:]  # with two labels, a cue predicts both equally well
     for label, target in targets:
         predicted = predicted_by(codes, target)
         judgement = judged_labels(predicted, target, examined.z)
@@ -174,7 +174,7 @@ def _finding(train: AuditedSplit, cues: list[Cue], num_labels: int, noun: str) -
         "predict"
     )
     if kind == "label_column":
-        remedy = "It may be another name of the label. If not, the labels depend on where the rows come from"
+        remedy = "It may be an alias of the label. Otherwise, the labels depend on where the rows come from"
     return Finding(
         f"{kind}_cue",
         "warning" if len(cues) <= _FEW_LABELS and kind != "label_column" else "note",

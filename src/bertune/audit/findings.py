@@ -10,7 +10,7 @@ from bertune.data.rows import Origin
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")  # the most serious first
 MOST_ROWS = 10  # rows recorded with a finding
-_MOST_CHARACTERS = 100  # of a text recorded with a finding
+_MOST_CHARACTERS = 100  # per text recorded with a finding
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Finding:
     message: str  # what is wrong, without a full stop at the end
     remedy: str  # what to do, without a full stop at the end
     count: int  # number of rows, labels or columns concerned
-    total: int  # of how many
+    total: int  # out of how many
     split: str | None = None  # None if it concerns all splits
     rows: tuple[FoundRow, ...] = ()  # the first MOST_ROWS rows
     values: Mapping[str, Any] = field(default_factory=dict)  # plain numbers, such as the share of each label

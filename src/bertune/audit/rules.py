@@ -17,7 +17,7 @@ from bertune.audit.words import Ints, WordColumn
 _LEAST_ROWS = 10  # rows of the first half with a word
 _MOST_WORDS = 20_000  # the most frequent words of a column
 _RARE = 0.01
-_NUM_BINS = 10  # of lengths and numeric columns, by quantiles
+_NUM_BINS = 10  # quantile bins of lengths and numeric columns
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ HIGHER_IS_BETTER = {"examples_per_second": True, "wall_seconds": False, "peak_rs
 
 @dataclass(frozen=True)
 class Summary:
-    """A median with its bootstrap 95 % interval, which has zero width for a single value."""
+    """A median with its bootstrap 95% interval, which has zero width for a single value."""
 
     median: float
     low: float

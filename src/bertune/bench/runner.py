@@ -61,7 +61,7 @@ class Round:
     def is_flagged(self) -> bool:
         """Whether the speed of the machine changed during the round."""
         before, after = self.calibration_seconds
-        # 2 % of stolen time is about the smallest effect that the ratios could show.
+        # 2% of stolen time is about the smallest effect that the ratios could show.
         return abs(after / before - 1) > DRIFT or (self.steal or 0) > 0.02
 
 

@@ -13,7 +13,9 @@ def check(
     settings: Settings = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="folder to write the splits to, as files that train reads", show_default=False),
+        typer.Option(
+            help="folder to write the splits to, as files that `bertune train` can read", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -34,13 +34,14 @@ def cross_validate(
     from bertune.console import folds, show
     from bertune.files import shown_path
     from bertune.settings import parse_overrides
+    from bertune.source import Request
 
     if as_json:
         streams.refuse_closed_output("scores")
     console = show.messages()
     tune_allocator()
-    overrides = parse_overrides(settings or [])
-    result = folds.watch(cross_validate_events(source, settings=overrides, out=out, resume=resume), console)
+    request = Request(source, None, parse_overrides(settings or []), out, resume)
+    result = folds.watch(cross_validate_events(request), console)
     record = result.record
     if as_json:
         print_json({"folder": str(result.path), **record.to_json()})

@@ -13,11 +13,11 @@ def decide(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Calibrate a trained model, and decide which of its predictions need no review.
+    """Calibrate a trained model, and decide which of its predictions can be used without review.
 
-    The rows of FILE must not have been used for training, nor to select the checkpoint. The result is stored
-    with the model: `predict`, `evaluate`, `serve` and exports made later apply it. To decide for an existing
-    export, pass its folder as RUN.
+    The rows of FILE must not have been used for training or to select the checkpoint. The result is stored
+    with the model and applied by `predict`, `evaluate`, `serve` and later exports. To fit a rule for an
+    existing export, pass its folder as RUN.
 
     \b
       bertune decide RUN FILE decide.max_error=0.02     at most 2% of the answers are wrong

@@ -1,4 +1,4 @@
-"""`bertune report`: regenerate the report of a run, or compare several runs in one page."""
+"""`bertune report`: regenerate the report of a run, or compare several runs on one page."""
 
 from pathlib import Path
 from typing import Annotated

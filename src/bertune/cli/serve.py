@@ -20,11 +20,12 @@ def serve(
     fallback: Annotated[
         str | None,
         typer.Option(
-            help="URL of a System One service for questions no model here answers", show_default=False
+            help="URL of a System One service for questions that no served model can answer",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Serve models over HTTP, each under its name, with a page to try them.
+    """Serve models over HTTP, with a web page to try them.
 
     Prints the URL on stdout when all models are loaded. Ctrl-C or SIGTERM stops the service after the
     requests in flight.

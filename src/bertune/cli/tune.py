@@ -36,12 +36,13 @@ def tune(
     from bertune.gates import refuse_failed
     from bertune.search_api import tune_events
     from bertune.settings import parse_overrides
+    from bertune.source import Request
 
     if as_json:
         streams.refuse_closed_output("scores")
     console = show.messages()
     tune_allocator()
-    events = tune_events(source, settings=parse_overrides(settings or []), out=out, resume=resume)
+    events = tune_events(Request(source, None, parse_overrides(settings or []), out, resume))
     from bertune.console import tuning  # imports Optuna, which the call above has required
 
     result = tuning.watch(events, console)

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-# The sections that do not concern a single training; a run does not record them.
+# The sections that do not concern a single run, which does not record them.
 AFTER_TRAINING = ("cross_validate", "tune", "predict", "export", "serve")
 
 

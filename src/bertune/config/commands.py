@@ -13,7 +13,9 @@ class CrossValidateConfig(Section):
     folds: int = Field(
         5, ge=2, description="number of folds; ignored if data.split_column holds fold numbers"
     )
-    repeats: int = Field(1, ge=1, description="number of times that all rows are divided into folds anew")
+    repeats: int = Field(
+        1, ge=1, description="number of times the rows are divided into folds, each time differently"
+    )
     keep_models: bool = Field(True, description="whether to keep the model of every fold")
 
 
@@ -35,7 +37,7 @@ class ExportConfig(Section):
         "auto", description="largest share of rows whose label, entities or answer differ; auto: by format"
     )
     max_score_loss: float | Auto = Field(
-        "auto", description="largest loss of the score that selects checkpoints; auto: by format"
+        "auto", description="largest drop in the score that selects checkpoints; auto: by format"
     )
     reference_rows: int = Field(
         1000,
@@ -55,18 +57,20 @@ class ServeConfig(Section):
     """The HTTP service and the limits that protect it. Not used in training."""
 
     backend: Literal["auto", "torch", "onnx"] = Field(
-        "auto", description="what computes the outputs; auto: the fastest, measured at the start"
+        "auto", description="backend; auto: the fastest one, measured at startup"
     )
-    max_batch_tokens: int | Auto = Field("auto", description="padded tokens computed at a time")
+    max_batch_tokens: int | Auto = Field(
+        "auto", description="maximum number of padded tokens in a batch; auto: measured at startup"
+    )
     max_queued_tokens: int = Field(
         500_000,
         ge=1,
-        description="tokens that may wait; further requests are refused with 429, and so are those that "
-        "would wait for more than half of serve.timeout",
+        description="maximum number of tokens in the queue; further requests are refused with 429, and so "
+        "are those that would wait for more than half of serve.timeout",
     )
-    max_texts: int = Field(1000, ge=1, description="texts in a request")
-    max_body_mb: float = Field(10, gt=0, description="size of a request body in MB")
-    max_file_mb: float = Field(1000, gt=0, description="size of an uploaded file to label, in MB")
+    max_texts: int = Field(1000, ge=1, description="maximum number of texts in a request")
+    max_body_mb: float = Field(10, gt=0, description="maximum size of a request body in MB")
+    max_file_mb: float = Field(1000, gt=0, description="maximum size of an uploaded file, in MB")
     timeout: float = Field(30, gt=0, description="seconds after which a waiting request is refused with 503")
     token_file: str | None = Field(
         None,

@@ -65,8 +65,8 @@ class DataConfig(Section):
     )
     calibration_fraction: float | Auto = Field(
         "auto",
-        description="fraction of the validation rows that is kept for calibration and decisions and "
-        "selects no checkpoint; auto: a third of at least 500 rows, or half if [decide] sets a target; 0: "
+        description="fraction of the validation rows used for calibration and decisions instead of "
+        "checkpoint selection; auto: a third of at least 500 rows, or half if [decide] sets a target; 0: "
         "none",
     )
     reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")

@@ -9,7 +9,7 @@ from bertune.errors import ConfigError
 
 
 class DecideConfig(Section):
-    """Calibration, and which predictions a model may use alone. All others are marked for review."""
+    """Calibration, and which predictions can be used without review. All others are marked for review."""
 
     calibration: Literal["auto", "none"] = Field(
         "auto",
@@ -19,7 +19,7 @@ class DecideConfig(Section):
         None,
         gt=0,
         lt=1,
-        description="guarantee: at most this share of the answers that the model gives alone is wrong; per "
+        description="guarantee: at most this share of the answers given without review is wrong; per "
         "entity or label for tasks that predict several",
     )
     confidence: float = Field(
@@ -33,8 +33,8 @@ class DecideConfig(Section):
     )
     objective: Literal["none", "f1", "precision", "recall", "cost"] = Field(
         "none",
-        description="what the cutoff of each label is chosen for: the best F1, decide.target of precision or "
-        "recall, or the lowest cost; single-label tasks: with two labels, or cost",
+        description="what the cutoff of each label optimizes: F1, precision or recall with the minimum "
+        "decide.target, or cost; in single-label tasks, only cost applies to more than two labels",
     )
     target: float | None = Field(
         None, gt=0, le=1, description="minimum precision or recall for decide.objective"
@@ -71,7 +71,7 @@ class DecideConfig(Section):
                 f"decide.objective={self.objective} needs a minimum. Set decide.target, such as 0.9"
             )
         if self.target is not None and not needs_target:
-            raise ConfigError("decide.target is the minimum of decide.objective=precision or recall. Set one")
+            raise ConfigError("decide.target needs decide.objective=precision or recall. Set one of them")
         if self.objective == "cost" and self.costs is None:
             raise ConfigError("decide.objective=cost needs the costs of errors. Set decide.costs")
         if self.costs is not None and self.objective != "cost":

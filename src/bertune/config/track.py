@@ -1,4 +1,4 @@
-"""The settings in [track]: where a training is logged."""
+"""The settings in [track]: where training is logged."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from bertune.config.section import Section, comma_separated
 
 
 class TrackConfig(Section):
-    """Experiment trackers that log a training. They never change its results. See docs/tracking.md."""
+    """Experiment trackers that log training. They never change its results. See docs/tracking.md."""
 
     to: tuple[str, ...] = Field(
         (),

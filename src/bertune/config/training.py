@@ -1,4 +1,4 @@
-"""The settings of a training: [model], [task], [train], [optimizer] and [machine]."""
+"""Training settings: [model], [task], [train], [optimizer] and [machine]."""
 
 import math
 from typing import Any, Literal
@@ -97,7 +97,10 @@ class TrainConfig(Section):
         "validation rows together, and save that model; the scores are those of the first model",
     )
     seeds: int = Field(
-        1, ge=1, le=1000, description="number of seeds to train, from train.seed on; the best one is kept"
+        1,
+        ge=1,
+        le=1000,
+        description="number of seeds to train with, starting with train.seed; the best run is kept",
     )
     baselines: bool = Field(
         True, description="compare the model with simple models, if the task supports it: see the report"

@@ -15,7 +15,7 @@ class TuneConfig(Section):
 
     space: dict[str, Any] = Field(
         {},
-        description="what is searched: tune.space.SETTING=LOW..HIGH for a range, or A,B,… for choices; "
+        description="search space: tune.space.SETTING=LOW..HIGH for a range, or A,B,… for choices; "
         "default: the grid of the BERT paper (train.batch_size, train.lr, train.epochs)",
     )
     trials: int = Field(

@@ -9,14 +9,14 @@ from bertune.console.show import number, with_interval
 from bertune.errors import counted
 
 _MOST_SHOWN = 5  # rows that changed; --out writes all
-_MOST_CHARACTERS = 60  # of a text
+_MOST_CHARACTERS = 60  # per text
 
 
 def comparison_table(run: ComparedRun) -> Table:
     """One row per score: both values, the difference with its interval, p values and verdict."""
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("score")
-    for heading in ("first", "second", "difference [95 %]", "p", "p (Holm)"):
+    for heading in ("first", "second", "difference [95%]", "p", "p (Holm)"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("second is")
     for one in run.scores:
@@ -52,7 +52,7 @@ def explanation(found: Comparison) -> str:
         what = "whether the recipes differ: both the rows and the training seeds were resampled"
     else:
         what = (
-            "whether these models differ. Two seeds of one recipe are different models, too: to compare "
+            "whether these models differ. Two seeds of one recipe are also different models: to compare "
             "recipes, train each with train.seeds=5"
         )
     return f"p: paired bootstrap, {what}. Holm corrects for all scores and runs shown"

@@ -20,22 +20,20 @@ from bertune.training.cross_validating import (
     FoldsReady,
     FoldStarted,
 )
-from bertune.training.events import Noted, Stepped, Warned
+from bertune.training.events import Noted, Stepped, Warned, final
 
 
 def watch(events: Iterable[CrossValidationEvent], console: Console) -> CrossValidation:
     """Show the events of a cross-validation until it ends, and return it."""
-    result = None
     progress = steps_bar(console)
     bar = progress.add_task("", total=1)
+
+    def show_event(event: CrossValidationEvent) -> None:
+        with contextlib.suppress(OSError):  # the terminal or pipe is closed: continue without output
+            _show(event, console, progress, bar)
+
     with progress:
-        for event in events:
-            with contextlib.suppress(OSError):  # the terminal or pipe is closed: continue without output
-                _show(event, console, progress, bar)
-            if isinstance(event, CrossValidated):
-                result = event.result
-    assert result is not None, "a cross-validation without an error ends with CrossValidated"
-    return result
+        return final(events, CrossValidated, show_event).result
 
 
 def _show(event: CrossValidationEvent, console: Console, progress: Progress, bar: object) -> None:
@@ -45,9 +43,9 @@ def _show(event: CrossValidationEvent, console: Console, progress: Progress, bar
                 show.echo(console, note, "dim")
             for text in folds.warnings:
                 show.warn(console, text)
-            show.echo(console, f"\n{name}: {counted(len(folds.numbers()), 'training')}\n")
+            show.echo(console, f"\n{name}: {counted(len(folds.numbers()), 'run')}\n")
         case FoldStarted(number, total, _):
-            progress.update(bar, description=f"training {number} of {total}", completed=0)  # type: ignore[arg-type]
+            progress.update(bar, description=f"run {number} of {total}", completed=0)  # type: ignore[arg-type]
         case Stepped(step, total):
             progress.update(bar, completed=step.number, total=total)  # type: ignore[arg-type]
         case FoldFinished(number, total, run, was_trained):
@@ -61,7 +59,7 @@ def _show(event: CrossValidationEvent, console: Console, progress: Progress, bar
 
 
 def _fold_line(number: int, total: int, run: Run, was_trained: bool) -> str:
-    """The number of a training, its score on the fold, the best step and the time."""
+    """The number of a run, its score on the fold, the best step and the time."""
     manifest = run.manifest
     primary, training = manifest["primary"], manifest["training"]
     value = show.number(manifest["scores"]["test"].get(primary))

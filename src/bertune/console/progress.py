@@ -14,7 +14,17 @@ from bertune.console import show
 from bertune.errors import counted
 from bertune.files import shown_path
 from bertune.run import Run
-from bertune.training.events import DataReady, Evaluated, Event, Finished, Noted, Started, Stepped, Warned
+from bertune.training.events import (
+    DataReady,
+    Evaluated,
+    Event,
+    Finished,
+    Noted,
+    Started,
+    Stepped,
+    Warned,
+    final,
+)
 
 _RECENT_STEPS = 50  # examples/s and the training loss are averaged over this many steps
 _COLUMNS = ("step", "epoch", "train loss", "val loss", "seconds")
@@ -88,7 +98,7 @@ class TrainingView:
         if model["weights"] == "random":
             show.warn(
                 self._console,
-                f"{name} has no weights: the encoder is randomly initialised and trained from "
+                f"{name} has no weights: the encoder is randomly initialized and trained from "
                 "scratch on this data",
             )
         show.echo(
@@ -139,14 +149,8 @@ class TrainingView:
 
 def watch(events: Iterable[Event], console: Console) -> Run:
     """Show training events until training ends, and return the run."""
-    run = None
     with TrainingView(console) as view:
-        for event in events:
-            view.show(event)
-            if isinstance(event, Finished):
-                run = event.run
-    assert run is not None, "training without an error ends with Finished"
-    return run
+        return final(events, Finished, view.show).run
 
 
 def result_line(manifest: dict[str, Any]) -> str:
@@ -163,7 +167,7 @@ def result_line(manifest: dict[str, Any]) -> str:
         if best["top_value"] == best["value"]:
             reason += f"; the same as at step {best['top_step']:,}"
         else:
-            reason += f"; the best value, {top}, is not better by more than chance"
+            reason += f"; the best value, {top}, is within the noise"
     if best["value"] is None:
         kind, reason = "last checkpoint", f"{best['score']} was undefined in every evaluation"
     return (

@@ -1,4 +1,4 @@
-"""The progress bar of commands that run several trainings: the steps of the current one."""
+"""The progress bar of commands that train several models: the steps of the current run."""
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -14,7 +14,7 @@ from rich.table import Table
 from bertune.console import show
 from bertune.console.steps_bar import steps_bar
 from bertune.search.events import SearchEvent, SearchReady, TrialFinished, TrialStarted, Tuned, WinnerStarted
-from bertune.training.events import Noted, Stepped, Warned
+from bertune.training.events import Noted, Stepped, Warned, final
 from bertune.tuning import TrialRecord, Tuning, TuningRecord
 
 _MOST_ROWS = 20  # trials shown in the terminal; the report shows all
@@ -24,22 +24,21 @@ _STAGES = {"trial": "trial", "proxy": "trial", "target": "finalist"}
 
 def watch(events: Iterable[SearchEvent], console: Console) -> Tuning:
     """Show the events of a search until it ends, and return it."""
-    result, shown = None, _Shown()
+    shown = _Shown()
     progress = steps_bar(console)
     bar = progress.add_task("", total=1)
+
+    def show_event(event: SearchEvent) -> None:
+        with contextlib.suppress(OSError):  # the terminal or pipe is closed: continue without output
+            _show(event, console, progress, bar, shown)
+
     with progress:
-        for event in events:
-            with contextlib.suppress(OSError):  # the terminal or pipe is closed: continue without output
-                _show(event, console, progress, bar, shown)
-            if isinstance(event, Tuned):
-                result = event.result
-    assert result is not None, "a search without an error ends with Tuned"
-    return result
+        return final(events, Tuned, show_event).result
 
 
 @dataclass
 class _Shown:
-    """What is left out: the notes of trials, and warnings that an earlier training has raised, too."""
+    """What is not shown again: the notes of trials, and warnings that an earlier run has raised."""
 
     is_in_trial: bool = False
     warnings: set[str] = field(default_factory=set)
@@ -68,7 +67,7 @@ def _show(event: SearchEvent, console: Console, progress: Progress, bar: Any, sh
             show.echo(
                 console,
                 f"\nbest: {metric} {show.number(value)} with {settings_text(params)}\n"
-                "training these settings as a run of their own",
+                "training these settings as an ordinary run",
             )
             progress.update(bar, description="best settings", completed=0)
         case Stepped(step, total):

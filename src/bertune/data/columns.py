@@ -198,7 +198,7 @@ def given_column(table: Table, key: str, name: str) -> str:
         return column
     first = next(table.rows())
     known = [*table.columns, *table.nested]
-    if not table.has_header:  # the first line may be a header that was not recognised
+    if not table.has_header:  # the first line may be a header that was not recognized
         known += [str(value) for value in first.values.values()]
     hint = f"Column numbers range from 0 to {len(table.columns) - 1}. " if name.isdecimal() else ""
     if key == "data.label" and "," in name and all(find_column(table, part) for part in name.split(",")):

@@ -58,7 +58,7 @@ def choose_reader(path: Path, options: DataConfig, suffix: str) -> ModuleType:
         raise DataError(_unknown(path, suffix))
     plain: ModuleType | None = None
     for reader in candidates:
-        # Several formats may share a suffix. Those that can be recognised by their content have `recognises`.
+        # Several formats may share a suffix. Those that can be recognized by their content have `recognises`.
         if not hasattr(reader, "recognises"):
             plain = reader
         elif reader.recognises(path, options) or len(candidates) == 1:

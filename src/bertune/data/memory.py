@@ -45,7 +45,7 @@ def _are_texts(data: object) -> bool:
 def table_from_memory(data: object, name: str = MEMORY) -> Table:
     """The table of a data frame, Arrow table, data set or list of dicts.
 
-    Missing values become None, and the class numbers of a data set become names. Types are recognised by
+    Missing values become None, and the class numbers of a data set become names. Types are recognized by
     their methods, so that none of the libraries is imported. Raises DataError for anything else.
     """
     columns, records = _opened(data)

@@ -43,7 +43,7 @@ class BertClassifier(ClassifierMixin, TextEstimator):  # type: ignore[misc]
     Attributes:
         classes_: the sorted labels [C]; 0 to K - 1 for an indicator matrix.
         model_: the trained `bertune.Model`.
-        warnings_: the warnings of the training, for example that the model collapsed to one class.
+        warnings_: the warnings raised during training, for example that the model collapsed to one class.
         run_: the `bertune.Run`, if `out` was given.
         n_features_in_, feature_names_in_: number and names of the text columns, if X has two dimensions.
     """

@@ -56,7 +56,7 @@ def settings_of(parameters: Mapping[str, Any], seed: int, task: Mapping[str, Any
 def train(
     rows: list[dict[str, Any]], settings: Mapping[str, Any], out: str | Path | None, verbose: bool
 ) -> tuple[Model, Run | None, tuple[str, ...]]:
-    """The model trained on rows, its run if `out` is given, and the warnings of the training.
+    """The model trained on rows, its run if `out` is given, and the warnings raised during training.
 
     Raises EstimatorInputError for data and settings that cannot be used, KeyboardInterrupt if a signal stops
     the training, and the other errors of training.
@@ -81,23 +81,19 @@ def _warnings(run: Run) -> tuple[str, ...]:
 
 
 def _trained(rows: list[dict[str, Any]], settings: Mapping[str, Any], out: Path, verbose: bool) -> Run:
-    """A run without a report, which takes longer than the training of a small model."""
+    """A run without a report, which takes longer than training a small model."""
     from bertune.console import show
     from bertune.console.progress import watch
     from bertune.source import resolve_source
     from bertune.tracking.following import follow
-    from bertune.training.events import Finished
+    from bertune.training.events import Finished, final
     from bertune.training.fit import train_source
     from bertune.training.seeds import train_seeds
 
     source = resolve_source(rows, settings)
     trained = (train_seeds if source.config.train.seeds > 1 else train_source)(source, out)
     events = follow(trained, source.config, out, report=lambda run: None)
-    if verbose:
-        run: Run | None = watch(events, show.messages())
-    else:
-        run = next((event.run for event in events if isinstance(event, Finished)), None)
-    assert run is not None, "training without an error ends with Finished"
+    run = watch(events, show.messages()) if verbose else final(events, Finished).run
     failed = failures(run.manifest.get("gates"))
     if failed:
         raise GateError(f"{failed}. Improve the model or the data, or set other limits")

@@ -44,7 +44,7 @@ class _Request:
     """What to export, after all checks that need no computation."""
 
     run: Run
-    name: str  # of the format
+    name: str  # name of the format
     kind: Format
     tolerance: Tolerance
     reference_rows: int

@@ -11,7 +11,7 @@ from bertune.errors import ConfigError, did_you_mean, listed
 class Tolerance:
     """The largest differences from the trained model at which an export is accepted."""
 
-    difference: float  # of a probability or another number; relative for numbers above 1
+    difference: float  # in a probability or another number; relative for numbers above 1
     flips: float  # share of rows whose label, entities or answer differ
     score_loss: float  # of the primary score; relative for scores above 1
 

@@ -90,9 +90,9 @@ def refusal(name: str, wrong: SequenceOf[str]) -> str:
 class Speed:
     """The speed of a model on this machine, measured on validation rows."""
 
-    rows_per_second: float  # of all rows at once
-    milliseconds_per_row: float  # of one row at a time, median
-    precision: str  # of matrix products
+    rows_per_second: float  # all rows at once
+    milliseconds_per_row: float  # median of single rows
+    precision: str  # precision of matrix products
 
 
 def measure_speed(model: Model, examples: SequenceOf[Any]) -> Speed:

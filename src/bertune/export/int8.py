@@ -19,7 +19,7 @@ Progress = Callable[[str], None]
 # Tokens computed to measure all units: each is measured on this many, divided by the number of units, so that
 # the time does not grow with the number of layers.
 _TOKENS = 150_000
-_MOST_KEPT = 0.5  # of the weights of products: beyond that, int8 has little advantage
+_MOST_KEPT = 0.5  # share of the weights of products; beyond that, int8 has little advantage
 
 
 @dataclass(frozen=True)

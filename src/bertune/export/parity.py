@@ -34,12 +34,12 @@ class Comparison:
     """How far an export differs from the trained model."""
 
     rows: int
-    largest_difference: float  # of a predicted number, relative for numbers above 1
+    largest_difference: float  # in a predicted number; relative for numbers above 1
     largest_difference_at: str | None  # where its row was read, as in "dev.csv, line 3"; None without any
     flips: int  # rows whose label, entities or answer differ
     flipped: tuple[str, ...]  # where the first of them were read
     score_loss: float  # by how much the primary score is worse; negative if it is better
-    scores: Mapping[str, tuple[float | None, float | None]]  # of the trained model and of the export
+    scores: Mapping[str, tuple[float | None, float | None]]  # (trained model, export) by score
 
     @property
     def flip_share(self) -> float:

@@ -23,7 +23,7 @@ class Unit:
 
     nodes: tuple[str, ...]
     weights: int  # number of weights
-    is_table: bool  # of embeddings, whose rows are looked up
+    is_table: bool  # whether it is an embedding table, whose rows are looked up
 
     @property
     def modules(self) -> list[str]:

@@ -40,7 +40,7 @@ def write_readme(
         f"predicted number {parity['largest_difference']:.2g}, {parity['flips']:,} different predictions.",
         "",
         "| score | trained model | export |\n|---|---|---|\n" + scores,
-        "`parity.json` has all figures." + (verify if has_reference else ""),
+        "`parity.json` has all results." + (verify if has_reference else ""),
         "",
         "## Files",
         "",

@@ -18,7 +18,7 @@ from bertune.tasks import FittedTask
 
 FOLDER = "reference"
 ROWS, PREDICTIONS, FACTS = "rows.jsonl", "predictions.jsonl", "reference.json"
-_MOST_BYTES = 5_000_000  # of the stored rows, so that long documents do not outweigh the weights
+_MOST_BYTES = 5_000_000  # total size of the stored rows, so that they are not larger than the weights
 
 
 class _Reference(Record):

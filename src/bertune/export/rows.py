@@ -24,7 +24,7 @@ from bertune.record import Record
 from bertune.tasks import Task
 from bertune.tasks.encoder import read_examples
 
-Values = Mapping[str, Any]  # of a row, by column
+Values = Mapping[str, Any]  # values of a row by column
 
 
 class _StoredColumns(Record):

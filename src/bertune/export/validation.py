@@ -38,8 +38,8 @@ def validation_rows(run: Run, settings: Settings) -> Validation:
     recorded = _recorded_sha256(run)
     if recorded is not None and preparing.fingerprint(examples) != recorded:
         raise DataError(
-            f"{examples[0].origin.file}: the validation rows differ from those of the training. An export is "
-            "compared with the trained model on the same rows. Restore the file from a copy, or set "
+            f"{examples[0].origin.file}: the validation rows differ from those used in training. An export "
+            "is compared with the trained model on the same rows. Restore the file from a copy, or set "
             "data.train and data.validation to copies of the original files"
         )
     table, columns, _ = reading.open_split(source, name, tables.task)

@@ -27,7 +27,7 @@ def verify_export(folder: Path, settings: Settings) -> Mapping[str, Any]:
     metadata = _metadata(folder)
     assert metadata.export is not None, "checked by _metadata"
     given = {section: dict(values) for section, values in settings.items() if section != "export"}
-    # A missing file of the user is his error, not that of the export.
+    # A missing file is an error of the user, not of the export.
     with_custom_code(metadata, _own_code(given))
     if metadata.export.graph is None:
         given["machine"] = {"precision": "fp32", **given.get("machine", {})}

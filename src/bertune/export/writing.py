@@ -44,11 +44,11 @@ class Job:
     """A model to export, and what its export is compared with."""
 
     run: Run
-    name: str  # of the format
+    name: str  # name of the format
     kind: Format
     trained: Model
     weights_sha256: str
-    threads: int | None  # of ONNX Runtime; None: all cores
+    threads: int | None  # threads of ONNX Runtime; None: all cores
     some: tuple[Examples, Gate]  # on which versions of a graph are compared first
     all: tuple[Examples, Gate]
     on_progress: Progress

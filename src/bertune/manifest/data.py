@@ -50,7 +50,7 @@ class SplittingRecord(Record):
     """How the rows were divided into splits."""
 
     how: dict[str, str] | None = None  # by split: by files, by a column, or how training rows were held out
-    fractions: dict[str, Number] | None = None  # of the training rows, by split that was held out
+    fractions: dict[str, Number] | None = None  # share of the training rows held out for each split
     seed: int | None = None
     group: str | None = None
     time: str | None = None

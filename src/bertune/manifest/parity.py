@@ -29,5 +29,5 @@ class ParityRecord(Record):
     scores: dict[str, SidesRecord] | None = None
     speed: dict[str, SpeedRecord] | None = None  # keys: model, export
     size_mb: SidesRecord | None = None
-    parts: int | None = None  # of the network, each of which is quantized or stays in fp32
+    parts: int | None = None  # parts of the network that are either quantized or kept in fp32
     parts_in_fp32: list[str] | None = None

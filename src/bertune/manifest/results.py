@@ -14,7 +14,7 @@ class IntervalsRecord(Record):
     resamples: int | None = None
     units: int | None = None  # rows, or groups of rows, that were resampled
     is_grouped: bool | None = None
-    units_sha256: str | None = None  # of the unit of each row; resamples of runs with the same one are paired
+    units_sha256: str | None = None  # of row units; runs with equal hashes have paired resamples
     scores: dict[str, list[float] | None] | None = None  # low and high
 
 
@@ -116,7 +116,7 @@ class RuleRecord(Record):
     source: str | None = None
     max_error: float | None = None
     confidence: float | None = None
-    share: float | None = None  # of the calibration rows that need no review
+    share: float | None = None  # share of the calibration rows that need no review
     needed: int | None = None  # labelled examples that are missing
     questions: list[dict[str, Any]] | None = None
     figure: FigureRecord | None = None

@@ -49,7 +49,7 @@ class TrainingRecord(Record):
 
 
 class RefitRecord(Record):
-    """The second training, on training and validation rows together, whose model was saved."""
+    """The refit on training and validation rows together, whose model was saved."""
 
     steps: int
     rows: int

@@ -71,7 +71,7 @@ def score(
         answers: the predicted answers; None for "no answer".
         best: the best answer of each question, even if "no answer" was predicted.
         no_answer_N: score of "no answer" minus the score of the best answer. `best_em` and `best_f1` predict
-            "no answer" above the threshold that maximises them; `best_null_threshold` is the one for F1.
+            "no answer" above the threshold that maximizes them; `best_null_threshold` is the one for F1.
         probability_N: the probability of each answer; only used in the report.
         threshold: the threshold that `answers` were predicted with; only used in the report.
 

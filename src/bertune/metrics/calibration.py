@@ -21,7 +21,7 @@ Kind = Literal["softmax", "sigmoid", "top"]
 LOWEST, HIGHEST = 0.05, 20.0
 # A label with fewer examples with or without it gets the temperature of all labels together.
 LEAST_PER_LABEL = 20
-_HALVINGS = 50  # of the interval that contains the temperature: more than the precision of a double
+_HALVINGS = 50  # bisection steps, more than the precision of a double needs
 _TRIED = 400  # temperatures, 1.5% apart, where the loss may have several minima
 _CELLS = 2**21  # outputs that are exponentiated at once
 

@@ -25,7 +25,7 @@ class Difference:
     """The difference between two values of a score, the second minus the first."""
 
     value: float
-    low: float  # of the 95 % interval
+    low: float  # lower end of the 95% interval
     high: float
     p: float  # two-sided
 

@@ -108,7 +108,7 @@ def details(
         [name, *map(float, (v.min(), *np.percentile(v, (25, 50, 75)), v.max(), v.mean(), v.std()))]
         for name, v in zip(axes, (gold_N, predicted_N), strict=True)
     ]
-    headings = ["", "minimum", "25 %", "median", "75 %", "maximum", "mean", "standard deviation"]
+    headings = ["", "minimum", "25%", "median", "75%", "maximum", "mean", "standard deviation"]
     return {
         "tables": [table("Distribution", headings, rows)],
         "figures": [scatter("Gold and predicted", axes, gold_N, predicted_N, is_diagonal=is_same)],

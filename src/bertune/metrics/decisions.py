@@ -1,4 +1,4 @@
-"""Which predictions a model may answer alone: thresholds with a guarantee, and thresholds for a target.
+"""Which predictions can be used without review: thresholds with a guarantee, and thresholds for a target.
 
 A guarantee bounds the error rate among the answers: a threshold is accepted only if a statistical test
 rejects that more than `max_error` of the answers above it are wrong. Thresholds are tested in a fixed order,
@@ -32,14 +32,14 @@ _BETS = (0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """When a model answers alone. All other predictions are for review.
+    """When a prediction can be used without review. All other predictions are marked for review.
 
     The answer to a question is given if its confidence reaches the threshold of the question; None: never.
     Most tasks have a single question, named "". `cutoffs` are thresholds of probabilities at which a label is
     predicted, by label, and `costs` are the costs of predicting [C] instead of the gold label [C].
     """
 
-    thresholds: Mapping[str, float | None] | None = None  # None: no prediction is for review
+    thresholds: Mapping[str, float | None] | None = None  # None: no prediction is marked for review
     max_error: float | None = None  # of the guarantee; None for thresholds without one
     confidence: float | None = None
     cutoffs: Mapping[str, float] | None = None
@@ -81,7 +81,7 @@ class Judged:
 class Fit:
     """The threshold of a question, and what it does on the rows that it was tested on."""
 
-    threshold: float | None  # None: nothing may be answered alone
+    threshold: float | None  # None: everything is marked for review
     num: int  # answers that were tested, whether given or not
     num_groups: int
     answered: int
@@ -127,8 +127,8 @@ def grouped_p_value(gains_G: FloatArray, max_error: float, pilot_gains: FloatArr
 
     `gains_G` is, for each group, (max_error * its answers - its errors) / its rows, which is between
     max_error - 1 and max_error. Each group counts once, whatever its size, so the error rate is that of a
-    random row of a random group. Under the hypothesis, the mean gain is negative, and the wealth of somebody
-    who bets on it does not grow (testing by betting, Waudby-Smith & Ramdas 2024; by Markov's inequality, the
+    random row of a random group. Under the hypothesis, the mean gain is negative, and the expected wealth of
+    a bettor does not grow (testing by betting, Waudby-Smith & Ramdas 2024; by Markov's inequality, the
     inverse of the wealth is a p-value). The gains of other groups, the pilot, determine how much is bet.
     Exact for any number of groups and any dependence within them.
     """

@@ -7,9 +7,9 @@ from heapq import nlargest
 from typing import Any, Literal
 
 MOST = 300  # errors in a report
-MOST_OF_KIND = 3  # of each frequent kind of error, even if they are not among the worst
+MOST_OF_KIND = 3  # examples of each frequent kind of error, even if not among the worst
 MOST_KINDS = 40  # kinds of errors that are counted
-MOST_CHARACTERS = 600_000  # of all errors, so that the report stays below 3 MB
+MOST_CHARACTERS = 600_000  # over all errors, so that the report stays below 3 MB
 ALWAYS = 20  # errors in a report, however long
 
 # right: predicted and gold; wrong: predicted but not gold; missed: gold but not predicted

@@ -26,7 +26,7 @@ IntArray = NDArray[np.int64]
 Rescore = Callable[[Sequence[int]], Mapping[str, float | None]]
 
 LEVEL = 0.95
-MOST = 2000  # resamples; the end of an interval then varies by about 5 % of its width between seeds
+MOST = 2000  # resamples; the end of an interval then varies by about 5% of its width between seeds
 LEAST = 200  # resamples of scores that take long
 FEWEST_UNITS = 10  # below, resamples are too similar for an interval
 _CELLS = 2**20  # weights in memory at once: 8 MB
@@ -88,7 +88,7 @@ def resampled(scores: Scores, unit_N: IntArray, rescore: Rescore, seed: int = 0)
 
 
 def intervals(scores: Scores, found: Resampled | None) -> dict[str, list[float] | None]:
-    """The 95 % interval of each score, as [low, high].
+    """The 95% interval of each score, as [low, high].
 
     None if the score is undefined in too many resamples, or the same in all of them: then the resamples do
     not tell how much it varies.

@@ -20,7 +20,7 @@ from bertune.metrics.resampling import drawn_weights, interval
 from bertune.metrics.scores import LOWER_IS_BETTER, FloatArray, Scores
 
 LEAST_UNITS = 20  # in a slice and in the rest; scores of fewer rows vary too much to be compared
-_MOST, _LEAST = 500, 60  # resamples; standard errors then vary by about 3 % and 9 %
+_MOST, _LEAST = 500, 60  # resamples; standard errors then vary by about 3% and 9%
 _WORK = 2**26  # numbers computed in all resamples of all slices, which takes a few seconds
 _SIGNIFICANT = 0.05  # after Holm's correction
 _DEFINED = 0.5  # minimum fraction of resamples in which a score is defined
@@ -110,7 +110,7 @@ def _value(found: Mapping[str, FloatArray], score: str) -> float | None:
 def _difference(
     value: float | None, rest: float | None, value_R: FloatArray, rest_R: FloatArray
 ) -> Difference | None:
-    """The difference with a normal 95 % interval and p value, from the standard error of the resamples.
+    """The difference with a normal 95% interval and p value, from the standard error of the resamples.
 
     A percentile of the resamples could not reach the small p values that many slices need.
     """

@@ -26,11 +26,11 @@ from bertune.text.sequences import Sequence
 
 # The path is divided into segments, each integrated by Gauss's quadrature. Segments whose contributions do
 # not add up are divided again: the outputs of a confident model may change in a small part of the path only.
-_PARTS = 4  # of the path, and of a divided segment
+_PARTS = 4  # segments of the path, and of a segment that is divided
 _POINTS = 4  # per segment
 _MOST_POINTS = 192  # after which the remaining error is accepted
 _TOLERANCE = 0.02  # largest error of the sum, relative to the difference
-_LEAST_DIFFERENCE = 0.1  # of logits; the error need not be smaller than for this difference
+_LEAST_DIFFERENCE = 0.1  # in logits; smaller differences do not tighten the tolerance
 
 
 class IntegratedGradients:

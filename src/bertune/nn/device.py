@@ -30,7 +30,7 @@ class Machine:
 
     device: torch.device
     device_name: str
-    precision: str  # of matrix products: fp32, or bf16 with fp32 weights
+    precision: str  # precision of matrix products: fp32, or bf16 with fp32 weights
     micro_batch_tokens: int  # padded tokens per micro-batch
     threads: int
 

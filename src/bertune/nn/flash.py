@@ -1,6 +1,6 @@
 """Attention over packed sequences on a CUDA device: variable-length flash attention (Dao 2023).
 
-There is no padding, scores are not materialised, and dropout is applied inside the kernel. The operator is
+There is no padding, scores are not materialized, and dropout is applied inside the kernel. The operator is
 the one that `torch.nn.attention.varlen` calls, which does not expose dropout. The reference implementations
 are `attention.attention` and `first_token.first_token_context`, which compute group by group.
 

@@ -27,8 +27,8 @@ _NEVER = -30000.0  # the exponential is 0 relative to any real score; -inf would
 class Group:
     """Consecutive sequences for which attention is computed together on a padded view."""
 
-    tokens: slice  # of the T packed tokens
-    sequences: slice  # of the B packed sequences
+    tokens: slice  # slice of the T packed tokens
+    sequences: slice  # slice of the B packed sequences
     num_rows: int  # sequences of the padded view, including empty ones
     longest: int  # positions of the padded view
     slots: Tensor | None  # [tokens] index in the padded view; None without padding

@@ -34,7 +34,7 @@ class Pass:
     layout: Layout
     dropout: Dropout
     weights: Weights
-    dtype: torch.dtype  # of matrix products
+    dtype: torch.dtype  # dtype of matrix products
 
 
 LastLayer = Callable[[Tensor, Layer, Pass], Tensor]

@@ -96,7 +96,7 @@ def _fresh(model: nn.Module) -> set[str]:
 
 
 class _Linear(nn.Linear):
-    """Not initialised: weights are loaded from a file, and initialising meta tensors imports slow modules."""
+    """Not initialized: weights are loaded from a file, and initializing meta tensors imports slow modules."""
 
     def reset_parameters(self) -> None:
         pass
@@ -171,7 +171,7 @@ def _layer(config: EncoderConfig) -> nn.Module:
 class _Model(nn.Module):
     """What all models have, as in transformers."""
 
-    suffix = "Model"  # of the name of the Hugging Face class
+    suffix = "Model"  # suffix of the Hugging Face class name
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Linear layers with prepacked weights, for repeated inference with the same weights.
 
-oneDNN reorders a plain weight for every product, which takes 5 to 15 % of the time at the sizes of an
+oneDNN reorders a plain weight for every product, which takes 5 to 15% of the time at the sizes of an
 encoder. The reference implementation is `torch.nn.functional.linear`.
 """
 

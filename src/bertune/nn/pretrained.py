@@ -104,7 +104,7 @@ def _from_hub(name: str) -> Path:
         from huggingface_hub import errors, snapshot_download
         from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
-    HTTPError: type[Exception] = vars(errors)["HTTPError"]  # of the HTTP library that the Hub client uses
+    HTTPError: type[Exception] = vars(errors)["HTTPError"]  # belongs to the HTTP library of the Hub client
 
     try:
         with _no_progress_bars():

@@ -37,7 +37,7 @@ class CpuTimes:
     """Accumulated CPU time in seconds on the cores that this process may use."""
 
     wall: float
-    busy: float  # of all processes on these cores
+    busy: float  # total over all processes on these cores
     own: float
 
     @classmethod

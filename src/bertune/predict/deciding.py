@@ -150,7 +150,7 @@ def _calibrated(
         return (
             fitted,
             None,
-            (f"not calibrated: only {count:,} {fitted.calibration_unit} (at least {_LEAST_TERMS})",),
+            (f"not calibrated: {count:,} {fitted.calibration_unit}, at least {_LEAST_TERMS} are needed",),
         )
     calibration = fit_temperature(terms)
     record = {
@@ -291,7 +291,7 @@ def risk_figure(judged: Mapping[str, Judged], rule: DecisionRule | None) -> dict
             for question, one in judged.items()
             if (t := rule.thresholds.get(question)) is not None
         )
-        marks = {"answered alone": answered / max(1, len(together))}
+        marks = {"answered without review": answered / max(1, len(together))}
     axes = ("share answered, most confident first", "error rate")
     return curve("Error rate by share answered", axes, {"error rate": (shares, rates)}, marks)
 
@@ -326,7 +326,7 @@ def summary(
     answered, wrong = sum(fit.answered for fit in fits.values()), sum(fit.wrong for fit in fits.values())
     total = sum(fit.num for fit in fits.values())
     reviewed = sum(getattr(prediction, "decision", None) != ANSWER for prediction in predictions)
-    headings = ["answers to", "number", "answered alone", "wrong among these"]
+    headings = ["answers to", "number", "answered without review", "wrong among these"]
     rows = [
         [
             question or plural(fitted.answer_noun),
@@ -337,7 +337,8 @@ def summary(
         for question, fit in fits.items()
     ]
     nouns = plural(fitted.answer_noun)
-    sentence = f"The model answered {percent(answered / total) if total else '0%'} of {total:,} {nouns} alone"
+    share = percent(answered / total) if total else "0%"
+    sentence = f"The model answered {share} of {total:,} {nouns} without review"
     sentence += f"; {percent(wrong / answered)} of these answers were wrong." if answered else "."
     return {
         "answers": total,

@@ -25,33 +25,33 @@ def sentence_of(
         assert config.abstain_below is not None
         wrong = sum(fit.wrong for fit in fits.values()) / max(1, answered)
         return (
-            f"Predictions with a probability below {config.abstain_below:g} are for review: the model "
-            f"answers {percent(of_answers)} of the {nouns} alone, and on the calibration rows "
-            f"{percent(wrong)} of these answers were wrong (this is an observation, not a guarantee)."
+            f"Predictions with a probability below {config.abstain_below:g} are marked for review: the "
+            f"model answers {percent(of_answers)} of the {nouns} without review, and {percent(wrong)} of "
+            "these answers were wrong on the calibration rows (this is an observation, not a guarantee)."
         )
     bound = f"with {percent(config.confidence)} confidence, at most {percent(config.max_error)} of"
     accepted = [question for question, fit in fits.items() if fit.threshold is not None]
     if not accepted:
         more = (
-            "and the error rate is too high even among the most confident predictions, so that more labelled "
-            "examples alone will not help: improve the model, or set a higher decide.max_error"
+            "and the error rate is too high even among the most confident predictions, so more labelled "
+            "examples will not help: improve the model, or set a higher decide.max_error"
             if needed is None
             else f"about {needed:,} more labelled examples would be needed"
         )
         return (
-            f"The model may not answer any of the {nouns} alone: it could not be shown for any share that, "
-            f"{bound} the answers are wrong; {more}."
+            f"The model cannot answer any of the {nouns} without review: for no share could it be shown "
+            f"that, {bound} the answers are wrong; {more}."
         )
     if len(fits) == 1:
         review = 1 - share
-        also = "" if fitted.answer_noun == "text" else f" {percent(review)} of all {rows} need a review."
+        also = "" if fitted.answer_noun == "text" else f" {percent(review)} of all {rows} need review."
         rest = f" The other {percent(1 - of_answers)} are marked for review."
         return (
-            f"The model may answer {percent(of_answers)} of the {nouns} alone: {bound} these answers are "
-            f"wrong.{rest}{also}"
+            f"The model can answer {percent(of_answers)} of the {nouns} without review: {bound} these "
+            f"answers are wrong.{rest}{also}"
         )
     return (
-        f"The model may decide {percent(of_answers)} of the {nouns} alone ({len(accepted):,} of "
+        f"The model can decide {percent(of_answers)} of the {nouns} without review ({len(accepted):,} of "
         f"{len(fits):,} kinds of answers): for each label, {bound} these answers are wrong. "
         f"{percent(1 - share)} of all {rows} have a label that is marked for review."
     )

@@ -92,8 +92,8 @@ def explain(
     backend = model.backend
     if not can_explain(model) or not isinstance(backend, ExplainingBackend):
         raise DataError(
-            "this model cannot explain its predictions: that needs gradients, which only torch computes, and "
-            "a task that defines what is explained. Use the run instead of an export"
+            "this model cannot explain its predictions: explanations need gradients, which only torch "
+            "computes, and a task that supports them. Use the run instead of an export"
         )
     (example,) = read.examples
     predicted = PredictedExample(example, read.sequences, outputs)

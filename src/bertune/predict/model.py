@@ -157,7 +157,7 @@ class Model:
         return self._predictor.backend
 
     def with_backend(self, backend: Backend, reading: Mapping[str, Any] | None = None) -> "Model":
-        """The same model, computed by `backend`. Files are read with the settings `reading` of [data], too.
+        """The same model, computed by `backend`. Files are also read with the settings `reading` of [data].
 
         Raises ConfigError for invalid settings.
         """

@@ -142,7 +142,7 @@ class ReadableRows:
     is_readable: list[bool]  # for each row of the chunk
     num_rows: int  # number of input rows; a row of the chunk may be a group of several input rows
     num_blank: int  # number of input rows without text
-    errors: Mapping[int, DataError]  # of each row that has text but cannot be predicted, by its position
+    errors: Mapping[int, DataError]  # by position, for rows with text that cannot be predicted
 
     @property
     def failures(self) -> list[DataError]:

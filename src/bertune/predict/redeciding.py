@@ -50,8 +50,8 @@ def decide(source: Run | str | Path, data: object, settings: Settings) -> Decisi
     config.decide.refuse_contradictions()
     if not config.decide.has_target and config.decide.calibration == "none":
         raise ConfigError(
-            "there is nothing to fit: set a target, such as decide.max_error=0.02 or decide.objective=f1, or "
-            "leave out decide.calibration=none"
+            "there is nothing to fit: set a target, such as decide.max_error=0.02 or decide.objective=f1, "
+            "or remove decide.calibration=none"
         )
     model = load_model(source, {key: values for key, values in settings.items() if key != "decide"})
     folder = model_folder(source)

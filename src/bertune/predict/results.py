@@ -31,13 +31,13 @@ class Evaluation:
     loss: float | None
     lines: list[dict[str, Any]]  # one per example, as in the predictions folder of a run
     files: dict[str, list[str]] = field(repr=False)  # lines of task-specific files, by suffix
-    # Low and high end of the 95 % interval of each score, and how they were computed: see IntervalsRecord.
+    # Low and high end of the 95% interval of each score, and how they were computed: see IntervalsRecord.
     intervals: dict[str, Any] = field(default_factory=dict)
     noun: str = "text"  # what the task calls an example
     notes: tuple[str, ...] = ()  # which file was read, and what was inferred about its columns
     warnings: tuple[str, ...] = ()  # scores that are the same for any predictions, labels that do not occur
-    # With a decision rule: the numbers of answers, those given alone and the wrong ones among these, and a
-    # sentence.
+    # With a decision rule: the numbers of answers, those given without review and the wrong ones among these,
+    # and a sentence.
     decision: dict[str, Any] | None = None
 
 

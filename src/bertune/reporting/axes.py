@@ -10,7 +10,7 @@ from bertune.reporting.palette import GRID, INK, MUTED
 from bertune.reporting.scene import Anchor, Area, Boxes, Line, Marker, Markers, Point, Shape, Text
 from bertune.reporting.ticks import Axis
 
-SIZE = 8.5  # of all texts but legends
+SIZE = 8.5  # font size of all texts except legends
 LEGEND_SIZE = 8.0
 LINE_HEIGHT = 1.25  # times the size
 _TICK = 3.5  # length of a tick
@@ -38,7 +38,7 @@ class Panel:
 
     x: Axis
     y: Axis
-    share: float = 1.0  # of the height, relative to the other panels
+    share: float = 1.0  # height relative to the other panels
     keys: tuple[Key, ...] = ()
     headroom: float = 0.0  # points
 

@@ -17,7 +17,7 @@ from bertune.reporting.wording import count, decimal, plain, real, score_name
 
 MOST_BARS = 110  # batches; beyond that, a histogram of their scores is drawn
 SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
-_NUM_BINS = 30  # of the histogram of batch scores
+_NUM_BINS = 30  # bins in the histogram of batch scores
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def _conclusion(names: Sequence[str], found: Mapping[str, Any], noun: str) -> st
             parts.append(f"{name} cannot be compared")
             continue
         values = f"{score_name(primary)} {decimal(one['second'])}, {names[0]} {decimal(one['first'])}"
-        verdict = {"no difference": "not different by more than chance"}.get(one["verdict"], one["verdict"])
+        verdict = {"no difference": "not significantly different"}.get(one["verdict"], one["verdict"])
         parts.append(f"{name} is {verdict} ({values})")
     return f"On {counted(found['rows'], found['split'] + ' ' + noun)}, {'; '.join(parts)}."
 

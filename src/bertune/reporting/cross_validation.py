@@ -110,7 +110,7 @@ def _headline(record: CrossValidationRecord) -> Headline:
         ("All out-of-fold predictions together", f"{score_name(primary)} {decimal(one.pooled)}"),
         (
             "Meaning",
-            "the score to expect of a model trained on as many rows as those below. Each row was "
+            "the expected score of a model trained on as many rows as shown below. Each row was "
             "predicted by a model that was neither trained nor selected on it",
         ),
     ]

@@ -32,7 +32,7 @@ _WIDTHS = {
     )
     for character in characters
 }
-_USUAL_WIDTH = 0.66  # of the other characters
+_USUAL_WIDTH = 0.66  # of all other characters, relative to the font size
 
 
 def text_width(text: str, size: float) -> float:

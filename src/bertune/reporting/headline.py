@@ -59,7 +59,7 @@ def subtitle(manifest: ManifestRecord) -> str:
     encoder = (model.name or "an encoder") + (f" ({known})" if known else "")
     texts = f" on {counted(train.rows, row_noun(manifest))}" if train.rows else ""
     source = f" from {manifest.source}" if manifest.source else ""
-    task = f" for {manifest.task}" if manifest.task else ""
+    task = f" for {manifest.task.replace('_', ' ')}" if manifest.task else ""
     return visible(f"{encoder}, fine-tuned{task}{texts}{source}")
 
 
@@ -94,7 +94,7 @@ def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
 
 
 def decision_facts(manifest: ManifestRecord) -> list[tuple[str, str]]:
-    """What the model may decide alone, and how well its probabilities match frequencies."""
+    """What the model can decide without review, and how well its probabilities match frequencies."""
     facts = []
     rule, scaling = manifest.decision, manifest.calibration
     if rule is not None and rule.sentence:
@@ -178,7 +178,7 @@ def _kept(manifest: ManifestRecord) -> tuple[str, str] | None:
     value = f" ({decimal(best.value)})" if real(best.value) is not None else ""
     if best.top_step not in (None, best.step):
         top = f"{decimal(best.top_value)} at step {count(best.top_step)}"
-        why = f"the {order}, {top}, is not better by more than chance"
+        why = f"the {order}, {top}, is within the noise"
         if best.top_value == best.value:
             why = f"the same as at step {count(best.top_step)}"
         return (

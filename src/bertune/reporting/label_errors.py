@@ -11,7 +11,7 @@ from bertune.record import checked
 from bertune.reporting.table import Cell, PageTable, users
 from bertune.reporting.wording import count, percent, visible
 
-_MOST_CHARACTERS = 240  # of a text
+_MOST_CHARACTERS = 240  # shown per text
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def _read(folder: Path, split: str, record: LabelErrorsRecord) -> LabelErrors:
     rows = [_row(one) for one in record.shown or []]
     number, noun = record.num_likely or 0, record.noun or "text"
     units = counted(record.num or 0, f"{split} {noun}")
-    verb = "has" if number == 1 else "have"
-    sentence = f"{count(number) if number else 'None'} of {units} {verb} a label that is likely wrong."
+    verb = "is" if number == 1 else "are"
+    sentence = f"{count(number) if number else 'None'} of {units} {verb} probably mislabelled."
     if number > len(rows) > 0:
         sentence += f" The {count(len(rows))} most likely ones are shown."
     path = folder / (record.file or "")

@@ -15,8 +15,8 @@ from bertune.run import Run
 FOLDED = 320  # characters: longer texts are folded
 AROUND = 110  # characters of context shown on either side of a marked span
 MOST_EXCERPT = 900  # characters
-MOST_KINDS = 15  # of errors, with examples
-MOST_EXAMPLES = 3  # of each kind
+MOST_KINDS = 15  # kinds of errors shown with examples
+MOST_EXAMPLES = 3  # per kind
 SHORT = 90  # characters of such an example
 LEAST_WEIGHT = 5  # percent of the largest contribution; smaller ones are not shaded
 LONGEST = 60_000  # characters of one text included in the page, to limit its size
@@ -215,7 +215,7 @@ def _weights(explanation: JsonObject) -> dict[int, Words]:
 def _explanation(explanation: JsonObject, words: dict[int, Words], is_inside: bool) -> Explanation:
     target, value, baseline = (explanation.get(key) for key in ("target", "value", "baseline"))
     what = f" of “{visible(target)}”" if isinstance(target, str) else ""
-    sentence = f"Logit{what}: {decimal(value, 2)}; without the words: {decimal(baseline, 2)}"
+    sentence = f"Logit{what}: {decimal(value, 2)}; with all words masked: {decimal(baseline, 2)}"
     texts = explanation.get("texts") or []
     shown = [] if is_inside else [_text({"text": text}, words.get(i)) for i, text in enumerate(texts)]
     return Explanation(sentence, shown)

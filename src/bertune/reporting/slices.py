@@ -49,7 +49,7 @@ def slice_sentence(record: SlicesRecord | None) -> str:
     if record is None or not record.slices:
         return ""
     worse = [one for one in record.slices if one.verdict == "worse"]
-    result = "No slice is worse than the rest by more than chance."
+    result = "No slice is significantly worse than the rest."
     if worse:
         names = ", ".join(f"{one.kind}: {one.name}" for one in worse[:3])
         more = f" and {len(worse) - 3} more" if len(worse) > 3 else ""

@@ -120,7 +120,7 @@ def _headline(record: TuningRecord) -> Headline:
         ends = _interval(winner.test_interval)
         on = "of the best settings on the test rows, which the search never used"
         return Headline(score_title(metric), decimal(winner.test), ends, on, facts)
-    on = "of the best settings on the rows that selected them: expect a lower quality on new data"
+    on = "of the best settings on the rows that selected them: expect a lower score on new data"
     return Headline(score_title(metric), decimal(winner.value), "", on, facts)
 
 
@@ -158,8 +158,8 @@ def space_table(record: TuningRecord) -> PageTable | None:
         for one in space
     ]
     note = (
-        "Importance: the share of the differences between the trials that a setting explains (PED-ANOVA, "
-        "Watanabe et al. 2023). It is rough with few trials."
+        "Importance: the share of the variation between the trials that a setting explains (PED-ANOVA, "
+        "Watanabe et al. 2023). With few trials, it is a rough estimate."
     )
     headings = ["setting", "searched", "default", "best", "importance"]
     return PageTable("space", headings, rows, num_text=2, note=note) if rows else None

@@ -51,7 +51,7 @@ def _doubts(manifest: ManifestRecord, split: str, num_label_errors: int) -> list
         verb = "is" if len(worse) == 1 else "are"
         found.append(f"{counted(len(worse), 'slice')} of the rows {verb} worse than the rest")
     if num_label_errors:
-        verb = "has" if num_label_errors == 1 else "have"
+        verb = "is" if num_label_errors == 1 else "are"
         noun = f"{split} {row_noun(manifest)}"
-        found.append(f"{counted(num_label_errors, noun)} {verb} a label that is likely wrong")
+        found.append(f"{counted(num_label_errors, noun)} {verb} probably mislabelled")
     return found

@@ -1,4 +1,4 @@
-"""The events of a search, which its caller prints or ignores. Those of every training come in between."""
+"""The events of a search, which its caller prints or ignores. Those of every run come in between."""
 
 from dataclasses import dataclass
 

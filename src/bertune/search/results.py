@@ -192,7 +192,7 @@ def winner_record(found: Found, trial: FrozenTrial, run: Run) -> WinnerRecord:
 
 
 def _gap_interval(trial: FrozenTrial, run: Run, metric: str, sign: int) -> list[float] | None:
-    """The 95 % interval of the difference between selection and test scores, from independent resamples."""
+    """The 95% interval of the difference between selection and test scores, from independent resamples."""
     path, recorded = run.path / "predictions" / "test.resamples.npz", trial.user_attrs.get("resamples")
     if recorded is None or not path.is_file():
         return None
@@ -217,8 +217,8 @@ def sentences(
     said = {"Best settings": _settings_sentence(found, winner), **_gain(found, winner, final)}
     if one is not None:
         said["Optimism of the search"] = (
-            f"the best of {counted(one.num_trials, 'trial')} is partly the luckiest. In resamples of the "
-            f"rows that trials were compared on, selecting the best overstates its score by "
+            f"the best of {counted(one.num_trials, 'trial')} is partly due to luck. In resamples of the "
+            f"rows that the trials were compared on, selecting the best overstates its score by "
             f"{one.expected:.3f}; it would be {one.ceiling:.3f} if all trials were equally good (a noise of "
             f"{one.noise:.3f} between trials)"
         )
@@ -248,12 +248,12 @@ def _gain(found: Found, winner: WinnerRecord, final: Sequence[TrialRecord]) -> M
     if default is None or default.value is None or winner.value is None:
         return {}
     if default.number == winner.trial:
-        return {"Gain over the defaults": "none: the settings without the search are the best"}
+        return {"Gain over the defaults": "none: the base settings are the best"}
     sign = -1 if found.lower_is_better else 1
     gain = sign * (winner.value - default.value)
     return {
-        "Gain over the defaults": f"{winner.value:.3f} against {default.value:.3f} for the "
-        f"settings without the search, {gain:.3f} better on the rows that selected it"
+        "Gain over the defaults": f"{winner.value:.3f} against {default.value:.3f} for the base settings, "
+        f"{gain:.3f} better on the rows that selected it"
     }
 
 
@@ -269,9 +269,7 @@ def _test_sentence(found: Found, winner: WinnerRecord) -> str:
     if ends is None:
         return text
     if ends[0] > 0:
-        verdict = "more than chance: expect the test score on new data"
+        verdict = "significant, so expect the test score on new data"
     else:
-        verdict = (
-            "no more than the two samples of rows differ by chance" if ends[1] >= 0 else "by chance lower"
-        )
-    return f"{text} (95 % interval of the difference {ends[0]:.3f} to {ends[1]:.3f}: {verdict})"
+        verdict = "not significant" if ends[1] >= 0 else "significant, but in the unexpected direction"
+    return f"{text} (95% interval of the difference {ends[0]:.3f} to {ends[1]:.3f}: {verdict})"

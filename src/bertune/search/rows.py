@@ -65,12 +65,12 @@ class SearchRows:
         return found
 
     def numbers(self, config: Config) -> list[Number]:
-        """The trainings of a trial: one, or one for each fold."""
+        """The runs of a trial: one, or one for each fold."""
         folds = self.version(config).folds
         return [None] if folds is None else [*folds.numbers()]
 
     def prepared(self, config: Config, number: Number) -> Prepared:
-        """The rows of one training of a trial, encoded. Raises InputError."""
+        """The rows of one run of a trial, encoded. Raises InputError."""
         version = self.version(config)
         if number not in version.prepared:
             splits = version.splits

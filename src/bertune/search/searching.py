@@ -114,7 +114,7 @@ def _train_stages(
     with storage_errors(work):
         final = replace(plan, planned=finalists, prune=0.0)
         last = TrialQueue(storage, f"{study}-target", final, work.out, "target")
-        # A search that was extended may have other finalists than before, which are trained, too.
+        # A search that was extended may have new finalists, which are trained as well.
         known = [trial.params for trial in last.trials()]
     total = len(known) + sum(params not in known for params in finalists)
     stage = _Stage(last, Budget(total), work.base, total)

@@ -98,9 +98,9 @@ def _notes(tune: TuneConfig, space: Space, config: Config, total: int) -> Iterat
     if total < tune.trials:
         yield f"the space has only {total} combinations, so all of them are tried"
     if space.defaults(config) is None:
-        yield "the settings without the search are not in the space, so they are not tried first"
+        yield "the base settings are not in the space, so they are not tried first"
     elif tune.trials > 1:
-        yield "the first trial has the settings without the search"
+        yield "the first trial has the base settings"
 
 
 def _scored_on(rows: SearchRows, config: Config) -> str:
@@ -169,7 +169,7 @@ def refuse_other_search(work: Work, queue: TrialQueue) -> None:
     with locked(work.out, "description", wait=True), storage_errors(work):
         recorded = queue.describe(description)
     changed = [
-        f"{key} was {_brief(recorded.get(key))} and is {_brief(value)}"
+        f"{key} was {_brief(recorded.get(key))} and is now {_brief(value)}"
         for key, value in description.items()
         if recorded.get(key) != value
     ]

@@ -295,7 +295,7 @@ class TrialQueue:
         if self._has_heartbeat and isinstance(self._storage, RDBStorage):
             self._storage.record_heartbeat(trial._trial_id)
         lock = acquired(self._out, f"{self.label}-{trial.number}")
-        assert lock is not None, "nobody else knows the number of a new trial"
+        assert lock is not None, "no other process knows the number of a new trial"
         trial.set_user_attr("folder", self._place())
         return TakenTrial(trial.number, len(earlier) + 1, trial.params, False, trial, lock)
 

@@ -49,7 +49,7 @@ def train_trial(
 ) -> Generator[Event, None, TrialResult]:
     """Train a trial, or continue it from its last checkpoint.
 
-    A training that diverges is a result, too. Raises InputError, Interrupted, ResourceError.
+    A run that diverges is a result as well. Raises InputError, Interrupted, ResourceError.
     """
     numbers = settings.rows.numbers(config)
     values: list[float | None] = []
@@ -107,7 +107,7 @@ def _train(
     for event in events:
         if isinstance(event, Stepped):
             is_at_end = event.step.number == event.total
-        if not isinstance(event, Finished):  # which means the end of a training to the caller
+        if not isinstance(event, Finished):  # which tells the caller that training has ended
             yield event
         if isinstance(event, Evaluated) and report is not None:
             value = event.line.get(settings.metric)
@@ -120,7 +120,7 @@ def _train(
 
 def _stop(events: Iterator[Event]) -> None:
     close = getattr(events, "close", None)
-    assert close is not None, "a training is a generator"
+    assert close is not None, "train_source is a generator"
     close()
 
 
@@ -153,7 +153,7 @@ def _seconds(run: Run) -> float:
     timings = run.record.timings or {}
     if "train_seconds" in timings:
         return timings["train_seconds"] + timings["evaluate_seconds"]
-    lines = run.metrics()  # of a training that did not end
+    lines = run.metrics()  # the run did not finish, so its manifest has no timings
     evaluated = (line.get("validation", {}).get("seconds", 0.0) for line in lines)
     return float(sum(evaluated) + sum(line["seconds"] for line in lines))
 

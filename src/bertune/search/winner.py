@@ -35,7 +35,7 @@ def train_winner(work: Work, best: FrozenTrial, label: str) -> Generator[Event, 
             "stopped while training the best settings; everything is saved. Repeat the command with --resume "
             "to continue"
         ) from error
-    remove(final)  # of an earlier, shorter search
+    remove(final)  # left by an earlier, shorter search
     folder.rename(final)
     sync(work.out)
     return Run(final)

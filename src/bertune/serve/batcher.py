@@ -34,7 +34,7 @@ class ComputedBatch:
     sequences: int
     tokens: int  # without padding
     padded_tokens: int  # as many as the longest sequence has, for each sequence
-    seconds: float  # of the computation
+    seconds: float  # computing time
     waited: tuple[float, ...]  # seconds, for each sequence
 
 

@@ -12,7 +12,7 @@ _LEAST_READ = 65_536  # bytes that a client must read per timeout while a respon
 class TimedProtocol(HttpToolsProtocol):
     """Closes a connection whose request line and headers do not arrive, and one whose response is not read.
 
-    The time limit for both is `timeout_keep_alive` of uvicorn. uvicorn has no limit of its own for either.
+    The time limit for both is `timeout_keep_alive` of uvicorn. uvicorn itself has no limit for either.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -33,7 +33,7 @@ class TimedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
-            # uvicorn only tells the cycle of the last request that it has read.
+            # uvicorn only notifies the cycle of the last request that it has read.
             self._running.disconnected = True
             self._running.message_event.set()
 

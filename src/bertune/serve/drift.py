@@ -1,4 +1,4 @@
-"""Drift: whether recent texts and predictions resemble those of the training's validation data.
+"""Drift: whether recent texts and predictions resemble those of the validation data used in training.
 
 Only counts and means are kept, never texts.
 """
@@ -26,7 +26,7 @@ class Profile:
     """What predictions and their texts look like on average."""
 
     rows: int
-    label_shares: Mapping[str, float]  # of the predictions with this label; they may sum to more than 1
+    label_shares: Mapping[str, float]  # share of the predictions with each label; the sum may exceed 1
     means: Mapping[str, float]  # confidence, value, tokens_per_row, unknown_token_share; as available
 
     @property
@@ -70,7 +70,7 @@ def observed(prediction: Mapping[str, Any]) -> tuple[list[str], dict[str, float]
 class _Means:
     """Weighted sums, in which each new prediction weighs slightly more than the one before."""
 
-    weight: float = 1.0  # of the next prediction
+    weight: float = 1.0  # weight of the next prediction
     rows: int = 0
     total: float = 0.0
     labels: dict[str, float] = field(default_factory=dict)

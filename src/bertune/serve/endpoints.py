@@ -38,7 +38,7 @@ class Body(BaseModel):
 
 
 B = TypeVar("B", bound=Body)
-Answer = Callable[[B, str | None], Awaitable[Any]]  # of a body and the name of a model, if the path has one
+Answer = Callable[[B, str | None], Awaitable[Any]]  # of a body, and of the model name if the path has one
 
 
 class InvalidBody(Invalid):

@@ -1,4 +1,4 @@
-"""Explanations of single predictions: which words mattered. One at a time, in a thread of its own."""
+"""Explanations of single predictions: which words mattered. One at a time, each in a separate thread."""
 
 import asyncio
 import threading
@@ -31,7 +31,7 @@ class Explanations:
         # Predictions then share the machine with one explanation at most.
         self._one_at_a_time = asyncio.Lock()
         self._closing = threading.Event()
-        self._waiting_tokens = 0  # of explanations that wait or are being computed, times _EFFORT
+        self._waiting_tokens = 0  # tokens of queued and running explanations, times _EFFORT
 
     async def explain(self, served: "ServedModel", row: Any, target: Target, truncate: bool) -> Explanation:
         """Explain the prediction of a row, as `predict.explaining.explain` does.

@@ -58,7 +58,7 @@ def router(service: Service) -> APIRouter:
             lambda rows: service.metrics.predicted(served.name, rows),
         )
 
-    @routes.get("/jobs/{number}", summary="The progress of a file")
+    @routes.get("/jobs/{number}", summary="The state of a file job")
     async def progress(number: str) -> Response:
         return json_response(service.jobs.find(number).plain())
 

@@ -1,6 +1,6 @@
 """File jobs: whole files are labelled in the background, beside the requests.
 
-A file is read and written by `Model.predict_file`, in a thread of its own. Its sequences wait in the queue of
+A file is read and written by `Model.predict_file`, in a separate thread. Its sequences wait in the queue of
 the model like those of requests, a few at a time. All files lie in a private temporary folder, which is
 removed when the service ends.
 """
@@ -53,7 +53,7 @@ class Job:
 
     id: str
     model: str
-    folder: Path  # of this job only
+    folder: Path  # used by this job only
     file: str = ""  # name of the uploaded file
     result: str = ""  # name of the labelled file
     state: State = "waiting"
@@ -139,7 +139,7 @@ class FileJobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
-        self.folder: Path | None = None  # of all jobs; created for the first one
+        self.folder: Path | None = None  # shared by all jobs; created for the first one
         self._pool = ThreadPoolExecutor(MOST_JOBS, thread_name_prefix="bertune-file")
 
     def reserve(self, model: str) -> Job:

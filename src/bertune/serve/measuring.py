@@ -15,8 +15,8 @@ from bertune.predict.backend import Backend
 from bertune.serve.schedule import Costs
 from bertune.text.sequences import Sequence
 
-_FEWEST_TOKENS = 256  # of the largest batch: smaller batches use a CPU badly
-_ENOUGH = 0.97  # of the highest rate: larger batches would only make others wait
+_FEWEST_TOKENS = 256  # minimum for the largest batch: smaller batches use a CPU badly
+_ENOUGH = 0.97  # share of the highest rate: larger batches would only make others wait
 _LONGEST_BATCH = 0.5  # seconds; batches that take longer are not tried
 _HANDLING = 0.0003  # seconds that the service needs for a batch in addition to the call of the backend
 _FASTER = 1.02  # improvement of the rate for which larger batches are tried
@@ -28,8 +28,8 @@ class Speed:
     """The speed of a backend on some sequences of typical length."""
 
     costs: Costs
-    batch_tokens: int  # of a batch that is as large as it needs to be
-    sample_tokens: int  # of the sequence of median length that was computed
+    batch_tokens: int  # smallest batch that reaches this rate
+    sample_tokens: int  # length of the measured sequence, which has the median length
     single_seconds: float  # for this sequence alone
     sequences_per_second: float  # in batches
 

@@ -25,7 +25,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1)
 _LABELS = ("model", "data")
-_DATA = "data=served: of recent requests; data=training: of the validation data of the training"
+_DATA = "data=served: recent requests; data=training: the validation data of the training run"
 # The means of a drift profile, by their names there.
 _MEANS = {
     "confidence": "Mean probability of the predicted label, span, answer or choice",
@@ -36,7 +36,7 @@ _MEANS = {
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own."""
+    """The metrics of one service, in a separate registry."""
 
     def __init__(self) -> None:
         # The time at which each counter was created is of no use here.
@@ -58,11 +58,11 @@ class Metrics:
         )  # fmt: skip
         self._rows = Counter("bertune_rows", "Predicted rows, such as texts", ("model",), registry=registry)
         self._decisions = Counter(
-            "bertune_decisions", "Predicted rows by the decision rule of the model: answer, or review",
+            "bertune_decisions", "Predicted rows by decision: answer or review",
             ("model", "decision"), registry=registry,
         )  # fmt: skip
         self._review_share = Gauge(
-            "bertune_review_share", "Share of predicted rows that were for review", ("model",),
+            "bertune_review_share", "Share of predicted rows that were marked for review", ("model",),
             registry=registry,
         )  # fmt: skip
         self._decided: dict[str, Counts[str]] = {}
@@ -87,9 +87,11 @@ class Metrics:
             "bertune_batch_fill", "Padded tokens of a batch as a share of the largest batch", ("model",),
             buckets=_SHARES, registry=registry,
         )  # fmt: skip
-        self._queued = Gauge("bertune_queued_sequences", "Sequences that wait", ("model",), registry=registry)
+        self._queued = Gauge(
+            "bertune_queued_sequences", "Sequences in the queue", ("model",), registry=registry
+        )
         self._queued_tokens = Gauge(
-            "bertune_queued_tokens", "Tokens that wait", ("model",), registry=registry
+            "bertune_queued_tokens", "Tokens in the queue", ("model",), registry=registry
         )
 
     def watch(self, name: str, batcher: Batcher, drift: Drift) -> None:

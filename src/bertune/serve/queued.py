@@ -64,7 +64,7 @@ class QueuedBackend:
                 except concurrent.futures.TimeoutError:
                     self._poll()
         finally:
-            future.cancel()  # of no effect once it is done
+            future.cancel()  # has no effect once it is done
 
     async def _compute(self, sequences: list[Sequence]) -> list[Output]:
         while True:

@@ -26,7 +26,7 @@ class Waiting:
 
     length: int  # tokens
     deadline: float  # in seconds, on the clock of the caller
-    request: Any  # of the caller, as `number`
+    request: Any  # opaque to the queue, like `number`
     number: int
     is_gone: bool = False  # computed, or no longer wanted
 
@@ -46,7 +46,7 @@ class Schedule:
 
     max_tokens: int  # padded tokens in a batch
     costs: Costs
-    tokens: int = 0  # of all waiting sequences
+    tokens: int = 0  # total over all waiting sequences
     sequences: int = 0
     _by_deadline: list[tuple[float, int, Waiting]] = field(default_factory=list)
     _by_length: dict[int, deque[Waiting]] = field(default_factory=dict)

@@ -154,7 +154,7 @@ class ServedModel:
         return found
 
     def count_decisions(self, predictions: SequenceOf[Any]) -> None:
-        """Count how many predictions are for review, if the model has a decision rule."""
+        """Count how many predictions are marked for review, if the model has a decision rule."""
         decisions = [getattr(prediction, "decision", None) for prediction in predictions]
         self.metrics.decided(self.name, [decision for decision in decisions if decision is not None])
 
@@ -216,7 +216,7 @@ class Service:
             if wants is None or wants in served.facts.can:
                 return served
         if name is None:
-            raise NotFound(f"no model here predicts {wants}")
+            raise NotFound(f"no served model predicts {wants}")
         task = candidates[0].facts.task
         raise NotFound(f'the model "{name}", trained for {task}, does not predict {wants}')
 

@@ -10,7 +10,7 @@ from bertune.serve.refusals import Invalid
 from bertune.tasks import FittedTask, Output
 from bertune.text.sequences import Sequence
 
-Probabilities = Mapping[str, float]  # of each label of the model
+Probabilities = Mapping[str, float]  # probability of each label of the model
 
 
 def with_probabilities(
@@ -25,14 +25,14 @@ def decided(answer: dict[str, Any], prediction: Any, plan: Any) -> dict[str, Any
     """The answer, with the key "decision" if the model has a decision rule.
 
     The rule is about the label that the model predicts among all of its labels, so an answer that names
-    another label, because the question has fewer options, is for review.
+    another label, because the question has fewer options, is marked for review.
     """
     decision = getattr(prediction, "decision", None)
     if decision is None:
         return answer
     named = [label for label in plan.args if isinstance(label, str)] if isinstance(plan, partial) else []
     reviewed = getattr(prediction, "review_labels", None)
-    if reviewed is not None:  # several labels can apply, and each has a decision of its own
+    if reviewed is not None:  # several labels can apply, and each has its own decision
         decision = REVIEW if set(named) & set(reviewed) else ANSWER
     elif answer["type"] == "choice" and answer["choice"] != prediction.label:
         decision = REVIEW

@@ -13,8 +13,8 @@ from bertune.data.formats import file_suffix
 from bertune.errors import listed
 from bertune.serve.refusals import BadRequest, Invalid, TooLarge
 
-_MOST_FIELD_BYTES = 10_000  # of a field that is not the file
-_MOST_NAME_BYTES = 120  # of a file name, without its suffix; most file systems allow 255 bytes in total
+_MOST_FIELD_BYTES = 10_000  # per field other than the file
+_MOST_NAME_BYTES = 120  # per file name, without its suffix; most file systems allow 255 bytes in total
 _FILE = "file"
 
 

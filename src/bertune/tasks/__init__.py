@@ -95,7 +95,7 @@ class FittedTask(OptionalFittedMembers, ABC):
     labels: Labels = ()  # names of the model's outputs, in order
     notes: tuple[str, ...] = ()  # how options were resolved, one sentence each, for the user
     calibration: Calibration | None = None  # temperatures that `decode` applies
-    rule: DecisionRule | None = None  # which predictions are for review; `decode` applies it
+    rule: DecisionRule | None = None  # which predictions are marked for review; `decode` applies it
 
     def calibrated(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Outputs [..., C], divided by the temperatures of the model if it has any."""

@@ -28,7 +28,7 @@ class TextEncoder:
         Raises ModelError for token ids that have no embedding in the model.
         """
         out_of_range = (
-            f"the tokenizer in {self.tokenizer.folder} produces token ids outside vocab_size="
+            f"the tokenizer in {self.tokenizer.folder} produces token IDs outside vocab_size="
             f"{self.tokenizer.num_ids:,} of config.json. It is damaged or belongs to another model; use the "
             "tokenizer files that belong to this model"
         )

@@ -137,7 +137,7 @@ def _decoded(settings: dict[str, Any]) -> list[dict[str, Any]]:
 def _are_plain(
     tokens: list[dict[str, Any]], vocabulary: dict[str, int], named: dict[str, str], or_none: bool = False
 ) -> bool:
-    """Whether the added tokens are exactly the special tokens, without stripping or normalisation."""
+    """Whether the added tokens are exactly the special tokens, without stripping or normalization."""
     expected = [
         {
             "id": vocabulary[token],

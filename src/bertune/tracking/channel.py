@@ -115,7 +115,7 @@ class Channel:
             self._messages.append(
                 (
                     True,
-                    f"{self.name} failed and logs nothing more; the training is not affected. "
+                    f"{self.name} failed and will not log anything more; training is not affected. "
                     f"{reason.rstrip('.')}. {self._tracker.advice}. Resuming the run with --resume, even "
                     "if it is complete, logs it from the first step",
                 )

@@ -24,7 +24,7 @@ FOLDERS = ("tensorboard", "wandb")  # in a run folder, for the local files of tr
 def follow(
     events: Iterable[AnyEvent], config: Config, folder: Path, report: Callable[[Any], object]
 ) -> Generator[AnyEvent | Noted | Warned, None, None]:
-    """Yield events of a training, of several seeds or of a cross-validation, and log them with trackers.
+    """Yield events of a run, of several seeds or of a cross-validation, and log them with trackers.
 
     `folder` is the one that all of their runs are in, or the run itself. `report` writes the report of the
     finished run or cross-validation, before it is logged. Trackers add a note on where to find the run, and
@@ -50,12 +50,12 @@ class _Current:
     """The run that is being logged."""
 
     path: Path
-    last_step: int  # of the first training, whose numbers do not repeat
+    last_step: int  # of the first pass, whose numbers do not repeat
     refit_steps: int = 0
 
 
 class _Following:
-    """The trackers of a training, and the run they log."""
+    """The trackers, and the run they log."""
 
     def __init__(self, config: Config, folder: Path) -> None:
         self._config, self._folder = config, folder
@@ -142,7 +142,7 @@ class _Following:
         if step.number > current.last_step and not current.refit_steps:
             current.last_step = step.number
             row = recorded.step_row(step, "train", step.number)
-        else:  # of a refit, which counts from 1 again
+        else:  # a refit, which counts from 1 again
             current.refit_steps = step.number
             row = recorded.step_row(step, "refit", current.last_step + step.number)
         for channel in self._channels:
@@ -166,7 +166,7 @@ class _Following:
             mark_logged(current.path, done, status)
 
     def _summarize(self, manifest: Mapping[str, Any], results: Results) -> None:
-        """Log the results of a group as a run of its own."""
+        """Log the results of a group as a separate run."""
         assert self._group is not None
         run = TrackedRun(
             self._group.id,

@@ -65,7 +65,7 @@ class Checkpoint:
 
     @property
     def has_weights(self) -> bool:
-        """False for the marker of a finished training, after which only the best weights are needed."""
+        """False for the marker of finished training, after which only the best weights are needed."""
         return bool(self.optimizer())
 
     def model(self) -> dict[str, Tensor]:

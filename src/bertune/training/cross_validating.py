@@ -60,7 +60,7 @@ class FoldsReady:
 class FoldStarted:
     """This process trains a fold from here on."""
 
-    number: int  # of the training, from 1
+    number: int  # number of the run, from 1
     total: int
     run: FoldRunRecord
 
@@ -161,7 +161,7 @@ def _train_folds(work: _Work) -> Iterator[CrossValidationEvent]:
         if left and len(left) == len(pending):
             if not is_waiting:
                 names = ", ".join(str(number) for number, _ in left)
-                yield Noted(f"waiting for other processes, which train {names} of {total}")
+                yield Noted(f"waiting for other processes, which are training {names} of {total}")
                 is_waiting = True
             time.sleep(_POLL_SECONDS)
         pending = left
@@ -188,7 +188,7 @@ def _train_fold(
         return False
     except Interrupted as error:
         raise Interrupted(
-            f"stopped in training {number} of {total}; everything is saved. Repeat the command with --resume "
+            f"stopped in run {number} of {total}; everything is saved. Repeat the command with --resume "
             "to continue"
         ) from error
     yield FoldFinished(number, total, found, was_trained=True)
@@ -273,7 +273,7 @@ def _refuse_other_work(work: _Work) -> None:
     recorded = read_record(work.out)
     before, now = read_config(work.out).to_settings(), work.folds.tables.config.to_settings()
     changed = [
-        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is {now[section].get(key)!r}"
+        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is now {now[section].get(key)!r}"
         for section in now
         if section not in ("machine", "track")
         for key in sorted({*before.get(section, {}), *now[section]})

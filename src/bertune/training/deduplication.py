@@ -60,7 +60,7 @@ class _Counts:
     exact: int = 0
     near: int = 0
     of_others: int = 0  # that repeat a validation or test row
-    conflicts: int = 0  # with another label than the training row that they repeat
+    conflicts: int = 0  # with a different label from the training row that they repeat
 
 
 def _copies(examples: Mapping[str, list[Any]], drops_near: bool, counts: _Counts) -> NDArray[np.bool_]:
@@ -100,5 +100,5 @@ def _note(counts: _Counts, total: int, drops_near: bool) -> str:
         note += f"; {counts.of_others:,} of them {repeat} a row of the validation or test data"
     if counts.conflicts:
         have, repeat = ("has", "it repeats") if counts.conflicts == 1 else ("have", "they repeat")
-        note += f"; {counts.conflicts:,} {have} another label than the training row that {repeat}"
+        note += f"; {counts.conflicts:,} {have} a different label from the training row that {repeat}"
     return note

@@ -1,4 +1,4 @@
-"""The error analysis of a finished training: label errors, slices, and explanations of the worst errors."""
+"""The error analysis of a finished run: label errors, slices, and explanations of the worst errors."""
 
 from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
@@ -32,7 +32,7 @@ _MOST_EXPLAINED = 20  # errors, which a reader can look at
 _LEAST_TOKENS = 10_000  # however short the training was: a few seconds on a CPU
 # An explanation computes the outputs and gradients of a text about 30 times: see nn/attributions.py.
 _PASSES = 30
-_SHARE_OF_TRAINING = 0.03  # of the tokens trained on, which the explanations may take
+_SHARE_OF_TRAINING = 0.03  # maximum cost of the explanations, as a share of the tokens trained on
 
 
 def slices_of(prepared: Prepared, name: str, scores: Scores, fitted: FittedTask) -> SlicesRecord | None:

@@ -24,7 +24,7 @@ class ScoredSplit:
     outcome: PredictionOutput  # the predictions, in the order of the examples, and the loss
     scores: Scores
     warnings: tuple[str, ...]  # problems of the predictions, such as collapse
-    outputs: Outputs | None = None  # of the model, by example, if they are kept
+    outputs: Outputs | None = None  # outputs of the model by example, if kept
     terms: Terms | None = None  # the outputs before temperature scaling, if they were asked for
 
     @property

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bertune.run import Run
 
@@ -65,3 +66,23 @@ class Finished:
 
 
 Event = DataReady | Started | Stepped | Evaluated | Noted | Warned | Finished
+
+_Event = TypeVar("_Event")
+_Final = TypeVar("_Final")
+
+
+def final(
+    events: Iterable[_Event], kind: type[_Final], show: Callable[[_Event], None] | None = None
+) -> _Final:
+    """Consume all events, each after it was passed to `show`, and return the one of type `kind`.
+
+    Such an event is among them unless they raise an error.
+    """
+    found = None
+    for event in events:
+        if show is not None:
+            show(event)
+        if isinstance(event, kind):
+            found = event
+    assert found is not None, f"events that raise no error include {kind.__name__}"
+    return found

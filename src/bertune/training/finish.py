@@ -53,7 +53,7 @@ from bertune.training.splitting import CALIBRATION
 
 @dataclass
 class Trained:
-    """A training after its last optimizer step, with the results of the final steps so far."""
+    """A training run after its last optimizer step, with the results of the final steps so far."""
 
     session: Session
     prepared: Prepared
@@ -213,7 +213,7 @@ def evaluate_splits(trained: Trained) -> StepRecord:
 
 
 def compute_intervals(trained: Trained) -> StepRecord:
-    """Compute the 95 % interval of every score, and store the resamples, with which runs are compared."""
+    """Compute the 95% interval of every score, and store the resamples, with which runs are compared."""
     fitted = trained.session.state.fitted
     records = {}
     for name, scored in trained.evaluations.items():
@@ -252,7 +252,7 @@ def compare_with_simple_models(trained: Trained) -> StepRecord:
                 trained.poll,
             )
     except ResourceError as error:
-        return StepRecord(warnings=(f"the simple models were left out: {error}",))
+        return StepRecord(warnings=(f"the simple models were skipped: {error}",))
     return StepRecord({} if found is None else {"baselines": found})
 
 
@@ -275,7 +275,7 @@ def write_predictions(trained: Trained) -> StepRecord:
                 try:
                     wrong = explained(wrong, trained.prepared, name, session.state, steps, trained.poll)
                 except ResourceError as error:
-                    warnings.append(f"the errors are not explained: {error}")
+                    warnings.append(f"the errors could not be explained: {error}")
             writer.write_lines(f"{name}.mistakes.json", [to_json(asdict(wrong), indent=None)])
         write_label_errors(trained.prepared, name, fitted, predictions, writer)
         if evaluation.outputs is not None:

@@ -1,4 +1,4 @@
-"""A complete training, from a source or prepared data to a run folder, as a generator of events."""
+"""A complete training run, from a source or prepared data to a run folder, as a generator of events."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -159,7 +159,7 @@ def _splits(manifest: ManifestRecord) -> Mapping[str, SplitRecord]:
 def _changed_settings(run: Run, config: Config) -> list[str]:
     before, now = run.config.to_settings(), config.to_settings()
     return [
-        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is {now[section].get(key)!r}"
+        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is now {now[section].get(key)!r}"
         for section in now
         if section not in ("machine", "gate", "track")
         for key in sorted({*before.get(section, {}), *now[section]})

@@ -31,7 +31,7 @@ from bertune.training.splitting import (
 class Folds:
     """The fold of every training row, for each repetition.
 
-    Each fold is the test split of one training. The other rows are its training split, from which validation
+    Each fold is the test split of one run. The other rows are its training split, from which validation
     rows are held out, so that the rows of a fold do not select the checkpoint that predicts them.
     """
 
@@ -53,7 +53,7 @@ class Folds:
         return len(self.of_row)
 
     def numbers(self) -> list[tuple[int, int]]:
-        """Repetition and fold of each training, both from 1."""
+        """Repetition and fold of each run, both from 1."""
         repeats, folds = range(1, self.num_repeats + 1), range(1, self.num_folds + 1)
         return [(repeat, fold) for repeat in repeats for fold in folds]
 
@@ -113,7 +113,7 @@ def make_folds(tables: Tables) -> Folds:
         name = "split_column" if column else "time"
         raise ConfigError(
             f"cross_validate.repeats={wanted.repeats}: data.{name}={getattr(config.data, name)} determines "
-            "the folds, so all repetitions would be equal. Remove cross_validate.repeats"
+            "the folds, so all repetitions would be identical. Remove cross_validate.repeats"
         )
     if column:
         found, how = [_from_column(tables, column, rows)], f"by data.split_column={config.data.split_column}"
@@ -240,7 +240,7 @@ def _notes(tables: Tables, of_row: SequenceOf[int | None], how: str) -> Iterator
     yield f"{len(sizes)} folds of {each} rows, {how}{times}{seed}"
     left_out = len(of_row) - sizes.total()
     if tables.config.data.time and left_out:
-        yield f"the first {counted(left_out, 'row')} by data.time are only trained on, never predicted"
+        yield f"the first {counted(left_out, 'row')} by data.time are only used for training, never predicted"
     given = given_rows(tables)
     if "validation" in given:
         yield "the validation rows select the checkpoint of every fold"

@@ -100,7 +100,7 @@ def linear_outputs(
         if targets.dtype.kind == "f":
             from sklearn.linear_model import Ridge
 
-            # Dense features are many for few rows; the penalty suits their standardised scale.
+            # Dense features are many for few rows; the penalty suits their standardized scale.
             ridge = Ridge(alpha=1.0 if is_sparse else 100.0, random_state=seed).fit(train, targets)
             outputs_N1: FloatArray = ridge.predict(test)[:, None]
             return outputs_N1
@@ -117,7 +117,7 @@ def _classifier(seed: int, is_sparse: bool) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
 
-    # C=0.1: standardised vectors of an encoder separate small training sets perfectly.
+    # C=0.1: standardized vectors of an encoder separate small training sets perfectly.
     return LinearSVC(random_state=seed) if is_sparse else LogisticRegression(C=0.1, max_iter=100)
 
 

@@ -141,7 +141,12 @@ def _text(manifest: ManifestRecord, split: str, pretrained: Pretrained) -> Itera
 
 def _evaluation(manifest: ManifestRecord, split: str, noun: str) -> Iterator[str]:
     rows = (((manifest.data and manifest.data.splits) or {}).get(split) or SplitRecord()).rows or 0
-    yield from ("", "## Evaluation", "", f"On {counted(rows, f'{split} {noun}')}, which were not trained on.")
+    yield from (
+        "",
+        "## Evaluation",
+        "",
+        f"On {counted(rows, f'{split} {noun}')}, which were not used for training.",
+    )
     if split == "validation":
         yield "They selected the checkpoint, so expect slightly lower scores on new data."
     if manifest.refit is not None:

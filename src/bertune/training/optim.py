@@ -130,7 +130,7 @@ class Optimizer:
 
 
 def _groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Trainable parameters with weight decay, and those without: biases and normalisation weights."""
+    """Trainable parameters with weight decay, and those without: biases and normalization weights."""
     norms = {
         id(parameter)
         for module in model.modules()

@@ -64,7 +64,7 @@ def refuse_unlike_splits(prepared: Prepared) -> None:
     ]
     if prepared.encoder.fitted.task.predicts_single_texts and kinds[0] != kinds[1]:
         raise ConfigError(
-            "train.refit=true trains on training and validation rows together, but here they are of two "
+            "train.refit=true trains on training and validation rows together, but these are of different "
             "kinds: their numbers of texts differ, or only one of them has scores. Remove train.refit, or "
             "use a validation split like the training data"
         )
@@ -75,7 +75,7 @@ def refit(
 ) -> Generator[Event, None, Refitted]:
     """Train a new model for as many steps as the best checkpoint had, on training and validation rows.
 
-    The learning-rate schedule, the seed and the batch size are those of the first training. An interrupted
+    The learning-rate schedule, the seed and the batch size are those of the first pass. An interrupted
     refit continues from its own checkpoint. Raises Interrupted, DivergedError, ResourceError.
     """
     config, last = prepared.config.train, session.progress.best_step

@@ -104,7 +104,7 @@ def _first_manifest(source: Source, prepared: Prepared) -> ManifestRecord:
 def spread(runs: Mapping[int, Run], primary: str) -> SeedsRecord:
     """Mean and standard deviation of every score over the runs by seed, and the best by validation.
 
-    Collapsed seeds are named; they count in the spread, because a new training can collapse, too.
+    Seeds that collapsed are listed and included in the spread, because another run could collapse as well.
     """
     manifests = {seed: run.manifest for seed, run in runs.items()}
     best = next(iter(runs))

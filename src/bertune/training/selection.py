@@ -92,7 +92,7 @@ def scores_without(
 ) -> tuple[float | None, ...]:
     """The score [G] with each of G random groups of rows left out; rows of one group stay together.
 
-    `groups` has the group of each row, None for a row of its own; by default, the group keys of the task.
+    `groups` has the group of each row, None for an independent row; by default, the group keys of the task.
     Empty for the loss, which is not computed from predictions, and if there are too few rows.
     """
     keys = groups or [fitted.task.group_key(example) for example in examples]

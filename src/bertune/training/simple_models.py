@@ -30,9 +30,9 @@ from bertune.training import linear
 from bertune.training.preparing import Prepared
 
 _MOST_ROWS = 20_000  # training rows for TF-IDF; LinearSVC with 150 labels then takes about 20 s
-_MOST_CHARACTERS = 10_000_000  # of them, which bounds the number of n-grams
+_MOST_CHARACTERS = 10_000_000  # characters in these rows, which bounds the number of n-grams
 _MOST_ENCODED = 4_000  # training rows for the frozen encoder: a linear model needs few
-_MOST_LABELS = 500  # of a linear model, which has a vector of weights for each
+_MOST_LABELS = 500  # labels; a linear model has a weight vector for each
 _SHOWN = 3  # scores besides the primary one; probabilities of the linear models are not calibrated
 _SIGNIFICANT = 0.05
 _UNCALIBRATED = {"loss", "log_loss", "brier", "ece"}  # scores that a linear SVM is not made for
@@ -191,4 +191,4 @@ def _verdict(records: list[SimpleModelRecord], score: str, ours: float | None) -
         return f"Fine-tuning is worth it: the best simple model, {best.name}, has {numbers} ({p})."
     if sign * (found.value or 0.0) < 0 and found.p < _SIGNIFICANT:
         return f"The simple model is better: {best.name} has {numbers} ({p})."
-    return f"The simple model is as good: {best.name} has {numbers}, a difference within chance ({p})."
+    return f"The simple model is as good: {best.name} has {numbers}; the difference is not significant ({p})."

@@ -22,7 +22,7 @@ from bertune.training.auditing import token_counts
 from bertune.training.preparing import EncodedSplit
 
 _MOST_LABELS = 20  # the most frequent ones
-_MOST_VALUES = 20  # of a column; those with more are not sources but IDs or texts
+_MOST_VALUES = 20  # distinct values of a column; with more, it holds IDs or texts rather than sources
 _MOST_COLUMNS = 10
 _MANY_UNKNOWN = 0.05  # share of unknown tokens, above which the tokenizer hardly fits the text
 

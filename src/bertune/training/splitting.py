@@ -78,7 +78,7 @@ def _split(tables: Tables) -> Splits:
     if keys.folds:
         raise ConfigError(
             f"data.split_column={config.data.split_column} holds fold numbers. `bertune cross-validate` uses "
-            "them; for a single training, set it to a column with the values train, validation and test, or "
+            "them; for a single run, set it to a column with the values train, validation and test, or "
             "remove it"
         )
     rows = given_rows(tables)

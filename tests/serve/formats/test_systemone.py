@@ -209,7 +209,7 @@ def test_states_and_models_that_do_not_exist_are_refused(every: Running) -> None
     found = ask(every, {"q": choice("Sales", "Red")}, 404, model="jev-2")["detail"]
     assert found["error_type"] == "not_found" and "topics, stars" in found["message"]
     (problem,) = ask(every, {"q": choice("Salt", "Pepper")}, 422)["detail"]
-    assert "not exactly one model can answer the questions" in problem["msg"]
+    assert "no single model can answer the questions" in problem["msg"]
     found = ask(every, {"q": choice("Sales", "Red")}, 413, state="so " * 200)["detail"]
     assert found["error_type"] == "request_too_large" and "202 tokens" in found["message"]
     assert ask(every, {"q": choice("Sales", "Red")}, state="so " * 200, truncate=True)["answers"]

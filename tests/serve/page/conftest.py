@@ -1,8 +1,6 @@
-"""A service with a model of every task, and Debian's Chromium to look at its page."""
+"""A service with a model of every task, and its page in a browser."""
 
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,13 +14,6 @@ if TYPE_CHECKING:
 
     from tiny_exports import Exports
 
-CHROMIUM = Path(os.environ.get("BERTUNE_CHROMIUM", "/usr/bin/chromium"))
-# Only what the tests ask for: no updates, no GPU, and no sandbox, which needs privileges in containers.
-_ARGUMENTS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
 Open = Callable[..., "Page"]
 
 
@@ -32,20 +23,6 @@ def every_task(exports: "Exports") -> Iterator[Running]:
     names = registry.names("task")
     with serving([f"{name}={exports.run(name)}" for name in names], {"serve": {"backend": "torch"}}) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """One browser for all tests of a module; Playwright's event loop would disturb those of other modules."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed: apt-get install chromium")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), headless=True, args=list(_ARGUMENTS)
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def bars(place: "Locator") -> list[tuple[str, float]]:
 
 def assert_bars(found: list[tuple[str, float]], wanted: dict[str, float]) -> None:
     assert [value for _, value in found] == sorted((value for _, value in found), reverse=True)
-    # Rounded to 0.1 %; near 0 and 1, only "< 0.1 %" and "> 99.9 %" are shown.
+    # Rounded to 0.1%; near 0 and 1, only "< 0.1%" and "> 99.9%" are shown.
     assert dict(found) == pytest.approx(wanted, abs=0.00101)
 
 
@@ -99,7 +99,7 @@ def test_labels_that_reach_the_threshold_are_marked(visit: Open, exports: Export
     assert set(result.locator(".chosen .bar-label").all_inner_texts()) == set(prediction.labels)
     places = result.locator(".mark").evaluate_all("marks => marks.map(m => m.style.left)")
     assert set(places) == {"50%"}
-    assert "50.0 %" in result.inner_text()
+    assert "50.0%" in result.inner_text()
 
 
 def test_a_number_is_shown_on_its_scale(visit: Open, exports: Exports) -> None:

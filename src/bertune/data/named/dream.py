@@ -9,6 +9,6 @@ DATASET = raw(
         "validation": ("dev.json", "9d5af2e580d809c73872a7dd43fe93d0b07c6f6086b04a9a9a1917603009d961"),
         "test": ("test.json", "d96d7d0752f7eab1ea8f165a582430f35653c428d36633ab4d7f26fc14946c3a"),
     },
-    # 3 % of the sequences are longer than 512 tokens.
+    # 3% of the sequences are longer than 512 tokens.
     {"data": {"reader": "dream"}, "task": {"name": "multiple_choice"}, "model": {"max_length": 512}},
 )

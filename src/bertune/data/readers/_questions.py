@@ -13,7 +13,7 @@ from bertune.data.readers._objects import json_kind, loads
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 
-_HEAD = 1 << 16  # characters that are read to recognise a format
+_HEAD = 1 << 16  # characters that are read to recognize a format
 
 
 @dataclass(frozen=True, slots=True)

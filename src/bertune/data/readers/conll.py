@@ -20,7 +20,7 @@ from bertune.errors import DataError, counted
 SUFFIXES = (".txt", ".conll", ".bio", ".bmes", ".ner", ".iob", ".iob2", ".conll2003")
 
 _DOCUMENT = "-DOCSTART-"
-_HEAD = 200  # lines of a .txt file that are read to recognise the format
+_HEAD = 200  # lines of a .txt file that are read to recognize the format
 # A tag with a position prefix or suffix, such as B-PER, PER_B and b-per; or O.
 _ROLE_TAG = re.compile(r"O|[BIESMLU]([-_:/.]\S+)?|\S+[-_:/.][BIESMLU]", re.IGNORECASE)
 _TYPE_TAG = re.compile(r"[^\W\d][\w.:/-]*")  # a type without a position: PER

@@ -19,7 +19,7 @@ from bertune.errors import DataError
 
 SUFFIXES = (".json", ".jsonl")
 
-_HEAD = 1 << 16  # bytes that are read to recognise the format; they must contain the first text
+_HEAD = 1 << 16  # bytes that are read to recognize the format; they must contain the first text
 # A list of pairs, one pair per line, or an export of the NER annotator:
 # {"classes": […], "annotations": [[…], …]}
 _PAIR = rb'(?:\{.*"annotations"\s*:\s*)?(?:\[\s*)?\[\s*".*"\s*,\s*\{\s*"entities"\s*:'

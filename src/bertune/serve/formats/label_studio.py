@@ -31,7 +31,7 @@ _CONTROLS = {
     "value": ("Number", "Rating"),
 }
 _OPTIONS = {"Labels": "Label", "Choices": "Choice"}
-_STARS = 5  # of a rating, unless maxRating is set
+_STARS = 5  # stars in a rating, unless maxRating is set
 
 
 class _Setup(Body):
@@ -149,7 +149,7 @@ def _result(control: _Control, prediction: Any) -> dict[str, Any]:
 
 
 def _note(found: Any) -> dict[str, Any]:
-    """A note for annotators on a region that the model may not decide alone; empty without such a
+    """A note for annotators on a region that needs review; empty without such a
     decision."""
     value = found.get("decision") if isinstance(found, Mapping) else getattr(found, "decision", None)
     if value != REVIEW:

@@ -28,7 +28,9 @@ class _Embeddings(Body):
     model: str = Field(description="the name of a model, as in /v1/models")
     input: Annotated[Any, WithJsonSchema(_INPUT)]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, ge=1, description="a size the model was trained to be truncated to")
+    dimensions: int | None = Field(
+        None, ge=1, description="number of dimensions, one of those the model was trained for"
+    )
     truncate: Truncate = False
 
 
@@ -39,7 +41,7 @@ def router(service: Service) -> APIRouter:
     @endpoints.post(
         "/v1/embeddings",
         _Embeddings,
-        "The vectors of texts",
+        "Embeddings of texts",
         {"model": "NAME", "input": ["a lovely phone", "it broke"]},
     )
     async def embeddings(body: _Embeddings, name: str | None) -> Any:
@@ -68,7 +70,7 @@ def router(service: Service) -> APIRouter:
             "models": list(map(_described, served)),
         }
 
-    @endpoints.routes.get("/v1/models/{model:path}", summary="One of the models", tags=["OpenAI"])
+    @endpoints.routes.get("/v1/models/{model:path}", summary="Details of one model", tags=["OpenAI"])
     def one(model: str) -> Response:
         return json_response(_model(_named(service, model)))
 

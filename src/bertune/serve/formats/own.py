@@ -77,7 +77,7 @@ def router(service: Service) -> APIRouter:
     @endpoints.post(
         "/choose",
         _Choose,
-        "The right one of several choices, for each question",
+        "The correct choice for each question",
         {"inputs": {"context": "it rains", "question": "we need", "choices": ["sun", "an umbrella"]}},
     )
     async def choose(body: _Choose, name: str | None) -> Any:
@@ -86,7 +86,7 @@ def router(service: Service) -> APIRouter:
         return await _predictions(served, rows, body.truncate)
 
     @endpoints.post(
-        "/fill", _Fill, "The most probable words at the masks of texts", {"inputs": "heavy [MASK]"}
+        "/fill", _Fill, "The most probable words for the masks in texts", {"inputs": "heavy [MASK]"}
     )
     async def fill(body: _Fill, name: str | None) -> Any:
         served = suited(service, name, ("masks",))

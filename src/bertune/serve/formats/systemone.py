@@ -158,7 +158,9 @@ def _known(served: ServedModel | None, body: _Request, service: Service) -> Serv
     """The model, if there is one. Raises NotFound, and InvalidBody for a request with images."""
     models = listed(list(service.models))
     if served is None and body.model == _ALIAS:
-        raise _invalid(("model",), f"not exactly one model can answer the questions. Name one of: {models}")
+        raise _invalid(
+            ("model",), f'no single model can answer the questions. Set "model" to one of: {models}'
+        )
     if served is None:
         raise NotFound(f'there is no model "{body.model}". The models are: {models}')
     if body.assets:

@@ -37,7 +37,7 @@ _SEQUENCES = {
 Truncate = Annotated[
     bool,
     BeforeValidator(lambda value: False if value is None else value),  # that server also accepts null
-    Field(description="truncate longer texts than the model reads, instead of refusing them"),
+    Field(description="truncate texts that are too long for the model, instead of refusing them"),
 ]
 
 
@@ -68,7 +68,9 @@ class Embed(Body):
     inputs: Annotated[Any, WithJsonSchema(_TEXTS)]
     truncate: Truncate = False
     normalize: bool = Field(True, description="scale vectors to length 1")
-    dimensions: int | None = Field(None, ge=1, description="a size the model was trained to be truncated to")
+    dimensions: int | None = Field(
+        None, ge=1, description="number of dimensions, one of those the model was trained for"
+    )
     prompt_name: str | None = None
     truncation_direction: Literal["Left", "Right", "left", "right"] = "Right"
 
@@ -88,7 +90,10 @@ def router(service: Service) -> APIRouter:
     endpoints = Endpoints(service, "text-embeddings-inference")
 
     @endpoints.post(
-        "/predict", Predict, "The labels of texts or pairs, or a number", {"inputs": "a lovely phone"}
+        "/predict",
+        Predict,
+        "The labels of texts or pairs, or a predicted number",
+        {"inputs": "a lovely phone"},
     )
     async def predict_texts(body: Predict, name: str | None) -> Any:
         return await predict(service, body, name)
@@ -102,14 +107,14 @@ def router(service: Service) -> APIRouter:
     async def rerank_texts(body: Rerank, name: str | None) -> Any:
         return await rerank(service, body, name)
 
-    @endpoints.post("/embed", Embed, "The vectors of texts", {"inputs": ["a lovely phone", "it broke"]})
+    @endpoints.post("/embed", Embed, "Embeddings of texts", {"inputs": ["a lovely phone", "it broke"]})
     async def embed_texts(body: Embed, name: str | None) -> Any:
         return await embed(service, body, name)
 
     @endpoints.post(
         "/similarity",
         _Similarity,
-        "The cosine of a text with each of several texts",
+        "The cosine similarity of a text to each of several texts",
         {"inputs": {"source_sentence": "a lovely phone", "sentences": ["a great phone", "it broke"]}},
     )
     async def similarity(body: _Similarity, name: str | None) -> Any:
@@ -121,7 +126,7 @@ def router(service: Service) -> APIRouter:
         found = [_info(served) for served in models]
         return found[0] if len(found) == 1 else {"models": found}
 
-    @endpoints.routes.get("/health", summary="200 if the service answers", tags=[endpoints.tag])
+    @endpoints.routes.get("/health", summary="200 if the service is running", tags=[endpoints.tag])
     def health() -> Response:
         return Response()
 

@@ -6,7 +6,7 @@ const TOP = 10;
 
 /**
  * A sorted list of bars, with the `top` ones shown at first. Each item has a `label` (text or node), a `value` as written, and a `share` from 0 to 1;
- * `isChosen` emphasises it. `mark` is a share at which all bars have a line.
+ * `isChosen` emphasizes it. `mark` is a share at which all bars have a line.
  */
 export function bars(items, { mark = null, top = TOP } = {}) {
   const sorted = [...items].sort((a, b) => b.share - a.share);

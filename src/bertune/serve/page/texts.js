@@ -38,9 +38,9 @@ const TEXTS = {
     milliseconds: (ms) => `Answered in ${ms} ms`,
     showAll: (n) => `Show all ${n}`,
     showTop: (n) => `Show the top ${n}`,
-    threshold: (p) => `Labels from ${p} on are predicted (the line marks this threshold).`,
+    threshold: (p) => `Labels with a probability of at least ${p} are predicted (the line marks this threshold).`,
     noLabels: "No label reaches the threshold",
-    review: (labels) => (labels.length ? `Needs a review: ${labels.join(", ")}` : "Needs a review"),
+    review: (labels) => (labels.length ? `Needs review: ${labels.join(", ")}` : "Needs review"),
     decided: "No review needed",
     range: "The scale is the range of the training data.",
     entities: (n) => (n === 1 ? "1 entity" : `${n} entities`),
@@ -75,7 +75,7 @@ const TEXTS = {
     accepted: (suffixes, mb) => `${suffixes} and others, up to ${mb} MB`,
     format: "Result format",
     columns: "Text columns",
-    columnsHint: "Only if they are not found automatically; names separated by commas.",
+    columnsHint: "Only needed if they are not found automatically. Separate names by commas.",
     labelFile: "Label the file",
     uploading: (share) => `Uploading … ${share}`,
     noFile: "Choose a file first.",
@@ -173,8 +173,8 @@ const TEXTS = {
     supports: "支持",
     opposes: "反对",
     explainHint: (baseline, value) =>
-      `积分梯度：各词的贡献之和等于输出从 ${baseline}（所有词被掩盖）到 ${value} 的变化。`,
-    nothingMattered: "没有突出的词：掩盖所有词后输出不变。",
+      `积分梯度：各词的贡献之和等于输出从 ${baseline}（掩盖所有词）到 ${value} 的变化量。`,
+    nothingMattered: "没有明显起作用的词：掩盖所有词后输出不变。",
     contribution: (word, number) => `${word}：${number}`,
     files: "批量标注文件",
     choose: "选择文件，或将文件拖到此处",
@@ -253,9 +253,9 @@ export const count = (value) => value.toLocaleString(locale());
 
 /** A probability in percent; those that would be shown as 0 or 100 but are not are marked. */
 export function percent(value) {
-  if (value > 0 && value < 0.0005) return `< ${decimal(0.1, 1)} %`;
-  if (value < 1 && value > 0.9995) return `> ${decimal(99.9, 1)} %`;
-  return `${decimal(100 * value, 1)} %`;
+  if (value > 0 && value < 0.0005) return `< ${decimal(0.1, 1)}%`;
+  if (value < 1 && value > 0.9995) return `> ${decimal(99.9, 1)}%`;
+  return `${decimal(100 * value, 1)}%`;
 }
 
 /** A number with as many decimals as its size needs: 1,234.5, 0.12, 0.0034. */

@@ -14,7 +14,7 @@ from bertune.text.tokenizer import Tokenizer
 
 IGNORE_INDEX = -100  # the gold of a token that is not predicted
 BEST = 5  # words in the prediction for each mask
-# Devlin et al. 2019: 80 % of the chosen tokens become the mask, 10 % a random word, 10 % are unchanged.
+# Devlin et al. 2019: 80% of the chosen tokens become the mask, 10% a random word, 10% are unchanged.
 _MASKED, _REPLACED = 0.8, 0.9
 
 Tokens = NDArray[np.int64]
@@ -34,7 +34,7 @@ class Vocabulary:
 class Masking:
     """Random masking (Devlin et al. 2019, section 3.1), with new masks at every step (Liu et al. 2019)."""
 
-    share: float  # of the tokens, between 0 and 1
+    share: float  # share of the tokens, between 0 and 1
     whole_words: bool
     vocabulary: Vocabulary
 

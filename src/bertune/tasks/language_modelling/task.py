@@ -208,7 +208,7 @@ class FittedLanguageModelling(FittedTask):
         right = [next(iter(mask["best"])) == mask["word"] for mask in known]
         # Probabilities can underflow to 0, and the logarithm of 0 is undefined.
         logs = [math.log(max(mask["probability"], 1e-300)) for mask in known]
-        text_M = np.repeat(np.arange(len(of_texts)), [len(masks) for masks in of_texts])  # of each mask
+        text_M = np.repeat(np.arange(len(of_texts)), [len(masks) for masks in of_texts])  # text of each mask
         masks_N, right_N, logs_N = (
             np.bincount(text_M, each_M, minlength=len(of_texts)) for each_M in (None, right, logs)
         )

@@ -41,7 +41,7 @@ class DecidesLabels(FittedToTexts):
         return np.array([[np.inf if t is None else t for t in of_side] for of_side in found])
 
     def reviewed(self, probabilities_C: FloatArray) -> tuple[str | None, list[str] | None]:
-        """The decision about a text, and the labels that are for review."""
+        """The decision about a text, and the labels that are marked for review."""
         if self.rule is None or self.rule.thresholds is None:
             return None, None
         is_yes_C = probabilities_C >= self.label_cutoffs

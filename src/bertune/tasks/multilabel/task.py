@@ -67,9 +67,7 @@ class LabelsPrediction:
     labels: list[str]
     probabilities: dict[str, float]
     decision: str | None = field(default=None, metadata=OF_A_RULE)
-    review_labels: list[str] | None = field(
-        default=None, metadata=OF_A_RULE
-    )  # labels that the model may not decide alone
+    review_labels: list[str] | None = field(default=None, metadata=OF_A_RULE)  # labels that need review
 
 
 class SomeOfMany(WithRawOutputs, LabelsPrediction):

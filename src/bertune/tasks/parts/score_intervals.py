@@ -13,7 +13,7 @@ from bertune.tasks import FittedTask
 
 @dataclass(frozen=True)
 class Rescored:
-    """Scores with their resamples, which are None if there are too few rows, and their 95 % intervals."""
+    """Scores with their resamples, which are None if there are too few rows, and their 95% intervals."""
 
     scores: Mapping[str, float | None]
     resampled: resampling.Resampled | None
@@ -39,7 +39,7 @@ def rescored(
 
 
 def intervals_record(fitted: FittedTask, examples: SequenceOf[Any], found: Rescored) -> dict[str, Any]:
-    """The 95 % intervals of the scores, as plain JSON: see `bertune.manifest.IntervalsRecord`."""
+    """The 95% intervals of the scores, as plain JSON: see `bertune.manifest.IntervalsRecord`."""
     keys, resampled = group_keys(fitted, examples), found.resampled
     return {
         "level": resampling.LEVEL,

@@ -69,7 +69,7 @@ class AnswerPrediction:
     answer: str | None
     start: int | None  # first character in the context
     end: int | None  # last character in the context + 1
-    score: float  # probability, normalised over the n-best list
+    score: float  # probability, normalized over the n-best list
     no_answer_score: float  # score of "no answer" minus the score of the best answer, in logits
     n_best: list[dict[str, Any]]  # answer, start, end and score of each candidate, most probable first
     decision: str | None = field(default=None, metadata=OF_A_RULE)

@@ -22,7 +22,7 @@ def query_id(row: Row, column: str, columns: Columns) -> str:
     identifier = cell_text(row, column).strip()
     if not identifier:
         raise DataError(
-            f'{row.origin}: the query id in column "{column}" (task.query_id) is missing. Fill it in or '
+            f'{row.origin}: the query ID in column "{column}" (task.query_id) is missing. Fill it in or '
             "remove the row"
         )
     return identifier
@@ -53,8 +53,8 @@ def refuse_ambiguous_ids(examples: SequenceOf[Any]) -> None:
         before = first.setdefault(example.query, example)
         if before.texts[0] != example.texts[0]:
             raise DataError(
-                f'{example.origin}: the query id "{example.query_id}" belongs to "{example.texts[0][:60]}", '
-                f'but in line {before.origin.line} to "{before.texts[0][:60]}". Use one id per query'
+                f'{example.origin}: the query ID "{example.query_id}" belongs to "{example.texts[0][:60]}", '
+                f'but in line {before.origin.line} to "{before.texts[0][:60]}". Use one ID per query'
             )
 
 

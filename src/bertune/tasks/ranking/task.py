@@ -76,7 +76,7 @@ class RankingOptions(Section):
         "train.batch_size counting queries",
     )
     max_grade: float | Literal["auto"] = Field(
-        "auto", description="the grade of full relevance; auto: the maximum of the training data"
+        "auto", description="the grade of a fully relevant document; auto: the maximum of the training data"
     )
     relevant: float = Field(
         metrics.RELEVANT,

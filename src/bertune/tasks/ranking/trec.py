@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from bertune.metrics import ranking as metrics
 
-_MAX_DECIMALS = 6  # of a grade; further decimals are rounded
+_MAX_DECIMALS = 6  # decimals of a grade; further ones are rounded
 
 
 def trec_lines(examples: SequenceOf[Any], predictions: SequenceOf[Any]) -> dict[str, Iterator[str]]:

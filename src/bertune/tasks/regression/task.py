@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bertune.nn.batch import Batch
 
 _COLLAPSED = 0.01  # share of the range of the training data below which predictions count as equal
-_MAX_ABSOLUTE = 1e30  # of a label: squares of such numbers, and sums of the squares, stay finite in fp64
+_MAX_ABSOLUTE = 1e30  # of a label, so that sums of squares stay finite in fp64
 
 
 @dataclass(frozen=True, slots=True)

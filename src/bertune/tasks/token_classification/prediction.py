@@ -13,7 +13,7 @@ from bertune.tasks import OF_A_RULE
 
 # The words with tokens, [K], and the log-probabilities of their labels, [K, C].
 Evidence = tuple[NDArray[np.int64], NDArray[np.float64]]
-MOST_LABELS = 200  # of a model whose evidence is kept: 8 bytes per word and label
+MOST_LABELS = 200  # labels up to which evidence is kept: 8 bytes per word and label
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,7 @@ def read_tags(tags: Sequence[str], scheme: Scheme) -> Reading:
     spans: list[Span] = []
     broken: list[int] = []
     unknown: list[int] = []
-    start, label = -1, ""  # of the open span
+    start, label = -1, ""  # start and label of the open span
     for at, tag in enumerate((*tags, OUTSIDE)):
         role_and_type = scheme.role(tag)
         if role_and_type is None:

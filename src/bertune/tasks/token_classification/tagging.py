@@ -196,7 +196,7 @@ class Tagging:
         first = token_of(broken[0][0], broken[0][1][0])
         num_spans = sum(len(reading.spans) for _, reading in readings)
         title = _TITLES[self.scheme.name]
-        # A few slips are tolerated in small files, too.
+        # A few slips are tolerated even in small files.
         if self.repair == "auto" and count > max(10, _MAX_BROKEN * num_spans):
             raise DataError(
                 f"{first} and {count - 1:,} more tags are invalid in {title}. This is too many for "

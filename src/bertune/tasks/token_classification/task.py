@@ -127,7 +127,7 @@ class FittedTokenClassification(DecidesSpans):
     ) -> list[Sequence]:
         """The windows of all texts, in order. The gold is -100 except at tokens that decide a label.
 
-        Gold labels that do not occur in the training data are ignored, too.
+        Gold labels that do not occur in the training data are also ignored.
         """
         index = {label: number for number, label in enumerate(self.labels)}
         tagging = self.tagging

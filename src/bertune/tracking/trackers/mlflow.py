@@ -13,7 +13,7 @@ from bertune.tracking.tracker import Fact, Results, Row, Status, TrackedRun, Tra
 
 _ID = "bertune.id"  # tag by which a resumed run finds its MLflow run
 _MOST_METRICS, _MOST_PARAMS = 1000, 100  # in a request, limits of the REST API
-_MOST_CHARACTERS = 5000  # of a parameter or tag; MLflow refuses more than 6,000 and 8,000
+_MOST_CHARACTERS = 5000  # per parameter or tag; MLflow's limits are 6,000 and 8,000
 _STATUS = {"complete": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
 

@@ -45,7 +45,7 @@ class TensorBoard(Tracker):
         if status == "complete":
             final = {f"final/{name}": value for name, value in results.scores.items()}
             if run.is_summary or run.group is None or final:
-                # In the same folder: by default, every call creates a run of its own.
+                # In the same folder: by default, every call creates a separate run.
                 writer.add_hparams(dict(run.settings), final, run_name=".", global_step=results.step)
             writer.add_text("results", _table({"status": status, **results.facts}), results.step)
         writer.close()
