@@ -313,7 +313,9 @@ def _seen(table: Table, first: Row, num_texts: int = 1, need_label: bool = True,
         label = f" data.label={cells[-1]}" if need_label and len(cells) > num_texts else ""
         text = ",".join(cells[:num_texts])
         hint = f"\nIf these values are column names, use them: data.text={text}{label}"
-    return f"Columns, with the values of the first row:{''.join(lines)}{hint}"
+    how = table.notes[0].removeprefix(f"{table.name}: ") if table.notes else ""
+    read = f"\nThe file was read as: {how}" if how else ""
+    return f"Columns, with the values of the first row:{''.join(lines)}{read}{hint}"
 
 
 def _could_be_names(cells: list[str]) -> bool:
