@@ -196,7 +196,7 @@ def _from_toml(path: Path, user: Settings) -> Source:
             own["data"][split] = str(path.parent / file)
     for section, key in (*_CODE, ("model", "name")):
         beside = path.parent / str(own.get(section, {}).get(key, ""))
-        if own.get(section, {}).get(key) and (os.path.isdir(beside) or beside.suffix == ".py"):
+        if own.get(section, {}).get(key) and _is_path((section, key), beside):
             own[section][key] = str(beside)
     _rebase_trackers(path, own)
     _refuse_unasked_code(path, own, user)
@@ -250,6 +250,14 @@ def _names_a_file(option: str, value: object) -> bool:
     return option.endswith("_file") and isinstance(value, str)
 
 
+def _is_path(setting: tuple[str, str], value: Path) -> bool:
+    """Whether the value of a setting in `_CODE`, or of model.name, is a path.
+
+    Only an encoder can be a folder: a run folder may have the name of its task.
+    """
+    return value.suffix == ".py" or (setting == ("model", "name") and os.path.isdir(value))
+
+
 def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
     """The settings with absolute paths, because a run may be resumed from another folder."""
     data = {split: os.path.abspath(file) for split, file in _files(config).items()}
@@ -261,7 +269,7 @@ def _with_absolute_paths(config: Config, not_to_train: str = "") -> Config:
     for section, key in (*_CODE, ("model", "name")):
         now = sections.get(section, getattr(config, section))
         path = Path(getattr(now, key)).expanduser()
-        if path.suffix == ".py" or os.path.isdir(path):
+        if _is_path((section, key), path):
             sections[section] = now.model_copy(update={key: os.path.abspath(path)})
     sections["task"] = sections.get("task", config.task).model_copy(
         update={

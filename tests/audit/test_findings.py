@@ -150,3 +150,15 @@ def test_findings_are_sorted_by_level_and_are_plain_json() -> None:
         assert json.loads(json.dumps(finding.to_json())) == finding.to_json()
         assert len(finding.rows) <= 10
     assert whole(split(["a"], ["b"])).num_truncated == 0
+
+
+def test_tags_of_words_as_labels_of_texts_are_an_error() -> None:
+    tags = ["O", "B-PER", "O", "I-PER"] * 15
+    found = findings({"train": split(TEXTS, tags)})
+    assert only(found, "word_tags").level == "error"
+    assert "task.name=token_classification" in only(found, "word_tags").remedy
+    for labels in (["O", "A", "B", "AB"] * 15, ["B-1", "B-2"] * 30):  # blood groups; codes without O
+        assert not [f for f in findings({"train": split(TEXTS, labels)}) if f.kind == "word_tags"]
+    assert not [
+        f for f in findings({"train": split(TEXTS, tags)}, label_scope="part") if f.kind == "word_tags"
+    ]

@@ -149,6 +149,7 @@ def test_json_lines_from_a_pipe_keep_their_keys(trained: Any) -> None:
         ('{"text": "a"}\n["b"]\n', ["<stdin>, line 2", "a list"]),
         ("fine\nb\0d\n", ["<stdin>, line 2", "NUL"]),
         (b"fine\ncaf\xe9\n", ["<stdin>", "UTF-8", "iconv"]),
+        (b"\xff\xfef\x00\n\x00", ["<stdin>, at the beginning", "not UTF-8 but UTF-16", "iconv -f UTF-16"]),
     ],
 )
 def test_an_invalid_pipe_is_refused_with_its_line(trained: Any, stdin: str | bytes, parts: list[str]) -> None:

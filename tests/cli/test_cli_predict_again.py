@@ -69,3 +69,30 @@ def test_a_file_that_is_replaced_is_reported(trained: Any, here: Path) -> None:
     assert "replacing" not in bertune("predict", trained.run, "new.csv", "--out", "a.csv").fine().err
     said = bertune("predict", trained.run, "new.csv", "--out", "a.csv").fine()
     assert "wrote 4 rows to a.csv, replacing the existing file" in said.err
+
+
+def test_predictions_are_not_taken_for_gold_labels(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", ROWS)
+    bertune("predict", trained.run, "new.csv", "--out", "a.jsonl").fine()
+    for verb in (
+        ("evaluate", trained.run, "a.jsonl"),
+        ("check", "a.jsonl", f"model.name={trained.run}/model"),
+    ):
+        refused = bertune(*verb)
+        assert refused.code == 3
+        assert "set data.label=label_given" in refused.err
+    scores = [
+        bertune("evaluate", trained.run, file, *settings, "--json").fine().json["scores"]
+        for file, settings in (("new.csv", ()), ("a.jsonl", ("data.label=label_given",)))
+    ]
+    assert scores[0]["new"] == scores[1]["a"]
+    own = bertune("evaluate", trained.run, "a.jsonl", "data.label=label", "--json").fine()
+    assert own.json["scores"]["a"]["accuracy"] == 1
+
+
+def test_predictions_without_gold_are_recognised_by_their_columns(trained: Any, here: Path) -> None:
+    write_csv(here / "new.csv", [(text,) for text, _ in ROWS], header="text")
+    bertune("predict", trained.run, "new.csv", "--out", "a.csv").fine()
+    refused = bertune("evaluate", trained.run, "a.csv")
+    assert refused.code == 3
+    assert 'column "label" seems to hold the predictions' in refused.err

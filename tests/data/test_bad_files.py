@@ -240,10 +240,16 @@ def test_a_pipe_is_refused_since_it_can_be_read_only_once(tmp_path: Path) -> Non
     says(refusal(tmp_path / "a.csv"), "a.csv", "read only once", "Save it to a file")
 
 
-@pytest.mark.parametrize("name", ["a.ods", "a", "a.gz"])
+@pytest.mark.parametrize("name", ["a.odd", "a", "a.gz"])
 def test_the_error_for_an_unknown_suffix_lists_the_known_ones(tmp_path: Path, name: str) -> None:
     message = refusal(write(tmp_path / name, "text\na\n"))
     says(message, name, ".csv", ".jsonl", ".parquet", "data.reader=delimited", "my_reader.py")
+
+
+def test_an_old_workbook_is_to_be_saved_in_a_format_that_can_be_read(tmp_path: Path) -> None:
+    message = refusal(write(tmp_path / "a.xls", "text\na\n"))
+    says(message, "a.xls", "spreadsheet", ".xlsx", ".csv")
+    assert "data.reader" not in message
 
 
 def test_an_unknown_reader_is_a_configuration_error(tmp_path: Path) -> None:

@@ -65,3 +65,21 @@ def test_plain_text_is_unchanged_and_missing_values_are_none() -> None:
     values = [" plain", "", float("nan"), pd.NA, pd.NaT, None, 3, "(a)"]
     found = [cell_value(Row({"x": value}, Origin("a.csv", 7)), "x", "a list") for value in values]
     assert found == [" plain", "", None, None, None, None, 3, "(a)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("('a', 'b')", ["a", "b"]),
+        ("(0, 0, 1)", [0, 0, 1]),
+        ("array([0., 1.], dtype=float32)", [0.0, 1.0]),
+        ("np.array(['a', 'b'])", ["a", "b"]),
+        ("tensor([1, 0])", [1, 0]),
+        ("(see below, please)", "(see below, please)"),
+        ("(a)", "(a)"),
+        ("array of lamps, (new)", "array of lamps, (new)"),
+    ],
+)
+def test_tuples_and_arrays_are_lists_and_other_parentheses_are_text(text: str, expected: Any) -> None:
+    row = Row({"x": text}, Origin("a.csv", 2))
+    assert cell_value(row, "x", "a list") == expected

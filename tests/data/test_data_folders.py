@@ -159,6 +159,13 @@ def test_a_damaged_data_set_is_refused_with_its_file(
         opened(tmp_path / "saved")
 
 
+def test_parquet_files_in_a_subfolder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train-00000-of-00001.parquet").touch()
+    with pytest.raises(DataError, match=rf"only in subfolders \(data\).*Use {tmp_path}/data$"):
+        open_table(tmp_path, DataConfig(), ())
+
+
 def test_a_folder_of_a_users_own_files_is_answered_with_them(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text\na\n")
     with pytest.raises(DataError, match=r"without Parquet files and not a saved data set\. .*a\.csv"):

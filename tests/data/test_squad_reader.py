@@ -139,3 +139,15 @@ def test_published_files_are_read_unchanged(name: str, count: int, unanswerable:
     assert len(found) == count
     assert sum(not row.values["answers"] for row in found) == unanswerable
     assert sum(row.values["is_impossible"] is True for row in found) == unanswerable
+
+
+def test_a_list_of_paragraphs_needs_no_articles(tmp_path: Path) -> None:
+    paragraphs = nested(question(1), question(2))["data"][0]["paragraphs"]
+    path = write(tmp_path, paragraphs)
+    assert squad.recognises(path, DataConfig())
+    assert [row.values for row in rows(path)] == [
+        row.values for row in rows(write(tmp_path, nested(question(1), question(2)), "nested.json"))
+    ]
+    assert not squad.recognises(
+        write(tmp_path, [{"context": "a", "question": "b"}], "flat.json"), DataConfig()
+    )

@@ -94,3 +94,11 @@ def test_the_comparison_shows_both_states() -> None:
     before, after = table["rows"][0][1:]
     assert before > 2 * after
     assert figure["error"] == pytest.approx(after) and figure["error_before"] == pytest.approx(before)
+
+
+def test_the_temperature_is_named_for_other_libraries() -> None:
+    logits = np.array([[2.0, -1.0]])
+    sentence = Calibration((2.5,)).for_other_libraries()
+    assert "divided by 2.5," in sentence
+    assert np.allclose(Calibration((2.5,)).scaled(logits), logits / 2.5)
+    assert "labels, 2, 0.5," in Calibration((2.0, 0.5)).for_other_libraries()

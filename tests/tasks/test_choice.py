@@ -363,3 +363,12 @@ def test_a_letter_must_be_in_the_alphabet() -> None:
 )
 def test_choices_can_be_written_as_python_or_numpy_literals(cell: str) -> None:
     assert parse(asked(choices=cell, label="coat")).choices == ("hat", "coat", "bag")
+
+
+def test_a_written_tuple_of_texts_holds_the_choices_but_an_interval_is_one_choice() -> None:
+    columns = Columns(("question", "choices"), "label", None)
+    row = {"question": "which ?", "choices": "('a book', 'a pen')", "label": 1}
+    assert parse(row, columns).choices == ("a book", "a pen")
+    split = Columns(("question", "choice1", "choice2"), "label", None)
+    row = {"question": "where ?", "choice1": "(0, 1)", "choice2": "(2, 3)", "label": 1}
+    assert parse(row, split).choices == ("(0, 1)", "(2, 3)")

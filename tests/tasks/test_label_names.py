@@ -99,3 +99,20 @@ def test_a_model_with_capitalized_boolean_labels_of_older_versions_can_be_evalua
     task = make_task(TaskConfig(name="classification"))
     fitted = task.fitted(("False", "True")).for_scoring([])
     assert fitted.labels == ("false", "true")
+
+
+@pytest.mark.parametrize("cell", [["good"], "['good']", '["good"]', np.array(["good"], dtype=object)])
+def test_a_list_of_one_label_is_that_label(cell: Any) -> None:
+    task = make_task(TaskConfig(name="classification"))
+    columns = Columns(("text",), "label", None)
+    row = Row({"text": "a lamp", "label": cell}, Origin("a.csv", 2))
+    assert task.parse(row, columns).gold == "good"
+    brackets = Row({"text": "a lamp", "label": "[good]"}, Origin("a.csv", 3))
+    assert task.parse(brackets, columns).gold == "[good]"
+
+
+@pytest.mark.parametrize("cell", [["good", "new"], "['good', 'new']"])
+def test_several_labels_in_a_cell_are_refused_by_a_task_with_one(cell: Any) -> None:
+    row = Row({"text": "a lamp", "label": cell}, Origin("a.csv", 2))
+    with pytest.raises(DataError, match=r"^a\.csv, line 2: .* 2 labels.* task\.name=multilabel"):
+        make_task(TaskConfig(name="classification")).parse(row, Columns(("text",), "label", None))

@@ -46,6 +46,11 @@ FORMS: dict[str, Any] = {
     "floats": lambda v: [float(x) for x in v],
     "texts": lambda v: [str(x) for x in v],
     "tuple": tuple,
+    "written tuple": lambda v: str(tuple(v)),
+    "written array": lambda v: repr(np.array(v, float)),
+    "written tensor": lambda v: f"tensor({v})",
+    "semicolons": lambda v: ";".join(map(str, v)),
+    "vertical bars": lambda v: "|".join(map(str, v)),
 }
 
 
@@ -72,7 +77,7 @@ def test_a_parquet_column_of_lists_equals_a_csv_file(tmp_path: Path) -> None:
     ("cells", "gold"),
     [
         ([[0, 2], [1], []], [("0", "2"), ("1",), ()]),
-        ([[0, 1], [1, 0]], [("0", "1"), ("1", "0")]),  # without repeated values, these may be label numbers
+        ([[0, 1], [0, 1]], [("0", "1"), ("0", "1")]),  # without repeated values, these may be label numbers
         ([[0], [1]], [("0",), ("1",)]),
         (["0,1", "1"], [("0", "1"), ("1",)]),
     ],
@@ -95,8 +100,25 @@ def test_a_file_with_one_row_is_read_like_the_training_file() -> None:
     assert examples[0].gold == ("a",)
     with pytest.raises(DataError, match=r"line 1: the vector .* has 3 entries\. Expected 2, .*a, b"):
         read_examples(table([[1, 0, 0]]), trained, COLUMNS)
-    with pytest.raises(DataError, match=r"line 1: the labels are not a vector .*task\.label_format=names"):
-        read_examples(table([["a"]]), trained, COLUMNS)
+    with pytest.raises(DataError, match=r"line 2: the labels are not a vector .*task\.label_format=names"):
+        read_examples(table([[1, 0], ["a"]]), trained, COLUMNS)
+
+
+def test_a_model_of_named_vectors_reads_files_with_the_names() -> None:
+    _, trained = read(table([[0, 1], [1, 1]]), names="joy,fear")
+    examples = read_examples(table([["fear"], [], "joy,fear"]), trained, COLUMNS)
+    assert [example.gold for example in examples] == [("fear",), (), ("joy", "fear")]
+
+
+def test_one_hot_vectors_of_two_labels_are_not_lists_of_both() -> None:
+    assert read(table([[0, 1], [1, 0], [0, 1]]), names="a,b")[0] == [("b",), ("a",), ("b",)]
+
+
+def test_an_object_marks_its_labels_with_1() -> None:
+    cells = [{"joy": 1, "fear": 0}, "{'joy': True, 'fear': 1.0}", {"fear": 0}]
+    assert read(table(cells))[0] == [("joy",), ("joy", "fear"), ()]
+    with pytest.raises(DataError, match=r'line 1: column "labels" holds an object.* 0 or 1 for each label'):
+        read(table([{"joy": 0.7}]))
 
 
 @pytest.mark.parametrize(

@@ -122,3 +122,8 @@ def test_a_flat_file_trains_and_evaluates(tiny_weights: Path, tmp_path: Path) ->
     ).fine()  # fmt: skip
     assert 'label column: "answer"' in trained.err
     assert bertune("evaluate", run, file, "--json").fine().json["examples"] == 12
+
+
+def test_columns_of_a_flattened_object_are_the_answers(tmp_path: Path) -> None:
+    columns = {f"answers.{key}": [answers[key] for answers in (*SQUAD, EMPTY)] for key in EMPTY}
+    assert [e.gold for e in read(tmp_path, columns)] == [LAMP, BOX, ()]

@@ -6,7 +6,11 @@ import random
 import numpy as np
 import pytest
 
+from bertune.config import TaskConfig
+from bertune.data.columns import Columns
+from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
+from bertune.tasks import make_task
 from bertune.tasks.token_classification.detection import detect
 from bertune.tasks.token_classification.schemes import (
     Scheme,
@@ -193,3 +197,24 @@ def test_the_best_path_equals_an_exhaustive_search() -> None:
         ]
         best = max(valid, key=lambda path: sum(scores[at, label] for at, label in enumerate(path)))
         assert best_path(scores, begins).tolist() == list(best)
+
+
+@pytest.mark.parametrize("outside", ["OUT", "0", "_", "-"])
+def test_another_tag_for_words_outside_of_entities_is_read_as_o(outside: str) -> None:
+    rows = [
+        ("Ann", "PER"),
+        ("is", outside),
+        ("in", outside),
+        ("Rome", "LOC"),
+        ("now", outside),
+        (".", outside),
+    ]
+    row = Row({"tokens": [w for w, _ in rows], "tags": [t for _, t in rows]}, Origin("a.jsonl", 1))
+    columns = Columns(("tokens",), "tags", None)
+    plain = make_task(TaskConfig(name="ner"))
+    (note,) = plain.fit([plain.parse(row, columns)]).notes
+    assert f'If "{outside}" (67% of the words) is outside of entities, set task.outside={outside}' in note
+    task = make_task(TaskConfig(name="ner", outside=outside))
+    fitted = task.fit([task.parse(row, columns)])
+    assert fitted.notes == ("tags: IO",)
+    assert fitted.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")

@@ -217,9 +217,10 @@ def test_warnings_depend_only_on_the_given_examples() -> None:
     said = [TokensPrediction([], [], ["O", "O"])]
     for rows in (slip, new):
         fitted.score(said, rows)
-    assert fitted.warnings(said, good, []) == []
-    assert [w.partition(" has")[0] for w in fitted.warnings(said, new, [])] == ["1 word"]
-    assert [w.partition(" is invalid")[0] for w in fitted.warnings(said, slip, [])] == ["1 tag"]
+    of_good, of_new, of_slip = ([x.fact for x in fitted.limitations(r, [])] for r in (good, new, slip))
+    assert of_good == []
+    assert of_new[0].startswith("1 word has")
+    assert of_slip[0].startswith("1 tag is invalid")
 
 
 def test_changes_of_spans_are_noted() -> None:
@@ -325,7 +326,7 @@ def test_scores_are_against_the_spans_as_given_and_unknown_labels_count_as_misse
     assert [s["text"] for s in found.spans] == ["phones"]
     scores = fitted.score([found], [test])
     assert scores["f1"] == 0
-    (warning,) = [w for w in fitted.warnings([found], [test], []) if "missed" in w]
+    (warning,) = [one.fact for one in fitted.limitations([test], []) if "missed" in one.fact]
     assert warning.startswith("1 word has gold labels that do not occur in the training data")
     assert "B-NEW" in warning
 

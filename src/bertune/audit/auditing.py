@@ -41,7 +41,8 @@ def audit(
         for finding in token_findings(name, split, tokens[name], subject.model)
     ]
     findings += copies(splits, duplicates, subject.noun)
-    findings += label_findings(splits, has_names=not is_numeric and subject.label_scope != "position")
+    has_names = not is_numeric and subject.label_scope != "position"
+    findings += label_findings(splits, has_names, of_texts=subject.label_scope == "text")
     findings += column_findings(train, subject.columns)
     if subject.label_scope == "text":
         findings += cue_findings(train, duplicates, subject.columns, subject.noun)

@@ -10,16 +10,20 @@ from bertune.tasks.parts.label_names import look_alike_labels, look_alike_warnin
 
 _FEW = 10  # training examples below which a label can hardly be learned or evaluated
 _LEAST_ROWS = 20  # a smaller file may have equal texts or codes by chance
+# Tags of words inside and outside of entities: B-PER, PER_I; O.
+_TAG = re.compile(r"[BIESLMU][-_:/.]\w+|\w+[-_:/.][BIESLMU]", re.IGNORECASE)
+_OUTSIDE = frozenset("Oo")
 _CONSTANT = 0.9  # share of the most frequent text
 _IDS = 0.9  # share of the texts that look like IDs, and of the distinct ones among them
 # One ASCII word with a digit, such as user_0123, 2024-01-31 or a hexadecimal hash.
 _ID = re.compile(r"(?=\S*\d)[\x21-\x7e]+")
 
 
-def label_findings(splits: Mapping[str, AuditedSplit], has_names: bool) -> Iterator[Finding]:
+def label_findings(splits: Mapping[str, AuditedSplit], has_names: bool, of_texts: bool) -> Iterator[Finding]:
     """Findings about the label names of all splits, and about labels that are rare in training.
 
-    `has_names` says that labels are names, not numbers to predict or positions of choices.
+    `has_names` says that labels are names, not numbers to predict or positions of choices; `of_texts`, that
+    they describe whole texts.
     """
     counts = {name: Counter(x for names in split.labels for x in names) for name, split in splits.items()}
     total = sum(counts.values(), Counter[str]())
@@ -27,9 +31,27 @@ def label_findings(splits: Mapping[str, AuditedSplit], has_names: bool) -> Itera
         message, _, remedy = warning.rpartition(". ")
         alike = {label for group in look_alike_labels(total) for label in group}
         yield Finding("similar_labels", "warning", message, remedy, len(alike), len(total))
+    tags = [label for label in counts["train"] if _TAG.fullmatch(label)]
+    if of_texts and tags and not _OUTSIDE.isdisjoint(counts["train"]):
+        yield _tags(splits["train"], tags)
     few = {label: count for label, count in counts["train"].items() if count < _FEW}
     if few and has_names:
         yield _few(splits["train"], few, len(counts["train"]))
+
+
+def _tags(train: AuditedSplit, tags: Sequence[str]) -> Finding:
+    rows = [row for row, names in enumerate(train.labels) if not {*tags, *_OUTSIDE}.isdisjoint(names)]
+    return Finding(
+        "word_tags",
+        "error",
+        f"train: the labels look like tags of words: {', '.join(sorted(tags)[:3])} and O",
+        "To find entities, set task.name=token_classification, with one text per row or a column of sentence "
+        "numbers; each row is now a text of its own",
+        len(rows),
+        len(train.labels),
+        "train",
+        found_rows(train, rows, {}),
+    )
 
 
 def _few(train: AuditedSplit, few: dict[str, int], total: int) -> Finding:

@@ -28,7 +28,11 @@ _SIDE_BY_SIDE = re.compile(rf"{_STRING}|([\]}})])(\s+)(?=[\[{{(]|list\(|array\()
 _JOINED = re.compile(rf"(?:{_STRING})(\s*(?=['\"]))?", re.DOTALL)
 _ELIDED = re.compile(rf"{_STRING}|(\.\.\.)", re.DOTALL)
 # The calls that the `repr` of NumPy values contains.
-_WRAPPERS = re.compile(r"(array|list|str_|bool|bool_|u?int\d+|float\d+)")
+_WRAPPERS = re.compile(r"(array|tensor|list|str_|bool|bool_|u?int\d+|float\d+)")
+# Lists that do not begin with a bracket: `array([0, 1])`, `tensor([0, 1])`, and tuples of texts, numbers or
+# lists. A text in parentheses is not a tuple.
+_CALL = re.compile(r"(?:\w+\.)?(?:array|tensor)\(\s*[\[{(].*\)", re.DOTALL)
+_TUPLE = re.compile(rf"\(\s*(?:{_STRING}|[-+]?[\d.]+|True|False|None|[\[{{(]|\w+\.\w+\().*\)", re.DOTALL)
 
 
 class UnreadableCellError(ValueError):
@@ -70,8 +74,15 @@ def is_missing(value: Any) -> bool:
 
 
 def is_written_out(text: str) -> bool:
-    """Whether a text begins like a list or an object."""
-    return text.lstrip().startswith(("[", "{"))
+    """Whether a text begins like a list or an object, or has the form of an array or a tuple."""
+    text = text.strip()
+    return text.startswith(("[", "{")) or _CALL.fullmatch(text) is not None or is_written_tuple(text)
+
+
+def is_written_tuple(text: str) -> bool:
+    """Whether a text has the form of a Python tuple, such as `(0, 1)`, which may also be plain text."""
+    text = text.strip()
+    return text.startswith("(") and "," in text and _TUPLE.fullmatch(text) is not None
 
 
 def read_written(text: str) -> Any:
@@ -107,7 +118,7 @@ def read_written(text: str) -> Any:
 
 
 def cell_value(row: Row, column: str, expected: str) -> Any:
-    """The plain value of a cell. A text that begins with [ or { is parsed as a list or an object.
+    """The plain value of a cell. A text that is written like a list or an object is parsed.
 
     `expected` describes in an error message what the cell should hold. Raises DataError.
     """

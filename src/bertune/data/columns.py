@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bertune.config import DataConfig
 from bertune.data.readers._decimals import with_point
+from bertune.data.readers._objects import json_kind
 from bertune.data.rows import Row
 from bertune.data.tables import Table
 from bertune.errors import DataError, did_you_mean, listed
@@ -33,12 +34,13 @@ class Columns:
 
 
 def choose_columns(
-    table: Table, options: DataConfig, names: ColumnNames, need_label: bool
+    table: Table, options: DataConfig, names: ColumnNames, need_label: bool, other_task: str = ""
 ) -> tuple[Columns, tuple[str, ...]]:
     """The columns set in the options, or inferred from their names, with a note on each inferred column.
 
     Without `need_label` the label column may be missing. Raises DataError, with the columns of the table and
-    the setting to use, for a name that does not exist, and if no column or several columns could be meant.
+    the setting to use, for a name that does not exist, and if no column or several columns could be meant. If
+    the names are those of another task, `other_task` says which, and replaces the suggested columns.
     """
     id_column = given_column(table, "data.id", options.id) if options.id is not None else None
     label = None
@@ -51,13 +53,13 @@ def choose_columns(
     elif table.text is not None:
         text = table.text
     else:
-        text = _guessed_text(table, names, (label, id_column), need_label)
+        text = _guessed_text(table, names, (label, id_column), need_label, other_task)
         columns = "text column" if len(text) == 1 else "text columns"
         notes.append(f"{table.name}: {columns}: {', '.join(_quoted(text))}")
     if options.label is None and table.label is not None:
         label = table.label
     elif options.label is None:
-        label = _guessed_label(table, names.label, (*text, id_column), need_label)
+        label = _guessed_label(table, names.label, (*text, id_column), need_label, other_task)
         if label is not None:
             notes.append(f'{table.name}: label column: "{label}"')
     return Columns(text, label, id_column), tuple(notes)
@@ -148,9 +150,8 @@ def _scalar_text(row: Row, column: str, value: object) -> str:
         return "" if value.is_nan() else f"{value.normalize():f}"
     if isinstance(value, datetime.date | datetime.time):
         return str(value)
-    kind = type(value).__name__
     raise DataError(
-        f'{row.origin}: column "{column}" contains a {kind} instead of text: {_shown(value)}.'
+        f'{row.origin}: column "{column}" contains {json_kind(value)} instead of text: {_shown(value)}.'
         " Choose another column, as in data.text=review, or write the value as text"
     )
 
@@ -219,7 +220,7 @@ def _refuse_double_use(table: Table, used: Sequence[str]) -> None:
 
 
 def _guessed_text(
-    table: Table, names: ColumnNames, used: Sequence[str | None], need_label: bool
+    table: Table, names: ColumnNames, used: Sequence[str | None], need_label: bool, other_task: str
 ) -> tuple[str, ...]:
     complete: dict[tuple[str, ...], None] = {}  # an ordered set
     for group in names.text:
@@ -235,6 +236,8 @@ def _guessed_text(
     problem = f"several columns could be the text: {several}" if best else f"could not identify {wanted}"
     first = next(table.rows())
     remedy = _suggestion(table, first, num_texts, used, need_label)
+    if other_task and not best:
+        raise DataError(f"{table.name}: {problem}. {_seen(table, first, hints=False)}\n{other_task}")
     if not table.has_header and len(table.columns) == 1 == num_texts:
         remedy = (
             "For plain text, set data.text=0 (one text per line) or data.reader=documents (documents "
@@ -247,19 +250,31 @@ def _suggestion(
     table: Table, first: Row, num_texts: int, used: Sequence[str | None], need_label: bool
 ) -> str:
     """An example of settings: the longest cells are usually the texts, and the last other one the label."""
-    free = [column for column in table.columns if column not in used]
+    free = [column for column in _plain_columns(table, first) if column not in used]
     if len(free) < num_texts:
         has = "1 column" if len(table.columns) == 1 else f"{len(table.columns)} columns"
         return f"The task takes {num_texts} text columns, and the table has {has}. Use another table or task"
-    longest = sorted(free, key=lambda column: -len(str(first.values[column])))[:num_texts]
+    longest = sorted(free, key=lambda column: -len(str(first.values.get(column))))[:num_texts]
     text = ",".join(column for column in free if column in longest)
     others = [column for column in free if column not in longest]
     label = f" data.label={others[-1]}" if need_label and others else ""
     return f"Set the columns to use, for example: data.text={text}{label}"
 
 
+def _plain_columns(table: Table, first: Row) -> list[str]:
+    """The columns of a table, with the paths inside those that hold objects in the first row instead of them.
+
+    All columns if none of them, and no path, has a value that is not an object or a list.
+    """
+    paths = [path for path in table.nested if not isinstance(first.values.get(path), dict | list)]
+    objects = [column for column in table.columns if isinstance(first.values[column], dict)]
+    inside = [path for path in paths if any(path.startswith(f"{column}.") for column in objects)]
+    plain = [column for column in table.columns if column not in objects]
+    return [*plain, *inside] or list(table.columns)
+
+
 def _guessed_label(
-    table: Table, names: Sequence[str], used: Sequence[str | None], need_label: bool
+    table: Table, names: Sequence[str], used: Sequence[str | None], need_label: bool, other_task: str
 ) -> str | None:
     labels = list(dict.fromkeys(_named(table, names, used)))
     if len(labels) == 1:
@@ -269,6 +284,9 @@ def _guessed_label(
     several = f"several columns could be the label: {', '.join(_quoted(labels))}"
     problem = several if labels else "could not identify the label column"
     others = labels or [column for column in table.columns if column not in used]
+    if other_task and not labels:
+        first = next(table.rows())
+        raise DataError(f"{table.name}: {problem}. {_seen(table, first, hints=False)}\n{other_task}")
     remedy = (
         f"Set the column to use, for example: data.label={others[-1]}"
         if others
@@ -283,7 +301,7 @@ def _named(table: Table, names: Sequence[str], used: Sequence[str | None]) -> li
     return [column for column in found if column is not None and column not in used]
 
 
-def _seen(table: Table, first: Row, num_texts: int = 1, need_label: bool = True) -> str:
+def _seen(table: Table, first: Row, num_texts: int = 1, need_label: bool = True, hints: bool = True) -> str:
     """The columns of a table with the values of the first row, for an error message."""
     values = list(first.values.items())
     lines = [f"\n  {column} = {_shown(value)}" for column, value in values[:12]]
@@ -291,11 +309,13 @@ def _seen(table: Table, first: Row, num_texts: int = 1, need_label: bool = True)
         lines.append(f"\n  … ({len(values)} in total)")
     cells = [str(value).strip() for _, value in values]
     hint = ""
-    if not table.has_header and len(cells) >= num_texts and _could_be_names(cells):
+    if hints and not table.has_header and len(cells) >= num_texts and _could_be_names(cells):
         label = f" data.label={cells[-1]}" if need_label and len(cells) > num_texts else ""
         text = ",".join(cells[:num_texts])
         hint = f"\nIf these values are column names, use them: data.text={text}{label}"
-    return f"Columns, with the values of the first row:{''.join(lines)}{hint}"
+    how = table.notes[0].removeprefix(f"{table.name}: ") if table.notes else ""
+    read = f"\nThe file was read as: {how}" if how else ""
+    return f"Columns, with the values of the first row:{''.join(lines)}{read}{hint}"
 
 
 def _could_be_names(cells: list[str]) -> bool:

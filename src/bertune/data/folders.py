@@ -105,6 +105,12 @@ def no_table_in(path: Path) -> str:
             f" {path / (splits or ['train'])[-1]}"
         )
     files = sorted(p.name for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+    below = sorted(p for p in path.iterdir() if p.is_dir() and has_parquet(p))
+    if below:
+        return (
+            f"{path} has Parquet files only in subfolders ({listed([p.name for p in below])}), which are "
+            f"not read. Use {below[0]}"
+        )
     return (
         f"{path} is a folder without Parquet files and not a saved data set. Use a data file instead;"
         f" the folder contains {listed(files) or 'no files'}"

@@ -10,6 +10,7 @@ from bertune.errors import DataError, listed
 from bertune.optional_packages import is_installed
 
 _PACKAGES = {"parquet": "pyarrow", "xlsx": "openpyxl", "docbin": "spacy"}  # what these readers need
+_OTHER_WORKBOOKS = (".xls", ".xlsb", ".ods", ".numbers")
 
 
 def file_suffix(path: str | Path) -> str:
@@ -91,6 +92,11 @@ def _unknown(path: Path, suffix: str) -> str:
         else "has no suffix, so its format is unknown"
     )
     known = listed(list(dict.fromkeys(endings)), 30)
+    if suffix in _OTHER_WORKBOOKS:
+        return (
+            f"{path} is a spreadsheet in a format that cannot be read ({suffix}). Save it as .xlsx, or as "
+            ".csv in UTF-8"
+        )
     return (
         f"{path} {seen}. Known suffixes are {known}, each also with .gz. Set the format, as in"
         " data.reader=delimited, or use your own reader with data.reader=my_reader.py"

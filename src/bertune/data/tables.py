@@ -204,9 +204,12 @@ def _stream_lines(stream: TextIO, name: str) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         byte = f"byte 0x{error.object[error.start]:02X}"
+        where = f"after line {number}" if number else "at the beginning"
+        is_utf_16 = not number and error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+        source = "UTF-16" if is_utf_16 else "cp1252"
         raise DataError(
-            f"{name}, after line {number}: {byte} is not {error.encoding.upper()}. Convert the input to"
-            " UTF-8, for example with iconv -f cp1252 -t utf-8"
+            f"{name}, {where}: {byte} is not {error.encoding.upper()}{' but UTF-16' if is_utf_16 else ''}. "
+            f"Convert the input to UTF-8, for example with iconv -f {source} -t utf-8"
         ) from error
     except OSError as error:  # for example a stream that is open for writing only
         raise DataError(

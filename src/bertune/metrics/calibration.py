@@ -37,6 +37,20 @@ class Calibration:
         scaled: FloatArray = np.asarray(outputs, np.float64) / np.array(self.temperatures)
         return scaled
 
+    def for_other_libraries(self) -> str:
+        """How other libraries get the same probabilities from the saved weights, in one sentence."""
+        several = ", ".join(f"{value:.6g}" for value in self.temperatures)
+        by = (
+            f"by {several}"
+            if len(self.temperatures) == 1
+            else f"by the temperatures of the labels, {several}"
+        )
+        return (
+            "The probabilities of bertune are calibrated, the logits are not: other libraries, such as "
+            f"transformers, give the same probabilities if the logits are divided {by}, before softmax or "
+            "sigmoid."
+        )
+
 
 @dataclass(frozen=True)
 class Terms:

@@ -64,4 +64,6 @@ def sentence_of_cutoffs(config: DecideConfig, rule: DecisionRule, num_rows: int)
     aim = "the best F1" if config.objective == "f1" else f"{config.objective} of at least {config.target:g}"
     count = len(rule.cutoffs or {})
     rows = counted(num_rows, "calibration row")
+    if not count:
+        return f"The cutoffs were not changed, because no label occurs in the {rows}."
     return f"The cutoffs of {counted(count, 'label')} were chosen for {aim} on {rows}."

@@ -16,7 +16,7 @@ from bertune.data.tables import Table, open_lines, open_table, refuse_long_name
 from bertune.errors import DataError, did_you_mean
 from bertune.metadata import ModelMetadata
 from bertune.tasks import Task
-from bertune.tasks.encoder import known_column_names
+from bertune.tasks.encoder import known_column_names, refuse_predicted_labels
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class Inputs:
         if table.ungrouped is not None:
             data = data.model_copy(update={"text": table.text})
         columns, more = self._columns(table, need_label, data)
+        if need_label and data.label is None and columns.label is not None:
+            refuse_predicted_labels(table, self.task, columns.label)
         return Opened(table, columns, (*notes, *more))
 
     def _grouped(self, table: Table, data: DataConfig) -> Table:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import AFTER_TRAINING, CHANGEABLE, MachineConfig, TaskConfig
+from bertune.cross_validation import is_cross_validation
 from bertune.custom_code import saved_fitted, with_custom_code, with_decisions
 from bertune.errors import ConfigError, InputError, ModelError, did_you_mean, listed
 from bertune.files import as_path, refuse_unusable
@@ -20,6 +21,7 @@ from bertune.settings import resolve
 from bertune.tasks import FittedTask, make_task
 from bertune.tasks.encoder import TextEncoder
 from bertune.text.tokenizer import Tokenizer
+from bertune.tuning import is_tuning
 
 # Settings for reading the input and for the length of texts, which can differ from training.
 _FREE_TO_CHOOSE = {("model", "max_length")} | {
@@ -121,6 +123,13 @@ def model_folder(source: Run | str | Path) -> Path:
     refuse_unusable(folder, "the model")
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist or is not a folder. Pass a run folder or a model folder")
+    if is_cross_validation(folder):
+        raise InputError(
+            f"{folder} is a cross-validation, which has a model for each fold. Use the run of a fold, as in "
+            f"{folder / 'folds' / 'fold-1'}"
+        )
+    if is_tuning(folder):
+        raise InputError(f"{folder} is a search. Use the run of its best settings, {folder / 'best'}")
     is_model = (folder / METADATA).is_file()
     if (folder / MANIFEST).is_file() or (not is_model and (folder / "model" / METADATA).is_file()):
         return folder / "model"

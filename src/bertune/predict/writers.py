@@ -325,8 +325,8 @@ def _write_parquet(lines: Lines, staging: Path) -> None:
         table = pa.concat_tables(pieces, promote_options="permissive") if pieces else pa.table({})
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(
-            f"a column has values of different types, which Parquet does not support ({error}). Write .jsonl "
-            "instead"
+            "a column of the input has values of different types, such as a text in one row and an object in "
+            f"another, which Parquet does not support ({error}). Correct these rows, or write .jsonl or .csv"
         ) from error
     pq.write_table(table, staging)
 

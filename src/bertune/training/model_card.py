@@ -37,7 +37,7 @@ def model_card(manifest: ManifestRecord, fitted: FittedTask, pretrained: Pretrai
     """The metadata block and the text of the card."""
     split = "test" if "test" in (manifest.scores or {}) else "validation"
     block = _metadata(manifest, split, fitted, pretrained).to_yaml()
-    return f"---\n{block.rstrip()}\n---\n\n" + "\n".join(_text(manifest, split, pretrained)) + "\n"
+    return f"---\n{block.rstrip()}\n---\n\n" + "\n".join(_text(manifest, split, fitted, pretrained)) + "\n"
 
 
 def _metadata(
@@ -109,7 +109,7 @@ def base_metadata(folder: Path) -> dict[str, list[str]]:
     return known
 
 
-def _text(manifest: ManifestRecord, split: str, pretrained: Pretrained) -> Iterator[str]:
+def _text(manifest: ManifestRecord, split: str, fitted: FittedTask, pretrained: Pretrained) -> Iterator[str]:
     data = manifest.data or DataRecord()
     noun = manifest.row_noun or "text"
     rows = ((data.splits or {}).get("train") or SplitRecord()).rows or 0
@@ -124,6 +124,8 @@ def _text(manifest: ManifestRecord, split: str, pretrained: Pretrained) -> Itera
     yield from ("", "## Use", "", "```bash", "bertune predict . FILE", "```", "", "```python")
     yield from ("import bertune as bt", 'model = bt.load(".")', 'model.predict(["a text"])', "```", "")
     yield f"The folder has the Hugging Face layout; transformers loads it as `{class_name}`."
+    if fitted.calibration is not None:
+        yield fitted.calibration.for_other_libraries()
     labels = manifest.labels or []
     if labels:
         shown = ", ".join(code_span(label) for label in labels[:_MOST_LABELS])

@@ -7,13 +7,13 @@ from typing import Any
 from bertune.audit.source_columns import Column, SourceColumns
 from bertune.audit.statistics import all_numbers
 from bertune.config import Config
-from bertune.data.columns import Columns, choose_columns
+from bertune.data.columns import Columns
 from bertune.data.formats import file_suffix
 from bertune.data.tables import Table, open_table
 from bertune.errors import DataError
 from bertune.source import SPLITS, Source
 from bertune.tasks import Task, make_task
-from bertune.tasks.encoder import known_column_names, read_examples
+from bertune.tasks.encoder import columns_to_train, known_column_names, read_examples
 from bertune.training.deduplication import without_copies
 from bertune.training.row_keys import RowKeys, key_cells
 from bertune.training.selection import best_metric
@@ -106,7 +106,7 @@ def open_split(source: Source, split: str, task: Task) -> tuple[Table, Columns, 
         like=file_suffix(config.data.train or ""),
     )
     table = task.grouped(table, config.data.text, config.data.label, required=True)
-    columns, notes = choose_columns(table, config.data, task.columns, need_label=task.needs_label)
+    columns, notes = columns_to_train(table, task, config.data)
     return table, columns, [*table.notes, *notes]
 
 

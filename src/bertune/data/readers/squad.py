@@ -15,14 +15,19 @@ SUFFIXES = (".json",)
 
 _ARTICLES = re.compile(r'"data"\s*:\s*\[\s*\{')
 _PARAGRAPHS = re.compile(r'"paragraphs"\s*:\s*\[')
+# A list of paragraphs without articles, as Simple Transformers reads.
+_BARE = re.compile(r'\s*\[\s*\{\s*"(?:context|qas)"')
+_QUESTIONS = re.compile(r'"qas"\s*:\s*\[\s*\{')
 _SHAPE = (
     '{"data": [{"paragraphs": [{"context": "…", "qas": [{"id": "…", "question": "…", "answers": […]}]}]}]}'
 )
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether a JSON file starts like a list of articles with paragraphs."""
+    """Whether a JSON file starts like a list of articles with paragraphs, or like a list of paragraphs."""
     start = head(path, options)
+    if _BARE.match(start):
+        return bool(_QUESTIONS.search(start))
     return bool(_ARTICLES.search(start) and _PARAGRAPHS.search(start))
 
 
@@ -33,6 +38,8 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     for another shape and for missing keys.
     """
     content = parsed(path, options)
+    if isinstance(content, list):
+        content = {"data": [{"paragraphs": content}]}
     if not isinstance(content, Mapping) or not isinstance(content.get("data"), list):
         raise DataError(
             f"{path}: expected {_SHAPE}, found {_seen(content)}. Correct the file, or set its actual format,"

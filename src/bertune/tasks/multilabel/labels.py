@@ -1,6 +1,8 @@
 """Parse the labels of a row: label names or a multi-hot vector in one cell, or one column per label."""
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ def labels_in(row: Row, column: str, separator: str) -> Cell:
             "the row"
         )
     value = cell_value(row, column, EXPECTED)
+    if isinstance(value, Mapping):
+        return Cell(_marked(row, column, value))
     items = value if isinstance(value, list) else _separated(cell_text(row, column), separator)
     vector = vector_of(items)
     if vector is not None and vector.is_certain:
@@ -56,6 +60,16 @@ def labels_in(row: Row, column: str, separator: str) -> Cell:
     if duplicate is not None:
         raise duplicate_label(row.origin, duplicate)
     return Cell(tuple(names), vector)
+
+
+def _marked(row: Row, column: str, marks: Mapping[str, Any]) -> tuple[str, ...]:
+    """The labels that an object marks with 1, as in {"joy": 1, "fear": 0}. Raises DataError."""
+    if not marks or any(not isinstance(mark, int | float) or mark not in (0, 1) for mark in marks.values()):
+        raise DataError(
+            f'{row.origin}: column "{column}" holds an object, {dict(marks)!r:.60}. Expected 0 or 1 for each '
+            f"label, or {EXPECTED}"
+        )
+    return tuple(str(name).strip() for name, mark in marks.items() if mark)
 
 
 def is_yes(row: Row, column: str) -> bool:
@@ -85,9 +99,12 @@ def names_in(file: str) -> tuple[str, ...]:
 
 
 def _separated(cell: str, separator: str) -> list[Any]:
-    """Split a cell at `separator`, or at spaces if it holds only 0 and 1."""
+    """Split a cell at `separator`; a vector of 0 and 1 also at spaces, semicolons and vertical bars."""
     words = cell.split()
     vector = vector_of(words)
     if vector is not None and vector.is_certain:
         return words
+    entries = re.split(r"[;|]", cell)
+    if len(entries) > 1 and vector_of(entries) is not None:
+        return entries
     return [part for part in (piece.strip() for piece in cell.split(separator)) if part]

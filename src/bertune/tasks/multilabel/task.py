@@ -95,7 +95,7 @@ class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
         "auto",
         description="format of a label cell: label names or indices, or a vector of 0 and 1 with one entry "
         "per label; auto: vectors if every cell holds only 0 and 1 and at least one cell repeats a value or "
-        "has booleans or floats (1.0)",
+        "has booleans or floats (1.0), or if all cells are 0,1 or 1,0",
         json_schema_extra=CHANGEABLE,
     )
     label_file: str | None = Field(

@@ -64,7 +64,9 @@ def with_vectors_read(
                 "each label once (task.label_format=names). Correct the row, or set "
                 "task.label_format=multi_hot"
             )
-    if label_format == "names" or not _are_vectors(cells, label_format == "multi_hot"):
+    # A file with names may be read by a model of named vectors.
+    are_names = label_format == "names" or (names is not None and all(vector is None for _, vector in cells))
+    if are_names or not _are_vectors(cells, label_format == "multi_hot"):
         return [replace(e, vector=None) if e.vector is not None else e for e in examples]
     first = next(origin for origin, _ in cells)
     size = next(v.size for _, v in cells if v is not None) if names is None else len(names)
@@ -83,14 +85,15 @@ def _with_labels(example: Any, size: int, reason: str, names: tuple[str, ...] | 
 def _are_vectors(cells: SequenceOf[tuple[Origin, Vector | None]], is_known: bool) -> bool:
     """Whether the cells of a table are multi-hot vectors rather than label names.
 
-    They are vectors if every cell holds only 0 and 1 and at least one cell cannot be a list of labels. If
-    `is_known`, the labels are known to be vectors and every cell must be one. Raises DataError for a cell
-    that is inconsistent with the others.
+    They are vectors if every cell holds only 0 and 1 and at least one cell cannot be a list of labels, or if
+    every cell is [0, 1] or [1, 0] and both occur: as lists, they would all be the same labels. If `is_known`,
+    the labels are known to be vectors and every cell must be one. Raises DataError for a cell that is
+    inconsistent with the others.
     """
     certain = [(origin, vector) for origin, vector in cells if vector is not None and vector.is_certain]
     others = [origin for origin, vector in cells if vector is None]
     if not certain and not is_known:
-        return False
+        return {(v.ones, v.size) if v else None for _, v in cells} == {((0,), 2), ((1,), 2)}
     if not others:
         return True
     if is_known or len(certain) > len(cells) / 2:

@@ -8,7 +8,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bertune.config import Section
-from bertune.data.cell_values import UnreadableCellError, is_written_out, plain, read_written
+from bertune.data.cell_values import (
+    UnreadableCellError,
+    is_written_out,
+    is_written_tuple,
+    plain,
+    read_written,
+)
 from bertune.data.columns import Columns, cell_text, refuse_half_characters
 from bertune.data.rows import Row
 from bertune.errors import DataError, did_you_mean, listed
@@ -146,14 +152,17 @@ def _held_together(row: Row, column: str) -> Any:
     """The list or object of choices in a cell, which may be written as text; None for any other cell."""
     value = plain(row.values.get(column))
     if isinstance(value, str):
-        if not is_written_out(value):
+        written = value
+        if not is_written_out(written):
             return None
         try:
-            value = read_written(value)
+            value = read_written(written)
         except UnreadableCellError as error:
             if not error.is_fault:  # a choice that begins with a bracket, as in "[laughs] no"
                 return None
             raise DataError(f'{row.origin}: in column "{column}", {error}. {error.remedy}') from error
+        if is_written_tuple(written) and not all(isinstance(item, str) for item in value):
+            return None  # a choice that is a point or an interval, as in (0, 1)
     return value if isinstance(value, list | Mapping) else None
 
 

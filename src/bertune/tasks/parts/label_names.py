@@ -2,7 +2,10 @@
 
 import unicodedata
 from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
 
+from bertune.data.cell_values import UnreadableCellError, is_written_out, plain, read_written
 from bertune.data.columns import cell_text, number_in
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError, did_you_mean, listed
@@ -19,7 +22,24 @@ def label_name(label: str) -> str:
 
 
 def read_label(row: Row, column: str) -> str:
-    """The label in a cell; "" if the cell is empty. Raises DataError."""
+    """The label in a cell; "" if the cell is empty.
+
+    A list of one label is that label, also if it is written as text, as in ['good']. Raises DataError for
+    several labels.
+    """
+    value = plain(row.values.get(column))
+    if isinstance(value, str) and is_written_out(value):
+        with suppress(UnreadableCellError):  # a label that only begins with a bracket
+            read = read_written(value)
+            is_list = isinstance(read, list) and read and all(isinstance(item, str) for item in read)
+            value = read if is_list else value
+    if isinstance(value, list) and len(value) > 1:
+        raise DataError(
+            f'{row.origin}: column "{column}" holds {len(value)} labels, {value!r:.60}. Expected one label '
+            "per text. For several labels per text, set task.name=multilabel"
+        )
+    if isinstance(value, list) and len(value) == 1:
+        return label_name(cell_text(replace(row, values={column: value[0]}), column))
     return label_name(cell_text(row, column))
 
 

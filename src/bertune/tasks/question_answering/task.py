@@ -297,7 +297,7 @@ class QuestionAnswering(Task):
             ("question", "context"), ("query", "context"), ("question", "passage"), ("query", "passage"),
             ("问题", "上下文"),
         ),
-        label=("answers", "answer", "answer_text", "answers_text", "答案"),
+        label=("answers", "answer", "answer_text", "answers_text", "answers.text", "答案"),
         num_texts=(2,),
     )  # fmt: skip
     noun: ClassVar[str] = "question"

@@ -52,6 +52,19 @@ def detect(sequences: Sequence[Sequence[str]]) -> Scheme:
     return Scheme(IO, notation=_in_case(DASH, is_lower)) if is_dominant else Scheme(PLAIN)
 
 
+def outside_hint(sequences: Sequence[Sequence[str]]) -> str:
+    """Advice on plain tags that seem to include one for words outside of entities; empty if none does.
+
+    More than half of the words have it; the most frequent part of speech has far fewer.
+    """
+    counts = Counter(tag for tags in sequences for tag in tags)
+    tag, number = counts.most_common(1)[0]
+    if tag == OUTSIDE or 2 * number <= counts.total():
+        return ""
+    share = f"{number / counts.total():.0%} of the words"
+    return f'. If "{tag}" ({share}) is outside of entities, set task.outside={tag}'
+
+
 def _scheme_with(
     letters: Iterable[str], typed: bool, notation: str, sequences: Sequence[Sequence[str]]
 ) -> Scheme:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bertune.data.rows import Origin
 from bertune.errors import DataError, counted, listed, none_has
 from bertune.metrics.details import table
-from bertune.tasks.token_classification.detection import detect
+from bertune.tasks.token_classification.detection import detect, outside_hint
 from bertune.tasks.token_classification.reading import Example
 from bertune.tasks.token_classification.schemes import (
     DASH,
@@ -135,8 +135,8 @@ class Tagging:
         if any(e.tags for e in examples):
             if not self.has_spans:
                 yield (
-                    "tags: each tag is its own label, because there are no B- and I- prefixes; f1, precision "
-                    "and recall equal the accuracy"
+                    "tags: each tag is its own label, because they are not in an entity scheme (O, B-, I-); "
+                    f"f1, precision and recall equal the accuracy{outside_hint([e.tags for e in examples])}"
                 )
                 if any(OUTSIDE in e.tags for e in examples):
                     yield (

@@ -32,6 +32,7 @@ from bertune.tasks.token_classification.reading import Example, is_blank, read
 from bertune.tasks.token_classification.schemes import (
     IO,
     NOTATIONS,
+    OUTSIDE,
     Span,
     best_path,
     deciding_tokens,
@@ -79,6 +80,12 @@ class TokenClassificationOptions(Section):
         "auto",
         description="how the role letter and the type of a tag are written, by example: B-PER, B_PER, PER-B, "
         "b-per; auto: as in the training data",
+        json_schema_extra=CHANGEABLE,
+    )
+    outside: str = Field(
+        "O",
+        min_length=1,
+        description="the tag of words outside of entities, which is read as O",
         json_schema_extra=CHANGEABLE,
     )
     repair: Literal["auto", "conlleval", "refuse"] = Field(
@@ -240,12 +247,14 @@ class FittedTokenClassification(DecidesSpans):
     def limitations(self, examples: SequenceOf[Example], sequences: SequenceOf[Sequence]) -> list[Limitation]:
         tagging = self.tagging
         if not tagging.has_spans:
-            return missing_labels({tag for e in examples for tag in e.tags}, self.labels, {})
+            tags = {tag for e in examples for tag in e.tags}
+            return [*self._faults(examples), *missing_labels(tags, self.labels, {})]
         present = {span.label for e in examples for span in tagging.gold(e)}
         if not present:
             fixed = dict.fromkeys(("f1", "macro_f1", "precision", "recall"), NEVER_ABOVE_0)
             return [Limitation(f"{none_has(len(examples), 'text')} an entity", fixed)]
-        return missing_labels(present, self.span_labels, {}) if tagging.scheme.typed else []
+        missing = missing_labels(present, self.span_labels, {}) if tagging.scheme.typed else []
+        return [*self._faults(examples), *missing]
 
     def warnings(
         self,
@@ -253,12 +262,10 @@ class FittedTokenClassification(DecidesSpans):
         examples: SequenceOf[Example],
         sequences: SequenceOf[Sequence],
     ) -> list[str]:
-        messages = self._gold_warnings(examples)
         seen = {tag for p in predictions for tag in p.tags}
         if len(seen) > 1 or len(predictions) < 2:
-            return messages
+            return []
         return [
-            *messages,
             f'collapsed: all words are tagged "{seen.pop()}". Usual remedies: more epochs, a higher train.lr '
             "(5e-5), less train.warmup, another train.seed",
         ]
@@ -274,8 +281,8 @@ class FittedTokenClassification(DecidesSpans):
     def mistakes(self, predictions: SequenceOf[TokensPrediction], examples: SequenceOf[Example]) -> Mistakes:
         return wrong_spans(predictions, examples, self.tagging)
 
-    def _gold_warnings(self, examples: SequenceOf[Example]) -> list[str]:
-        """Warnings about invalid tags, and about labels that do not occur in the training data."""
+    def _faults(self, examples: SequenceOf[Example]) -> list[Limitation]:
+        """Invalid tags, and labels that do not occur in the training data."""
         tagging, known = self.tagging, set(self.labels)
         broken = tagging.broken(examples)
         unknown = Counter(tag for e in examples for tag in tagging.training_labels(e) if tag not in known)
@@ -286,7 +293,7 @@ class FittedTokenClassification(DecidesSpans):
                 "that do not occur in the training data; such labels are never predicted and count as "
                 f"missed: {listed(sorted(unknown))}"
             )
-        return messages
+        return [Limitation(message) for message in messages]
 
 
 class TokenClassification(Task):
@@ -313,7 +320,7 @@ class TokenClassification(Task):
             ("content",),
             ("文本",),
         ),
-        label=("tags", "ner_tags", "ner", "spans", "entities", "label", "labels", "tag"),
+        label=("tags", "ner_tags", "ner", "spans", "entities", "label", "labels", "tag", "ner_tag", "标签"),
         num_texts=(1,),
     )
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -334,7 +341,11 @@ class TokenClassification(Task):
     def parse(self, row: Row, columns: Columns) -> Example:
         words = self.options.words
         # Training rows are parsed before `fit` resolves "auto".
-        return read(row, columns, "signs" if words == "auto" else words)
+        example = read(row, columns, "signs" if words == "auto" else words)
+        outside = self.options.outside
+        if outside not in example.tags:
+            return example
+        return replace(example, gold=tuple(OUTSIDE if tag == outside else tag for tag in example.tags))
 
     def fit(self, examples: SequenceOf[Example]) -> FittedTokenClassification:
         if self.options.sentence != NONE:
