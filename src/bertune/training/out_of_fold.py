@@ -18,6 +18,7 @@ from bertune.data.rows import Origin
 from bertune.errors import DamagedError
 from bertune.files import (
     disk_errors,
+    read_object,
     replacing,
     sealed,
     shown_path,
@@ -27,12 +28,15 @@ from bertune.files import (
     write_jsonl,
 )
 from bertune.manifest.details import DetailsRecord
+from bertune.manifest.mistakes import MistakesRecord
 from bertune.manifest.slices import SlicesRecord
 from bertune.metrics.scores import Scores
 from bertune.predict.predictor import decoded
 from bertune.predict.writers import prediction_lines
+from bertune.record import checked
 from bertune.run import Run
 from bertune.text.sequences import Sequence as TextSequence
+from bertune.training.error_analysis import with_recorded_explanations
 from bertune.training.folds import Folds
 from bertune.training.label_errors import (
     FOLDER,
@@ -80,7 +84,7 @@ def collect(
         )
         if repeat == 1:
             slices = _slices(folds, fitted, tokenized["train"], rows, pooled[0])
-            _write_analysis(fitted, these, theirs, out / PREDICTIONS)
+            _write_analysis(fitted, these, theirs, runs[: folds.num_folds], out / PREDICTIONS)
             _write_label_errors(folds, fitted, rows, theirs, out)
     write_jsonl(out / PREDICTIONS / f"{OUT_OF_FOLD}.jsonl", lines)
     finished = [_finished(run, recorded) for run, recorded in zip(runs, record.runs, strict=True)]
@@ -125,8 +129,13 @@ def _by_group(sequences: Sequence[TextSequence]) -> list[TextSequence]:
     return sorted(sequences, key=lambda sequence: sequence.group)  # stable, as the outputs were stored
 
 
-def _write_analysis(fitted: Fitted, examples: list[Any], predictions: list[Any], folder: Path) -> None:
-    """Write the errors for the report, and the additional prediction files of the task."""
+def _write_analysis(
+    fitted: Fitted, examples: list[Any], predictions: list[Any], runs: Sequence[Run], folder: Path
+) -> None:
+    """Write the errors for the report, and the additional prediction files of the task.
+
+    `runs` are those of the folds that made the predictions. Raises DamagedError.
+    """
     with disk_errors(folder.parent):
         folder.mkdir(exist_ok=True)
     for suffix, lines in fitted.task.extra_prediction_files(examples, predictions).items():
@@ -134,8 +143,17 @@ def _write_analysis(fitted: Fitted, examples: list[Any], predictions: list[Any],
             staging.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     wrong = fitted.task.mistakes(predictions, examples)
     if wrong is not None:
-        content = to_json(asdict(wrong.shortened()), indent=None)
+        wrong = with_recorded_explanations(wrong.shortened(), list(_recorded_mistakes(runs)))
+        content = to_json(asdict(wrong), indent=None)
         write_atomically(folder / f"{OUT_OF_FOLD}.mistakes.json", content + "\n")
+
+
+def _recorded_mistakes(runs: Sequence[Run]) -> Iterator[MistakesRecord]:
+    """The errors that each fold recorded, with explanations."""
+    for run in runs:
+        file = run.path / PREDICTIONS / "test.mistakes.json"
+        if file.is_file():
+            yield checked(MistakesRecord, read_object(file), file)
 
 
 def _slices(
