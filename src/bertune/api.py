@@ -173,6 +173,7 @@ def cross_validate(
 
     Raises:
         InputError, RunExistsError, ResourceError, DivergedError, Interrupted.
+        GateError: the mean of a score over the folds misses its limit (gate.SCORE); the results are complete.
     """
     events = cross_validate_events(source, labels, settings=settings, out=out, resume=resume)
     if progress:
@@ -181,12 +182,18 @@ def cross_validate(
         console = show.messages()
         result = folds.watch(events, console)
         console.print(folds.summary_table(result.record))
+        _refuse_failed_folds(result)
         return result
     from bertune.training.cross_validating import CrossValidated
 
     found = next((event.result for event in events if isinstance(event, CrossValidated)), None)
     assert found is not None, "a cross-validation without an error ends with CrossValidated"
+    _refuse_failed_folds(found)
     return found
+
+
+def _refuse_failed_folds(found: CrossValidation) -> None:
+    refuse_failed([gate.to_json() for gate in found.record.gates or []], str(found.path))
 
 
 def cross_validate_events(

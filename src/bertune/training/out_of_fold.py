@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bertune import gates
 from bertune.cross_validation import (
     OUT_OF_FOLD,
     PREDICTIONS,
@@ -15,7 +16,7 @@ from bertune.cross_validation import (
     SummaryRecord,
 )
 from bertune.data.rows import Origin
-from bertune.errors import DamagedError
+from bertune.errors import DamagedError, counted
 from bertune.files import (
     disk_errors,
     read_object,
@@ -29,6 +30,7 @@ from bertune.files import (
 )
 from bertune.manifest.details import DetailsRecord
 from bertune.manifest.mistakes import MistakesRecord
+from bertune.manifest.results import GateRecord
 from bertune.manifest.slices import SlicesRecord
 from bertune.metrics.scores import Scores
 from bertune.predict.predictor import decoded
@@ -93,6 +95,7 @@ def collect(
             "status": "complete",
             "runs": finished,
             "scores": dict(_summaries(finished, pooled)),
+            "gates": _gates(folds.tables.config.gate.limits, runs),
             "details": DetailsRecord.model_validate(pooled[0].details),
             "slices": slices,
             "warnings": [*(record.warnings or []), *_warnings(runs)],
@@ -219,6 +222,20 @@ def _summaries(
                 pooled_by_repeat=together,
             ),
         )
+
+
+def _gates(limits: Mapping[str, float], runs: Sequence[Run]) -> list[GateRecord] | None:
+    """The quality gates, on the mean over the folds for which a score is defined."""
+    if not limits:
+        return None
+    found: dict[str, list[float]] = {name: [] for name in limits}
+    for run in runs:
+        for gate in run.record.gates or []:
+            if gate.score in found and gate.value is not None:
+                found[gate.score].append(gate.value)
+    means = {name: statistics.fmean(values) if values else None for name, values in found.items()}
+    where = f"average over {counted(len(runs), 'fold')}"
+    return gates.measured(limits, {where: means}, where)
 
 
 def _warnings(runs: Sequence[Run]) -> list[str]:
