@@ -6,6 +6,8 @@ cleanlab from the same out-of-fold probabilities. One case fine-tunes MiniLM in 
 linear model to the vectors of the frozen encoder, which allows more rows. Needs BERTUNE_DATA, and cleanlab.
 
     BERTUNE_DATA=DATA python benchmarks/label_errors.py --work FOLDER
+
+Sets of labels are measured in `label_error_sets.py`.
 """
 
 from __future__ import annotations

@@ -173,6 +173,7 @@ def cross_validate(
 
     Raises:
         InputError, RunExistsError, ResourceError, DivergedError, Interrupted.
+        GateError: the mean of a score over the folds misses its limit (gate.SCORE); the results are complete.
     """
     from bertune.source import Request
 
@@ -183,11 +184,18 @@ def cross_validate(
         console = show.messages()
         result = folds.watch(events, console)
         console.print(folds.summary_table(result.record))
+        _refuse_failed_folds(result)
         return result
     from bertune.training.cross_validating import CrossValidated
     from bertune.training.events import final
 
-    return final(events, CrossValidated).result
+    found: CrossValidation = final(events, CrossValidated).result
+    _refuse_failed_folds(found)
+    return found
+
+
+def _refuse_failed_folds(found: CrossValidation) -> None:
+    refuse_failed([gate.to_json() for gate in found.record.gates or []], str(found.path))
 
 
 def cross_validate_events(request: Request) -> Generator[CrossValidationEvent, None, None]:

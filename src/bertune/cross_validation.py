@@ -13,6 +13,7 @@ from bertune.files import (
     shown_path,
 )
 from bertune.manifest.details import DetailsRecord
+from bertune.manifest.results import GateRecord
 from bertune.manifest.slices import SlicesRecord
 from bertune.record import Record, read_sealed
 from bertune.run import Run
@@ -71,6 +72,7 @@ class CrossValidationRecord(Record):
     runs: list[FoldRunRecord]
     slices: SlicesRecord | None = None
     scores: dict[str, SummaryRecord] | None = None
+    gates: list[GateRecord] | None = None  # on the mean over all folds
     details: DetailsRecord | None = None  # of the pooled scores of the first repetition
     versions: dict[str, str] | None = None
     seconds: float | None = None  # total over all folds

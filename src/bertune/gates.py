@@ -23,13 +23,15 @@ def refuse_unknown(gates: Mapping[str, float], known: Collection[str]) -> None:
 
 
 def measured(
-    gates: Mapping[str, float], scores: Mapping[str, Mapping[str, float | None]]
+    gates: Mapping[str, float],
+    scores: Mapping[str, Mapping[str, float | None]],
+    split: str | None = None,
 ) -> list[GateRecord]:
     """Compare the final scores with the gates: those of the test split, otherwise of validation.
 
-    A score that is undefined does not pass.
+    `split` names another one. A score that is undefined does not pass.
     """
-    split = "test" if "test" in scores else "validation"
+    split = split or ("test" if "test" in scores else "validation")
     found = []
     for name, limit in gates.items():
         value = scores[split].get(name)
@@ -50,11 +52,11 @@ def described(gate: GateRecord) -> str:
 
 
 def refuse_failed(recorded: Sequence[Mapping[str, Any]] | None, path: str) -> None:
-    """Raise GateError if a finished run did not pass all gates of its manifest; `path` is its folder."""
+    """Raise GateError if a finished run did not pass all gates in its record; `path` is its folder."""
     failed = failures(recorded)
     if failed:
         raise GateError(
-            f"{failed}. The run is complete, with model and report, in {path}. Improve the model or the "
+            f"{failed}. All results, with the report, are in {path}. Improve the model or the "
             "data, or set other limits in a new run"
         )
 

@@ -31,21 +31,74 @@ def test_scores_and_likely_errors_are_those_of_cleanlab(num_classes):
     assert np.allclose(judged.scores, scores)
 
 
-def test_sets_of_labels_are_judged_like_each_label_by_cleanlab():
+def sets(strength, noise, num=3000, num_labels=12):
+    """Sets of labels, of which some are wrong, and calibrated probabilities of the given ones.
+
+    `strength` is how much a model knows: the distance of the scores with and without a label, in standard
+    deviations. Returns the labels, the probabilities, and which labels are wrong.
+    """
     draw = np.random.default_rng(1)
-    probabilities = draw.random((300, 6)) ** 2
-    gold = draw.random((300, 6)) < probabilities
-    judged = judge_sets(lambda block: gold[block], lambda block: probabilities[block], 300)
-    ours = np.array([np.isin(np.arange(6), errors) for errors in judged.errors])
-    for label in range(6):
-        both = np.stack([1 - probabilities[:, label], probabilities[:, label]], axis=1)
-        theirs = cleanlab_filter.find_label_issues(
-            gold[:, label].astype(int), both, filter_by="confident_learning"
-        )
-        assert theirs.any()
-        assert np.array_equal(ours[:, label], theirs)
+    base = np.linspace(0.03, 0.3, num_labels)
+    has = draw.random((num, num_labels)) < base
+    wrong_no = noise * base / (1 - base)
+    is_planted = draw.random(has.shape) < np.where(has, noise, wrong_no)
+    logit = np.log(base / (1 - base)) + strength * (draw.normal(size=has.shape) + strength * (has - 0.5))
+    chance = 1 / (1 + np.exp(-logit))
+    return has ^ is_planted, chance * (1 - noise) + (1 - chance) * wrong_no, is_planted
+
+
+def listed(gold, probabilities):
+    judged = judge_sets(lambda block: gold[block], lambda block: probabilities[block], len(gold))
+    positions = np.arange(gold.shape[1])
+    return judged, np.array([np.isin(positions, errors) for errors in judged.errors])
+
+
+def listed_by_cleanlab(gold, probabilities, filter_by):
+    found = []
+    for given, yes in zip(gold.T, probabilities.T, strict=True):
+        both = np.stack([1 - yes, yes], axis=1)
+        found.append(cleanlab_filter.find_label_issues(given.astype(int), both, filter_by=filter_by))
+    return np.stack(found, axis=1)
+
+
+def test_sets_of_labels_are_judged_like_each_label_by_cleanlab_if_the_model_is_sure():
+    draw = np.random.default_rng(1)
+    has = draw.random((300, 6)) < 0.3
+    probabilities = np.where(has, 1 - draw.random(has.shape) / 500, draw.random(has.shape) / 500)
+    gold = has ^ (draw.random(has.shape) < 0.05)
+    judged, ours = listed(gold, probabilities)
+    theirs = listed_by_cleanlab(gold, probabilities, "confident_learning")
+    assert theirs.sum() > 30
+    assert np.array_equal(ours, theirs)
     own = np.where(gold, probabilities, 1 - probabilities)
     assert np.array_equal(judged.scores, own.min(axis=1))
+
+
+@pytest.mark.parametrize("strength", [1.2, 2, 3, 4])
+def test_listed_labels_are_more_likely_wrong_than_right_if_as_many_are_wrong_as_assumed(strength):
+    gold, probabilities, is_planted = sets(strength, label_errors.NOISE)
+    _, ours = listed(gold, probabilities)
+    assert ours.sum() > 50
+    assert is_planted[ours].mean() > 0.5
+    # An overconfident model gives the same list: the probabilities are calibrated first.
+    odds = (probabilities / (1 - probabilities)) ** 3
+    _, again = listed(gold, odds / (1 + odds))
+    assert (ours ^ again).sum() < 0.15 * ours.sum()
+
+
+@pytest.mark.parametrize(
+    ("strength", "most_rows", "least_rows_of_cleanlab", "gain"), [(1.2, 0.08, 0.5, 2.5), (2, 0.2, 0.4, 2)]
+)
+def test_the_list_of_a_weak_model_is_shorter_and_better_than_that_of_cleanlab(
+    strength, most_rows, least_rows_of_cleanlab, gain
+):
+    gold, probabilities, is_planted = sets(strength, 0.04)
+    _, ours = listed(gold, probabilities)
+    assert 0 < ours.any(axis=1).mean() < most_rows
+    for filter_by in ("confident_learning", "prune_by_noise_rate"):
+        theirs = listed_by_cleanlab(gold, probabilities, filter_by)
+        assert theirs.any(axis=1).mean() > least_rows_of_cleanlab
+        assert is_planted[ours].mean() > gain * is_planted[theirs].mean()
 
 
 def test_blocks_do_not_change_the_result(monkeypatch):

@@ -53,6 +53,8 @@ def run(files: dict[str, Path], tiny_weights: Path, tmp_path_factory: pytest.Tem
             "machine.threads": 1,
             "train.epochs": 4,
             "train.lr": 1e-3,
+            "train.baselines": False,
+            "train.explain": False,
             "decide.max_error": 0.3,
             "decide.confidence": 0.9,
         },
@@ -70,6 +72,11 @@ def export(run: Path) -> Path:
 def service(run: Path) -> Iterator[Running]:
     with serving([run]) as found:
         yield found
+
+
+def copied(run: Path, folder: Path) -> Path:
+    """A copy of the model of a run, which gets rules of its own without a new report each time."""
+    return Path(shutil.copytree(run / "model", folder / "model"))
 
 
 def test_a_training_divides_the_validation_rows_and_records_both_parts(run: Path) -> None:
@@ -163,9 +170,8 @@ def test_the_command_fits_a_rule_after_training(run: Path, files: dict[str, Path
     bertune("report", copy).fine()
 
 
-def test_no_rule_says_how_many_rows_are_missing(run: Path, files: dict[str, Path], tmp_path: Path) -> None:
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
+def test_no_rule_says_how_many_rows_are_missing(run: Path, tmp_path: Path) -> None:
+    copy = copied(run, tmp_path)
     few = write_csv(tmp_path / "few.csv", reviews(60, seed=5))
     done = bertune("decide", copy, few, "decide.max_error=0.001").fine()
     assert "cannot answer any of the texts without review" in done.out
@@ -180,8 +186,7 @@ def test_no_rule_says_how_many_rows_are_missing(run: Path, files: dict[str, Path
 def test_every_deciding_task_marks_predictions_for_review(
     exports: Exports, kind: str, tmp_path: Path
 ) -> None:
-    copy = tmp_path / kind
-    shutil.copytree(exports.run(kind), copy)
+    copy = copied(exports.run(kind), tmp_path)
     data = tmp_path / "rows.jsonl"
     rows: list[dict[str, Any]] = rows_of(kind) * 12
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -211,8 +216,7 @@ def test_tasks_without_right_and_wrong_answers_refuse_a_guarantee(
 def test_costs_and_cutoffs_change_the_predicted_labels(
     run: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
+    copy = copied(run, tmp_path)
     bt.decide(copy, files["new"], settings={"decide.objective": "recall", "decide.target": 1.0})
     found = bt.load(copy).evaluate(files["new"]).scores
     assert found["recall"] is not None and found["recall"] > 0.97

@@ -33,6 +33,7 @@ def cross_validate(
     from bertune.cli import streams
     from bertune.console import folds, show
     from bertune.files import shown_path
+    from bertune.gates import refuse_failed
     from bertune.settings import parse_overrides
     from bertune.source import Request
 
@@ -43,11 +44,14 @@ def cross_validate(
     request = Request(source, None, parse_overrides(settings or []), out, resume)
     result = folds.watch(cross_validate_events(request), console)
     record = result.record
+    gates = [gate.to_json() for gate in record.gates or []]
     if as_json:
         print_json({"folder": str(result.path), **record.to_json()})
+        refuse_failed(gates, shown_path(result.path))
         return
     if not streams.is_closed():
         show.results().print(folds.summary_table(record))
     folder = shown_path(result.path)
     show.echo(console, f"\npredictions   {folder}/predictions/out-of-fold.jsonl")
     show.echo(console, f"report        {folder}/report/index.html")
+    refuse_failed(gates, folder)

@@ -43,16 +43,18 @@ def evaluate(
     limits = validated(GateConfig, given.pop("gate", {}), "gate.").limits
     model = api.load(run, settings=given)
     found = model.evaluate(data, out)
-    gates.refuse_unknown(limits, found.scores)
-    measured = [gate.to_json() for gate in gates.measured(limits, {"test": found.scores})]
-    failed = gates.failures(measured)
+    scores = {**(found.calibration or {}), **found.scores}
+    gates.refuse_unknown(limits, scores)
     name = Path(data).name.split(".")[0]
+    measured = [gate.to_json() for gate in gates.measured(limits, {name: scores}, name)]
+    failed = gates.failures(measured)
     if as_json:
         print_json(
             {
                 "run": run,
                 "scores": {name: found.scores},
                 "intervals": {name: found.intervals},
+                "calibration": found.calibration,
                 "gates": measured,
                 "details": {name: found.details},
                 "examples": found.num_examples,

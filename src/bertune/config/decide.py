@@ -92,6 +92,8 @@ class DecideConfig(Section):
 class GateConfig(BaseModel):
     """Quality gates. The keys are names of scores, such as gate.accuracy=0.9 or gate.log_loss=0.5.
 
+    gate.ece and gate.brier limit the calibration error of tasks that can be calibrated.
+
     If a final score does not reach its limit (or exceeds it, if lower is better), the run is completed and
     reported, and the command exits with code 5.
     """

@@ -20,6 +20,7 @@ class LabelErrorsRecord(Record):
     num: int | None = None  # rows whose labels were judged
     num_likely: int | None = None
     noun: str | None = None
+    rule: str | None = None  # how the number of likely errors was determined, a sentence
     file: str | None = None  # in the folder of the run: all rows, likely errors first
     settings: list[str] | None = None  # with which the file is read, as shell words
     shown: list[LabelErrorRecord] | None = None

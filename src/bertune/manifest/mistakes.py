@@ -12,6 +12,17 @@ class MarkRecord(Record):
     label: str | None = None
 
 
+class ExplanationRecord(Record):
+    """How much every word of some texts contributed to a number, such as the logit of the predicted label."""
+
+    target: str | int | None = None  # what is explained
+    texts: list[str] | None = None
+    words: list[list[Number]] | None = None  # text, first character, last character + 1, contribution
+    value: float | None = None  # the number for the texts
+    baseline: float | None = None  # the number without their words
+    places: list[list[int]] | None = None  # text, first character, last + 1 of the explained part of the text
+
+
 class PassageRecord(Record):
     """A text of an example, or one of the items to choose from or to rank."""
 
@@ -22,16 +33,14 @@ class PassageRecord(Record):
     rank: int | None = None
     probability: float | None = None
     marks: list[MarkRecord] | None = None
+    explanation: ExplanationRecord | None = None
 
 
-class ExplanationRecord(Record):
-    """How much every word of some texts contributed to a number, such as the logit of the predicted label."""
+class ExplainsRecord(Record):
+    """The prediction that an explanation of an error explains, as in `metrics.mistakes.Explains`."""
 
-    target: str | int | None = None  # what is explained
-    texts: list[str] | None = None
-    words: list[list[Number]] | None = None  # text, first character, last character + 1, contribution
-    value: float | None = None  # the number for the texts
-    baseline: float | None = None  # the number without their words
+    example: int | None = None
+    target: str | int | None = None
 
 
 class MistakeRecord(Record):
@@ -45,6 +54,7 @@ class MistakeRecord(Record):
     items: list[PassageRecord] | None = None
     kinds: list[str] | None = None
     explanation: ExplanationRecord | None = None
+    explains: ExplainsRecord | None = None
 
 
 class MistakesRecord(Record):

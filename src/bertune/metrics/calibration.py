@@ -90,6 +90,10 @@ class Terms:
         return _sigmoid(logits_NC) if self.kind == "sigmoid" else _softmax(logits_NC)
 
 
+MOST_TERMS = 2**25  # outputs whose calibration is measured: 256 MB in fp64
+MEASURES = ("ece", "brier")  # that quality gates can limit; the log loss is a score of its own
+
+
 @dataclass(frozen=True)
 class Measured:
     """How well probabilities match frequencies; lower is better."""

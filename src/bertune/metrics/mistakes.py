@@ -46,6 +46,14 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Explains:
+    """The prediction that an explanation of an error explains."""
+
+    example: int  # position in the split
+    target: str | int | None = None  # as in `FittedTask.explained`
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One of several choices, or an entry of a ranking."""
 
@@ -54,11 +62,17 @@ class Item:
     note: str = ""
     rank: int | None = None
     probability: float | None = None
+    explains: Explains | None = None  # the prediction to explain; None: this item has no explanation
+    explanation: Mapping[str, Any] | None = None  # as in `Mistake`
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A wrongly predicted example; texts are complete and not escaped."""
+    """A wrongly predicted example; texts are complete and not escaped.
+
+    If an error is not that of a single example, or one of several in it, `explains` says which prediction an
+    explanation explains, and so do the items that have one.
+    """
 
     id: str
     source: str
@@ -68,6 +82,7 @@ class Mistake:
     items: tuple[Item, ...]
     kinds: tuple[str, ...] = ()  # such as "good → bad", by which the report counts and filters errors
     explanation: Mapping[str, Any] | None = None  # plain JSON: see manifest.mistakes.ExplanationRecord
+    explains: Explains | None = None
 
     @property
     def num_characters(self) -> int:

@@ -3,7 +3,8 @@
 Dimensions: L tokens of a sequence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Protocol, runtime_checkable
@@ -52,6 +53,15 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Place:
+    """The part of a text that the explained number belongs to, such as a masked word or an entity."""
+
+    text: int  # position in `Explanation.texts`
+    start: int  # first character in that text
+    end: int  # last character + 1
+
+
+@dataclass(frozen=True)
 class Explanation:
     """The contributions of all words, which add up to `value` minus `baseline`, up to the numerical error."""
 
@@ -60,6 +70,7 @@ class Explanation:
     words: tuple[Word, ...]
     value: float  # the explained number, usually a logit
     baseline: float  # the same if all words are replaced by the mask token
+    places: tuple[Place, ...] = ()  # none if the number belongs to the texts as a whole
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,7 @@ def explain_example(
     located = replace(encoder, tokenizer=replace(tokenizer, with_offsets=True))([example])
     contributions: dict[tuple[str, ...], NDArray[np.float64]] = {}  # per character of the joined texts
     value = baseline = 0.0
+    ends: dict[tuple[str, ...], list[int]] = {}  # of the explained tokens, in the joined texts
     for number in explained.weights:
         sequence, offsets = sequences[number.sequence], located[number.sequence].offsets
         if offsets is None:
@@ -134,9 +146,30 @@ def explain_example(
         joined = "\n".join(texts)
         of_characters = contributions.setdefault(texts, np.zeros(len(joined)))
         _add(of_characters, joined, offsets, found.tokens)
+        ends.setdefault(texts, []).extend(_ends(offsets, np.array(number.tokens, np.int64)))
         value, baseline = value + found.value, baseline + found.baseline
     texts = tuple(text for key in contributions for text in key)
-    return Explanation(explained.target, texts, tuple(_words(contributions)), value, baseline)
+    words = tuple(_words(contributions))
+    return Explanation(explained.target, texts, words, value, baseline, tuple(_places(ends)))
+
+
+def _ends(offsets: NDArray[np.int32], tokens: NDArray[np.int64]) -> list[int]:
+    """The first character of each token and the last one + 1; nothing for special tokens."""
+    found: list[int] = offsets[tokens][offsets[tokens, 0] >= 0].ravel().tolist()
+    return found
+
+
+def _places(ends: Mapping[tuple[str, ...], SequenceOf[int]]) -> Iterator[Place]:
+    """From the first to the last word of the explained tokens, of which `ends` has the characters."""
+    number = 0
+    for texts, of_tokens in ends.items():
+        for text, first in zip(texts, accumulate((len(t) + 1 for t in texts), initial=0), strict=False):
+            inside = [at - first for at in of_tokens if first <= at <= first + len(text)]
+            if inside:
+                start, end = min(inside), max(inside)
+                last = next((word for word in words_of(text, "whole") if word[0] < end <= word[1]), (0, end))
+                yield Place(number, start, last[1])
+            number += 1
 
 
 def _add(

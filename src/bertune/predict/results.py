@@ -39,6 +39,9 @@ class Evaluation:
     # With a decision rule: the numbers of answers, those given without review and the wrong ones among these,
     # and a sentence.
     decision: dict[str, Any] | None = None
+    # How well the probabilities match frequencies: "ece", "brier" and "log_loss"; None if the task has no
+    # probabilities that could be calibrated.
+    calibration: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)

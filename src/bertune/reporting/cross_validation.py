@@ -55,6 +55,7 @@ def render(result: CrossValidation) -> Rendered:
         "labels",
         "notes",
         "warnings",
+        "gates",
     )
     manifest = ManifestRecord(
         format=1, versions=record.versions, **{key: getattr(record, key) for key in keys}

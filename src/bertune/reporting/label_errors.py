@@ -55,6 +55,7 @@ def _read(folder: Path, split: str, record: LabelErrorsRecord) -> LabelErrors:
     sentence = f"{count(number) if number else 'None'} of {units} {verb} probably mislabelled."
     if number > len(rows) > 0:
         sentence += f" The {count(len(rows))} most likely ones are shown."
+    sentence += f" {visible(record.rule)}" if record.rule else ""
     path = folder / (record.file or "")
     command = " ".join(["bertune train", shlex.quote(str(path)), *(record.settings or [])])
     table = PageTable("label-errors", ["label", "suggested", "text", "p (label)"], rows, num_text=3)

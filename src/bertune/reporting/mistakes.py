@@ -1,6 +1,7 @@
 """Formats the recorded prediction errors for the page: sentences, excerpts of long texts, marked spans."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,7 +22,7 @@ SHORT = 90  # characters of such an example
 LEAST_WEIGHT = 5  # percent of the largest contribution; smaller ones are not shaded
 LONGEST = 60_000  # characters of one text included in the page, to limit its size
 Words = list[tuple[int, int, int]]  # first character, last character + 1, weight in percent
-ROLE_WORDS = {"right": "", "wrong": "predicted", "missed": "gold"}
+ROLE_WORDS = {"right": "", "wrong": "predicted", "missed": "gold", "explained": ""}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Item:
     text: Text
     role: str
     note: str
+    explanation: "Explanation | None"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Explanation:
-    """How much the words contributed to the prediction; `texts` only if the error does not show them."""
+    """How much the words contributed to the prediction; `texts` are those that the error does not show."""
 
     sentence: str
     texts: list[Text]
@@ -125,7 +127,7 @@ def worded(split: str, recorded: JsonObject) -> Mistakes | None:
         return None
     shown = [_mistake(recorded, one, i) for i, one in enumerate(recorded.get("shown") or [], start=1)]
     title = visible(recorded.get("title") or "Errors")
-    is_explained = any(one.explanation is not None for one in shown)
+    is_explained = any(one.explanation or any(item.explanation for item in one.items) for one in shown)
     return Mistakes(
         title, _sentence(split, recorded, len(shown)), shown, _kinds(recorded, shown), is_explained
     )
@@ -184,21 +186,26 @@ def _mistake(recorded: JsonObject, one: JsonObject, number: int) -> Mistake:
         and texts == explanation["texts"]
         and not any(passage.get("marks") for passage in passages)
     )
-    words = _weights(explanation) if explanation else {}
+    weights = _weights(explanation) if explanation else {}
+    places = _places(explanation) if explanation else {}
+    inside = range(len(texts)) if is_inside else ()
     return Mistake(
         lead=visible(one["lead"]) if one.get("lead") else _lead(recorded, one.get("measure")),
         facts=[
             Fact(visible(f.get("name")), visible(f.get("text")), _role(f), _probability(f))
             for f in one.get("facts") or []
         ],
-        texts=[_text(one, words.get(i) if is_inside else None) for i, one in enumerate(passages)],
+        texts=[
+            _text({**one, "marks": places.get(i)}, weights.get(i)) if i in inside else _text(one)
+            for i, one in enumerate(passages)
+        ],
         items=[_item(item) for item in one.get("items") or []],
         place=" · ".join(part for part in (source, name) if part),
         number=number,
         length=sum(map(len, texts)),
         row=int(found[1]) if (found := re.search(r" (\d+)$", source)) else 0,
         kinds=[visible(kind) for kind in one.get("kinds") or []],
-        explanation=_explanation(explanation, words, is_inside) if explanation else None,
+        explanation=_explanation(explanation, inside) if explanation else None,
     )
 
 
@@ -212,12 +219,26 @@ def _weights(explanation: JsonObject) -> dict[int, Words]:
     return found
 
 
-def _explanation(explanation: JsonObject, words: dict[int, Words], is_inside: bool) -> Explanation:
+def _places(explanation: JsonObject) -> dict[int, list[JsonObject]]:
+    """The explained parts of each text, as marks."""
+    found: dict[int, list[JsonObject]] = {}
+    for text, start, end in explanation.get("places") or []:
+        found.setdefault(int(text), []).append({"start": start, "end": end, "role": "explained"})
+    return found
+
+
+def _explanation(explanation: JsonObject, inside: Collection[int]) -> Explanation:
+    """An explanation for the page; the texts at the positions `inside` are shaded where they are shown."""
+    weights, places = _weights(explanation), _places(explanation)
     target, value, baseline = (explanation.get(key) for key in ("target", "value", "baseline"))
     what = f" of “{visible(target)}”" if isinstance(target, str) else ""
     sentence = f"Logit{what}: {decimal(value, 2)}; with all words masked: {decimal(baseline, 2)}"
     texts = explanation.get("texts") or []
-    shown = [] if is_inside else [_text({"text": text}, words.get(i)) for i, text in enumerate(texts)]
+    shown = [
+        _text({"text": text, "marks": places.get(i)}, weights.get(i))
+        for i, text in enumerate(texts)
+        if i not in inside
+    ]
     return Explanation(sentence, shown)
 
 
@@ -239,11 +260,17 @@ def _probability(recorded: JsonObject) -> str:
 
 def _item(recorded: JsonObject) -> Item:
     notes = (visible(recorded["note"]) if recorded.get("note") else "", _probability(recorded))
+    explanation = recorded.get("explanation")
+    texts = (explanation.get("texts") or []) if explanation else []
+    # The text of the item itself is shaded in place, and the others, such as the query, below it.
+    inside = [i for i, text in enumerate(texts) if text == recorded.get("text")][-1:]
+    words = _weights(explanation).get(inside[0]) if explanation and inside else None
     return Item(
         rank=f"{count(recorded['rank'])}." if recorded.get("rank") else "",
-        text=_text(recorded),
+        text=_text(recorded, words),
         role=_role(recorded),
         note=" · ".join(note for note in notes if note),
+        explanation=_explanation(explanation, inside) if explanation else None,
     )
 
 
@@ -259,11 +286,11 @@ def _text(recorded: JsonObject, words: Words | None = None) -> Text:
     if len(text) > LONGEST:
         whole.append(Piece(f" … ({len(text) - LONGEST:,} more characters)"))
     cut = _cut(text, FOLDED)
-    opening = _excerpt(text, marks) if marks else [*_pieces(text, [], 0, cut, words), Piece(" …")]
+    opening = _excerpt(text, marks, words) if marks else [*_pieces(text, [], 0, cut, words), Piece(" …")]
     return Text(name, opening, whole, f"{len(text):,} characters")
 
 
-def _excerpt(text: str, marks: list[JsonObject]) -> list[Piece]:
+def _excerpt(text: str, marks: list[JsonObject], words: Words) -> list[Piece]:
     """The spans marked as wrong or missed (all marked spans if there are none), with some context."""
     relevant = [mark for mark in marks if mark.get("role") != "right"] or marks
     stretches: list[tuple[int, int]] = []
@@ -276,7 +303,7 @@ def _excerpt(text: str, marks: list[JsonObject]) -> list[Piece]:
     pieces: list[Piece] = [Piece("… ")] if stretches[0][0] else []
     for number, (start, end) in enumerate(stretches):
         pieces += [Piece(" … ")] if number else []
-        pieces += _pieces(text, marks, start, min(end, start + MOST_EXCERPT))
+        pieces += _pieces(text, marks, start, min(end, start + MOST_EXCERPT), words)
     return [*pieces, Piece(" …")] if stretches[-1][1] < len(text) else pieces
 
 

@@ -25,6 +25,7 @@ class OutputWeights:
     rows: NDArray[np.int64]  # [K] rows of the outputs that the head computes for the sequence
     columns: NDArray[np.int64]  # [K] the output
     values: NDArray[np.float64]  # [K]
+    tokens: ArrayLike = ()  # the tokens that the number belongs to, such as a mask; none: the whole text
 
     @classmethod
     def of_row(cls, sequence: int, columns: ArrayLike, values: ArrayLike, row: int = 0) -> "OutputWeights":

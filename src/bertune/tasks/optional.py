@@ -302,7 +302,12 @@ class OptionalFittedMembers:
         return []
 
     def mistakes(self, predictions: SequenceOf[Any], examples: SequenceOf[Any]) -> Mistakes | None:
-        """The worst predictions, worst first, for the report. Default: None, no such section."""
+        """The worst predictions, worst first, for the report. Default: None, no such section.
+
+        The report explains the words of the worst ones if the task defines `explained`. Errors that are not
+        those of single examples, such as those of queries, name the predictions to explain: see
+        `metrics.mistakes.Explains`.
+        """
         return None
 
     def extra_prediction_files(

@@ -1,14 +1,15 @@
 """The error analysis of a finished run: label errors, slices, and explanations of the worst errors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import replace
 from typing import Any
 
 from bertune.errors import DataError
 from bertune.files import to_json
+from bertune.manifest.mistakes import MistakesRecord
 from bertune.manifest.slices import SlicesRecord
-from bertune.metrics.mistakes import Mistakes
+from bertune.metrics.mistakes import Explains, Mistake, Mistakes
 from bertune.metrics.scores import Scores
 from bertune.nn.vocabulary import restore_vocabulary
 from bertune.predict.explaining import Explanation, PredictedExample, explain_example
@@ -71,17 +72,14 @@ def explained(
 ) -> Mistakes:
     """The errors with explanations of the worst ones; unchanged if the task does not define what to explain.
 
-    At most `_MOST_EXPLAINED` errors, and a small share of the time of `num_steps` training steps. Errors that
-    are not those of single examples, such as those of queries or of masked words, are not explained.
+    At most `_MOST_EXPLAINED` errors, and a small share of the time of `num_steps` training steps.
     """
     fitted, split, trained = state.fitted, prepared.splits[name], prepared.splits["train"]
-    is_of_examples = mistakes.num == len(split.examples)
-    if not (prepared.config.train.explain and fitted.can_explain and is_of_examples):
+    if not (prepared.config.train.explain and fitted.can_explain):
         return mistakes
     sequences: dict[int, list[Sequence]] = {}
     for sequence in split.sequences:
         sequences.setdefault(sequence.group, []).append(sequence)
-    position = {str(example.origin): at for at, example in enumerate(split.examples)}
     per_example = sum(map(len, trained.sequences)) / len(trained.examples)
     num_trained = num_steps * prepared.config.train.batch_size * per_example
     left = max(_LEAST_TOKENS, _SHARE_OF_TRAINING * num_trained)
@@ -89,20 +87,68 @@ def explained(
     encoder = TextEncoder(fitted, prepared.encoder.tokenizer, prepared.encoder.max_length)
     backend = TorchBackend(state.model, fitted, state.machine)
     shown = list(mistakes.shown)
-    for number, one in enumerate(shown[:_MOST_EXPLAINED]):
-        at = position[one.source]
+    for number, item, wanted in _to_explain(mistakes, split.examples):
+        at = wanted.example
         of_example = [replace(sequence, group=0) for sequence in sequences[at]]
         left -= _PASSES * sum(map(len, of_example))
         if left < 0:
             break
         predicted = PredictedExample(split.examples[at], of_example, backend(of_example, poll).outputs)
         try:
-            found = explain_example(backend, encoder, predicted, None, poll)
+            found = explain_example(backend, encoder, predicted, wanted.target, poll)
         except DataError:  # a task of the user whose tokens have no offsets
             return mistakes
         if found is not None:
-            shown[number] = replace(one, explanation=_plain(found))
+            shown[number] = _with(shown[number], item, _plain(found))
     return replace(mistakes, shown=tuple(shown))
+
+
+def _to_explain(mistakes: Mistakes, examples: SequenceOf[Any]) -> Iterator[tuple[int, int | None, Explains]]:
+    """What is explained of the worst errors: the position of the error, that of its item, and the prediction.
+
+    Errors of single examples need not say which prediction they are about.
+    """
+    position = {}
+    if mistakes.num == len(examples):
+        position = {str(example.origin): at for at, example in enumerate(examples)}
+    for number, one in enumerate(mistakes.shown[:_MOST_EXPLAINED]):
+        of_items = [(at, item.explains) for at, item in enumerate(one.items) if item.explains is not None]
+        if one.explains is not None:
+            yield number, None, one.explains
+        elif not of_items and one.source in position:
+            yield number, None, Explains(position[one.source])
+        yield from ((number, at, wanted) for at, wanted in of_items)
+
+
+def _with(one: Mistake, item: int | None, explanation: Mapping[str, Any]) -> Mistake:
+    """An error with the explanation of the prediction that it is about, or of one of its items."""
+    if item is None:
+        return replace(one, explanation=explanation)
+    items = list(one.items)
+    items[item] = replace(items[item], explanation=explanation)
+    return replace(one, items=tuple(items))
+
+
+def with_recorded_explanations(mistakes: Mistakes, recorded: SequenceOf[MistakesRecord]) -> Mistakes:
+    """The errors of all folds, with the explanations that were recorded with the errors of each.
+
+    Each fold explains its own errors, by the model that predicted them. Those of all folds together that are
+    not among the worst of their fold have no explanation.
+    """
+    of_errors, of_items = {}, {}
+    for one in (one for record in recorded for one in record.shown or ()):
+        target = None if one.explains is None else one.explains.target
+        if one.explanation is not None:
+            of_errors[one.source, target] = one.explanation.to_json()
+        for item in one.items or ():
+            if item.explanation is not None:
+                of_items[one.source, item.rank, item.text] = item.explanation.to_json()
+    shown = []
+    for wrong in mistakes.shown[:_MOST_EXPLAINED]:
+        key = wrong.source, None if wrong.explains is None else wrong.explains.target
+        items = (replace(i, explanation=of_items.get((wrong.source, i.rank, i.text))) for i in wrong.items)
+        shown.append(replace(wrong, explanation=of_errors.get(key), items=tuple(items)))
+    return replace(mistakes, shown=(*shown, *mistakes.shown[_MOST_EXPLAINED:]))
 
 
 def _plain(found: Explanation) -> dict[str, Any]:
@@ -115,4 +161,5 @@ def _plain(found: Explanation) -> dict[str, Any]:
         "words": words,
         "value": value,
         "baseline": baseline,
+        "places": [[place.text, place.start, place.end] for place in found.places],
     }

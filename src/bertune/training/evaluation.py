@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bertune.metrics.calibration import Terms
+from bertune.metrics.calibration import MOST_TERMS, Terms
 from bertune.metrics.scores import Scores
 from bertune.predict.predictor import PredictionOutput, Predictor
 from bertune.predict.torch_backend import TorchBackend
@@ -13,8 +13,6 @@ from bertune.text.sequences import Sequence
 from bertune.training.loop import TrainState
 from bertune.training.outputs import Outputs
 from bertune.training.preparing import EncodedSplit
-
-_MOST_TERMS = 2**25  # outputs whose calibration is measured: 256 MB in fp64
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def evaluate(
     """
     fitted, examples = state.fitted, split.examples
     size = len(examples) * max(1, len(fitted.labels))
-    kind = fitted.calibration_kind if with_terms and size <= _MOST_TERMS else None
+    kind = fitted.calibration_kind if with_terms and size <= MOST_TERMS else None
     is_plain = kind is None and not keep_outputs
 
     def decode(outputs: list[Output], sequences: list[Sequence], example: Any) -> Any:

@@ -24,11 +24,11 @@ from bertune.files import shell_word, to_json
 from bertune.manifest import ManifestRecord
 from bertune.manifest.training import BestRecord, RefitRecord
 from bertune.metadata import ModelMetadata, own_files
-from bertune.metrics.calibration import comparison, measure
+from bertune.metrics.calibration import MEASURES, comparison, measure
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.nn.memory import memory_errors
 from bertune.nn.vocabulary import restore_vocabulary
-from bertune.predict.deciding import RowOutputs, fit_decisions, with_decisions
+from bertune.predict.deciding import Decided, RowOutputs, fit_decisions, with_decisions
 from bertune.predict.predictor import Predictor
 from bertune.predict.torch_backend import TorchBackend
 from bertune.predict.writers import prediction_lines
@@ -64,6 +64,7 @@ class Trained:
     refit: RefitRecord | None = None  # if the model was trained again on training and validation rows
     rescored: dict[str, Rescored] = field(default_factory=dict)  # their resamples
     records: dict[str, Any] = field(default_factory=dict)  # "calibration" and "decision" of the manifest
+    measures: dict[str, float] = field(default_factory=dict)  # of calibration, on the final split
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def finish(
         yield from (Warned(text) for text in record.warnings if text not in record.was_shown)
     limits = prepared.config.gate.limits
     if limits:
-        entries["gates"] = [gate.to_json() for gate in gates.measured(limits, entries["scores"])]
+        scores = {name: {**trained.measures, **values} for name, values in entries["scores"].items()}
+        entries["gates"] = [gate.to_json() for gate in gates.measured(limits, scores)]
     write_card(trained, {**entries, "warnings": warnings})
     writer.complete(**entries, warnings=warnings)
     writer.clear_working_files()
@@ -120,14 +122,45 @@ def write_card(trained: Trained, entries: Mapping[str, Any]) -> None:
 
 
 def _refit(trained: Trained, stop: StopFlag) -> Generator[Event, None, dict[str, Any]]:
-    """Train the model that is saved on training and validation rows; returns the entries of the manifest."""
+    """Train the model that is saved on training and validation rows; returns the entries of the manifest.
+
+    It is another model, so it gets a temperature and a decision rule of its own. They are fitted to the
+    calibration rows, which neither model was trained on, so its guarantee holds.
+    """
     session = trained.session
     found = yield from refit(session, trained.prepared, trained.writer, session.plan, stop)
     session.state = found.state
-    trained.refit = found.record
-    note = refit_note(found.record)
+    decided = _decided(trained)
+    trained.refit = found.record.model_copy(update={"is_decided": decided is not None})
+    note = refit_note(trained.refit)
     yield Noted(note)
-    return {"refit": found.record, "notes": [*(trained.writer.run.record.notes or []), note]}
+    entries: dict[str, Any] = {
+        "refit": trained.refit,
+        "notes": [*(trained.writer.run.record.notes or []), note],
+    }
+    if decided is not None:
+        session.decide(decided.fitted)
+        yield from (Noted(text) for text in decided.notes)
+        yield from (Warned(text) for text in decided.warnings)
+        entries |= _of_both_models(trained.records, decided)
+    return entries
+
+
+def _of_both_models(first: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
+    """The temperature and the rule of the saved model, with what was measured for the first one."""
+    of_first = {
+        "calibration": ("before", "after", "split"),
+        "decision": ("measured",),
+    }
+    found = {"calibration": decided.calibration, "decision": decided.decision}
+    return {
+        name: {
+            **record,
+            **{key: value for key, value in (first[name] or {}).items() if key in of_first[name]},
+        }
+        for name, record in found.items()
+        if record is not None
+    }
 
 
 def load_kept_weights(trained: Trained) -> StepRecord:
@@ -152,24 +185,33 @@ def load_kept_weights(trained: Trained) -> StepRecord:
 
 def calibrate(trained: Trained) -> StepRecord:
     """Fit the temperature and the decision rule on the calibration split, if there is one."""
-    session, prepared = trained.session, trained.prepared
-    split = prepared.splits.get(CALIBRATION)
-    state, config = session.state, prepared.config
-    if split is None:
+    decided = _decided(trained)
+    if decided is None:
         return StepRecord()
-    predictor = Predictor(state.fitted, TorchBackend(state.model, state.fitted, state.machine), trained.poll)
+    trained.session.decide(decided.fitted)
+    trained.records |= {"calibration": decided.calibration, "decision": decided.decision}
+    return StepRecord(warnings=decided.warnings, notes=decided.notes)
+
+
+def _decided(trained: Trained) -> Decided | None:
+    """Temperature and decision rule of the current model; None if there are no calibration rows."""
+    prepared, state = trained.prepared, trained.session.state
+    split, config = prepared.splits.get(CALIBRATION), prepared.config
+    if split is None:
+        return None
+    fitted = replace(state.fitted, calibration=None, rule=None)
+    predictor = Predictor(fitted, TorchBackend(state.model, fitted, state.machine), trained.poll)
     rows = RowOutputs.of(predictor, split.examples, split.sequences)
     is_file = config.data.calibration is not None
     source = "the calibration file" if is_file else "validation rows that did not select the checkpoint"
-    decided = fit_decisions(state.fitted, rows, config.decide, config.train.seed, source)
-    session.decide(decided.fitted)
-    trained.records |= {"calibration": decided.calibration, "decision": decided.decision}
-    return StepRecord(warnings=decided.warnings, notes=decided.notes)
+    return fit_decisions(fitted, rows, config.decide, config.train.seed, source)
 
 
 def measured(trained: Trained, name: str, scored: ScoredSplit) -> ScoredSplit:
     """The final split with tables and figures of its calibration and decisions, which are also recorded."""
     fitted, details = trained.session.state.fitted, dict(scored.scores.details)
+    if scored.terms is not None:
+        trained.measures |= measure(scored.terms, fitted.calibration).plain()
     if scored.terms is not None and fitted.calibration is not None:
         before, after = (measure(scored.terms, one).plain() for one in (None, fitted.calibration))
         trained.records["calibration"] |= {"before": before, "after": after, "split": name}
@@ -192,8 +234,10 @@ def evaluate_splits(trained: Trained) -> StepRecord:
         if name not in ("train", CALIBRATION):
             keep = name == "test" and trained.prepared.keep_outputs
             is_final = name == ("test" if "test" in trained.prepared.splits else "validation")
-            with_terms = is_final and session.state.fitted.calibration is not None
-            known = session.evaluation_of(split)
+            is_limited = not trained.prepared.config.gate.limits.keys().isdisjoint(MEASURES)
+            is_calibrated = session.state.fitted.calibration is not None
+            with_terms = is_final and (is_calibrated or is_limited)
+            known = None if with_terms else session.evaluation_of(split)
             scored = known or evaluate(session.state, split, trained.poll, keep, with_terms)
             scored = measured(trained, name, scored) if is_final else scored
             trained.evaluations[name] = scored

@@ -23,7 +23,7 @@ from bertune.data.rows import Origin, Row
 from bertune.errors import BertuneError
 from bertune.files import disk_errors, replacing, to_json
 from bertune.manifest.label_errors import LabelErrorRecord, LabelErrorsRecord
-from bertune.metrics.label_errors import IntArray, judge_labels, judge_sets, ranked
+from bertune.metrics.label_errors import RULES, IntArray, judge_labels, judge_sets, ranked
 from bertune.metrics.scores import FloatArray
 from bertune.run_writer import LABEL_ERRORS
 from bertune.source import Source
@@ -45,6 +45,7 @@ class LabelErrors:
     scores: FloatArray  # [N] probability of the given label, or of the least probable one of an example
     order: IntArray  # [N] positions of the examples: likely errors first, lowest score first
     num_likely: int
+    rule: str  # how their number was determined
     suggestions: Mapping[int, tuple[Any, Any]]  # given and suggested label of the likely errors
 
 
@@ -66,7 +67,7 @@ def find_label_errors(
         at: fitted.suggested_label(predictions[at], examples[at], positions, labels)
         for at, (positions, labels) in wrong.items()
     }
-    return LabelErrors(examples, scores_N, order_N, len(wrong), suggestions)
+    return LabelErrors(examples, scores_N, order_N, len(wrong), RULES[fitted.label_error_kind], suggestions)
 
 
 _Judged = tuple[FloatArray, dict[int, tuple[list[int], list[int]]]]
@@ -150,6 +151,7 @@ def record_of(
         num=len(found.examples),
         num_likely=found.num_likely,
         noun=noun,
+        rule=found.rule,
         file=file,
         settings=[shlex.quote(f"{key}={value}") for key, value in settings.items() if value],
         shown=shown,

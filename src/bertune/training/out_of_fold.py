@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bertune import gates
 from bertune.cross_validation import (
     OUT_OF_FOLD,
     PREDICTIONS,
@@ -15,9 +16,10 @@ from bertune.cross_validation import (
     SummaryRecord,
 )
 from bertune.data.rows import Origin
-from bertune.errors import DamagedError
+from bertune.errors import DamagedError, counted
 from bertune.files import (
     disk_errors,
+    read_object,
     replacing,
     sealed,
     shown_path,
@@ -27,12 +29,16 @@ from bertune.files import (
     write_jsonl,
 )
 from bertune.manifest.details import DetailsRecord
+from bertune.manifest.mistakes import MistakesRecord
+from bertune.manifest.results import GateRecord
 from bertune.manifest.slices import SlicesRecord
 from bertune.metrics.scores import Scores
 from bertune.predict.predictor import decoded
 from bertune.predict.writers import prediction_lines
+from bertune.record import checked
 from bertune.run import Run
 from bertune.text.sequences import Sequence as TextSequence
+from bertune.training.error_analysis import with_recorded_explanations
 from bertune.training.folds import Folds
 from bertune.training.label_errors import (
     FOLDER,
@@ -80,7 +86,7 @@ def collect(
         )
         if repeat == 1:
             slices = _slices(folds, fitted, tokenized["train"], rows, pooled[0])
-            _write_analysis(fitted, these, theirs, out / PREDICTIONS)
+            _write_analysis(fitted, these, theirs, runs[: folds.num_folds], out / PREDICTIONS)
             _write_label_errors(folds, fitted, rows, theirs, out)
     write_jsonl(out / PREDICTIONS / f"{OUT_OF_FOLD}.jsonl", lines)
     finished = [_finished(run, recorded) for run, recorded in zip(runs, record.runs, strict=True)]
@@ -89,6 +95,7 @@ def collect(
             "status": "complete",
             "runs": finished,
             "scores": dict(_summaries(finished, pooled)),
+            "gates": _gates(folds.tables.config.gate.limits, runs),
             "details": DetailsRecord.model_validate(pooled[0].details),
             "slices": slices,
             "warnings": [*(record.warnings or []), *_warnings(runs)],
@@ -125,8 +132,13 @@ def _by_group(sequences: Sequence[TextSequence]) -> list[TextSequence]:
     return sorted(sequences, key=lambda sequence: sequence.group)  # stable, as the outputs were stored
 
 
-def _write_analysis(fitted: Fitted, examples: list[Any], predictions: list[Any], folder: Path) -> None:
-    """Write the errors for the report, and the additional prediction files of the task."""
+def _write_analysis(
+    fitted: Fitted, examples: list[Any], predictions: list[Any], runs: Sequence[Run], folder: Path
+) -> None:
+    """Write the errors for the report, and the additional prediction files of the task.
+
+    `runs` are those of the folds that made the predictions. Raises DamagedError.
+    """
     with disk_errors(folder.parent):
         folder.mkdir(exist_ok=True)
     for suffix, lines in fitted.task.extra_prediction_files(examples, predictions).items():
@@ -134,8 +146,17 @@ def _write_analysis(fitted: Fitted, examples: list[Any], predictions: list[Any],
             staging.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     wrong = fitted.task.mistakes(predictions, examples)
     if wrong is not None:
-        content = to_json(asdict(wrong.shortened()), indent=None)
+        wrong = with_recorded_explanations(wrong.shortened(), list(_recorded_mistakes(runs)))
+        content = to_json(asdict(wrong), indent=None)
         write_atomically(folder / f"{OUT_OF_FOLD}.mistakes.json", content + "\n")
+
+
+def _recorded_mistakes(runs: Sequence[Run]) -> Iterator[MistakesRecord]:
+    """The errors that each fold recorded, with explanations."""
+    for run in runs:
+        file = run.path / PREDICTIONS / "test.mistakes.json"
+        if file.is_file():
+            yield checked(MistakesRecord, read_object(file), file)
 
 
 def _slices(
@@ -201,6 +222,20 @@ def _summaries(
                 pooled_by_repeat=together,
             ),
         )
+
+
+def _gates(limits: Mapping[str, float], runs: Sequence[Run]) -> list[GateRecord] | None:
+    """The quality gates, on the mean over the folds for which a score is defined."""
+    if not limits:
+        return None
+    found: dict[str, list[float]] = {name: [] for name in limits}
+    for run in runs:
+        for gate in run.record.gates or []:
+            if gate.score in found and gate.value is not None:
+                found[gate.score].append(gate.value)
+    means = {name: statistics.fmean(values) if values else None for name, values in found.items()}
+    where = f"average over {counted(len(runs), 'fold')}"
+    return gates.measured(limits, {where: means}, where)
 
 
 def _warnings(runs: Sequence[Run]) -> list[str]:

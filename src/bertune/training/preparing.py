@@ -19,6 +19,7 @@ from bertune.encoder_config import read_encoder_config
 from bertune.errors import ConfigError, DataError, counted
 from bertune.hugging_face import load_config, most_tokens
 from bertune.metadata import recorded_metadata
+from bertune.metrics.calibration import MEASURES
 from bertune.metrics.limitations import Limitation, limitation_texts, undefined_scores
 from bertune.nn.pretrained import Pretrained, find_pretrained
 from bertune.predict.deciding import refuse_unsuited
@@ -133,7 +134,9 @@ def encode(
         encoded[name] = EncodedSplit(source, examples, sequences, groups[name])
     limitations = _limitations(encoded, task)
     selecting = best_metric(tables.config.train.best_metric, task)
-    gates.refuse_unknown(tables.config.gate.limits, (*task.task.scores, *task.task.extra_scores))
+    measures = MEASURES if task.calibration_kind is not None else ()
+    known = (*task.task.scores, *task.task.extra_scores, *measures)
+    gates.refuse_unknown(tables.config.gate.limits, known)
     why = _explained_length(tables.config, encoder, fitted.limit, encoded)
     columns = tables.columns
     data, findings = audit_splits(splits, encoded, fitted, encoder.max_length)

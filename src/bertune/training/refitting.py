@@ -128,11 +128,18 @@ def refit(
 
 def refit_note(record: RefitRecord) -> str:
     """What a user must know about a model that was refitted."""
-    return (
+    note = (
         f"refit: the saved model was trained again for {counted(record.steps, 'step')} on all "
         f"{record.rows:,} training and validation rows. All scores and predictions of this run are those of "
         "the first model, which was trained on the training rows only"
     )
+    if record.is_decided:
+        note += (
+            ". The temperature and the decision rule are those of the saved model, fitted to its predictions "
+            "for the calibration rows, which neither model was trained on; what is measured on other rows is "
+            "that of the first model with a temperature and a rule of its own"
+        )
+    return note
 
 
 def _together(train: EncodedSplit, validation: EncodedSplit) -> EncodedSplit:

@@ -1,17 +1,18 @@
 """Error analysis of language modelling: the most confident wrong predictions of masked words."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from bertune.metrics.mistakes import Fact, Mistake, Mistakes, mistake, most_confident
+from bertune.metrics.mistakes import Explains, Fact, Mistake, Mistakes, mistake, most_confident
 
 
 def wrong_words(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes:
     """Masks filled with a wrong word, sorted by its probability, highest first."""
     known = [
-        (mask, example)
-        for prediction, example in zip(predictions, examples, strict=True)
-        for mask in prediction.masks
+        (mask, Explains(at, number))
+        for at, prediction in enumerate(predictions)
+        for number, mask in enumerate(prediction.masks)
         if mask["word"] is not None
     ]
     predicted = [max(mask["best"].items(), key=lambda pair: pair[1]) for mask, _ in known]
@@ -20,11 +21,11 @@ def wrong_words(predictions: Sequence[Any], examples: Sequence[Any]) -> Mistakes
     ]
 
     def shown(at: int) -> Mistake:
-        mask, example = known[at]
+        mask, place = known[at]
         facts = (
             Fact("predicted", predicted[at][0], "wrong"),
             Fact("masked", mask["word"], "right", mask["probability"]),
         )
-        return mistake(example, confidence[at], facts)
+        return replace(mistake(examples[place.example], confidence[at], facts), explains=place)
 
     return most_confident(confidence, shown, "masked word", "were predicted incorrectly")

@@ -194,7 +194,8 @@ class FittedLanguageModelling(FittedTask):
         chosen = 0 if target is None else item_position(target, len(masks), "mask")
         number, row, token = masks[chosen]
         _, ids = np.split(outputs[number][token][1:], 2)  # see `reduce_outputs`
-        return Explained(chosen, (OutputWeights.of_row(number, [int(ids[0])], [1.0], row),))
+        weights = OutputWeights.of_row(number, [int(ids[0])], [1.0], row)
+        return Explained(chosen, (replace(weights, tokens=(token,)),))
 
     def decision(self, prediction: Mapping[str, Any]) -> Any:
         return [next(iter(mask["best"])) for mask in prediction["masks"]]

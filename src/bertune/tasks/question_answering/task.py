@@ -185,7 +185,7 @@ class FittedQuestionAnswering(DecidesAnswers):
         """The start logit plus the end logit of the answer, or of "no answer"."""
         found = self.decode(outputs, sequences, example)
         window, tokens = best_tokens(outputs, sequences, found.start, found.end)
-        weights = OutputWeights(window, tokens, np.array([0, 1]), np.ones(2))
+        weights = OutputWeights(window, tokens, np.array([0, 1]), np.ones(2), tokens)
         return Explained(None, (weights,))
 
     def sequence_texts(self, example: Example, number: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bertune.metrics.mistakes import Item, Mistakes, Passage, mistake, worst
+from bertune.metrics.mistakes import Explains, Item, Mistakes, Passage, mistake, worst
 from bertune.metrics.ranking import Judged, ndcg
 
 _MAX_DOCUMENTS = 10  # top-ranked documents shown per query, plus the first relevant one if it is ranked lower
@@ -14,7 +14,8 @@ _MAX_DOCUMENTS = 10  # top-ranked documents shown per query, plus the first rele
 def wrong_rankings(predictions: Sequence[Any], examples: Sequence[Any], relevant: float) -> Mistakes:
     """Queries with the lowest nDCG@10, each with its documents in the predicted order.
 
-    Documents with a grade of at least `relevant` are marked as relevant.
+    Documents with a grade of at least `relevant` are marked as relevant. The words are explained of the first
+    document that is ranked too high, and of the first relevant one below it.
     """
     positions: dict[str, list[int]] = {}
     for position, example in enumerate(examples):
@@ -30,7 +31,7 @@ def wrong_rankings(predictions: Sequence[Any], examples: Sequence[Any], relevant
     for at in worst(badness):
         first = examples[groups[at][0]]
         ranked = [groups[at][i] for i in np.lexsort((judged[at].grades_D, -judged[at].scores_D))]
-        items = _items([examples[i] for i in ranked], [predictions[i].score for i in ranked], relevant)
+        items = _items(ranked, examples, predictions, relevant)
         shown.append(mistake(first, scores[at], passages=[Passage(first.texts[0], "query")], items=items))
     return Mistakes(
         title="Worst queries",
@@ -44,18 +45,24 @@ def wrong_rankings(predictions: Sequence[Any], examples: Sequence[Any], relevant
     )
 
 
-def _items(ranked: Sequence[Any], scores: Sequence[float], relevant: float) -> list[Item]:
-    """The top-ranked documents, and the first relevant one if it is ranked lower."""
-    hits = [place for place, example in enumerate(ranked) if example.gold >= relevant]
+def _items(
+    ranked: Sequence[int], examples: Sequence[Any], predictions: Sequence[Any], relevant: float
+) -> list[Item]:
+    """The top-ranked documents, and the first relevant one if it is ranked lower; `ranked` are positions."""
+    hits = [place for place, at in enumerate(ranked) if examples[at].gold >= relevant]
     last = max(hits, default=-1)
     places = [*range(min(len(ranked), _MAX_DOCUMENTS)), *(p for p in hits[:1] if p >= _MAX_DOCUMENTS)]
+    wrong = next((place for place in places if place < last and place not in hits), None)
+    below = next((place for place in places if place in hits and place > (wrong or 0)), None)
+    explained = {wrong, below if wrong is not None else next(iter(hits), None)}
     return [
         Item(
-            ranked[place].texts[1],
-            "right" if ranked[place].gold >= relevant else "wrong" if place < last else "",
-            f"grade {ranked[place].gold:g}",
+            examples[at].texts[1],
+            "right" if examples[at].gold >= relevant else "wrong" if place < last else "",
+            f"grade {examples[at].gold:g}",
             place + 1,
-            scores[place],
+            predictions[at].score,
+            Explains(at) if place in explained else None,
         )
-        for place in places
+        for place, at in ((place, ranked[place]) for place in places)
     ]

@@ -1,9 +1,20 @@
 """Error analysis of token classification: the texts with the most wrong spans or tags."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from bertune.metrics.mistakes import Mark, Mistakes, Passage, Role, kind_counts, mistake, worst
+from bertune.metrics.mistakes import (
+    Explains,
+    Mark,
+    Mistake,
+    Mistakes,
+    Passage,
+    Role,
+    kind_counts,
+    mistake,
+    worst,
+)
 from bertune.tasks.token_classification.reading import Example
 from bertune.tasks.token_classification.tagging import Tagging
 
@@ -17,6 +28,13 @@ def wrong_spans(predictions: Sequence[Any], examples: Sequence[Example], tagging
     num_wrong = [sum(mark.role != "right" for mark in of_text) for of_text in marks]
     badness = [number or None for number in num_wrong]
     kinds = [list(_kinds(of_text)) for of_text in marks]
+
+    def shown(at: int) -> Mistake:
+        passages = [Passage(examples[at].texts[0], "", marks[at])]
+        found = mistake(examples[at], num_wrong[at], passages=passages, kinds=kinds[at])
+        explained = _first_wrong(predictions[at].spans, marks[at]) if tagging.has_spans else None
+        return replace(found, explains=Explains(at, explained))
+
     what = "a missed or wrong entity" if tagging.has_spans else "a word with a wrong tag"
     return Mistakes(
         title="Worst texts",
@@ -26,17 +44,16 @@ def wrong_spans(predictions: Sequence[Any], examples: Sequence[Example], tagging
         what=f"have {what}",
         order="Sorted by the number of errors",
         measure="errors: {}",
-        shown=tuple(
-            mistake(
-                examples[at],
-                num_wrong[at],
-                passages=[Passage(examples[at].texts[0], "", marks[at])],
-                kinds=kinds[at],
-            )
-            for at in worst(badness, kinds)
-        ),
+        shown=tuple(shown(at) for at in worst(badness, kinds)),
         kinds=kind_counts(badness, kinds),
     )
+
+
+def _first_wrong(spans: Sequence[Mapping[str, Any]], marks: Sequence[Mark]) -> int | None:
+    """The position of the first wrong span, whose explanation is of interest; None: the most certain one."""
+    wrong = {(mark.start, mark.end, mark.label) for mark in marks if mark.role == "wrong"}
+    places = [(span["start"], span["end"], span["label"]) for span in spans]
+    return next((number for number, place in enumerate(places) if place in wrong), None)
 
 
 def _kinds(marks: Sequence[Mark]) -> Iterator[str]:

@@ -5,6 +5,7 @@ Dimensions: C labels, W words of a text.
 
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,5 +41,6 @@ def span_logit(
     for window, token in deciding:
         logits_C = outputs[window][token]
         weights_C = contrast(len(logits_C), int(logits_C.argmax())) / len(deciding)
-        weights.append(OutputWeights.of_row(window, np.arange(len(weights_C)), weights_C, token))
+        of_word = OutputWeights.of_row(window, np.arange(len(weights_C)), weights_C, token)
+        weights.append(replace(of_word, tokens=(token,)))
     return Explained(chosen, tuple(weights)) if weights else None
