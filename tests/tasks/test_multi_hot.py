@@ -167,3 +167,13 @@ def test_the_command_trains_and_evaluates_on_vectors(tiny_weights: Path, tmp_pat
     one.write_text('{"text": "it was slow", "labels": [0, 1]}\n')
     refused = bertune("evaluate", run, one)
     assert refused.code == 3 and "has 2 entries. Expected 3" in refused.err
+
+
+def test_a_suggested_label_can_replace_the_vector_in_the_file() -> None:
+    source = table(VECTORS)
+    task = make_task(TaskConfig(name="multilabel", names="a,b,c"))
+    examples = read_examples(source, task, COLUMNS)
+    fitted = task.informed(examples).fit(examples)
+    given, suggested = fitted.suggested_label(None, examples[0], [0, 2], [0])
+    assert (given, suggested) == ("[0, 0, 1]", "[1, 0, 0]")
+    assert read(table([suggested, *VECTORS[1:]]), names="a,b,c")[0][0] == ("a",)

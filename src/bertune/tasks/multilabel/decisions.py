@@ -88,6 +88,9 @@ class DecidesLabels(FittedToTexts):
         gold, changed = example.gold or (), {self.labels[number] for number in wrong}
         kept = [label for label in gold if label not in changed]
         added = [label for label in self.labels if label in changed and label not in gold]
+        if self.options.label_format == "multi_hot":  # names would not be read next to vectors
+            given, suggested = ([int(x in names) for x in self.labels] for names in (gold, [*kept, *added]))
+            return str(given), str(suggested)
         separator = self.options.separator
         return separator.join(gold), separator.join([*kept, *added])
 
