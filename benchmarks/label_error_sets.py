@@ -12,6 +12,7 @@ BERTUNE_DATA and cleanlab.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -31,6 +32,10 @@ PLANTED = 0.05
 SEED = 1
 RESULT = Path(__file__).parent / "results" / "label_error_sets.json"
 STRENGTHS = {"weak": (3_000, 1e-3), "strong": (6_000, 1e-2)}  # rows, C of the logistic regression
+ABOUT = {
+    "CLINC150": "CLINC150 stands for one to three joined texts of 25 intents, whose other labels are right",
+    "GoEmotions": "GoEmotions has many errors of its own, which count as wrong here",
+}
 FILTERS = {"cleanlab": "prune_by_noise_rate", "cleanlab: confident learning": "confident_learning"}
 
 
@@ -118,16 +123,16 @@ def measured(name: str, strength: str, clean_NC: Any, vectors_NH: Any) -> dict[s
 def page(results: list[dict[str, Any]]) -> str:
     """The section of docs/results.md."""
     methods = list(results[0]["lists"])
+    about = "; ".join(text for name, text in ABOUT.items() if any(name in one["case"] for one in results))
     heads = ["data", "rows", "with planted errors", "micro F1", *methods]
     lines = [
         "## Likely label errors in sets of labels",
         "",
         f"{PLANTED:.0%} of the rows of multi-label data got a wrong label. The cells are the number of rows "
         "that are listed, the share of them with a planted error, and the share of the planted errors among "
-        "them. CLINC150 stands for one to three joined texts of 25 intents, whose other labels are right; "
-        "GoEmotions has many errors of its own, which count as wrong here. The probabilities are those of "
-        "linear models on the vectors of the frozen MiniLM-L6, out of fold; cleanlab 2.9 gets the same ones "
-        "and uses its default filter, and confident learning alone.",
+        f"them. {about}. The probabilities are those of linear models on the vectors of the frozen "
+        "MiniLM-L6, out of fold; cleanlab 2.9 gets the same ones and uses its default filter, and confident "
+        "learning alone.",
         "",
         f"| {' | '.join(heads)} |",
         f"|{'---|' * len(heads)}",
@@ -138,13 +143,20 @@ def page(results: list[dict[str, Any]]) -> str:
             share = "" if found["precision"] is None else f", {found['precision']:.0%}"
             cells.append(f"{found['listed']:,}{share}, {found['recall']:.0%}")
         lines.append(f"| {' | '.join(cells)} |")
-    command = "BERTUNE_DATA=DATA python benchmarks/label_error_sets.py"
+    used = [name for name in ABOUT if any(name in one["case"] for one in results)]
+    command = f"BERTUNE_DATA=DATA python benchmarks/label_error_sets.py --data {' '.join(used)}"
     return "\n".join([*lines, "", "```", command, "```"])
 
 
+READERS = {"CLINC150": joined_clinc, "GoEmotions": goemotions}
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", nargs="+", choices=list(READERS), default=list(READERS))
     results = []
-    for name, read in (("CLINC150", joined_clinc), ("GoEmotions", goemotions)):
+    for name in parser.parse_args().data:
+        read = READERS[name]
         texts, clean_NC = read(max(num for num, _ in STRENGTHS.values()))
         vectors_NH = vectors(texts)
         for strength in STRENGTHS:

@@ -17,6 +17,9 @@ from running import Running, serving
 import bertune as bt
 from bertune import api
 from bertune.errors import ConfigError
+from bertune.metadata import update_decision
+from bertune.metrics.calibration import Calibration
+from bertune.metrics.decisions import DecisionRule
 from tiny import bertune, reviews, write_csv
 from tiny_exports import Exports, rows_of
 from trainings import train
@@ -63,9 +66,23 @@ def run(files: dict[str, Path], tiny_weights: Path, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="module")
-def export(run: Path) -> Path:
-    api.export(run)
-    return run / "export" / "onnx"
+def decided(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of another run with a temperature, and a rule that answers half of the texts. Read only."""
+    copy = copied(exports.run("classification"), tmp_path_factory.mktemp("decided-later"))
+    update_decision(copy, Calibration((3.0,)), None)
+    lower, upper = sorted(bt.load(copy).predict_proba(TEXTS).max(axis=1))[19:21]
+    update_decision(copy, Calibration((3.0,)), DecisionRule({"": float(lower + upper) / 2}))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def export(exports: Exports, decided: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX export of that run, with the same temperature and rule. Read only."""
+    folder = tmp_path_factory.mktemp("exported") / "onnx"
+    shutil.copytree(exports.export("classification"), folder)
+    fitted = bt.load(decided).fitted
+    update_decision(folder, fitted.calibration, fitted.rule)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +109,7 @@ def test_a_training_divides_the_validation_rows_and_records_both_parts(run: Path
 
 
 def test_probabilities_and_decisions_are_the_same_everywhere(
-    run: Path, export: Path, service: Running, files: dict[str, Path]
+    run: Path, service: Running, files: dict[str, Path]
 ) -> None:
     model = bt.load(run, settings={"machine.precision": "fp32"})
     assert model.fitted.calibration is not None and model.fitted.calibration.temperatures != (1.0,)
@@ -101,7 +118,8 @@ def test_probabilities_and_decisions_are_the_same_everywhere(
     decisions = [p.decision for p in expected]
     assert proba == pytest.approx(np.array([list(p.probabilities.values()) for p in expected]))
     assert set(decisions) <= {"answer", "review"}
-    exported = bt.load(export)
+    api.export(run, "safetensors")
+    exported = bt.load(run / "export" / "safetensors")
     np.testing.assert_allclose(exported.predict_proba(TEXTS), proba, atol=1e-5)
     assert [p.decision for p in exported.predict(TEXTS)] == decisions
     with service.client() as client:
@@ -116,7 +134,15 @@ def test_probabilities_and_decisions_are_the_same_everywhere(
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
 
 
-def test_the_code_of_the_export_prints_calibrated_probabilities(run: Path, export: Path) -> None:
+def test_a_graph_gives_the_probabilities_and_decisions_of_the_model(decided: Path, export: Path) -> None:
+    model, graph = bt.load(decided, settings={"machine.precision": "fp32"}), bt.load(export)
+    np.testing.assert_allclose(graph.predict_proba(TEXTS), model.predict_proba(TEXTS), atol=1e-5)
+    decisions = [p.decision for p in model.predict(TEXTS)]
+    assert [p.decision for p in graph.predict(TEXTS)] == decisions
+    assert decisions.count("answer") == 20
+
+
+def test_the_code_of_the_export_prints_calibrated_probabilities(export: Path) -> None:
     readme = (export / "README.md").read_text(encoding="utf-8")
     match = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
     assert match is not None
