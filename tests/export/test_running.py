@@ -147,7 +147,7 @@ def test_data_that_changed_is_refused(exports: Exports, tmp_path: Path) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in changed), encoding="utf-8")
     found = bertune("export", exports.run(KIND), "--to", "safetensors", f"data.validation={file}")
     assert found.code == 3
-    assert "the validation rows differ from those of the training" in found.err
+    assert "the validation rows differ from those used in training" in found.err
 
 
 def test_data_passed_from_python_must_be_in_a_file(exports: Exports, tmp_path: Path) -> None:

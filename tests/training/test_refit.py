@@ -64,6 +64,6 @@ def test_scored_pairs_are_not_added_to_pairs_without_scores(settings: Make, tmp_
     scored = [(*pair, n % 5 / 5) for n, pair in enumerate(pairs)]
     validation = write_csv(tmp_path / "dev.csv", ("sentence1", "sentence2", "score"), scored)
     given = settings(**{"task.name": "embeddings", "data.validation": str(validation), "train.refit": True})
-    with pytest.raises(ConfigError, match=r"train\.refit=true .* of two kinds"):
+    with pytest.raises(ConfigError, match=r"train\.refit=true .* of different kinds"):
         train(str(train_file), tmp_path / "run", given)
     assert not (tmp_path / "run").exists()
