@@ -34,7 +34,7 @@ hypothesis.settings.load_profile("untimed")
 # Folders of tests that train, which come first: at the end no worker then waits for another's slow file.
 SLOW_FOLDERS = (
     "real", "training", "search", "hostile", "contracts", "export", "deploy", "runtime", "docs", "examples",
-    "hub", "cli", "nn", "predict", "api",
+    "hub", "page", "serve", "bench", "cli", "nn", "predict", "formats", "tracking", "estimators", "api",
 )  # fmt: skip
 
 
