@@ -10,10 +10,8 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export PYTHONDONTWRITEBYTECODE =
 # Where the tests write: in memory if there are 4 GB for it, because every training waits until its files are on disk.
 MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "/dev/shm"}')
-# One more than there are cores, because many tests wait for processes of their own.
-WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # The order is that of tests/conftest.py, the slow folders first.
-PYTEST := PYTEST_DEBUG_TEMPROOT=$(MEMORY) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST := PYTEST_DEBUG_TEMPROOT=$(MEMORY) $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test check types tests coverage bench bench-quality clean
 

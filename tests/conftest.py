@@ -39,13 +39,18 @@ SLOW_FOLDERS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts the tests of SLOW_FOLDERS to the front, in that order."""
+    """Sorts the tests of SLOW_FOLDERS to the front, and skips those marked as slow unless they are wanted."""
 
     def place(item: pytest.Item) -> int:
         folder = item.path.parent.name
         return SLOW_FOLDERS.index(folder) if folder in SLOW_FOLDERS else len(SLOW_FOLDERS)
 
     items.sort(key=place)
+    if not os.environ.get("BERTUNE_SLOW_TESTS"):
+        unwanted = pytest.mark.skip(reason="slow; runs where BERTUNE_SLOW_TESTS is set, as in .ci/run")
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(unwanted)
 
 
 def pytest_collection_finish() -> None:

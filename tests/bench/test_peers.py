@@ -88,6 +88,7 @@ def test_a_contestant_without_its_packages_says_how_to_install_them(job: Job, tm
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_onnx_runtime_and_pipeline_predict_the_same_as_bertune(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ from tiny_exports import Exports
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "transformers", "scipy", "scikit-learn", "pandas", "pyarrow", "matplotlib", "onnx"}
+pytestmark = pytest.mark.slow  # it installs the packages of the image
 # In the output of pip where it cannot reach a registry.
 NO_REGISTRY = ("Retrying (Retry", "Failed to establish a new connection", "Temporary failure in name res")
 

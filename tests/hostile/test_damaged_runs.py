@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the attack reads /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the attack reads /proc"),
+]
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SEED = 2026
