@@ -43,8 +43,8 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 START_UP_TEXT = """\
 Seconds from the shell command to its end on two cores, medians of paired rounds: this version, and the one
 before start-up was optimized (`python benchmarks/start_up.py --before ../before --run RUN --train`). The last
-row is one epoch of CoLA without the time of its steps: imports, data, model, evaluation, saving and report. In
-this version, it includes the audit, simple models, calibration, intervals and explained errors.
+row is one epoch of CoLA without the time of its steps: imports, data, model, evaluation, saving and report.
+In this version, it includes the audit, simple models, calibration, intervals and explained errors.
 """
 BUSY_TEXT = """\
 Training CoLA with MiniLM-L6 on two cores, in texts per second (`python benchmarks/busy.py`): on an idle
