@@ -25,9 +25,9 @@ from small_texts import labelled_texts, write_csv
 from trainings import train
 
 pytest.importorskip("accelerate")
-SEED, EPOCHS, BATCH = 5, 3, 8
+SEED, BATCH = 5, 8
 ROWS = 61  # the last batch of an epoch is not full
-STEPS = -(-ROWS // BATCH) * EPOCHS
+PER_EPOCH = -(-ROWS // BATCH)
 
 
 class Logged(TrainerCallback):  # type: ignore[misc]
@@ -58,11 +58,11 @@ class Order(torch.utils.data.Sampler[int]):
         return ROWS
 
     def __iter__(self) -> Iterator[int]:
-        yield from np.concatenate(list(islice(self.batches, STEPS // EPOCHS))).tolist()
+        yield from np.concatenate(list(islice(self.batches, PER_EPOCH))).tolist()
 
 
 def by_trainer(
-    folder: Path, out: Path, precision: str
+    folder: Path, out: Path, precision: str, epochs: int
 ) -> tuple[list[tuple[float, float, float]], dict[str, torch.Tensor]]:
     """The steps of the Trainer and its final weights, with the rows in bertune's order."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -77,7 +77,7 @@ def by_trainer(
         args=TrainingArguments(
             output_dir=str(out),
             seed=SEED,
-            num_train_epochs=EPOCHS,
+            num_train_epochs=epochs,
             per_device_train_batch_size=BATCH,
             learning_rate=2e-3,
             warmup_steps=0.1,
@@ -101,9 +101,12 @@ def by_trainer(
 
 
 # In bf16, every product is rounded to 8 bits, in another order on each side.
-@pytest.mark.parametrize(("precision", "relative", "absolute"), [("fp32", 1e-4, 1e-7), ("bf16", 0.03, 0)])
+@pytest.mark.parametrize(
+    ("precision", "epochs", "relative", "absolute"), [("fp32", 3, 1e-4, 1e-7), ("bf16", 1, 0.03, 0)]
+)
 def test_losses_norms_learning_rates_and_weights_equal_those_of_the_trainer(
     precision: str,
+    epochs: int,
     relative: float,
     absolute: float,
     settings: Callable[..., dict[str, Any]],
@@ -115,18 +118,18 @@ def test_losses_norms_learning_rates_and_weights_equal_those_of_the_trainer(
     changes = {
         "model.dropout": 0,
         "data.validation": str(validation),
-        "train.epochs": EPOCHS,
+        "train.epochs": epochs,
         "train.batch_size": BATCH,
         "train.lr": 2e-3,
         "train.seed": SEED,
         "machine.precision": precision,
     }
     run, _ = train(reviews_csv, tmp_path / "run", settings(**changes))
-    expected, weights = by_trainer(tiny_weights, tmp_path / "trainer", precision)
+    expected, weights = by_trainer(tiny_weights, tmp_path / "trainer", precision, epochs)
     found = [(line["loss"], line["grad_norm"], line["lr"]) for line in run.metrics()]
-    assert len(found) == STEPS
+    assert len(found) == PER_EPOCH * epochs
     np.testing.assert_allclose(found, expected, rtol=relative, atol=absolute)
-    most = 1e-4 if precision == "fp32" else 1e-2
+    most = 1e-4 if precision == "fp32" else 5e-3
     stored = load_file(run.model_path / "model.safetensors")
     for name, tensor in stored.items():
         if name.endswith("key.bias"):  # no output depends on it, so its gradient consists of rounding errors

@@ -41,7 +41,7 @@ _DAMAGE = (
     AttributeError,
     EOFError,
     OSError,
-    NotImplementedError,
+    NotImplementedError,  # raised by zipfile for an unsupported zip version
 )
 
 
