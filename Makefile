@@ -33,7 +33,7 @@ demo: $(STAMP)  ## train on the packaged texts with the packaged encoder, score 
 	  | $(BIN)/bertune predict $(RUN) -
 	@echo "report: $(RUN)/report/index.html"
 
-# mypy runs at the same time as the tests, which often wait for processes of their own.
+# mypy runs at the same time as the tests, which often wait for the processes they start.
 test: check  ## lint, types, tests
 	$(MAKE) --no-print-directory --jobs 2 types tests
 

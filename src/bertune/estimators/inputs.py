@@ -85,7 +85,7 @@ def _row(number: int, value: Any) -> tuple[str, ...]:
             raise EstimatorInputError(f"X, row {number} {what}. {_ACCEPTED}")
         if not part.strip():
             raise EstimatorInputError(f"X, row {number}: the text is empty. Remove the row")
-    return tuple(str(part) for part in parts)  # str(): NumPy has a string type of its own
+    return tuple(str(part) for part in parts)  # str(): NumPy has its own string type
 
 
 @dataclass(frozen=True)

@@ -54,4 +54,4 @@ class RefitRecord(Record):
     steps: int
     rows: int
     seconds: float | None = None
-    is_decided: bool | None = None  # whether it has a temperature or a decision rule of its own
+    is_decided: bool | None = None  # whether it has its own temperature or decision rule

@@ -91,7 +91,7 @@ class Terms:
 
 
 MOST_TERMS = 2**25  # outputs whose calibration is measured: 256 MB in fp64
-MEASURES = ("ece", "brier")  # that quality gates can limit; the log loss is a score of its own
+MEASURES = ("ece", "brier")  # that quality gates can limit; the log loss is already a score
 
 
 @dataclass(frozen=True)

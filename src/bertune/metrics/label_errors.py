@@ -91,7 +91,7 @@ def judge_labels(gold_N: IntArray, probabilities: Probabilities, num_classes: in
 
 @dataclass(frozen=True)
 class JudgedSets:
-    """The same for sets of labels, in which each label is a yes or no of its own."""
+    """The same for sets of labels, in which each label is an independent yes or no."""
 
     scores: FloatArray  # [N] the lowest probability of a yes or no that was given
     worst: IntArray  # [N] the label it belongs to

@@ -1,6 +1,6 @@
 """The search of `bertune tune`, as a generator of events.
 
-Trials are distributed by `search.study`. With a proxy encoder there are two stages, each a study of its own:
+Trials are distributed by `search.study`. With a proxy encoder there are two stages, each a separate study:
 the search with the small encoder, and the finalists with the target encoder. The best settings are then
 trained once more as an ordinary run, which is the only one that sees test rows.
 """

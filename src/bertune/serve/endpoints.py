@@ -68,7 +68,7 @@ async def read(request: Request, body: type[B]) -> B:
 
 
 def checked(body: type[B], value: Any) -> B:
-    """A part of a body, of a type of its own. Raises InvalidBody."""
+    """A part of a body, validated as its own type. Raises InvalidBody."""
     try:
         return body.model_validate(value)
     except ValidationError as error:

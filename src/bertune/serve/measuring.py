@@ -93,7 +93,7 @@ def _is_flat(tried: SequenceOf[_Rate]) -> bool:
 
 
 def _batch(samples: SequenceOf[Sequence], tokens: int) -> list[Sequence]:
-    """The first samples, repeated if necessary, that fill a batch. Each is an example of its own."""
+    """The first samples, repeated if necessary, that fill a batch. Each is a separate example."""
     batch: list[Sequence] = []
     for number, sample in enumerate(cycle(samples)):
         tokens -= len(sample)

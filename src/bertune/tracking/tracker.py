@@ -28,7 +28,7 @@ class TrackedRun:
     id: str  # 16 hexadecimal digits, the same when the run is resumed
     name: str
     project: str
-    path: Path  # the run folder; trackers with local files may write to a folder of their own in it
+    path: Path  # the run folder; trackers with local files may write to a subfolder
     settings: Mapping[str, Fact]  # the settings, by section.key
     facts: Mapping[str, Fact]  # what was resolved: rows, model, machine, versions
     resumed_at: int = 0  # steps already taken; 0 for a new run

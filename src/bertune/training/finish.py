@@ -124,7 +124,7 @@ def write_card(trained: Trained, entries: Mapping[str, Any]) -> None:
 def _refit(trained: Trained, stop: StopFlag) -> Generator[Event, None, dict[str, Any]]:
     """Train the model that is saved on training and validation rows; returns the entries of the manifest.
 
-    It is another model, so it gets a temperature and a decision rule of its own. They are fitted to the
+    It is another model, so it gets its own temperature and decision rule. They are fitted to the
     calibration rows, which neither model was trained on, so its guarantee holds.
     """
     session = trained.session
