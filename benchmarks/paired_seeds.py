@@ -124,7 +124,7 @@ def wanted(options: argparse.Namespace, done: set[tuple[str, int]], encoders: di
     """The pairs that are not stored yet: all sets of a seed before the next seed."""
     data = data_folder()
     settings = {"device": options.device, "precision": options.precision}
-    pairs = [(name, seed) for seed in range(1, options.seeds + 1) for name in options.sets]
+    pairs = [(name, seed) for seed in range(options.first, options.seeds + 1) for name in options.sets]
     return [
         Work(
             name, seed, data, encoders, settings, options.limit,
@@ -188,7 +188,8 @@ def main() -> int:
     """Trains what is missing and writes the page; 1 if something is still missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS), metavar="SET")
-    parser.add_argument("--seeds", type=int, default=10, help="seeds 1 to this one")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=10, help="the last seed")
     parser.add_argument("--workers", type=int, default=1, help="processes that train at the same time")
     parser.add_argument("--device", default="auto", help="as machine.device")
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
