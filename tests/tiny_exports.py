@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from bertune import api, registry
 from bertune.config import TaskConfig
 from bertune.tasks import make_task
+from small_texts import SPECIAL_TOKENS
 from trainings import train
 
 STEPS = 30
@@ -93,21 +96,37 @@ def texts_in(value: object) -> list[str]:
     return [text for part in value for text in texts_in(part)] if isinstance(value, list | tuple) else []
 
 
+def vocabulary(texts: list[str]) -> list[str]:
+    """WordPiece tokens that spell all texts, the same in every run: long words in two pieces, UNUSUAL by character.
+
+    The trainers of tokenizers break ties by hash values, which differ between processes.
+    """
+    normalize, split = BertNormalizer(lowercase=True), BertPreTokenizer()
+
+    def words(text: str) -> list[str]:
+        return [word for word, _ in split.pre_tokenize_str(normalize.normalize_str(text))]
+
+    known = [word for text in texts for word in words(text)]
+    characters = {character for word in (*known, *words(UNUSUAL)) for character in word}
+    starts = {word[:6] for word in known}
+    rests = {f"##{word[6:]}" for word in known if len(word) > 6}
+    pieces = {*characters, *(f"##{character}" for character in characters), *starts, *rests}
+    # Embeddings that weigh as much as the layer, as in a real encoder.
+    return [*SPECIAL_TOKENS, *sorted(pieces), *(f"[unused{number}]" for number in range(160))]
+
+
 def write_encoder(folder: Path) -> None:
-    """A randomly initialized BERT of one layer, with a WordPiece vocabulary learned from all samples."""
-    from tokenizers.implementations import BertWordPieceTokenizer
+    """A randomly initialized BERT of one layer, with a WordPiece vocabulary for all samples."""
     from transformers import BertConfig, BertTokenizerFast
 
     kinds = [*registry.names("task"), "pairs"]
-    texts = [UNUSUAL, *(text for kind in kinds for row in rows_of(kind) for text in texts_in(row))]
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train_from_iterator(texts, vocab_size=400, min_frequency=1, show_progress=False)
+    tokens = vocabulary([text for kind in kinds for row in rows_of(kind) for text in texts_in(row)])
     folder.mkdir()
-    tokenizer.save_model(str(folder))
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
     BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
     (folder / "vocab.txt").unlink()
     BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
+        vocab_size=len(tokens),
         hidden_size=36,
         num_hidden_layers=1,
         num_attention_heads=4,
