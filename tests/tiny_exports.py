@@ -97,9 +97,10 @@ def texts_in(value: object) -> list[str]:
 
 
 def vocabulary(texts: list[str]) -> list[str]:
-    """WordPiece tokens that spell all texts, the same in every run: long words in two pieces, UNUSUAL by character.
+    """WordPiece tokens that spell all texts, the same in every run.
 
-    The trainers of tokenizers break ties by hash values, which differ between processes.
+    Long words have two pieces, and the words of UNUSUAL a piece for each character. The trainers of
+    tokenizers break ties by hash values, which differ between processes.
     """
     normalize, split = BertNormalizer(lowercase=True), BertPreTokenizer()
 

@@ -21,7 +21,7 @@ def test_contributions_are_those_of_captum_and_add_up(tiny_weights: Path) -> Non
     sequence = Sequence(ids, np.zeros(len(ids), np.uint8), 0)
     replaced = np.array([False, True, True, True, True, False])
     number = OutputWeights.of_row(0, range(2), contrast(2, 1))
-    found = IntegratedGradients(StandardModel(hf), 1024, lambda: None)(sequence, number, replaced, 4)
+    found = IntegratedGradients(StandardModel(hf), 1024)(sequence, number, replaced, 4, lambda: None)
 
     table = hf.get_input_embeddings()
     words = table(torch.from_numpy(ids.astype(np.int64)))[None].detach()

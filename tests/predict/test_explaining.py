@@ -1,5 +1,6 @@
 """Explanations name the words that mattered, add up, and leave the model as it is."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,7 @@ def test_the_model_is_not_changed_and_can_be_used_at_the_same_time(reviews: Mode
     network = reviews.backend.model  # type: ignore[attr-defined]
     texts = [text for text, _ in labelled_texts(40, seed=9)]
     before = {name: p.clone() for name, p in network.state_dict().items()}
+    size = len(pickle.dumps(reviews))
     requiring = [p.requires_grad for p in network.parameters()]
     expected = reviews.predict_proba(texts)
     seen: list[Any] = []
@@ -107,6 +109,7 @@ def test_the_model_is_not_changed_and_can_be_used_at_the_same_time(reviews: Mode
     assert [p.requires_grad for p in network.parameters()] == requiring
     assert all(p.grad is None for p in network.parameters())
     assert not network.training
+    assert len(pickle.dumps(reviews)) == size
 
 
 def test_an_explanation_can_be_stopped(reviews: Model) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from bertune.manifest.results import DifferenceRecord, SimpleModelRecord
 from bertune.training import linear
-from bertune.training.simple_models import _verdict
+from bertune.training.simple_models import _verdict, most_encoded
 
 TRAIN = [(f"{word} thing {i}",) for i in range(12) for word in ("good", "bad", "so")]
 TEST = [("a good one",), ("bad again",), ("so so",)]
@@ -48,6 +48,19 @@ def test_pairs_have_their_similarity_as_a_feature() -> None:
     assert numbers_N1[0, 0] > numbers_N1[1, 0]
     vectors = linear.vector_features([np.eye(3), np.eye(3)[[0, 2, 1]]])
     assert vectors[:, -1].tolist() == [1.0, 0.0, 0.0]  # the cosine
+
+
+@pytest.mark.parametrize("texts", [TRAIN, [(f"red {i}", f"blue {i + 1}") for i in range(9)]])
+def test_a_text_has_the_same_features_in_training_and_test(texts: list[tuple[str, ...]]) -> None:
+    train, test = linear.tfidf_features(texts, texts)
+    np.testing.assert_allclose(train.toarray(), test.toarray())
+
+
+@pytest.mark.parametrize(
+    ("seen", "scored", "most"), [(9_000, 500, 1_750), (100_000, 500, 4_000), (50, 9_000, 1_000)]
+)
+def test_encoding_takes_a_small_part_of_the_training_time(seen: int, scored: int, most: int) -> None:
+    assert most_encoded(seen, scored) == most
 
 
 def test_texts_without_words_have_features() -> None:

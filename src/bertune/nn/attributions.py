@@ -40,20 +40,25 @@ class IntegratedGradients:
     other threads can use the model at the same time.
     """
 
-    def __init__(self, model: TextModel, max_tokens: int, poll: Callable[[], None]) -> None:
-        """`max_tokens` limits a micro-batch. `poll` is called before each; it may raise to stop."""
+    def __init__(self, model: TextModel, max_tokens: int) -> None:
+        """`max_tokens` limits a micro-batch."""
         self._model = _without_gradients(model)
         self._table = self._model.encoder.get_input_embeddings()
         self._max_tokens = max_tokens
-        self._poll = poll
 
     def __call__(
-        self, sequence: Sequence, number: OutputWeights, replaced_L: NDArray[np.bool_], neutral_id: int | None
+        self,
+        sequence: Sequence,
+        number: OutputWeights,
+        replaced_L: NDArray[np.bool_],
+        neutral_id: int | None,
+        poll: Callable[[], None],
     ) -> Attributions:
         """The contribution of each token of a sequence to `number`.
 
         In the baseline, the tokens `replaced_L` have the vector of the token `neutral_id`, or zeros if it is
-        None. The other tokens contribute nothing.
+        None. The other tokens contribute nothing. `poll` is called before each micro-batch; it may raise to
+        stop.
         """
         words_LH = self._vectors(sequence.ids)
         neutral_H = torch.zeros_like(words_LH[0])
@@ -61,7 +66,7 @@ class IntegratedGradients:
             neutral_H = self._vectors(np.array([neutral_id]))[0]
         replaced_L1 = torch.from_numpy(replaced_L).to(self._device)[:, None]
         baseline_LH = torch.where(replaced_L1, neutral_H, words_LH)
-        path = _Path(sequence, number, baseline_LH, words_LH - baseline_LH)
+        path = _Path(sequence, number, baseline_LH, words_LH - baseline_LH, poll)
         return self._integrated(path)
 
     @property
@@ -124,7 +129,7 @@ class IntegratedGradients:
         """The word vectors [P, L, H] at places of a path, in micro-batches."""
         size = max(1, self._max_tokens // len(path.sequence))
         for first in range(0, len(places), size):
-            self._poll()
+            path.poll()
             places_P = torch.from_numpy(places[first : first + size]).to(path.step_LH)
             yield path.baseline_LH + places_P[:, None, None] * path.step_LH
 
@@ -148,6 +153,7 @@ class _Path:
     number: OutputWeights
     baseline_LH: Tensor
     step_LH: Tensor
+    poll: Callable[[], None]
 
 
 def _without_gradients(model: TextModel) -> TextModel:

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,12 +65,17 @@ class TorchBackend:
         poll: Poll = never_stop,
     ) -> Attributions:
         """As in `ExplainingBackend`. The model is not modified. Raises ResourceError."""
-        assert not isinstance(self.model, PooledEncoder), "vectors have no explanation"
         with memory_errors():
-            gradients = IntegratedGradients(
-                self.model, min(_GRADIENT_TOKENS, self.machine.micro_batch_tokens), poll
-            )
-            return gradients(sequence, number, replaced_L, neutral_id)
+            return self._gradients(sequence, number, replaced_L, neutral_id, poll)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what can be computed again from the model."""
+        return {key: value for key, value in self.__dict__.items() if key != "_gradients"}
+
+    @cached_property
+    def _gradients(self) -> IntegratedGradients:
+        assert not isinstance(self.model, PooledEncoder), "vectors have no explanation"
+        return IntegratedGradients(self.model, min(_GRADIENT_TOKENS, self.machine.micro_batch_tokens))
 
     def _in_batches(self, sequences: SequenceOf[Sequence], poll: Poll) -> BackendOutputs:
         outputs = [_NOTHING] * len(sequences)

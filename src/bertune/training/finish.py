@@ -47,7 +47,7 @@ from bertune.training.preparing import Prepared
 from bertune.training.refitting import refit, refit_note
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag
-from bertune.training.simple_models import baselines
+from bertune.training.simple_models import FineTuned, baselines
 from bertune.training.splitting import CALIBRATION
 
 
@@ -285,16 +285,13 @@ def compare_with_simple_models(trained: Trained) -> StepRecord:
     if not trained.prepared.config.train.baselines:
         return StepRecord()
     split = "test" if "test" in trained.evaluations else "validation"
+    session = trained.session
+    ours = FineTuned(
+        trained.rescored[split], trained.writer.run.record.primary or "", session.progress.examples_seen
+    )
     try:
         with memory_errors():
-            found = baselines(
-                trained.prepared,
-                trained.session.state.machine,
-                split,
-                trained.rescored[split],
-                trained.writer.run.record.primary or "",
-                trained.poll,
-            )
+            found = baselines(trained.prepared, session.state.machine, split, ours, trained.poll)
     except ResourceError as error:
         return StepRecord(warnings=(f"the simple models were skipped: {error}",))
     return StepRecord({} if found is None else {"baselines": found})

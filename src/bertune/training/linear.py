@@ -39,20 +39,26 @@ def tfidf_features(train: Texts, test: Texts) -> tuple[Any, Any]:
     MissingPackageError.
     """
     with needs("sklearn", "to compute the baselines", "Set train.baselines=false to train without them"):
-        from scipy.sparse import hstack
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.pipeline import FeatureUnion
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     characters = TfidfVectorizer(ngram_range=(2, 5), sublinear_tf=True, analyzer="char_wb")
     union = FeatureUnion([("words", words), ("characters", characters)])
-    # Texts of punctuation alone have no words; an empty vocabulary is an error of scikit-learn.
-    union.fit([f"{text} text" for texts in train for text in texts])
-    both = []
-    for side in (train, test):
-        columns = [union.transform(list(column)) for column in zip(*side, strict=True)]
-        both.append(columns[0] if len(columns) == 1 else hstack(_compared(columns), format="csr"))
-    return both[0], both[1]
+    # Texts of punctuation alone have no words, and an empty vocabulary is an error of scikit-learn: so one
+    # more text has a word.
+    column_of_text = [text for column in zip(*train, strict=True) for text in column]
+    known = union.fit_transform([*column_of_text, "text"])[:-1]
+    learned = [known[first : first + len(train)] for first in range(0, known.shape[0], len(train))]
+    unseen = [union.transform(list(column)) for column in zip(*test, strict=True)]
+    return _with_comparisons(learned), _with_comparisons(unseen)
+
+
+def _with_comparisons(columns: Sequence[Any]) -> Any:
+    """The features of all texts of the examples side by side, with those that compare them."""
+    from scipy.sparse import hstack
+
+    return columns[0] if len(columns) == 1 else hstack(_compared(columns), format="csr")
 
 
 def _compared(columns: Sequence[Any]) -> list[Any]:

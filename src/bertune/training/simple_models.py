@@ -31,7 +31,10 @@ from bertune.training.preparing import Prepared
 
 _MOST_ROWS = 20_000  # training rows for TF-IDF; LinearSVC with 150 labels then takes about 20 s
 _MOST_CHARACTERS = 10_000_000  # characters in these rows, which bounds the number of n-grams
-_MOST_ENCODED = 4_000  # training rows for the frozen encoder: a linear model needs few
+# Training rows for the frozen encoder. A linear model needs few, so that encoding them takes a small part of
+# the training time, however short that was: a text that is only encoded costs a third of a trained one.
+_LEAST_ENCODED, _MOST_ENCODED = 1_000, 4_000
+_ENCODED_SHARE = 0.25  # of the texts that were trained on, repetitions included; with the rows to be scored
 _MOST_LABELS = 500  # labels; a linear model has a weight vector for each
 _SHOWN = 3  # scores besides the primary one; probabilities of the linear models are not calibrated
 _SIGNIFICANT = 0.05
@@ -46,6 +49,7 @@ class _Task:
     fitted: FittedTask
     machine: Machine
     test: list[Any]
+    most_encoded: int  # training rows for the frozen encoder
     poll: Callable[[], None]
 
     def training(self, most: int) -> list[Any]:
@@ -62,6 +66,15 @@ class _Task:
         return targets
 
 
+@dataclass(frozen=True)
+class FineTuned:
+    """The trained model that simple models are compared with."""
+
+    scores: Rescored
+    primary: str  # the score that the verdict is about
+    num_seen: int  # examples in all training steps, which limits the cost of encoding
+
+
 def distinct(examples: SequenceOf[Any]) -> list[Any]:
     """Each example once: windows of a text share its example."""
     return list({id(example): example for example in examples}.values())
@@ -71,21 +84,19 @@ def baselines(
     prepared: Prepared,
     machine: Machine,
     split: str,
-    ours: Rescored,
-    primary: str,
+    ours: FineTuned,
     poll: Callable[[], None],
 ) -> BaselinesRecord | None:
     """The scores of simple models on a split, beside those of the trained model; None if the task has none.
 
-    `ours` are the scores of the trained model on the split, and `primary` is the score that the verdict is
-    about. `poll` is called between models and may raise an exception to stop. Raises MissingPackageError.
+    `poll` is called between models and may raise an exception to stop. Raises MissingPackageError.
     """
     fitted = prepared.encoder.fitted
     examples = prepared.splits[split].examples
     if fitted.simple_targets(examples[:1]) is None:
         return None
-    task = _Task(prepared, fitted, machine, examples, poll)
-    score = fitted.task.primary if primary in _UNCALIBRATED else primary
+    task = _Task(prepared, fitted, machine, examples, most_encoded(ours.num_seen, len(examples)), poll)
+    score = fitted.task.primary if ours.primary in _UNCALIBRATED else ours.primary
     names = list(dict.fromkeys((score, *(n for n in fitted.task.scores[:_SHOWN] if n not in _UNCALIBRATED))))
     models = [_constant]
     if len(fitted.labels) <= _MOST_LABELS:
@@ -101,10 +112,15 @@ def baselines(
             for output, example in zip(outputs, examples, strict=True)
         ]
         theirs = rescored(fitted, predictions, examples, fitted.score(predictions, examples))
-        records.append(_record(name, rows, seconds, names, ours, theirs))
+        records.append(_record(name, rows, seconds, names, ours.scores, theirs))
     total = len(distinct(prepared.splits["train"].examples))
-    verdict = _verdict(records, score, ours.scores[score])
+    verdict = _verdict(records, score, ours.scores.scores[score])
     return BaselinesRecord(split=split, score=score, rows=total, models=records, verdict=verdict)
+
+
+def most_encoded(num_seen: int, num_scored: int) -> int:
+    """The maximum number of training rows that the frozen encoder reads, besides the rows to be scored."""
+    return max(_LEAST_ENCODED, min(_MOST_ENCODED, round(_ENCODED_SHARE * num_seen) - num_scored))
 
 
 def _constant(task: _Task) -> tuple[str, int, NDArray[np.float64]]:
@@ -124,7 +140,7 @@ def _tfidf(task: _Task) -> tuple[str, int, NDArray[np.float64]]:
 
 
 def _frozen(task: _Task) -> tuple[str, int, NDArray[np.float64]]:
-    train = task.training(_MOST_ENCODED)
+    train = task.training(task.most_encoded)
     config = task.prepared.config
     fitted = make_task(TaskConfig(name="embeddings")).fitted()
     with torch.random.fork_rng(devices=[]):
