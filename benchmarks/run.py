@@ -43,8 +43,9 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 START_UP_TEXT = """\
 Seconds from the shell command to its end on two cores, medians of paired rounds: this version, and the one
 before start-up was optimized (`python benchmarks/start_up.py --before ../before --run RUN --train`). The last
-row is one epoch of CoLA without the time of its steps: imports, data, model, evaluation, saving and report.
-In this version, it includes the audit, simple models, calibration, intervals and explained errors.
+two rows are one epoch of CoLA without the time of its steps: imports, data, model, evaluation, saving and
+report, and in this version also the audit, calibration, intervals and slices. Simple models and explained
+errors, which are new as well, are in the first of these rows only.
 """
 BUSY_TEXT = """\
 Training CoLA with MiniLM-L6 on two cores, in texts per second (`python benchmarks/busy.py`): on an idle

@@ -4,7 +4,8 @@
     BERTUNE_DATA=DATA python benchmarks/start_up.py --before ../before --run RUN --rounds 3
 
 RUN is a finished run that both trees can read. Commands alternate between the trees. With `--train`, one
-epoch of CoLA is timed too; its steps are not counted.
+epoch of CoLA is timed too; its steps are not counted. The earlier tree may have no simple models and no
+explanations, so this version is also timed without them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,13 @@ from bertune.bench.environment import machine, versions
 
 HERE = Path(__file__).parents[1]
 OUT = Path(__file__).parent / "results" / "start_up.json"
+
+
+# One epoch of CoLA, by the name under which the page shows it, with settings for this version.
+TRAININGS = {
+    "train cola, 1 epoch, without its steps": (),
+    "the same without simple models and explanations": ("train.baselines=false", "train.explain=false"),
+}
 
 
 def commands(run: str) -> dict[str, tuple[str, ...]]:
@@ -46,11 +54,12 @@ def seconds(tree: Path, arguments: tuple[str, ...]) -> float:
     return time.perf_counter() - started
 
 
-def training(tree: Path) -> float:
+def training(tree: Path, *settings: str) -> float:
     """The wall time of one epoch of CoLA without that of its steps."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        whole = seconds(tree, ("train", "cola", "model.name=minilm", "train.epochs=1", "--out", str(out)))
+        command = ("train", "cola", "model.name=minilm", "train.epochs=1", *settings, "--out", str(out))
+        whole = seconds(tree, command)
         steps: float = json.loads((out / "manifest.json").read_bytes())["timings"]["train_seconds"]
     return whole - steps
 
@@ -70,7 +79,7 @@ def main() -> None:
     parser.add_argument("--before", type=Path, required=True)
     parser.add_argument("--run", required=True)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--train", action="store_true")
+    parser.add_argument("--train", action="store_true", help="time one epoch of CoLA too")
     options = parser.parse_args()
     trees = {"before": options.before.resolve(), "now": HERE}
     found: dict[str, dict[str, list[float]]] = {}
@@ -78,9 +87,12 @@ def main() -> None:
         for name, arguments in commands(options.run).items():
             for side, tree in trees.items():
                 found.setdefault(name, {}).setdefault(side, []).append(round(seconds(tree, arguments), 3))
-    if options.train:
-        name = "train cola, 1 epoch, without its steps"
-        found[name] = {side: [round(training(tree), 3)] for side, tree in trees.items()}
+    for _ in range(options.rounds if options.train else 0):
+        before = round(training(trees["before"]), 3)
+        for name, settings in TRAININGS.items():
+            sides = found.setdefault(name, {"before": [], "now": []})
+            sides["before"].append(before)
+            sides["now"].append(round(training(HERE, *settings), 3))
     print(table(found))
     OUT.write_text(
         json.dumps({"machine": machine(), "versions": versions(), "seconds": found}, indent=1) + "\n"

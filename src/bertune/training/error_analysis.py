@@ -30,7 +30,7 @@ from bertune.training.preparing import Prepared
 from bertune.training.slicing import categories, slices_record
 
 _MOST_EXPLAINED = 20  # errors, which a reader can look at
-_LEAST_TOKENS = 10_000  # however short the training was: a few seconds on a CPU
+_LEAST_TOKENS = 5_000  # however short the training was: about a second on a CPU
 # An explanation computes the outputs and gradients of a text about 30 times: see nn/attributions.py.
 _PASSES = 30
 _SHARE_OF_TRAINING = 0.03  # maximum cost of the explanations, as a share of the tokens trained on
