@@ -57,10 +57,13 @@ def test_a_text_has_the_same_features_in_training_and_test(texts: list[tuple[str
 
 
 @pytest.mark.parametrize(
-    ("seen", "scored", "most"), [(9_000, 500, 1_750), (100_000, 500, 4_000), (50, 9_000, 1_000)]
+    ("seen", "scored", "labels", "most"),
+    [(9_000, 500, 2, 1_750), (100_000, 500, 2, 4_000), (50, 9_000, 2, 1_000), (50, 9_000, 77, 1_925)],
 )
-def test_encoding_takes_a_small_part_of_the_training_time(seen: int, scored: int, most: int) -> None:
-    assert most_encoded(seen, scored) == most
+def test_encoding_takes_a_small_part_of_the_training_time(
+    seen: int, scored: int, labels: int, most: int
+) -> None:
+    assert most_encoded(seen, scored, labels) == most
 
 
 def test_texts_without_words_have_features() -> None:

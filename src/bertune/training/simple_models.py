@@ -34,6 +34,7 @@ _MOST_CHARACTERS = 10_000_000  # characters in these rows, which bounds the numb
 # Training rows for the frozen encoder. A linear model needs few, so that encoding them takes a small part of
 # the training time, however short that was: a text that is only encoded costs a third of a trained one.
 _LEAST_ENCODED, _MOST_ENCODED = 1_000, 4_000
+_LEAST_PER_LABEL = 25  # with fewer rows of each label, the linear model is clearly worse than it could be
 _ENCODED_SHARE = 0.25  # of the texts that were trained on, repetitions included; with the rows to be scored
 _MOST_LABELS = 500  # labels; a linear model has a weight vector for each
 _SHOWN = 3  # scores besides the primary one; probabilities of the linear models are not calibrated
@@ -95,7 +96,8 @@ def baselines(
     examples = prepared.splits[split].examples
     if fitted.simple_targets(examples[:1]) is None:
         return None
-    task = _Task(prepared, fitted, machine, examples, most_encoded(ours.num_seen, len(examples)), poll)
+    most = most_encoded(ours.num_seen, len(examples), len(fitted.labels))
+    task = _Task(prepared, fitted, machine, examples, most, poll)
     score = fitted.task.primary if ours.primary in _UNCALIBRATED else ours.primary
     names = list(dict.fromkeys((score, *(n for n in fitted.task.scores[:_SHOWN] if n not in _UNCALIBRATED))))
     models = [_constant]
@@ -118,9 +120,10 @@ def baselines(
     return BaselinesRecord(split=split, score=score, rows=total, models=records, verdict=verdict)
 
 
-def most_encoded(num_seen: int, num_scored: int) -> int:
+def most_encoded(num_seen: int, num_scored: int, num_labels: int) -> int:
     """The maximum number of training rows that the frozen encoder reads, besides the rows to be scored."""
-    return max(_LEAST_ENCODED, min(_MOST_ENCODED, round(_ENCODED_SHARE * num_seen) - num_scored))
+    least = max(_LEAST_ENCODED, _LEAST_PER_LABEL * num_labels)
+    return min(_MOST_ENCODED, max(least, round(_ENCODED_SHARE * num_seen) - num_scored))
 
 
 def _constant(task: _Task) -> tuple[str, int, NDArray[np.float64]]:
