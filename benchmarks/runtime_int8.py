@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from bertune.bench import ratios
+from bertune.bench.environment import machine, versions
 from bertune.bench.job import Item, Job, spread, write_items
 from bertune.bench.runner import Contestant, run_rounds
 from bertune.bench.sides import OURS, bertune_prediction, onnx_runtime
 from bertune.metadata import recorded_metadata
 
+OUT = Path(__file__).parent / "results" / "runtime_int8.json"
 RATE = "examples_per_second"
 MOST_TEXTS = {"sst2": 872, "imdb": 300}
 
@@ -85,7 +87,7 @@ def compared(export: Path, name: str, options: argparse.Namespace, folder: Path)
 
 
 def main() -> None:
-    """Measures and prints the results as JSON."""
+    """Measures, prints the results as JSON, and stores them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("export", type=Path, help="an ONNX export of a classifier of single texts")
     parser.add_argument("--data", type=Path, default=os.environ.get("BERTUNE_DATA"))
@@ -99,10 +101,14 @@ def main() -> None:
         sys.exit("set BERTUNE_DATA to the folder of the data sets")
     options.data = Path(options.data)
     options.tokens = [int(number) for number in options.tokens.split(",") if number]
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.sets.split(","):
-            found = compared(options.export.absolute(), name, options, Path(folder))
-            print(json.dumps({name: found}, indent=1))
+            found[name] = compared(options.export.absolute(), name, options, Path(folder))
+            print(json.dumps({name: found[name]}, indent=1))
+    if not options.tokens and not options.threads:
+        stored = {"machine": machine(), "versions": versions(), "sets": found}
+        OUT.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
