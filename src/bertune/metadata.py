@@ -36,7 +36,7 @@ from bertune.record import Record, checked
 from bertune.renamed import LAST_FORMAT, current_settings
 from bertune.settings import validated
 
-FORMAT = 6  # incremented when the layout changes; all earlier formats can be read
+FORMAT = 7  # incremented when the layout changes; all earlier formats can be read
 FILE = "bertune.json"
 _LEAST_LENGTH = 3  # [CLS], a token, [SEP]
 _ADVICE = "Restore the folder from a copy, or train again"
@@ -59,6 +59,19 @@ class ExportMetadata:
 
 
 @dataclass(frozen=True)
+class OutputScale:
+    """What the output layer of a saved model does besides: it outputs offset + factor * output."""
+
+    offset: float
+    factors: tuple[float, ...]  # one for all outputs, or one for each
+
+    @classmethod
+    def of(cls, calibration: Calibration) -> "OutputScale":
+        """The scale that divides outputs by the temperatures of a calibration."""
+        return cls(0.0, tuple(1 / value for value in calibration.temperatures))
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
     """The inputs a model expects and the meaning of its outputs."""
 
@@ -71,11 +84,24 @@ class ModelMetadata:
     precision: str = "auto"  # machine.precision in training; the default for prediction
     own_files: dict[str, str] | None = None  # sha256 by path of custom task, head and reader files
     length_limit: int | None = None  # maximum tokens of the encoder; None up to format 3
-    output_scale: tuple[float, float] | None = None  # offset and factor folded into the output layer
+    output_scale: OutputScale | None = None  # folded into the output layer
     export: ExportMetadata | None = None  # None for a model folder with trained weights
     note: str | None = None  # a sentence on the training of these weights, such as a refit
     calibration: Calibration | None = None
     decision: DecisionRule | None = None
+
+    @property
+    def calibration_note(self) -> str | None:
+        """How other libraries get the calibrated probabilities, in one sentence; None without calibration."""
+        if self.calibration is None:
+            return None
+        folded = OutputScale(0.0, (1.0,)) if self.output_scale is None else self.output_scale
+        if folded == OutputScale.of(self.calibration):
+            return (
+                "The logits are calibrated: the output layer divides them by the temperature, so that other "
+                "libraries, such as transformers, give the probabilities of bertune."
+            )
+        return self.calibration.for_other_libraries()
 
 
 class _Columns(Record):
@@ -84,9 +110,16 @@ class _Columns(Record):
     id: str | None
 
 
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class _Scale(Record):
     offset: Annotated[float, Field(allow_inf_nan=False)]
-    factor: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    factors: Annotated[list[_Positive], Field(min_length=1)] | None = None
+    factor: _Positive | None = None  # up to format 6
+
+    def restored(self) -> OutputScale:
+        return OutputScale(self.offset, tuple(self.factors or [self.factor or 1.0]))
 
 
 class _Export(Record):
@@ -103,7 +136,7 @@ class _Export(Record):
 class CalibrationRecord(Record):
     """A stored `Calibration`."""
 
-    temperatures: Annotated[list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1)]
+    temperatures: Annotated[list[_Positive], Field(min_length=1)]
 
     @classmethod
     def of(cls, calibration: Calibration | None) -> "CalibrationRecord | None":
@@ -185,7 +218,7 @@ def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
         "precision": metadata.precision,
         "own_files": metadata.own_files or {},
         "length_limit": metadata.length_limit,
-        "output_scale": scale and {"offset": scale[0], "factor": scale[1]},
+        "output_scale": scale and {"offset": scale.offset, "factors": list(scale.factors)},
         "export": metadata.export and asdict(metadata.export),
         "note": metadata.note,
         "calibration": _plain(CalibrationRecord.of(metadata.calibration)),
@@ -206,12 +239,7 @@ def update_decision(folder: Path, calibration: Calibration | None, decision: Dec
 
     The file is replaced atomically. Raises ModelError for a damaged folder.
     """
-    read_metadata(folder)  # refuses changed files, whose checksums would otherwise be stored again
-    if _stored(folder).files is None:
-        raise ModelError(
-            f"{shown_path(folder)} was saved by a version of bertune without checksums, and cannot be "
-            "changed safely. Train again"
-        )
+    changeable_metadata(folder)
     content = {key: value for key, value in read_object(folder / FILE).items() if key != CHECKSUM}
     content |= {
         "format": FORMAT,
@@ -220,6 +248,17 @@ def update_decision(folder: Path, calibration: Calibration | None, decision: Dec
         "decision": _plain(DecisionRecord.of(decision)),
     }
     write_atomically(folder / FILE, to_json(sealed(content)) + "\n")
+
+
+def changeable_metadata(folder: Path) -> ModelMetadata:
+    """The metadata of a saved model that is to be changed. Raises ModelError if its files were changed."""
+    metadata = read_metadata(folder)  # otherwise the checksums of changed files would be stored
+    if _stored(folder).files is None:
+        raise ModelError(
+            f"{shown_path(folder)} was saved by a version of bertune without checksums, and cannot be "
+            "changed safely. Train again"
+        )
+    return metadata
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
@@ -281,7 +320,7 @@ def _metadata(found: _Stored) -> ModelMetadata:
         precision=found.precision,
         own_files=found.own_files,
         length_limit=found.length_limit,
-        output_scale=None if scale is None else (scale.offset, scale.factor),
+        output_scale=None if scale is None else scale.restored(),
         export=None if found.export is None else _export_metadata(found.export),
         note=found.note,
         calibration=None if found.calibration is None else found.calibration.restored(),

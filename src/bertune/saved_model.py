@@ -21,7 +21,7 @@ from bertune.files import (
     temporary_name,
 )
 from bertune.hugging_face import length_limit, load_config, most_tokens
-from bertune.metadata import FILE, ModelMetadata, recorded_metadata, verified, write_metadata
+from bertune.metadata import FILE, ModelMetadata, OutputScale, recorded_metadata, verified, write_metadata
 from bertune.nn import model as nn_model
 from bertune.nn.model import TextModel
 from bertune.nn.plain import class_name
@@ -61,7 +61,9 @@ def new_model(pretrained: Pretrained, config: ModelConfig, fitted: FittedTask) -
         model = nn_model.build(pretrained, hf_config, fitted.head)
     recorded = recorded_metadata(folder)
     # A saved output layer is trained further, and the loss expects outputs without the scale.
-    if recorded is not None and recorded.output_scale is not None and earlier == [class_name(model.hf)]:
+    if recorded is None or recorded.output_scale is None or earlier != [class_name(model.hf)]:
+        return model
+    if len(recorded.labels) == len(fitted.labels):  # otherwise the output layer is new
         model.remove_scale(recorded.output_scale)
     return model
 
@@ -120,7 +122,7 @@ def save(folder: Path, loaded: LoadedModel) -> None:
         with disk_errors(folder):
             remove(staging)
             staging.mkdir()
-            scale = loaded.fitted.output_scale if loaded.model.output_layer else None
+            scale = _output_scale(loaded)
             metadata = replace(loaded.metadata, output_scale=scale)
             loaded.model.save(staging, scale)
             loaded.tokenizer.save(staging, metadata.max_length)
@@ -135,6 +137,17 @@ def save(folder: Path, loaded: LoadedModel) -> None:
                 remove(retired)
     finally:
         remove(staging)
+
+
+def _output_scale(loaded: LoadedModel) -> OutputScale | None:
+    """What other libraries would have to apply to the outputs, if the output layer can do it."""
+    fitted, scale = loaded.fitted, None
+    if fitted.output_scale is not None:
+        offset, factor = fitted.output_scale
+        scale = OutputScale(offset, (factor,))
+    elif fitted.calibration is not None:
+        scale = OutputScale.of(fitted.calibration)
+    return scale if scale is not None and loaded.model.can_hold(scale) else None
 
 
 def _carry_over(old: Path, new: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import transformers
 
@@ -120,3 +121,19 @@ BOTH: dict[str, Callable[[Path, Model, Rows], Both]] = {
     "regression": _numbers,
     "token_classification": _entities,
 }
+
+
+def assert_close(found: Any, expected: Any) -> None:
+    """Asserts equality, up to rounding of numbers."""
+    assert type(found) is type(expected)
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_close(found[key], value)
+    elif isinstance(expected, list):
+        for one, other in zip(found, expected, strict=True):
+            assert_close(one, other)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=1e-5)
+    else:
+        assert found == expected

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from by_transformers import BOTH
+from by_transformers import BOTH, assert_close
 
 from bertune import api, registry
 from bertune.config import DataConfig, ModelConfig, TaskConfig
@@ -245,7 +245,7 @@ def test_the_loaded_model_predicts_the_same_as_the_trained_one(
         if fitted.output_scale is None:
             assert found == expected
         else:
-            _assert_close(found, expected)  # the saved layer contains the scale, rounded to fp32
+            assert_close(found, expected)  # the saved layer contains the scale, rounded to fp32
 
 
 def test_a_moved_model_folder_predicts_the_same(
@@ -264,7 +264,7 @@ def test_predictions_do_not_depend_on_order_or_other_rows(
     alone = [api.predict(model, [row])[0] for row in inputs]
     for found in (backwards, alone):
         for one, other in zip(found, predictions, strict=True):
-            _assert_close(plain(one), plain(other))
+            assert_close(plain(one), plain(other))
 
 
 def test_transformers_computes_the_same_from_the_saved_folder(
@@ -280,7 +280,7 @@ def test_transformers_computes_the_same_from_the_saved_folder(
         outputs = network.padded_forward(collate(sequences))
     expected = _decoded(fitted, outputs, sequences, examples)
     for found, prediction in zip(predictions, expected, strict=True):
-        _assert_close(plain(found), plain(prediction))
+        assert_close(plain(found), plain(prediction))
 
 
 def test_other_libraries_predict_the_same_from_the_saved_folder(
@@ -290,7 +290,7 @@ def test_other_libraries_predict_the_same_from_the_saved_folder(
     if name not in registry.names("task"):
         pytest.skip("what a user's own task predicts is known to that task alone")
     theirs, ours = BOTH[name](run.model_path, model, inputs)
-    _assert_close(theirs, ours)
+    assert_close(theirs, ours)
     tokenizer = transformers.AutoTokenizer.from_pretrained(run.model_path)
     assert tokenizer.model_max_length == model.max_length == 60
     assert tokenizer.padding_side == tokenizer.truncation_side == "right"
@@ -319,19 +319,3 @@ def test_the_report_renders(run: Run) -> None:
 def test_predictions_are_plain_json(predictions: list[Any]) -> None:
     for prediction in predictions:
         assert json.loads(json.dumps(plain(prediction))) == plain(prediction)
-
-
-def _assert_close(found: Any, expected: Any) -> None:
-    """Asserts equality, up to rounding of numbers."""
-    assert type(found) is type(expected)
-    if isinstance(expected, dict):
-        assert found.keys() == expected.keys()
-        for key, value in expected.items():
-            _assert_close(found[key], value)
-    elif isinstance(expected, list):
-        for one, other in zip(found, expected, strict=True):
-            _assert_close(one, other)
-    elif isinstance(expected, float):
-        assert found == pytest.approx(expected, abs=1e-5)
-    else:
-        assert found == expected

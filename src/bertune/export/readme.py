@@ -59,7 +59,7 @@ def write_readme(
         "",
         f"```\npip install 'bertune[{extra}]'\nbertune predict . FILE\n```",
         "",
-        *([fitted.calibration.for_other_libraries(), ""] if fitted.calibration is not None else []),
+        *([metadata.calibration_note, ""] if metadata.calibration_note else []),
         "bertune returns labels, entities or answers, and reads long texts in windows if the model was "
         "trained to do so.",
     ]

@@ -19,13 +19,12 @@ inputs = {inputs}
 {outputs} = onnxruntime.InferenceSession("{graph}").run({names}, inputs)
 """
 
-# Calibrated models: see metrics/calibration.py. `bertune decide` may change the temperatures of an export.
+# Calibrated models: see metrics/calibration.py. The graph divides by the temperatures that the model had when
+# it was exported; `bertune decide` may change them.
 _TEMPERATURE = """\
-logits = logits / np.array(
-    (json.loads(pathlib.Path("bertune.json").read_bytes())["calibration"] or {"temperatures": [1]})[
-        "temperatures"
-    ]
-)
+saved = json.loads(pathlib.Path("bertune.json").read_bytes())
+folded = (saved["output_scale"] or {"factors": [1]})["factors"]
+logits = logits / folded / (saved["calibration"] or {"temperatures": [1]})["temperatures"]
 """
 _CALIBRATED = ("softmax", "sigmoid", "relevance", "tokens", "choices")  # kinds of outputs that are divided
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from bertune.encoder_config import EncoderConfig
 from bertune.errors import ConfigError, ModelError, counted
 from bertune.hugging_face import HEAD_FILE, check_weight_files, library_errors, load_config
+from bertune.metadata import OutputScale
 from bertune.nn.batch import Batch
 from bertune.nn.families import why_not_packed
-from bertune.nn.output_scale import Scale, output_layer, remove_scale, scaled_state
+from bertune.nn.output_scale import output_layer, remove_scale, scaled_state
 from bertune.nn.packed import PackedEncoder, full_layer
 from bertune.nn.plain import load_plain, new_plain
 from bertune.nn.pretrained import Pretrained
@@ -72,24 +73,23 @@ class StandardModel(nn.Module):
     def encoder(self) -> Any:
         return self.hf.base_model
 
-    @property
-    def output_layer(self) -> str | None:
-        """The name of the layer into which a scale can be folded, or None."""
-        return output_layer(self.hf)
+    def can_hold(self, scale: OutputScale) -> bool:
+        """Whether the output layer can contain a scale."""
+        return output_layer(self.hf, scale) is not None
 
-    def save(self, folder: Path, scale: Scale | None = None) -> None:
+    def save(self, folder: Path, scale: OutputScale | None = None) -> None:
         """Write config.json and model.safetensors, which the Auto class of the model can load.
 
         `scale` is folded into the saved output layer; this model is not changed.
         """
-        layer = self.output_layer
+        layer = None if scale is None else output_layer(self.hf, scale)
         state = None if scale is None or layer is None else scaled_state(self.hf, layer, scale)
         with _quiet_transformers():
             self.hf.save_pretrained(str(folder), state_dict=state)
 
-    def remove_scale(self, scale: Scale) -> None:
+    def remove_scale(self, scale: OutputScale) -> None:
         """Remove the scale that `save` folded into the output layer."""
-        layer = self.output_layer
+        layer = output_layer(self.hf, scale)
         if layer is not None:
             remove_scale(self.hf, layer, scale)
 
@@ -131,15 +131,14 @@ class CustomHeadModel(nn.Module):
     def encoder(self) -> Any:
         return self.hf
 
-    @property
-    def output_layer(self) -> str | None:
-        """None, because the layers of a custom head are unknown."""
-        return None
+    def can_hold(self, scale: OutputScale) -> bool:
+        """False, because the layers of a custom head are unknown."""
+        return False
 
-    def remove_scale(self, scale: Scale) -> None:
+    def remove_scale(self, scale: OutputScale) -> None:
         """Do nothing: no scale was folded in."""
 
-    def save(self, folder: Path, scale: Scale | None = None) -> None:
+    def save(self, folder: Path, scale: OutputScale | None = None) -> None:
         """Write the encoder in the Hugging Face layout, and the head, without a scale, next to it."""
         with _quiet_transformers():
             self.hf.save_pretrained(str(folder))

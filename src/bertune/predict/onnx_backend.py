@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bertune.config import MachineConfig
 from bertune.cores import available_cores
 from bertune.errors import ConfigError, ModelError, ResourceError
-from bertune.metadata import ExportMetadata
+from bertune.metadata import ExportMetadata, OutputScale
 from bertune.optional_packages import needs
 from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
 from bertune.tasks import FittedTask, Output
@@ -67,7 +67,7 @@ class OnnxBackend:
     path: Path
     export: ExportMetadata
     fitted: FittedTask
-    output_scale: tuple[float, float] | None = None  # folded into the graph; decoding applies it, in fp64
+    output_scale: OutputScale | None = None  # folded into the graph; decoding applies it, in fp64
     machine: GraphMachine = GraphMachine()
     session: Any = field(default=None, repr=False, compare=False)
 
@@ -119,8 +119,8 @@ class OnnxBackend:
             ) from error
         found = np.stack(arrays, -1) if len(arrays) > 1 else arrays[0]
         if self.output_scale is not None:
-            offset, factor = self.output_scale
-            found = (found.astype(np.float64) - offset) / factor
+            scale = self.output_scale
+            found = (found.astype(np.float64) - scale.offset) / np.array(scale.factors)
         found = found.astype(np.float32, copy=False)
         rows = (found[i, : len(s)] for i, s in enumerate(sequences)) if self.fitted.head.per_token else found
         return [self.fitted.reduce_array(row, s) for row, s in zip(rows, sequences, strict=True)]

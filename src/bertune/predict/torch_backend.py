@@ -41,6 +41,12 @@ class TorchBackend:
     machine: Machine
 
     @property
+    def trained(self) -> TextModel:
+        """The model, which is not an encoder without a head."""
+        assert not isinstance(self.model, PooledEncoder), "only models that bertune saved have a head"
+        return self.model
+
+    @property
     def runtime(self) -> Runtime:
         pads = getattr(self.model, "packed", None) is None
         return Runtime("torch", self.machine.precision, pads, self.machine.micro_batch_tokens)
@@ -74,8 +80,7 @@ class TorchBackend:
 
     @cached_property
     def _gradients(self) -> IntegratedGradients:
-        assert not isinstance(self.model, PooledEncoder), "vectors have no explanation"
-        return IntegratedGradients(self.model, min(_GRADIENT_TOKENS, self.machine.micro_batch_tokens))
+        return IntegratedGradients(self.trained, min(_GRADIENT_TOKENS, self.machine.micro_batch_tokens))
 
     def _in_batches(self, sequences: SequenceOf[Sequence], poll: Poll) -> BackendOutputs:
         outputs = [_NOTHING] * len(sequences)

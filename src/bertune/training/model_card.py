@@ -17,6 +17,7 @@ from bertune.files import write_atomically
 from bertune.manifest import ManifestRecord
 from bertune.manifest.data import DataRecord, SplitRecord
 from bertune.manifest.details import Interval
+from bertune.metadata import recorded_metadata
 from bertune.nn.pretrained import Pretrained
 from bertune.tasks import FittedTask
 
@@ -30,14 +31,22 @@ def write_model_card(
     folder: Path, manifest: ManifestRecord, fitted: FittedTask, pretrained: Pretrained
 ) -> None:
     """Write the card of a complete run to its model folder. It has no checksum, so users can change it."""
-    write_atomically(folder / FILE, model_card(manifest, fitted, pretrained))
+    saved = recorded_metadata(folder)
+    note = "" if saved is None else saved.calibration_note or ""
+    write_atomically(folder / FILE, model_card(manifest, fitted, pretrained, note))
 
 
-def model_card(manifest: ManifestRecord, fitted: FittedTask, pretrained: Pretrained) -> str:
+def model_card(
+    manifest: ManifestRecord, fitted: FittedTask, pretrained: Pretrained, calibration_note: str
+) -> str:
     """The metadata block and the text of the card."""
     split = "test" if "test" in (manifest.scores or {}) else "validation"
     block = _metadata(manifest, split, fitted, pretrained).to_yaml()
-    return f"---\n{block.rstrip()}\n---\n\n" + "\n".join(_text(manifest, split, fitted, pretrained)) + "\n"
+    return (
+        f"---\n{block.rstrip()}\n---\n\n"
+        + "\n".join(_text(manifest, split, pretrained, calibration_note))
+        + "\n"
+    )
 
 
 def _metadata(
@@ -109,7 +118,9 @@ def base_metadata(folder: Path) -> dict[str, list[str]]:
     return known
 
 
-def _text(manifest: ManifestRecord, split: str, fitted: FittedTask, pretrained: Pretrained) -> Iterator[str]:
+def _text(
+    manifest: ManifestRecord, split: str, pretrained: Pretrained, calibration_note: str
+) -> Iterator[str]:
     data = manifest.data or DataRecord()
     noun = manifest.row_noun or "text"
     rows = ((data.splits or {}).get("train") or SplitRecord()).rows or 0
@@ -124,8 +135,8 @@ def _text(manifest: ManifestRecord, split: str, fitted: FittedTask, pretrained: 
     yield from ("", "## Use", "", "```bash", "bertune predict . FILE", "```", "", "```python")
     yield from ("import bertune as bt", 'model = bt.load(".")', 'model.predict(["a text"])', "```", "")
     yield f"The folder has the Hugging Face layout; transformers loads it as `{class_name}`."
-    if fitted.calibration is not None:
-        yield fitted.calibration.for_other_libraries()
+    if calibration_note:
+        yield calibration_note
     labels = manifest.labels or []
     if labels:
         shown = ", ".join(code_span(label) for label in labels[:_MOST_LABELS])
