@@ -7,7 +7,7 @@ other file in the model folder, and a checksum of itself.
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,7 +30,7 @@ from bertune.files import (
     to_json,
     write_atomically,
 )
-from bertune.metrics.calibration import Calibration
+from bertune.metrics.calibration import Calibration, OutputScale, note_for_other_libraries
 from bertune.metrics.decisions import DecisionRule
 from bertune.record import Record, checked
 from bertune.renamed import LAST_FORMAT, current_settings
@@ -59,19 +59,6 @@ class ExportMetadata:
 
 
 @dataclass(frozen=True)
-class OutputScale:
-    """What the output layer of a saved model does besides: it outputs offset + factor * output."""
-
-    offset: float
-    factors: tuple[float, ...]  # one for all outputs, or one for each
-
-    @classmethod
-    def of(cls, calibration: Calibration) -> "OutputScale":
-        """The scale that divides outputs by the temperatures of a calibration."""
-        return cls(0.0, tuple(1 / value for value in calibration.temperatures))
-
-
-@dataclass(frozen=True)
 class ModelMetadata:
     """The inputs a model expects and the meaning of its outputs."""
 
@@ -91,17 +78,15 @@ class ModelMetadata:
     decision: DecisionRule | None = None
 
     @property
+    def remaining_temperatures(self) -> list[float] | None:
+        """By which other libraries must still divide the outputs; None without calibration."""
+        return None if self.calibration is None else self.calibration.remaining(self.output_scale)
+
+    @property
     def calibration_note(self) -> str | None:
         """How other libraries get the calibrated probabilities, in one sentence; None without calibration."""
-        if self.calibration is None:
-            return None
-        folded = OutputScale(0.0, (1.0,)) if self.output_scale is None else self.output_scale
-        if folded == OutputScale.of(self.calibration):
-            return (
-                "The logits are calibrated: the output layer divides them by the temperature, so that other "
-                "libraries, such as transformers, give the probabilities of bertune."
-            )
-        return self.calibration.for_other_libraries()
+        remaining = self.remaining_temperatures
+        return None if remaining is None else note_for_other_libraries(remaining)
 
 
 class _Columns(Record):
@@ -193,6 +178,7 @@ class _Stored(Record):
     export: _Export | None = None
     note: str | None = None
     calibration: CalibrationRecord | None = None
+    remaining_temperatures: list[_Positive] | None = None  # for other libraries; computed from the others
     decision: DecisionRecord | None = None
     files: dict[str, str] | None = None
 
@@ -222,6 +208,7 @@ def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
         "export": metadata.export and asdict(metadata.export),
         "note": metadata.note,
         "calibration": _plain(CalibrationRecord.of(metadata.calibration)),
+        "remaining_temperatures": metadata.remaining_temperatures,
         "decision": _plain(DecisionRecord.of(metadata.decision)),
         "files": checksums,
     }
@@ -239,12 +226,13 @@ def update_decision(folder: Path, calibration: Calibration | None, decision: Dec
 
     The file is replaced atomically. Raises ModelError for a damaged folder.
     """
-    changeable_metadata(folder)
+    changed = replace(changeable_metadata(folder), calibration=calibration, decision=decision)
     content = {key: value for key, value in read_object(folder / FILE).items() if key != CHECKSUM}
     content |= {
         "format": FORMAT,
         "task": _task_settings(_stored(folder)),
         "calibration": _plain(CalibrationRecord.of(calibration)),
+        "remaining_temperatures": changed.remaining_temperatures,
         "decision": _plain(DecisionRecord.of(decision)),
     }
     write_atomically(folder / FILE, to_json(sealed(content)) + "\n")

@@ -21,7 +21,8 @@ from bertune.files import (
     temporary_name,
 )
 from bertune.hugging_face import length_limit, load_config, most_tokens
-from bertune.metadata import FILE, ModelMetadata, OutputScale, recorded_metadata, verified, write_metadata
+from bertune.metadata import FILE, ModelMetadata, recorded_metadata, verified, write_metadata
+from bertune.metrics.calibration import OutputScale
 from bertune.nn import model as nn_model
 from bertune.nn.model import TextModel
 from bertune.nn.plain import class_name

@@ -8,10 +8,12 @@ from bertune.metrics.calibration import (
     HIGHEST,
     LOWEST,
     Calibration,
+    OutputScale,
     Terms,
     comparison,
     fit_temperature,
     measure,
+    note_for_other_libraries,
 )
 
 
@@ -98,7 +100,9 @@ def test_the_comparison_shows_both_states() -> None:
 
 def test_the_temperature_is_named_for_other_libraries() -> None:
     logits = np.array([[2.0, -1.0]])
-    sentence = Calibration((2.5,)).for_other_libraries()
-    assert "divided by 2.5," in sentence
+    assert "divided by 2.5," in note_for_other_libraries(Calibration((2.5,)).remaining(None))
     assert np.allclose(Calibration((2.5,)).scaled(logits), logits / 2.5)
-    assert "labels, 2, 0.5," in Calibration((2.0, 0.5)).for_other_libraries()
+    assert "labels, 2, 0.5," in note_for_other_libraries([2.0, 0.5])
+    folded = OutputScale.of(Calibration((2.0, 4.0)))
+    assert Calibration((2.0, 4.0)).remaining(folded) == [1.0]
+    assert Calibration((6.0,)).remaining(folded) == [3.0, 1.5]

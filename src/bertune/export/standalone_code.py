@@ -19,12 +19,9 @@ inputs = {inputs}
 {outputs} = onnxruntime.InferenceSession("{graph}").run({names}, inputs)
 """
 
-# Calibrated models: see metrics/calibration.py. The graph divides by the temperatures that the model had when
-# it was exported; `bertune decide` may change them.
+# The graph divides by the temperatures that the model had when it was exported; `bertune decide` may change them.
 _TEMPERATURE = """\
-saved = json.loads(pathlib.Path("bertune.json").read_bytes())
-folded = (saved["output_scale"] or {"factors": [1]})["factors"]
-logits = logits / folded / (saved["calibration"] or {"temperatures": [1]})["temperatures"]
+logits = logits / (json.loads(pathlib.Path("bertune.json").read_bytes())["remaining_temperatures"] or [1])
 """
 _CALIBRATED = ("softmax", "sigmoid", "relevance", "tokens", "choices")  # kinds of outputs that are divided
 

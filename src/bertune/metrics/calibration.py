@@ -37,19 +37,42 @@ class Calibration:
         scaled: FloatArray = np.asarray(outputs, np.float64) / np.array(self.temperatures)
         return scaled
 
-    def for_other_libraries(self) -> str:
-        """How other libraries get the same probabilities from weights without it, in one sentence."""
-        several = ", ".join(f"{value:.6g}" for value in self.temperatures)
-        by = (
-            f"by {several}"
-            if len(self.temperatures) == 1
-            else f"by the temperatures of the labels, {several}"
-        )
+    def remaining(self, folded: "OutputScale | None") -> list[float]:
+        """The temperatures that are left for outputs from an output layer that contains a scale."""
+        if folded is None:
+            return list(self.temperatures)
+        if folded == OutputScale.of(self):
+            return [1.0]
+        left: list[float] = (np.array(self.temperatures) * np.array(folded.factors)).tolist()
+        return left
+
+
+@dataclass(frozen=True)
+class OutputScale:
+    """What the output layer of a saved model does besides: it outputs offset + factor * output."""
+
+    offset: float
+    factors: tuple[float, ...]  # one for all outputs, or one for each
+
+    @classmethod
+    def of(cls, calibration: Calibration) -> "OutputScale":
+        """The scale that divides outputs by the temperatures of a calibration."""
+        return cls(0.0, tuple(1 / value for value in calibration.temperatures))
+
+
+def note_for_other_libraries(remaining: Sequence[float]) -> str:
+    """How other libraries get calibrated probabilities from outputs with these remaining temperatures."""
+    if set(remaining) == {1.0}:
         return (
-            "The probabilities of bertune are calibrated, the logits are not: other libraries, such as "
-            f"transformers, give the same probabilities if the logits are divided {by}, before softmax or "
-            "sigmoid."
+            "The logits are calibrated: the output layer divides them by the temperature, so that other "
+            "libraries, such as transformers, give the probabilities of bertune."
         )
+    several = ", ".join(f"{value:.6g}" for value in remaining)
+    by = f"by {several}" if len(remaining) == 1 else f"by the temperatures of the labels, {several}"
+    return (
+        "The probabilities of bertune are calibrated, the logits are not: other libraries, such as "
+        f"transformers, give the same probabilities if the logits are divided {by}, before softmax or sigmoid."
+    )
 
 
 @dataclass(frozen=True)

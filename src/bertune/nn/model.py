@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bertune.encoder_config import EncoderConfig
 from bertune.errors import ConfigError, ModelError, counted
 from bertune.hugging_face import HEAD_FILE, check_weight_files, library_errors, load_config
-from bertune.metadata import OutputScale
+from bertune.metrics.calibration import OutputScale
 from bertune.nn.batch import Batch
 from bertune.nn.families import why_not_packed
 from bertune.nn.output_scale import output_layer, remove_scale, scaled_state

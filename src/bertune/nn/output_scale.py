@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bertune.metadata import OutputScale
+from bertune.metrics.calibration import OutputScale
 
 
 def output_layer(hf: Any, scale: OutputScale) -> str | None:

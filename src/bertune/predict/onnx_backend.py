@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from bertune.config import MachineConfig
 from bertune.cores import available_cores
 from bertune.errors import ConfigError, ModelError, ResourceError
-from bertune.metadata import ExportMetadata, OutputScale
+from bertune.metadata import ExportMetadata
+from bertune.metrics.calibration import OutputScale
 from bertune.optional_packages import needs
 from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
 from bertune.tasks import FittedTask, Output

@@ -7,6 +7,7 @@ from typing import Any
 from bertune.config import Settings
 from bertune.errors import ConfigError
 from bertune.metadata import ModelMetadata, changeable_metadata, update_decision
+from bertune.metrics.calibration import Calibration
 from bertune.predict.deciding import Decided, RowOutputs, fit_decisions
 from bertune.predict.loading import load_model, model_folder
 from bertune.predict.model import Model
@@ -81,6 +82,8 @@ def _store(folder: Path, model: Model, decided: Decided) -> None:
     """
     recorded = changeable_metadata(folder)
     calibration, rule = decided.fitted.calibration, decided.fitted.rule
+    if recorded.export is not None and recorded.calibration is not None:
+        calibration = calibration or Calibration((1.0,))  # which undoes the one that the graph contains
     if recorded.export is not None or recorded.head != "auto" or calibration == recorded.calibration:
         update_decision(folder, calibration, rule)
         return
