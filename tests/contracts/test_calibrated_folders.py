@@ -84,4 +84,4 @@ def test_a_note_names_the_temperature_that_the_weights_do_not_contain(
     folder = calibrated(exports.run("classification"), tmp_path / "model", 2.5)
     assert "The logits are calibrated" in (read_metadata(folder).calibration_note or "")
     update_decision(folder, Calibration((3.0,)), None)
-    assert "divided by 3," in (read_metadata(folder).calibration_note or "")
+    assert "divided by 1.2," in (read_metadata(folder).calibration_note or "")

@@ -19,7 +19,8 @@ inputs = {inputs}
 {outputs} = onnxruntime.InferenceSession("{graph}").run({names}, inputs)
 """
 
-# The graph divides by the temperatures that the model had when it was exported; `bertune decide` may change them.
+# The graph divides by the temperatures that the model had when it was exported; `bertune decide` may change
+# them.
 _TEMPERATURE = """\
 logits = logits / (json.loads(pathlib.Path("bertune.json").read_bytes())["remaining_temperatures"] or [1])
 """

@@ -70,8 +70,8 @@ def note_for_other_libraries(remaining: Sequence[float]) -> str:
     several = ", ".join(f"{value:.6g}" for value in remaining)
     by = f"by {several}" if len(remaining) == 1 else f"by the temperatures of the labels, {several}"
     return (
-        "The probabilities of bertune are calibrated, the logits are not: other libraries, such as "
-        f"transformers, give the same probabilities if the logits are divided {by}, before softmax or sigmoid."
+        "Other libraries, such as transformers, give the calibrated probabilities of bertune if the logits "
+        f"are divided {by}, before softmax or sigmoid."
     )
 
 
