@@ -51,6 +51,7 @@ FORMS: dict[str, Any] = {
     "written tensor": lambda v: f"tensor({v})",
     "semicolons": lambda v: ";".join(map(str, v)),
     "vertical bars": lambda v: "|".join(map(str, v)),
+    "digits": lambda v: "".join(map(str, v)),
 }
 
 
@@ -86,6 +87,47 @@ def test_ambiguous_cells_are_read_as_label_indices(cells: list[Any], gold: Any) 
     found, task = read(table(cells))
     assert found == gold
     assert task.options.label_format == "auto"
+
+
+@pytest.mark.parametrize(
+    ("cells", "names", "gold"),
+    [
+        (["0010", "0020"], None, [("0010",), ("0020",)]),  # codes
+        (["0010,0100", "0100"], None, [("0010", "0100"), ("0100",)]),
+        (["1", "10", "11", "2"], None, [("1",), ("10",), ("11",), ("2",)]),
+        (["10", "11"], ",".join("abcdefghijkl"), [("k",), ("l",)]),
+        (["10", "11"], "a,b", [("a",), ("a", "b")]),
+        (["100", "110"], None, [("0",), ("0", "1")]),
+        ([10, 11], "a,b", [("a",), ("a", "b")]),
+    ],
+)
+def test_digits_are_vectors_only_if_the_column_allows_it(cells: list[Any], names: Any, gold: Any) -> None:
+    assert read(table(cells), names=names)[0] == gold
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["10", "11"], r'line 1: .* "10" is ambiguous: a vector of 2 entries, or the label "10"\.'),
+        (
+            ["10", "1", "110"],
+            r'line 3: .* "110" is ambiguous: a vector from which zeros .*label_format=names',
+        ),
+        (["0010", "010"], r"line 2: the vector .* has 3 entries\. Expected 4, as in a\.csv, line 1"),
+        (["0010", "0110", ""], r"line 3: the labels are not a vector of 0 and 1"),
+    ],
+)
+def test_digits_that_may_be_names_are_refused_with_both_readings(cells: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=rf"^a\.csv, {message}"):
+        read(table(cells))
+    for label_format in ("names", "multi_hot"):
+        if "ambiguous" in message and len({len(cell) for cell in cells}) == 1:
+            read(table(cells), label_format=label_format)
+
+
+def test_a_model_of_label_indices_reads_a_file_with_one_index() -> None:
+    _, trained = read(table(["1", "10", "11,2"]))
+    assert read_examples(table(["10"]), trained, COLUMNS)[0].gold == ("10",)
 
 
 def test_a_setting_resolves_ambiguous_columns() -> None:

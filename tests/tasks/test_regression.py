@@ -45,16 +45,17 @@ def rows(scale: float = 1.0, shift: float = 0.0) -> list[dict[str, Any]]:
     return [{"text": f"it was {word}", "score": shift + scale * i} for i, word in enumerate(words)]
 
 
-@pytest.mark.parametrize(("cell", "value"), [("4.25", 4.25), (3, 3.0), (" -1e-2 ", -0.01), (0.0, 0.0)])
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("4.25", 4.25), (3, 3.0), (" -1e-2 ", -0.01), (0.0, 0.0), ("1,5", 1.5), ("1,000.5", 1000.5)],
+)
 def test_all_number_formats_are_read(cell: Any, value: float) -> None:
     assert parse(cell).gold == value
 
 
-@pytest.mark.parametrize("cell", ["four", "", None, "nan", "inf", "1,5", "1_000"])
+@pytest.mark.parametrize("cell", ["four", "", None, "nan", "inf", "1,500", "1_000"])
 def test_a_cell_that_is_not_a_number_is_an_error_with_its_location(cell: Any) -> None:
-    with pytest.raises(
-        DataError, match=r'a\.csv, line 7: .* in column "score" is (not a|ambiguous as a) number'
-    ):
+    with pytest.raises(DataError, match=r'a\.csv, line 7: .* in column "score" is (not a number|ambiguous)'):
         parse(cell)
 
 

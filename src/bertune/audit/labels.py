@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from bertune.audit.findings import AuditedSplit, Finding, found_rows
-from bertune.errors import counted
-from bertune.tasks.parts.label_names import look_alike_labels, look_alike_warnings
+from bertune.errors import counted, listed
+from bertune.tasks.parts.label_names import look_alike_labels, look_alike_warnings, multi_hot_hint
 
 _FEW = 10  # training examples below which a label can hardly be learned or evaluated
 _LEAST_ROWS = 20  # a smaller file may have equal texts or codes by chance
@@ -31,6 +31,18 @@ def label_findings(splits: Mapping[str, AuditedSplit], has_names: bool, of_texts
         message, _, remedy = warning.rpartition(". ")
         alike = {label for group in look_alike_labels(total) for label in group}
         yield Finding("similar_labels", "warning", message, remedy, len(alike), len(total))
+    vectors = multi_hot_hint(counts["train"]) if has_names and of_texts else ""
+    if vectors and all(len(names) == 1 for names in splits["train"].labels):
+        num, names = len(counts["train"]), listed(sorted(counts["train"]))
+        yield Finding(
+            "multi_hot_labels",
+            "warning",
+            f"train: the {counted(num, 'label name')} are strings of 0 and 1: {names}",
+            vectors[:1].upper() + vectors[1:],
+            num,
+            num,
+            "train",
+        )
     tags = [label for label in counts["train"] if _TAG.fullmatch(label)]
     if of_texts and tags and not _OUTSIDE.isdisjoint(counts["train"]):
         yield _tags(splits["train"], tags)

@@ -70,6 +70,11 @@ class DataConfig(Section):
         "none",
     )
     reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")
+    decimal: Literal["auto", "point", "comma"] = Field(
+        "auto",
+        description="decimal mark of numbers to predict that are written as text; the other mark separates "
+        "thousands; auto: as the numbers of the column show, and an error for 1,000 if none does",
+    )
     sheet: str | None = Field(
         None, min_length=1, description="sheet of an Excel workbook; default: the first visible sheet"
     )

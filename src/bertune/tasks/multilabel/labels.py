@@ -9,9 +9,9 @@ from typing import Any
 
 from bertune.data.cell_values import cell_value, plain
 from bertune.data.columns import cell_text, missing_hint, refuse_half_characters
-from bertune.data.rows import Row
-from bertune.errors import ConfigError, DataError
-from bertune.tasks.multilabel.vectors import EXPECTED, Vector, duplicate_label, vector_of
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError, listed
+from bertune.tasks.multilabel.vectors import EXPECTED, Vector, duplicate_label, vector_in_digits, vector_of
 
 _YES, _NO = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n"}
 
@@ -59,6 +59,8 @@ def labels_in(row: Row, column: str, separator: str) -> Cell:
     duplicate = next((name for name, count in Counter(names).items() if count > 1), None)
     if duplicate is not None:
         raise duplicate_label(row.origin, duplicate)
+    if len(names) == 1 and not isinstance(value, list):
+        vector = vector_in_digits(names[0]) or vector
     return Cell(tuple(names), vector)
 
 
@@ -80,6 +82,35 @@ def is_yes(row: Row, column: str) -> bool:
     if cell not in _YES | _NO:
         raise DataError(f'{row.origin}: column "{column}" must be 1 or 0, got "{cell[:60]}"')
     return cell in _YES
+
+
+def all_named(
+    cells: tuple[str, ...], origin: Origin, known: tuple[str, ...] | None, source: str
+) -> tuple[str, ...]:
+    """The names of labels that are given by name or by index; unchanged if `known` is None.
+
+    `known` are the labels in index order, from the setting or the file `source`. Raises DataError for an
+    invalid index, and if a label is given twice.
+    """
+    if known is None:
+        return cells
+    names = tuple(_named(cell, origin, known, source) for cell in cells)
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"{origin}: {listed(cells)} refer to the same label more than once. List each label once"
+        )
+    return names
+
+
+def _named(cell: str, origin: Origin, known: tuple[str, ...], source: str) -> str:
+    if cell in known and not cell.isdecimal():
+        return cell
+    if not cell.isdecimal() or len(cell) > 9 or int(cell) >= len(known):
+        raise DataError(
+            f'{origin}: "{cell}" is not a valid label index. {source} has {len(known)} labels, numbered '
+            "from 0"
+        )
+    return known[int(cell)]
 
 
 def names_in(file: str) -> tuple[str, ...]:
