@@ -27,12 +27,11 @@ from bertune.tasks.explained import Explained, Target
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.token_classification.decisions import DecidesSpans
 from bertune.tasks.token_classification.error_analysis import wrong_spans
+from bertune.tasks.token_classification.notations import NOTATIONS, OUTSIDE, parsed
 from bertune.tasks.token_classification.prediction import TokensPrediction
 from bertune.tasks.token_classification.reading import Example, is_blank, read
 from bertune.tasks.token_classification.schemes import (
     IO,
-    NOTATIONS,
-    OUTSIDE,
     Span,
     best_path,
     deciding_tokens,
@@ -78,8 +77,8 @@ class TokenClassificationOptions(Section):
     )
     notation: str = Field(
         "auto",
-        description="how the role letter and the type of a tag are written, by example: B-PER, B_PER, PER-B, "
-        "b-per; auto: as in the training data",
+        description="how the role and the type of a tag are written, by example: B-PER, B_PER, PER-B, b-per, "
+        "or BEGIN-PER,INSIDE-PER,OUTSIDE; auto: as in the training data",
         json_schema_extra=CHANGEABLE,
     )
     outside: str = Field(
@@ -114,8 +113,15 @@ class TokenClassificationOptions(Section):
     @field_validator("notation")
     @classmethod
     def _known_notation(cls, value: str) -> str:
-        if value != "auto" and value not in NOTATIONS:
-            raise ValueError(f"must be auto or one of {listed(NOTATIONS, 20)}")
+        if value in ("auto", *NOTATIONS):
+            return value
+        try:
+            parsed(value)
+        except ValueError as error:
+            raise ValueError(
+                f"must be auto, one of {listed(NOTATIONS, 20)}, or examples of each role and of the tag "
+                f"outside of entities, as in BEGIN-PER,INSIDE-PER,OUTSIDE ({error})"
+            ) from error
         return value
 
 
