@@ -101,6 +101,15 @@ def test_label_names_that_may_be_vectors_are_found(labels: list[str], hint: str 
     assert bool(found) == bool(hint)
 
 
+def test_label_names_that_hold_several_labels_are_found() -> None:
+    for sign in ("; ", "|", "、", "，", ", "):
+        labels = ["fast", f"fast{sign}loud", f"loud{sign}cheap"] * 20
+        found = only(findings({"train": split(TEXTS, labels)}), "joined_labels")
+        assert f"task.separator={sign.strip()}" in found.remedy and (found.count, found.total) == (2, 3)
+    names = ["New York, NY", "Austin, TX", "Salem, OR"] * 20
+    assert not [f for f in findings({"train": split(TEXTS, names)}) if f.kind == "joined_labels"]
+
+
 def test_constant_and_id_columns_are_found() -> None:
     pairs = [("the same question", text) for text in TEXTS]
     found = findings({"train": split(pairs, LABELS)}, columns=("question", "text"))

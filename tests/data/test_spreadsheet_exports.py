@@ -104,6 +104,15 @@ def test_json_formats_are_recognised_in_utf_16(tmp_path: Path) -> None:
     assert row.values == {"text": "Ada sings", "spans": [[0, 3, "PER"]]}
 
 
+def test_a_text_written_as_a_formula_is_that_text(tmp_path: Path) -> None:
+    table = opened(tmp_path / "a.csv", 'text,label\na,"=""0010"""\n"=""so ""\n",x\nb,="01"\n')
+    assert cells(table) == [("a", "0010"), ('="so "\n', "x"), ("b", "01")]
+
+
+def test_vertical_bars_are_recognized(tmp_path: Path) -> None:
+    assert cells(opened(tmp_path / "a.csv", "text|label\nso, good|1\n")) == [("so, good", "1")]
+
+
 def scores(table: Table) -> list[float | None]:
     return [cell_number(row, "score") for row in table.rows()]
 

@@ -51,6 +51,9 @@ FORMS: dict[str, Any] = {
     "written tensor": lambda v: f"tensor({v})",
     "semicolons": lambda v: ";".join(map(str, v)),
     "vertical bars": lambda v: "|".join(map(str, v)),
+    "slashes": lambda v: "/".join(map(str, v)),
+    "hyphens": lambda v: "-".join(map(str, v)),
+    "PostgreSQL": lambda v: "{" + ",".join(map(str, v)) + "}",
     "digits": lambda v: "".join(map(str, v)),
 }
 
@@ -81,6 +84,7 @@ def test_a_parquet_column_of_lists_equals_a_csv_file(tmp_path: Path) -> None:
         ([[0, 1], [0, 1]], [("0", "1"), ("0", "1")]),  # without repeated values, these may be label numbers
         ([[0], [1]], [("0",), ("1",)]),
         (["0,1", "1"], [("0", "1"), ("1",)]),
+        (["0-1", "2-3", "0-1"], [("0-1",), ("2-3",), ("0-1",)]),  # ranges
     ],
 )
 def test_ambiguous_cells_are_read_as_label_indices(cells: list[Any], gold: Any) -> None:
@@ -159,6 +163,7 @@ def test_one_hot_vectors_of_two_labels_are_not_lists_of_both() -> None:
 def test_an_object_marks_its_labels_with_1() -> None:
     cells = [{"joy": 1, "fear": 0}, "{'joy': True, 'fear': 1.0}", {"fear": 0}]
     assert read(table(cells))[0] == [("joy",), ("joy", "fear"), ()]
+    assert read(table(['{"choices": ["joy", "fear"]}', "joy"]))[0] == [("joy", "fear"), ("joy",)]
     with pytest.raises(DataError, match=r'line 1: column "labels" holds an object.* 0 or 1 for each label'):
         read(table([{"joy": 0.7}]))
 

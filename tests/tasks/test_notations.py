@@ -70,6 +70,9 @@ def tagged(text: str, tags: str) -> Example:
         ("BEGIN INSIDE OUTSIDE", Scheme("bio", typed=False, notation="BEGIN,INSIDE,OUTSIDE")),
         ("B I OUTSIDE", Scheme("bio", typed=False, notation="B-PER,OUTSIDE")),
         ("PER PER OUTSIDE LOC", Scheme("io", notation="B-PER,OUTSIDE")),
+        ("B|PER I|PER O", Scheme("bio", notation="B|PER")),
+        ("PER#B PER#I O", Scheme("bio", notation="PER#B")),
+        ("B\u2013PER I\u2013PER O", Scheme("bio", notation="B\u2013PER")),
         ("O START-DATE START-DATE END-DATE O", Scheme("io")),  # types
         ("O LAST-NAME FIRST-NAME O", Scheme("io")),
     ],
@@ -235,6 +238,12 @@ def test_o_that_is_not_the_most_frequent_tag_is_a_label_with_a_note() -> None:
         '"O" is a label like any other, because it is not the most frequent tag'
     )
     assert task(scheme="io").fit(rows).labels == ("O", "B-N", "I-N", "B-V", "I-V")
+
+
+@pytest.mark.parametrize("tags", ["O <B-PER> <I-PER>", "O B(PER) I(PER)", "O O BeginPer InsidePer"])
+def test_roles_in_an_unknown_notation_are_refused(tags: str) -> None:
+    with pytest.raises(DataError, match=r"unknown notation: .*B-PER and I-PER; or set task\.scheme=io"):
+        detect([tags.split()])
 
 
 def test_an_unknown_notation_is_an_error() -> None:

@@ -13,6 +13,7 @@ _LEAST_ROWS = 20  # a smaller file may have equal texts or codes by chance
 # Tags of words inside and outside of entities: B-PER, PER_I; O.
 _TAG = re.compile(r"[BIESLMU][-_:/.]\w+|\w+[-_:/.][BIESLMU]", re.IGNORECASE)
 _OUTSIDE = frozenset("Oo")
+_REPEATED = 0.5  # share of the parts of joined labels that occur more than once
 _CONSTANT = 0.9  # share of the most frequent text
 _IDS = 0.9  # share of the texts that look like IDs, and of the distinct ones among them
 # One ASCII word with a digit, such as user_0123, 2024-01-31 or a hexadecimal hash.
@@ -43,12 +44,37 @@ def label_findings(splits: Mapping[str, AuditedSplit], has_names: bool, of_texts
             num,
             "train",
         )
+    if has_names and of_texts:
+        yield from _unsplit(counts["train"])
     tags = [label for label in counts["train"] if _TAG.fullmatch(label)]
     if of_texts and tags and not _OUTSIDE.isdisjoint(counts["train"]):
         yield _tags(splits["train"], tags)
     few = {label: count for label, count in counts["train"].items() if count < _FEW}
     if few and has_names:
         yield _few(splits["train"], few, len(counts["train"]))
+
+
+def _unsplit(counts: Counter[str]) -> Iterator[Finding]:
+    """Label names that seem to hold several labels, because most of their parts occur in other names, too."""
+    for sign in ";|、，,":
+        parted = {label: [part.strip() for part in label.split(sign)] for label in counts if sign in label}
+        joined = [label for label, parts in parted.items() if all(parts)]
+        numbers = Counter(part for label in joined for part in parted[label])
+        repeated = sum(number > 1 or part in counts for part, number in numbers.items())
+        if len(joined) < 2 or repeated < _REPEATED * len(numbers):
+            continue
+        yield Finding(
+            "joined_labels",
+            "warning",
+            f'train: {len(joined):,} of {counted(len(counts), "label name")} contain "{sign}", such as '
+            f'"{joined[0][:60]}"',
+            f'If they are several labels, set task.name=multilabel "task.separator={sign}"; now each is the '
+            "name of one label",
+            len(joined),
+            len(counts),
+            "train",
+        )
+        return
 
 
 def _tags(train: AuditedSplit, tags: Sequence[str]) -> Finding:

@@ -162,13 +162,22 @@ def _python_literal(text: str) -> Any:
 
 
 class _Unwrapped(ast.NodeTransformer):
-    """Removes NumPy's wrappers from a literal: `array([1], dtype=int64)`, `np.int64(1)`, `np.True_`."""
+    """Removes NumPy's wrappers from a literal: `array([1], dtype=int64)`, `np.int64(1)`, `np.True_`.
+
+    Sets become lists.
+    """
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if len(node.args) != 1 or not _WRAPPERS.fullmatch(_last_name(node.func)):
             raise ValueError("a call")
         inner: ast.AST = self.visit(node.args[0])
         return inner
+
+    def visit_Set(self, node: ast.Set) -> ast.AST:
+        # An array of PostgreSQL, {0,1,0}, may repeat items; the items of a Python set have no order.
+        inner = self.generic_visit(node)
+        assert isinstance(inner, ast.Set)
+        return ast.copy_location(ast.List(inner.elts, ast.Load()), node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         values = {"True_": True, "False_": False, "nan": None}

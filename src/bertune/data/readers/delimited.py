@@ -162,5 +162,5 @@ def _sniffed_delimiter(path: Path, encoding: str) -> str:
     is_cut = len(lines) == _SAMPLE_LINES or sum(map(len, lines)) > _SAMPLE_SIZE
     if makes_table(lines, ",", is_cut):
         return ","
-    others = [char for char in (";", "\t") if makes_table(lines, char, is_cut)]
+    others = [char for char in (";", "\t", "|") if makes_table(lines, char, is_cut)]
     return others[0] if len(others) == 1 else ","

@@ -105,7 +105,7 @@ def look_alike_warnings(counts: Mapping[str, int]) -> list[str]:
 def _appearance(label: str) -> str:
     """A normalized form that is equal for labels that look alike."""
     visible = "".join(c for c in unicodedata.normalize("NFKC", label) if not _is_invisible(c))
-    text = " ".join(visible.split()).casefold()
+    text = " ".join(visible.split()).strip("'\"").casefold()
     number = number_in(text)
     return text if number is None else repr(number + 0.0)  # -0.0 + 0.0 is 0.0
 

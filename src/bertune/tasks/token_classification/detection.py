@@ -12,6 +12,7 @@ from bertune.tasks.token_classification.notations import (
     forms_of,
     parsed,
     spelled,
+    unread_role,
 )
 from bertune.tasks.token_classification.schemes import IO, LETTERS, PLAIN, Scheme, read_tags
 
@@ -87,11 +88,13 @@ def _of_roles(
 def outside_hint(sequences: Sequence[Sequence[str]]) -> str:
     """Advice on plain tags that seem to include one for words outside of entities; empty if none does.
 
-    More than half of the words have it; the most frequent part of speech has far fewer.
+    It is the most frequent tag and has a usual name, such as NONE, or more than half of the words have it.
+    The most frequent part of speech has far fewer.
     """
     counts = Counter(tag for tags in sequences for tag in tags)
     tag, number = counts.most_common(1)[0]
-    if tag == OUTSIDE or 2 * number <= counts.total():
+    is_usual = tag.casefold() in OUTSIDE_WORDS
+    if tag == OUTSIDE or (2 * number <= counts.total() and not is_usual):
         return ""
     share = f"{number / counts.total():.0%} of the words"
     return f'. If "{tag}" ({share}) is outside of entities, set task.outside={tag}'
@@ -133,6 +136,12 @@ def _refuse_mixture(counts: Counter[str], has_outside: bool, is_dominant: bool) 
     with_roles = [tag for tag in counts if forms_of(tag)]
     if not is_mixed and with_roles and spelled(with_roles, ""):
         is_mixed, others = True, [tag for tag in counts if tag not in with_roles]
+    unread = has_outside and unread_role(list(counts))
+    if not is_mixed and unread:
+        raise DataError(
+            f"the tags seem to have a role and a type, but in an unknown notation: {listed(sorted(counts))}. "
+            "Write them as B-PER and I-PER; or set task.scheme=io if each tag is an entity type"
+        )
     if is_mixed:
         mixture = listed(sorted(counts))
         if others:

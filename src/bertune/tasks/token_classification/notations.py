@@ -1,5 +1,6 @@
 """How tags are written: role letter or word, separator, type, and the tag outside of entities."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,7 +8,7 @@ from types import MappingProxyType
 
 OUTSIDE = "O"
 DASH = "B-PER"  # the usual notation, and the only one that transformers supports
-SEPARATORS = "-_:/."
+SEPARATORS = "-_:/.|#~ \u2010\u2013"  # and two other hyphens
 # The short notations, by example: role letter first or last, a separator, upper or lower case. A longer one
 # lists an example of each role and the tag outside of entities: BEGIN-PER,INSIDE-PER,OUTSIDE.
 NOTATIONS = tuple(
@@ -27,6 +28,11 @@ _WORDS = {
     "U": ("unit", "unique"),
 }
 _LETTER_OF = MappingProxyType({word: letter for letter, words in _WORDS.items() for word in words})
+_UNREAD = re.compile(
+    rf"\W*(?:(?P<word>{'|'.join(sorted(_LETTER_OF, key=len, reverse=True))})|(?P<letter>[BIMESLU])(?=[\W_]))"
+    r"[\W_]*(?P<type>\w.*?)\W*",
+    re.IGNORECASE,
+)
 # Tags outside of entities in data whose other tags have roles. Alone, only the first is unambiguous.
 OUTSIDE_WORDS = ("outside", "out", "other", "none", "null", "0", "_", "-")
 
@@ -118,6 +124,18 @@ def spelled(tags: list[str], outside: str) -> str | None:
             ends = [f"{word}{sign}PER" if is_first else f"PER{sign}{word}" for word in words.values()]
             return ",".join([*(ends if sign else words.values()), outside])
     return None
+
+
+def unread_role(tags: list[str]) -> bool:
+    """Whether tags seem to have roles that no notation can read, as in <B-PER> or BeginPer."""
+    rest: dict[str, set[str]] = {}  # type -> letters
+    for tag in tags:
+        match = _UNREAD.fullmatch(tag)
+        if match is None:
+            return False
+        role = (match["word"] or match["letter"]).casefold()
+        rest.setdefault(match["type"], set()).add(_LETTER_OF.get(role, role.upper()))
+    return any({"B", "I"} <= letters or {"B", "M"} <= letters for letters in rest.values())
 
 
 def _role(tag: str, sign: str, is_first: bool) -> str:

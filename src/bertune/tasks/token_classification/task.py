@@ -65,6 +65,14 @@ if TYPE_CHECKING:
     from bertune.nn.batch import Batch
 
 
+_TEXT_COLUMNS = (
+    "tokens", "words", "token", "word", "词", "字", "词语", "单词", "字符", "text", "sentence", "content", "文本",
+)  # fmt: skip
+_LABEL_COLUMNS = (
+    "tags", "ner_tags", "ner", "spans", "entities", "label", "labels", "tag", "ner_tag", "标签", "标注",
+)  # fmt: skip
+
+
 class TokenClassificationOptions(Section):
     """Settings under [task] when task.name is token_classification."""
 
@@ -316,17 +324,8 @@ class TokenClassification(Task):
     is_calibrated: ClassVar[bool] = True
     scores: ClassVar[tuple[str, ...]] = ("f1", "macro_f1", "precision", "recall", "accuracy")
     columns: ClassVar[ColumnNames] = ColumnNames(
-        text=(
-            ("tokens",),
-            ("words",),
-            ("token",),
-            ("word",),
-            ("text",),
-            ("sentence",),
-            ("content",),
-            ("文本",),
-        ),
-        label=("tags", "ner_tags", "ner", "spans", "entities", "label", "labels", "tag", "ner_tag", "标签"),
+        text=tuple((name,) for name in _TEXT_COLUMNS),
+        label=_LABEL_COLUMNS,
         num_texts=(1,),
     )
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
