@@ -66,7 +66,8 @@ if TYPE_CHECKING:
 
 
 _TEXT_COLUMNS = (
-    "tokens", "words", "token", "word", "词", "字", "词语", "单词", "字符", "text", "sentence", "content", "文本",
+    "tokens", "words", "token", "word", "词", "字", "词语", "单词", "字符", "text", "sentence", "content",
+    "文本",
 )  # fmt: skip
 _LABEL_COLUMNS = (
     "tags", "ner_tags", "ner", "spans", "entities", "label", "labels", "tag", "ner_tag", "标签", "标注",
