@@ -84,7 +84,7 @@ def _tags(train: AuditedSplit, tags: Sequence[str]) -> Finding:
         "error",
         f"train: the labels look like tags of words: {', '.join(sorted(tags)[:3])} and O",
         "To find entities, set task.name=token_classification, with one text per row or a column of sentence "
-        "numbers; each row is now a text of its own",
+        "numbers; currently, each row is a separate text",
         len(rows),
         len(train.labels),
         "train",
@@ -113,7 +113,7 @@ def _few(train: AuditedSplit, few: dict[str, int], total: int) -> Finding:
 
 
 def column_findings(train: AuditedSplit, columns: Sequence[str]) -> Iterator[Finding]:
-    """Text columns of the training data that hold nearly always the same text, or IDs instead of texts."""
+    """Training text columns that nearly always hold the same text, or hold IDs instead of texts."""
     num = len(train.texts)
     if num < _LEAST_ROWS:
         return

@@ -52,7 +52,7 @@ class DataConfig(Section):
     )
     near_duplicates: Literal["keep", "drop"] = Field(
         "keep",
-        description="drop: the same for rows that are nearly equal, which includes equal ones: texts that "
+        description="drop: like data.deduplicate, and also for nearly equal rows, whose texts "
         "differ only in case, punctuation and spaces, in one word, or in a few words of a long text",
     )
     split_seed: int | None = Field(

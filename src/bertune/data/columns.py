@@ -268,7 +268,7 @@ def _suggestion(
 def _plain_columns(table: Table, first: Row) -> list[str]:
     """The columns of a table, with the paths inside those that hold objects in the first row instead of them.
 
-    All columns if none of them, and no path, has a value that is not an object or a list.
+    All columns if every value is an object or a list.
     """
     paths = [path for path in table.nested if not isinstance(first.values.get(path), dict | list)]
     objects = [column for column in table.columns if isinstance(first.values[column], dict)]

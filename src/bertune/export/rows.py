@@ -44,7 +44,7 @@ class _StoredRow(Record):
 
 
 class RowsRecord(Record):
-    """What the stored values of rows do not say about them."""
+    """The properties of rows that are not part of their stored values."""
 
     unit: str  # what `lines` count
     columns: _StoredColumns
@@ -127,7 +127,7 @@ class StoredRows:
         return self.of_record(record, [json.loads(to_json(row, indent=None)) for row in self.values()])
 
     def record(self) -> RowsRecord:
-        """What `values` does not say. There must be at least one row."""
+        """The properties that `values` does not contain. There must be at least one row."""
         columns = self.columns
         return RowsRecord(
             unit=self.rows[0].origin.unit,

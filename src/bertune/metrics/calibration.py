@@ -38,7 +38,7 @@ class Calibration:
         return scaled
 
     def for_other_libraries(self) -> str:
-        """How other libraries get the same probabilities from the saved weights, in one sentence."""
+        """A sentence on how to get the same probabilities from the saved weights with other libraries."""
         several = ", ".join(f"{value:.6g}" for value in self.temperatures)
         by = (
             f"by {several}"

@@ -35,7 +35,7 @@ _MOST_ENCODED = 4_000  # training rows for the frozen encoder: a linear model ne
 _MOST_LABELS = 500  # labels; a linear model has a weight vector for each
 _SHOWN = 3  # scores besides the primary one; probabilities of the linear models are not calibrated
 _SIGNIFICANT = 0.05
-_UNCALIBRATED = {"loss", "log_loss", "brier", "ece"}  # scores that a linear SVM is not made for
+_UNCALIBRATED = {"loss", "log_loss", "brier", "ece"}  # scores for which a linear SVM is not suited
 
 
 @dataclass(frozen=True)
