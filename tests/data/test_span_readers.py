@@ -67,6 +67,8 @@ def test_choices_of_label_studio_are_labels(tmp_path: Path) -> None:
     rows = values(tmp_path / "a.json", content)
     assert [row["label"] for row in rows] == ["good", ["good", "new"], None, []]
     assert set(rows[0]) == {"id", "text", "label"}
+    stars = {"result": [{"value": {"rating": 4}, "from_name": "stars", "type": "rating"}]}
+    assert [row["label"] for row in values(tmp_path / "c.json", [task("a", stars), task("b")])] == [4, None]
     both = {"result": [*choice("good")["result"], *choice("short", name="length")["result"]]}
     (row,) = values(tmp_path / "b.json", [task("a", both)])
     assert (row["sentiment"], row["length"]) == ("good", "short")

@@ -42,6 +42,7 @@ FORMS: dict[str, Any] = {
     "commas": lambda v: ",".join(map(str, v)),
     "array": np.array,
     "booleans": lambda v: [bool(x) for x in v],
+    "upper-case booleans": lambda v: [str(bool(x)).upper() for x in v],
     "written booleans": lambda v: str([bool(x) for x in v]),
     "floats": lambda v: [float(x) for x in v],
     "texts": lambda v: [str(x) for x in v],
@@ -175,6 +176,7 @@ def test_an_object_marks_its_labels_with_1() -> None:
         ([[0, 0, 1], [0, 1, 1], []], r"line 3: the labels are not a vector of 0 and 1, as in a\.csv, line 1"),
         ([[0, 2], [1, 1], [0]], r'line 2: duplicate label "1"'),
         ([["joy"], ["fear"], [True, False]], r"line 3: .* booleans .* but a\.csv, line 1 has label names"),
+        (["[100]", "[010]"], r'line 2: column "labels" begins like a list .* cannot be read'),
         ([[0.5, 1.0], [0.0, 1.0]], r"line 1: .* is not a list of label names"),
     ],
 )

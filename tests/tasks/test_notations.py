@@ -65,6 +65,7 @@ def tagged(text: str, tags: str) -> Example:
         ),
         ("begin-per middle-per end-per o", Scheme("bmes", notation="begin-PER,middle-PER,end-PER,o")),
         ("B-PER I-PER OUTSIDE", Scheme("bio", notation="B-PER,OUTSIDE")),
+        ("B-PER I-PER \u041e", Scheme("bio", notation="B-PER,\u041e")),  # a Cyrillic letter
         ("B-PER I-PER _ _", Scheme("bio", notation="B-PER,_")),
         ("b_per 0 0 b_loc i_loc", Scheme("bio", notation="b_per,0")),
         ("BEGIN INSIDE OUTSIDE", Scheme("bio", typed=False, notation="BEGIN,INSIDE,OUTSIDE")),

@@ -145,3 +145,7 @@ def test_numbers_outside_the_training_range_can_be_evaluated(tiny_weights: Path,
     run = api.train(rows(), settings={**QUICK, "model.name": str(tiny_weights)}, out=tmp_path / "run")
     found = api.evaluate(run, [{"text": "it was great", "score": 50.0}])
     assert found.scores["mae"] > 30
+    rows_of_text = [{"text": "it was great", "score": "1,000"}]
+    with pytest.raises(DataError, match=r"line 1: .* is ambiguous: .* Set data\.decimal=point"):
+        api.evaluate(run, rows_of_text)
+    assert (api.evaluate(run, rows_of_text, settings={"data.decimal": "point"}).scores["mae"] or 0) > 900

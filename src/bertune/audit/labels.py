@@ -68,8 +68,8 @@ def _unsplit(counts: Counter[str]) -> Iterator[Finding]:
             "warning",
             f'train: {len(joined):,} of {counted(len(counts), "label name")} contain "{sign}", such as '
             f'"{joined[0][:60]}"',
-            f'If they are several labels, set task.name=multilabel "task.separator={sign}"; now each is the '
-            "name of one label",
+            f'If they are several labels, set task.name=multilabel "task.separator={sign}"; currently, '
+            "each of them is one label",
             len(joined),
             len(counts),
             "train",

@@ -139,8 +139,11 @@ def _array_item(item: str) -> Any:
         return ast.literal_eval(item)
     if item in ("True", "False", "None", "nan"):
         return {"True": True, "False": False}.get(item)
+    digits = item.lstrip("+-")
+    if digits.isdecimal() and digits != "0" and digits[0] == "0":
+        raise ValueError(f"NumPy writes no number like {item}")
     try:
-        return int(item) if item.lstrip("+-").isdecimal() else float(item)
+        return int(item) if digits.isdecimal() else float(item)
     except ValueError:
         raise ValueError(f"not a value of a NumPy array: {item}") from None
 

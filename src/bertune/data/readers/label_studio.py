@@ -1,4 +1,4 @@
-"""Reads spans and choices exported from Label Studio as JSON, and spans as JSON-MIN, one row per task."""
+"""Reads exports of Label Studio: spans, choices and ratings as JSON, spans as JSON-MIN. One row per task."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,8 @@ SUFFIXES = (".json",)
 _HEAD = 1 << 16  # bytes that are searched for a task with a span or a choice
 _TASK = re.compile(rb'^\s*\[\s*\{.*("annotations"\s*:\s*\[|"annotation_id"\s*:)', re.DOTALL)
 _SPAN = re.compile(rb'"(?:hypertext|paragraph)?labels"\s*:\s*\[')
-_CHOICE = re.compile(rb'"choices"\s*:\s*\[')
+_CHOICE = re.compile(rb'"(?:choices"\s*:\s*\[|(?:rating|number)"\s*:\s*[\d.-])')
+_ANSWERS = ("choices", "rating", "number")  # values of a result that answer a question about the whole text
 _FLAT = b'"annotation_id"'
 _RICH = ("hypertextlabels", "paragraphlabels")  # spans in HTML pages and dialogues, not in plain text
 _TOOL_KEYS = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}  # of JSON-MIN
@@ -26,7 +27,7 @@ Span = dict[str, Any]
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether a JSON file starts like a list of annotated tasks with labelled spans or choices.
+    """Whether a JSON file starts like a list of annotated tasks with labelled spans, choices or ratings.
 
     In JSON-MIN, a choice is a plain value of an object, which needs no reader.
     """
@@ -117,7 +118,7 @@ def _objects(owner: Mapping[str, Any], key: str, origin: Origin) -> list[Mapping
 
 
 def _results(content: list[Any]) -> tuple[list[str], bool]:
-    """The names of the questions that choices answer, in order of appearance, and whether there are spans."""
+    """The names of the questions about whole texts, in order of appearance, and whether there are spans."""
     names: dict[str, None] = {}
     has_spans = False
     for task in content:
@@ -128,7 +129,7 @@ def _results(content: list[Any]) -> tuple[list[str], bool]:
                 if isinstance(result, Mapping):
                     value = result.get("value")
                     has_spans = has_spans or (isinstance(value, Mapping) and "start" in value)
-                    if isinstance(value, Mapping) and "choices" in value:
+                    if isinstance(value, Mapping) and not value.keys().isdisjoint(_ANSWERS):
                         names[_question(result)] = None
     return list(names), has_spans
 
@@ -139,15 +140,20 @@ def _question(result: Mapping[str, Any]) -> str:
 
 def _choices(
     annotations: list[Mapping[str, Any]], questions: Sequence[str], origin: Origin
-) -> dict[str, str | list[str] | None]:
-    """The choices of a task by column: a text if there is one, a list if there are several."""
+) -> dict[str, Any]:
+    """The choices, ratings and numbers of a task by column. One choice is a text, several are a list."""
     chosen = _chosen(annotations)
-    found: list[dict[str, str | list[str] | None]] = []
+    found: list[dict[str, Any]] = []
     for annotation in chosen:
-        answers: dict[str, str | list[str] | None] = dict.fromkeys(questions)
+        answers: dict[str, Any] = dict.fromkeys(questions)
         for result in _objects(annotation, "result", origin):
             value = result.get("value")
-            if isinstance(value, Mapping) and "choices" in value:
+            if not isinstance(value, Mapping):
+                continue
+            for key in ("rating", "number"):
+                if key in value:
+                    answers[_question(result)] = value[key]
+            if "choices" in value:
                 choices = value["choices"]
                 if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
                     raise DataError(

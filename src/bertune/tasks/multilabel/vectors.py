@@ -13,7 +13,8 @@ from bertune.data.rows import Origin
 from bertune.errors import DataError, listed
 
 EXPECTED = 'a list of label names, as in ["joy", "fear"]'
-_ENTRIES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0.": 0, "1.": 1, "True": 1, "False": 0}
+_ENTRIES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0.": 0, "1.": 1}
+_ENTRIES |= {"True": 1, "False": 0, "true": 1, "false": 0, "TRUE": 1, "FALSE": 0}
 
 
 @dataclass(frozen=True, slots=True)

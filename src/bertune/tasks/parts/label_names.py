@@ -66,15 +66,15 @@ def multi_hot_hint(labels: Collection[str]) -> str:
     longest = max(labels, key=len)
     if len(sizes) == 1:
         return (
-            f"if each digit of {longest} stands for one of {len(longest)} labels, set task.name=multilabel; "
-            f"now {longest} is the name of one label"
+            f"if each digit of {longest} stands for one of {len(longest)} labels, set task.name=multilabel "
+            f"and task.label_format=multi_hot; currently, {longest} is the name of one label"
         )
     if any(label[0] == "0" and len(label) > 1 for label in labels):
         return ""
     return (
         f"if each digit of {longest} stands for one of {len(longest)} labels, a spreadsheet may have removed "
-        "zeros on the left: write the cells as text with all digits and set task.name=multilabel; now "
-        f"{longest} is the name of one label"
+        "zeros on the left: write the cells as text with all digits, and set task.name=multilabel "
+        f"and task.label_format=multi_hot; currently, {longest} is the name of one label"
     )
 
 

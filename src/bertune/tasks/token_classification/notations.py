@@ -33,8 +33,9 @@ _UNREAD = re.compile(
     r"[\W_]*(?P<type>\w.*?)\W*",
     re.IGNORECASE,
 )
-# Tags outside of entities in data whose other tags have roles. Alone, only the first is unambiguous.
-OUTSIDE_WORDS = ("outside", "out", "other", "none", "null", "0", "_", "-")
+# Tags outside of entities in data whose other tags have roles, with letters that look like O. Alone, only the
+# first is unambiguous.
+OUTSIDE_WORDS = ("outside", "out", "other", "none", "null", "0", "_", "-", "\u043e", "\u03bf", "\uff4f")
 
 
 @dataclass(frozen=True)
