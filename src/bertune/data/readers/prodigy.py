@@ -11,7 +11,7 @@ from bertune.data.readers.jsonl import parsed_lines
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 
-SUFFIXES = (".jsonl", ".json")
+SUFFIXES = (".jsonl",)
 
 _HEAD = 1 << 16  # bytes that are searched for the keys of the first task
 _TASK = re.compile(rb'^\s*\{[^\n]*"_(?:input|task)_hash"[^\n]*"answer"\s*:\s*"(?:accept|reject|ignore)"')
