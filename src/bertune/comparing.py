@@ -4,9 +4,9 @@ Each run is compared with the first one. The resamples of runs with the same row
 were drawn with the same random numbers (`metrics/resampling.py`). Nothing is predicted again, and no code of
 a user is executed.
 
-Two runs are two models, and the test says whether these models differ on such data. Whether their recipes
-differ is another question, because two seeds of one recipe are also different models. Runs with several
-seeds (`train.seeds`) answer it: seeds are then resampled together with the rows.
+Two runs are two models, and the test shows whether these models differ on such data. Whether their recipes
+differ is another question, because two seeds of one recipe are also different models. To answer it, compare
+runs with several seeds (`train.seeds`): the seeds are then resampled together with the rows.
 
 Dimensions: R resamples, S seeds.
 """
@@ -79,7 +79,7 @@ class Comparison:
     split: str
     rows: int
     primary: str
-    tests: str  # what the p values are about: models, or recipes if all runs have several seeds
+    tests: str  # what the p values compare: models, or recipes if all runs have several seeds
     runs: list[ComparedRun]
 
 
@@ -270,7 +270,7 @@ def _decision(config: TaskConfig) -> Any:
 
 
 def _plain(decision: Any) -> Any:
-    """A decision without fractions; the only field of a decision stands for it."""
+    """A decision without fractional numbers; a single field is replaced by its value."""
     kept = without_fractions(decision)
     if isinstance(kept, Mapping):
         kept = {key: value for key, value in kept.items() if value is not None}

@@ -85,7 +85,7 @@ class ResourceError(BertuneError):
 
 
 class GateError(BertuneError):
-    """A score misses its limit, or an export does not give the results of the trained model."""
+    """A score misses its limit, or an export does not reproduce the results of the trained model."""
 
     exit_code = 5
 

@@ -1,7 +1,7 @@
-"""Read configurations and tokenizers of model folders, which may be untrusted.
+"""Read configurations and tokenizers of model folders, which may be untrusted. Only this module reads them.
 
-No other module does. Nothing in a folder is executed, no pickle is opened and no file outside it is read, and
-every problem with a file is a ModelError that names the file.
+Nothing in a folder is executed, no pickle is opened and no file outside it is read, and every problem with a
+file is a ModelError that names the file.
 """
 
 import contextlib

@@ -44,7 +44,7 @@ _ADVICE = "Restore the folder from a copy, or train again"
 
 @dataclass(frozen=True)
 class ExportMetadata:
-    """What the files of an export are, so that they can be run without torch."""
+    """A description of the files of an export, from which they can be run without torch."""
 
     format: str  # such as onnx or onnx-int8
     graph: str | None  # path of the ONNX graph; None for weights alone

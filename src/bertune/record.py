@@ -51,7 +51,7 @@ def checked(kind: type[Kind], value: object, path: Path) -> Kind:
     except ValidationError as error:
         problems: dict[str, str] = {}
         for one in error.errors():
-            # For a union, pydantic appends the member type to the location, which means nothing to the user.
+            # For a union, pydantic appends the member type to the location, which users do not need.
             place = ".".join(str(part) for part in one["loc"] if not str(part)[:1].isupper()) or "(top level)"
             for member in (".float", ".int", ".str", ".list[str]"):
                 place = place.removesuffix(member)

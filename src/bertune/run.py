@@ -133,7 +133,7 @@ def intact_manifest(path: Path) -> JsonObject:
 
 
 def _advice(folder: Path) -> str:
-    """What the user can still do with a run whose manifest is lost."""
+    """Advice on a run whose manifest is lost."""
     if _has_checkpoint(folder):
         return f"`bertune train {shell_word(folder)} --resume` restores it from the last checkpoint"
     if (folder / "model" / "bertune.json").is_file():
@@ -146,7 +146,7 @@ def _advice(folder: Path) -> str:
 
 
 def start_again(folder: Path) -> str:
-    """What the user can do with a run that cannot be resumed."""
+    """Advice on a run that cannot be resumed."""
     if (folder / CONFIG).is_file():
         return f"Start again with the same settings: `bertune train {shell_word(folder)} --out NEW`"
     return "Start a new run with another --out"

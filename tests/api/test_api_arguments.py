@@ -43,7 +43,7 @@ def test_anything_without_texts_is_refused(model: bt.Model, method: str, value: 
 
 @pytest.mark.parametrize("call", [bt.train, bt.check])
 def test_anything_but_data_is_refused(call: Callable[[Any], object]) -> None:
-    with pytest.raises(DataError, match=r"expected a table, got None\. Accepted are "):
+    with pytest.raises(DataError, match=r"expected a table, got None\. Pass a "):
         call(None)
 
 

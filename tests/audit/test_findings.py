@@ -83,6 +83,33 @@ def test_rare_and_similar_labels_are_found() -> None:
     assert not [f for f in positions if f.kind == "rare_labels"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "hint"),
+    [
+        (
+            ["0010", "0100", "1100"],
+            "If each digit of 0010 stands for one of 4 labels, set task.name=multilabel",
+        ),
+        (["10", "110", "1"], "a spreadsheet may have removed zeros on the left"),
+        (["0", "1", "10"], None),
+        (["010", "020", "100"], None),
+    ],
+)
+def test_label_names_that_may_be_vectors_are_found(labels: list[str], hint: str | None) -> None:
+    found = [f for f in findings({"train": split(TEXTS, labels * 20)}) if f.kind == "multi_hot_labels"]
+    assert [(f.level, hint in f.remedy) for f in found if hint] == [("warning", True)] * bool(hint)
+    assert bool(found) == bool(hint)
+
+
+def test_label_names_that_hold_several_labels_are_found() -> None:
+    for sign in ("; ", "|", "、", "，", ", "):
+        labels = ["fast", f"fast{sign}loud", f"loud{sign}cheap"] * 20
+        found = only(findings({"train": split(TEXTS, labels)}), "joined_labels")
+        assert f"task.separator={sign.strip()}" in found.remedy and (found.count, found.total) == (2, 3)
+    names = ["New York, NY", "Austin, TX", "Salem, OR"] * 20
+    assert not [f for f in findings({"train": split(TEXTS, names)}) if f.kind == "joined_labels"]
+
+
 def test_constant_and_id_columns_are_found() -> None:
     pairs = [("the same question", text) for text in TEXTS]
     found = findings({"train": split(pairs, LABELS)}, columns=("question", "text"))

@@ -1,4 +1,4 @@
-"""Exports of annotation tools: JSON from Label Studio and spaCy."""
+"""Exports of annotation tools: JSON from Label Studio, Prodigy and spaCy."""
 
 import json
 from pathlib import Path
@@ -56,6 +56,53 @@ def test_spans_of_pages_are_refused(tmp_path: Path) -> None:
         DataError, match=r'a\.json, task 1: spans of the type "hypertextlabels" are positions in a page'
     ):
         values(tmp_path / "a.json", content)
+
+
+def choice(*choices: str, name: str = "sentiment", **more: Any) -> dict[str, Any]:
+    return {"result": [{"value": {"choices": list(choices)}, "from_name": name, "type": "choices"}], **more}
+
+
+def test_choices_of_label_studio_are_labels(tmp_path: Path) -> None:
+    content = [task("a", choice("good")), task("b", choice("good", "new")), task("c"), task("d", choice())]
+    rows = values(tmp_path / "a.json", content)
+    assert [row["label"] for row in rows] == ["good", ["good", "new"], None, []]
+    assert set(rows[0]) == {"id", "text", "label"}
+    stars = {"result": [{"value": {"rating": 4}, "from_name": "stars", "type": "rating"}]}
+    assert [row["label"] for row in values(tmp_path / "c.json", [task("a", stars), task("b")])] == [4, None]
+    both = {"result": [*choice("good")["result"], *choice("short", name="length")["result"]]}
+    (row,) = values(tmp_path / "b.json", [task("a", both)])
+    assert (row["sentiment"], row["length"]) == ("good", "short")
+    with pytest.raises(DataError, match=r"a\.json, task 1: 2 annotations differ"):
+        values(tmp_path / "a.json", [task("a", choice("good"), choice("bad"))])
+    chosen = [task("a", choice("good"), choice("bad", ground_truth=True))]
+    assert values(tmp_path / "a.json", chosen)[0]["label"] == "bad"
+
+
+def prodigy(*tasks: dict[str, Any]) -> str:
+    return "".join(json.dumps({"text": "Ada sings", "_input_hash": 1, **one}) + "\n" for one in tasks)
+
+
+def test_accepted_tasks_of_prodigy_are_rows(tmp_path: Path) -> None:
+    span = {"start": 0, "end": 3, "label": "PER"}
+    tokens = [{"text": "Ada", "start": 0, "end": 3, "id": 0}]
+    answers = ("accept", "reject", "ignore")
+    content = prodigy(*({"tokens": tokens, "spans": [span], "answer": answer} for answer in answers))
+    (row,) = values(tmp_path / "a.jsonl", content)
+    assert row == {"text": "Ada sings", "spans": [span]}
+
+
+def test_choices_and_labels_of_prodigy_are_labels(tmp_path: Path) -> None:
+    options = [{"id": "good", "text": "Good"}]
+    tasks = [
+        {"options": options, "accept": ["good"], "answer": "accept"},
+        {"options": options, "accept": ["good"], "config": {"choice_style": "multiple"}, "answer": "accept"},
+        {"options": options, "accept": [], "answer": "reject"},
+    ]
+    assert [row["label"] for row in values(tmp_path / "a.jsonl", prodigy(*tasks))] == ["good", ["good"]]
+    tasks = [{"label": "NEWS", "answer": answer} for answer in ("accept", "reject", "ignore")]
+    assert [row["label"] for row in values(tmp_path / "a.jsonl", prodigy(*tasks))] == ["NEWS", "not NEWS"]
+    with pytest.raises(DataError, match=r'a\.jsonl, line 2: expected an object with "answer"'):
+        values(tmp_path / "a.jsonl", prodigy(tasks[0], {"answer": "yes"}))
 
 
 def test_spacy_pairs_are_recognised_by_their_content(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Delimited files exported from spreadsheets: sep=, trailing delimiters, decimal commas, spaces, UTF-16."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from bertune.config import DataConfig
-from bertune.data.columns import cell_number
-from bertune.data.readers._decimals import decimal_comma_columns, with_point
+from bertune.data.columns import ColumnNames, cell_number, choose_columns
+from bertune.data.memory import table_from_memory
+from bertune.data.readers._decimals import decimal_columns, with_point
 from bertune.data.tables import Table, open_table
 from bertune.errors import DataError
 
@@ -102,6 +104,15 @@ def test_json_formats_are_recognised_in_utf_16(tmp_path: Path) -> None:
     assert row.values == {"text": "Ada sings", "spans": [[0, 3, "PER"]]}
 
 
+def test_a_text_written_as_a_formula_is_that_text(tmp_path: Path) -> None:
+    table = opened(tmp_path / "a.csv", 'text,label\na,"=""0010"""\n"=""so ""\n",x\nb,="01"\n')
+    assert cells(table) == [("a", "0010"), ('="so "\n', "x"), ("b", "01")]
+
+
+def test_vertical_bars_are_recognized(tmp_path: Path) -> None:
+    assert cells(opened(tmp_path / "a.csv", "text|label\nso, good|1\n")) == [("so, good", "1")]
+
+
 def scores(table: Table) -> list[float | None]:
     return [cell_number(row, "score") for row in table.rows()]
 
@@ -113,27 +124,69 @@ def test_decimal_commas_are_read_in_columns_that_have_them(tmp_path: Path) -> No
     assert scores(opened(tmp_path / "c.csv", "text;score\na;3.5\nb;2.333\nc;good\n")) == [3.5, 2.333, None]
 
 
+NUMBERS = {
+    "1.000,50": [1000.5],
+    "1,000.50": [1000.5],
+    "-1.234.567,8": [-1234567.8],
+    "12,34,567.5": [1234567.5],  # Indian notation
+    "1\u202f000,50": [1000.5],  # French, with a narrow no-break space
+    "1'000.50": [1000.5],  # Swiss
+    "1 000": [1000],
+    "\u22122,5|\uff13\uff0c\uff15": [-2.5, 3.5],  # a minus sign; full-width digits and comma
+    "3,5|1.000|2,250": [3.5, 1000, 2.25],
+    "3.5|1,000|2.250": [3.5, 1000, 2.25],
+    "1,000,000|1,000": [1e6, 1000],
+    "1.250|2.333": [1.25, 2.333],  # as usual, without a decimal comma in the column
+}
+
+
+@pytest.mark.parametrize("numbers", NUMBERS)
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_thousands_separators_are_read_where_the_column_is_unambiguous(
+    tmp_path: Path, numbers: str, suffix: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    cells = numbers.split("|")
+    if suffix == ".csv":
+        content = "text;score\n" + "".join(f"a;{cell}\n" for cell in cells)
+    else:
+        content = "".join(json.dumps({"text": "a", "score": cell}) + "\n" for cell in cells)
+    assert scores(opened(path, content)) == NUMBERS[numbers]
+
+
 @pytest.mark.parametrize(
     ("numbers", "line", "reason"),
     [
-        ("1.000,50", 2, "thousands separators are not supported"),
-        ("1 000,50", 2, "thousands separators are not supported"),
-        ("3,5;1.000", 3, "the point may separate thousands"),
-        ("1,000;2,000", 2, "may be a decimal comma or separate thousands"),
-        ("3.5;3,5", 3, "in columns whose first rows have no decimal point"),
+        ("1,000|2,000", 2, "is ambiguous: it is 1000 if .* and 1.000 if .* data.decimal=comma"),
+        ("3.5|3,5", 3, "has a decimal comma, but the column has decimal points"),
+        ("3,5|2|1,000.5", 2, "has a decimal comma, but the column has decimal points"),
+        ("1.000,5|1.5", 2, "has a decimal comma, but the column has decimal points"),
     ],
 )
 def test_a_number_with_ambiguous_separators_is_refused_with_its_line(
     tmp_path: Path, numbers: str, line: int, reason: str
 ) -> None:
-    rows = "".join(f"a;{number}\n" for number in numbers.split(";"))
-    with pytest.raises(DataError) as caught:
+    rows = "".join(f"a;{number}\n" for number in numbers.split("|"))
+    with pytest.raises(DataError, match=reason) as caught:
         scores(opened(tmp_path / "a.csv", f"text;score\n{rows}"))
     assert str(caught.value).startswith(f'{tmp_path / "a.csv"}, line {line}: "')
-    assert reason in str(caught.value) and 'in column "score"' in str(caught.value)
+    assert 'in column "score"' in str(caught.value)
+
+
+def test_a_setting_decides_what_separates_thousands(tmp_path: Path) -> None:
+    table = opened(tmp_path / "a.csv", 'text,score\na,"1,000"\nb,"2,500"\n')
+    names = ColumnNames((("text",),), ("score",))
+    for decimal, expected in (("point", [1000, 2500]), ("comma", [1, 2.5])):
+        columns, _ = choose_columns(table, DataConfig(decimal=decimal), names, need_label=True)
+        assert [cell_number(row, "score", columns.decimal) for row in table.rows()] == expected
+
+
+def test_numbers_that_are_not_texts_keep_their_value() -> None:
+    table = table_from_memory([{"text": "a", "score": cell} for cell in ("3,5", 1.234, 2, "1.234")])
+    assert scores(table) == [3.5, 1.234, 2, 1234]
 
 
 def test_each_column_has_its_own_convention() -> None:
     records = [["3,5", "3.5", "1,000"], ["4", "4", "x, y"], ["2,250", "1.250", ""]]
-    assert decimal_comma_columns(records, ["a", "b", "c"]) == {"a"}
-    assert with_point("a, b", True) == "a, b", "what is not a number is left to who reads it"
+    assert decimal_columns(dict(zip("abc", cells, strict=True)) for cells in records) == ({"a"}, {"b"})
+    assert with_point("a, b", "comma") == "a, b", "what is not a number is left to who reads it"

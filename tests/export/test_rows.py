@@ -47,6 +47,16 @@ TABLES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "text;score\n3,5;3,5\nwell, fine;1,25\nbad;0,5\n",
         {"task.name": "regression", "data.label": "score"},
     ),
+    "thousands": (
+        "prices.csv",
+        "text;score\nfine;1.000\ngood;2.500,5\nbad;750\n",
+        {"task.name": "regression", "data.label": "score"},
+    ),
+    "ambiguous-thousands": (
+        "prices.csv",
+        "text;score\nfine;1,000\ngood;2,500\nbad;750\n",
+        {"task.name": "regression", "data.label": "score", "data.decimal": "point"},
+    ),
     "nested": (
         "nested.jsonl",
         lines(

@@ -42,6 +42,7 @@ FORMS: dict[str, Any] = {
     "commas": lambda v: ",".join(map(str, v)),
     "array": np.array,
     "booleans": lambda v: [bool(x) for x in v],
+    "upper-case booleans": lambda v: [str(bool(x)).upper() for x in v],
     "written booleans": lambda v: str([bool(x) for x in v]),
     "floats": lambda v: [float(x) for x in v],
     "texts": lambda v: [str(x) for x in v],
@@ -51,6 +52,10 @@ FORMS: dict[str, Any] = {
     "written tensor": lambda v: f"tensor({v})",
     "semicolons": lambda v: ";".join(map(str, v)),
     "vertical bars": lambda v: "|".join(map(str, v)),
+    "slashes": lambda v: "/".join(map(str, v)),
+    "hyphens": lambda v: "-".join(map(str, v)),
+    "PostgreSQL": lambda v: "{" + ",".join(map(str, v)) + "}",
+    "digits": lambda v: "".join(map(str, v)),
 }
 
 
@@ -80,12 +85,54 @@ def test_a_parquet_column_of_lists_equals_a_csv_file(tmp_path: Path) -> None:
         ([[0, 1], [0, 1]], [("0", "1"), ("0", "1")]),  # without repeated values, these may be label numbers
         ([[0], [1]], [("0",), ("1",)]),
         (["0,1", "1"], [("0", "1"), ("1",)]),
+        (["0-1", "2-3", "0-1"], [("0-1",), ("2-3",), ("0-1",)]),  # ranges
     ],
 )
 def test_ambiguous_cells_are_read_as_label_indices(cells: list[Any], gold: Any) -> None:
     found, task = read(table(cells))
     assert found == gold
     assert task.options.label_format == "auto"
+
+
+@pytest.mark.parametrize(
+    ("cells", "names", "gold"),
+    [
+        (["0010", "0020"], None, [("0010",), ("0020",)]),  # codes
+        (["0010,0100", "0100"], None, [("0010", "0100"), ("0100",)]),
+        (["1", "10", "11", "2"], None, [("1",), ("10",), ("11",), ("2",)]),
+        (["10", "11"], ",".join("abcdefghijkl"), [("k",), ("l",)]),
+        (["10", "11"], "a,b", [("a",), ("a", "b")]),
+        (["100", "110"], None, [("0",), ("0", "1")]),
+        ([10, 11], "a,b", [("a",), ("a", "b")]),
+    ],
+)
+def test_digits_are_vectors_only_if_the_column_allows_it(cells: list[Any], names: Any, gold: Any) -> None:
+    assert read(table(cells), names=names)[0] == gold
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["10", "11"], r'line 1: .* "10" is ambiguous: a vector of 2 entries, or the label "10"\.'),
+        (
+            ["10", "1", "110"],
+            r'line 3: .* "110" is ambiguous: a vector from which zeros .*label_format=names',
+        ),
+        (["0010", "010"], r"line 2: the vector .* has 3 entries\. Expected 4, as in a\.csv, line 1"),
+        (["0010", "0110", ""], r"line 3: the labels are not a vector of 0 and 1"),
+    ],
+)
+def test_digits_that_may_be_names_are_refused_with_both_readings(cells: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=rf"^a\.csv, {message}"):
+        read(table(cells))
+    for label_format in ("names", "multi_hot"):
+        if "ambiguous" in message and len({len(cell) for cell in cells}) == 1:
+            read(table(cells), label_format=label_format)
+
+
+def test_a_model_of_label_indices_reads_a_file_with_one_index() -> None:
+    _, trained = read(table(["1", "10", "11,2"]))
+    assert read_examples(table(["10"]), trained, COLUMNS)[0].gold == ("10",)
 
 
 def test_a_setting_resolves_ambiguous_columns() -> None:
@@ -117,6 +164,7 @@ def test_one_hot_vectors_of_two_labels_are_not_lists_of_both() -> None:
 def test_an_object_marks_its_labels_with_1() -> None:
     cells = [{"joy": 1, "fear": 0}, "{'joy': True, 'fear': 1.0}", {"fear": 0}]
     assert read(table(cells))[0] == [("joy",), ("joy", "fear"), ()]
+    assert read(table(['{"choices": ["joy", "fear"]}', "joy"]))[0] == [("joy", "fear"), ("joy",)]
     with pytest.raises(DataError, match=r'line 1: column "labels" holds an object.* 0 or 1 for each label'):
         read(table([{"joy": 0.7}]))
 
@@ -128,6 +176,7 @@ def test_an_object_marks_its_labels_with_1() -> None:
         ([[0, 0, 1], [0, 1, 1], []], r"line 3: the labels are not a vector of 0 and 1, as in a\.csv, line 1"),
         ([[0, 2], [1, 1], [0]], r'line 2: duplicate label "1"'),
         ([["joy"], ["fear"], [True, False]], r"line 3: .* booleans .* but a\.csv, line 1 has label names"),
+        (["[100]", "[010]"], r'line 2: column "labels" begins like a list .* cannot be read'),
         ([[0.5, 1.0], [0.0, 1.0]], r"line 1: .* is not a list of label names"),
     ],
 )

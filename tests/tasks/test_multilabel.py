@@ -116,7 +116,7 @@ def test_columns_of_zeros_and_ones_are_labels() -> None:
     row = Row({"text": "fine", "joy": 1, "anger": "0"}, Origin("a.csv", 7))
     assert made.parse(row, bare).gold == ("joy",)
     assert not made.needs_label
-    with pytest.raises(DataError, match=r'line 7: column "anger" must be 1 or 0, got "maybe"'):
+    with pytest.raises(DataError, match=r'line 7: column "anger" must be 1 or 0, or yes or no, got "maybe"'):
         made.parse(Row({"text": "fine", "joy": 1, "anger": "maybe"}, Origin("a.csv", 7)), bare)
     with pytest.raises(DataError, match=r'line 7: column "anger" is empty. Write 1 or 0'):
         made.parse(Row({"text": "fine", "joy": 1, "anger": ""}, Origin("a.csv", 7)), bare)

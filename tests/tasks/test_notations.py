@@ -15,8 +15,9 @@ from bertune.data.tables import open_table
 from bertune.errors import ConfigError, DataError
 from bertune.tasks import make_task
 from bertune.tasks.token_classification.detection import detect
+from bertune.tasks.token_classification.notations import NOTATIONS
 from bertune.tasks.token_classification.reading import Example
-from bertune.tasks.token_classification.schemes import NOTATIONS, Scheme, Span, read_tags, write_tags
+from bertune.tasks.token_classification.schemes import Scheme, Span, read_tags, write_tags
 from bertune.tasks.token_classification.task import TokenClassification, TokensPrediction
 from bertune.text.tokenizer import Tokenizer
 
@@ -53,6 +54,28 @@ def tagged(text: str, tags: str) -> Example:
         ("PER-I PER-I O LOC-I LOC-B", Scheme("iob1", notation="PER-B")),
         ("b i o o", Scheme("bio", typed=False, notation="b-per")),
         ("o o", Scheme("bio", notation="b-per")),
+        ("BEGIN-PER INSIDE-PER OUTSIDE", Scheme("bio", notation="BEGIN-PER,INSIDE-PER,OUTSIDE")),
+        ("OUTSIDE BEGIN-PER", Scheme("bio", notation="BEGIN-PER,OUTSIDE")),
+        ("Begin_PER Inside_PER O", Scheme("bio", notation="Begin_PER,Inside_PER,O")),
+        ("START-PER CONT-PER O START-GPE_NAM", Scheme("bio", notation="START-PER,CONT-PER,O")),
+        ("INSIDE-PER INSIDE-PER O", Scheme("iob1", notation="INSIDE-PER,O")),
+        (
+            "PER-BEG PER-IN PER-END OUT LOC-SINGLE",
+            Scheme("bioes", notation="PER-BEG,PER-IN,PER-END,PER-SINGLE,OUT"),
+        ),
+        ("begin-per middle-per end-per o", Scheme("bmes", notation="begin-PER,middle-PER,end-PER,o")),
+        ("B-PER I-PER OUTSIDE", Scheme("bio", notation="B-PER,OUTSIDE")),
+        ("B-PER I-PER \u041e", Scheme("bio", notation="B-PER,\u041e")),  # a Cyrillic letter
+        ("B-PER I-PER _ _", Scheme("bio", notation="B-PER,_")),
+        ("b_per 0 0 b_loc i_loc", Scheme("bio", notation="b_per,0")),
+        ("BEGIN INSIDE OUTSIDE", Scheme("bio", typed=False, notation="BEGIN,INSIDE,OUTSIDE")),
+        ("B I OUTSIDE", Scheme("bio", typed=False, notation="B-PER,OUTSIDE")),
+        ("PER PER OUTSIDE LOC", Scheme("io", notation="B-PER,OUTSIDE")),
+        ("B|PER I|PER O", Scheme("bio", notation="B|PER")),
+        ("PER#B PER#I O", Scheme("bio", notation="PER#B")),
+        ("B\u2013PER I\u2013PER O", Scheme("bio", notation="B\u2013PER")),
+        ("O START-DATE START-DATE END-DATE O", Scheme("io")),  # types
+        ("O LAST-NAME FIRST-NAME O", Scheme("io")),
     ],
 )
 def test_the_scheme_and_notation_are_detected(tags: str, scheme: Scheme) -> None:
@@ -73,7 +96,14 @@ def test_part_of_speech_tags_are_plain_labels(tags: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "tags", ["O O PER I-PER", "O O B_PER B-PER", "PER-B O O B-PER", "O O O B-cell T-cell DNA"]
+    "tags",
+    [
+        "O O PER I-PER",
+        "O O B_PER B-PER",
+        "PER-B O O B-PER",
+        "O O O B-cell T-cell DNA",
+        "O O BEGIN-PER INSIDE-PER PER",
+    ],
 )
 def test_mixed_notations_are_an_error_that_names_both_settings(tags: str) -> None:
     with pytest.raises(DataError, match=r"mix several schemes: .*task\.scheme=io .*task\.scheme=plain"):
@@ -81,7 +111,10 @@ def test_mixed_notations_are_an_error_that_names_both_settings(tags: str) -> Non
     assert len(task(scheme="io").fit([tagged("a b c d e f"[: 2 * len(tags.split())], tags)]).labels) > 2
 
 
-@pytest.mark.parametrize("notation", NOTATIONS)
+LONG = ("BEGIN-PER,INSIDE-PER,OUTSIDE", "per_start,per_cont,o", "PER:Begin,Out", "B-PER,_")
+
+
+@pytest.mark.parametrize("notation", [*NOTATIONS, *LONG])
 @pytest.mark.parametrize("name", ["bio", "iob1", "bioes", "bmes", "bilou"])
 def test_spans_round_trip_through_every_notation(name: str, notation: str) -> None:
     scheme = Scheme(name, notation=notation)
@@ -89,7 +122,8 @@ def test_spans_round_trip_through_every_notation(name: str, notation: str) -> No
     tags = write_tags(spans, 10, scheme)
     assert read_tags(tags, scheme).spans == spans
     assert not read_tags(tags, scheme).unknown
-    assert tags[9] == ("o" if notation.islower() else "O")
+    outside = notation.split(",")[-1] if "," in notation else "o" if notation.islower() else "O"
+    assert tags[9] == outside
 
 
 def test_a_run_of_equal_tags_is_one_entity_in_io() -> None:
@@ -108,7 +142,7 @@ def rewritten(tags: str, notation: str) -> str:
     return " ".join(write_tags(spans, len(tags.split()), scheme))
 
 
-@pytest.mark.parametrize("notation", ["io", "B-PER", "PER-B", "B_PER", "b-per", "per_b"])
+@pytest.mark.parametrize("notation", ["io", "B-PER", "PER-B", "B_PER", "b-per", "per_b", *LONG])
 def test_scores_equal_those_of_seqeval_in_every_notation(notation: str) -> None:
     examples = [tagged("a b c d e f", rewritten(tags, notation)) for tags in GOLD]
     fitted = task().fit(examples)
@@ -148,6 +182,10 @@ def test_f1_is_zero_without_predicted_entities() -> None:
         ("O PER PER O LOC", "tags: IO"),
         ("o per-b per-i o loc-b", "tags: BIO (IOB2), written like per-b"),
         ("O B_PER E_PER O S_LOC", "tags: BIOES, written like B_PER"),
+        (
+            "OUTSIDE BEGIN-PER INSIDE-PER OUTSIDE BEGIN-LOC",
+            "tags: BIO (IOB2), written like BEGIN-PER, INSIDE-PER, OUTSIDE",
+        ),
     ],
 )
 def test_labels_are_bio_and_predicted_tags_use_the_notation_of_the_data(
@@ -203,12 +241,22 @@ def test_o_that_is_not_the_most_frequent_tag_is_a_label_with_a_note() -> None:
     assert task(scheme="io").fit(rows).labels == ("O", "B-N", "I-N", "B-V", "I-V")
 
 
+@pytest.mark.parametrize("tags", ["O <B-PER> <I-PER>", "O B(PER) I(PER)", "O O BeginPer InsidePer"])
+def test_roles_in_an_unknown_notation_are_refused(tags: str) -> None:
+    with pytest.raises(DataError, match=r"unknown notation: .*B-PER and I-PER; or set task\.scheme=io"):
+        detect([tags.split()])
+
+
 def test_an_unknown_notation_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"task\.notation must be auto or one of B-PER.*, got 'X-B'"):
+    expected = r"task\.notation must be auto, one of B-PER.*, or examples of .*, got 'X-B'"
+    with pytest.raises(ConfigError, match=expected):
         task(notation="X-B")
 
 
-@pytest.mark.parametrize("tags", ["O PER PER O", "O PER-B PER-I O", "O B_PER I_PER O", "o b-per i-per o"])
+@pytest.mark.parametrize(
+    "tags",
+    ["O PER PER O", "O PER-B PER-I O", "O B_PER I_PER O", "o b-per i-per o", "OUT BEGIN-PER INSIDE-PER OUT"],
+)
 def test_a_txt_file_of_tagged_words_is_recognized_in_any_notation(tmp_path: Path, tags: str) -> None:
     path = tmp_path / "a.txt"
     lines = [f"{word} {tag}" for word, tag in zip("abcd", tags.split(), strict=True)]

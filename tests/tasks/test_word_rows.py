@@ -55,7 +55,18 @@ def test_every_format_gives_the_same_sentences(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Sentence #", "sentence", "sentence_id", "sent_id", "sentence_idx", "SentenceNo", "sent"]
+    "name",
+    [
+        "Sentence #",
+        "sentence",
+        "sentence_id",
+        "sent_id",
+        "sentence_idx",
+        "SentenceNo",
+        "sent",
+        "Satz-Nr",
+        "句子编号",
+    ],
 )
 def test_usual_column_names_are_recognized_and_others_can_be_set(name: str) -> None:
     rows = [

@@ -14,7 +14,7 @@ from bertune.audit.tokens import TokenCounts, token_findings
 
 @dataclass(frozen=True)
 class Subject:
-    """What the audit knows about task and model, for messages and to leave out what makes no sense."""
+    """Properties of the task and the model, which select the findings and appear in messages."""
 
     columns: Sequence[str]  # the names of the text columns
     model: str  # the name of the encoder

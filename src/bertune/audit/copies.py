@@ -42,7 +42,7 @@ def copies(splits: Splits, duplicates: Duplicates, noun: str) -> Iterator[Findin
 
 
 def num_conflicts(split: AuditedSplit, of: AuditedSplit, repeated: Ints) -> int:
-    """The number of rows of a split whose gold differs from that of the row of `of` that they repeat."""
+    """The number of rows of a split that repeat a row of `of` but have a different gold label."""
     return len(_conflicting(split, of, repeated, is_exact=True))
 
 
@@ -66,7 +66,7 @@ def _exact(splits: Splits, pair: tuple[str, str], found: Repeats, noun: str) -> 
     rows = found_rows(splits[split], np.flatnonzero(found.exact != NONE).tolist(), notes)
     if split == of:
         repeat = f"{counted(count, noun)} {'repeats' if count == 1 else 'repeat'} an earlier {noun}"
-        remedy = "Set data.deduplicate=true to train on each once" if split == "train" else ""
+        remedy = "Set data.deduplicate=true to train on each text only once" if split == "train" else ""
         yield Finding(
             "exact_duplicates", "note", f"{split}: {repeat} exactly", remedy, count, total, split, rows
         )
@@ -88,7 +88,7 @@ def _near(splits: Splits, pair: tuple[str, str], found: Repeats, noun: str) -> I
     rows = found_rows(splits[split], at, _repeats(splits, pair, found.near))
     if split == of:
         subject = f"{counted(count, noun)} {'is a near duplicate' if count == 1 else 'are near duplicates'}"
-        remedy = "Set data.near_duplicates=drop to train on each once" if split == "train" else ""
+        remedy = "Set data.near_duplicates=drop to train on each text only once" if split == "train" else ""
         message = f"{split}: {subject} of an earlier {noun}"
         yield Finding("near_duplicates", "note", message, remedy, count, total, split, rows)
         return

@@ -31,7 +31,7 @@ from bertune.audit.words import Ints
 from bertune.errors import counted, plural
 
 LEAST_REDUCTION = 0.5
-_MOST_ROWS = 50_000  # distinct rows examined, sampled at random beyond
+_MOST_ROWS = 50_000  # distinct rows examined; of more rows, a random sample
 _LEAST_ROWS = 100  # distinct rows below which no cue is judged
 _LEAST_OF_LABEL = 20  # examined rows of a label
 _MOST_LABELS = 300  # the most frequent labels

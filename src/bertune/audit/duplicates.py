@@ -32,7 +32,7 @@ class Repeats:
 
     @property
     def num_near(self) -> int:
-        """The number of rows that nearly repeat a row, but repeat none exactly."""
+        """The number of rows with a near duplicate but no exact duplicate."""
         return int((self.near != NONE).sum())
 
 
@@ -52,7 +52,7 @@ class Duplicates:
     unsearched: int  # distinct texts too long to be searched without rensa
 
     def repeats(self, split: str, of: str) -> Repeats:
-        """What the rows of `split` repeat in `of`; with the same split twice, what they repeat in it."""
+        """The rows of `of` that the rows of `split` repeat; within one split, earlier rows."""
         rows = np.arange(*self.bounds[split])
         start = self.bounds[of][0]
         earlier = rows if split == of else np.full(len(rows), np.iinfo(np.int64).max)

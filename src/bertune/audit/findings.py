@@ -30,8 +30,8 @@ class FoundRow:
 class Finding:
     """One kind of problem in one split or in all of them.
 
-    An error means that scores or model cannot be trusted, a warning that a decision is needed, and a note is
-    worth knowing. Training refuses nothing because of a finding.
+    An error means that the scores or the model cannot be trusted. A warning requires a decision. A note is
+    for information. Findings never prevent training.
     """
 
     kind: str  # stable name, such as "exact_duplicates"
@@ -59,7 +59,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class AuditedSplit:
-    """What the audit reads of one split: a value for each of its N rows."""
+    """The data of one split that the audit uses: one value for each of its N rows."""
 
     texts: Sequence[tuple[str, ...]]
     gold: Sequence[Any]

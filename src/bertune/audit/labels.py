@@ -5,14 +5,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from bertune.audit.findings import AuditedSplit, Finding, found_rows
-from bertune.errors import counted
-from bertune.tasks.parts.label_names import look_alike_labels, look_alike_warnings
+from bertune.errors import counted, listed
+from bertune.tasks.parts.label_names import look_alike_labels, look_alike_warnings, multi_hot_hint
 
 _FEW = 10  # training examples below which a label can hardly be learned or evaluated
 _LEAST_ROWS = 20  # a smaller file may have equal texts or codes by chance
 # Tags of words inside and outside of entities: B-PER, PER_I; O.
 _TAG = re.compile(r"[BIESLMU][-_:/.]\w+|\w+[-_:/.][BIESLMU]", re.IGNORECASE)
 _OUTSIDE = frozenset("Oo")
+_REPEATED = 0.5  # share of the parts of joined labels that occur more than once
 _CONSTANT = 0.9  # share of the most frequent text
 _IDS = 0.9  # share of the texts that look like IDs, and of the distinct ones among them
 # One ASCII word with a digit, such as user_0123, 2024-01-31 or a hexadecimal hash.
@@ -31,12 +32,49 @@ def label_findings(splits: Mapping[str, AuditedSplit], has_names: bool, of_texts
         message, _, remedy = warning.rpartition(". ")
         alike = {label for group in look_alike_labels(total) for label in group}
         yield Finding("similar_labels", "warning", message, remedy, len(alike), len(total))
+    vectors = multi_hot_hint(counts["train"]) if has_names and of_texts else ""
+    if vectors and all(len(names) == 1 for names in splits["train"].labels):
+        num, names = len(counts["train"]), listed(sorted(counts["train"]))
+        yield Finding(
+            "multi_hot_labels",
+            "warning",
+            f"train: the {counted(num, 'label name')} are strings of 0 and 1: {names}",
+            vectors[:1].upper() + vectors[1:],
+            num,
+            num,
+            "train",
+        )
+    if has_names and of_texts:
+        yield from _unsplit(counts["train"])
     tags = [label for label in counts["train"] if _TAG.fullmatch(label)]
     if of_texts and tags and not _OUTSIDE.isdisjoint(counts["train"]):
         yield _tags(splits["train"], tags)
     few = {label: count for label, count in counts["train"].items() if count < _FEW}
     if few and has_names:
         yield _few(splits["train"], few, len(counts["train"]))
+
+
+def _unsplit(counts: Counter[str]) -> Iterator[Finding]:
+    """Label names that seem to hold several labels, because most of their parts occur in other names, too."""
+    for sign in ";|、，,":
+        parted = {label: [part.strip() for part in label.split(sign)] for label in counts if sign in label}
+        joined = [label for label, parts in parted.items() if all(parts)]
+        numbers = Counter(part for label in joined for part in parted[label])
+        repeated = sum(number > 1 or part in counts for part, number in numbers.items())
+        if len(joined) < 2 or repeated < _REPEATED * len(numbers):
+            continue
+        yield Finding(
+            "joined_labels",
+            "warning",
+            f'train: {len(joined):,} of {counted(len(counts), "label name")} contain "{sign}", such as '
+            f'"{joined[0][:60]}"',
+            f'If they are several labels, set task.name=multilabel "task.separator={sign}"; currently, '
+            "each of them is one label",
+            len(joined),
+            len(counts),
+            "train",
+        )
+        return
 
 
 def _tags(train: AuditedSplit, tags: Sequence[str]) -> Finding:
@@ -46,7 +84,7 @@ def _tags(train: AuditedSplit, tags: Sequence[str]) -> Finding:
         "error",
         f"train: the labels look like tags of words: {', '.join(sorted(tags)[:3])} and O",
         "To find entities, set task.name=token_classification, with one text per row or a column of sentence "
-        "numbers; each row is now a text of its own",
+        "numbers; currently, each row is a separate text",
         len(rows),
         len(train.labels),
         "train",
@@ -75,7 +113,7 @@ def _few(train: AuditedSplit, few: dict[str, int], total: int) -> Finding:
 
 
 def column_findings(train: AuditedSplit, columns: Sequence[str]) -> Iterator[Finding]:
-    """Text columns of the training data that hold nearly always the same text, or IDs instead of texts."""
+    """Training text columns that nearly always hold the same text, or hold IDs instead of texts."""
     num = len(train.texts)
     if num < _LEAST_ROWS:
         return

@@ -102,7 +102,7 @@ def _combined(groups: Sequence[Ints]) -> Hashes:
 def _partitions(
     column: WordColumn, texts: Ints, salts: Hashes, search: Search
 ) -> Iterator[tuple[Hashes, Ints]]:
-    """The hashes of one column and the row of each, in parts within which all equal hashes are."""
+    """The hashes of one column and their rows, in parts; equal hashes are always in the same part."""
     lengths = column.lengths[texts]
     short = np.flatnonzero((lengths >= LEAST_WORDS - 1) & (lengths <= search.most_short))
     windows = range(1, (MOST_CHARACTERS if column.single.any() else 1) + 1)
@@ -138,7 +138,7 @@ def _candidates(hashes: Hashes, owners: Ints, splits: NDArray[np.bool_]) -> Pair
     hashes, owners = hashes[is_repeated], owners[is_repeated]
     if not len(hashes):
         return np.zeros((0, 2), np.int64)
-    order = np.lexsort((owners, hashes))  # only of the few that are left
+    order = np.lexsort((owners, hashes))  # only for the few remaining pairs
     hashes, owners = hashes[order], owners[order]
     bucket = np.concatenate([np.zeros(1, np.int64), np.cumsum(hashes[1:] != hashes[:-1])])
     found = []

@@ -25,11 +25,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judgement:
-    """How well a rule does on the second half of the rows."""
+    """The performance of a rule on the second half of the rows."""
 
     low: float  # lower bound of the share of errors (or squared errors) of the constant answer it avoids
     score: float  # accuracy; R² for numbers
-    constant: float  # the same of always predicting the more frequent answer, or the mean
+    constant: float  # the same for a constant prediction: the more frequent answer, or the mean
 
 
 def judged_labels(predicted: Bools, target: Bools, z: float) -> Judgement:
@@ -84,7 +84,7 @@ def categories(values: Column) -> Ints | None:
 
 
 def renames(codes: Ints, labels: Sequence[object]) -> bool:
-    """Whether a column is another name of the labels: one value for each label, and the other way round.
+    """Whether a column repeats the labels under other names: one value for each label, and vice versa.
 
     Values in less than 1% of the rows are ignored.
     """
@@ -126,7 +126,7 @@ class Words:
             self._ranks[early], target[self._owners[early]].astype(np.float64), len(self._names)
         )
         positives = int(target[:half].sum())
-        # Errors of the rule: rows with the word and without the label, and the other way round.
+        # Errors of the rule: rows with the word and without the label, and vice versa.
         errors = (self._counts - right) + (positives - right)
         best = int(np.argmin(errors))
         return best, int(min(positives, half - positives) - errors[best])

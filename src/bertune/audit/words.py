@@ -85,7 +85,7 @@ class WordColumn:
 def read_words(texts: Iterable[str]) -> tuple[WordColumn, Ints]:
     """The distinct texts of a column, and the number of the distinct text of each text [N].
 
-    Memory does not hold normalized texts, only their word numbers (4 bytes a word) and a digest.
+    Normalized texts are not kept in memory, only their word numbers (4 bytes per word) and a digest.
     """
     number_of = defaultdict[str, int](count().__next__)
     known: dict[bytes, int] = {}

@@ -38,7 +38,7 @@ def compare(
     """Speed, memory and padding of bertune and its peers on a source, as JSON values.
 
     Trains and predicts on as many training texts as a measurement of `seconds` needs. Raises what `prepare`
-    raises, ConfigError for a task that the peers do not support, and BertuneError if bertune's side fails.
+    raises, ConfigError for a task that the peers do not support, and BertuneError if bertune itself fails.
     """
     prepared = prepare(source)
     _refuse_own_code(prepared)
@@ -76,7 +76,7 @@ def _section(rounds: list[Round], contestants: list[Contestant]) -> dict[str, An
 
 
 def _refuse_own_code(prepared: Prepared) -> None:
-    """Raises ConfigError for tasks and heads that the Trainer has no counterpart for."""
+    """Raises ConfigError for tasks and heads without a counterpart in the Trainer."""
     head = prepared.encoder.fitted.head
     is_plain = isinstance(head, HeadSpec) and head.problem_type == "single_label_classification"
     if not is_plain or prepared.config.model.head != "auto":

@@ -15,7 +15,10 @@ def compare(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="write the rows that changed to this new file: .jsonl or .csv", show_default=False),
+        typer.Option(
+            help="write the rows whose predictions changed to this new file: .jsonl or .csv",
+            show_default=False,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -23,7 +23,7 @@ def export(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export a trained model, and accept the export only if it gives the results of the model.
+    """Export a trained model, and accept the export only if it reproduces the results of the model.
 
     The export predicts the validation rows of the run. If a probability, a label or a score differs by more
     than the limits of its format (export.max_difference, export.max_flips, export.max_score_loss), nothing

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-_NAMES = ("SIGTERM", "SIGHUP")  # Ctrl-C is an exception already
+_NAMES = ("SIGTERM", "SIGHUP")  # Ctrl-C already raises an exception
 
 
 @contextlib.contextmanager

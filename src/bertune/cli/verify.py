@@ -13,7 +13,7 @@ def verify(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify that an export is intact and still gives the results of the trained model.
+    """Verify that an export is intact and still reproduces the results of the trained model.
 
     It predicts the rows stored in the export and compares the results with those of the trained model, which
     are stored next to them. The exit code is 5 if a file has changed or a result differs by more than the
@@ -32,4 +32,4 @@ def verify(
         return
     console = show.messages()
     show_parity(console, show.results(), parity)
-    show.echo(console, "verified: the export gives the results of the trained model")
+    show.echo(console, "verified: the export reproduces the results of the trained model")

@@ -52,7 +52,7 @@ class DataConfig(Section):
     )
     near_duplicates: Literal["keep", "drop"] = Field(
         "keep",
-        description="drop: the same for rows that are nearly equal, which includes equal ones: texts that "
+        description="drop: like data.deduplicate, and also for nearly equal rows, whose texts "
         "differ only in case, punctuation and spaces, in one word, or in a few words of a long text",
     )
     split_seed: int | None = Field(
@@ -70,6 +70,11 @@ class DataConfig(Section):
         "none",
     )
     reader: str = Field("auto", description="name of a reader, or the path of your own reader.py")
+    decimal: Literal["auto", "point", "comma"] = Field(
+        "auto",
+        description="decimal mark of numbers to predict that are written as text; the other mark separates "
+        "thousands; auto: as the numbers of the column show, and an error for 1,000 if none does",
+    )
     sheet: str | None = Field(
         None, min_length=1, description="sheet of an Excel workbook; default: the first visible sheet"
     )

@@ -1,4 +1,4 @@
-"""The settings in [decide] and [gate]: what is concluded from a trained model."""
+"""The settings in [decide] and [gate]: calibration, decision rules and quality gates."""
 
 from typing import Literal
 
@@ -64,7 +64,7 @@ class DecideConfig(Section):
         return value
 
     def refuse_contradictions(self) -> None:
-        """Raise ConfigError for settings that exclude or need each other."""
+        """Raise ConfigError for settings that contradict each other or are incomplete."""
         needs_target = self.objective in ("precision", "recall")
         if needs_target and self.target is None:
             raise ConfigError(
@@ -85,7 +85,7 @@ class DecideConfig(Section):
 
     @property
     def has_target(self) -> bool:
-        """Whether a decision rule is to be fitted."""
+        """Whether to fit a decision rule."""
         return self.max_error is not None or self.abstain_below is not None or self.objective != "none"
 
 

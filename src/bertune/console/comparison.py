@@ -47,7 +47,7 @@ def _line(one: ChangedExample) -> str:
 
 
 def explanation(found: Comparison) -> str:
-    """What the p values are about."""
+    """A sentence on what the p values compare."""
     if found.tests == "recipes":
         what = "whether the recipes differ: both the rows and the training seeds were resampled"
     else:

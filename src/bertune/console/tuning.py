@@ -38,7 +38,7 @@ def watch(events: Iterable[SearchEvent], console: Console) -> Tuning:
 
 @dataclass
 class _Shown:
-    """What is not shown again: the notes of trials, and warnings that an earlier run has raised."""
+    """Messages that are not shown again: the notes of trials, and warnings that an earlier run has raised."""
 
     is_in_trial: bool = False
     warnings: set[str] = field(default_factory=set)

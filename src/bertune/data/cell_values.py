@@ -139,8 +139,11 @@ def _array_item(item: str) -> Any:
         return ast.literal_eval(item)
     if item in ("True", "False", "None", "nan"):
         return {"True": True, "False": False}.get(item)
+    digits = item.lstrip("+-")
+    if digits.isdecimal() and digits != "0" and digits[0] == "0":
+        raise ValueError(f"NumPy writes no number like {item}")
     try:
-        return int(item) if item.lstrip("+-").isdecimal() else float(item)
+        return int(item) if digits.isdecimal() else float(item)
     except ValueError:
         raise ValueError(f"not a value of a NumPy array: {item}") from None
 
@@ -162,13 +165,22 @@ def _python_literal(text: str) -> Any:
 
 
 class _Unwrapped(ast.NodeTransformer):
-    """Removes NumPy's wrappers from a literal: `array([1], dtype=int64)`, `np.int64(1)`, `np.True_`."""
+    """Removes NumPy's wrappers from a literal: `array([1], dtype=int64)`, `np.int64(1)`, `np.True_`.
+
+    Sets become lists.
+    """
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if len(node.args) != 1 or not _WRAPPERS.fullmatch(_last_name(node.func)):
             raise ValueError("a call")
         inner: ast.AST = self.visit(node.args[0])
         return inner
+
+    def visit_Set(self, node: ast.Set) -> ast.AST:
+        # An array of PostgreSQL, {0,1,0}, may repeat items; the items of a Python set have no order.
+        inner = self.generic_visit(node)
+        assert isinstance(inner, ast.Set)
+        return ast.copy_location(ast.List(inner.elts, ast.Load()), node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         values = {"True_": True, "False_": False, "nan": None}

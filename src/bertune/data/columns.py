@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bertune.config import DataConfig
-from bertune.data.readers._decimals import with_point
+from bertune.data.readers._decimals import Decimal, with_point
 from bertune.data.readers._objects import json_kind
 from bertune.data.rows import Row
 from bertune.data.tables import Table
@@ -31,6 +31,7 @@ class Columns:
     label: str | None
     id: str | None
     has_gold: bool = True  # False in prediction: gold labels in the rows are not read
+    decimal: Decimal = "auto"  # the decimal mark of numbers that are written as text
 
 
 def choose_columns(
@@ -62,7 +63,7 @@ def choose_columns(
         label = _guessed_label(table, names.label, (*text, id_column), need_label, other_task)
         if label is not None:
             notes.append(f'{table.name}: label column: "{label}"')
-    return Columns(text, label, id_column), tuple(notes)
+    return Columns(text, label, id_column, decimal=options.decimal), tuple(notes)
 
 
 def name_of(row: Row, columns: Columns) -> str:
@@ -79,21 +80,24 @@ def number_in(cell: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def cell_number(row: Row, column: str) -> float | None:
+def cell_number(row: Row, column: str, decimal: Decimal = "auto") -> float | None:
     """The number in a cell; None if it is not a finite number.
 
-    Decimal commas are read in columns that have them (`Row.decimal_commas`). Raises DataError with the row's
-    origin for ambiguous separators: 1,234 may mean 1.234.
+    In texts, decimal commas and thousands separators are read unless they are ambiguous: 1,234 may mean
+    1.234. `decimal` is the decimal mark; if it is "auto", that of the other numbers in the column. Raises
+    DataError with the row's origin for a number that is ambiguous or differs from the others.
     """
     cell = cell_text(row, column).strip()
+    if not isinstance(row.values[column], str):
+        return number_in(cell)
+    if decimal == "auto" and column in row.decimal_commas:
+        decimal = "comma"
+    elif decimal == "auto" and column in row.decimal_points:
+        decimal = "point"
     try:
-        return number_in(with_point(cell, column in row.decimal_commas))
+        return number_in(with_point(cell, decimal))
     except ValueError as reason:
-        raise DataError(
-            f'{row.origin}: "{cell[:60]}" in column "{column}" is ambiguous as a number: {reason}. Expected'
-            " digits with one decimal point, as in 1234.5. Write the column with decimal points and without"
-            " thousands separators"
-        ) from None
+        raise DataError(f'{row.origin}: "{cell[:60]}" in column "{column}" {reason}') from None
 
 
 def missing_hint(row: Row, column: str) -> str:
@@ -264,7 +268,7 @@ def _suggestion(
 def _plain_columns(table: Table, first: Row) -> list[str]:
     """The columns of a table, with the paths inside those that hold objects in the first row instead of them.
 
-    All columns if none of them, and no path, has a value that is not an object or a list.
+    All columns if every value is an object or a list.
     """
     paths = [path for path in table.nested if not isinstance(first.values.get(path), dict | list)]
     objects = [column for column in table.columns if isinstance(first.values[column], dict)]

@@ -13,7 +13,7 @@ from bertune.errors import DataError, counted
 from bertune.files import shown
 
 _ACCEPTED = (
-    "Accepted are a pandas or polars DataFrame, a pyarrow Table, a Hugging Face Dataset,"
+    "Pass a pandas or polars DataFrame, a pyarrow Table, a Hugging Face Dataset,"
     " a list of dicts, or a file name"
 )
 _BATCH_ROWS = 1000

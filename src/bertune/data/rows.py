@@ -35,8 +35,9 @@ class Row:
 
     values: Mapping[str, Any]
     origin: Origin
-    decimal_commas: frozenset[str] = frozenset()  # columns whose numbers are written as 3,5
+    decimal_commas: frozenset[str] = frozenset()  # columns whose numbers are written as 3,5 or 1.000,5
     parts: tuple["Row", ...] = ()  # the rows of the source that a task has grouped into this one
+    decimal_points: frozenset[str] = frozenset()  # columns whose numbers are written as 3.5 or 1,000.5
 
 
 class NestedValues(dict[str, Any]):

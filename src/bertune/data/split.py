@@ -22,7 +22,7 @@ _FEW_ROWS = 10  # do not warn below this many surplus rows: in a small file one 
 
 @dataclass(frozen=True)
 class Splittable:
-    """What determines how the rows of a table may be split; [N] each, in source order."""
+    """The constraints on how the rows of a table may be split; [N] each, in source order."""
 
     origins: Sequence[Origin]
     units: Sequence[int]  # rows of the same unit stay together; as returned by `joined`
@@ -31,7 +31,7 @@ class Splittable:
     has_several: bool = False  # whether a row can have several labels
 
     def of(self, rows: Sequence[int]) -> "Splittable":
-        """The same for some of the rows."""
+        """The constraints for some of the rows."""
         times = None if self.times is None else [self.times[row] for row in rows]
         return Splittable(
             [self.origins[row] for row in rows],

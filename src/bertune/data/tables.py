@@ -15,6 +15,7 @@ from bertune.data.encodings import line_too_long, nul_byte
 from bertune.data.folders import is_pattern, parquet_files
 from bertune.data.formats import choose_reader, read_as
 from bertune.data.readers import jsonl
+from bertune.data.readers._decimals import decimal_columns, is_short
 from bertune.data.rows import NestedValues, Origin, Row, paths_in
 from bertune.errors import DataError, did_you_mean, listed
 
@@ -98,16 +99,22 @@ def with_columns(table: Table, sample: Iterator[Row], names: Sequence[str] = ())
     raises the error.
     """
     columns, nested = dict.fromkeys(names), dict[str, None]()
+    short: list[Mapping[str, Any]] = []
     with contextlib.suppress(DataError):
         for row in sample:
             columns |= dict.fromkeys(row.values)
             paths_in(row.values, nested)
+            short.append({key: value for key, value in row.values.items() if is_short(value)})
     order = tuple(columns)
+    commas, points = decimal_columns(short)
 
     def rows() -> Iterator[Row]:
         for row in table.rows():
             values = completed(row.values, order, bool(nested))
-            yield row if values is row.values else replace(row, values=values)
+            if not (row.decimal_commas or row.decimal_points) and (commas or points):
+                yield replace(row, values=values, decimal_commas=commas, decimal_points=points)
+            else:
+                yield row if values is row.values else replace(row, values=values)
 
     return replace(table, columns=order, nested=tuple(nested), rows=rows)
 

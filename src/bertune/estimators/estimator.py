@@ -1,4 +1,4 @@
-"""What the estimators share: parameters, training, prediction in the order of X, saving."""
+"""The base class of the estimators: parameters, training, prediction in the order of X, saving."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SEEDS = 2**32
 class TextEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Fine-tunes an encoder on texts; the parent of the classifier and the regressor."""
 
-    _fields: ClassVar[tuple[str, ...]]  # of predictions, one of which a model for the estimator has
+    _fields: ClassVar[tuple[str, ...]]  # fields of predictions; a model for the estimator has one of them
 
     def __init__(  # noqa: PLR0913
         self,

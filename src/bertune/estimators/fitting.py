@@ -48,7 +48,7 @@ def settings_of(parameters: Mapping[str, Any], seed: int, task: Mapping[str, Any
     if own["data.validation_fraction"] == 0:
         del own["data.validation_fraction"]
         own["train.refit"] = True
-    # Nobody reads the report of a temporary run, so the simple models in it are not trained.
+    # A temporary run has no report, so the simple models for it are not trained.
     quick = {} if parameters["out"] is not None else {"train.baselines": False}
     return quick | own | given | dict(task)
 

@@ -90,7 +90,7 @@ def _row(number: int, value: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Targets:
-    """The labels of a classifier, and the names under which the model knows them."""
+    """The labels of a classifier, and their names in the model."""
 
     classes: NDArray[Any]  # as in scikit-learn: sorted labels; for several labels per row, 0 to K - 1
     names: tuple[str, ...]  # of the classes, in their order

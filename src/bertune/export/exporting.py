@@ -41,7 +41,7 @@ class Export:
 
 @dataclass(frozen=True)
 class _Request:
-    """What to export, after all checks that need no computation."""
+    """The export to make, after all checks that need no computation."""
 
     run: Run
     name: str  # name of the format
@@ -57,7 +57,7 @@ def export_run(path: Path, name: str, settings: Settings, out: Path | None, on_p
     """Export the run at `path` in the format `name`, and compare it with the trained model.
 
     `out` is the folder of the export; None for export/NAME in the run. An earlier export there is replaced.
-    Raises GateError if the export differs too much; nothing is left of it then. Raises InputError.
+    Raises GateError, and removes the export, if it differs too much. Raises InputError.
     """
     request = _request(path, name, settings, out)
     on_progress("reading the validation rows")

@@ -1,4 +1,4 @@
-"""The gate: an export is accepted only if it gives the results of the trained model."""
+"""The gate: an export is accepted only if it reproduces the results of the trained model."""
 
 import statistics
 import time
@@ -54,11 +54,11 @@ class Gate:
     tolerance: Tolerance
 
     def comparison(self, found: Results, fitted: FittedTask, places: SequenceOf[str]) -> Comparison:
-        """How far other results of the examples differ."""
+        """The differences between these results and those of an export."""
         return compare(self.expected, found, places, fitted.decision)
 
     def problems(self, comparison: Comparison) -> list[str]:
-        """What exceeds the tolerance."""
+        """The differences that exceed the tolerance."""
         return problems(comparison, self.tolerance, self.expected.primary)
 
     def passed(self, name: str, model: Model) -> Comparison:
@@ -81,8 +81,8 @@ class Gate:
 def refusal(name: str, wrong: SequenceOf[str]) -> str:
     """The message for an export that exceeds its tolerance."""
     return (
-        f"{name}: the export does not give the results of the trained model: {'; '.join(wrong)}. The setting "
-        "in parentheses is the limit"
+        f"{name}: the export does not reproduce the results of the trained model: {'; '.join(wrong)}. The "
+        "setting in parentheses is the limit"
     )
 
 

@@ -45,7 +45,7 @@ _DIMENSIONS = {2: (_BATCH, "sequence_length"), 3: (_BATCH, "num_choices", "seque
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What a program that runs the graph must know and the graph does not say."""
+    """What a program needs to run the graph, beyond the graph itself."""
 
     auto_class: str  # AutoModel for a custom head, which has the inputs of a bare encoder
     outputs: tuple[str, ...]

@@ -24,14 +24,14 @@ _MOST_KEPT = 0.5  # share of the weights of products; beyond that, int8 has litt
 
 @dataclass(frozen=True)
 class Trial:
-    """What int8 versions of a graph are compared with, on some validation rows and on all of them."""
+    """The reference for int8 versions of a graph, on some validation rows and on all of them."""
 
     some: tuple[Examples, Gate]
     all: tuple[Examples, Gate]
     backend: Callable[[Path], Backend]  # of a graph
 
     def problems(self, graph: Path) -> list[str]:
-        """What exceeds the tolerance, on some rows, and only without problems there on all of them."""
+        """The differences that exceed the tolerance on some rows; if there are none, those on all rows."""
         found: list[str] = []
         backend = self.backend(graph)
         for examples, gate in (self.some, self.all):

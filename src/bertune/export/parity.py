@@ -103,7 +103,7 @@ def score_loss(expected: Results, found: Results) -> float:
 
 
 def problems(comparison: Comparison, tolerance: Tolerance, primary: str) -> list[str]:
-    """What exceeds the tolerance, each with the setting that limits it."""
+    """The differences that exceed the tolerance, each with the setting that limits it."""
     found = []
     if not comparison.largest_difference <= tolerance.difference:
         found.append(

@@ -1,4 +1,4 @@
-"""The README of an export: what it is, how far it differs from the model, and how to run it."""
+"""The README of an export: its content, how much it differs from the model, and how to run it."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The reference of an export: validation rows, and what the trained model predicts for them."""
+"""The reference of an export: validation rows, and the predictions of the trained model for them."""
 
 import json
 from collections import defaultdict

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from bertune.data.cell_values import plain
 from bertune.data.columns import Columns, cell_text
+from bertune.data.readers._decimals import Decimal
 from bertune.data.rows import Origin, Row
 from bertune.data.tables import Table, completed
 from bertune.files import to_json
@@ -31,6 +32,7 @@ class _StoredColumns(Record):
     text: Annotated[list[str], Field(min_length=1)]
     label: str | None
     id: str | None
+    decimal: Decimal = "auto"
 
 
 class _StoredRow(Record):
@@ -42,12 +44,13 @@ class _StoredRow(Record):
 
 
 class RowsRecord(Record):
-    """What the stored values of rows do not say about them."""
+    """The properties of rows that are not part of their stored values."""
 
     unit: str  # what `lines` count
     columns: _StoredColumns
     names: list[str]  # of all columns, in order
     decimal_commas: list[str]
+    decimal_points: list[str] = Field(default_factory=list)
     rows: list[_StoredRow]
 
 
@@ -69,13 +72,19 @@ class StoredRows:
     @classmethod
     def of_record(cls, record: RowsRecord, values: SequenceOf[Values]) -> "StoredRows":
         """The rows again, from `record()` and `values()`. Raises ValueError if they do not fit together."""
-        names, commas = tuple(record.names), frozenset(record.decimal_commas)
+        names = tuple(record.names)
+        commas, points = frozenset(record.decimal_commas), frozenset(record.decimal_points)
         is_nested = any(isinstance(value, dict | list) for row in values for value in row.values())
         left = iter(values)
         rows = []
         for stored in record.rows:
             parts = [
-                Row(completed(row, names, is_nested), Origin(stored.file, line, record.unit), commas)
+                Row(
+                    completed(row, names, is_nested),
+                    Origin(stored.file, line, record.unit),
+                    decimal_commas=commas,
+                    decimal_points=points,
+                )
                 for line, row in zip(stored.lines, left, strict=False)
             ]
             if len(parts) < len(stored.lines):
@@ -83,7 +92,13 @@ class StoredRows:
             rows.append(replace(parts[0], parts=tuple(parts)) if stored.is_group else parts[0])
         if next(left, None) is not None:
             raise ValueError("more rows than expected")
-        columns = Columns(tuple(record.columns.text), record.columns.label, record.columns.id)
+        stored_columns = record.columns
+        columns = Columns(
+            tuple(stored_columns.text),
+            stored_columns.label,
+            stored_columns.id,
+            decimal=stored_columns.decimal,
+        )
         return cls(tuple(rows), columns, names)
 
     def __len__(self) -> int:
@@ -112,13 +127,16 @@ class StoredRows:
         return self.of_record(record, [json.loads(to_json(row, indent=None)) for row in self.values()])
 
     def record(self) -> RowsRecord:
-        """What `values` does not say. There must be at least one row."""
+        """The properties that `values` does not contain. There must be at least one row."""
         columns = self.columns
         return RowsRecord(
             unit=self.rows[0].origin.unit,
-            columns=_StoredColumns(text=list(columns.text), label=columns.label, id=columns.id),
+            columns=_StoredColumns(
+                text=list(columns.text), label=columns.label, id=columns.id, decimal=columns.decimal
+            ),
             names=list(self.names),
             decimal_commas=sorted((self.rows[0].parts or self.rows)[0].decimal_commas),
+            decimal_points=sorted((self.rows[0].parts or self.rows)[0].decimal_points),
             rows=[
                 _StoredRow(
                     file=row.origin.file,

@@ -27,9 +27,9 @@ class Staging:
 def building(folder: Path) -> Iterator[Staging]:
     """Empty folders to build in. When the block succeeds, `Staging.export` replaces `folder`.
 
-    If the block fails, nothing is left of it and an earlier export in `folder` is untouched. What a killed
-    process has left is removed. Raises RunBusyError if another process is exporting to the same folder, and
-    InputError or ResourceError if the disk cannot be written.
+    If the block fails, the new files are removed, and an earlier export in `folder` is unchanged. Files left
+    by a killed process are removed. Raises RunBusyError if another process is exporting to the same folder,
+    and InputError or ResourceError if the disk cannot be written.
     """
     # The same name for every process, so that the next one removes what a killed one has left.
     around = folder.with_name(f".{shortened(folder.name)}.export.bertune-tmp")

@@ -79,7 +79,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Fit:
-    """The threshold of a question, and what it does on the rows that it was tested on."""
+    """The threshold of a question, and its coverage and errors on the rows that it was tested on."""
 
     threshold: float | None  # None: everything is marked for review
     num: int  # answers that were tested, whether given or not
@@ -196,7 +196,7 @@ def fit_guarantee(pilot: Judged, rows: Judged, max_error: float, confidence: flo
 
 
 def applied(rows: Judged, threshold: float | None) -> Fit:
-    """What a threshold does on rows."""
+    """The coverage and the errors of a threshold on rows."""
     is_answered_U = np.zeros(len(rows), bool) if threshold is None else rows.confidence_U >= threshold
     wrong = int((is_answered_U & rows.is_wrong_U).sum())
     return Fit(threshold, len(rows), len(np.unique(rows.group_U)), int(is_answered_U.sum()), wrong)

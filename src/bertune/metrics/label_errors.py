@@ -9,16 +9,16 @@ probability of their label (self-confidence) are likely errors, unless their lab
 
 For sets of labels, which have a yes or no for each label, the off-diagonal entries themselves are the
 candidates (method "C_confident" of the paper). A yes to a rare label nearly always contradicts a model that
-does not know the label well, so a weak model has candidates in a third of the rows. A candidate is therefore
-listed only if it is more likely wrong than right by Bayes' rule, with noise that depends on the label only
-(Natarajan et al. 2013, "Learning with noisy labels"): if p is the calibrated probability of a given yes, and
-the shares r1 of yes and r0 of no are given wrongly, the text has the label with the probability
-q = (p - r0) / (1 - r0 - r1), the given yes is wrong with r0 (1 - q) / p, and a given no with r1 q / (1 - p).
-These rates cannot be estimated with a weak model; `NOISE` assumes as many errors as the worst of ten
-benchmarks has. The list is short if the model is weak, and grows with what the model has learned.
+has not learned the label well, so a weak model has candidates in a third of the rows. A candidate is
+therefore listed only if it is more likely wrong than right by Bayes' rule, with noise that depends on the
+label only (Natarajan et al. 2013, "Learning with noisy labels"): if p is the calibrated probability of a
+given yes, and the shares r1 of yes and r0 of no are given wrongly, the text has the label with the
+probability q = (p - r0) / (1 - r0 - r1), the given yes is wrong with r0 (1 - q) / p, and a given no with r1 q
+/ (1 - p). These rates cannot be estimated with a weak model; `NOISE` assumes as many errors as the worst of
+ten benchmarks has. The list is short if the model is weak, and grows as the model improves.
 
-Labels that are predicted for no row are not judged: a model that has not learned a label would call all of
-its rows errors.
+Labels that are predicted for no row are not judged: a model that has not learned a label would report all of
+its rows as errors.
 
 Dimensions: N labelled items, C classes, B items of a block.
 """

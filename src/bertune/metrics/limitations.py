@@ -1,7 +1,7 @@
 """Limitations of evaluation data: scores that the gold labels determine, whatever the model predicts.
 
 Examples are ROC AUC on texts of a single class, the reciprocal rank if every document is relevant, and the
-correlation with a constant. Such a score says nothing about the model.
+correlation with a constant. Such a score carries no information about the model.
 """
 
 import math

@@ -90,8 +90,8 @@ def resampled(scores: Scores, unit_N: IntArray, rescore: Rescore, seed: int = 0)
 def intervals(scores: Scores, found: Resampled | None) -> dict[str, list[float] | None]:
     """The 95% interval of each score, as [low, high].
 
-    None if the score is undefined in too many resamples, or the same in all of them: then the resamples do
-    not tell how much it varies.
+    None if the score is undefined in too many resamples, or the same in all of them, so that they do not show
+    how much it varies.
     """
     if found is None:
         return {}

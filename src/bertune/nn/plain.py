@@ -169,7 +169,7 @@ def _layer(config: EncoderConfig) -> nn.Module:
 
 
 class _Model(nn.Module):
-    """What all models have, as in transformers."""
+    """The base class of all models, with the interface of transformers."""
 
     suffix = "Model"  # suffix of the Hugging Face class name
 

@@ -25,7 +25,7 @@ _LEAST_WINDOW = 0.1  # seconds
 # Seconds between measurements; doubled after a measurement that changes nothing.
 _FIRST_PAUSE, _LONGEST_PAUSE = 6.0, 60.0
 # Per candidate and round; rounds alternate between candidates. In shorter windows, and in the first round, a
-# new thread may still share its core, or the scheduler still favours it.
+# new thread may still share its core, or still have a higher priority.
 _PROBE_SECONDS, _PROBE_ROUNDS = 0.15, 4
 _ROWS, _WIDTH, _INNER = 256, 384, 1536  # sizes of the timed matrix product, as in a small encoder
 

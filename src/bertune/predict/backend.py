@@ -29,7 +29,7 @@ class BackendOutputs:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What runs a network, and how it forms batches."""
+    """The runtime of a network, and how it forms batches."""
 
     name: str  # torch or onnx
     precision: str  # of matrix products: fp32, bf16, fp16 or int8

@@ -315,7 +315,7 @@ def with_decisions(
 def summary(
     fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any]
 ) -> dict[str, Any] | None:
-    """What the decision rule of a model does on labelled rows; None without a rule that marks for review."""
+    """The effect of the decision rule on labelled rows; None without a rule that marks for review."""
     rule = fitted.rule
     if rule is None or rule.thresholds is None or fitted.judged is None:
         return None

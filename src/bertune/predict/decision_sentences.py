@@ -58,7 +58,7 @@ def sentence_of(
 
 
 def sentence_of_cutoffs(config: DecideConfig, rule: DecisionRule, num_rows: int) -> str:
-    """What the labels are chosen for, in one sentence."""
+    """A sentence on the objective by which labels are predicted."""
     if config.objective == "cost":
         return "Labels are predicted so that the expected cost of errors is lowest."
     aim = "the best F1" if config.objective == "f1" else f"{config.objective} of at least {config.target:g}"

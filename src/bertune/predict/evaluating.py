@@ -16,7 +16,7 @@ from bertune.text.sequences import Sequence
 
 
 def evaluated(found: Labelled, predictor: Predictor) -> Evaluation:
-    """The predictions of labelled examples, their scores with intervals, and what the decision rule does."""
+    """Predictions of labelled examples, their scores with intervals, and the effect of the decision rule."""
     fitted, examples, sequences = found.fitted, found.examples, found.sequences
     output, terms = _with_terms(replace(predictor, fitted=fitted), examples, sequences)
     scores = fitted.score(output.predictions, examples)

@@ -26,7 +26,18 @@ from bertune.tuning import is_tuning
 # Settings for reading the input and for the length of texts, which can differ from training.
 _FREE_TO_CHOOSE = {("model", "max_length")} | {
     ("data", key)
-    for key in ("text", "label", "id", "header", "delimiter", "quoting", "encoding", "reader", "sheet")
+    for key in (
+        "text",
+        "label",
+        "id",
+        "header",
+        "delimiter",
+        "quoting",
+        "encoding",
+        "reader",
+        "sheet",
+        "decimal",
+    )
 }
 
 

@@ -24,7 +24,7 @@ class Decision:
     model: Model  # with the rule
     num_examples: int
     decided: Decided
-    input_notes: tuple[str, ...] = ()  # which file was read, and what was inferred about its columns
+    input_notes: tuple[str, ...] = ()  # notes on the file that was read and on its columns
 
     @property
     def sentence(self) -> str:

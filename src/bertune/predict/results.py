@@ -1,4 +1,4 @@
-"""What `Model.evaluate` and `Model.predict_file` return, and how the latter reports its progress."""
+"""The results of `Model.evaluate` and `Model.predict_file`, and the progress of the latter."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace

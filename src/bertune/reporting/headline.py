@@ -94,7 +94,7 @@ def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
 
 
 def decision_facts(manifest: ManifestRecord) -> list[tuple[str, str]]:
-    """What the model can decide without review, and how well its probabilities match frequencies."""
+    """The share of texts that the model answers without review, and the calibration of its probabilities."""
     facts = []
     rule, scaling = manifest.decision, manifest.calibration
     if rule is not None and rule.sentence:

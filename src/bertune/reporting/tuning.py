@@ -145,7 +145,7 @@ def score_table(record: TuningRecord) -> PageTable | None:
 
 
 def space_table(record: TuningRecord) -> PageTable | None:
-    """What was searched for each setting, the default and the best value, and the importance."""
+    """The searched values of each setting, the default and the best value, and the importance."""
     space = sorted(record.space or [], key=lambda one: -(real(one.importance) or 0.0))
     rows = [
         [

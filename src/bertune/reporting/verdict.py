@@ -1,4 +1,4 @@
-"""One sentence on what a run is worth, composed of what was recorded."""
+"""The verdict on a run: one sentence composed from its records."""
 
 from bertune.errors import counted
 from bertune.manifest import ManifestRecord

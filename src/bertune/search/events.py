@@ -1,4 +1,4 @@
-"""The events of a search, which its caller prints or ignores. Those of every run come in between."""
+"""The events of a search, which its caller displays or ignores, interleaved with those of its runs."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a search found, as a record: trials, importances, the winner, and how optimistic its score is."""
+"""The record of a search: trials, importances, the winner, and how optimistic its score is."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +85,7 @@ def importances(found: Found) -> dict[str, float]:
 
 
 def dimension_records(found: Found) -> list[DimensionRecord]:
-    """What was searched, with default and best values and importances."""
+    """The searched settings, with default and best values and importances."""
     best, shares = found.best(), importances(found)
     defaults = found.space.defaults(found.config) or {}
     return [
@@ -212,7 +212,7 @@ def _gap_interval(trial: FrozenTrial, run: Run, metric: str, sign: int) -> list[
 def sentences(
     found: Found, winner: WinnerRecord, one: Optimism | None, trials: Sequence[TrialRecord]
 ) -> dict[str, str]:
-    """What to conclude from the search, by title."""
+    """The conclusions of the search, by title."""
     final = [trial for trial in trials if trial.stage == found.final.label and trial.outcome == "complete"]
     said = {"Best settings": _settings_sentence(found, winner), **_gain(found, winner, final)}
     if one is not None:

@@ -38,7 +38,7 @@ class Version:
     prepared: dict[Number, Prepared] = field(default_factory=dict)
 
     def scored(self) -> list[Any]:
-        """What identifies the rows on which trials are scored, in order."""
+        """The identity of the rows on which trials are scored, in order."""
         if self.folds is not None:
             return [list(of_row) for of_row in self.folds.of_row]
         table, rows = self.splits.rows["validation"]
@@ -116,7 +116,7 @@ class SearchRows:
 
 
 def trial_config(config: Config) -> Config:
-    """The settings of a trial: one seed, and nothing that only the final model needs.
+    """The settings of a trial: one seed, without anything that only the final model needs.
 
     The split is that of `train.seed` before the search, even if the seed is searched.
     """

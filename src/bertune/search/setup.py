@@ -182,7 +182,7 @@ def refuse_other_search(work: Work, queue: TrialQueue) -> None:
 
 
 def _description(work: Work) -> Mapping[str, Any]:
-    """What must be equal in all processes, by name."""
+    """The values that must be equal in all processes, by name."""
     found: dict[str, Any] = {"rows": rows_sha256(work.rows.version(work.base)), "folds": work.tune.folds}
     found |= {"tune.proxy": work.tune.proxy, "metric": work.metric}
     found |= {f"tune.space.{key}": str(dimension) for key, dimension in work.space.dimensions.items()}

@@ -152,7 +152,7 @@ Dimension = Choices | Range
 
 @dataclass(frozen=True)
 class Space:
-    """What a search varies: a range or a list of choices for each setting."""
+    """The search space: a range or a list of choices for each setting."""
 
     dimensions: Mapping[str, Dimension]
     given: Mapping[str, Any] = field(default_factory=dict)  # as written by the user, or the default

@@ -50,7 +50,7 @@ _DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 @dataclass(frozen=True)
 class Budget:
-    """When no further trial starts."""
+    """The limits after which no further trial starts."""
 
     trials: int
     seconds: float | None = None  # training time of all trials together
@@ -330,7 +330,7 @@ class TrialQueue:
         return optuna.Trial(self._study, trial._trial_id)
 
     def _place(self) -> str:
-        """What distinguishes this folder from those of other machines that use the same storage."""
+        """An identifier of this folder among those of other machines that use the same storage."""
         return str((self._out / "search-id").read_text(encoding="utf-8"))
 
 

@@ -28,7 +28,7 @@ Report = Callable[[int, float], bool]  # step and score of an intermediate resul
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What all trials of a search have in common."""
+    """The inputs that all trials of a search share."""
 
     rows: SearchRows
     metric: str  # that the search compares

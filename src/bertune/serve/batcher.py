@@ -29,7 +29,7 @@ _MEMORY = 5.0  # seconds of computation, after which a batch counts less than ha
 
 @dataclass(frozen=True)
 class ComputedBatch:
-    """What is known about a batch after it was computed."""
+    """The measurements of a computed batch."""
 
     sequences: int
     tokens: int  # without padding
@@ -110,7 +110,7 @@ class Batcher:
 
     @property
     def costs(self) -> Costs:
-        """What computing a batch costs."""
+        """The cost of computing a batch."""
         return self._schedule.costs
 
     @property
@@ -225,7 +225,7 @@ class Batcher:
 
 
 def _nothing() -> None:
-    """What there is to do if no batch was started."""
+    """Do nothing, because no batch was started."""
 
 
 def _with_own_groups(batch: SequenceOf[Waiting]) -> list[Sequence]:

@@ -1,4 +1,4 @@
-"""A short way to the endpoints: a dictionary instead of FastAPI's routing.
+"""A shortcut to the endpoints: a dictionary instead of FastAPI's routing.
 
 FastAPI compares a path with one route after the other, resolves the parameters of the endpoint, and wraps
 it in several layers. With some fifty routes this takes about as much time as the rest of the service does for

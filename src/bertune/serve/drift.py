@@ -23,7 +23,7 @@ _FIELDS = frozenset(("label", "labels", "spans", "answer", "probabilities", "sco
 
 @dataclass(frozen=True)
 class Profile:
-    """What predictions and their texts look like on average."""
+    """Averages over predictions and their texts."""
 
     rows: int
     label_shares: Mapping[str, float]  # share of the predictions with each label; the sum may exceed 1
@@ -118,7 +118,7 @@ def profile_of(
 
 
 class Drift:
-    """The profile of what a model has predicted recently, next to that of its training."""
+    """The profile of the recent predictions of a model, next to that of its training."""
 
     def __init__(self, unknown_id: int | None, reference: Profile | None) -> None:
         self.reference = reference

@@ -76,7 +76,7 @@ def checked(body: type[B], value: Any) -> B:
 
 
 def problems_of(error: ValidationError, *place: str | int) -> list[dict[str, Any]]:
-    """What pydantic found at a place of a body, as plain JSON with loc, msg and type."""
+    """A problem that pydantic found in a body, as plain JSON with loc, msg and type."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return [{**problem, "loc": (*place, *problem["loc"])} for problem in found]
 
@@ -160,13 +160,13 @@ def suited(service: Service, name: str | None, *wants: SequenceOf[str]) -> Serve
 
 
 def offered(served: ServedModel) -> frozenset[str]:
-    """What the predictions of a model consist of. A score beside other fields belongs to these."""
+    """A description of the predictions of a model. A score next to other fields belongs to them."""
     fields = served.facts.can - {"label_probabilities"}
     return fields - {"score"} if len(fields) > 1 else fields
 
 
 def abilities(served: ServedModel) -> str:
-    """What a model predicts, and the endpoints that use it."""
+    """The predictions of a model, and the endpoints that use them."""
     can = offered(served)
     paths = dict.fromkeys(path for name, path in _USED_BY.items() if name in can)
     use = f" (use {', '.join(paths)})" if paths else ""

@@ -1,4 +1,4 @@
-"""Explanations of single predictions: which words mattered. One at a time, each in a separate thread."""
+"""Explanations of single predictions, by the contributions of words: one at a time, in separate threads."""
 
 import asyncio
 import threading

@@ -1,6 +1,6 @@
-"""The limits of every request, before its body is parsed: token, size and time of the body, vanished clients.
+"""The limits of every request, before its body is parsed: token, body size and time, disconnected clients.
 
-An ASGI middleware. It reads the whole body first, so that slow clients occupy nothing but a buffer, and
+An ASGI middleware. It reads the whole body first, so that slow clients only occupy a buffer, and
 cancels the handler if the client disconnects.
 """
 
@@ -41,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Handled:
-    """What is recorded about a request after it was answered. It has no texts."""
+    """The record of an answered request. It contains no texts."""
 
     status: int
     seconds: float

@@ -1,4 +1,4 @@
-"""Structured logs without texts: one JSON object per line, or key=value pairs for a person at a terminal."""
+"""Structured logs without texts: one JSON object per line, or key=value pairs in a terminal."""
 
 import datetime
 import json
@@ -31,7 +31,7 @@ class JsonLines(logging.Formatter):
 
 
 class KeyValues(logging.Formatter):
-    """A record as a line for a person."""
+    """A record as a readable line."""
 
     def format(self, record: logging.LogRecord) -> str:
         content = _content(record)

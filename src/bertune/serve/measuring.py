@@ -1,4 +1,4 @@
-"""Measure how fast a backend is here: tokens per second, and the batch size that it needs for that.
+"""Measure the speed of a backend on this machine: tokens per second, and the batch size needed for it.
 
 Measuring also warms the backend up: the first calls of a runtime allocate memory and prepare kernels.
 """

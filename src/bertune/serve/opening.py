@@ -203,7 +203,7 @@ def _served(
 
 
 def _facts(candidate: Candidate, config: ServeConfig) -> ModelFacts:
-    """What clients can know about a model."""
+    """The public description of a model."""
     model, folder = candidate.model, candidate.folder
     metadata, fitted, runtime = model.metadata, model.fitted, model.backend.runtime
     can = set(fitted.prediction_fields)

@@ -32,7 +32,7 @@ class Reference:
 def read_reference(folder: Path, model: Model) -> Reference:
     """The reference of a run or an export. Without stored rows, the samples are those of the task.
 
-    Raises DamagedError if a file is not what bertune wrote.
+    Raises DamagedError if a file has changed since bertune wrote it.
     """
     rows, predictions = _stored(folder)
     read = _tokenized(model, rows)

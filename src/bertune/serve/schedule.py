@@ -33,7 +33,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Costs:
-    """What computing a batch costs, as measured at the start."""
+    """The cost of computing a batch, as measured at the start."""
 
     tokens_per_second: float
     call_tokens: int  # tokens that could be computed in the time that a call of the model takes in addition

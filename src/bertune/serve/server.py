@@ -32,7 +32,7 @@ from bertune.settings import resolve
 _LOG = logging.getLogger(LOGGER)
 _TOKEN = "BERTUNE_TOKEN"
 # Seconds that an idle connection stays open, which are also the limit for headers and for slow readers.
-# Clients are told less, so that they do not send a request at the moment in which the connection is closed.
+# The announced limit is lower, so that clients do not send a request while the connection is being closed.
 _KEEP_ALIVE, _ANNOUNCED = 30, 25
 _LOOPBACK = ("127.", "::1")
 

@@ -33,7 +33,7 @@ _MOST_FOR_DRIFT = 32  # predictions of a request that are counted for the drift
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What clients can know about a served model."""
+    """The public description of a served model."""
 
     task: str  # such as "classification", or the path of a user's task.py
     noun: str  # what the task calls a row: text, question, pair
@@ -80,7 +80,7 @@ class ServedModel:
         An item is a text, a tuple or list of texts if the model takes several, or a mapping from column names
         to values; all items have the same form. With `truncate`, longer texts than the model takes are
         truncated. `decode` overrides the `decode` of the task, as in `Model.decode`. If the caller is
-        cancelled, what has not been computed is not computed any more.
+        cancelled, the remaining sequences are not computed.
 
         Raises Invalid for an item that is blank or cannot be read, TooLong for an item that is too long, both
         with the number of the item from 1; TooLarge for too many items; Overloaded, Unavailable, and other
@@ -134,7 +134,7 @@ class ServedModel:
         return read
 
     def close(self) -> None:
-        """Stop after what is being computed."""
+        """Stop after the batch that is being computed."""
         self._reader.shutdown(wait=False, cancel_futures=True)
         self.batcher.close()
 

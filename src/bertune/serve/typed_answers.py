@@ -1,4 +1,4 @@
-"""Answers to the typed questions of System One, and what the decision rule of the model says about them."""
+"""Answers to the typed questions of System One, with the decisions of the model's decision rule."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -1,5 +1,4 @@
-"""What an explanation explains: a number computed from the outputs of an example, such as the logit of its
-label.
+"""The number that an explanation explains, such as the logit of a label, computed from the outputs.
 
 Dimensions: L tokens of a sequence, C outputs, K outputs that the number depends on.
 """

@@ -1,4 +1,4 @@
-"""How a page asks for the input of a task, and what it needs to show a prediction besides the prediction."""
+"""The input fields of a task on the page, and values that the page needs to show a prediction."""
 
 from dataclasses import dataclass
 from typing import Literal

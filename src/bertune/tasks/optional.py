@@ -96,7 +96,7 @@ class OptionalFittedMembers:
 
     @property
     def keep_together(self) -> Literal["sequence", "group", "step"]:
-        """What must be in the same micro-batch: a sequence, a group (one example), or a whole optimizer step.
+        """The unit that must be in one micro-batch: a sequence, a group (an example), or an optimizer step.
 
         With "step" the loss sees the outputs of the whole step, however the step is split into
         micro-batches, and no loss is computed when predicting. Default: "sequence".
@@ -251,7 +251,7 @@ class OptionalFittedMembers:
     text_kind: ClassVar[Kind] = "text"  # the kind of the fields of `form`
 
     def form(self, columns: tuple[str, ...]) -> Form:
-        """How a page asks for a row with these text columns. Default: fields of the kind `text_kind`."""
+        """The input form for a row with these text columns. Default: fields of the kind `text_kind`."""
         return Form(tuple(FormField(name, self.text_kind) for name in columns))
 
     @property
@@ -283,8 +283,10 @@ class OptionalFittedMembers:
         return self
 
     def limitations(self, examples: SequenceOf[Any], sequences: SequenceOf[Sequence]) -> list[Limitation]:
-        """What these examples cannot measure: scores that no prediction could change, and labels of the model
-        that do not occur. Shown before training and with the scores."""
+        """Scores that do not depend on the predictions of these examples, and labels that are missing.
+
+        Shown before training and with the scores.
+        """
         return []
 
     def simple_targets(self, examples: SequenceOf[Any]) -> NDArray[Any] | None:

@@ -9,11 +9,11 @@ from typing import Any
 from bertune.tracking.tracker import Results, Row, Status, TrackedRun, Tracker
 
 _POLL_SECONDS = 0.5
-# How long the end of a training waits for a tracker that has not even opened the run: it is unreachable.
+# Seconds to wait at the end of training for a tracker that has not opened the run and is unreachable.
 _UNOPENED_SECONDS = 30.0
 # … and for a call of one that has, such as the upload of a model.
 _OPEN_SECONDS = 600.0
-# An interrupted training waits less.
+# Seconds to wait if training was interrupted.
 _INTERRUPTED_SECONDS = 10.0
 
 

@@ -1,4 +1,4 @@
-"""The ID under which trackers know a run or a group of runs, stored in its folder for resuming."""
+"""The ID of a run or a group of runs in trackers, stored in its folder for resuming."""
 
 import os
 import secrets

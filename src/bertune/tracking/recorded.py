@@ -1,4 +1,4 @@
-"""What trackers log about a run, as flat names and plain values."""
+"""The values that trackers log, as flat names and plain values."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ def settings_of(config: Config) -> dict[str, Fact]:
 
 
 def facts_of(manifest: Mapping[str, Any]) -> dict[str, Fact]:
-    """What the manifest says about data, model, machine and versions before the first step."""
+    """The entries of the manifest on data, model, machine and versions before the first step."""
     model, training = manifest.get("model") or {}, manifest.get("training") or {}
     found: dict[str, Any] = {
         "source": manifest.get("source"),

@@ -23,7 +23,7 @@ class Group:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """A run as a tracker sees it when training starts."""
+    """The description of a run that a tracker gets when training starts."""
 
     id: str  # 16 hexadecimal digits, the same when the run is resumed
     name: str
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Results:
-    """What is known at the end of a run. Empty if it was interrupted or failed."""
+    """The results of a run. Empty if it was interrupted or failed."""
 
     scores: Mapping[str, float] = field(default_factory=dict)  # test/accuracy, test/accuracy_low and _high
     facts: Mapping[str, Fact] = field(default_factory=dict)  # gates, the comparison with simple models, times

@@ -89,7 +89,7 @@ def _copies(examples: Mapping[str, list[Any]], drops_near: bool, counts: _Counts
 
 
 def _note(counts: _Counts, total: int, drops_near: bool) -> str:
-    """What was dropped, for the user."""
+    """A message on the dropped rows."""
     num_dropped = counts.exact + counts.near
     kinds = (
         f"{counts.exact:,} exact and {counts.near:,} near duplicates" if drops_near else "exact duplicates"

@@ -1,4 +1,4 @@
-"""Events that training yields to its caller, which prints, draws or ignores them."""
+"""Events that training yields to its caller, which displays or ignores them."""
 
 from __future__ import annotations
 

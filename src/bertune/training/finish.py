@@ -365,7 +365,7 @@ def loaded_model(prepared: Prepared, state: TrainState) -> LoadedModel:
     """The trained model with the metadata that its folder records."""
     config = prepared.config
     reading = config.data.model_dump(
-        include={"delimiter", "quoting", "encoding", "reader"}, exclude_defaults=True
+        include={"delimiter", "quoting", "encoding", "reader", "decimal"}, exclude_defaults=True
     )
     fitted = state.fitted
     resolved = fitted.options.model_dump(mode="json", exclude_unset=True)

@@ -101,7 +101,7 @@ class Folds:
 
 
 def make_folds(tables: Tables) -> Folds:
-    """Divide the training rows into folds, as [cross_validate] and [data] say.
+    """Divide the training rows into folds by the settings in [cross_validate] and [data].
 
     Rows that data.split_column assigns to validation or test are in no fold. With data.time, each fold
     follows the one before it, and its model is trained on earlier rows only (rolling origin, Tashman 2000),

@@ -123,7 +123,7 @@ def _of_sets(fitted: FittedTask, predictions: SequenceOf[Any], examples: Sequenc
 def record_of(
     found: LabelErrors, file: str, columns: Columns, task: TaskConfig, noun: str
 ) -> LabelErrorsRecord:
-    """What the report shows: the most likely errors, and how to train from the corrected file."""
+    """The record for the report: the most likely errors, and how to train from the corrected file."""
     settings = {
         "data.header": "true" if file.endswith(".csv") else None,
         "data.text": ",".join(columns.text),

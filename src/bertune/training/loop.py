@@ -77,7 +77,7 @@ def train_steps(state: TrainState, optimizer: Optimizer, config: TrainConfig, pl
 
     sequences = of_step(plan.start)
     tokens = state.machine.micro_batch_tokens
-    state.model.train()  # once for all submodules, whatever mode they were loaded in
+    state.model.train()  # once for all submodules, which may have been loaded in either mode
     for done in range(plan.start, plan.total):
         started = time.perf_counter()
         if not state.model.training:

@@ -127,7 +127,7 @@ def refit(
 
 
 def refit_note(record: RefitRecord) -> str:
-    """What a user must know about a model that was refitted."""
+    """The notes for the user on a model that was refitted."""
     note = (
         f"refit: the saved model was trained again for {counted(record.steps, 'step')} on all "
         f"{record.rows:,} training and validation rows. All scores and predictions of this run are those of "
@@ -137,7 +137,7 @@ def refit_note(record: RefitRecord) -> str:
         note += (
             ". The temperature and the decision rule are those of the saved model, fitted to its predictions "
             "for the calibration rows, which neither model was trained on; what is measured on other rows is "
-            "that of the first model with a temperature and a rule of its own"
+            "that of the first model with a separate temperature and rule"
         )
     return note
 

@@ -24,7 +24,7 @@ _ROLES = ("group", "time", "split_column")
 
 @dataclass(frozen=True)
 class RowKeys:
-    """What the settings data.group, data.time and data.split_column say about the rows of a table."""
+    """The values of the columns data.group, data.time and data.split_column for the rows of a table."""
 
     groups: tuple[str | None, ...] = ()  # None for an empty cell; empty without data.group
     times: tuple[float, ...] = ()  # empty without data.time
@@ -100,7 +100,7 @@ class KeyCells:
 def key_cells(table: Table, options: DataConfig, split: str) -> tuple[KeyCells, list[str]]:
     """The collector for a table, and notes. Raises DataError if a column of the training table is missing.
 
-    Validation and test tables are not split; they need groups only, and not even these.
+    Validation and test tables are not split; for them, only groups are read, and their column may be missing.
     """
     source = table.ungrouped or table
     names: dict[str, str] = {}

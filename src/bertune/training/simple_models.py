@@ -39,7 +39,7 @@ _ENCODED_SHARE = 0.25  # of the texts that were trained on, repetitions included
 _MOST_LABELS = 500  # labels; a linear model has a weight vector for each
 _SHOWN = 3  # scores besides the primary one; probabilities of the linear models are not calibrated
 _SIGNIFICANT = 0.05
-_UNCALIBRATED = {"loss", "log_loss", "brier", "ece"}  # scores that a linear SVM is not made for
+_UNCALIBRATED = {"loss", "log_loss", "brier", "ece"}  # scores for which a linear SVM is not suited
 
 
 @dataclass(frozen=True)

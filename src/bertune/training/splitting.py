@@ -42,7 +42,7 @@ class Splits:
 
 
 def group_keys(tables: Tables, table: str) -> list[SequenceOf[Hashable]]:
-    """What keeps the rows of a table together: the group key of the task, and the cells of data.group."""
+    """The keys of rows that must stay together: the group key of the task, and the cells of data.group."""
     examples = tables.examples[table]
     keys: list[SequenceOf[Hashable]] = [[tables.task.group_key(example) for example in examples]]
     groups = tables.keys.get(table, RowKeys()).groups
@@ -50,7 +50,7 @@ def group_keys(tables: Tables, table: str) -> list[SequenceOf[Hashable]]:
 
 
 def splittable(tables: Tables) -> Splittable:
-    """What determines how the training rows may be split."""
+    """The constraints on how the training rows may be split."""
     examples, task = tables.examples["train"], tables.task
     several = [task.stratify_labels(example) for example in examples]
     has_several = any(labels is not None for labels in several)

@@ -42,8 +42,8 @@ DATASET = Dataset(
             sample=Sample(
                 "cord19-query-title-label.sample165.csv",
                 "this is a sample of 165 rows with 2 positives that shows the format. The data set has more"
-                " than 50,000 rows, so scores on the sample mean nothing. To train on the full data set, put"
-                f" {_NAME} in the same folder, or unset BERTUNE_DATA to download it.",
+                " than 50,000 rows, so scores on the sample are meaningless. To train on the full data set,"
+                f" put {_NAME} in the same folder, or unset BERTUNE_DATA to download it.",
             ),
         ),
     ),

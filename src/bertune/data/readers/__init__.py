@@ -1,5 +1,5 @@
 """One module per data format. It exports SUFFIXES and read(path, options) -> Iterator[Row].
 
-If several formats share a suffix, recognises(path, options) tells from the content whether a file has this
+If several formats share a suffix, recognises(path, options) checks by the content whether a file has this
 format. The reader without `recognises` reads the other files.
 """

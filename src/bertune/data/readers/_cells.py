@@ -21,6 +21,10 @@ _SHOWN = 200  # characters of a cell that are kept for an error message
 _LONGEST_CELL = 2**31 - 1
 
 
+# A cell such as ="0010", which keeps a spreadsheet from reading the text as a number.
+_FORMULA = re.compile(r'\A="((?:[^"]|"")*)"\Z')
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """The dialect of a delimited file."""
@@ -79,11 +83,15 @@ def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
                     for number in empty:
                         yield number, [""] * num_cells
                     empty.clear()
-                    yield line, cells
+                    yield line, [_FORMULA.sub(_without_formula, cell) for cell in cells]
             line = reader.line_num + 1 + before
             pending.clear()
     except csv.Error as error:
         raise DataError(_broken_quotes(path, line, pending, form)) from error
+
+
+def _without_formula(match: re.Match[str]) -> str:
+    return match[1].replace('""', '"')
 
 
 def _num_filled(cells: Sequence[str]) -> int:

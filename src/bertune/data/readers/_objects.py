@@ -14,7 +14,7 @@ from bertune.errors import DataError
 def object_rows(objects: Iterable[tuple[int, object]], file: str, unit: str) -> Iterator[Row]:
     """The rows of numbered objects, whose keys may differ.
 
-    `unit` says what the numbers count: "line" or "row". Raises DataError for a value that is not an object.
+    `unit` is what the numbers count: "line" or "row". Raises DataError for a value that is not an object.
     """
     for number, values in objects:
         if not isinstance(values, Mapping) or not values:

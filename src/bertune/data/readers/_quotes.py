@@ -1,7 +1,7 @@
 """Detects whether the quotes in a tab-separated file enclose cells or are part of the texts.
 
-Both occur in .tsv files: pandas and spreadsheets enclose cells in quotes, GLUE writes the quotes of its
-sentences unchanged.
+Both occur in .tsv files: pandas and spreadsheets enclose cells in quotes, whereas
+GLUE does not escape the quotes in its sentences.
 """
 
 from collections import Counter

@@ -21,8 +21,10 @@ SUFFIXES = (".txt", ".conll", ".bio", ".bmes", ".ner", ".iob", ".iob2", ".conll2
 
 _DOCUMENT = "-DOCSTART-"
 _HEAD = 200  # lines of a .txt file that are read to recognize the format
-# A tag with a position prefix or suffix, such as B-PER, PER_B and b-per; or O.
-_ROLE_TAG = re.compile(r"O|[BIESMLU]([-_:/.]\S+)?|\S+[-_:/.][BIESMLU]", re.IGNORECASE)
+# A tag with a position prefix or suffix, such as B-PER, PER_B, b-per and BEGIN-PER; or O.
+_ROLE = r"(?:[BIESMLU]|BEG|BEGIN|START|INSIDE|CONT|MIDDLE|END|LAST|SINGLE|UNIT)"
+_ROLE_TAG = re.compile(rf"O|OUT|OUTSIDE|{_ROLE}([-_:/.]\S+)?|\S+[-_:/.]{_ROLE}", re.IGNORECASE)
+_OUTSIDE = ("o", "out", "outside")
 _TYPE_TAG = re.compile(r"[^\W\d][\w.:/-]*")  # a type without a position: PER
 # Such as "# sent_id = 1", but not "# O", because a number sign can be a word.
 _COMMENT = re.compile(r"#\s*\S.*=")
@@ -49,8 +51,8 @@ def recognises(path: Path, options: DataConfig) -> bool:
             return False
         tags[cells[-1]] += 1
     most, _ = max(tags.items(), key=itemgetter(1), default=("", 0))
-    is_outside_usual = most in ("O", "o") and all(map(_TYPE_TAG.fullmatch, tags))
-    has_outside = "O" in tags or "o" in tags
+    is_outside_usual = most.casefold() in _OUTSIDE and all(map(_TYPE_TAG.fullmatch, tags))
+    has_outside = any(tag.casefold() in _OUTSIDE for tag in tags)
     return has_blank and has_outside and (is_outside_usual or all(map(_ROLE_TAG.fullmatch, tags)))
 
 

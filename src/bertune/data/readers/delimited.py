@@ -10,7 +10,7 @@ from bertune.config import DataConfig
 from bertune.data.encodings import text_lines
 from bertune.data.formats import file_suffix
 from bertune.data.readers._cells import DELIMITER_NAMES, Form, makes_table, records, spaces_before_quotes
-from bertune.data.readers._decimals import decimal_comma_columns
+from bertune.data.readers._decimals import decimal_columns
 from bertune.data.readers._headers import has_header, header_names, refuse_unnamed
 from bertune.data.readers._quotes import QuoteReading
 from bertune.data.rows import Origin, Row
@@ -32,18 +32,19 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     sample = _sample(path, form)
     below = sample[1:] if options.header else sample
     columns: list[str] = []
-    commas: frozenset[str] = frozenset()
+    commas, points = frozenset[str](), frozenset[str]()
     for line, cells in records(path, form):
         if not columns:
             columns = [str(i) for i in range(len(cells))]
             if options.header:
                 columns = header_names(f"{file}, line {line}", cells, below)
-            commas = decimal_comma_columns(below, columns)
+            commas, points = decimal_columns(dict(zip(columns, c, strict=False)) for c in below)
             if options.header:
                 continue
         if len(cells) > len(columns):
             refuse_unnamed(f"{file}, line {line}", cells, len(columns))
-        yield Row(dict(zip(columns, cells, strict=False)), Origin(file, line), commas)
+        values = dict(zip(columns, cells, strict=False))
+        yield Row(values, Origin(file, line), decimal_commas=commas, decimal_points=points)
 
 
 def resolve_options(
@@ -161,5 +162,5 @@ def _sniffed_delimiter(path: Path, encoding: str) -> str:
     is_cut = len(lines) == _SAMPLE_LINES or sum(map(len, lines)) > _SAMPLE_SIZE
     if makes_table(lines, ",", is_cut):
         return ","
-    others = [char for char in (";", "\t") if makes_table(lines, char, is_cut)]
+    others = [char for char in (";", "\t", "|") if makes_table(lines, char, is_cut)]
     return others[0] if len(others) == 1 else ","

@@ -1,4 +1,4 @@
-"""Reads labelled spans exported from Label Studio as JSON or JSON-MIN, one row per annotation task."""
+"""Reads exports of Label Studio: spans, choices and ratings as JSON, spans as JSON-MIN. One row per task."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +14,12 @@ from bertune.errors import DataError, listed
 
 SUFFIXES = (".json",)
 
-_HEAD = 1 << 16  # bytes that are searched for a task with a span
+_HEAD = 1 << 16  # bytes that are searched for a task with a span or a choice
 _TASK = re.compile(rb'^\s*\[\s*\{.*("annotations"\s*:\s*\[|"annotation_id"\s*:)', re.DOTALL)
 _SPAN = re.compile(rb'"(?:hypertext|paragraph)?labels"\s*:\s*\[')
+_CHOICE = re.compile(rb'"(?:choices"\s*:\s*\[|(?:rating|number)"\s*:\s*[\d.-])')
+_ANSWERS = ("choices", "rating", "number")  # values of a result that answer a question about the whole text
+_FLAT = b'"annotation_id"'
 _RICH = ("hypertextlabels", "paragraphlabels")  # spans in HTML pages and dialogues, not in plain text
 _TOOL_KEYS = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}  # of JSON-MIN
 
@@ -24,17 +27,22 @@ Span = dict[str, Any]
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether a JSON file starts like a list of annotated tasks with labelled spans."""
+    """Whether a JSON file starts like a list of annotated tasks with labelled spans, choices or ratings.
+
+    In JSON-MIN, a choice is a plain value of an object, which needs no reader.
+    """
     head = first_ascii(path, _HEAD)
-    return bool(_TASK.search(head) and _SPAN.search(head))
+    is_nested = _FLAT not in head
+    return bool(_TASK.search(head) and (_SPAN.search(head) or (is_nested and _CHOICE.search(head))))
 
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """One row per task: id, text, spans. The spans of a task that is not annotated are None.
+    """One row per task: id, text, and its spans or choices, which are None if the task is not annotated.
 
-    The file is read into memory; the line of a row is the number of its task, from 1. Skipped annotations,
-    predictions and relations are ignored. Raises DataError for another shape, and for a task whose
-    annotations differ if none of them is marked as the ground truth.
+    Spans are in the column "spans", and choices in "label", or in columns named after their questions if
+    there are several. The file is read into memory; the line of a row is the number of its task, from 1.
+    Skipped annotations, predictions and relations are ignored. Raises DataError for another shape, and for a
+    task whose annotations differ if none of them is marked as the ground truth.
     """
     content = parsed(path, options)
     if not isinstance(content, list):
@@ -42,6 +50,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
             f"{path}: expected a list of tasks, found {json_kind(content)}. Export the project again as JSON"
         )
     seen: dict[str, tuple[Origin, list[Span]]] = {}  # of JSON-MIN, by task
+    questions, has_spans = _results(content)
     for number, task in enumerate(content, start=1):
         origin = Origin(str(path), number, "task")
         if isinstance(task, Mapping) and "annotation_id" in task:
@@ -53,8 +62,13 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
                 " JSON"
             )
         text = _text(task["data"], origin)
-        spans = _spans(_objects(task, "annotations", origin), text, origin)
-        yield Row({"id": str(task.get("id", number)), "text": text, "spans": spans}, origin)
+        annotations = _objects(task, "annotations", origin)
+        values: dict[str, Any] = {"id": str(task.get("id", number)), "text": text}
+        if questions:
+            values |= _choices(annotations, questions, origin)
+        if not questions or has_spans:
+            values["spans"] = _spans(annotations, text, origin)
+        yield Row(values, origin)
 
 
 def _flat_row(
@@ -103,9 +117,65 @@ def _objects(owner: Mapping[str, Any], key: str, origin: Origin) -> list[Mapping
     return found
 
 
-def _spans(annotations: list[Mapping[str, Any]], text: str, origin: Origin) -> list[Span] | None:
+def _results(content: list[Any]) -> tuple[list[str], bool]:
+    """The names of the questions about whole texts, in order of appearance, and whether there are spans."""
+    names: dict[str, None] = {}
+    has_spans = False
+    for task in content:
+        annotations = task.get("annotations") if isinstance(task, Mapping) else None
+        for annotation in annotations if isinstance(annotations, list) else []:
+            results = annotation.get("result") if isinstance(annotation, Mapping) else None
+            for result in results if isinstance(results, list) else []:
+                if isinstance(result, Mapping):
+                    value = result.get("value")
+                    has_spans = has_spans or (isinstance(value, Mapping) and "start" in value)
+                    if isinstance(value, Mapping) and not value.keys().isdisjoint(_ANSWERS):
+                        names[_question(result)] = None
+    return list(names), has_spans
+
+
+def _question(result: Mapping[str, Any]) -> str:
+    return str(result.get("from_name", "label"))
+
+
+def _choices(
+    annotations: list[Mapping[str, Any]], questions: Sequence[str], origin: Origin
+) -> dict[str, Any]:
+    """The choices, ratings and numbers of a task by column. One choice is a text, several are a list."""
+    chosen = _chosen(annotations)
+    found: list[dict[str, Any]] = []
+    for annotation in chosen:
+        answers: dict[str, Any] = dict.fromkeys(questions)
+        for result in _objects(annotation, "result", origin):
+            value = result.get("value")
+            if not isinstance(value, Mapping):
+                continue
+            for key in ("rating", "number"):
+                if key in value:
+                    answers[_question(result)] = value[key]
+            if "choices" in value:
+                choices = value["choices"]
+                if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
+                    raise DataError(
+                        f'{origin}: expected a list of texts in "choices", got {choices!r:.60}. Export the '
+                        "task again as JSON"
+                    )
+                answers[_question(result)] = choices[0] if len(choices) == 1 else choices
+        found.append(answers)
+    if any(answers != found[0] for answers in found):
+        raise _differ(origin, f"{len(chosen)} annotations differ, and no single one is the ground truth")
+    answers = found[0] if found else dict.fromkeys(questions)
+    return {"label": answers[questions[0]]} if len(questions) == 1 else answers
+
+
+def _chosen(annotations: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The annotations that count: the ground truth, or all that were not cancelled."""
     done = [a for a in annotations if not a.get("was_cancelled")]
-    chosen = [a for a in done if a.get("ground_truth")] or done
+    return [a for a in done if a.get("ground_truth")] or done
+
+
+def _spans(annotations: list[Mapping[str, Any]], text: str, origin: Origin) -> list[Span] | None:
+    chosen = _chosen(annotations)
     if not chosen:
         return None
     results = [[r.get("value") for r in _objects(a, "result", origin)] for a in chosen]

@@ -17,6 +17,7 @@ from xml.etree.ElementTree import ParseError
 from bertune.config import DataConfig
 from bertune.data.byte_streams import MEBIBYTE, MOST_RATIO
 from bertune.data.readers._arrow import seekable
+from bertune.data.readers._decimals import decimal_columns
 from bertune.data.readers._headers import has_header, header_names, refuse_unnamed
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
@@ -54,6 +55,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     """
     options, _ = resolve_options(path, options, ())
     names: list[str] = []
+    commas, points = frozenset[str](), frozenset[str]()
     with _sheet(path, options) as sheet:
         rows = _records(sheet, path)
         sample = list(islice(rows, _SAMPLE_ROWS))
@@ -64,12 +66,18 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
                 if options.header:
                     below = [_as_texts(record, width) for _, record in sample[1:]]
                     names = header_names(str(place), _as_texts(values, width), below)
+                else:
+                    names = [str(i) for i in range(width)]
+                records = (
+                    dict(zip(names, record, strict=False)) for _, record in sample[options.header is True :]
+                )
+                commas, points = decimal_columns(records)
+                if options.header:
                     continue
-                names = [str(i) for i in range(width)]
             if len(values) > len(names):
                 refuse_unnamed(str(place), values, len(names))
             cells = [*values[: len(names)], *[None] * (len(names) - len(values))]
-            yield Row(dict(zip(names, cells, strict=True)), place)
+            yield Row(dict(zip(names, cells, strict=True)), place, commas, decimal_points=points)
 
 
 def resolve_options(

@@ -110,7 +110,7 @@ def _version(served: ServedModel) -> str:
 
 
 def _item(task: Mapping[str, Any], control: _Control, served: ServedModel) -> Any:
-    """What the model reads of a task; None if its texts are blank. Raises Invalid."""
+    """The input of the model from a task; None if its texts are blank. Raises Invalid."""
     data, columns = task.get("data"), served.facts.text_columns
     keys = columns if len(columns) > 1 else (control.key,)
     values = [data.get(key) for key in keys] if isinstance(data, Mapping) else [None]

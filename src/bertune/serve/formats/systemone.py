@@ -202,7 +202,7 @@ async def _answered(read: _Read, body: _Request) -> dict[str, Any]:
 
 
 def _item(state: Content, columns: SequenceOf[str]) -> Any:
-    """What the model reads: the text columns of an object, the texts of a list, or the state as a text.
+    """The input of the model: the text columns of an object, the texts of a list, or the state as a text.
 
     An object without these columns, and a list, become JSON for a model that reads a single text. Raises
     InvalidBody.

@@ -313,7 +313,7 @@ def _item(texts: list[str]) -> Any:
 
 
 def _info(served: ServedModel) -> dict[str, Any]:
-    """What /info reports: the keys of text-embeddings-inference, and the facts about the model."""
+    """The response of /info: the keys of text-embeddings-inference, and the facts about the model."""
     facts = served.facts
     labels = {
         "id2label": {str(number): label for number, label in enumerate(facts.labels)},

@@ -24,7 +24,7 @@ from bertune.tasks.explained import Explained, OutputWeights, Target, contrast, 
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_label
-from bertune.tasks.parts.label_names import label_name, read_label, unknown_label
+from bertune.tasks.parts.label_names import label_name, multi_hot_hint, read_label, unknown_label
 from bertune.tasks.parts.label_rules import chosen_by_rule, fit_label_rule
 from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_output
 from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
@@ -307,10 +307,11 @@ class Classification(Task):
             )
         # A column of texts or IDs has about as many values as rows, and so may the labels of a small file.
         if len(counts) > 0.5 * len(examples) and len(examples) > 20:
+            hint = multi_hot_hint(counts)
             raise DataError(
                 f"{examples[0].origin.file}: {len(counts)} different labels in {len(examples)} rows, such as "
                 f'"{next(iter(counts))}". Expected far fewer labels than rows. Check that data.label is the '
-                "right column"
+                f"right column{hint and '; ' + hint}"
             )
         labels = tuple(sorted(counts, key=natural))
         total = counts.total()

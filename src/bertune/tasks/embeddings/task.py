@@ -318,7 +318,7 @@ class Embeddings(Task):
                 f'"{columns.label}"'
             )
         cell = cell_text(row, columns.label).strip()
-        gold = cell_number(row, columns.label)
+        gold = cell_number(row, columns.label, columns.decimal)
         if gold is None:
             raise DataError(
                 f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is not a number; this column must '

@@ -9,11 +9,32 @@ from typing import Any
 
 from bertune.data.cell_values import cell_value, plain
 from bertune.data.columns import cell_text, missing_hint, refuse_half_characters
-from bertune.data.rows import Row
-from bertune.errors import ConfigError, DataError
-from bertune.tasks.multilabel.vectors import EXPECTED, Vector, duplicate_label, vector_of
+from bertune.data.rows import Origin, Row
+from bertune.errors import ConfigError, DataError, listed
+from bertune.tasks.multilabel.vectors import EXPECTED, Vector, duplicate_label, vector_in_digits, vector_of
 
-_YES, _NO = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n"}
+# With the words that Excel writes for booleans in German, French, Spanish and Italian, and usual answers.
+_YES = {
+    "1",
+    "1.0",
+    "true",
+    "yes",
+    "y",
+    "t",
+    "x",
+    "✓",
+    "√",
+    "wahr",
+    "ja",
+    "j",
+    "vrai",
+    "oui",
+    "verdadero",
+    "sí",
+}
+_YES |= {"si", "vero", "是", "真", "对", "有"}
+_NO = {"0", "0.0", "false", "no", "n", "f", "✗", "×", "falsch", "nein", "faux", "non", "falso"}
+_NO |= {"否", "假", "错", "无"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +58,8 @@ def labels_in(row: Row, column: str, separator: str) -> Cell:
             "the row"
         )
     value = cell_value(row, column, EXPECTED)
+    if isinstance(value, Mapping) and value.keys() == {"choices"} and isinstance(value["choices"], list):
+        value = value["choices"]  # Label Studio's CSV
     if isinstance(value, Mapping):
         return Cell(_marked(row, column, value))
     items = value if isinstance(value, list) else _separated(cell_text(row, column), separator)
@@ -59,6 +82,8 @@ def labels_in(row: Row, column: str, separator: str) -> Cell:
     duplicate = next((name for name, count in Counter(names).items() if count > 1), None)
     if duplicate is not None:
         raise duplicate_label(row.origin, duplicate)
+    if len(names) == 1 and not isinstance(value, list):
+        vector = vector_in_digits(names[0]) or vector
     return Cell(tuple(names), vector)
 
 
@@ -78,8 +103,37 @@ def is_yes(row: Row, column: str) -> bool:
     if not cell:
         raise DataError(f'{row.origin}: column "{column}" is empty. Write 1 or 0')
     if cell not in _YES | _NO:
-        raise DataError(f'{row.origin}: column "{column}" must be 1 or 0, got "{cell[:60]}"')
+        raise DataError(f'{row.origin}: column "{column}" must be 1 or 0, or yes or no, got "{cell[:60]}"')
     return cell in _YES
+
+
+def all_named(
+    cells: tuple[str, ...], origin: Origin, known: tuple[str, ...] | None, source: str
+) -> tuple[str, ...]:
+    """The names of labels that are given by name or by index; unchanged if `known` is None.
+
+    `known` are the labels in index order, from the setting or the file `source`. Raises DataError for an
+    invalid index, and if a label is given twice.
+    """
+    if known is None:
+        return cells
+    names = tuple(_named(cell, origin, known, source) for cell in cells)
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"{origin}: {listed(cells)} refer to the same label more than once. List each label once"
+        )
+    return names
+
+
+def _named(cell: str, origin: Origin, known: tuple[str, ...], source: str) -> str:
+    if cell in known and not cell.isdecimal():
+        return cell
+    if not cell.isdecimal() or len(cell) > 9 or int(cell) >= len(known):
+        raise DataError(
+            f'{origin}: "{cell}" is not a valid label index. {source} has {len(known)} labels, numbered '
+            "from 0"
+        )
+    return known[int(cell)]
 
 
 def names_in(file: str) -> tuple[str, ...]:
@@ -99,12 +153,14 @@ def names_in(file: str) -> tuple[str, ...]:
 
 
 def _separated(cell: str, separator: str) -> list[Any]:
-    """Split a cell at `separator`; a vector of 0 and 1 also at spaces, semicolons and vertical bars."""
+    """Split a cell at `separator`; a vector of 0 and 1 also at spaces and other common separators."""
     words = cell.split()
     vector = vector_of(words)
     if vector is not None and vector.is_certain:
         return words
-    entries = re.split(r"[;|]", cell)
-    if len(entries) > 1 and vector_of(entries) is not None:
-        return entries
+    # Two numbers with the other separators may be a range such as 0-1.
+    for signs, least in (("[;|]", 2), ("[-/_:，；、]", 3)):
+        entries = re.split(signs, cell)
+        if len(entries) >= least and vector_of(entries) is not None:
+            return entries
     return [part for part in (piece.strip() for piece in cell.split(separator)) if part]

@@ -23,8 +23,8 @@ from bertune.tasks.explained import Explained, OutputWeights, Target, label_posi
 from bertune.tasks.form import Form
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.multilabel.decisions import DecidesLabels
-from bertune.tasks.multilabel.labels import is_yes, labels_in, names_in
-from bertune.tasks.multilabel.vectors import Vector, with_vectors_read
+from bertune.tasks.multilabel.labels import all_named, is_yes, labels_in, names_in
+from bertune.tasks.multilabel.vectors import Vector, vector_in_digits, with_vectors_read
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_labels
 from bertune.tasks.parts.label_names import unknown_label
@@ -95,7 +95,8 @@ class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
         "auto",
         description="format of a label cell: label names or indices, or a vector of 0 and 1 with one entry "
         "per label; auto: vectors if every cell holds only 0 and 1 and at least one cell repeats a value or "
-        "has booleans or floats (1.0), or if all cells are 0,1 or 1,0",
+        "has booleans or floats (1.0), if all cells are 0,1 or 1,0, or if all have the same number of digits "
+        "without separators, such as 0010",
         json_schema_extra=CHANGEABLE,
     )
     label_file: str | None = Field(
@@ -303,40 +304,33 @@ class MultiLabel(Task):
         cell = labels_in(row, columns.label, self.options.separator)
         if self.options.label_format == "multi_hot" and cell.vector is not None:
             return (), cell.vector  # the entries are not label indices
-        names = tuple(self._named(name, row) for name in cell.names)
-        if len(set(names)) < len(names):
-            raise DataError(
-                f"{row.origin}: {listed(cell.names)} refer to the same label more than once. List each label "
-                "once"
-            )
-        return names, cell.vector
+        if cell.vector is not None and cell.vector.digits:
+            return cell.names, cell.vector  # whether they are indices depends on the other rows
+        return self._all_named(cell.names, row.origin), cell.vector
+
+    def _all_named(self, cells: tuple[str, ...], origin: Origin) -> tuple[str, ...]:
+        return all_named(cells, origin, self._names, self.options.label_file or "task.names")
 
     def stratify_labels(self, example: Example) -> tuple[str, ...]:
         return example.gold or ()
 
     def settled(self, examples: SequenceOf[Example]) -> list[Example]:
         """The examples with their multi-hot vectors decoded into labels. Raises DataError."""
-        return with_vectors_read(examples, self.options.label_format, self._names)
+        return with_vectors_read(examples, self.options.label_format, self._names, self._all_named)
 
     def informed(self, examples: SequenceOf[Example]) -> "MultiLabel":
         vector = next((e.vector for e in examples if e.vector is not None), None)
         if vector is None:
-            return self
+            # Labels such as 10 are indices or names in the other files, too.
+            are_names = self.options.label_format == "auto" and any(
+                vector_in_digits(label) for e in examples for label in e.gold or ()
+            )
+            if not are_names:
+                return self
+            return type(self)(self.options.model_copy(update={"label_format": "names"}))
         names = self._names or tuple(str(number) for number in range(vector.size))
         known = {"label_format": "multi_hot", "label_file": None, "names": names}
         return type(self)(self.options.model_copy(update=known))
-
-    def _named(self, cell: str, row: Row) -> str:
-        if self._names is None:
-            return cell
-        if cell in self._names and not cell.isdecimal():
-            return cell
-        if not cell.isdecimal() or len(cell) > 9 or int(cell) >= len(self._names):
-            raise DataError(
-                f'{row.origin}: "{cell}" is not a valid label index. '
-                f"{self.options.label_file or 'task.names'} has {len(self._names)} labels, numbered from 0"
-            )
-        return self._names[int(cell)]
 
     def fit(self, examples: SequenceOf[Example]) -> FittedMultiLabel:
         counts = Counter(label for e in examples for label in e.gold or ())

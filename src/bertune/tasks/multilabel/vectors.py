@@ -1,9 +1,10 @@
 """Multi-hot vectors in label cells, and how to distinguish them from lists of label indices.
 
-A single cell is ambiguous: [0, 1] may be two labels, or a vector with the second label. A whole column
-usually is not.
+A single cell is ambiguous: [0, 1] may be two labels, or a vector with the second label, and 0010 may be the
+name of a label. A whole column usually is not.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,8 @@ from bertune.data.rows import Origin
 from bertune.errors import DataError, listed
 
 EXPECTED = 'a list of label names, as in ["joy", "fear"]'
-_ENTRIES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0.": 0, "1.": 1, "True": 1, "False": 0}
+_ENTRIES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0.": 0, "1.": 1}
+_ENTRIES |= {"True": 1, "False": 0, "true": 1, "false": 0, "TRUE": 1, "FALSE": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Vector:
     size: int  # number of entries
     duplicate: str = ""  # an entry that occurs more than once, which a list of labels must not have
     is_typed: bool = False  # the entries are booleans or floats, which a list of labels does not have
+    digits: str = ""  # the cell, if it is written without separators, as in 0010
 
     @property
     def is_certain(self) -> bool:
@@ -47,14 +50,31 @@ def vector_of(items: list[Any]) -> Vector | None:
     return Vector(tuple(i for i, e in enumerate(entries) if e), len(entries), duplicate, is_typed)
 
 
+def vector_in_digits(cell: str) -> Vector | None:
+    """The vector that a cell of at least two digits 0 and 1, such as 0010, may be; otherwise None."""
+    if len(cell) < 2 or set(cell) - {"0", "1"}:
+        return None
+    return Vector(tuple(i for i, digit in enumerate(cell) if digit == "1"), len(cell), digits=cell)
+
+
 def with_vectors_read(
-    examples: SequenceOf[Any], label_format: str, names: tuple[str, ...] | None
+    examples: SequenceOf[Any],
+    label_format: str,
+    names: tuple[str, ...] | None,
+    named: Callable[[tuple[str, ...], Origin], tuple[str, ...]],
 ) -> list[Any]:
     """Decode the multi-hot vectors of a table into labels, or drop them if the cells hold label names.
 
-    `names` are the labels in the order of the vector entries; None stands for "0", "1" and so on. Raises
-    DataError unless the cells are either all vectors of the same size or all label names.
+    `names` are the labels in the order of the vector entries; None stands for "0", "1" and so on. `named`
+    gives the labels of cells such as 0010 that turn out to hold label names or indices. Raises DataError
+    unless the cells are either all vectors of the same size or all label names.
     """
+    is_known = label_format == "multi_hot"
+    labelled = [(e.origin, e.gold, e.vector) for e in examples if e.gold is not None]
+    if not is_known and any(v is not None and v.digits for _, _, v in labelled):
+        is_known = label_format == "auto" and _are_digits(labelled, names)
+        if not is_known:
+            examples = [_without_digits(e, named) for e in examples]
     cells = [(e.origin, e.vector) for e in examples if e.gold is not None]
     if label_format == "names":
         certain = next((origin for origin, v in cells if v is not None and v.is_certain), None)
@@ -66,12 +86,18 @@ def with_vectors_read(
             )
     # A file with names may be read by a model of named vectors.
     are_names = label_format == "names" or (names is not None and all(vector is None for _, vector in cells))
-    if are_names or not _are_vectors(cells, label_format == "multi_hot"):
+    if are_names or not _are_vectors(cells, is_known):
         return [replace(e, vector=None) if e.vector is not None else e for e in examples]
     first = next(origin for origin, _ in cells)
     size = next(v.size for _, v in cells if v is not None) if names is None else len(names)
     reason = f"as in {first}" if names is None else f"one per label ({listed(names)})"
     return [_with_labels(e, size, reason, names) for e in examples]
+
+
+def _without_digits(example: Any, named: Callable[[tuple[str, ...], Origin], tuple[str, ...]]) -> Any:
+    if example.vector is None or not example.vector.digits:
+        return example
+    return replace(example, gold=named(example.gold, example.origin), vector=None)
 
 
 def _with_labels(example: Any, size: int, reason: str, names: tuple[str, ...] | None) -> Any:
@@ -80,6 +106,46 @@ def _with_labels(example: Any, size: int, reason: str, names: tuple[str, ...] | 
         return example
     _refuse_other_size(example.origin, vector, size, reason)
     return replace(example, gold=tuple(names[i] if names else str(i) for i in vector.ones))
+
+
+def _are_digits(
+    cells: SequenceOf[tuple[Origin, tuple[str, ...], Vector | None]], names: tuple[str, ...] | None
+) -> bool:
+    """Whether the cells of a table, some of which are digits, are vectors rather than label names.
+
+    They are if all have the same number of digits, or some begin with 0 and none is a label name. Raises
+    DataError if they may be either.
+    """
+    digits = [(origin, vector) for origin, _, vector in cells if vector is not None and vector.digits]
+    others = [(labels, vector) for _, labels, vector in cells if vector is None or not vector.digits]
+    has_zeros = any(vector.digits[0] == "0" for _, vector in digits)
+    origin, longest = max(digits, key=lambda cell: cell[1].size)
+    fits = names is None or len(names) == longest.size
+    if has_zeros:  # neither numbers nor label indices
+        no_names = all(vector is not None or not labels for labels, vector in others)
+        return no_names and len(digits) > len(others)
+    if not fits:
+        return False  # label indices
+    if not others and len({vector.size for _, vector in digits}) == 1:
+        if longest.size > 2 or names is not None:
+            return True
+        raise _ambiguous(origin, longest, f'a vector of 2 entries, or the label "{longest.digits}"')
+    if longest.size > 2 and all(vector is not None and set(x) <= {"0", "1"} for x, vector in others):
+        raise _ambiguous(
+            origin,
+            longest,
+            "a vector from which zeros on the left were removed, as spreadsheets and pandas.read_csv without "
+            f'dtype=str do, or the label "{longest.digits}"',
+        )
+    return False
+
+
+def _ambiguous(origin: Origin, vector: Vector, readings: str) -> DataError:
+    return DataError(
+        f'{origin}: the label cell "{vector.digits}" is ambiguous: {readings}. Write vectors with one digit '
+        f"for each label in every row, as in {vector.digits.zfill(4)}, and set task.label_format=multi_hot; "
+        "if the cells hold label names, set task.label_format=names"
+    )
 
 
 def _are_vectors(cells: SequenceOf[tuple[Origin, Vector | None]], is_known: bool) -> bool:

@@ -53,6 +53,31 @@ def unknown_label(origin: Origin, label: str, labels: Collection[str]) -> DataEr
     )
 
 
+def multi_hot_hint(labels: Collection[str]) -> str:
+    """How to read label names such as 0010 as multi-hot vectors; empty if the labels do not look like them.
+
+    They do if all are strings of 0 and 1, one of them with at least three digits, and either all have the
+    same length or none begins with 0, so that a spreadsheet may have removed zeros.
+    """
+    sizes = {len(label) for label in labels}
+    is_binary = all(label and not set(label) - {"0", "1"} for label in labels)
+    if not is_binary or max(sizes, default=0) < 3:
+        return ""
+    longest = max(labels, key=len)
+    if len(sizes) == 1:
+        return (
+            f"if each digit of {longest} stands for one of {len(longest)} labels, set task.name=multilabel "
+            f"and task.label_format=multi_hot; currently, {longest} is the name of one label"
+        )
+    if any(label[0] == "0" and len(label) > 1 for label in labels):
+        return ""
+    return (
+        f"if each digit of {longest} stands for one of {len(longest)} labels, a spreadsheet may have removed "
+        "zeros on the left: write the cells as text with all digits, and set task.name=multilabel "
+        f"and task.label_format=multi_hot; currently, {longest} is the name of one label"
+    )
+
+
 def look_alike_labels(counts: Mapping[str, int]) -> list[tuple[str, ...]]:
     """Groups of labels that differ only in letter case, Unicode form, spaces or number format.
 
@@ -80,7 +105,7 @@ def look_alike_warnings(counts: Mapping[str, int]) -> list[str]:
 def _appearance(label: str) -> str:
     """A normalized form that is equal for labels that look alike."""
     visible = "".join(c for c in unicodedata.normalize("NFKC", label) if not _is_invisible(c))
-    text = " ".join(visible.split()).casefold()
+    text = " ".join(visible.split()).strip("'\"").casefold()
     number = number_in(text)
     return text if number is None else repr(number + 0.0)  # -0.0 + 0.0 is 0.0
 

@@ -290,7 +290,7 @@ class Ranking(Task):
         if columns.label is None:
             return Example(row_id, row.origin, texts, None, of_query)
         cell = cell_text(row, columns.label).strip()
-        grade = cell_number(row, columns.label)
+        grade = cell_number(row, columns.label, columns.decimal)
         if grade is None or grade < 0:
             raise DataError(
                 f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is not a relevance grade. Expected '

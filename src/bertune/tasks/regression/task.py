@@ -200,7 +200,7 @@ class Regression(Task):
         if columns.label is None:
             return Example(row_id, row.origin, texts)
         cell = cell_text(row, columns.label).strip()
-        gold = cell_number(row, columns.label)
+        gold = cell_number(row, columns.label, columns.decimal)
         if gold is None:
             raise DataError(
                 f'{row.origin}: "{cell[:60]}" in column "{columns.label}" is not a number. Correct it or '

@@ -10,9 +10,10 @@ from bertune.errors import ConfigError, listed
 from bertune.metrics.decisions import ANSWER, REVIEW
 from bertune.tasks import Output
 from bertune.tasks.parts.long_texts import FittedInWindows
+from bertune.tasks.token_classification.notations import DASH, OUTSIDE
 from bertune.tasks.token_classification.prediction import MOST_LABELS, JudgedTokens, TokensPrediction
 from bertune.tasks.token_classification.reading import Example
-from bertune.tasks.token_classification.schemes import DASH, OUTSIDE, PLAIN, Scheme, deciding_tokens
+from bertune.tasks.token_classification.schemes import PLAIN, Scheme, deciding_tokens
 from bertune.tasks.token_classification.tagging import Tagging, is_of_spans
 from bertune.text.sequences import Sequence
 

@@ -1,20 +1,20 @@
 """Detection of the tagging scheme and its notation from the tags."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bertune.errors import DataError, listed
-from bertune.tasks.token_classification.schemes import (
+from bertune.tasks.token_classification.notations import (
     DASH,
-    IO,
-    LETTERS,
     NOTATIONS,
     OUTSIDE,
-    PLAIN,
-    Scheme,
-    parts_of,
-    read_tags,
+    OUTSIDE_WORDS,
+    forms_of,
+    parsed,
+    spelled,
+    unread_role,
 )
+from bertune.tasks.token_classification.schemes import IO, LETTERS, PLAIN, Scheme, read_tags
 
 _ROLE_LETTERS = frozenset("".join(LETTERS.values()))
 _CAPITAL = tuple(notation for notation in NOTATIONS if notation[-1].isupper())
@@ -23,10 +23,10 @@ _CAPITAL = tuple(notation for notation in NOTATIONS if notation[-1].isupper())
 def detect(sequences: Sequence[Sequence[str]]) -> Scheme:
     """The scheme of the tags of several texts.
 
-    Tags without a role letter (B, I, …) are IO if "O" is at least as frequent as every other tag, or "o" is
+    Tags without a role (B, I, BEGIN, …) are IO if "O" is at least as frequent as every other tag, or "o" is
     more frequent than every other tag; otherwise they are plain. In part-of-speech tag sets, "O" and "o" are
     word classes, but rarely the most frequent ones (pronouns in Gimpel et al. 2011, onomatopoeia in the PKU
-    tag set).
+    tag set). Without "O", a tag such as OUTSIDE or _ can be outside of entities.
 
     Raises DataError if the tags look like a mixture of several schemes.
     """
@@ -38,13 +38,18 @@ def detect(sequences: Sequence[Sequence[str]]) -> Scheme:
     is_lower = outside.get(OUTSIDE.lower(), 0) * 2 > num_outside
     if not counts:
         return Scheme("bio", notation=_in_case(DASH, is_lower))
-    for notation in _CAPITAL:
-        letters = {tag: letter for tag in counts if (letter := _letter(tag, notation))}
-        if len(letters) == len(counts) and _fitting(letters.values()):
-            num_lower = sum(counts[tag] for tag, letter in letters.items() if letter.islower())
-            num_lower += outside.get(OUTSIDE.lower(), 0)
-            is_lower = num_lower * 2 > counts.total() + num_outside
-            return _scheme_with(letters.values(), True, _in_case(notation, is_lower), sequences)
+    words = [tag for tag in counts if tag.casefold() in OUTSIDE_WORDS]
+    if not outside and len(words) == 1:
+        (word,) = words
+        scheme = _of_roles(Counter({t: n for t, n in counts.items() if t != word}), {word: 1}, sequences)
+        if scheme is None and word.casefold() == OUTSIDE_WORDS[0]:
+            _refuse_mixture(Counter({t: n for t, n in counts.items() if t != word}), True, True)
+            return Scheme(IO, notation=f"{DASH},{word}")
+        if scheme is not None:
+            return scheme
+    scheme = _of_roles(counts, outside, sequences)
+    if scheme is not None:
+        return scheme
     # Bare lower-case letters can be parts of speech: b, i, m, s, l and u are in the PKU tag set.
     if all(_is_role(tag) and (tag.isupper() or is_dominant) for tag in counts) and _fitting(counts):
         return _scheme_with(counts, False, _in_case(DASH, is_lower), sequences)
@@ -52,14 +57,44 @@ def detect(sequences: Sequence[Sequence[str]]) -> Scheme:
     return Scheme(IO, notation=_in_case(DASH, is_lower)) if is_dominant else Scheme(PLAIN)
 
 
+def _of_roles(
+    counts: Counter[str], outside: Mapping[str, int], sequences: Sequence[Sequence[str]]
+) -> Scheme | None:
+    """The scheme of tags that all have a role and a type, or a role word; None if some have no role.
+
+    `counts` are without the tags `outside` of entities.
+    """
+    word = next((tag for tag in outside if tag not in (OUTSIDE, OUTSIDE.lower())), "")
+    if word and not counts:
+        return Scheme("bio", notation=f"{DASH},{word}")
+    for notation in _CAPITAL:
+        letters = {tag: letter for tag in counts if (letter := _letter(tag, notation))}
+        if len(letters) == len(counts) and _fitting(letters.values()):
+            num_lower = sum(counts[tag] for tag, letter in letters.items() if letter.islower())
+            num_lower += outside.get(OUTSIDE.lower(), 0)
+            notation = _in_case(notation, num_lower * 2 > counts.total() + sum(outside.values()))
+            name = f"{notation},{word}" if word else notation
+            return _scheme_with(letters.values(), True, name, sequences)
+    if word and all(_is_role(tag) and tag.isupper() for tag in counts) and _fitting(counts):
+        return _scheme_with(counts, False, f"{DASH},{word}", sequences)
+    words = spelled(list(counts), word or max(outside, key=outside.__getitem__, default=OUTSIDE))
+    if words is None:
+        return None
+    read, is_typed = parsed(words), bool(parsed(words).sign)
+    roles = {read.parts(tag)[0] if is_typed else read.letter(tag) for tag in counts}
+    return _scheme_with(roles, is_typed, words, sequences) if _fitting(roles) else None
+
+
 def outside_hint(sequences: Sequence[Sequence[str]]) -> str:
     """Advice on plain tags that seem to include one for words outside of entities; empty if none does.
 
-    More than half of the words have it; the most frequent part of speech has far fewer.
+    It is the most frequent tag and has a usual name, such as NONE, or more than half of the words have it.
+    The most frequent part of speech has far fewer.
     """
     counts = Counter(tag for tags in sequences for tag in tags)
     tag, number = counts.most_common(1)[0]
-    if tag == OUTSIDE or 2 * number <= counts.total():
+    is_usual = tag.casefold() in OUTSIDE_WORDS
+    if tag == OUTSIDE or (2 * number <= counts.total() and not is_usual):
         return ""
     share = f"{number / counts.total():.0%} of the words"
     return f'. If "{tag}" ({share}) is outside of entities, set task.outside={tag}'
@@ -98,6 +133,15 @@ def _refuse_mixture(counts: Counter[str], has_outside: bool, is_dominant: bool) 
         others = [tag for tag in counts if tag not in lettered] or others
         # A type in IO can look like a role and a type, such as B-cell, but most types do not.
         is_mixed = 2 * len(lettered) > len(counts) or any(label in counts for label in lettered.values())
+    with_roles = [tag for tag in counts if forms_of(tag)]
+    if not is_mixed and with_roles and spelled(with_roles, ""):
+        is_mixed, others = True, [tag for tag in counts if tag not in with_roles]
+    unread = has_outside and unread_role(list(counts))
+    if not is_mixed and unread:
+        raise DataError(
+            f"the tags seem to have a role and a type, but in an unknown notation: {listed(sorted(counts))}. "
+            "Write them as B-PER and I-PER; or set task.scheme=io if each tag is an entity type"
+        )
     if is_mixed:
         mixture = listed(sorted(counts))
         if others:
@@ -110,12 +154,12 @@ def _refuse_mixture(counts: Counter[str], has_outside: bool, is_dominant: bool) 
 
 def _types(tag: str) -> list[str]:
     """The types of a tag in all notations in which it has a role letter."""
-    return [parts_of(tag, notation)[1] for notation in _CAPITAL if _letter(tag, notation)]
+    return [parsed(notation).parts(tag)[1] for notation in _CAPITAL if _letter(tag, notation)]
 
 
 def _letter(tag: str, notation: str) -> str:
     """The role letter of a typed tag; "" if it has none."""
-    letter, _ = parts_of(tag, notation)
+    letter, _ = parsed(notation).parts(tag)
     return letter if _is_role(letter) else ""
 
 

@@ -13,14 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.tasks.token_classification.notations import DASH, OUTSIDE, parsed
 from bertune.text.sequences import Offsets
 from bertune.text.sequences import Sequence as Window
 
-OUTSIDE = "O"
 UNTYPED = "entity"  # the label of spans if tags are bare B, I, O
 PLAIN = "plain"
 IO = "io"
-DASH = "B-PER"  # the usual notation, and the only one that transformers supports
 # The letters for the roles begin, inside, end and single in each scheme.
 LETTERS = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bmes": "BMES", "bilou": "BILU"}
 _ROLES = "BIES"
@@ -29,14 +28,6 @@ _ROLE_OF = {
     name: dict(zip(letters, _ROLES, strict=False)) | ({"I": "I", "M": "I"} if "S" in letters else {})
     for name, letters in LETTERS.items()
 }
-_SEPARATORS = "-_:/."
-# The supported notations, by example: role letter first or last, a separator, upper or lower case.
-NOTATIONS = tuple(
-    case
-    for sign in _SEPARATORS
-    for example in (f"B{sign}PER", f"PER{sign}B")
-    for case in (example, example.lower())
-)
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _UNSPACED = re.compile(rf"{_CJK.pattern}|[\u3000-\u303f\uff00-\uffef]")  # and CJK punctuation
@@ -59,7 +50,7 @@ class Scheme:
 
     name: str  # bio (IOB2), iob1, bioes, bmes, bilou, io or plain
     typed: bool = True  # B-PER rather than bare B
-    notation: str = DASH  # one of NOTATIONS; for bare tags and io, only its case matters
+    notation: str = DASH  # see `notations`; for bare tags and io, only its case and its outside tag matter
 
     @property
     def is_closed(self) -> bool:
@@ -69,15 +60,16 @@ class Scheme:
     @property
     def outside(self) -> str:
         """The tag of words outside of spans."""
-        return OUTSIDE.lower() if self.notation.islower() else OUTSIDE
+        return parsed(self.notation).outside
 
     def role(self, tag: str) -> tuple[str, str] | None:
         """The role of a tag (B, I, E, S or O) and its type; None if the tag does not belong to the scheme."""
-        if tag in (OUTSIDE, OUTSIDE.lower()):
+        if tag in (OUTSIDE, OUTSIDE.lower(), self.outside):
             return OUTSIDE, ""
         if self.name == IO:
             return "I", tag
-        letter, label = parts_of(tag, self.notation) if self.typed else (tag, UNTYPED)
+        notation = parsed(self.notation)
+        letter, label = notation.parts(tag) if self.typed else (notation.letter(tag), UNTYPED)
         role = _ROLE_OF[self.name].get(letter.upper())
         return None if role is None else (role, label)
 
@@ -86,25 +78,7 @@ class Scheme:
         if self.name == IO:
             return label
         letter = LETTERS[self.name][_ROLES.index(role)]
-        letter = letter.lower() if self.notation.islower() else letter
-        if not self.typed:
-            return letter
-        sign, is_first = _form(self.notation)
-        return f"{letter}{sign}{label}" if is_first else f"{label}{sign}{letter}"
-
-
-def parts_of(tag: str, notation: str) -> tuple[str, str]:
-    """The role letter of a typed tag, in either case, and its type; both "" for a tag in another notation."""
-    sign, is_first = _form(notation)
-    first, _, last = tag.partition(sign) if is_first else tag.rpartition(sign)
-    letter, label = (first, last) if is_first else (last, first)
-    return (letter, label) if len(letter) == 1 and label else ("", "")
-
-
-def _form(notation: str) -> tuple[str, bool]:
-    """The separator of a notation, and whether the role letter comes first."""
-    is_first = notation[0] in "Bb"
-    return notation[1 if is_first else -2], is_first
+        return parsed(self.notation).tag(letter, label if self.typed else "")
 
 
 @dataclass(frozen=True, slots=True)

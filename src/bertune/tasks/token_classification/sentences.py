@@ -14,10 +14,13 @@ from bertune.errors import DataError, did_you_mean, listed
 AUTO, NONE = "auto", "none"  # values of task.sentence other than column names
 # Usual column names, in lower case and without punctuation and spaces: "Sentence #" becomes "sentence".
 _SENTENCES, _DOCUMENTS = (
-    frozenset(word + ending for word in words for ending in ("", "id", "idx", "index", "no", "num", "number"))
-    for words in (("sentence", "sent"), ("document", "doc"))
+    frozenset(
+        word + ending for word in words for ending in ("", "id", "idx", "index", "no", "nr", "num", "number")
+    )
+    for words in (("sentence", "sent", "satz"), ("document", "doc", "dokument"))
 )
-_WORDS = ("word", "token", "words", "tokens", "form", "text")
+_CHINESE = frozenset(("句子编号", "句子id", "句子序号", "句子", "句id"))
+_WORDS = ("word", "token", "words", "tokens", "form", "text", "wort", "词", "字", "词语", "单词", "字符")
 _HEAD = 200  # rows checked to decide whether a table has one word per row
 _MAX_SPACED = 0.05  # share of words that may contain spaces, such as numbers written 10 000
 _MAX_WORDS = 1_000_000  # per sentence: a constant column would make the whole table one sentence
@@ -88,7 +91,7 @@ def _given(table: Table, setting: str, required: bool) -> tuple[str, ...]:
 def _usual(table: Table) -> tuple[str, ...]:
     """The columns of document numbers, if any, and sentence numbers, recognized by their usual names."""
     plain = {column: re.sub(r"[\W_]+", "", column.casefold()) for column in table.columns}
-    sentences = [column for column, name in plain.items() if name in _SENTENCES]
+    sentences = [column for column, name in plain.items() if name in _SENTENCES | _CHINESE]
     documents = [column for column, name in plain.items() if name in _DOCUMENTS]
     return (*documents[:1], sentences[0]) if len(sentences) == 1 else ()
 

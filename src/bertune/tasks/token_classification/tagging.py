@@ -13,11 +13,10 @@ from bertune.data.rows import Origin
 from bertune.errors import DataError, counted, listed, none_has
 from bertune.metrics.details import table
 from bertune.tasks.token_classification.detection import detect, outside_hint
+from bertune.tasks.token_classification.notations import DASH, OUTSIDE
 from bertune.tasks.token_classification.reading import Example
 from bertune.tasks.token_classification.schemes import (
-    DASH,
     IO,
-    OUTSIDE,
     PLAIN,
     UNTYPED,
     Scheme,
@@ -215,7 +214,7 @@ def titled(scheme: Scheme) -> str:
     title = _TITLES[scheme.name]
     if scheme.name in (IO, PLAIN) or scheme.notation == DASH:
         return title
-    example = scheme.notation if scheme.typed else "b"
+    example = scheme.notation.replace(",", ", ") if scheme.typed or "," in scheme.notation else "b"
     return f"{title}, written like {example}"
 
 

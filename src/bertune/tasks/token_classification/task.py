@@ -27,12 +27,11 @@ from bertune.tasks.explained import Explained, Target
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.token_classification.decisions import DecidesSpans
 from bertune.tasks.token_classification.error_analysis import wrong_spans
+from bertune.tasks.token_classification.notations import NOTATIONS, OUTSIDE, parsed
 from bertune.tasks.token_classification.prediction import TokensPrediction
 from bertune.tasks.token_classification.reading import Example, is_blank, read
 from bertune.tasks.token_classification.schemes import (
     IO,
-    NOTATIONS,
-    OUTSIDE,
     Span,
     best_path,
     deciding_tokens,
@@ -66,6 +65,15 @@ if TYPE_CHECKING:
     from bertune.nn.batch import Batch
 
 
+_TEXT_COLUMNS = (
+    "tokens", "words", "token", "word", "词", "字", "词语", "单词", "字符", "text", "sentence", "content",
+    "文本",
+)  # fmt: skip
+_LABEL_COLUMNS = (
+    "tags", "ner_tags", "ner", "spans", "entities", "label", "labels", "tag", "ner_tag", "标签", "标注",
+)  # fmt: skip
+
+
 class TokenClassificationOptions(Section):
     """Settings under [task] when task.name is token_classification."""
 
@@ -78,8 +86,8 @@ class TokenClassificationOptions(Section):
     )
     notation: str = Field(
         "auto",
-        description="how the role letter and the type of a tag are written, by example: B-PER, B_PER, PER-B, "
-        "b-per; auto: as in the training data",
+        description="how the role and the type of a tag are written, by example: B-PER, B_PER, PER-B, b-per, "
+        "or BEGIN-PER,INSIDE-PER,OUTSIDE; auto: as in the training data",
         json_schema_extra=CHANGEABLE,
     )
     outside: str = Field(
@@ -114,8 +122,15 @@ class TokenClassificationOptions(Section):
     @field_validator("notation")
     @classmethod
     def _known_notation(cls, value: str) -> str:
-        if value != "auto" and value not in NOTATIONS:
-            raise ValueError(f"must be auto or one of {listed(NOTATIONS, 20)}")
+        if value in ("auto", *NOTATIONS):
+            return value
+        try:
+            parsed(value)
+        except ValueError as error:
+            raise ValueError(
+                f"must be auto, one of {listed(NOTATIONS, 20)}, or examples of each role and of the tag "
+                f"outside of entities, as in BEGIN-PER,INSIDE-PER,OUTSIDE ({error})"
+            ) from error
         return value
 
 
@@ -310,17 +325,8 @@ class TokenClassification(Task):
     is_calibrated: ClassVar[bool] = True
     scores: ClassVar[tuple[str, ...]] = ("f1", "macro_f1", "precision", "recall", "accuracy")
     columns: ClassVar[ColumnNames] = ColumnNames(
-        text=(
-            ("tokens",),
-            ("words",),
-            ("token",),
-            ("word",),
-            ("text",),
-            ("sentence",),
-            ("content",),
-            ("文本",),
-        ),
-        label=("tags", "ner_tags", "ner", "spans", "entities", "label", "labels", "tag", "ner_tag", "标签"),
+        text=tuple((name,) for name in _TEXT_COLUMNS),
+        label=_LABEL_COLUMNS,
         num_texts=(1,),
     )
     sample: ClassVar[tuple[dict[str, Any], ...]] = (
