@@ -68,10 +68,12 @@ def render(result: Tuning) -> Rendered:
     page = contents(Run(result.path), manifest)
     page |= {
         "kind": "bertune search",
+        "conclusion": _conclusion(record),
         "subtitle": visible(_subtitle(record)),
         "headline": _headline(record),
         "usage": _usage(result),
         "scores": score_table(record),
+        "reproduce": _reproduction(result, page["reproduce"]),
         "search": SearchSection(space_table(record), stage_tables(record), detail_tables(details), drawn),
     }
     return rendered(page, [plot.drawing for plot in drawn])
@@ -97,6 +99,30 @@ def _usage(result: Tuning) -> list[Command]:
         Command("Try more settings", f"bertune tune {folder} tune.trials=50 --resume"),
         Command("Use from Python", code),
     ]
+
+
+def _reproduction(result: Tuning, of_run: list[Command]) -> list[Command]:
+    """The commands of a run, with the one that trains the best settings again."""
+    folder = shlex.quote(str(result.path / BEST))
+    again = Command("Train a model with the best settings again", f"bertune train {folder} --out NEW")
+    return [*of_run[:-1], again] if of_run else []
+
+
+def _conclusion(record: TuningRecord) -> str:
+    """The best settings and their score; empty for an unfinished search."""
+    winner, metric = record.winner, record.metric or ""
+    if record.status != "complete" or winner is None:
+        return ""
+    params = ", ".join(f"{key}={value_text(value)}" for key, value in (winner.params or {}).items())
+    trials = counted(len(record.trials or []), "trial")
+    is_tested = real(winner.test) is not None
+    value, ends = (winner.test, _interval(winner.test_interval)) if is_tested else (winner.value, "")
+    on = "test rows" if is_tested else "the rows that selected them, which overstates it"
+    interval = f" (95% interval {ends})" if ends else ""
+    return visible(
+        f"The best settings of {trials} are {params or 'the defaults'}; {score_name(metric)} with them is "
+        f"{decimal(value)}{interval} on {on}."
+    )
 
 
 def _subtitle(record: TuningRecord) -> str:

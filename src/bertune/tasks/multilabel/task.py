@@ -202,7 +202,9 @@ class FittedMultiLabel(DecidesLabels):
         def probabilities(texts: slice, these: slice) -> FloatArray:
             return np.stack([all_probabilities(p, len(self.labels), these) for p in predictions[texts]])
 
-        judged = metrics.Judged(gold, len(self.labels), probabilities)
+        # As predicted, because the models of a cross-validation may have cutoffs of their own.
+        predicted = [np.array([index[label] for label in p.labels], np.int64) for p in predictions]
+        judged = metrics.Judged(gold, len(self.labels), probabilities, predicted)
         has_cutoffs = self.rule is not None and self.rule.cutoffs
         cutoff = self.label_cutoffs if has_cutoffs else self.options.threshold
         return metrics.score_judged(judged, self.labels, cutoff)
