@@ -257,8 +257,8 @@ def _changed(first: Run, second: Run, split: str) -> Iterator[ChangedExample]:
             str(one.get("source", "")),
             list(one.get("text", ())),
             gold,
-            before,
-            after,
+            fitted.shown_decision(before),
+            fitted.shown_decision(after),
             change,
         )
 

@@ -105,7 +105,11 @@ def fit_decisions(
         config.objective != "none", config.max_error is not None or config.abstain_below is not None
     ]
     if config.has_target and len(rows) < 2 * sum(share > 0 for share in shares):
-        raise DataError(f"{source}: {counted(len(rows), 'row')} are too few to fit a decision rule")
+        least = 2 * sum(share > 0 for share in shares)
+        raise DataError(
+            f"{source}: {counted(len(rows), 'row')} are too few to fit a decision rule. At least {least} are "
+            "needed, and a guarantee needs hundreds. Use more labelled rows"
+        )
     task = fitted.task
     keys = [task.group_key(e) for e in rows.examples]
     parts = divide(keys, [task.stratify_key(e) for e in rows.examples], shares, seed)

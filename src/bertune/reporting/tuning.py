@@ -1,10 +1,10 @@
 """Renders a search as one HTML page."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bertune.errors import counted
 from bertune.manifest import ManifestRecord
@@ -21,9 +21,9 @@ from bertune.reporting.wording import (
     decimal,
     duration,
     real,
-    scientific,
     score_name,
     score_title,
+    value_text,
     visible,
 )
 from bertune.reporting.write import write_page
@@ -135,7 +135,9 @@ def _subtitle(record: TuningRecord) -> str:
 
 def _headline(record: TuningRecord) -> Headline:
     metric, winner = record.metric or "", record.winner
-    facts = [(title, visible(text)) for title, text in (record.sentences or {}).items()]
+    # Recorded sentences have the minus sign of the terminal.
+    minus = re.compile(r"(?<![\w.])-(?=\d)")
+    facts = [(title, visible(minus.sub("−", text))) for title, text in (record.sentences or {}).items()]
     if winner is None:
         best = _ranked(record, record.trials or [])[:1]
         value = decimal(best[0].value) if best and best[0].outcome == "complete" else "none yet"
@@ -237,12 +239,3 @@ def _steps(trial: TrialRecord) -> str:
 def _ranked(record: TuningRecord, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     sign = 1 if record.lower_is_better else -1
     return sorted(trials, key=lambda t: (real(t.value) is None, sign * (real(t.value) or 0.0), t.number))
-
-
-def value_text(value: Any) -> str:
-    """The value of a setting, as written on the command line."""
-    if value is None:
-        return MISSING
-    if isinstance(value, bool):
-        return str(value).lower()
-    return scientific(value) if isinstance(value, int | float) else visible(value)

@@ -333,6 +333,10 @@ class OptionalFittedMembers:
             return sorted(map(str, decision)) == sorted(map(str, gold))
         return bool(decision == gold)
 
+    def shown_decision(self, decision: Any) -> Any:
+        """A `decision` as a comparison shows it. Default: as it is."""
+        return decision
+
     part_fields: ClassVar[tuple[str, ...]] = ()  # fields written for each of the rows that `grouped` merged
     # A method of tasks that group rows, with the arguments (prediction, row, columns): the `part_fields` of
     # each row in `row.parts`, and None for a row without text.

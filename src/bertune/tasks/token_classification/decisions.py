@@ -130,16 +130,21 @@ class DecidesSpans(FittedInWindows):
 
     def decision(self, prediction: Mapping[str, Any]) -> Any:
         """The tags, and the spans without their scores and decisions."""
-        keys = ("start", "end", "label")
+        keys = ("start", "end", "label", "text")
         spans = [{key: span[key] for key in keys} for span in prediction["spans"]]
         return {"tags": prediction["tags"], "spans": spans}
+
+    def shown_decision(self, decision: Any) -> str:
+        """The spans with their labels."""
+        return ", ".join(f"{span['text']} {span['label']}" for span in decision["spans"]) or "no entity"
 
     def is_gold(self, decision: Any, gold: Any) -> bool:
         """Whether the tags are those of the gold, or the spans if the gold has spans."""
         if gold and isinstance(gold[0], str):
             return bool(decision["tags"] == gold)
         expected = [(span["start"], span["end"], span["label"]) for span in gold or ()]
-        return sorted(tuple(span.values()) for span in decision["spans"]) == sorted(expected)
+        found = [(span["start"], span["end"], span["label"]) for span in decision["spans"]]
+        return sorted(found) == sorted(expected)
 
     def judged(self, prediction: Any, example: Example) -> list[tuple[str, float, bool]]:
         """An answer per predicted span, which is right if the gold has the same span with the same label.
