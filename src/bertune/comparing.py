@@ -29,10 +29,11 @@ from bertune.metrics.comparison import Difference, difference, holm
 from bertune.metrics.scores import LOWER_IS_BETTER, FloatArray
 from bertune.run import Run, open_run, verify
 from bertune.tasks import make_task
-from bertune.tasks.optional import without_fractions
+from bertune.tasks.optional import OptionalFittedMembers, without_fractions
 
 _SIGNIFICANT = 0.05  # after Holm's correction
-_NOT_PREDICTED = ("id", "source", "text", "gold")  # fields of a line of predictions
+# Fields of a line of predictions: those of the row, and those of a decision rule, which one run may lack.
+_NOT_PREDICTED = ("id", "source", "text", "gold", "decision", "review_labels")
 _Pair = tuple[float | None, float | None, Difference | None]  # both values of a score, and their difference
 _SEEDS = 0  # random seed of the choice of seeds
 
@@ -243,30 +244,29 @@ def _compared(
 def _changed(first: Run, second: Run, split: str) -> Iterator[ChangedExample]:
     """The rows with different decisions: labels, entities or answers, but not probabilities."""
     config = first.config.task
-    decide = _decision(config)
+    fitted = _fitted(config)
     for one, other in zip(first.predictions(split), second.predictions(split), strict=True):
-        gold, before, after = one.get("gold"), decide(_predicted(one)), decide(_predicted(other))
+        gold = one.get("gold")
+        before, after = (_plain(fitted.decision(_predicted(line))) for line in (one, other))
         if before == after:
             continue
-        was_right, is_right = _is_gold(before, gold), _is_gold(after, gold)
+        was_right, is_right = fitted.is_gold(before, gold), fitted.is_gold(after, gold)
         change = "changed" if was_right == is_right else "fixed" if is_right else "broken"
         yield ChangedExample(
             str(one.get("id", "")),
             str(one.get("source", "")),
             list(one.get("text", ())),
             gold,
-            before,
-            after,
+            fitted.shown_decision(before),
+            fitted.shown_decision(after),
             change,
         )
 
 
-def _decision(config: TaskConfig) -> Any:
-    """The part of a prediction that users act on. A user's own task is not executed."""
-    if config.name not in registry.names("task"):
-        return _plain
-    fitted = make_task(config).fitted()
-    return lambda prediction: _plain(fitted.decision(prediction))
+def _fitted(config: TaskConfig) -> OptionalFittedMembers:
+    """What knows the part of a prediction that users act on. A user's own task is not executed."""
+    known = config.name in registry.names("task")
+    return make_task(config).fitted() if known else OptionalFittedMembers()
 
 
 def _plain(decision: Any) -> Any:
@@ -280,12 +280,6 @@ def _plain(decision: Any) -> Any:
 
 def _predicted(line: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in line.items() if key not in _NOT_PREDICTED}
-
-
-def _is_gold(decision: Any, gold: Any) -> bool:
-    if isinstance(decision, list) and isinstance(gold, list):
-        return sorted(map(str, decision)) == sorted(map(str, gold))  # the order of labels has no meaning
-    return bool(decision == gold)
 
 
 def refuse_changed_file(path: Path) -> None:

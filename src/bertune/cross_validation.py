@@ -73,6 +73,7 @@ class CrossValidationRecord(Record):
     slices: SlicesRecord | None = None
     scores: dict[str, SummaryRecord] | None = None
     gates: list[GateRecord] | None = None  # on the mean over all folds
+    decision: str | None = None  # what the decision rules of the folds do, a sentence
     details: DetailsRecord | None = None  # of the pooled scores of the first repetition
     versions: dict[str, str] | None = None
     seconds: float | None = None  # total over all folds

@@ -85,3 +85,10 @@ def test_holm_multiplies_the_smallest_p_value_by_the_number_of_tests() -> None:
     assert comparison.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert comparison.holm([0.6, 0.9]) == [1.0, 1.0]
     assert comparison.holm([]) == []
+
+
+def test_an_interval_contains_its_score_if_resampling_shifts_it() -> None:
+    """As it does the average precision of labels with few rows."""
+    shifted_R = np.linspace(0.062, 0.083, 2000)
+    found = resampling.interval(0.054, shifted_R)
+    assert found is not None and found[0] == 0.054 and found[1] == pytest.approx(0.0825, abs=0.001)

@@ -8,6 +8,7 @@ import pytest
 import task_runs
 from page_reader import Page
 
+from bertune.reporting.mistakes import worded
 from bertune.reporting.write import write_report
 
 NAMES = [make.__name__ for make in task_runs.EVERY_RUN]
@@ -108,7 +109,7 @@ def test_questions_with_and_without_an_answer_are_scored_separately_and_by_thres
     assert row(page, "answerable")[-3:] == ["2", "0.500", "0.500"]
     assert row(page, "unanswerable")[-3:] == ["1", "0.000", "0.000"]
     assert "F1 by threshold" in page.text
-    assert "task.no_answer_threshold current: 0.000, best: " in page.text
+    assert "Vertical lines: current, at 0.000; best, at " in page.text
     assert "F1 0.333 (always “no answer”); this model: 0.333" in page.text
 
 
@@ -129,7 +130,7 @@ def test_missed_and_superfluous_labels_are_distinguished(report):
     (verdict,) = page.all("p", "verdict")
     assert " ".join(verdict.text.split()) == "95.0% extra dark 95.0% missed loud 20.0%"
     assert "Scores by threshold" in page.text
-    assert "task.threshold current: 0.500" in page.text
+    assert "Vertical line: current, at 0.500." in page.text
     assert row(page, "2")[-4:] == ["2", "1", "1", "1.000"]
 
 
@@ -250,3 +251,17 @@ def test_scores_that_do_not_apply_to_the_data_are_omitted_from_the_tables(report
     pairs, scored = (report(name).page.text for name in ("embeddings", "likeness"))
     assert "spearman" not in pairs.split("Truncated vectors")[0]
     assert "recall@1" not in scored
+
+
+def test_the_verdict_names_the_score_as_usual_and_a_baseline_that_is_as_good(report):
+    (verdict,) = report("ranking").page.all("p", "conclusion")
+    assert verdict.text.startswith("nDCG@10 is ")
+    assert "random order is about as good: it has nDCG@10" in verdict.text
+
+
+def test_the_examples_of_a_kind_of_error_are_different_texts():
+    texts = ("one", "one", "two", "three", "four")
+    shown = [{"passages": [{"text": text}], "kinds": ["a → b", "a → b"], "measure": 0.5} for text in texts]
+    found = worded("test", {"num": 9, "num_wrong": 5, "kinds": {"a → b": 10}, "shown": shown})
+    assert found is not None
+    assert [text for _, text in found.kinds[0].examples] == ["one", "two", "three"]

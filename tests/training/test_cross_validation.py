@@ -191,3 +191,21 @@ def test_outputs_are_restored_bit_for_bit(tmp_path: Path, shape: tuple[int, ...]
     save_outputs(tmp_path / "outputs.npz", outputs)
     found = load_outputs(tmp_path / "outputs.npz")
     assert [[o.tolist() for o in one] for one in found] == [[o.tolist() for o in one] for one in outputs]
+
+
+def test_each_fold_is_predicted_with_its_own_temperature_and_rule(
+    users_csv: Path, settings: Make, tmp_path: Path
+) -> None:
+    """The out-of-fold predictions are those of the runs of the folds, and one sentence is about all rules."""
+    changes = {**FEW, "cross_validate.folds": 2, "data.validation_fraction": 0.4, "decide.abstain_below": 0.6}
+    result = finished(resolve_source(str(users_csv), settings(**changes)), tmp_path / "cv")
+    for number, run in enumerate(result.runs, start=1):
+        own = {line["id"]: line for line in run.predictions("test")}
+        together = {line["id"]: line for line in result.predictions() if line["fold"] == number}
+        assert len(together) == 30
+        for name, line in together.items():
+            assert (line["label"], line["decision"]) == (own[name]["label"], own[name]["decision"])
+            assert line["probabilities"] == pytest.approx(own[name]["probabilities"], abs=1e-6)
+    share = np.mean([line["decision"] == "answer" for line in result.predictions()])
+    assert f"{100 * share:.3g}% of 60 texts were answered without review" in (result.record.decision or "")
+    assert not [text for text in result.record.warnings or [] if "without review" in text]

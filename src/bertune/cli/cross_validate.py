@@ -51,6 +51,8 @@ def cross_validate(
         return
     if not streams.is_closed():
         show.results().print(folds.summary_table(record))
+        if record.decision:
+            show.results().print(f"\n{record.decision}")
     folder = shown_path(result.path)
     show.echo(console, f"\npredictions   {folder}/predictions/out-of-fold.jsonl")
     show.echo(console, f"report        {folder}/report/index.html")

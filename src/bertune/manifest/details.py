@@ -60,6 +60,7 @@ class BaselineRecord(Record):
     score: str | None = None
     value: float | None = None
     how: str | None = None
+    lower_is_better: bool | None = None
 
 
 class TableRecord(Record):

@@ -9,7 +9,7 @@ class LabelErrorRecord(Record):
     id: str | None = None
     source: str | None = None  # file and line
     texts: list[str] | None = None
-    given: str | None = None  # as in the label column
+    given: str | None = None  # as in the label column, or the part of it that should be changed
     suggested: str | None = None
     score: float | None = None  # probability of the given label
 

@@ -209,6 +209,7 @@ def comparison(terms: Terms, calibration: Calibration, unit: str) -> tuple[dict[
     unscaled = calibration_of(before.bins_3B, unit)
     if terms.kind == "sigmoid":
         figure |= {"axes": ["predicted probability of a label", "fraction of texts with the label"]}
+        figure |= {"unit": "labels of these texts"}
     return (
         table("Calibration", ["measure", "before scaling", "after scaling"], rows, note),
         figure | {"before": unscaled["bins"], "error_before": unscaled["error"]},

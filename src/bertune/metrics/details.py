@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bertune.metrics.scores import LOWER_IS_BETTER
+
 MOST_POINTS = 500  # points in a scatter plot; more only overlap
 MOST_ON_CURVE = 100  # points on a curve
 MOST_ROWS = 200  # rows in a table
@@ -28,7 +30,7 @@ Plain = dict[str, Any]
 
 def baseline(score: str, value: float, how: str) -> Plain:
     """The score of a trivial prediction; `how` describes it, for example "random choice"."""
-    return {"score": score, "value": value, "how": how}
+    return {"score": score, "value": value, "how": how, "lower_is_better": score in LOWER_IS_BETTER}
 
 
 def class_row(label: str, triple: Sequence[float] | None, support: int) -> Plain:

@@ -37,13 +37,22 @@ class Judged:
     gold: Sequence[IntArray]  # the label indices of each text
     num_labels: int
     probabilities: Callable[[slice, slice], FloatArray]
+    predicted: Sequence[IntArray] | None = None  # the predicted label indices of each text, if they are known
+
+    def predicted_in(
+        self, texts: slice, probabilities_BC: FloatArray, threshold: float | FloatArray
+    ) -> BoolArray:
+        """The predicted labels of some texts [B, C]: those that are known, or that reach the threshold."""
+        return (
+            probabilities_BC >= threshold
+            if self.predicted is None
+            else _has_labels(self.predicted[texts], self.num_labels)
+        )
 
     def by_texts(self) -> Iterator[tuple[slice, BoolArray, FloatArray]]:
         """Blocks of texts, with gold labels and probabilities [B, C]."""
         for texts in _blocks(len(self.gold), self.num_labels):
-            gold_BC = np.zeros((len(self.gold[texts]), self.num_labels), bool)
-            for gold_C, indices in zip(gold_BC, self.gold[texts], strict=True):
-                gold_C[indices] = True
+            gold_BC = _has_labels(self.gold[texts], self.num_labels)
             yield texts, gold_BC, self.probabilities(texts, slice(None))
 
     def by_labels(self) -> Iterator[tuple[BoolArray, FloatArray]]:
@@ -61,6 +70,14 @@ class Judged:
                     yield gold_N, probabilities_N
 
 
+def _has_labels(indices: Sequence[IntArray], num_labels: int) -> BoolArray:
+    """Label indices of texts as a table [B, C]."""
+    has_BC = np.zeros((len(indices), num_labels), bool)
+    for has_C, of_text in zip(has_BC, indices, strict=True):
+        has_C[of_text] = True
+    return has_BC
+
+
 class _Counts:
     """Correct, predicted and gold labels: where they occur, and their counts by label [C] and by text [N].
 
@@ -75,7 +92,7 @@ class _Counts:
         self.bins_3B = np.zeros((3, BINS))
         found: dict[str, list[IntArray]] = {"right": [], "predicted": [], "gold": []}
         for texts, gold_BC, probabilities_BC in judged.by_texts():
-            predicted_BC = probabilities_BC >= threshold
+            predicted_BC = judged.predicted_in(texts, probabilities_BC, threshold)
             for name, cells_BC in (
                 ("right", gold_BC & predicted_BC),
                 ("predicted", predicted_BC),
@@ -107,9 +124,10 @@ def score(
 
 
 def score_judged(judged: Judged, labels: tuple[str, ...], threshold: float | FloatArray) -> Scores:
-    """All scores of N texts over C labels; a label is predicted if its probability reaches the threshold.
+    """All scores of N texts over C labels.
 
-    `threshold` is one for all labels, or one per label [C]; the scores by threshold are for a common one.
+    Unless `judged` has the predicted labels, a label is predicted if its probability reaches the threshold:
+    one for all labels, or one per label [C]. The scores by threshold are for a common one.
 
     `map` is the mean average precision over the labels that occur. If no label is gold or predicted in any
     text, all label scores are None. A text without gold and predicted labels counts as 0 in averages over

@@ -103,7 +103,11 @@ def intervals(scores: Scores, found: Resampled | None) -> dict[str, list[float] 
 
 
 def interval(value: float, resampled_R: FloatArray | None) -> list[float] | None:
-    """The percentile interval of a score from its resamples; None as for `intervals`."""
+    """The percentile interval of a score from its resamples; None as for `intervals`.
+
+    It is extended to the score if that is outside: drawing rows with replacement shifts some scores, such as
+    the average precision of labels with few rows.
+    """
     if resampled_R is None or not math.isfinite(value):
         return None
     defined_R = resampled_R[np.isfinite(resampled_R)]
@@ -111,7 +115,7 @@ def interval(value: float, resampled_R: FloatArray | None) -> list[float] | None
         return None
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(defined_R, (tail, 1 - tail))
-    return [float(low), float(high)]
+    return [min(float(low), value), max(float(high), value)]
 
 
 def drawn_weights(

@@ -18,7 +18,7 @@ from bertune.metrics import decisions
 from bertune.metrics.calibration import Calibration, Terms, fit_temperature, measure
 from bertune.metrics.decisions import ANSWER, DecisionRule, Fit, Judged
 from bertune.metrics.details import curve, table
-from bertune.predict.decision_sentences import percent, sentence_of, sentence_of_cutoffs
+from bertune.predict.decision_sentences import past_of, percent, sentence_of, sentence_of_cutoffs
 from bertune.predict.predictor import Predictor
 from bertune.tasks import FittedTask, Output
 from bertune.text.sequences import Sequence
@@ -105,7 +105,11 @@ def fit_decisions(
         config.objective != "none", config.max_error is not None or config.abstain_below is not None
     ]
     if config.has_target and len(rows) < 2 * sum(share > 0 for share in shares):
-        raise DataError(f"{source}: {counted(len(rows), 'row')} are too few to fit a decision rule")
+        least = 2 * sum(share > 0 for share in shares)
+        raise DataError(
+            f"{source}: {counted(len(rows), 'row')} are too few to fit a decision rule. At least {least} are "
+            "needed, and a guarantee needs hundreds. Use more labelled rows"
+        )
     task = fitted.task
     keys = [task.group_key(e) for e in rows.examples]
     parts = divide(keys, [task.stratify_key(e) for e in rows.examples], shares, seed)
@@ -135,7 +139,8 @@ def fit_decisions(
         decision |= found
     else:
         decision["sentence"] = sentence_of_cutoffs(config, rule, len(of_cutoffs))
-    return Decided(decided, record, decision, (*notes, str(decision["sentence"])), warnings)
+    told = () if warnings else (str(decision["sentence"]),)
+    return Decided(decided, record, decision, (*notes, *told), warnings)
 
 
 def _calibrated(
@@ -237,7 +242,7 @@ def _with_thresholds(
     has_groups = any(judged.has_groups for judged in of_rows.values())
     sentence = sentence_of(fitted, config, fits, share, needed)
     if has_groups and config.max_error is not None:
-        sentence += " Answers that depend on each other, such as those of one group, count as one."
+        sentence += " In the test of this bound, the answers of a group of rows, or of one row, count as one."
     record = {
         "max_error": config.max_error,
         "confidence": config.confidence if config.max_error is not None else None,
@@ -338,7 +343,7 @@ def summary(
     ]
     nouns = plural(fitted.answer_noun)
     share = percent(answered / total) if total else "0%"
-    sentence = f"The model answered {share} of {total:,} {nouns} without review"
+    sentence = f"The model {past_of(fitted)} {share} of {total:,} {nouns} without review"
     sentence += f"; {percent(wrong / answered)} of these answers were wrong." if answered else "."
     return {
         "answers": total,

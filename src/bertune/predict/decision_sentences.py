@@ -1,6 +1,7 @@
 """Decision rules in one sentence, for readers who do not know the method."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bertune.config import DecideConfig
 from bertune.errors import counted, plural
@@ -9,52 +10,89 @@ from bertune.tasks import FittedTask
 
 
 def percent(share: float) -> str:
-    """A share in percent with at most two digits after the point."""
-    return f"{100 * share:.3g}%"
+    """A share in percent with three significant digits; only all is 100%."""
+    rounded = f"{100 * share:.3g}"
+    return "more than 99.9%" if rounded == "100" and share < 1 else f"{rounded}%"
+
+
+def verb_of(fitted: FittedTask) -> str:
+    """What a model does with what it decides about: a row is answered, a part of one is decided."""
+    return "answer" if fitted.answer_noun == fitted.task.noun else "decide"
 
 
 def sentence_of(
     fitted: FittedTask, config: DecideConfig, fits: Mapping[str, Fit], share: float, needed: int | None
 ) -> str:
-    """The rule in one sentence for readers who do not know the method."""
-    nouns = plural(fitted.answer_noun)
+    """The rule in one sentence for readers who do not know the method, and what it does not cover."""
+    nouns, verb = plural(fitted.answer_noun), verb_of(fitted)
     answered = sum(fit.answered for fit in fits.values())
     of_answers = answered / max(1, sum(fit.num for fit in fits.values()))
-    rows = plural(fitted.task.noun)
     if config.max_error is None:
         assert config.abstain_below is not None
         wrong = sum(fit.wrong for fit in fits.values()) / max(1, answered)
         return (
             f"Predictions with a probability below {config.abstain_below:g} are marked for review: the "
-            f"model answers {percent(of_answers)} of the {nouns} without review, and {percent(wrong)} of "
+            f"model can {verb} {percent(of_answers)} of the {nouns} without review, and {percent(wrong)} of "
             "these answers were wrong on the calibration rows (this is an observation, not a guarantee)."
         )
     bound = f"with {percent(config.confidence)} confidence, at most {percent(config.max_error)} of"
     accepted = [question for question, fit in fits.items() if fit.threshold is not None]
     if not accepted:
         more = (
-            "and the error rate is too high even among the most confident predictions, so more labelled "
-            "examples will not help: improve the model, or set a higher decide.max_error"
+            "The error rate is too high even among the most confident predictions, so more labelled "
+            "examples will not help: improve the model, or set a higher decide.max_error."
             if needed is None
-            else f"about {needed:,} more labelled examples would be needed"
+            else f"Probably about {needed:,} more labelled examples are needed."
         )
         return (
-            f"The model cannot answer any of the {nouns} without review: for no share could it be shown "
-            f"that, {bound} the answers are wrong; {more}."
+            f"The model cannot {verb} any of the {nouns} without review: for no share of them could it be "
+            f"shown that, {bound} the answers are wrong. {more}"
         )
+    limits = f" {fitted.answer_limits}" if fitted.answer_limits else ""
     if len(fits) == 1:
-        review = 1 - share
-        also = "" if fitted.answer_noun == "text" else f" {percent(review)} of all {rows} need review."
-        rest = f" The other {percent(1 - of_answers)} are marked for review."
+        part = f"all {nouns}" if of_answers == 1 else f"{percent(of_answers)} of the {nouns}"
+        rest = f" The other {percent(1 - of_answers)} are marked for review." if of_answers < 1 else ""
+        is_whole = verb == "answer"
+        also = "" if is_whole else f" {_reviewed(fitted, share)} at least one that is marked for review."
         return (
-            f"The model can answer {percent(of_answers)} of the {nouns} without review: {bound} these "
-            f"answers are wrong.{rest}{also}"
+            f"The model can {verb} {part} without review: {bound} these answers are wrong."
+            f"{rest}{also}{limits}"
         )
+    example = f'such as "{accepted[0]}"'
+    reviewed = f"{_reviewed(fitted, share)} a {fitted.answer_noun} that is marked for review."
     return (
-        f"The model can decide {percent(of_answers)} of the {nouns} without review ({len(accepted):,} of "
-        f"{len(fits):,} kinds of answers): for each label, {bound} these answers are wrong. "
-        f"{percent(1 - share)} of all {rows} have a label that is marked for review."
+        f"The model can {verb} {percent(of_answers)} of the {nouns} without review, with {len(accepted):,} "
+        f"of {len(fits):,} kinds of answers ({example}): for each {fitted.answer_noun}, {bound} these "
+        f"answers are wrong. {reviewed}{limits}"
     )
+
+
+def _reviewed(fitted: FittedTask, share: float) -> str:
+    """The rows that are marked for review, and a verb; `share` is that of the others."""
+    if share == 0:
+        return f"Every {fitted.task.noun} has"
+    return f"{percent(1 - share)} of the {plural(fitted.task.noun)} have"
+
+
+def sentence_of_folds(fitted: FittedTask, summaries: Sequence[Mapping[str, Any]]) -> str | None:
+    """What the rules of several models do on the rows held out from each; None without such rules.
+
+    `summaries` are those of `predict.deciding.summary`.
+    """
+    if not summaries:
+        return None
+    total, answered, wrong = (sum(one[key] for one in summaries) for key in ("answers", "answered", "wrong"))
+    sentence = (
+        "Each fold has a decision rule of its own, fitted to rows that its model was not trained on. With "
+        f"these rules, {percent(answered / max(1, total))} of {total:,} {plural(fitted.answer_noun)} were "
+        f"{past_of(fitted)} without review"
+    )
+    return sentence + (f"; {percent(wrong / answered)} of these answers were wrong." if answered else ".")
+
+
+def past_of(fitted: FittedTask) -> str:
+    """The verb of `verb_of` in the past."""
+    return f"{verb_of(fitted).removesuffix('e')}ed"
 
 
 def sentence_of_cutoffs(config: DecideConfig, rule: DecisionRule, num_rows: int) -> str:

@@ -21,6 +21,7 @@ from bertune.reporting.wording import (
     interval,
     real,
     score_name,
+    value_text,
     visible,
 )
 from bertune.run import Run
@@ -160,7 +161,7 @@ def _settings_table(names: Sequence[str], runs: Sequence[Run]) -> PageTable | No
     rows = [
         [
             head(key),
-            *(Cell(MISSING if one.get(key) is None else visible(one[key]), is_users=True) for one in flat),
+            *(Cell(value_text(one.get(key)), is_users=True) for one in flat),
         ]
         for key in differing
     ]

@@ -1,6 +1,7 @@
 """Renders a cross-validation as one HTML page."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from bertune.cross_validation import FOLDS, OUT_OF_FOLD, PREDICTIONS, CrossValidation, CrossValidationRecord
@@ -12,11 +13,12 @@ from bertune.manifest.mistakes import MistakesRecord
 from bertune.record import checked
 from bertune.reporting.guidance import Command
 from bertune.reporting.headline import Headline
-from bertune.reporting.label_errors import read_label_errors
+from bertune.reporting.label_errors import LabelErrors, read_label_errors
 from bertune.reporting.mistakes import Mistakes, worded
 from bertune.reporting.page import Rendered, contents, rendered, results_of
 from bertune.reporting.slices import slice_sentence, slice_table
 from bertune.reporting.table import Cell, PageTable, head
+from bertune.reporting.verdict import doubts, opening
 from bertune.reporting.wording import (
     MISSING,
     count,
@@ -64,6 +66,8 @@ def render(result: CrossValidation) -> Rendered:
     page = contents(Run(result.path), manifest)
     page |= {
         "kind": "bertune cross-validation",
+        "conclusion": _conclusion(record, read_label_errors(result.path, (OUT_OF_FOLD,))),
+        "decision": visible(record.decision) if record.decision else "",
         "subtitle": visible(_subtitle(record)),
         "headline": _headline(record),
         "usage": _usage(result),
@@ -79,10 +83,11 @@ def render(result: CrossValidation) -> Rendered:
 
 
 def _usage(result: CrossValidation) -> list[Command]:
-    folder, python = shlex.quote(str(result.path)), repr(str(result.path))
+    folder = shlex.quote(str(result.path))
     if result.record.status != "complete":
         return [Command("Continue", f"bertune cross-validate {folder} --resume")]
-    code = f"import json\nlines = map(json.loads, open({python} + '/{PREDICTIONS}/{OUT_OF_FOLD}.jsonl'))"
+    file = str(result.path / PREDICTIONS / f"{OUT_OF_FOLD}.jsonl")
+    code = f"import json\nlines = map(json.loads, open({file!r}))"
     return [
         Command("Report of a fold", f"bertune report {folder}/{FOLDS}/{result.record.runs[0].name}"),
         Command("Read the out-of-fold predictions in Python", code),
@@ -172,3 +177,18 @@ def _mistakes(result: CrossValidation) -> Mistakes | None:
     recorded = read_object(file)
     checked(MistakesRecord, recorded, file)
     return worded(_SPLIT, recorded)
+
+
+def _conclusion(record: CrossValidationRecord, label_errors: Sequence[LabelErrors]) -> str:
+    """The mean score with its spread, and what casts doubt on it; empty if folds are missing."""
+    primary = record.primary or ""
+    one = (record.scores or {}).get(primary)
+    if record.status != "complete" or one is None or real(one.mean) is None:
+        return ""
+    spread = f" (standard deviation {decimal(one.deviation)})" if real(one.deviation) is not None else ""
+    folds = counted(len(record.runs), "fold")
+    manifest = ManifestRecord(format=1, gates=record.gates, row_noun=record.row_noun)
+    found = doubts(manifest, record.slices, "out-of-fold", sum(part.number for part in label_errors))
+    return visible(
+        f"{opening(score_name(primary))} is {decimal(one.mean)} on average over {folds}{spread}{found}."
+    )

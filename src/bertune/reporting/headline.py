@@ -8,7 +8,6 @@ from bertune.errors import counted, plural
 from bertune.manifest import ManifestRecord
 from bertune.manifest.data import SplitRecord
 from bertune.manifest.details import BaselineRecord
-from bertune.manifest.results import BaselinesRecord
 from bertune.reporting.curves import Curves
 from bertune.reporting.recorded import (
     final_details,
@@ -20,6 +19,7 @@ from bertune.reporting.recorded import (
     splits_of,
     training_of,
 )
+from bertune.reporting.verdict import simple_verdict
 from bertune.reporting.wording import (
     count,
     decimal,
@@ -87,7 +87,7 @@ def headline(manifest: ManifestRecord, curves: Curves | None) -> Headline:
         # The maximum over several evaluations of the same split is biased upwards.
         on += ", which also selected the checkpoint: expect a slightly lower score on new data"
     value = scores_of(manifest, split).get(primary)
-    simple = (manifest.baselines or BaselinesRecord()).verdict
+    simple = simple_verdict(manifest)
     simple_facts = [("Simple models", simple)] if simple else []
     facts = [*decision_facts(manifest), *_beside(manifest, split, primary), *simple_facts, *facts]
     return Headline(score_title(primary), _value(value), interval(value), on, facts)
@@ -101,7 +101,8 @@ def decision_facts(manifest: ManifestRecord) -> list[tuple[str, str]]:
         facts.append(("Decisions", visible(rule.sentence)))
         measured = (rule.measured or {}).get("sentence")
         if isinstance(measured, str):
-            facts.append((f"Decisions on {(rule.measured or {}).get('split')}", visible(measured)))
+            first = " with the first model" if manifest.refit is not None else ""
+            facts.append((f"Decisions on {(rule.measured or {}).get('split')}{first}", visible(measured)))
     if scaling is not None and scaling.before is not None and scaling.after is not None:
         where = (
             f"on the {scaling.split} {plural(row_noun(manifest))}" if scaling.split else "on the same rows"

@@ -19,9 +19,10 @@ class LabelErrors:
     """The likely label errors of one split, ready for the template."""
 
     split: str
+    number: int
     sentence: str
     table: PageTable | None
-    file: str  # that holds all rows, in the folder of the run
+    file: str  # that holds all rows, in the folder of the run; empty if there is nothing to correct
     command: str  # trains from the corrected file
 
 
@@ -51,15 +52,17 @@ def _read(folder: Path, split: str, record: LabelErrorsRecord) -> LabelErrors:
     rows = [_row(one) for one in record.shown or []]
     number, noun = record.num_likely or 0, record.noun or "text"
     units = counted(record.num or 0, f"{split} {noun}")
-    verb = "is" if number == 1 else "are"
-    sentence = f"{count(number) if number else 'None'} of {units} {verb} probably mislabelled."
+    sentence = f"{count(number)} of {units} may be mislabelled."
+    if not number:
+        sentence = f"No likely label errors were found in {units}."
     if number > len(rows) > 0:
         sentence += f" The {count(len(rows))} most likely ones are shown."
     sentence += f" {visible(record.rule)}" if record.rule else ""
     path = folder / (record.file or "")
     command = " ".join(["bertune train", shlex.quote(str(path)), *(record.settings or [])])
     table = PageTable("label-errors", ["label", "suggested", "text", "p (label)"], rows, num_text=3)
-    return LabelErrors(split, sentence, table if rows else None, visible(record.file or ""), command)
+    file = visible(record.file) if record.file and number else ""
+    return LabelErrors(split, number, sentence, table if rows else None, file, command)
 
 
 def _row(one: LabelErrorRecord) -> list[Cell]:

@@ -139,9 +139,11 @@ def _kinds(recorded: JsonObject, shown: list[Mistake]) -> list[KindOfError]:
     for one in shown:
         for kind in one.kinds:
             found = examples.setdefault(kind, [])
-            if len(found) < MOST_EXAMPLES:
-                text = " | ".join("".join(p.text for p in text.opening) for text in one.texts)
-                found.append((one.number, text if len(text) <= SHORT else f"{text[:SHORT]} …"))
+            text = " | ".join("".join(p.text for p in text.opening) for text in one.texts)
+            short = text if len(text) <= SHORT else f"{text[:SHORT]} …"
+            # An example may have several errors of a kind, and a file the same text several times.
+            if len(found) < MOST_EXAMPLES and short not in (known for _, known in found):
+                found.append((one.number, short))
     kinds = recorded.get("kinds") or {}
     return [
         KindOfError(visible(name), count(number), examples.get(visible(name), []))

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bertune.errors import plural
 from bertune.manifest import ManifestRecord
 from bertune.manifest.details import DetailsRecord
-from bertune.manifest.results import BaselinesRecord, RuleRecord
+from bertune.manifest.results import RuleRecord
 from bertune.reporting import charts, confusion, curves, figures, guidance, plots, sections
 from bertune.reporting.canvas import Drawing
 from bertune.reporting.exports import read_exports
@@ -21,6 +21,7 @@ from bertune.reporting.headline import created, headline, subtitle
 from bertune.reporting.label_errors import num_label_errors, read_label_errors
 from bertune.reporting.mistakes import read_mistakes
 from bertune.reporting.recorded import (
+    data_of,
     final_details,
     final_split,
     interval_sentence,
@@ -32,7 +33,7 @@ from bertune.reporting.recorded import (
 )
 from bertune.reporting.slices import slice_sentence, slice_table
 from bertune.reporting.table import PageTable
-from bertune.reporting.verdict import verdict
+from bertune.reporting.verdict import simple_verdict, verdict
 from bertune.reporting.wording import count, visible
 from bertune.run import Run
 
@@ -76,7 +77,7 @@ def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
         "folds": None,
         "search": None,
         "baselines": sections.baseline_table(manifest),
-        "verdict": (manifest.baselines or BaselinesRecord()).verdict or "",
+        "verdict": simple_verdict(manifest),
         "seeds": sections.seed_table(manifest),
         "gates": sections.gate_table(manifest),
         "interval_sentence": interval_sentence(manifest),
@@ -86,7 +87,7 @@ def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
         "slice_sentence": slice_sentence(slices),
         "label_errors": read_label_errors(run.path, ("validation", "test")),
         "reproduce": guidance.reproduction(run, manifest),
-        "decision": (manifest.decision or RuleRecord()).sentence or "",
+        "decision": _decision(manifest),
         "exports": read_exports(run),
         "settings": _settings(run),
         "environment": sections.environment_table(manifest),
@@ -155,6 +156,13 @@ def _by_section(tables: list[tuple[str, PageTable, str]], drawn: list[plots.Plot
     return {**found, "tables": rest["tables"], "plots": rest["plots"]}
 
 
+def _decision(manifest: ManifestRecord) -> str:
+    """The decision rule in a sentence, and what the section shows of it if the saved model is a refit."""
+    sentence = (manifest.decision or RuleRecord()).sentence or ""
+    of_first = "What follows was measured with the first model, which had a rule of its own."
+    return f"{sentence} {of_first}" if sentence and manifest.refit is not None else sentence
+
+
 def _data(manifest: ManifestRecord) -> dict[str, Any]:
     unit = row_noun(manifest) if is_row_a_sequence(manifest) else "sequence"
     limit = max_length_of(manifest)
@@ -167,6 +175,7 @@ def _data(manifest: ManifestRecord) -> dict[str, Any]:
         "splits": sections.split_table(manifest),
         "shared": sections.shared_table(manifest),
         "findings": sections.findings_table(manifest),
+        "has_more_rows": any(len(finding.rows or []) > 1 for finding in data_of(manifest).findings or []),
         "balance": sections.balance_table(manifest),
         "lengths": sections.length_table(manifest),
         "lengths_drawing": charts.token_lengths(splits_of(manifest), limit.value, unit),

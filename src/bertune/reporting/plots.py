@@ -16,6 +16,7 @@ from bertune.reporting.ticks import Axis, extent, extent_from_zero, numeric_axis
 from bertune.reporting.wording import count, decimal, plain, real, visible
 
 _SPARSE = 60  # points in a scatter plot that do not overlap even if they are large
+_MARK = 32  # characters of the name of a vertical line
 COLOURS = (BLUE, GREEN, VIOLET, MUTED)
 
 
@@ -68,7 +69,9 @@ def _titles(recorded: JsonObject) -> tuple[str, str]:
 
 
 def _x_axis(values: Iterable[float], title: str, width: float) -> Axis:
-    return numeric_axis(extent(values), 5 if is_narrow(width) else 9, title)
+    known = list(values)
+    are_whole = all(float(value).is_integer() for value in known)
+    return numeric_axis(extent(known), 5 if is_narrow(width) else 9, title, are_whole=are_whole)
 
 
 def _points(recorded: JsonObject) -> list[tuple[float, float]]:
@@ -132,7 +135,7 @@ def _curve(recorded: JsonObject, width: float, height: float) -> Iterator[Shape]
     for level, (name, place) in enumerate(marks.items()):
         colour = (INK, ORANGE)[level % 2]
         yield frame.upright(place, colour)
-        yield frame.note_beside(plain(name), frame.x(place), frame.top - 3 + 11 * level, colour)
+        yield frame.note_beside(plain(name, _MARK), frame.x(place), frame.top - 3 + 11 * level, colour)
 
 
 def _marks(recorded: JsonObject) -> dict[str, float]:
@@ -141,8 +144,9 @@ def _marks(recorded: JsonObject) -> dict[str, float]:
 
 
 def _curve_caption(recorded: JsonObject) -> str:
-    marks = [f"{visible(name)}: {decimal(place)}" for name, place in _marks(recorded).items()]
-    return f"{visible((recorded.get('axes') or [''])[0])} {', '.join(marks)}." if marks else ""
+    marks = [f"{visible(name)}, at {decimal(place)}" for name, place in _marks(recorded).items()]
+    lines = "Vertical line" if len(marks) == 1 else "Vertical lines"
+    return f"{lines}: {'; '.join(marks)}." if marks else ""
 
 
 def _calibration(recorded: JsonObject, width: float, height: float) -> Iterator[Shape]:
@@ -150,11 +154,10 @@ def _calibration(recorded: JsonObject, width: float, height: float) -> Iterator[
     points = [(one["confidence"], one["right"]) for one in bins]
     before = [(one["confidence"], one["right"]) for one in recorded.get("before") or []]
     x_title, y_title = _titles(recorded)
-    unit = recorded.get("unit")
     bounds = -0.03, 1.03  # probabilities, with room for the markers
     x = numeric_axis(bounds, 6, x_title)
     counts = extent_from_zero(one["count"] for one in bins)
-    below = numeric_axis(counts, 2, f"number of {unit}" if unit else "count", count, are_whole=True)
+    below = numeric_axis(counts, 2, "count", count, are_whole=True)
     names = (Key("after scaling", BLUE, 1.2, "circle"), Key("before scaling", ORANGE, 1.2, "square"))
     keys = names if before else ()
     panels = [Panel(x, numeric_axis(bounds, 6, y_title), 2.4, keys), Panel(x, below, 0.8)]
@@ -173,13 +176,18 @@ def _calibration(recorded: JsonObject, width: float, height: float) -> Iterator[
 def _calibration_caption(recorded: JsonObject) -> str:
     return (
         "Below the dashed line the model is overconfident, above it underconfident. Expected calibration "
-        f"error: {decimal(recorded.get('error'))}{_without_scaling(recorded)}."
+        f"error: {decimal(recorded.get('error'))}{_without_scaling(recorded)}.{_counted_by_bars(recorded)}"
     )
 
 
 def _without_scaling(recorded: JsonObject) -> str:
     before = recorded.get("error_before")
     return "" if before is None else f", {decimal(before)} before temperature scaling"
+
+
+def _counted_by_bars(recorded: JsonObject) -> str:
+    unit = recorded.get("unit")
+    return f" The bars show the number of {visible(unit)}." if unit else ""
 
 
 def _has_series(recorded: JsonObject) -> bool:

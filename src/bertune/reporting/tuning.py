@@ -1,10 +1,10 @@
 """Renders a search as one HTML page."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bertune.errors import counted
 from bertune.manifest import ManifestRecord
@@ -21,9 +21,9 @@ from bertune.reporting.wording import (
     decimal,
     duration,
     real,
-    scientific,
     score_name,
     score_title,
+    value_text,
     visible,
 )
 from bertune.reporting.write import write_page
@@ -68,10 +68,12 @@ def render(result: Tuning) -> Rendered:
     page = contents(Run(result.path), manifest)
     page |= {
         "kind": "bertune search",
+        "conclusion": _conclusion(record),
         "subtitle": visible(_subtitle(record)),
         "headline": _headline(record),
         "usage": _usage(result),
         "scores": score_table(record),
+        "reproduce": _reproduction(result, page["reproduce"]),
         "search": SearchSection(space_table(record), stage_tables(record), detail_tables(details), drawn),
     }
     return rendered(page, [plot.drawing for plot in drawn])
@@ -99,6 +101,30 @@ def _usage(result: Tuning) -> list[Command]:
     ]
 
 
+def _reproduction(result: Tuning, of_run: list[Command]) -> list[Command]:
+    """The commands of a run, with the one that trains the best settings again."""
+    folder = shlex.quote(str(result.path / BEST))
+    again = Command("Train a model with the best settings again", f"bertune train {folder} --out NEW")
+    return [*of_run[:-1], again] if of_run else []
+
+
+def _conclusion(record: TuningRecord) -> str:
+    """The best settings and their score; empty for an unfinished search."""
+    winner, metric = record.winner, record.metric or ""
+    if record.status != "complete" or winner is None:
+        return ""
+    params = ", ".join(f"{key}={value_text(value)}" for key, value in (winner.params or {}).items())
+    trials = counted(len(record.trials or []), "trial")
+    is_tested = real(winner.test) is not None
+    value, ends = (winner.test, _interval(winner.test_interval)) if is_tested else (winner.value, "")
+    on = "test rows" if is_tested else "the rows that selected them, which overstates it"
+    interval = f" (95% interval {ends})" if ends else ""
+    return visible(
+        f"The best settings of {trials} are {params or 'the defaults'}; {score_name(metric)} with them is "
+        f"{decimal(value)}{interval} on {on}."
+    )
+
+
 def _subtitle(record: TuningRecord) -> str:
     done = counted(len(record.trials or []), "trial")
     proxy = f" (searched with {record.proxy})" if record.proxy else ""
@@ -109,7 +135,9 @@ def _subtitle(record: TuningRecord) -> str:
 
 def _headline(record: TuningRecord) -> Headline:
     metric, winner = record.metric or "", record.winner
-    facts = [(title, visible(text)) for title, text in (record.sentences or {}).items()]
+    # Recorded sentences have the minus sign of the terminal.
+    minus = re.compile(r"(?<![\w.])-(?=\d)")
+    facts = [(title, visible(minus.sub("−", text))) for title, text in (record.sentences or {}).items()]
     if winner is None:
         best = _ranked(record, record.trials or [])[:1]
         value = decimal(best[0].value) if best and best[0].outcome == "complete" else "none yet"
@@ -211,12 +239,3 @@ def _steps(trial: TrialRecord) -> str:
 def _ranked(record: TuningRecord, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     sign = 1 if record.lower_is_better else -1
     return sorted(trials, key=lambda t: (real(t.value) is None, sign * (real(t.value) or 0.0), t.number))
-
-
-def value_text(value: Any) -> str:
-    """The value of a setting, as written on the command line."""
-    if value is None:
-        return MISSING
-    if isinstance(value, bool):
-        return str(value).lower()
-    return scientific(value) if isinstance(value, int | float) else visible(value)

@@ -1,7 +1,10 @@
 """The verdict on a run: one sentence composed from its records."""
 
+import re
+
 from bertune.errors import counted
 from bertune.manifest import ManifestRecord
+from bertune.manifest.details import BaselineRecord, DetailsRecord, Interval
 from bertune.manifest.results import BaselinesRecord
 from bertune.manifest.slices import SlicesRecord
 from bertune.reporting.recorded import data_of, final_split, row_noun, scored, scores_of
@@ -22,13 +25,46 @@ def verdict(manifest: ManifestRecord, num_label_errors: int) -> str:
     ends = interval(score)
     size = scored(manifest, split)
     on = f" on {counted(size[0], f'{split} {size[1]}')}" if size else f" on {split}"
-    name = score_name(primary)
-    text = f"{name[:1].upper()}{name[1:]} is {decimal(score)}{f' (95% interval {ends})' if ends else ''}{on}"
-    simple = ((manifest.baselines or BaselinesRecord()).verdict or "").rstrip(".")
+    text = (
+        f"{opening(score_name(primary))} is {decimal(score)}{f' (95% interval {ends})' if ends else ''}{on}"
+    )
+    simple = simple_verdict(manifest).rstrip(".")
     if simple:
         text += f"; {simple[:1].lower()}{simple[1:]}"
-    doubts = list(_doubts(manifest, split, num_label_errors))
-    return visible(text + (f"; note that {_and(doubts)}" if doubts else "") + ".")
+    else:
+        text += _beside_baseline(manifest, split)
+    slices = (manifest.slices or {}).get(split)
+    return visible(f"{text}{doubts(manifest, slices, split, num_label_errors)}.")
+
+
+def simple_verdict(manifest: ManifestRecord) -> str:
+    """The recorded sentence on simple models, with the display name of the score; empty without one."""
+    recorded = manifest.baselines or BaselinesRecord()
+    if not recorded.verdict or not recorded.score:
+        return recorded.verdict or ""
+    key = rf"(?<![\w@]){re.escape(recorded.score)}(?![\w@])"
+    return re.sub(key, score_name(recorded.score), recorded.verdict)
+
+
+def _beside_baseline(manifest: ManifestRecord, split: str) -> str:
+    """The recorded baseline, such as a random order, if the model is not clearly better than it."""
+    details = (manifest.details or {}).get(split) or DetailsRecord()
+    baseline = details.baseline or BaselineRecord()
+    name = baseline.score or ""
+    ours, reached = scores_of(manifest, split).get(name), real(baseline.value)
+    bounds = (ours.low, ours.high) if isinstance(ours, Interval) else (ours, ours)
+    low, high = (real(bound) for bound in bounds)
+    if low is None or high is None or reached is None:
+        return ""
+    if reached > high if baseline.lower_is_better else reached < low:
+        return ""
+    return f"; {baseline.how} is about as good: it has {score_name(name)} {decimal(reached)}"
+
+
+def opening(name: str) -> str:
+    """A score name at the beginning of a sentence: Macro F1, but nDCG and F1."""
+    first = name.partition(" ")[0]
+    return f"{name[:1].upper()}{name[1:]}" if first.islower() and "@" not in first else name
 
 
 def _and(parts: list[str]) -> str:
@@ -36,12 +72,14 @@ def _and(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _doubts(manifest: ManifestRecord, split: str, num_label_errors: int) -> list[str]:
-    """Errors of the audit, failed gates, slices that are worse than the rest, and likely label errors."""
+def doubts(manifest: ManifestRecord, slices: SlicesRecord | None, split: str, num_label_errors: int) -> str:
+    """What casts doubt on a score, as the end of a sentence; empty if nothing does.
+
+    Errors of the audit, failed gates, slices that are worse than the rest, and likely label errors.
+    """
     errors = [one for one in data_of(manifest).findings or [] if one.level == "error"]
     failed = [gate for gate in manifest.gates or [] if not gate.passed]
-    slices = ((manifest.slices or {}).get(split) or SlicesRecord()).slices or []
-    worse = [one for one in slices if one.verdict == "worse"]
+    worse = [one for one in (slices or SlicesRecord()).slices or [] if one.verdict == "worse"]
     found = []
     if errors:
         found.append(f"the audit found {counted(len(errors), 'error')}")
@@ -51,7 +89,6 @@ def _doubts(manifest: ManifestRecord, split: str, num_label_errors: int) -> list
         verb = "is" if len(worse) == 1 else "are"
         found.append(f"{counted(len(worse), 'slice')} of the rows {verb} worse than the rest")
     if num_label_errors:
-        verb = "is" if num_label_errors == 1 else "are"
         noun = f"{split} {row_noun(manifest)}"
-        found.append(f"{counted(num_label_errors, noun)} {verb} probably mislabelled")
-    return found
+        found.append(f"{counted(num_label_errors, noun)} may be mislabelled")
+    return f"; note that {_and(found)}" if found else ""

@@ -72,6 +72,15 @@ def scientific(value: Any) -> str:
     return MISSING if number is None else f"{number:.3g}".replace("-", "−")
 
 
+def value_text(value: Any) -> str:
+    """The value of a setting, as written on the command line."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return str(value).lower()
+    return scientific(value) if isinstance(value, float) else visible(value)
+
+
 def magnitude(value: Any) -> str:
     """`22.7 million`, for parameter counts."""
     number = real(value)

@@ -212,6 +212,9 @@ class OptionalFittedMembers:
     # arguments (prediction, example, wrong, predicted): the positions of likely errors among the items (one),
     # whose most probable labels are `predicted`, or among the labels (each).
     suggested_label: ClassVar[Any] = None
+    # The parts in which these two differ, as two texts for the report, with the arguments (example, given,
+    # suggested), for tasks whose labels are too long to compare by eye; None: both are shown as they are.
+    label_change: ClassVar[Any] = None
     # A DecisionRule with the labels to predict for a target, with the arguments (target, probabilities [N,
     # C], examples); `target` is a DecideConfig. Raises ConfigError for a target that does not apply.
     fit_cutoffs: ClassVar[Any] = None
@@ -232,6 +235,7 @@ class OptionalFittedMembers:
 
     calibration_unit: ClassVar[str] = "texts"  # what the rows of `calibration_terms` are
     answer_noun: ClassVar[str] = "text"  # what `judged` yields one answer for
+    answer_limits: ClassVar[str] = ""  # a sentence on what a guarantee for these answers does not cover
 
     @property
     def has_probabilities(self) -> bool:
@@ -324,6 +328,16 @@ class OptionalFittedMembers:
         `prediction` is plain JSON. Default: everything but numbers with a fraction.
         """
         return without_fractions(prediction)
+
+    def is_gold(self, decision: Any, gold: Any) -> bool:
+        """Whether a `decision` is the gold of a row, both as plain JSON. Default: equal, in any order."""
+        if isinstance(decision, list) and isinstance(gold, list):
+            return sorted(map(str, decision)) == sorted(map(str, gold))
+        return bool(decision == gold)
+
+    def shown_decision(self, decision: Any) -> Any:
+        """A `decision` as a comparison shows it. Default: as it is."""
+        return decision
 
     part_fields: ClassVar[tuple[str, ...]] = ()  # fields written for each of the rows that `grouped` merged
     # A method of tasks that group rows, with the arguments (prediction, row, columns): the `part_fields` of

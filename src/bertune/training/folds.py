@@ -166,10 +166,12 @@ def _divided(tables: Tables, rows: Splittable) -> list[list[int | None]]:
     part, num_folds = rows.of(chosen), config.cross_validate.folds
     num_units = len(set(part.units))
     if num_units < num_folds:
-        what = "groups of rows" if part.has_groups else "rows"
+        what = "group" if part.has_groups else "row"
+        # Every fold needs other rows to train on, and others to select the checkpoint on.
+        remedy = f"Set it to {num_units} or less, or add rows" if num_units > 2 else f"Add {what}s"
         raise DataError(
             f"{part.origins[0].file}: cross_validate.folds={num_folds}, but the training data has only "
-            f"{num_units} {what}. Set it to {max(2, num_units)} or less, or add rows"
+            f"{counted(num_units, what)}. {remedy}"
         )
     found = []
     for repeat in range(config.cross_validate.repeats):

@@ -8,7 +8,7 @@ Dimensions: N examples, M labelled items of all examples, K items of an example.
 
 import csv
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,12 @@ class LabelErrors:
     num_likely: int
     rule: str  # how their number was determined
     suggestions: Mapping[int, tuple[Any, Any]]  # given and suggested label of the likely errors
+    change: Callable[..., tuple[str, str]] | None = None  # `FittedTask.label_change`
+
+    def shown(self, at: int) -> tuple[Any, Any]:
+        """The given and the suggested label of a likely error as the report shows them."""
+        given, suggested = self.suggestions[at]
+        return (given, suggested) if self.change is None else self.change(self.examples[at], given, suggested)
 
 
 def find_label_errors(
@@ -67,7 +73,8 @@ def find_label_errors(
         at: fitted.suggested_label(predictions[at], examples[at], positions, labels)
         for at, (positions, labels) in wrong.items()
     }
-    return LabelErrors(examples, scores_N, order_N, len(wrong), RULES[fitted.label_error_kind], suggestions)
+    rule = RULES[fitted.label_error_kind]
+    return LabelErrors(examples, scores_N, order_N, len(wrong), rule, suggestions, fitted.label_change)
 
 
 _Judged = tuple[FloatArray, dict[int, tuple[list[int], list[int]]]]
@@ -141,8 +148,8 @@ def record_of(
             id=found.examples[at].id,
             source=found.examples[at].origin.anywhere(),
             texts=list(found.examples[at].texts),
-            given=_cell(found.suggestions[at][0]),
-            suggested=_cell(found.suggestions[at][1]),
+            given=_cell(found.shown(at)[0]),
+            suggested=_cell(found.shown(at)[1]),
             score=float(found.scores[at]),
         )
         for at in found.order[: min(found.num_likely, MOST_SHOWN)].tolist()

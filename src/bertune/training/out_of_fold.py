@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,17 @@ from bertune.files import (
 )
 from bertune.manifest.details import DetailsRecord
 from bertune.manifest.mistakes import MistakesRecord
-from bertune.manifest.results import GateRecord
+from bertune.manifest.results import GateRecord, RuleRecord
 from bertune.manifest.slices import SlicesRecord
+from bertune.metadata import read_metadata
 from bertune.metrics.scores import Scores
+from bertune.predict.deciding import summary
+from bertune.predict.decision_sentences import sentence_of_folds
 from bertune.predict.predictor import decoded
 from bertune.predict.writers import prediction_lines
 from bertune.record import checked
 from bertune.run import Run
+from bertune.tasks import FittedTask
 from bertune.text.sequences import Sequence as TextSequence
 from bertune.training.error_analysis import with_recorded_explanations
 from bertune.training.folds import Folds
@@ -67,6 +71,7 @@ def collect(
     """
     task, examples = fitted.task, folds.tables.examples["train"]
     pooled: list[Scores] = []
+    decisions: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
     slices: SlicesRecord | None = None
     for repeat in range(1, folds.num_repeats + 1):
@@ -75,7 +80,11 @@ def collect(
             if of_repeat == repeat:
                 rows = folds.held_out(repeat, fold)
                 sequences = sequences_of_rows(tokenized["train"], rows)
-                predictions |= zip(rows, _predictions(fitted, examples, rows, sequences, run), strict=True)
+                of_fold = _as_saved(fitted.task, run)
+                found = _predictions(of_fold, examples, rows, sequences, run)
+                predictions |= zip(rows, found, strict=True)
+                decided = summary(of_fold, found, [examples[row] for row in rows])
+                decisions += [decided] if decided is not None and repeat == 1 else []
         rows = sorted(predictions)
         these, theirs = [examples[row] for row in rows], [predictions[row] for row in rows]
         pooled.append(task.score(theirs, these))
@@ -98,6 +107,7 @@ def collect(
             "gates": _gates(folds.tables.config.gate.limits, runs),
             "details": DetailsRecord.model_validate(pooled[0].details),
             "slices": slices,
+            "decision": sentence_of_folds(fitted.task, decisions),
             "warnings": [*(record.warnings or []), *_warnings(runs)],
             "seconds": round(sum(run.seconds or 0 for run in finished), 3),
         }
@@ -105,8 +115,14 @@ def collect(
     write_json(out / RECORD, sealed(complete.to_json()))
 
 
+def _as_saved(task: FittedTask, run: Run) -> FittedTask:
+    """The task with the temperature and the decision rule of the model of a fold. Raises DamagedError."""
+    saved = read_metadata(run.model_path)
+    return replace(task, calibration=saved.calibration, rule=saved.decision)
+
+
 def _predictions(
-    fitted: Fitted, examples: Sequence[Any], rows: Sequence[int], sequences: list[TextSequence], run: Run
+    task: FittedTask, examples: Sequence[Any], rows: Sequence[int], sequences: list[TextSequence], run: Run
 ) -> list[Any]:
     """The predictions of a fold for the rows held out, from the stored outputs."""
     path = run.path / PREDICTIONS / f"test.{OUTPUTS}"
@@ -118,7 +134,7 @@ def _predictions(
         )
     held_out = [examples[row] for row in rows]
     flat = [output for of_example in outputs for output in of_example]
-    return decoded(fitted.task, held_out, _by_group(sequences), flat)
+    return decoded(task, held_out, _by_group(sequences), flat)
 
 
 def _counts(sequences: Sequence[TextSequence], num_examples: int) -> list[int]:
@@ -239,9 +255,14 @@ def _gates(limits: Mapping[str, float], runs: Sequence[Run]) -> list[GateRecord]
 
 
 def _warnings(runs: Sequence[Run]) -> list[str]:
-    """The warnings of the runs, each once, with the number of folds that have it."""
+    """The warnings of the runs, each once, with the number of folds that have it.
+
+    Those about decision rules are left out: each fold has its own, and one sentence is about all of them.
+    """
     found: dict[str, int] = {}
     for run in runs:
+        rule = (run.record.decision or RuleRecord()).sentence
         for text in run.manifest.get("warnings") or []:
-            found[text] = found.get(text, 0) + 1
+            if text != rule:
+                found[text] = found.get(text, 0) + 1
     return [f"{text} ({number} of {len(runs)} folds)" for text, number in found.items()]

@@ -1,5 +1,6 @@
 """A service with a model of every task, and its page in a browser."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -8,6 +9,8 @@ import pytest
 from running import Running, serving
 
 from bertune import registry
+from bertune.metadata import update_decision
+from bertune.metrics.decisions import DecisionRule
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -15,13 +18,30 @@ if TYPE_CHECKING:
     from tiny_exports import Exports
 
 Open = Callable[..., "Page"]
+LABELS = ("battery", "screen", "sound")  # of the multilabel model
 
 
-@pytest.fixture(scope="module")
-def every_task(exports: "Exports") -> Iterator[Running]:
-    """A service with a run of each task, by its name. Read only."""
-    names = registry.names("task")
-    with serving([f"{name}={exports.run(name)}" for name in names], {"serve": {"backend": "torch"}}) as found:
+# What the models with decision rules answer alone: confident entities only, and the labels "sound" and good.
+RULES = {
+    "classification": DecisionRule({"": 0.9}),
+    "multilabel": DecisionRule(
+        {f"{label}: {side}": 0.0 if label == "sound" else None for label in LABELS for side in ("no", "yes")},
+        cutoffs={"battery": 0.6, "screen": 0.6, "sound": 0.6},
+    ),
+    "token_classification": DecisionRule({"": 0.8}),
+}
+
+
+@pytest.fixture(scope="package")
+def every_task(exports: "Exports", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service with a run of each task, by its name, and models with `RULES` as decided-NAME. Read only."""
+    places = [f"{name}={exports.run(name)}" for name in registry.names("task")]
+    for name, rule in RULES.items():
+        copy = tmp_path_factory.mktemp("decided") / name
+        shutil.copytree(exports.run(name) / "model", copy)
+        update_decision(copy, None, rule)
+        places.append(f"decided-{name}={copy}")
+    with serving(places, {"serve": {"backend": "torch"}}) as found:
         yield found
 
 

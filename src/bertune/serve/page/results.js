@@ -5,12 +5,14 @@ import { codePoints, element, slice } from "./dom.js";
 import { marked, taggedWords } from "./marked.js";
 import { count, percent, readable, texts } from "./texts.js";
 
+const MOST_NAMED = 5; // labels to review that are named
+
 /** The summary and nodes for the predictions of a request; `asked` is what `readFields` returned. */
 export function shownPredictions(predictions, asked, model) {
   const shown = shownPrediction(predictions, asked, model);
   const { decision, review_labels: labels } = predictions[0];
   if (!decision) return shown;
-  const text = decision === "review" ? texts().review(labels || []) : texts().decided;
+  const text = decision === "review" ? texts().review(labels || [], MOST_NAMED) : texts().decided;
   const [first, ...rest] = shown.nodes;
   return { summary: `${shown.summary}. ${text}`, nodes: [first, element("p", { class: `decision ${decision}` }, text), ...rest] };
 }
@@ -40,10 +42,11 @@ function ofLabel({ label, probabilities }) {
   return { summary: `${label}, ${percent(probabilities[label])}`, nodes: [headline(label), bars(items)] };
 }
 
-function ofLabels({ labels, probabilities }, model) {
+function ofLabels({ labels, probabilities, review_labels: reviewed }, model) {
   const threshold = model.form.threshold;
   const items = Object.entries(probabilities).map(([name, p]) => ({
-    label: name, value: percent(p), share: p, isChosen: labels.includes(name),
+    label: reviewed?.includes(name) ? element("span", {}, name, reviewTag()) : name,
+    value: percent(p), share: p, isChosen: labels.includes(name),
   }));
   const text = labels.length ? labels.join(", ") : texts().noLabels;
   const nodes = [headline(text), bars(items, { mark: threshold })];
@@ -97,13 +100,16 @@ function legend(spans, kinds) {
   return element("ul", { class: "legend", "aria-hidden": "true" }, items);
 }
 
+/** A mark beside what a person should review. */
+const reviewTag = () => element("span", { class: "review-tag" }, texts().toReview);
+
 function spanTable(spans, kinds) {
   const head = [texts().entity, texts().label, texts().score].map((name) => element("th", { scope: "col" }, name));
   const rows = spans.map((span) =>
     element(
       "tr",
       {},
-      element("td", { dir: "auto" }, span.text),
+      element("td", { dir: "auto" }, span.text, span.decision === "review" ? reviewTag() : null),
       element("td", {}, element("span", { class: `entity hue-${kinds.get(span.label)}` }, span.label)),
       element("td", { class: "number" }, percent(span.score)),
     ),

@@ -40,7 +40,12 @@ const TEXTS = {
     showTop: (n) => `Show the top ${n}`,
     threshold: (p) => `Labels with a probability of at least ${p} are predicted (the line marks this threshold).`,
     noLabels: "No label reaches the threshold",
-    review: (labels) => (labels.length ? `Needs review: ${labels.join(", ")}` : "Needs review"),
+    review: (labels, most) => {
+      if (!labels.length) return "Needs review";
+      const more = labels.length > most ? ` and ${labels.length - most} more` : "";
+      return `Needs review: ${labels.slice(0, most).join(", ")}${more}`;
+    },
+    toReview: "review",
     decided: "No review needed",
     range: "The scale is the range of the training data.",
     entities: (n) => (n === 1 ? "1 entity" : `${n} entities`),
@@ -145,7 +150,12 @@ const TEXTS = {
     showAll: (n) => `显示全部 ${n} 项`,
     showTop: (n) => `只显示前 ${n} 项`,
     threshold: (p) => `概率不低于 ${p} 的标签被选中（竖线为阈值）。`,
-    review: (labels) => (labels.length ? `需要人工复核：${labels.join("、")}` : "需要人工复核"),
+    review: (labels, most) => {
+      if (!labels.length) return "需要人工复核";
+      const more = labels.length > most ? `等 ${labels.length} 个标签` : "";
+      return `需要人工复核：${labels.slice(0, most).join("、")}${more}`;
+    },
+    toReview: "待复核",
     decided: "无需人工复核",
     noLabels: "没有标签达到阈值",
     range: "标尺为训练数据的取值范围。",

@@ -27,6 +27,11 @@ class DecidesLabels(FittedToTexts):
         """The probability of each label, [C]: the sigmoid of the output."""
         return _sigmoid(self.calibrated(output_C))
 
+    @property
+    def has_cutoffs(self) -> bool:
+        """Whether the decision rule has cutoffs of labels, which replace task.threshold."""
+        return self.rule is not None and bool(self.rule.cutoffs)
+
     @cached_property
     def label_cutoffs(self) -> FloatArray:
         """The probability from which on each label is predicted: task.threshold, or that of the rule."""

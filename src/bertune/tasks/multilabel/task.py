@@ -174,7 +174,8 @@ class FittedMultiLabel(DecidesLabels):
         return self.probabilities_of_labels(mean_output(outputs))
 
     def form(self, columns: tuple[str, ...]) -> Form:
-        return replace(super().form(columns), threshold=self.options.threshold)
+        threshold = None if self.has_cutoffs else self.options.threshold
+        return replace(super().form(columns), threshold=threshold)
 
     def explained(
         self, outputs: list[Output], sequences: list[Sequence], example: Example, target: Target = None
@@ -203,9 +204,10 @@ class FittedMultiLabel(DecidesLabels):
         def probabilities(texts: slice, these: slice) -> FloatArray:
             return np.stack([all_probabilities(p, len(self.labels), these) for p in predictions[texts]])
 
-        judged = metrics.Judged(gold, len(self.labels), probabilities)
-        has_cutoffs = self.rule is not None and self.rule.cutoffs
-        cutoff = self.label_cutoffs if has_cutoffs else self.options.threshold
+        # As predicted, because the models of a cross-validation may have cutoffs of their own.
+        predicted = [np.array([index[label] for label in p.labels], np.int64) for p in predictions]
+        judged = metrics.Judged(gold, len(self.labels), probabilities, predicted)
+        cutoff = self.label_cutoffs if self.has_cutoffs else self.options.threshold
         return metrics.score_judged(judged, self.labels, cutoff)
 
     def simple_targets(self, examples: SequenceOf[Example]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -115,6 +116,9 @@ class FittedMultipleChoice(FittedTask):
 
     calibration_unit: ClassVar[str] = "questions"
     answer_noun: ClassVar[str] = "question"
+
+    def decision(self, prediction: Mapping[str, Any]) -> Any:
+        return prediction["index"]  # as in the gold
 
     def calibration_terms(
         self, outputs: list[Output], sequences: list[Sequence], example: Example

@@ -198,6 +198,11 @@ class FittedQuestionAnswering(DecidesAnswers):
     def decision(self, prediction: Mapping[str, Any]) -> Any:
         return prediction["answer"], prediction["start"], prediction["end"]  # not the other candidates
 
+    def is_gold(self, decision: Any, gold: Any) -> bool:
+        """Whether the answer is one of the gold answers, or none if there are none."""
+        known = [answer["text"] for answer in gold or ()]
+        return decision[0] in known if known else decision[0] is None
+
     def score(self, predictions: SequenceOf[AnswerPrediction], examples: SequenceOf[Example]) -> Scores:
         return metrics.score(
             [[answer["text"] for answer in e.gold or ()] for e in examples],

@@ -1,5 +1,6 @@
 """The tagging of a fitted task, the calibration and decisions of its spans, and errors in its gold."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from typing import Any, ClassVar, Literal
 
@@ -52,6 +53,7 @@ class DecidesSpans(FittedInWindows):
 
     calibration_unit: ClassVar[str] = "words with a predicted label other than O"
     answer_noun: ClassVar[str] = "entity"
+    answer_limits: ClassVar[str] = "Entities that the model does not find are not covered."
 
     def calibration_terms(
         self, outputs: list[Output], sequences: list[Sequence], example: Example
@@ -106,6 +108,44 @@ class DecidesSpans(FittedInWindows):
         if example.tags:
             return given, list(prediction.tags)
         return given, [[span["start"], span["end"], span["label"]] for span in prediction.spans]
+
+    def label_change(self, example: Example, given: list[Any], suggested: list[Any]) -> tuple[str, str]:
+        """The words whose tags differ, or the spans that are only in one of the labels."""
+        text = example.texts[0]
+        if example.tags:
+            words = [text[start:end] for start, end in example.words]
+            kept = [pair for pair in zip(words, given, suggested, strict=True) if pair[1] != pair[2]]
+            return ", ".join(f"{w} {tag}" for w, tag, _ in kept), ", ".join(
+                f"{w} {tag}" for w, _, tag in kept
+            )
+
+        def only(spans: list[Any], others: list[Any]) -> str:
+            found = [
+                f"{text[start:end]} {label}"
+                for start, end, label in spans
+                if [start, end, label] not in others
+            ]
+            return ", ".join(found) or "no entity"
+
+        return only(given, suggested), only(suggested, given)
+
+    def decision(self, prediction: Mapping[str, Any]) -> Any:
+        """The tags, and the spans without their scores and decisions."""
+        keys = ("start", "end", "label", "text")
+        spans = [{key: span[key] for key in keys} for span in prediction["spans"]]
+        return {"tags": prediction["tags"], "spans": spans}
+
+    def shown_decision(self, decision: Any) -> str:
+        """The spans with their labels."""
+        return ", ".join(f"{span['text']} {span['label']}" for span in decision["spans"]) or "no entity"
+
+    def is_gold(self, decision: Any, gold: Any) -> bool:
+        """Whether the tags are those of the gold, or the spans if the gold has spans."""
+        if gold and isinstance(gold[0], str):
+            return bool(decision["tags"] == gold)
+        expected = [(span["start"], span["end"], span["label"]) for span in gold or ()]
+        found = [(span["start"], span["end"], span["label"]) for span in decision["spans"]]
+        return sorted(found) == sorted(expected)
 
     def judged(self, prediction: Any, example: Example) -> list[tuple[str, float, bool]]:
         """An answer per predicted span, which is right if the gold has the same span with the same label.
