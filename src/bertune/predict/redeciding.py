@@ -65,8 +65,8 @@ def decide(source: Run | str | Path, data: object, settings: Settings) -> Decisi
     decided = fit_decisions(found.fitted, rows, config.decide, config.train.seed, Path(place).name)
     if model.fitted.rule is not None and decided.fitted.rule is None:
         note = (
-            "the decision rule of the model was removed, because it does not apply to the new temperature. Set "
-            "decide.max_error or another target to fit a new one"
+            "the decision rule of the model was removed, because it does not apply to the new temperature. "
+            "Set decide.max_error or another target to fit a new one"
         )
         decided = replace(decided, notes=(*decided.notes, note))
     update_decision(folder, decided.fitted.calibration, decided.fitted.rule)
