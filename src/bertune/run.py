@@ -88,17 +88,26 @@ class Run:
         return read_jsonl(self.path / "predictions" / f"{split}.jsonl")
 
 
+def _why_not(folder: Path) -> str:
+    """Why a path is not a run folder, and what to do."""
+    if folder.is_file():
+        return "it is a file. Pass the folder of a run"
+    if (folder / "tuning.json").is_file():
+        return f"it is a search. Pass the run of its best settings: {shell_word(folder / 'best')}"
+    if (folder / "cross-validation.json").is_file():
+        fold = shell_word(folder / "folds" / "fold-1")
+        return f"it is a cross-validation. Pass the run of a fold, such as {fold}"
+    what = "has no manifest.json" if folder.is_dir() else "does not exist"
+    return f"it {what}. `bertune train SOURCE --out {shell_word(folder)}` creates one"
+
+
 def open_run(path: str | Path) -> Run:
     """Open a run folder. Raises InputError if it is not a run, is damaged, or has a newer format."""
     folder = as_path(path, "the run")
     refuse_unusable(folder, "the run")
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        what = "has no manifest.json" if folder.is_dir() else "does not exist"
-        raise InputError(
-            f"{shown_path(folder)} is not a run folder: it {what}. "
-            f"`bertune train SOURCE --out {shell_word(folder)}` creates one"
-        )
+        raise InputError(f"{shown_path(folder)} is not a run folder: {_why_not(folder)}")
     read_manifest(manifest)
     return Run(folder)
 

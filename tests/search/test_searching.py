@@ -87,9 +87,11 @@ def test_the_report_shows_trials_and_conclusions(searched: Searched) -> None:
     text = bt.report(searched.result.path).read_text(encoding="utf-8")
     assert record.winner is not None
     for shown in (f"{record.winner.test:.3f}", "Optimism of the search", "train.batch_size", "never used"):
-        assert shown in text
+        assert shown.replace("-", "−") in text or shown in text
     for trial in record.trials or []:
-        assert f"{trial.value:.3f}" in text
+        assert f"{trial.value:.3f}".replace("-", "−") in text
+    assert "The best settings of 3 trials are" in text
+    assert f"bertune train {searched.result.path}/best --out NEW" in text
     assert "scores_by_trial_search.png" in {path.name for path in (searched.result.path / "report").iterdir()}
 
 
