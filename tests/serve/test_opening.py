@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from bertune.errors import ConfigError
+from bertune.metrics.calibration import Calibration
+from bertune.metrics.decisions import DecisionRule
 from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
 from bertune.serve.measuring import Speed, measure
 from bertune.serve.opening import Candidate, faster
@@ -119,7 +121,9 @@ def test_names_come_from_folders_and_are_unique(tmp_path: Path) -> None:
         named_sources(["?=x"])
 
 
-def test_exports_of_other_weights_and_damaged_ones_are_not_used(reviews_run: Path, tmp_path: Path) -> None:
+def test_exports_of_other_weights_or_rules_and_damaged_ones_are_not_used(
+    reviews_run: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     (run / "model").mkdir(parents=True)
     shutil.copy(reviews_run / "model" / "bertune.json", run / "model" / "bertune.json")
@@ -130,11 +134,14 @@ def test_exports_of_other_weights_and_damaged_ones_are_not_used(reviews_run: Pat
         if name != "without-parity":
             (folder / "parity.json").write_text("{}")
     write_export(run / "export" / "other", weights="0" * 64)
-    write_export(run / "export" / "good", weights=weights_sha256(run / "model"))
+    weights = weights_sha256(run / "model")
+    write_export(run / "export" / "good", weights)
+    write_export(run / "export" / "calibrated", weights, calibration=Calibration((2.0,)))
+    write_export(run / "export" / "decided", weights, decision=DecisionRule({"": 0.9}))
     assert [folder.name for folder in exports_of(run)] == ["good"]
 
 
-def write_export(folder: Path, weights: str) -> None:
+def write_export(folder: Path, weights: str, **more: Any) -> None:
     """The metadata of an export without its graph."""
     from bertune.config import TaskConfig
     from bertune.data.columns import Columns
@@ -148,7 +155,7 @@ def write_export(folder: Path, weights: str) -> None:
         outputs=("logits",), pooling=None, vocab_size=10, pad_id=0, weights_sha256=weights,
     )  # fmt: skip
     columns = Columns(("text",), "label", None)
-    metadata = ModelMetadata(TaskConfig(), ("a", "b"), 64, columns, {}, export=export)
+    metadata = ModelMetadata(TaskConfig(), ("a", "b"), 64, columns, {}, export=export, **more)
     write_metadata(folder, metadata)
 
 

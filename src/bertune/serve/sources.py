@@ -91,10 +91,12 @@ def is_trained(place: str) -> bool:
 def exports_of(run: Path) -> Iterator[Path]:
     """The exported graphs in a run folder that were made from its current weights and passed the gate.
 
-    Damaged ones are left out, with a warning in the log.
+    Damaged ones are left out, and so are those with another decision rule or temperature, with a warning in
+    the log.
     """
     model = run / "model"
-    if not (model / FILE).is_file():
+    trained = recorded_metadata(model) if (model / FILE).is_file() else None
+    if trained is None:
         return
     weights = weights_sha256(model)
     for folder in sorted((run / "export").glob("*")):
@@ -106,8 +108,13 @@ def exports_of(run: Path) -> Iterator[Path]:
             event(_LOG, logging.WARNING, "export not used", folder=str(folder), reason=str(error))
             continue
         export = None if metadata is None else metadata.export
-        if export is not None and export.graph is not None and export.weights_sha256 == weights:
-            yield folder
+        if metadata is None or export is None or export.graph is None or export.weights_sha256 != weights:
+            continue
+        if (metadata.calibration, metadata.decision) != (trained.calibration, trained.decision):
+            reason = "its decision rule or temperature is not that of the run: export again"
+            event(_LOG, logging.WARNING, "export not used", folder=str(folder), reason=reason)
+            continue
+        yield folder
 
 
 def weights_sha256(folder: Path) -> str:
