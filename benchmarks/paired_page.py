@@ -11,6 +11,7 @@ from checkpoint_rules import RULES, Course, chosen_scores, unpacked_bits
 from paired_sets import SETS
 from quality_page import Difference, mean_and_deviation, paired_difference
 
+PLANNED = 10  # seeds of each set, as planned before the first was trained
 READING = (
     "Mean ± standard deviation of the test score over seeds. The difference is bertune minus the Trainer, "
     "paired by seed, with the 95% t-interval of its mean. Each interval is for one set: with six sets and "
@@ -88,6 +89,25 @@ def quality_table(found: Mapping[str, list[Pair]]) -> list[str]:
     return lines
 
 
+def later_seeds(found: Mapping[str, list[Pair]]) -> list[str]:
+    """A paragraph for each set with more than the planned seeds: their differences, and those of the rest."""
+    lines = []
+    for name, pairs in found.items():
+        planned = [pair for pair in pairs if pair["seed"] <= PLANNED]
+        later = [pair for pair in pairs if pair["seed"] > PLANNED]
+        if later:
+            metric = SETS[name].metric
+            first, second = (paired_difference(*last_scores(of, metric)) for of in (planned, later))
+            numbers = [" (".join(d.cells()[:2]) + ")" if d else "unknown" for d in (first, second)]
+            lines += [
+                f"Of {name}, seeds 1 to {PLANNED} have a difference of {numbers[0]}. This interval was "
+                f"chosen as the lowest of six. {len(later)} later seeds, announced before they were trained, "
+                f"have {numbers[1]}. The table has all of them.",
+                "",
+            ]
+    return lines
+
+
 def rules_table(found: Mapping[str, list[Pair]]) -> list[str]:
     """The Markdown lines of the rules: mean test scores, then differences to `best`."""
     scores = {
@@ -123,7 +143,7 @@ def page(results: Mapping[str, Any]) -> str:
     """The whole page in Markdown."""
     found = by_set(results["pairs"])
     lines = ["# Quality over paired seeds: bertune and the transformers Trainer", "", READING, ""]
-    lines += [*quality_table(found), ""]
+    lines += [*quality_table(found), "", *later_seeds(found)]
     lines += ["## Sets and recipes", "", *recipe_lines(found), ""]
     lines += ["## Which checkpoint to keep", "", RULES_READING, "", *rules_table(found), ""]
     lines += ["## Where and how", ""]
