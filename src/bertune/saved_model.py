@@ -62,9 +62,7 @@ def new_model(pretrained: Pretrained, config: ModelConfig, fitted: FittedTask) -
         model = nn_model.build(pretrained, hf_config, fitted.head)
     recorded = recorded_metadata(folder)
     # A saved output layer is trained further, and the loss expects outputs without the scale.
-    if recorded is None or recorded.output_scale is None or earlier != [class_name(model.hf)]:
-        return model
-    if len(recorded.labels) == len(fitted.labels):  # otherwise the output layer is new
+    if recorded is not None and recorded.output_scale is not None and earlier == [class_name(model.hf)]:
         model.remove_scale(recorded.output_scale)
     return model
 
@@ -72,10 +70,12 @@ def new_model(pretrained: Pretrained, config: ModelConfig, fitted: FittedTask) -
 def _configure(
     hf_config: Any, pretrained: Pretrained, config: ModelConfig, fitted: FittedTask
 ) -> list[str] | None:
-    """Apply settings and labels to a configuration. Returns the architectures that it named before.
+    """Apply settings and labels to a configuration.
 
+    Returns the architectures that it named before; None if its output layer has another size and is not used.
     Raises ConfigError.
     """
+    size = hf_config.num_labels
     if config.dropout is not None:
         nn_model.set_dropout(hf_config, config.dropout)
     head, labels = fitted.head, fitted.labels
@@ -97,7 +97,7 @@ def _configure(
         if head.activation is not None:
             hf_config.sentence_transformers = {"activation_fn": f"torch.nn.{head.activation}"}
     earlier: list[str] | None = hf_config.architectures
-    return earlier
+    return earlier if hf_config.num_labels == size else None
 
 
 def own_head(name: str, standard: HeadSpec, hf_config: Any) -> nn.Module:

@@ -1,5 +1,6 @@
 """The scale of a regression output is part of the saved layer, but not of the model in training."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from families import PACKED, PADDED
 from bertune.config import ModelConfig, TaskConfig
 from bertune.data.columns import Columns
 from bertune.metadata import ModelMetadata
+from bertune.metrics.calibration import Calibration, OutputScale
 from bertune.nn.batch import collate
 from bertune.nn.model import StandardModel
 from bertune.nn.pretrained import Pretrained
@@ -19,7 +21,7 @@ from bertune.tasks import make_task
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 
-YEARS = (1900.0, 120.0)  # far from 0, so that a lost or doubled offset is noticed
+YEARS = OutputScale(1900.0, (120.0,))  # far from 0, so that a lost or doubled offset is noticed
 BATCH = collate([
     Sequence(np.array(ids, np.int32), np.zeros(len(ids), np.uint8), group)
     for group, ids in enumerate(([2, 7, 9, 3], [2, 30, 31, 32, 33, 3]))
@@ -44,9 +46,37 @@ def test_saving_folds_the_scale_without_changing_the_model_in_memory(family: str
         torch.testing.assert_close(saved(BATCH), outputs, rtol=0, atol=2e-5)
 
 
-def test_a_head_with_several_outputs_has_no_scale() -> None:
-    hf = transformers.AutoModelForSequenceClassification.from_config(PACKED["bert"](num_labels=3))
-    assert StandardModel(hf).output_layer is None
+@pytest.mark.parametrize("family", [*PACKED, *PADDED])
+def test_each_output_has_a_factor(family: str, tmp_path: Path) -> None:
+    config = {**PACKED, **PADDED}[family](num_labels=3)
+    model = StandardModel(transformers.AutoModelForSequenceClassification.from_config(config)).eval()
+    scale = OutputScale(0.0, (2.0, 3.0, 4.0))
+    assert model.can_hold(scale) and not model.can_hold(OutputScale(0.0, (2.0, 3.0)))
+    model.save(tmp_path, scale)
+    saved = StandardModel(transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path)).eval()
+    with torch.no_grad():
+        expected = model(BATCH) * torch.tensor(scale.factors)
+        torch.testing.assert_close(saved.padded_forward(BATCH), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_training_a_saved_model_for_other_labels_starts_with_a_new_output_layer(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    """Drawn as usual, and not multiplied by the temperature of the layer that it replaces."""
+    task, labels = make_task(TaskConfig(name="classification")), ("a", "b")
+    fitted = replace(task.fitted(labels), calibration=Calibration((100.0,)))
+    network = new_model(Pretrained(str(tiny_weights), tiny_weights, "pretrained"), ModelConfig(), fitted)
+    metadata = ModelMetadata(
+        TaskConfig(name="classification"), labels, 64, Columns(("text",), "label", None), {}
+    )
+    folder = tmp_path / "model"
+    save(folder, LoadedModel(network, Tokenizer.pretrained(tiny_weights), fitted, metadata))
+    again = new_model(Pretrained(str(folder), folder, "pretrained"), ModelConfig(), task.fitted(labels))
+    torch.testing.assert_close(outputs_of(again), outputs_of(network), rtol=0, atol=2e-5)
+    other = new_model(
+        Pretrained(str(folder), folder, "pretrained"), ModelConfig(), task.fitted(("a", "b", "c"))
+    )
+    assert other.hf.classifier.weight.std() < 10 * network.hf.classifier.weight.std()
 
 
 @pytest.fixture
