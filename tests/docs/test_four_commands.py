@@ -16,6 +16,7 @@ from tiny import BIN
 
 ROOT = Path(__file__).parents[2]
 # Appended to the training, which would take half a minute. Nothing else is changed but the port.
+pytestmark = pytest.mark.slow  # it trains, exports and serves
 SHORT = ("train.max_examples=24", "train.epochs=1", "model.max_length=32", "machine.threads=1")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # hundreds of files
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 

@@ -14,6 +14,7 @@ from bertune.predict import predictor
 from small_texts import PLAIN
 from tiny import QUICK, bertune
 
+pytestmark = pytest.mark.slow  # 1,500 labels
 MANY = 1_500  # labels
 MEGABYTE = 2**20
 

@@ -37,6 +37,7 @@ from trainings import (
 )
 
 Room = Callable[..., contextlib.AbstractContextManager[None]]
+pytestmark = pytest.mark.slow  # processes with little memory, for half a minute
 BACKEND = "bertune.predict.torch_backend"
 
 
