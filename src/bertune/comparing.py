@@ -86,7 +86,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Side:
-    """What one run stored about a split."""
+    """The stored results of one run for a split."""
 
     run: Run
     scores: list[Mapping[str, float | None]]  # per seed
@@ -264,7 +264,7 @@ def _changed(first: Run, second: Run, split: str) -> Iterator[ChangedExample]:
 
 
 def _fitted(config: TaskConfig) -> OptionalFittedMembers:
-    """What knows the part of a prediction that users act on. A user's own task is not executed."""
+    """The members of the fitted task, which define decisions. A user's own task is not executed."""
     known = config.name in registry.names("task")
     return make_task(config).fitted() if known else OptionalFittedMembers()
 

@@ -79,7 +79,7 @@ class ModelMetadata:
 
     @property
     def remaining_temperatures(self) -> list[float] | None:
-        """By which other libraries must still divide the outputs; None without calibration."""
+        """The temperatures by which other libraries must divide the outputs; None without calibration."""
         return None if self.calibration is None else self.calibration.remaining(self.output_scale)
 
     @property
@@ -178,7 +178,7 @@ class _Stored(Record):
     export: _Export | None = None
     note: str | None = None
     calibration: CalibrationRecord | None = None
-    remaining_temperatures: list[_Positive] | None = None  # for other libraries; computed from the others
+    remaining_temperatures: list[_Positive] | None = None  # derived, for other libraries
     decision: DecisionRecord | None = None
     files: dict[str, str] | None = None
 
@@ -226,7 +226,15 @@ def update_decision(folder: Path, calibration: Calibration | None, decision: Dec
 
     The file is replaced atomically. Raises ModelError for a damaged folder.
     """
-    changed = replace(changeable_metadata(folder), calibration=calibration, decision=decision)
+    recorded = read_metadata(folder)  # refuses changed files, whose checksums would otherwise be stored again
+    if _stored(folder).files is None:
+        raise ModelError(
+            f"{shown_path(folder)} was saved by a version of bertune without checksums, and cannot be "
+            "changed safely. Train again"
+        )
+    if calibration is None and recorded.calibration is not None and recorded.output_scale is not None:
+        calibration = Calibration((1.0,))  # cancels the temperature in the output layer, also for others
+    changed = replace(recorded, calibration=calibration, decision=decision)
     content = {key: value for key, value in read_object(folder / FILE).items() if key != CHECKSUM}
     content |= {
         "format": FORMAT,
@@ -236,17 +244,6 @@ def update_decision(folder: Path, calibration: Calibration | None, decision: Dec
         "decision": _plain(DecisionRecord.of(decision)),
     }
     write_atomically(folder / FILE, to_json(sealed(content)) + "\n")
-
-
-def changeable_metadata(folder: Path) -> ModelMetadata:
-    """The metadata of a saved model that is to be changed. Raises ModelError if its files were changed."""
-    metadata = read_metadata(folder)  # otherwise the checksums of changed files would be stored
-    if _stored(folder).files is None:
-        raise ModelError(
-            f"{shown_path(folder)} was saved by a version of bertune without checksums, and cannot be "
-            "changed safely. Train again"
-        )
-    return metadata
 
 
 def read_metadata(folder: Path) -> ModelMetadata:

@@ -72,7 +72,7 @@ def _configure(
 ) -> list[str] | None:
     """Apply settings and labels to a configuration.
 
-    Returns the architectures that it named before; None if its output layer has another size and is not used.
+    Returns the architectures that it named before; None if the size of the output layer changes.
     Raises ConfigError.
     """
     size = hf_config.num_labels
@@ -141,7 +141,7 @@ def save(folder: Path, loaded: LoadedModel) -> None:
 
 
 def _output_scale(loaded: LoadedModel) -> OutputScale | None:
-    """What other libraries would have to apply to the outputs, if the output layer can do it."""
+    """The scale to fold into the output layer; None if there is none, or the layer cannot contain it."""
     fitted, scale = loaded.fitted, None
     if fitted.output_scale is not None:
         offset, factor = fitted.output_scale

@@ -17,7 +17,7 @@ Value = str | int | float | bool | None
 
 
 class DimensionRecord(Record):
-    """What is searched for one setting."""
+    """The search space of one setting."""
 
     setting: str
     searched: str | None = None  # in words

@@ -65,17 +65,26 @@ def test_the_temperature_is_applied_once(exports: Exports, tmp_path: Path) -> No
     np.testing.assert_allclose(found_NC, expected_NC, atol=1e-6)
 
 
-def test_deciding_later_changes_what_other_libraries_give(exports: Exports, tmp_path: Path) -> None:
+@pytest.mark.parametrize("calibration", ["auto", "none"])
+def test_deciding_later_records_what_other_libraries_must_still_divide_by(
+    calibration: str, exports: Exports, tmp_path: Path
+) -> None:
+    """The weights stay as they are, so that a process that is killed cannot leave half of a model."""
     folder = calibrated(exports.run("classification"), tmp_path / "model", 2.5)
-    rows = unlabelled("classification", folder)
-    before = BOTH["classification"](folder, bt.load(folder, settings=FP32), rows)[0]
-    bt.decide(folder, write_csv(tmp_path / "new.csv", reviews(80, seed=4)))
-    model = bt.load(folder, settings=FP32)
-    theirs, ours = BOTH["classification"](folder, model, rows)
-    assert model.fitted.calibration not in (None, Calibration((2.5,)))
-    assert_close(theirs, ours)
-    assert all(abs(one["good"] - earlier["good"]) > 1e-3 for one, earlier in zip(theirs, before, strict=True))
-    assert "other libraries" in (read_metadata(folder).calibration_note or "")
+    weights = (folder / "model.safetensors").read_bytes()
+    new = write_csv(tmp_path / "new.csv", reviews(80, seed=4))
+    bt.decide(folder, new, settings={"decide.calibration": calibration, "decide.abstain_below": 0.6})
+    assert (folder / "model.safetensors").read_bytes() == weights
+    metadata = read_metadata(folder)
+    assert metadata.remaining_temperatures not in (None, [1.0])
+    theirs, ours = BOTH["classification"](
+        folder, bt.load(folder, settings=FP32), unlabelled("classification", folder)
+    )
+    (remaining,) = metadata.remaining_temperatures or [0.0]
+    for one, other in zip(theirs, ours, strict=True):
+        powers = {label: probability ** (1 / remaining) for label, probability in one.items()}
+        again = {label: power / sum(powers.values()) for label, power in powers.items()}
+        assert again == pytest.approx(other, abs=1e-4)
 
 
 def test_a_note_names_the_temperature_that_the_weights_do_not_contain(

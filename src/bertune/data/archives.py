@@ -29,7 +29,7 @@ _DAMAGE = (
     EOFError,
     OSError,
     ValueError,
-    NotImplementedError,  # raised by zipfile for an unsupported zip version
+    NotImplementedError,  # from zipfile, for a file of a newer zip version
 )
 _Kind = Literal["file", "folder", "link", "device"]
 

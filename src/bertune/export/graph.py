@@ -45,7 +45,7 @@ _DIMENSIONS = {2: (_BATCH, "sequence_length"), 3: (_BATCH, "num_choices", "seque
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What a program needs to run the graph, beyond the graph itself."""
+    """The facts, besides the graph itself, that a program needs to run it."""
 
     auto_class: str  # AutoModel for a custom head, which has the inputs of a bare encoder
     outputs: tuple[str, ...]

@@ -18,8 +18,11 @@ _PREPROCESSED = ("onnx.quant.pre_process", "onnxruntime.quant")  # otherwise the
 
 @dataclass(frozen=True)
 class Unit:
-    """What is quantized or left in fp32 together: the products of weights with the same input, such as query,
-    key and value of a layer, or a table of embeddings."""
+    """Weights that are quantized or left in fp32 together.
+
+    They are multiplied by the same input, such as query, key and value of a layer, or are a table of
+    embeddings.
+    """
 
     nodes: tuple[str, ...]
     weights: int  # number of weights

@@ -96,7 +96,7 @@ def standalone_code(metadata: ModelMetadata, fitted: FittedTask, mask: str | Non
 
 
 def _kind(head: HeadSpec) -> str:
-    """What the outputs of a head are, as a key of _REST. For a custom head, `head` is what it replaces."""
+    """The kind of the outputs of a head, as a key of _REST. For a custom head, `head` is what it replaces."""
     special = {_ANSWERS: "answers", _CHOICES: "choices", _MASKS: "masks", _VECTORS: "vectors"}
     if head.auto_class in special:
         return special[head.auto_class]

@@ -75,7 +75,7 @@ class _Timings(Record):
 
 
 class _Finished(Record):
-    """What every finished training adds to the manifest."""
+    """The entries that every finished run adds to the manifest."""
 
     training: _Training
     scores: dict[str, dict[str, float | None]]

@@ -38,7 +38,7 @@ class Calibration:
         return scaled
 
     def remaining(self, folded: "OutputScale | None") -> list[float]:
-        """The temperatures that are left for outputs from an output layer that contains a scale."""
+        """The temperatures that still apply to the outputs of a layer that contains the scale `folded`."""
         if folded is None:
             return list(self.temperatures)
         if folded == OutputScale.of(self):
@@ -49,7 +49,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class OutputScale:
-    """What the output layer of a saved model does besides: it outputs offset + factor * output."""
+    """The map that is part of the output layer of a saved model: offset + factor * output."""
 
     offset: float
     factors: tuple[float, ...]  # one for all outputs, or one for each
@@ -77,7 +77,7 @@ def note_for_other_libraries(remaining: Sequence[float]) -> str:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a temperature is fitted to: the outputs of a model before softmax or sigmoid, and the gold.
+    """The data to which a temperature is fitted: outputs of a model before softmax or sigmoid, and the gold.
 
     The kind "top" is a softmax over candidates among which the right one may be missing. Only the probability
     of the first one, the prediction, is calibrated.

@@ -42,7 +42,7 @@ class Backend(Protocol):
 
     @property
     def runtime(self) -> Runtime:
-        """What runs the network."""
+        """The library that runs the network."""
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of all sequences; sequences with the same `group` belong to the same example.

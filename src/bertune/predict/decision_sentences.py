@@ -16,7 +16,7 @@ def percent(share: float) -> str:
 
 
 def verb_of(fitted: FittedTask) -> str:
-    """What a model does with what it decides about: a row is answered, a part of one is decided."""
+    """The verb for accepted predictions: rows are answered, parts of rows are decided."""
     return "answer" if fitted.answer_noun == fitted.task.noun else "decide"
 
 
@@ -75,7 +75,7 @@ def _reviewed(fitted: FittedTask, share: float) -> str:
 
 
 def sentence_of_folds(fitted: FittedTask, summaries: Sequence[Mapping[str, Any]]) -> str | None:
-    """What the rules of several models do on the rows held out from each; None without such rules.
+    """The effect of the rules of several models on the rows held out from each; None without rules.
 
     `summaries` are those of `predict.deciding.summary`.
     """
@@ -83,7 +83,7 @@ def sentence_of_folds(fitted: FittedTask, summaries: Sequence[Mapping[str, Any]]
         return None
     total, answered, wrong = (sum(one[key] for one in summaries) for key in ("answers", "answered", "wrong"))
     sentence = (
-        "Each fold has a decision rule of its own, fitted to rows that its model was not trained on. With "
+        "Each fold has a separate decision rule, fitted to rows that its model was not trained on. With "
         f"these rules, {percent(answered / max(1, total))} of {total:,} {plural(fitted.answer_noun)} were "
         f"{past_of(fitted)} without review"
     )

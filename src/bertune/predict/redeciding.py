@@ -6,8 +6,7 @@ from typing import Any
 
 from bertune.config import Settings
 from bertune.errors import ConfigError
-from bertune.metadata import ModelMetadata, changeable_metadata, update_decision
-from bertune.metrics.calibration import Calibration
+from bertune.metadata import ModelMetadata, update_decision
 from bertune.predict.deciding import Decided, RowOutputs, fit_decisions
 from bertune.predict.loading import load_model, model_folder
 from bertune.predict.model import Model
@@ -70,7 +69,7 @@ def decide(source: Run | str | Path, data: object, settings: Settings) -> Decisi
             "Set decide.max_error or another target to fit a new one"
         )
         decided = replace(decided, notes=(*decided.notes, note))
-    _store(folder, model, decided)
+    update_decision(folder, decided.fitted.calibration, decided.fitted.rule)
     metadata = _with(model.metadata, decided)
     encoder = replace(
         model.encoder,
@@ -78,28 +77,6 @@ def decide(source: Run | str | Path, data: object, settings: Settings) -> Decisi
     )
     changed = Model(metadata, encoder, model.backend)
     return Decision(folder, changed, len(found.examples), decided, found.notes)
-
-
-def _store(folder: Path, model: Model, decided: Decided) -> None:
-    """Store the temperature and the rule with a model.
-
-    The output layer of a model folder contains the temperature, so it is written again. The graph and the
-    weights of an export stay as they are.
-    """
-    recorded = changeable_metadata(folder)
-    calibration, rule = decided.fitted.calibration, decided.fitted.rule
-    if recorded.export is not None and recorded.calibration is not None:
-        calibration = calibration or Calibration((1.0,))  # which undoes the one that the graph contains
-    if recorded.export is not None or recorded.head != "auto" or calibration == recorded.calibration:
-        update_decision(folder, calibration, rule)
-        return
-    from bertune.predict.torch_backend import TorchBackend
-    from bertune.saved_model import LoadedModel, save
-
-    changed = replace(recorded, calibration=calibration, decision=rule)
-    backend = model.backend
-    assert isinstance(backend, TorchBackend), "a model folder has weights for torch"
-    save(folder, LoadedModel(backend.trained, model.encoder.tokenizer, decided.fitted, changed))
 
 
 def _with(metadata: ModelMetadata, decided: Decided) -> ModelMetadata:

@@ -41,12 +41,6 @@ class TorchBackend:
     machine: Machine
 
     @property
-    def trained(self) -> TextModel:
-        """The model, which is not an encoder without a head."""
-        assert not isinstance(self.model, PooledEncoder), "only models that bertune saved have a head"
-        return self.model
-
-    @property
     def runtime(self) -> Runtime:
         pads = getattr(self.model, "packed", None) is None
         return Runtime("torch", self.machine.precision, pads, self.machine.micro_batch_tokens)
@@ -75,12 +69,13 @@ class TorchBackend:
             return self._gradients(sequence, number, replaced_L, neutral_id, poll)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what can be computed again from the model."""
+        """The state without the cached copy of the model, which is built again when needed."""
         return {key: value for key, value in self.__dict__.items() if key != "_gradients"}
 
     @cached_property
     def _gradients(self) -> IntegratedGradients:
-        return IntegratedGradients(self.trained, min(_GRADIENT_TOKENS, self.machine.micro_batch_tokens))
+        assert not isinstance(self.model, PooledEncoder), "vectors have no explanation"
+        return IntegratedGradients(self.model, min(_GRADIENT_TOKENS, self.machine.micro_batch_tokens))
 
     def _in_batches(self, sequences: SequenceOf[Sequence], poll: Poll) -> BackendOutputs:
         outputs = [_NOTHING] * len(sequences)

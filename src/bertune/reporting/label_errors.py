@@ -27,7 +27,7 @@ class LabelErrors:
 
 
 def read_label_errors(folder: Path, splits: tuple[str, ...]) -> list[LabelErrors]:
-    """What was recorded about the labels of each of the splits; `folder` is that of the run."""
+    """The recorded label errors of each split; `folder` is the run folder."""
     found = []
     for split in splits:
         file = folder / "predictions" / f"{split}.label-errors.json"

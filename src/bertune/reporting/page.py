@@ -54,7 +54,7 @@ def render(run: Run) -> Rendered:
 
 
 def contents(run: Run, manifest: ManifestRecord) -> dict[str, Any]:
-    """What the template shows of a run, by section; None or empty without recorded data."""
+    """The content of the page by section; None or empty without recorded data."""
     course = curves.read_curves(run.metrics(), manifest)
     split, details = final_details(manifest)
     results = results_of(details, split, row_noun(manifest))
@@ -159,7 +159,7 @@ def _by_section(tables: list[tuple[str, PageTable, str]], drawn: list[plots.Plot
 def _decision(manifest: ManifestRecord) -> str:
     """The decision rule in a sentence, and what the section shows of it if the saved model is a refit."""
     sentence = (manifest.decision or RuleRecord()).sentence or ""
-    of_first = "What follows was measured with the first model, which had a rule of its own."
+    of_first = "The following was measured with the first model, which had another rule."
     return f"{sentence} {of_first}" if sentence and manifest.refit is not None else sentence
 
 

@@ -40,7 +40,7 @@ _HEADINGS = {
 
 @dataclass(frozen=True)
 class SearchSection:
-    """What the page shows of the trials."""
+    """The trials as the page shows them."""
 
     space: PageTable | None
     stages: list[tuple[str, PageTable]]

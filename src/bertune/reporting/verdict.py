@@ -73,7 +73,7 @@ def _and(parts: list[str]) -> str:
 
 
 def doubts(manifest: ManifestRecord, slices: SlicesRecord | None, split: str, num_label_errors: int) -> str:
-    """What casts doubt on a score, as the end of a sentence; empty if nothing does.
+    """Reasons to doubt a score, as the end of a sentence; empty if there are none.
 
     Errors of the audit, failed gates, slices that are worse than the rest, and likely label errors.
     """

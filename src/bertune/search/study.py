@@ -148,7 +148,7 @@ class TrialQueue:
         return self._study
 
     def describe(self, description: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the study searches, as recorded by the process that created it: by default `description`."""
+        """The search space as recorded by the process that created the study; by default `description`."""
         recorded = self._study.user_attrs.get("bertune")
         if recorded is None:
             self._study.set_user_attr("bertune", dict(description))

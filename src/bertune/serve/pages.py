@@ -60,7 +60,7 @@ def router(service: Service) -> APIRouter:
 
 
 def page_facts(served: ServedModel) -> dict[str, Any]:
-    """What the page needs to know about a model, as JSON: input fields, formats of files, explanations."""
+    """The description of a model for the page, as JSON: input fields, file formats, explanations."""
     fitted, columns = served.model.fitted, served.facts.text_columns
     return {
         "form": asdict(fitted.form(columns)),

@@ -39,7 +39,7 @@ class QueuedBackend:
 
     @property
     def runtime(self) -> Runtime:
-        """What runs the network."""
+        """The library that runs the network."""
         return self._backend.runtime
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:

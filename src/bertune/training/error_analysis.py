@@ -30,7 +30,7 @@ from bertune.training.preparing import Prepared
 from bertune.training.slicing import categories, slices_record
 
 _MOST_EXPLAINED = 20  # errors, which a reader can look at
-_LEAST_TOKENS = 5_000  # however short the training was: about a second on a CPU
+_LEAST_TOKENS = 10_000  # however short the training was: a few seconds on a CPU
 # An explanation computes the outputs and gradients of a text about 30 times: see nn/attributions.py.
 _PASSES = 30
 _SHARE_OF_TRAINING = 0.03  # maximum cost of the explanations, as a share of the tokens trained on
@@ -104,7 +104,7 @@ def explained(
 
 
 def _to_explain(mistakes: Mistakes, examples: SequenceOf[Any]) -> Iterator[tuple[int, int | None, Explains]]:
-    """What is explained of the worst errors: the position of the error, that of its item, and the prediction.
+    """The predictions to explain: position of the error, position of its item, and the prediction.
 
     Errors of single examples need not say which prediction they are about.
     """

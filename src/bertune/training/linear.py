@@ -45,8 +45,7 @@ def tfidf_features(train: Texts, test: Texts) -> tuple[Any, Any]:
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     characters = TfidfVectorizer(ngram_range=(2, 5), sublinear_tf=True, analyzer="char_wb")
     union = FeatureUnion([("words", words), ("characters", characters)])
-    # Texts of punctuation alone have no words, and an empty vocabulary is an error of scikit-learn: so one
-    # more text has a word.
+    # One more text has a word: scikit-learn refuses the empty vocabulary of texts of punctuation alone.
     column_of_text = [text for column in zip(*train, strict=True) for text in column]
     known = union.fit_transform([*column_of_text, "text"])[:-1]
     learned = [known[first : first + len(train)] for first in range(0, known.shape[0], len(train))]

@@ -25,7 +25,7 @@ Decimal = Literal["auto", "point", "comma"]
 
 
 class Mark(Enum):
-    """What a number shows about the decimal mark of its column."""
+    """The evidence of a number for the decimal mark of its column."""
 
     POINT = "."
     COMMA = ","
@@ -65,7 +65,7 @@ def plain_digits(cell: str) -> str:
 
 
 def mark_of(number: str) -> Mark | None:
-    """What the separators of a number from `plain_digits` show; None if it has none or is not a number."""
+    """The evidence of a number from `plain_digits`; None without separators, or if it is not a number."""
     digits = number[1:] if number[:1] in ("+", "-") else number
     if _EITHER.fullmatch(digits):
         return Mark.EITHER

@@ -42,7 +42,7 @@ _DAMAGE = (
     AttributeError,
     EOFError,
     OSError,
-    NotImplementedError,  # raised by zipfile for an unsupported zip version
+    NotImplementedError,  # from zipfile, for a file of a newer zip version
 )
 
 

@@ -15,26 +15,13 @@ from bertune.tasks.multilabel.vectors import EXPECTED, Vector, duplicate_label, 
 
 # With the words that Excel writes for booleans in German, French, Spanish and Italian, and usual answers.
 _YES = {
-    "1",
-    "1.0",
-    "true",
-    "yes",
-    "y",
-    "t",
-    "x",
-    "✓",
-    "√",
-    "wahr",
-    "ja",
-    "j",
-    "vrai",
-    "oui",
-    "verdadero",
-    "sí",
-}
-_YES |= {"si", "vero", "是", "真", "对", "有"}
-_NO = {"0", "0.0", "false", "no", "n", "f", "✗", "×", "falsch", "nein", "faux", "non", "falso"}
-_NO |= {"否", "假", "错", "无"}
+    "1", "1.0", "true", "yes", "y", "t", "x", "✓", "√", "wahr", "ja", "j", "vrai", "oui", "verdadero",
+    "sí", "si", "vero", "是", "真", "对", "有",
+}  # fmt: skip
+_NO = {
+    "0", "0.0", "false", "no", "n", "f", "✗", "×", "falsch", "nein", "faux", "non", "falso", "否", "假",
+    "错", "无",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,7 @@ class FittedMultiLabel(DecidesLabels):
         def probabilities(texts: slice, these: slice) -> FloatArray:
             return np.stack([all_probabilities(p, len(self.labels), these) for p in predictions[texts]])
 
-        # As predicted, because the models of a cross-validation may have cutoffs of their own.
+        # As predicted, because the models of a cross-validation may have different cutoffs.
         predicted = [np.array([index[label] for label in p.labels], np.int64) for p in predictions]
         judged = metrics.Judged(gold, len(self.labels), probabilities, predicted)
         cutoff = self.label_cutoffs if self.has_cutoffs else self.options.threshold
