@@ -66,7 +66,7 @@ def note_for_other_libraries(remaining: Sequence[float]) -> str:
         return (
             "The logits are calibrated: the output layer divides them by the temperature, so that other "
             "libraries, such as transformers, give the probabilities of bertune. `bertune decide` can change "
-            "the temperature later; `remaining_temperatures` in `bertune.json` then has the remaining divisor."
+            "the temperature later; `remaining_temperatures` in `bertune.json` then has the divisor left."
         )
     several = ", ".join(f"{value:.6g}" for value in remaining)
     by = f"by {several}" if len(remaining) == 1 else f"by the temperatures of the labels, {several}"
