@@ -62,7 +62,7 @@ def page(found: Values) -> str:
             f"{machine['system']}; {versions}.",
             "",
             "Largest difference of a probability from that of `Model.predict`, and share of other labels: "
-            f"{'; '.join(_differences(found))}. In int8, both depend on the other texts of a batch.",
+            f"{'; '.join(_differences(found))}.",
             "",
             f"Throughput with one text per request by `wrk`: {'; '.join(checks) or 'not measured'}.",
             "",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx.numpy_helper import from_array, to_array
 
@@ -139,6 +140,40 @@ def test_an_export_in_int8_records_what_is_quantized(exports: Exports) -> None:
     assert len(per_channel) == 8
     assert parity["size_mb"]["export"] < 0.5 * parity["size_mb"]["model"]
     assert bt.load(export).backend.runtime.precision == "int8"
+
+
+def test_activations_have_a_scale_for_each_token(tmp_path: Path) -> None:
+    """Compared with NumPy. The activations of one token are a hundred times as large, those of another 0."""
+    draw = np.random.default_rng(1)
+    weights = draw.normal(size=(6, 4)).astype(np.float32)
+    values = draw.normal(size=(2, 3, 6)).astype(np.float32)
+    values[0, 2] *= 100
+    values[1, 2] = 0
+    shape = ["batch_size", "length"]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        "product",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [*shape, 6])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [*shape, 4])],
+        [from_array(weights, "w")],
+    )
+    opset = onnx.helper.make_opsetid("", 20)
+    protos.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), tmp_path / "full.onnx")
+    Quantizer(tmp_path / "full.onnx", tmp_path)(tmp_path / "int8.onnx")
+    of_outputs = np.abs(weights).max(0) / 127
+    of_tokens = np.maximum(np.abs(values).max(-1, keepdims=True), 1e-30) / 127
+    rounded = np.rint(values / of_tokens) @ np.rint(weights / of_outputs)
+    session = onnxruntime.InferenceSession(tmp_path / "int8.onnx")
+    [found] = session.run(["y"], {"x": values})
+    np.testing.assert_allclose(found, rounded * of_tokens * of_outputs, rtol=1e-4, atol=1e-6)
+
+
+def test_an_int8_result_does_not_depend_on_the_other_texts(exports: Exports) -> None:
+    model = bt.load(exports.export(KIND, "onnx-int8"))
+    sequences = model.tokenize(rows_of(KIND)).sequences
+    together = model.backend(sequences).outputs
+    alone = [model.backend([sequence]).outputs[0] for sequence in sequences]
+    np.testing.assert_allclose(np.stack(together), np.stack(alone), atol=1e-5)
 
 
 def test_a_conversion_uses_the_graph_of_an_earlier_export(exports: Exports, tmp_path: Path) -> None:

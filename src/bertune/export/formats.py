@@ -30,7 +30,7 @@ class Format:
 FORMATS: Mapping[str, Format] = {
     "onnx": Format("ONNX graph in fp32", "onnx/model.onnx", Tolerance(1e-4, 0.0, 1e-4)),
     "onnx-int8": Format(
-        "ONNX graph with int8 weights, quantized dynamically and per channel",
+        "ONNX graph in int8: a scale per output channel for weights, per token for activations",
         "onnx/model_quantized.onnx",
         Tolerance(0.5, 0.02, 0.01),
     ),

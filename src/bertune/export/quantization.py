@@ -1,6 +1,7 @@
-"""Quantize a graph to int8: dynamically, per channel, with any of its parts left in fp32.
+"""Quantize a graph to int8: dynamically, with any of its parts left in fp32.
 
-Weights are int8; activations are quantized to uint8 when the graph runs.
+Weights are int8, with a scale per output channel; activations are quantized to uint8 when the graph runs,
+with a scale per token.
 """
 
 from collections import defaultdict
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bertune.export import protos
+from bertune.export.per_token import scale_each_token
 
 _PREPROCESSED = ("onnx.quant.pre_process", "onnxruntime.quant")  # otherwise the quantizer logs a warning
 
@@ -82,5 +84,6 @@ class Quantizer:
             use_external_data_format=self._is_large,
         )
         quantized = protos.load(target)
+        scale_each_token(quantized)
         protos.tidy(quantized)
         protos.save(quantized, target)

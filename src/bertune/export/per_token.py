@@ -1,0 +1,88 @@
+"""Let a quantized graph scale the activations of every token on their own.
+
+ONNX Runtime's quantizer finds one range for a whole tensor of activations, when the graph runs. A result for
+a text then depends on the other texts of its batch, and one token with large activations makes all others
+coarse. With a scale per token (Yao et al. 2022, ZeroQuant, section 3.2) neither is the case.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+# Inputs of the new nodes. Activations are symmetric: 8 bits hold -127 to 127, stored as uint8 with 128 added.
+# A token whose activations are all 0 has a scale, too.
+_AXIS, _SMALLEST, _LARGEST, _ONE, _ZERO = (
+    f"per_token.{name}" for name in ("axis", "smallest", "largest", "one", "zero_point")
+)
+_CONSTANTS: dict[str, Any] = {
+    _AXIS: np.array([-1], np.int64),
+    _SMALLEST: np.array(1e-30, np.float32),
+    _LARGEST: np.array(127, np.float32),
+    _ONE: np.array(1, np.float32),
+    _ZERO: np.array(128, np.uint8),
+}
+
+
+def scale_each_token(proto: Any) -> None:
+    """Replace the ranges of whole tensors in a graph by ONNX Runtime's dynamic quantizer.
+
+    The new nodes are operators of ONNX, from opset 18 on.
+    """
+    from onnx.numpy_helper import from_array
+    from onnxruntime.quantization.onnx_model import ONNXModel
+
+    graph = proto.graph
+    users: dict[str, list[Any]] = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            users[name].append(node)
+    dynamic = [node for node in graph.node if node.op_type == "DynamicQuantizeLinear"]
+    if not dynamic:
+        return
+    graph.initializer.extend(from_array(value, name) for name, value in _CONSTANTS.items())
+    for quantization in dynamic:
+        quantized, scale, _ = quantization.output
+        for product in users[quantized]:
+            _scale_product(graph, product, scale, users)
+        graph.node.extend(_quantized(quantization.input[0], quantized, scale))
+        graph.node.remove(quantization)
+    ONNXModel(proto).topological_sort()
+
+
+def _quantized(values: str, quantized: str, scale: str) -> Iterator[Any]:
+    """Nodes that quantize activations, and compute the scale of each token: [..., 1]."""
+    from onnx.helper import make_node
+
+    steps = (
+        ("Abs", [values], "absolute"),
+        ("ReduceMax", [f"{values}.absolute", _AXIS], "peak"),
+        ("Max", [f"{values}.peak", _SMALLEST], "range"),
+        ("Div", [f"{values}.range", _LARGEST], None),
+        ("Div", [values, scale], "scaled"),
+    )
+    for operator, inputs, output in steps:
+        name = scale if output is None else f"{values}.{output}"
+        yield make_node(operator, inputs, [name], name=f"{name}/{operator}")  # ReduceMax keeps the axis
+    yield make_node(
+        "QuantizeLinear", [f"{values}.scaled", _ONE, _ZERO], [quantized], name=f"{values}/QuantizeLinear"
+    )
+
+
+def _scale_product(graph: Any, product: Any, scale: str, users: dict[str, list[Any]]) -> None:
+    """Multiply an integer product by the scales of its tokens and those of its outputs, in this order.
+
+    The quantizer multiplied both scales first, which with a scale per token would be a large matrix.
+    """
+    from onnx.helper import make_node
+
+    [cast] = users[product.output[0]]
+    [scaled] = users[cast.output[0]]
+    both = next(node for node in users[scale] if node.output[0] in scaled.input)
+    [of_outputs] = (name for name in both.input if name != scale)
+    product.input[2] = _ZERO
+    rows = f"{cast.output[0]}.scaled"
+    graph.node.append(make_node("Mul", [cast.output[0], scale], [rows], name=f"{scaled.name}_tokens"))
+    scaled.input[:] = [rows, of_outputs]
+    graph.node.remove(both)
