@@ -44,9 +44,9 @@ START_UP_TEXT = """\
 The table compares this version with the version before start-up was optimized: seconds from process start
 to exit on two cores, as medians of paired rounds
 (`python benchmarks/start_up.py --before ../before --run RUN --train`). The last two rows are one epoch of
-CoLA without the time of its steps: imports, data, model, evaluation, saving and report. In both rows, this version
-also computes the audit, calibration, intervals and slices, which the earlier version did not have. Only the
-first of the two rows also includes simple models and error explanations, which are new as well.
+CoLA without the time of its steps: imports, data, model, evaluation, saving and report. In both rows, this
+version also computes the audit, calibration, intervals and slices, which the earlier version did not have.
+Only the first of the two rows also includes simple models and error explanations, which are new as well.
 """
 BUSY_TEXT = """\
 The table shows the throughput of training CoLA with MiniLM-L6 on two cores, in texts per second
