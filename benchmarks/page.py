@@ -37,19 +37,20 @@ HF Trainer configurations:
 FLOOR_TEXT = """\
 The floor is the minimum time of a step: the arithmetic of the model without padding (the forward pass, and
 twice that for the backward pass) at the best rate of a matrix product measured in the same round, plus the
-memory traffic of the optimizer (28 bytes per parameter) at the best measured bandwidth. The first fraction
+memory traffic of the optimizer (28 bytes per parameter) at the best measured bandwidth. The first column
 counts the traffic of parameters that receive a gradient; embeddings of tokens that do not occur in any text
-receive none. The second counts all trained parameters. The last columns show the utilization of the
+receive none. The second counts all trained parameters. The last two columns show the utilization for the
 arithmetic alone (MFU), and the speedup over HF Trainer (best) that a step at the floor would have.
 """
 
 
 PROFILE_TEXT = """\
-The shares of the running time by kind of operation. The targets were set for a processor with AMX, whose
-bfloat16 matrix products are more than five times as fast as on the machine below (AVX512-BF16, see the peaks
-above), so that all other operations weigh more there. On this machine, matrix products dominate a step and
-run near their peak; the last column of the floor table bounds the possible speedup. ONNX Runtime int8 is
-fast at prediction because integer products are twice as fast as bfloat16 products on this machine.
+The table shows the shares of the running time by kind of operation. The targets were set for a processor
+with AMX, whose bfloat16 matrix products are more than five times as fast as on the machine below
+(AVX512-BF16, see the peaks above), so that all other operations weigh more there. On this machine, matrix
+products dominate a step and run near their peak; the last column of the floor table bounds the possible
+speedup. ONNX Runtime int8 is fast at prediction because integer products are twice as fast as bfloat16
+products on this machine.
 """
 
 

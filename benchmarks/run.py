@@ -41,17 +41,18 @@ RESULTS = HERE / "results" / "speed"
 PROFILE = HERE / "results" / "profile.json"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 START_UP_TEXT = """\
-Seconds from the shell command to its end on two cores, medians of paired rounds: this version, and the one
-before start-up was optimized (`python benchmarks/start_up.py --before ../before --run RUN --train`). The last
-two rows are one epoch of CoLA without the time of its steps: imports, data, model, evaluation, saving and
-report, and in this version also the audit, calibration, intervals and slices. Simple models and explained
-errors, which are new as well, are in the first of these rows only.
+The table compares this version with the version before start-up was optimized: seconds from process start
+to exit on two cores, as medians of paired rounds
+(`python benchmarks/start_up.py --before ../before --run RUN --train`). The last two rows are one epoch of
+CoLA without the time of its steps: imports, data, model, evaluation, saving and report. In both rows, this
+version also computes the audit, calibration, intervals and slices, which the earlier version did not have.
+Only the first of the two rows also includes simple models and error explanations, which are new as well.
 """
 BUSY_TEXT = """\
-Training CoLA with MiniLM-L6 on two cores, in texts per second (`python benchmarks/busy.py`): on an idle
-machine, next to one busy single-threaded process, and next to one at nice 10. "auto" is bertune with its
-default settings, which chooses the number of threads by the available CPU time; the next three are fixed
-choices.
+The table shows the throughput of training CoLA with MiniLM-L6 on two cores, in texts per second
+(`python benchmarks/busy.py`): on an idle machine, next to one busy single-threaded process, and next to such
+a process at nice 10. "auto" is bertune with its default settings, which choose the number of threads by the
+available CPU time. The next three columns are fixed choices.
 """
 
 

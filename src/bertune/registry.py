@@ -78,20 +78,23 @@ def exported(module: ModuleType, name: str) -> object:
         return getattr(module, name)
     except AttributeError:
         raise ConfigError(
-            f"{module.__file__} does not define {name}, which bertune expects in this file"
+            f"{module.__file__} does not define {name}. Define it at the top level of this file"
         ) from None
 
 
 def _load_file(kind: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(
-            f"the {kind} file {shown_path(path)} does not exist (searched in {path.absolute().parent})"
+            f"the {kind} file {shown_path(path)} does not exist (searched in {path.absolute().parent}). "
+            "Correct the path"
         )
     # An unchanged file gives the same module, so that its classes keep their identity.
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot read the {kind} file {path}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot read the {kind} file {path}: {error.strerror}. Check its permissions"
+        ) from error
     digest = hashlib.sha256(os.fsencode(path.absolute()) + b"\0" + content).hexdigest()
     name = f"bertune_user_{kind}_{path.stem}_{digest[:12]}"
     if name in sys.modules:

@@ -87,7 +87,8 @@ def _configure(
     if head.least_width > hf_config.hidden_size:
         raise ConfigError(
             f"the task settings ask for vectors with {head.least_width:,} dimensions, but those of "
-            f"model.name={pretrained.name} have {hf_config.hidden_size:,}"
+            f"model.name={pretrained.name} have {hf_config.hidden_size:,}. Set at most "
+            f"{hf_config.hidden_size}, or use a larger encoder"
         )
     if config.head == "auto":
         hf_config.num_labels = head.num_outputs  # set first, because it resets the label names

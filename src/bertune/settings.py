@@ -26,7 +26,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}. Note that strings need quotes") from error
     except OSError as error:
-        raise ConfigError(f"cannot read the settings file {path}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot read the settings file {path}: {error.strerror}. Check the path and its permissions"
+        ) from error
 
 
 def parse_overrides(pairs: Iterable[str]) -> Settings:
@@ -41,7 +43,7 @@ def parse_overrides(pairs: Iterable[str]) -> Settings:
         section, dot, name = key.strip().partition(".")
         if not dot:
             raise _unknown([key.strip()])
-        settings.setdefault(section, {})[name] = _plain(value.strip() or value)
+        settings.setdefault(section, {})[name] = _plain(key.strip(), value.strip() or value)
     return settings
 
 
@@ -67,7 +69,7 @@ def settings_of(path: Path, tables: Mapping[str, Any]) -> Settings:
     try:
         return nested(tables)
     except SettingsError as error:
-        problems = [(key, f"{path}{_line_of(path, key)}: {text}") for key, text in error.problems]
+        problems = [(key, f"{path}{line_of(path, key)}: {text}") for key, text in error.problems]
         raise SettingsError(problems) from error
 
 
@@ -81,11 +83,11 @@ def located(path: Path, settings: Settings) -> Iterator[None]:
         for key, text in error.problems:
             section, _, name = key.partition(".")
             is_here = name in settings.get(section, {})
-            problems.append((key, f"{path}{_line_of(path, key)}: {text}" if is_here else text))
+            problems.append((key, f"{path}{line_of(path, key)}: {text}" if is_here else text))
         raise SettingsError(problems) from error
 
 
-def _line_of(path: Path, key: str) -> str:
+def line_of(path: Path, key: str) -> str:
     """The line of a setting in a TOML file, as in ", line 3"; empty if it cannot be found."""
     table = ""
     for number, line in enumerate(read_bytes(path).decode("utf-8").splitlines(), start=1):
@@ -163,6 +165,8 @@ def _reason(message: str) -> str:
     message = message.removeprefix("Value error, ").removeprefix("it ")
     message = re.sub(r"^(Input|String|Tuple|List|Dictionary|Value) should (be|have) ", r"must \2 ", message)
     message = message.replace("must be a valid boolean", "must be true or false")
+    message = message.replace("greater than or equal to", "at least")
+    message = message.replace("less than or equal to", "at most")
     message = re.sub(r"^must be a valid ", "must be a ", message)
     message = re.sub(r"^must be a (integer|array)", r"must be an \1", message)
     # Drop how parsing failed: the value is shown.
@@ -202,11 +206,14 @@ def _near_name(name: str, keys: list[str], least: float = 0.6) -> str | None:
     return _same_name(near[0], keys) if near else None
 
 
-def _plain(value: str) -> Any:
+def _plain(key: str, value: str) -> Any:
     """A command-line value: parsed as a TOML list if it starts with "[", otherwise the string itself."""
     if value.startswith("["):
         try:
             return tomllib.loads(f"v = {value}")["v"]
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{value} is not a valid TOML list: {error}") from error
+            raise ConfigError(
+                f'{key}={value} is not a valid list: {error}. Write lists as ["first", "second"], in quotes '
+                "on the command line"
+            ) from error
     return value

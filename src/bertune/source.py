@@ -16,7 +16,7 @@ from bertune.data.tables import Table, refuse_long_name
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.files import as_path, shown_path
 from bertune.run import CONFIG, stored_settings, verify_config
-from bertune.settings import located, nested, read_toml, resolve, settings_of
+from bertune.settings import line_of, located, nested, read_toml, resolve, settings_of
 
 SPLITS = ("train", "validation", "calibration", "test")
 _CODE = (
@@ -136,7 +136,8 @@ def _from_name(source: str, user: Settings) -> Source:
         return Source(path.name, source, config, {}, files=files, file=path / CONFIG, of_file=of_file)
     if not path.exists() and not path.suffix:
         raise DataError(
-            f'"{source}" is neither a file nor a named data set.{did_you_mean(source, named.names())} '
+            f'"{source}" is neither a file, a run folder nor a named data set.'
+            f"{did_you_mean(source, named.names())} "
             "`bertune datasets` lists the named data sets"
         )
     splits = splits_in(path) if path.is_dir() else {}
@@ -177,9 +178,10 @@ def _names(value: object) -> list[str]:
 def _from_toml(path: Path, user: Settings) -> Source:
     tables = read_toml(path)
     base = tables.pop("source", None)
-    if base is not None and not isinstance(base, str):
+    if base is not None and not (isinstance(base, str) and named.is_known(base)):
         raise ConfigError(
-            f"{path}: source = {base!r} is not a named data set.{did_you_mean(str(base), named.names())} "
+            f"{path}{line_of(path, 'source')}: source = {base!r} is not a named data set or recipe."
+            f"{did_you_mean(str(base), named.names())} "
             "`bertune datasets` lists the named data sets"
         )
     own = settings_of(path, tables)
@@ -287,7 +289,10 @@ def _memory_tables(source: object, labels: Sequence[object] | None) -> dict[str,
     if labels is not None:
         source = source.tolist() if hasattr(source, "tolist") else source  # a column of a data frame
         if not isinstance(source, Sequence):
-            raise DataError(f"labels can only be passed with a list of texts, got a {type(source).__name__}")
+            raise DataError(
+                f"labels can only be passed with a list of texts, got a {type(source).__name__}. Pass a list "
+                "of texts, or set data.label to a column"
+            )
         return {"train": table_from_lists(source, labels)}
     if isinstance(source, Mapping) and "train" in source:
         unknown = sorted(set(source) - set(SPLITS))

@@ -120,7 +120,9 @@ def test_out_has_one_row_per_example_with_label_and_prediction(trained: Any, her
 def test_scores_that_no_prediction_could_change_cause_a_warning(trained: Any, here: Path) -> None:
     write_csv(here / "one.csv", [(text, "good") for text, _ in reviews(6)])
     said = bertune("evaluate", trained.run, "one.csv").fine()
-    message = 'warning: all 6 texts have the label "good" (missing: bad); for any predictions, mcc is 0'
+    message = (
+        'warning: all 6 texts have the label "good" (missing: bad); regardless of the predictions, mcc is 0'
+    )
     assert message in " ".join(said.err.split())
     found = bertune("evaluate", trained.run, "one.csv", "--json").fine().json
     (warning,) = found["warnings"]

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from bertune.config import fraction_in
+from bertune.config import TaskConfig, fraction_in
 from bertune.errors import ConfigError, SettingsError
 from bertune.run import CONFIG, read_config
-from bertune.settings import resolve
+from bertune.settings import parse_overrides, resolve
 from bertune.source import resolve_source
+from bertune.tasks import make_task
 from bertune.training.reading import read
 
 
@@ -97,3 +98,32 @@ def test_a_fraction_in_a_settings_file_is_explained_too(file: Path) -> None:
 @pytest.mark.parametrize("value", ["2020", "0.2.csv", "1.0", "0", "dev", None, "nan", "-0.5"])
 def test_names_of_files_and_folders_are_not_fractions(value: str | None) -> None:
     assert fraction_in(value) is None
+
+
+def test_an_unknown_source_is_named_with_its_file_and_line(file: Path) -> None:
+    file.write_text('\nsource = "colaa"\n', encoding="utf-8")
+    assert refusal(str(file))[0].startswith(
+        f"{file}, line 2: source = 'colaa' is not a named data set or recipe. Did you mean \"cola\"?"
+    )
+
+
+def test_a_malformed_list_is_named_with_its_setting() -> None:
+    with pytest.raises(ConfigError, match=r"^data\.text=\[a is not a valid list: "):
+        parse_overrides(["data.text=[a"])
+
+
+def test_costs_without_numbers_are_refused_with_an_example() -> None:
+    with pytest.raises(ConfigError, match=r"^decide.costs must be names and costs, such as spam>ham=10,"):
+        resolve({"decide": {"costs": "spam"}})
+
+
+def test_limits_that_include_their_value_are_called_at_least_and_at_most() -> None:
+    with pytest.raises(ConfigError, match=r"train\.batch_size must be at least 1, got 0"):
+        resolve({"train": {"batch_size": 0}})
+    with pytest.raises(ConfigError, match=r"decide\.target must be at most 1, got 2"):
+        resolve({"decide": {"target": 2}})
+
+
+def test_an_option_of_another_task_is_refused_with_the_tasks_that_have_it() -> None:
+    with pytest.raises(ConfigError, match=r"^task.columns is not a setting of .* It belongs to multilabel: "):
+        make_task(TaskConfig.model_validate({"name": "classification", "columns": "joy,fear"}))

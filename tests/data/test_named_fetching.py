@@ -195,7 +195,7 @@ def test_without_a_network_the_error_says_what_to_do(publisher: Publisher, cache
     text = str(error.value)
     assert text.startswith(f"could not download {publisher.url}/no: the server returned 404")
     assert f"save the file as {cache / 'cola' / 'downloads' / 'cola_public_1.1.zip'}" in text
-    assert "BERTUNE_DATA to a folder with cola/in_domain_train.tsv and cola/in_domain_dev.tsv" in text
+    assert "BERTUNE_DATA to a folder with cola/in_domain_train.tsv, cola/in_domain_dev.tsv" in text
 
 
 def test_an_archive_placed_in_the_cache_manually_is_used(publisher: Publisher, cache: Path) -> None:

@@ -158,9 +158,9 @@ def test_thousands_separators_are_read_where_the_column_is_unambiguous(
     ("numbers", "line", "reason"),
     [
         ("1,000|2,000", 2, "is ambiguous: it is 1000 if .* and 1.000 if .* data.decimal=comma"),
-        ("3.5|3,5", 3, "has a decimal comma, but the column has decimal points"),
-        ("3,5|2|1,000.5", 2, "has a decimal comma, but the column has decimal points"),
-        ("1.000,5|1.5", 2, "has a decimal comma, but the column has decimal points"),
+        ("3.5|3,5", 3, "has a decimal comma, but the decimal mark of this column is a point"),
+        ("3,5|2|1,000.5", 2, "has a decimal comma, but the decimal mark of this column is a point"),
+        ("1.000,5|1.5", 2, "has a decimal comma, but the decimal mark of this column is a point"),
     ],
 )
 def test_a_number_with_ambiguous_separators_is_refused_with_its_line(

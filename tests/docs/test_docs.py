@@ -10,9 +10,10 @@ from types import ModuleType
 
 import pytest
 
+from bertune.config import TaskConfig
 from bertune.data import named
 from bertune.settings import known_keys
-from bertune.tasks import FittedTask, Task
+from bertune.tasks import FittedTask, Task, make_task
 from bertune.tasks.optional import OptionalFittedMembers, OptionalTaskMembers
 from test_architecture import LAYERS
 from tiny import QUICK, bertune, process, reviews, write_csv
@@ -24,6 +25,7 @@ DOCUMENTS = (*READMES, "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sort
 MARKED = re.compile(r"^<!-- (run|not run: [^>]+) -->\n```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUNNABLE = re.compile(r"^```(?:bash|python)$", re.MULTILINE)
 SETTING = re.compile(r"(?<![\w./-])((?:data|model|task|train|optimizer|machine|track)\.[a-z_]\w*)=")
+TASK = re.compile(r"bertune\s+tasks\s+([a-z]\w+)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 # Options of built-in and example tasks, and misspelled keys in documented error messages.
@@ -93,6 +95,12 @@ def test_every_setting_used_in_a_document_exists() -> None:
     for document in DOCUMENTS:
         used = set(SETTING.findall(read(document)))
         assert used <= {*known_keys(), *OTHER_KEYS}, document
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_task_named_in_a_document_exists(document: str) -> None:
+    for name in TASK.findall(read(document)):
+        assert make_task(TaskConfig(name=name)), name
 
 
 def test_every_named_data_set_and_recipe_is_documented() -> None:

@@ -18,11 +18,11 @@ ONE_CLASS = Limitation(
 
 def test_scores_are_named_with_their_value() -> None:
     assert limitation_texts([ONE_CLASS]) == [
-        'all texts have the label "a"; for any predictions, mcc is 0; roc_auc is undefined; '
+        'all texts have the label "a"; regardless of the predictions, mcc is 0; roc_auc is undefined; '
         "f1 is 0 or undefined"
     ]
     same = Limitation("x", {"a": "1", "b": "1", "c": "1"})
-    assert limitation_texts([same]) == ["x; for any predictions, a, b and c are 1"]
+    assert limitation_texts([same]) == ["x; regardless of the predictions, a, b and c are 1"]
 
 
 def test_a_settled_score_that_selects_the_checkpoint_is_reported() -> None:
@@ -42,7 +42,7 @@ def test_usual_limitations_are_reported_only_if_they_select_the_checkpoint() -> 
     usual = Limitation("the texts have no scores", {"spearman": UNDEFINED}, is_usual=True)
     assert limitation_texts([usual]) == limitation_texts([usual], "mrr@10") == []
     (text,) = limitation_texts([usual], "spearman")
-    assert text.startswith("the texts have no scores; for any predictions, spearman is undefined")
+    assert text.startswith("the texts have no scores; regardless of the predictions, spearman is undefined")
 
 
 def test_missing_labels_are_named() -> None:

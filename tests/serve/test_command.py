@@ -64,7 +64,10 @@ def test_a_signal_stops_the_service_after_the_requests_in_flight(reviews_run: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no/such/run"], "no/such/run is neither a run, nor an export, nor a pretrained encoder"),
+        (
+            ["no/such/run"],
+            "no/such/run is not a run or an export, and cannot be loaded as a pretrained encoder",
+        ),
         (["serve.timeout=5"], "no model to serve"),
         (["RUN", "serve.timeout=-1"], "serve.timeout must be greater than 0"),
         (["RUN", "serve.backend=onnx"], "has no ONNX export"),

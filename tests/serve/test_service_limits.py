@@ -11,7 +11,8 @@ from running import PREDICT, Running, holding, posted, serving
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError
 from bertune.serve.guard import is_same_token
-from bertune.serve.server import listening, read_token
+from bertune.serve.server import listening, read_token, serve
+from bertune.serve.sources import Source
 
 
 def test_a_full_queue_refuses_with_the_time_to_wait(reviews_run: Path) -> None:
@@ -147,7 +148,7 @@ def test_the_token_comes_from_a_file_or_the_environment(
     assert read_token(ServeConfig(token_file=str(file))) == "from-file"
     for content in ("", "two words", "ümlaut"):
         file.write_text(content, encoding="utf-8")
-        with pytest.raises(ConfigError, match="must contain one token"):
+        with pytest.raises(ConfigError, match="must contain a single token"):
             read_token(ServeConfig(token_file=str(file)))
     with pytest.raises(ConfigError, match="cannot be read"):
         read_token(ServeConfig(token_file=str(tmp_path / "none")))
@@ -169,3 +170,11 @@ def test_an_address_in_use_is_refused_at_once() -> None:
             pass
     with pytest.raises(ConfigError, match="not an address of this machine"), listening("no.such.host.", 0):
         pass
+    # 192.0.2.0/24 is reserved for documentation, so no machine has this address.
+    with pytest.raises(ConfigError, match=r"192\.0\.2\.1 is not an address of this machine. Set --host"):
+        listening("192.0.2.1", 0).__enter__()
+
+
+def test_a_wrong_fallback_is_refused_before_the_models_are_loaded() -> None:
+    with pytest.raises(ConfigError, match=r"^--fallback must be a URL such as .*, got foo$"):
+        serve([Source("a", "no/such/run")], {}, port=0, fallback="foo")

@@ -38,8 +38,9 @@ HELP = """Fine-tune BERT-like encoders on your own texts, evaluate them, and use
   bertune predict runs/reviews new.csv            predict new texts
 
 Pass settings as key=value after the arguments: train.epochs=4 data.text=review data.label=stars.
-Messages go to stderr, results to stdout. Exit codes: 0 success, 1 refused, 2 usage error, 3 invalid
-input, 4 out of disk space or memory, 5 a quality gate failed, 130 interrupted.
+Messages go to stderr, results to stdout. Exit codes: 0 success, 1 the run folder exists, a package is
+missing or training diverged, 2 usage error, 3 invalid input, 4 out of disk space or memory, 5 a quality
+gate failed, 130 interrupted.
 """
 
 app = typer.Typer(
@@ -67,20 +68,24 @@ def _options(
 
 
 app.command("train")(train.train)
-app.command("check")(check.check)
-app.command("cross-validate")(cross_validate.cross_validate)
+app.command("check", short_help="Audit the data before training.")(check.check)
+app.command("cross-validate", short_help="Train and evaluate a model for every fold.")(
+    cross_validate.cross_validate
+)
 app.command("tune")(tune.tune)
-app.command("evaluate")(evaluate.evaluate)
-app.command("decide")(decide.decide)
+app.command("evaluate", short_help="Evaluate a trained model on labelled data.")(evaluate.evaluate)
+app.command("decide", short_help="Calibrate a model, and decide what needs review.")(decide.decide)
 app.command("predict")(predict.predict)
-app.command("compare")(compare.compare)
-app.command("report")(report.report)
-app.command("export")(export.export)
-app.command("verify")(verify.verify)
+app.command("compare", short_help="Compare runs on the same test rows.")(compare.compare)
+app.command("report", short_help="Write the report of a run again, or compare runs.")(report.report)
+app.command("export", short_help="Export a model, and compare the export with it.")(export.export)
+app.command("verify", short_help="Verify that an export reproduces the trained model.")(verify.verify)
 app.command("serve")(serve.serve)
-app.command("tasks")(tasks.tasks)
-app.command("datasets")(datasets.datasets)
-app.command("bench")(bench.bench)
+app.command("tasks", short_help="List the tasks, or describe one.")(tasks.tasks)
+app.command("datasets", short_help="List the named data sets and recipes, or describe one.")(
+    datasets.datasets
+)
+app.command("bench", short_help="Compare speed and memory with Hugging Face on your data.")(bench.bench)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from bertune.cli.arguments import AsJson, print_json
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN...", help="run folders; the first is the reference")
+        list[str], typer.Argument(metavar="RUN", help="two or more run folders; the first is the reference")
     ],
     out: Annotated[
         Path | None,

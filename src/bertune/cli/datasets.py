@@ -10,7 +10,7 @@ from bertune.cli.arguments import AsJson, print_json
 def datasets(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="named data set or recipe", show_default=False),
+        typer.Argument(metavar="NAME", help="named data set or recipe", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -10,7 +10,7 @@ def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN [RUN...]",
+            metavar="RUN",
             help="run folder, or folder of a cross-validation or search; several runs are compared with "
             "the first",
         ),

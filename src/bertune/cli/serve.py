@@ -10,8 +10,8 @@ def serve(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN|EXPORT... [KEY=VALUE]...",
-            help="runs, exports or pretrained encoders, each also as NAME=FOLDER, and settings",
+            metavar="RUN|EXPORT|KEY=VALUE",
+            help="runs, exports or pretrained encoders, each also as NAME=FOLDER; and settings",
             show_default=False,
         ),
     ],

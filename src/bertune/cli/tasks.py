@@ -10,7 +10,7 @@ from bertune.cli.arguments import AsJson, print_json
 def tasks(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="task, or Python file with a custom task", show_default=False),
+        typer.Argument(metavar="NAME", help="task, or Python file with a custom task", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -53,6 +53,8 @@ class DecideConfig(Section):
         if not isinstance(value, str):
             return value
         pairs = [part.rpartition("=") for part in value.split(",")]
+        if not all(equals for _, equals, _ in pairs):
+            raise ValueError("must be names and costs, such as spam>ham=10,ham>spam=1")
         return {name.strip(): cost.strip() for name, _, cost in pairs}
 
     @field_validator("costs")

@@ -208,9 +208,9 @@ def given_column(table: Table, key: str, name: str) -> str:
     hint = f"Column numbers range from 0 to {len(table.columns) - 1}. " if name.isdecimal() else ""
     if key == "data.label" and "," in name and all(find_column(table, part) for part in name.split(",")):
         hint = f"If each label has its own column of 0 and 1, set task.name=multilabel task.columns={name}. "
+    advice = f" {hint}".rstrip() or did_you_mean(name, known) or f" Set {key} to one of its columns."
     raise DataError(
-        f'{table.name}: there is no column "{name}" ({key}={name}).{did_you_mean(name, known)}'
-        f" {hint}{_seen(table, first)}"
+        f'{table.name}: there is no column "{name}" ({key}={name}).{advice} {_seen(table, first)}'
     )
 
 

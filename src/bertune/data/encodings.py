@@ -112,7 +112,9 @@ def open_bytes(path: Path) -> io.BufferedReader:
     try:
         return io.BufferedReader(Unpacked(path)) if is_gzip(path) else path.open("rb")
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}. Check the path and its permissions"
+        ) from error
 
 
 def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterator[str]:
@@ -150,7 +152,9 @@ def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterat
     except DAMAGED_GZIP as error:
         raise DataError(damaged_gzip(path, f"after line {number}", error)) from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read after line {number}: {error.strerror}") from error
+        raise DataError(
+            f"{path} cannot be read after line {number}: {error.strerror}. Use another copy of the file"
+        ) from error
 
 
 def whole_text(path: Path, encoding: str) -> str:

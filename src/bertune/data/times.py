@@ -95,7 +95,8 @@ def _days_and_months(
     raise DataError(
         f'{origins[row]}: "{cells[row][:60]}" in column "{column}" (data.time) is not a date, a time or a '
         f"number in the format of the column.{before} Expected one format for all rows, such as 2025-01-31, "
-        "2025-01-31T12:30:00Z, 31 Jan 2025, 31.01.2025, 2025 or seconds since 1970"
+        "2025-01-31T12:30:00Z, 31 Jan 2025, 31.01.2025, 2025 or seconds since 1970. Correct the "
+        "cell, or remove the row"
     )
 
 

@@ -66,7 +66,7 @@ def write_graph(folder: Path, metadata: ModelMetadata, head: HeadSpec, path: Pat
     has_types = getattr(config, "type_vocab_size", 0) > 1
     inputs = INPUTS if has_types else INPUTS[:2]
     auto_class = head.auto_class
-    advice = ""
+    advice = ". Use --to safetensors"
     if isinstance(model, CustomHeadModel):
         auto_class = "AutoModel"
         module: nn.Module = _CustomGraph(model.hf, model.head, head.per_token)
@@ -79,7 +79,9 @@ def write_graph(folder: Path, metadata: ModelMetadata, head: HeadSpec, path: Pat
         module = _StandardGraph(model.hf, auto_class)
         outputs = OUTPUTS.get(auto_class, ())
     if not outputs:
-        raise ModelError(f"{folder}: a model of the class {auto_class} cannot be exported as a graph")
+        raise ModelError(
+            f"{folder}: a model of the class {auto_class} cannot be exported as a graph. Use --to safetensors"
+        )
     example = _example(inputs, 3 if auto_class == CHOICES else None, config.vocab_size)
     with _quiet(), torch.no_grad():
         try:

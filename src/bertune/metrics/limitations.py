@@ -19,7 +19,9 @@ class Limitation:
     """A fact about evaluation data, and the scores that it determines."""
 
     fact: str  # for example: all 30 texts have the label "a"
-    settled: Mapping[str, str] = field(default_factory=dict)  # score -> its value for any predictions
+    settled: Mapping[str, str] = field(
+        default_factory=dict
+    )  # score -> its value regardless of the predictions
     # True for facts that are common in valid data, such as pairs without a gold score: they are only worth a
     # warning if one of these scores selects the checkpoint.
     is_usual: bool = False
@@ -33,7 +35,7 @@ def limitation_texts(limitations: Sequence[Limitation], selecting: str | None = 
             continue
         text = one.fact
         if one.settled:
-            text += f"; for any predictions, {_values(one.settled)}"
+            text += f"; regardless of the predictions, {_values(one.settled)}"
         if selecting in one.settled:
             text += (
                 f". {selecting} selects the checkpoint (train.best_metric) but cannot distinguish "

@@ -83,7 +83,9 @@ def _packaged_folder() -> Path:
 def _local(name: str, folder: Path) -> Pretrained:
     if not (folder / "config.json").is_file():
         inside = folder / "model"
-        hint = f" Did you mean {inside}?" if (inside / "config.json").is_file() else ""
+        hint = " Use a folder with config.json, model.safetensors and tokenizer files"
+        if (inside / "config.json").is_file():
+            hint = f" Did you mean {inside}?"
         raise ModelError(f"model.name={name}: the folder has no config.json, so it is not a model.{hint}")
     check_weight_files(folder)
     if any(folder.glob("*.safetensors")):

@@ -60,7 +60,7 @@ def load_model(source: Run | str | Path, given: Mapping[str, Any] | None = None)
     config = resolve(settings)  # first, because it reports unknown settings and invalid values
     if fixed:
         raise ConfigError(
-            f"{fixed[0]} was fixed when the model was trained and cannot be changed. Leave it out"
+            f"{fixed[0]} was fixed when the model was trained and cannot be changed. Remove the setting"
         )
     opened = _open(folder, own, config.machine)
     fitted, metadata = opened.fitted, opened.metadata

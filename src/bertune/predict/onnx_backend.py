@@ -113,7 +113,10 @@ class OnnxBackend:
             arrays = self.session.run(names, self._inputs(sequences))
         except session_errors() as error:
             if not _is_out_of_memory(error):
-                raise ModelError(f"{self.path} cannot be run: {error}") from error
+                raise ModelError(
+                    f"{self.path} cannot be run: {error}. Check the export with `bertune verify`, or export "
+                    "the run again"
+                ) from error
             raise ResourceError(
                 f"out of memory for {len(sequences)} texts of up to {max(map(len, sequences)):,} tokens. "
                 "Free some memory, or set a smaller model.max_length"

@@ -116,7 +116,7 @@ def _open_untuned(source: Source, config: Config) -> tuple[Candidate, Reference]
         model = load_untuned(source.place, config)
     except ModelError as error:
         raise ModelError(
-            f"{source.place} is neither a run, nor an export, nor a pretrained encoder: {error}"
+            f"{source.place} is not a run or an export, and cannot be loaded as a pretrained encoder: {error}"
         ) from error
     reference = read_reference(Path(source.place), model)
     return _measured(source.name, None, model, reference, config.serve, _Plan(_SECONDS_ALONE)), reference
@@ -129,7 +129,7 @@ def _places(folder: Path, backend: str) -> list[Path]:
         is_graph = metadata.export.graph is not None
         if backend != "auto" and (backend == "onnx") != is_graph:
             what = "an ONNX graph" if is_graph else "weights for torch"
-            raise ConfigError(f"serve.backend={backend}: {folder} contains {what}. Leave the setting out")
+            raise ConfigError(f"serve.backend={backend}: {folder} contains {what}. Remove the setting")
         return [folder]
     exports = list(exports_of(folder)) if backend != "torch" else []
     if backend == "onnx" and not exports:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from bertune.config import ServeConfig
 from bertune.errors import ConfigError, Interrupted
 from bertune.serve.app import make_app
 from bertune.serve.connections import TimedProtocol
+from bertune.serve.formats.systemone import refuse_other_fallback
 from bertune.serve.logs import LOGGER, event
 from bertune.serve.metrics import Metrics
 from bertune.serve.opening import open_models
@@ -56,6 +58,8 @@ def serve(
     if not sources:
         raise ConfigError("no model to serve. Pass a run or an export: bertune serve RUN")
     token = read_token(config.serve)
+    if fallback is not None:
+        refuse_other_fallback(fallback)  # before the models are loaded
     with listening(host, port) as listener:
         address = listener.getsockname()[0]
         if token is None and not address.startswith(_LOOPBACK):
@@ -205,10 +209,16 @@ def read_token(config: ServeConfig) -> str | None:
         try:
             found = Path(config.token_file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{where} cannot be read: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(
+                f"{where} cannot be read: {reason}. Set it to a text file that contains the token"
+            ) from error
     token = found.strip()
     if not token or not token.isascii() or any(character.isspace() for character in token):
-        raise ConfigError(f"{where} must contain one token of visible ASCII characters")
+        raise ConfigError(
+            f"{where} must contain a single token: printable ASCII characters without spaces. "
+            "Correct the token"
+        )
     return token
 
 
@@ -221,18 +231,27 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError, OverflowError) as error:
-        raise ConfigError(f"cannot listen on {place}: {host} is not an address of this machine") from error
+        raise ConfigError(_no_address(place, host)) from error
     with socket.socket(family, kind, protocol) as listener:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
         except (OSError, OverflowError) as error:
+            if getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+                raise ConfigError(_no_address(place, host)) from error
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(
                 f"cannot listen on {place}: {reason}. Use another --port, or --port 0 for any free port"
             ) from error
         yield listener
+
+
+def _no_address(place: str, host: str) -> str:
+    return (
+        f"cannot listen on {place}: {host} is not an address of this machine. Set --host to one of its "
+        "addresses, or to 0.0.0.0 for all of them"
+    )
 
 
 def url_of(listener: socket.socket) -> str:

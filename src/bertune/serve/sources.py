@@ -50,9 +50,14 @@ def named_sources(arguments: SequenceOf[str]) -> list[Source]:
         given, place = _split(argument)
         taken = {source.name for source in found}
         if given is not None and given in taken:
-            raise ConfigError(f'two models have the name "{given}". Use different names')
+            raise ConfigError(
+                f'two models have the name "{given}". Use different names, as in a=FOLDER b=FOLDER'
+            )
         if given is not None and not _NAME.fullmatch(given):
-            raise ConfigError(f'"{given}" is not usable as the name of a model. Use letters, digits, - and _')
+            raise ConfigError(
+                f'"{given}" cannot be the name of a model. Start it with a letter, a digit, _ or -; after '
+                "that, dots and spaces are also allowed"
+            )
         found.append(Source(given or _free_name(place, taken), place))
     return found
 

@@ -39,7 +39,10 @@ def load_untuned(name: str, config: Config) -> Model:
     longest = most_tokens(encoder.config, tokenizer.max_length)
     length = longest if config.model.max_length == "auto" else int(config.model.max_length)
     if length > longest:
-        raise ConfigError(f"model.max_length={length}: {name} takes at most {longest:,} tokens")
+        raise ConfigError(
+            f"model.max_length={length}: {name} takes at most {longest:,} tokens. Set {longest} or less, or "
+            "model.max_length=auto"
+        )
     metadata = ModelMetadata(task, (), length, Columns(("text",), None, None), {}, length_limit=longest)
     with memory_errors():
         machine = make_machine(config.machine)

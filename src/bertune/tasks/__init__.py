@@ -16,11 +16,11 @@ from pydantic import BaseModel
 from bertune.config import Section, TaskConfig
 from bertune.data.columns import ColumnNames, Columns
 from bertune.data.rows import Origin, Row
-from bertune.errors import ConfigError
+from bertune.errors import ConfigError, SettingsError, listed
 from bertune.metrics.calibration import Calibration
 from bertune.metrics.decisions import DecisionRule
 from bertune.metrics.scores import Scores
-from bertune.registry import exported, load
+from bertune.registry import exported, load, names
 from bertune.settings import validated
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.optional import OptionalFittedMembers, OptionalTaskMembers
@@ -179,5 +179,24 @@ def make_task(config: TaskConfig) -> Task:
             f"{module.__file__}: {fitted_class.__name__} does not define {', '.join(abstract)}; see "
             "bertune.tasks.FittedTask"
         )
-    task: Task = task_class(validated(task_class.Options, config.options, prefix="task."))
+    try:
+        options = validated(task_class.Options, config.options, prefix="task.")
+    except SettingsError as error:
+        problems = [(key, _of_other_task(key, config.name) or text) for key, text in error.problems]
+        raise SettingsError(problems) from error
+    task: Task = task_class(options)
     return task
+
+
+def _of_other_task(key: str, task: str) -> str:
+    """The problem with an option that `task` does not have but other known tasks do; otherwise empty."""
+    known: dict[str, Any] = {name: exported(load("task", name), "TASK") for name in names("task")}
+    owners = [
+        name for name, other in known.items() if key.removeprefix("task.") in other.Options.model_fields
+    ]
+    if not owners or task in owners:
+        return ""
+    return (
+        f"{key} is not a setting of task.name={task}. It belongs to {listed(owners)}: set task.name, or "
+        f"remove {key}"
+    )

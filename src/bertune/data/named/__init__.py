@@ -111,9 +111,14 @@ def settings_of(name: str) -> Settings:
     return copy.deepcopy(dataset(name).settings)
 
 
+def is_known(name: str) -> bool:
+    """Whether `name` is a data set, a recipe or a Python file."""
+    return name.endswith(".py") or name in names()
+
+
 def refuse_unknown(name: str) -> None:
     """Raises ConfigError unless `name` is a data set, a recipe or a Python file."""
-    if not name.endswith(".py") and name not in names():
+    if not is_known(name):
         raise ConfigError(
             f'unknown data set or recipe "{name}".{did_you_mean(name, names())}'
             f" Available names: {listed(names())}. `bertune datasets` lists all of them"

@@ -160,7 +160,7 @@ def _fetch(where: _Place, dataset: Dataset, missing: Sequence[File]) -> None:
 
 def _fetch_alone(where: _Place, dataset: Dataset, missing: Sequence[File]) -> None:
     downloads, build = where.cache / "downloads", where.cache / "build"
-    needed = " and ".join(f"{where.folder}/{file.name}" for file in missing)
+    needed = ", ".join(f"{where.folder}/{file.name}" for file in missing)
     offline = f"or set BERTUNE_DATA to a folder with {needed}"
     sources: dict[str, Path] = {}
     came_from: list[str] = []

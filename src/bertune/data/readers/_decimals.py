@@ -102,8 +102,8 @@ def with_point(cell: str, decimal: Decimal) -> str:
         )
     if mark is not Mark.EITHER and decimal != "auto" and mark.name.lower() != decimal:
         raise ValueError(
-            f"has a decimal {mark.name.lower()}, but the column has decimal {decimal}s, as other numbers in "
-            "it or data.decimal say. Expected one notation in the whole column. Correct the number"
+            f"has a decimal {mark.name.lower()}, but the decimal mark of this column is a {decimal} "
+            "(set with data.decimal, or inferred from other numbers). Write all numbers of the column alike"
         )
     is_comma = decimal == "comma" if mark is Mark.EITHER else mark is Mark.COMMA
     return number.replace(".", "").replace(",", ".") if is_comma else number.replace(",", "")

@@ -291,12 +291,17 @@ def _label_of(level: Content) -> str:
     raise _UnanswerableError('a level must be a label of this model, or an object with the key "label"')
 
 
+def refuse_other_fallback(url: str) -> None:
+    """Raise ConfigError unless the fallback is an HTTP URL."""
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise ConfigError(f"--fallback must be a URL such as http://localhost:8001, got {url}")
+
+
 class _Fallback:
-    """Another System One service. Raises ConfigError for something else than a URL."""
+    """Another System One service. Raises ConfigError for something other than an HTTP URL."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-            raise ConfigError(f"the fallback must be a URL such as http://localhost:8001, got {url}")
+        refuse_other_fallback(url)
         key = os.environ.get(_KEY)
         self._url = url.rstrip("/").removesuffix(_PATH) + _PATH
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}

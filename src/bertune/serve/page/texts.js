@@ -130,7 +130,7 @@ const TEXTS = {
       length: (n) => `最长 ${n} 个词元`,
     },
     placeholder: "粘贴或输入文本",
-    splitWords: "已分词，词之间以空格分隔",
+    splitWords: "文本已分词，词与词之间用空格分隔",
     fields: {
       text: "文本", question: "问题", context: "上下文", query: "查询", document: "文档",
       passage: "段落", choices: "选项", tokens: "文本", words: "文本", sentence: "文本",
@@ -149,7 +149,7 @@ const TEXTS = {
     milliseconds: (ms) => `用时 ${ms} 毫秒`,
     showAll: (n) => `显示全部 ${n} 项`,
     showTop: (n) => `只显示前 ${n} 项`,
-    threshold: (p) => `概率不低于 ${p} 的标签被选中（竖线为阈值）。`,
+    threshold: (p) => `概率不低于 ${p} 的标签被选中（竖线表示阈值）。`,
     review: (labels, most) => {
       if (!labels.length) return "需要人工复核";
       const more = labels.length > most ? `等 ${labels.length} 个标签` : "";
@@ -158,7 +158,7 @@ const TEXTS = {
     toReview: "待复核",
     decided: "无需人工复核",
     noLabels: "没有标签达到阈值",
-    range: "标尺为训练数据的取值范围。",
+    range: "刻度范围为训练数据的取值范围。",
     entities: (n) => `${n} 个实体`,
     noEntities: "未找到实体",
     entity: "实体", label: "标签", score: "概率",
@@ -183,8 +183,8 @@ const TEXTS = {
     supports: "支持",
     opposes: "反对",
     explainHint: (baseline, value) =>
-      `积分梯度：各词的贡献之和等于输出从 ${baseline}（掩盖所有词）到 ${value} 的变化量。`,
-    nothingMattered: "没有明显起作用的词：掩盖所有词后输出不变。",
+      `积分梯度：各词的贡献之和等于输出从 ${baseline}（遮盖所有词）到 ${value} 的变化量。`,
+    nothingMattered: "没有明显起作用的词：遮盖所有词后，输出不变。",
     contribution: (word, number) => `${word}：${number}`,
     files: "批量标注文件",
     choose: "选择文件，或将文件拖到此处",
@@ -208,10 +208,10 @@ const TEXTS = {
     cancel: "取消",
     remove: "移除",
     forgotten: "结果已失效，请重新标注该文件。",
-    tokenTitle: "此服务需要令牌",
-    token: "令牌",
-    tokenHint: "关闭此标签页后不再保留。",
-    tokenWrong: "令牌错误。",
+    tokenTitle: "此服务需要访问令牌",
+    token: "访问令牌",
+    tokenHint: "令牌仅在此标签页打开期间保留。",
+    tokenWrong: "访问令牌不正确。",
     continue: "继续",
     errors: {
       unreachable: "无法连接服务，请确认服务正在运行。",
