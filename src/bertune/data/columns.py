@@ -280,7 +280,9 @@ def _plain_columns(table: Table, first: Row) -> list[str]:
 def _guessed_label(
     table: Table, names: Sequence[str], used: Sequence[str | None], need_label: bool, other_task: str
 ) -> str | None:
-    labels = list(dict.fromkeys(_named(table, names, used)))
+    found = list(dict.fromkeys(_named(table, names, used)))
+    # A value inside another label, such as answers.text in answers, is part of it.
+    labels = [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
     if len(labels) == 1:
         return labels[0]
     if not need_label:
