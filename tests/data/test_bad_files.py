@@ -1,7 +1,9 @@
 """The errors for files that cannot be read: what is wrong, where, and what to do."""
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import re
 from pathlib import Path
@@ -273,17 +275,33 @@ def test_a_users_reader_without_a_function_is_named(tmp_path: Path) -> None:
     says(refusal(write(tmp_path / "a.x", "a"), reader=str(reader)), "my_reader.py", "read(path, options)")
 
 
-@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz", "a.json.gz", "a.parquet.gz"])
-def test_a_damaged_gzip_file_is_recognised(tmp_path: Path, name: str) -> None:
+COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.csv.gz",
+        "a.jsonl.gz",
+        "a.json.gz",
+        "a.parquet.gz",
+        "a.csv.bz2",
+        "a.jsonl.xz",
+        "a.json.bz2",
+        "a.txt.xz",
+    ],
+)
+def test_a_damaged_compressed_file_is_recognised(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     content = "".join(f'{{"text": "review {i * 7919 % 10007}"}}\n' for i in range(20_000))
-    packed = gzip.compress(content.encode())
+    packed = COMPRESS[path.suffix](content.encode())
     path.write_bytes(packed[: len(packed) // 2])
     says(refusal(path), name, "corrupt or truncated", "Compress or download it again")
     path.write_bytes(packed[:2000] + bytes(500) + packed[2500:])
     says(refusal(path), name, "corrupt or truncated")
     path.write_bytes(content.encode())
-    says(refusal(path), name, "not a gzip file", "remove .gz from its name")
+    kind = {".gz": "a gzip", ".bz2": "a bzip2", ".xz": "an xz"}[path.suffix]
+    says(refusal(path), name, f"not {kind} file", f"remove {path.suffix} from its name")
 
 
 def test_a_damaged_parquet_file_is_recognised(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from bertune.config import DataConfig
-from bertune.data.encodings import is_gzip, text_lines
+from bertune.data.encodings import text_lines
+from bertune.data.formats import file_suffix
 from bertune.data.readers._cells import refuse_long_sentence
 from bertune.data.readers._shown import shortened
 from bertune.data.rows import Origin, Row
@@ -35,8 +36,7 @@ def recognises(path: Path, options: DataConfig) -> bool:
 
     Tags without a position prefix could be any labels, so they count only if O is the most frequent.
     """
-    name = Path(path.stem if is_gzip(path) else path.name)
-    suffix = name.suffix.casefold()
+    suffix = file_suffix(path)
     if suffix in SUFFIXES and suffix != ".txt":
         return True
     num_columns, has_blank = 0, False
