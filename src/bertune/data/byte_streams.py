@@ -8,7 +8,7 @@ import re
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from bertune.errors import DataError, listed
 
@@ -82,13 +82,13 @@ class Unpacked(io.RawIOBase):
         self._packed = path.open("rb")
         self._num_packed: int | None = None  # if known from the start
         kind = path.suffix.casefold()
+        self._stream: io.BufferedIOBase
         try:
-            self._stream: Any
             if kind == ".zip":
                 archive = zipfile.ZipFile(self._packed)
                 member = _only_member(path, archive)
                 self._num_packed = member.compress_size
-                self._stream = archive.open(member)
+                self._stream = cast(io.BufferedIOBase, archive.open(member))
             elif kind == ".bz2":
                 self._stream = bz2.BZ2File(self._packed)
             elif kind == ".xz":

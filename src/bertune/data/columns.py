@@ -239,25 +239,35 @@ def _guessed_text(
     wanted = "the text column" if num_texts == 1 else f"the {num_texts} text columns"
     problem = f"several columns could be the text: {several}" if best else f"could not identify {wanted}"
     first = next(table.rows())
-    remedy = _suggestion(table, first, num_texts, used, need_label)
+    named = _named(table, names.label, used) if need_label else []
+    # A label column that is set or known by its name needs no suggestion.
+    is_open = need_label and not named and used[0] is None
+    most = max(names.num_texts) if len(names.num_texts) > 2 else num_texts
+    remedy = _suggestion(table, first, (num_texts, most), [*used, *named], is_open)
     if other_task and not best:
         raise DataError(f"{table.name}: {problem}. {_seen(table, first, hints=False)}\n{other_task}")
     if not table.has_header and len(table.columns) == 1 == num_texts:
         remedy = (
-            "For plain text, set data.text=0 (one text per line) or data.reader=documents (documents "
-            "separated by blank lines). For tagged words, set data.reader=conll"
+            "For a table, set its delimiter, as in data.delimiter=semicolon. For plain text, set data.text=0 "
+            "(one text per line) or data.reader=documents (documents separated by blank lines). For tagged "
+            "words, set data.reader=conll"
         )
     raise DataError(f"{table.name}: {problem}. {_seen(table, first, num_texts, need_label)}\n{remedy}")
 
 
 def _suggestion(
-    table: Table, first: Row, num_texts: int, used: Sequence[str | None], need_label: bool
+    table: Table, first: Row, numbers: tuple[int, int], used: Sequence[str | None], need_label: bool
 ) -> str:
-    """An example of settings: the longest cells are usually the texts, and the last other one the label."""
+    """An example of settings: the longest cells are usually the texts, and the last other one the label.
+
+    `numbers` are the least and the most text columns; a question has as many as there are choices.
+    """
+    num_texts, most = numbers
     free = [column for column in _plain_columns(table, first) if column not in used]
     if len(free) < num_texts:
         has = "1 column" if len(table.columns) == 1 else f"{len(table.columns)} columns"
         return f"The task takes {num_texts} text columns, and the table has {has}. Use another table or task"
+    num_texts = min(most, max(num_texts, len(free) - need_label))
     longest = sorted(free, key=lambda column: -len(str(first.values.get(column))))[:num_texts]
     text = ",".join(column for column in free if column in longest)
     others = [column for column in free if column not in longest]

@@ -135,7 +135,7 @@ def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterat
             for number, line in enumerate(lines, start=1):
                 if "\0" in line:
                     raise DataError(nul_byte(str(path), number, line))
-                yield line.removeprefix("\ufeff") if number == 1 else line
+                yield line.lstrip("\ufeff") if number == 1 else line
     except _LineTooLongError:
         raise DataError(line_too_long(f"{path}, line {number + 1}", longest)) from None
     except UnicodeDecodeError:
