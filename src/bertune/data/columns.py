@@ -11,7 +11,7 @@ from bertune.data.readers._decimals import Decimal, with_point
 from bertune.data.readers._objects import json_kind
 from bertune.data.rows import Row
 from bertune.data.tables import Table
-from bertune.errors import DataError, did_you_mean, listed
+from bertune.errors import DataError, counted, did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -265,8 +265,11 @@ def _suggestion(
     num_texts, most = numbers
     free = [column for column in _plain_columns(table, first) if column not in used]
     if len(free) < num_texts:
-        has = "1 column" if len(table.columns) == 1 else f"{len(table.columns)} columns"
-        return f"The task takes {num_texts} text columns, and the table has {has}. Use another table or task"
+        besides = " besides the label" if len(free) < len(_plain_columns(table, first)) else ""
+        return (
+            f"The task takes {counted(num_texts, 'text column')}, and the table has "
+            f"{counted(len(free), 'column')}{besides}. Use another table or task"
+        )
     num_texts = min(most, max(num_texts, len(free) - need_label))
     longest = sorted(free, key=lambda column: -len(str(first.values.get(column))))[:num_texts]
     text = ",".join(column for column in free if column in longest)
