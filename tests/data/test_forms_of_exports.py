@@ -66,7 +66,7 @@ def test_json_of_pandas_is_read_in_every_orient_with_names(orient: Any, tmp_path
 def test_json_with_a_list_for_each_column_is_read(tmp_path: Path) -> None:
     columns = {"text": ["good, really", "bad"], "label": ["a", "b"]}
     assert values(tmp_path / "a.json", json.dumps(columns, indent=1)) == ROWS
-    with pytest.raises(DataError, match="expected a list of objects, .* found an object"):
+    with pytest.raises(DataError, match=r"expected a list of objects, .* found an object"):
         opened(tmp_path / "b.json", json.dumps(columns | {"label": ["a"]}))
 
 

@@ -92,7 +92,7 @@ class Unpacked(io.RawIOBase):
             elif kind == ".bz2":
                 self._stream = bz2.BZ2File(self._packed)
             elif kind == ".xz":
-                self._stream = lzma.LZMAFile(self._packed)
+                self._stream = lzma.LZMAFile(self._packed)  # noqa: SIM115 (closed by close)
             else:
                 self._stream = gzip.GzipFile(fileobj=self._packed, mode="rb")
         except (zipfile.BadZipFile, NotImplementedError) as error:
