@@ -1,7 +1,9 @@
 """The errors for files that cannot be read: what is wrong, where, and what to do."""
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import re
 from pathlib import Path
@@ -273,17 +275,30 @@ def test_a_users_reader_without_a_function_is_named(tmp_path: Path) -> None:
     says(refusal(write(tmp_path / "a.x", "a"), reader=str(reader)), "my_reader.py", "read(path, options)")
 
 
-@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz", "a.json.gz", "a.parquet.gz"])
-def test_a_damaged_gzip_file_is_recognised(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.csv.gz",
+        "a.jsonl.gz",
+        "a.json.gz",
+        "a.parquet.gz",
+        "a.csv.bz2",
+        "a.jsonl.xz",
+        "a.json.bz2",
+        "a.txt.xz",
+    ],
+)
+def test_a_damaged_compressed_file_is_recognised(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     content = "".join(f'{{"text": "review {i * 7919 % 10007}"}}\n' for i in range(20_000))
-    packed = gzip.compress(content.encode())
+    packed = {".gz": gzip, ".bz2": bz2, ".xz": lzma}[path.suffix].compress(content.encode())
     path.write_bytes(packed[: len(packed) // 2])
     says(refusal(path), name, "corrupt or truncated", "Compress or download it again")
     path.write_bytes(packed[:2000] + bytes(500) + packed[2500:])
     says(refusal(path), name, "corrupt or truncated")
     path.write_bytes(content.encode())
-    says(refusal(path), name, "not a gzip file", "remove .gz from its name")
+    kind = {".gz": "a gzip", ".bz2": "a bzip2", ".xz": "an xz"}[path.suffix]
+    says(refusal(path), name, f"not {kind} file", f"remove {path.suffix} from its name")
 
 
 def test_a_damaged_parquet_file_is_recognised(tmp_path: Path) -> None:
@@ -335,9 +350,9 @@ def test_a_json_line_that_is_not_a_row_is_shown_with_its_number(
     ("content", "parts"),
     [
         ('[{"text": "a"},\n {"text": }]', ["line 2", "not valid JSON", "column 11", '{"text": }']),
-        ('{"text": "a"}\n{"text": "b"}\n', ["line 2", "data.reader=jsonl"]),
+        ('{"text": "a"}\n["b"]', ["line 2", "data.reader=jsonl"]),
         ('"text"', ["expected a list of objects", "found a string"]),
-        ('{"text": {"0": "a"}}', ["expected a list of objects", '"text": an object', "records"]),
+        ('{"text": {"a": 1}}', ["expected a list of objects", '"text": an object', "records"]),
         ('{"train": [{"a": 1}], "test": [{"a": 1}]}', ["several lists of objects, train, test"]),
         ('[{"text": "a"}, ["b"]]', ["row 2", "found a list"]),
     ],

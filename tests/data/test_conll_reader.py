@@ -39,6 +39,10 @@ def test_words_are_the_first_column_and_tags_the_last(tmp_path: Path) -> None:
         ("a.iob2", "one  O\n# O\n", ["one", "#"]),
         ("a.iob", "# sent_id = 4\none O\n# O\n", ["one", "#"]),
         ("a.bmes", "1 9 年\tO O O\n", ["1", "9", "年"]),
+        ("a.conll", "# my corpus of 2024\n#\tX\tY\none O\n# O\n", ["one", "#"]),
+        ("a.conll", "Token\tNER\none\tO\ntag\tO\n", ["one", "tag"]),
+        ("a.conll", "en:one O\nen:: O\nen:two B-X\n", ["one", ":", "two"]),
+        ("a.conll", "a:b O\nen:two B-X\nen:x O\n", ["a:b", "en:two", "en:x"]),
     ],
 )
 def test_separators_comments_and_wide_spaces(
@@ -47,6 +51,21 @@ def test_separators_comments_and_wide_spaces(
     (row,) = rows(tmp_path / name, content)
     assert row.values["tokens"] == tokens
     assert len(row.values["tags"]) == len(tokens)
+
+
+@pytest.mark.parametrize("head", ["", "token\ttag\n", "# a corpus\n"])
+@pytest.mark.parametrize("suffix", [".tsv", ".txt"])
+def test_tagged_words_between_blank_lines_are_not_texts(tmp_path: Path, suffix: str, head: str) -> None:
+    content = f"{head}Bo\tB-PER\nran\tO\n\nyes\tO\n"
+    found = rows(tmp_path / f"a{suffix}", content)
+    assert [row.values["tokens"] for row in found] == [["Bo", "ran"], ["yes"]]
+    if not head.startswith("#"):
+        table = open_table(tmp_path / f"a{suffix}", DataConfig(text=("0",), label="1"), ())
+        assert (suffix == ".tsv") == ("0" in table.columns), "settings say that it is a table"
+
+
+def test_a_tsv_file_of_texts_with_blank_lines_is_a_table(tmp_path: Path) -> None:
+    assert rows(tmp_path / "a.tsv", "a film\tO\n\nbad one\tB\n")[0].values == {"0": "a film", "1": "O"}
 
 
 def test_a_txt_file_that_is_not_recognised_can_be_read_by_name(tmp_path: Path) -> None:
@@ -69,6 +88,7 @@ def test_words_without_tags_can_be_read(tmp_path: Path) -> None:
         ("a\tO\nb\t\n", r"line 2: the tag is missing"),
         (" O\n", r"line 1: the word is missing"),
         ("1\ta\tO\n2\tb\tO\n3\tc\tO\n", r"line 1: the first column holds word numbers"),
+        ("d 0 0 a N (S - - - - *\nd 0 1 b N * - - - - *\nd 0 2 c N *) - - - - *\n", "line 1: .*CoNLL-2012"),
         ("a b\tO O\na\tO\tO\n", r"line 2: expected words, a tab and tags .* found 3 cells"),
     ],
 )

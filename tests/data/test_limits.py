@@ -53,7 +53,7 @@ def test_a_gzip_file_is_refused_where_it_becomes_a_bomb(tmp_path: Path) -> None:
     draw = random.Random(1)
     harmless = "".join(f"{draw.getrandbits(64):x}\n" for _ in range(10_000)).encode()
     path.write_bytes(gzip.compress(harmless + b"x\n" * 40_000_000))
-    with pytest.raises(DataError, match=r"a\.txt\.gz: .* more than 100 times .* gunzip"):
+    with pytest.raises(DataError, match=r"a\.txt\.gz: .* more than 100 times .* unpack it yourself"):
         for _ in text_lines(path, "auto"):
             pass
     assert os.path.getsize(path) * 100 < 40_000_000

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from bertune.data.columns import cell_text
-from bertune.data.memory import table_from_lists, table_from_memory
+from bertune.data.memory import table_from_lists, table_from_memory, table_of
 from bertune.data.tables import Table
 from bertune.errors import DataError
 
@@ -35,6 +35,9 @@ MAKERS: list[Callable[[dict[str, list[Any]]], object]] = [
     pa.table,
     datasets.Dataset.from_dict,
     PolarsLike,
+    dict,
+    lambda columns: {name: np.array(values, dtype=object) for name, values in columns.items()},
+    lambda columns: datasets.Dataset.from_dict(columns).with_format("pandas"),
     lambda columns: [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ],
@@ -106,7 +109,7 @@ def test_class_numbers_of_a_dataset_become_their_names() -> None:
         assert [v["all"] for v in values] == [["neg", "pos"], [], ["pos"]]
 
 
-@pytest.mark.parametrize("data", [7, "text", {"text": ["a"]}, ["a", "b"], [], None, [{"text": "a"}, "b"]])
+@pytest.mark.parametrize("data", [7, "text", {"text": "a"}, ["a", "b"], [], None, [{"text": "a"}, "b"]])
 def test_anything_else_is_refused_with_its_type_and_what_is_accepted(data: object) -> None:
     message = refusal(data)
     assert "pandas or polars DataFrame" in message and "Hugging Face Dataset" in message
@@ -162,3 +165,19 @@ def test_lists_that_do_not_fit_are_refused(texts: Any, labels: Any, parts: list[
         table_from_lists(texts, labels)
     for part in parts:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make", [pd.Series, np.array, pa.array, tuple, lambda x: datasets.Dataset.from_dict({"x": x})["x"]]
+)
+def test_texts_and_labels_can_be_columns_of_any_library(make: Callable[[Any], object]) -> None:
+    table = table_of((make(["great", "bad"]), make(["a", "b"])))
+    assert records(table) == [{"text": "great", "label": "a"}, {"text": "bad", "label": "b"}]
+    assert records(table_of(make(["great"]))) == [{"text": "great"}]
+
+
+def test_a_dict_that_is_not_a_table_is_refused() -> None:
+    assert refusal({"a": ["x", "y"], "b": ["x"]}) == (
+        'the columns of the dict differ in length: "a" has 2, "b" has 1. Pass lists of the same length'
+    )
+    assert refusal({"a": "x"}).startswith("expected a table, got {'a': 'x'} (dict)")

@@ -210,10 +210,10 @@ def test_a_delimiter_can_be_given_as_a_word(tmp_path: Path, given: str, char: st
 
 
 @pytest.mark.parametrize("given", ["pipe", "|"])
-def test_pipes_are_delimiters_only_if_set(tmp_path: Path, given: str) -> None:
+def test_pipes_are_delimiters_if_set_or_between_known_names(tmp_path: Path, given: str) -> None:
     path = write(tmp_path / "a.txt", 'text|label\n"good | bad"|5\n')
-    assert cells(opened(path, delimiter=given)) == [("good | bad", "5")]
-    assert opened(path, header=True).columns == ("text|label",)
+    assert cells(opened(path, delimiter=given)) == cells(opened(path)) == [("good | bad", "5")]
+    assert opened(write(tmp_path / "b.txt", "said|x\na|b\n"), header=True).columns == ("said|x",)
 
 
 def test_tab_separated_quotes_stay_in_the_text_and_are_noted(tmp_path: Path) -> None:

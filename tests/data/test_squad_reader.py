@@ -57,6 +57,14 @@ def test_a_nested_file_has_one_row_per_question(tmp_path: Path) -> None:
     assert str(found[2].origin) == f"{tmp_path}/dev.json, question 3"
 
 
+def test_a_list_of_articles_or_of_paragraphs_is_read_like_the_whole_file(tmp_path: Path) -> None:
+    content = nested(question(1))
+    whole = [row.values for row in rows(write(tmp_path, content))]
+    assert [row.values for row in rows(write(tmp_path, content["data"], "a.json"))] == whole
+    paragraphs = content["data"][0]["paragraphs"]
+    assert [row.values for row in rows(write(tmp_path, paragraphs, "b.json"))] == whole
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -56,6 +56,12 @@ FORMS: dict[str, Any] = {
     "hyphens": lambda v: "-".join(map(str, v)),
     "PostgreSQL": lambda v: "{" + ",".join(map(str, v)) + "}",
     "digits": lambda v: "".join(map(str, v)),
+    "binary numbers": lambda v: "0b" + "".join(map(str, v)),
+    "digits after an apostrophe": lambda v: "'" + "".join(map(str, v)),
+    "letters": lambda v: " ".join("FT"[x] for x in v),
+    "letters without spaces": lambda v: "".join("FT"[x] for x in v),
+    "answers": lambda v: ",".join(("no", "yes")[x] for x in v),
+    "initials of answers": lambda v: ";".join("NY"[x] for x in v),
 }
 
 

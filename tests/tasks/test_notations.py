@@ -74,7 +74,17 @@ def tagged(text: str, tags: str) -> Example:
         ("B|PER I|PER O", Scheme("bio", notation="B|PER")),
         ("PER#B PER#I O", Scheme("bio", notation="PER#B")),
         ("B\u2013PER I\u2013PER O", Scheme("bio", notation="B\u2013PER")),
+        ("B--PER I--PER O B--work-of-art", Scheme("bio", notation="B--PER")),
+        ("B__GPE_NAM I__GPE_NAM O", Scheme("bio", notation="B__PER")),
+        ("per--b per--i o o o", Scheme("bio", notation="per--b")),
+        (
+            "B\u2014PER I\u2014PER O",
+            Scheme("bio", notation="B\u2014PER"),
+        ),  # an em dash, as word processors write
+        ("B=PER I=PER O", Scheme("bio", notation="B=PER")),
         ("O START-DATE START-DATE END-DATE O", Scheme("io")),  # types
+        ("O BUILDING LOC EVENT LOC O", Scheme("io")),  # types that begin with letters of roles
+        ("O cell(B) cell(T) O", Scheme("io")),
         ("O LAST-NAME FIRST-NAME O", Scheme("io")),
     ],
 )
@@ -103,6 +113,7 @@ def test_part_of_speech_tags_are_plain_labels(tags: str) -> None:
         "PER-B O O B-PER",
         "O O O B-cell T-cell DNA",
         "O O BEGIN-PER INSIDE-PER PER",
+        "O O B-PER I-PER B--LOC",
     ],
 )
 def test_mixed_notations_are_an_error_that_names_both_settings(tags: str) -> None:
@@ -111,19 +122,28 @@ def test_mixed_notations_are_an_error_that_names_both_settings(tags: str) -> Non
     assert len(task(scheme="io").fit([tagged("a b c d e f"[: 2 * len(tags.split())], tags)]).labels) > 2
 
 
+@pytest.mark.parametrize(
+    "tags",
+    ["<B-PER> <I-PER> O O", "PER(B) PER(I) O O", "BPER IPER BLOC O O", "B- I- O O", "perB[i] perB[b] o o"],
+)
+def test_roles_in_an_unknown_notation_are_an_error_instead_of_entity_types(tags: str) -> None:
+    with pytest.raises(DataError, match=r"a role and a type, but in an unknown notation: .*task\.scheme=io"):
+        detect([tags.split()])
+
+
 LONG = ("BEGIN-PER,INSIDE-PER,OUTSIDE", "per_start,per_cont,o", "PER:Begin,Out", "B-PER,_")
 
 
-@pytest.mark.parametrize("notation", [*NOTATIONS, *LONG])
 @pytest.mark.parametrize("name", ["bio", "iob1", "bioes", "bmes", "bilou"])
-def test_spans_round_trip_through_every_notation(name: str, notation: str) -> None:
-    scheme = Scheme(name, notation=notation)
+def test_spans_round_trip_through_every_notation(name: str) -> None:
     spans = (Span(0, 2, "GPE_NAM"), Span(2, 3, "GPE_NAM"), Span(4, 7, "work-of-art"), Span(8, 9, "a.b/c:d"))
-    tags = write_tags(spans, 10, scheme)
-    assert read_tags(tags, scheme).spans == spans
-    assert not read_tags(tags, scheme).unknown
-    outside = notation.split(",")[-1] if "," in notation else "o" if notation.islower() else "O"
-    assert tags[9] == outside
+    for notation in (*NOTATIONS, *LONG):
+        scheme = Scheme(name, notation=notation)
+        tags = write_tags(spans, 10, scheme)
+        assert read_tags(tags, scheme).spans == spans, notation
+        assert not read_tags(tags, scheme).unknown, notation
+        outside = notation.split(",")[-1] if "," in notation else "o" if notation.islower() else "O"
+        assert tags[9] == outside, notation
 
 
 def test_a_run_of_equal_tags_is_one_entity_in_io() -> None:

@@ -40,6 +40,10 @@ def read(folder: Path, columns: dict[str, list[Any]], **options: Any) -> list[An
     num = len(next(iter(columns.values())))
     frame = pd.DataFrame({"question": ["where ?"] * num, "context": [CONTEXT] * num, **columns})
     frame.to_csv(file, index=False)
+    return examples_of(file, **options)
+
+
+def examples_of(file: Path, **options: Any) -> list[Any]:
     task = make_task(TaskConfig(name="question_answering", **options))
     table = open_table(file, DataConfig(), known_column_names(task))
     chosen, _ = choose_columns(table, DataConfig(), task.columns, need_label=True)
@@ -85,6 +89,13 @@ def test_unanswerable_questions_in_flat_columns(tmp_path: Path) -> None:
     assert [e.gold for e in read(tmp_path, {"answer": ["box", None], "answer_start": [47, -1]})] == [BOX, ()]
     with pytest.raises(DataError, match=r'line 3: column "answer" is empty\. Expected .* Write \[\] if'):
         read(tmp_path, {"answer": ["box", None]})
+
+
+def test_answers_in_json_lines_are_read_as_published_on_the_hub(tmp_path: Path) -> None:
+    file = tmp_path / "squad.jsonl"
+    rows = [{"question": "where ?", "context": CONTEXT, "answers": answers} for answers in SQUAD]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [e.gold for e in examples_of(file)] == [LAMP, BOX]
 
 
 def test_an_ambiguous_answer_without_offset_is_refused_or_counted(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
-"""Limits on the size of what is read, and a stream of unpacked bytes that stops at gzip bombs."""
+"""Limits on the size of what is read, and a stream of unpacked bytes that stops at decompression bombs."""
 
+import bz2
 import gzip
 import io
-from pathlib import Path
-from typing import Any
+import lzma
+import re
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
 
-from bertune.errors import DataError
+from bertune.errors import DataError, listed
 
 MEBIBYTE = 1 << 20
 BLOCK = 1 << 16
@@ -26,14 +31,76 @@ LARGEST_WHOLE = 2048 * MEBIBYTE
 _COUNTED_FROM = 4 * MEBIBYTE
 
 
+# The suffixes of compressed files, and the names of their formats.
+PACKED = {".gz": "a gzip", ".bz2": "a bzip2", ".xz": "an xz", ".zip": "a zip"}
+# BadGzipFile and BadZipFile are raised at the start or the end of a corrupt file, the others in the middle.
+DAMAGED = (gzip.BadGzipFile, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError)
+# Files that accompany the data in an archive.
+_DOCUMENTATION = re.compile(
+    r"(?:read.?me|licen[cs]e|notice|citation|changelog)\b.*|.*\.(?:md|pdf|html?)", re.I
+)
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed, judging by its suffix."""
+    return path.suffix.casefold() in PACKED
+
+
+def name_in_archive(path: Path) -> str:
+    """The name of the only data file in a zip archive. Raises DataError if there are none or several."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _only_member(path, archive).filename
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise DataError(damaged_file(path, "at its end", error)) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = [info for info in archive.infolist() if not info.is_dir()]
+    # macOS adds __MACOSX/._NAME and .DS_Store.
+    visible = [m for m in members if not any(part[0] in "._" for part in PurePosixPath(m.filename).parts)]
+    found = [m for m in visible if not _DOCUMENTATION.fullmatch(PurePosixPath(m.filename).name)] or visible
+    if len(found) != 1:
+        names = listed([m.filename for m in found]) or "no files"
+        raise DataError(
+            f"{path}: expected a zip archive with one data file, found {names}. Unpack it and use "
+            f"{'one of the files' if found else 'another file'}"
+        )
+    if found[0].flag_bits & 1:
+        raise DataError(f"{path} is encrypted. Unpack it and use the data file")
+    return found[0]
+
+
 class Unpacked(io.RawIOBase):
-    """The unpacked bytes of a gzip file. Raises DataError if the compression ratio is implausible."""
+    """The unpacked bytes of a compressed file. Raises DataError if the compression ratio is implausible."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
         self._packed = path.open("rb")
-        self._stream = gzip.GzipFile(fileobj=self._packed, mode="rb")
+        self._num_packed: int | None = None  # if known from the start
+        kind = path.suffix.casefold()
+        self._stream: io.BufferedIOBase
+        try:
+            if kind == ".zip":
+                archive = zipfile.ZipFile(self._packed)
+                member = _only_member(path, archive)
+                self._num_packed = member.compress_size
+                self._stream = cast(io.BufferedIOBase, archive.open(member))
+            elif kind == ".bz2":
+                self._stream = bz2.BZ2File(self._packed)
+            elif kind == ".xz":
+                self._stream = lzma.LZMAFile(self._packed)  # noqa: SIM115 (closed by close)
+            else:
+                self._stream = gzip.GzipFile(fileobj=self._packed, mode="rb")
+        except (zipfile.BadZipFile, NotImplementedError) as error:
+            self._packed.close()
+            raise DataError(damaged_file(path, "at its end", error)) from error
+        except DataError:
+            self._packed.close()
+            raise
 
     def readable(self) -> bool:
         return True
@@ -49,15 +116,21 @@ class Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         # read1 returns the bytes before the corrupt part; read would lose them.
-        block = self._stream.read1(len(buffer))
+        try:
+            block = self._stream.read1(len(buffer))
+        except OSError as error:
+            if error.errno is not None or isinstance(error, gzip.BadGzipFile):
+                raise
+            raise EOFError(str(error)) from error  # what bz2 raises for invalid data
         buffer[: len(block)] = block
         unpacked = self._stream.tell()
         # Both are counted up to this point, so that a bomb after harmless bytes is detected as well.
-        if unpacked > RATIO_FROM and unpacked > MOST_RATIO * self._packed.tell():
+        packed = self._packed.tell() if self._num_packed is None else self._num_packed
+        if unpacked > RATIO_FROM and unpacked > MOST_RATIO * packed:
             raise DataError(
-                f"{self._path}: the first {self._packed.tell():,} bytes unpack to {unpacked:,}, more than"
+                f"{self._path}: the first {packed:,} bytes unpack to {unpacked:,}, more than"
                 f" {MOST_RATIO} times as many. Text rarely compresses that well, so the file may be a"
-                " decompression bomb. If you trust it, unpack it with gunzip and use the unpacked file"
+                " decompression bomb. If you trust it, unpack it yourself and use the unpacked file"
             )
         return len(block)
 
@@ -69,7 +142,7 @@ class Unpacked(io.RawIOBase):
 
 
 def refuse_too_large(path: Path, unpacked: io.BufferedIOBase | None) -> None:
-    """Raises DataError if a file, or the unpacked stream of a gzip file, is too large to hold in memory."""
+    """Raises DataError if a file, or the stream of an unpacked one, is too large to hold in memory."""
     size = path.stat().st_size
     if unpacked is not None:
         if size < _COUNTED_FROM:
@@ -84,3 +157,12 @@ def refuse_too_large(path: Path, unpacked: io.BufferedIOBase | None) -> None:
             " memory as a whole. Convert it to JSON Lines (one object per line), which is read row by row, or"
             " split it"
         )
+
+
+def damaged_file(path: Path, where: str, error: Exception) -> str:
+    """The error message for a compressed file that cannot be unpacked; `where` describes the position."""
+    suffix = path.suffix.casefold()
+    return (
+        f"{path} is not {PACKED.get(suffix, 'a gzip')} file, or is corrupt or truncated {where} "
+        f"({error}). Compress or download it again, or remove {suffix} from its name if it is not compressed"
+    )

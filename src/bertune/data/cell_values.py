@@ -28,10 +28,10 @@ _SIDE_BY_SIDE = re.compile(rf"{_STRING}|([\]}})])(\s+)(?=[\[{{(]|list\(|array\()
 _JOINED = re.compile(rf"(?:{_STRING})(\s*(?=['\"]))?", re.DOTALL)
 _ELIDED = re.compile(rf"{_STRING}|(\.\.\.)", re.DOTALL)
 # The calls that the `repr` of NumPy values contains.
-_WRAPPERS = re.compile(r"(array|tensor|list|str_|bool|bool_|u?int\d+|float\d+)")
-# Lists that do not begin with a bracket: `array([0, 1])`, `tensor([0, 1])`, and tuples of texts, numbers or
-# lists. A text in parentheses is not a tuple.
-_CALL = re.compile(r"(?:\w+\.)?(?:array|tensor)\(\s*[\[{(].*\)", re.DOTALL)
+_WRAPPERS = re.compile(r"(array|tensor|list|set|frozenset|str_|bool|bool_|u?int\d+|float\d+)")
+# Lists that do not begin with a bracket: `array([0, 1])`, `tensor([0, 1])`, `set()`, and tuples of texts,
+# numbers or lists. A text in parentheses is not a tuple.
+_CALL = re.compile(r"(?:\w+\.)?(?:array|tensor|frozenset)\(\s*[\[{(].*\)|(?:frozen)?set\(\s*\)", re.DOTALL)
 _TUPLE = re.compile(rf"\(\s*(?:{_STRING}|[-+]?[\d.]+|True|False|None|[\[{{(]|\w+\.\w+\().*\)", re.DOTALL)
 
 
@@ -171,6 +171,8 @@ class _Unwrapped(ast.NodeTransformer):
     """
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        if not node.args and _last_name(node.func) in ("set", "frozenset"):
+            return ast.copy_location(ast.List([], ast.Load()), node)
         if len(node.args) != 1 or not _WRAPPERS.fullmatch(_last_name(node.func)):
             raise ValueError("a call")
         inner: ast.AST = self.visit(node.args[0])

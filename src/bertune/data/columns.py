@@ -11,7 +11,7 @@ from bertune.data.readers._decimals import Decimal, with_point
 from bertune.data.readers._objects import json_kind
 from bertune.data.rows import Row
 from bertune.data.tables import Table
-from bertune.errors import DataError, did_you_mean, listed
+from bertune.errors import DataError, counted, did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -239,25 +239,38 @@ def _guessed_text(
     wanted = "the text column" if num_texts == 1 else f"the {num_texts} text columns"
     problem = f"several columns could be the text: {several}" if best else f"could not identify {wanted}"
     first = next(table.rows())
-    remedy = _suggestion(table, first, num_texts, used, need_label)
+    named = _named(table, names.label, used) if need_label else []
+    # A label column that is set or known by its name needs no suggestion.
+    is_open = need_label and not named and used[0] is None
+    most = max(names.num_texts) if len(names.num_texts) > 2 else num_texts
+    remedy = _suggestion(table, first, (num_texts, most), [*used, *named], is_open)
     if other_task and not best:
         raise DataError(f"{table.name}: {problem}. {_seen(table, first, hints=False)}\n{other_task}")
     if not table.has_header and len(table.columns) == 1 == num_texts:
         remedy = (
-            "For plain text, set data.text=0 (one text per line) or data.reader=documents (documents "
-            "separated by blank lines). For tagged words, set data.reader=conll"
+            "For a table, set its delimiter, as in data.delimiter=semicolon. For plain text, set data.text=0 "
+            "(one text per line) or data.reader=documents (documents separated by blank lines). For tagged "
+            "words, set data.reader=conll"
         )
     raise DataError(f"{table.name}: {problem}. {_seen(table, first, num_texts, need_label)}\n{remedy}")
 
 
 def _suggestion(
-    table: Table, first: Row, num_texts: int, used: Sequence[str | None], need_label: bool
+    table: Table, first: Row, numbers: tuple[int, int], used: Sequence[str | None], need_label: bool
 ) -> str:
-    """An example of settings: the longest cells are usually the texts, and the last other one the label."""
+    """An example of settings: the longest cells are usually the texts, and the last other one the label.
+
+    `numbers` are the least and the most text columns; a question has as many as there are choices.
+    """
+    num_texts, most = numbers
     free = [column for column in _plain_columns(table, first) if column not in used]
     if len(free) < num_texts:
-        has = "1 column" if len(table.columns) == 1 else f"{len(table.columns)} columns"
-        return f"The task takes {num_texts} text columns, and the table has {has}. Use another table or task"
+        besides = " besides the label" if len(free) < len(_plain_columns(table, first)) else ""
+        return (
+            f"The task takes {counted(num_texts, 'text column')}, and the table has "
+            f"{counted(len(free), 'column')}{besides}. Use another table or task"
+        )
+    num_texts = min(most, max(num_texts, len(free) - need_label))
     longest = sorted(free, key=lambda column: -len(str(first.values.get(column))))[:num_texts]
     text = ",".join(column for column in free if column in longest)
     others = [column for column in free if column not in longest]
@@ -280,7 +293,9 @@ def _plain_columns(table: Table, first: Row) -> list[str]:
 def _guessed_label(
     table: Table, names: Sequence[str], used: Sequence[str | None], need_label: bool, other_task: str
 ) -> str | None:
-    labels = list(dict.fromkeys(_named(table, names, used)))
+    found = list(dict.fromkeys(_named(table, names, used)))
+    # A value inside another label, such as answers.text in answers, is part of it.
+    labels = [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
     if len(labels) == 1:
         return labels[0]
     if not need_label:

@@ -2,10 +2,8 @@
 
 import codecs
 import contextlib
-import gzip
 import io
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,21 +12,25 @@ from typing import BinaryIO, Protocol, cast
 
 from bertune.data.byte_streams import (
     BLOCK,
+    DAMAGED,
     LARGEST_WHOLE,
     LONGEST_LINE,
     MEBIBYTE,
     Unpacked,
+    damaged_file,
+    is_packed,
     refuse_too_large,
 )
 from bertune.errors import ConfigError, DataError
 
-# BadGzipFile is raised at the start of a corrupt file, zlib.error and EOFError in the middle.
-DAMAGED_GZIP = (gzip.BadGzipFile, zlib.error, EOFError)
-
 _MAGIC = {
     b"\x1f\x8b": "a gzip file. Rename it so that it has the suffix .gz",
     b"PAR1": "a Parquet file. Set data.reader=parquet",
-    b"PK\x03\x04": "an Excel workbook or a zip archive. Set data.reader=xlsx, or save the table as CSV UTF-8",
+    b"BZh91AY&SY": "a bzip2 file. Rename it so that it has the suffix .bz2",
+    b"\xfd7zXZ\0": "an xz file. Rename it so that it has the suffix .xz",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file. Decompress it, for example with unzstd",
+    b"PK\x03\x04": "an Excel workbook or a zip archive. Set data.reader=xlsx, save the table as CSV UTF-8, "
+    "or rename the archive so that it has the suffix .zip",
     b"\xd0\xcf\x11\xe0": "a legacy or encrypted Excel workbook. Save the table as .xlsx or as CSV UTF-8",
 }
 _BOMS = {  # UTF-32 first, because its little-endian mark begins with that of UTF-16
@@ -99,18 +101,14 @@ def _plain_bytes(char: str, codec: str) -> bytes:
     return encoded.removeprefix(codecs.BOM_UTF16_BE)
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether a file is gzip-compressed, judging by its suffix."""
-    return path.suffix.casefold() == ".gz"
-
-
 def open_bytes(path: Path) -> io.BufferedReader:
-    """The bytes of a file, unpacked if its name ends in .gz. Raises DataError if it cannot be opened.
+    """The bytes of a file, unpacked if its name says that it is compressed.
 
-    Reading from it raises DataError for an implausible compression ratio, and one of DAMAGED_GZIP.
+    Raises DataError if it cannot be opened. Reading from it raises DataError for an implausible compression
+    ratio, and one of DAMAGED.
     """
     try:
-        return io.BufferedReader(Unpacked(path)) if is_gzip(path) else path.open("rb")
+        return io.BufferedReader(Unpacked(path)) if is_packed(path) else path.open("rb")
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {error.strerror}. Check the path and its permissions"
@@ -139,7 +137,7 @@ def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterat
             for number, line in enumerate(lines, start=1):
                 if "\0" in line:
                     raise DataError(nul_byte(str(path), number, line))
-                yield line.removeprefix("\ufeff") if number == 1 else line
+                yield line.lstrip("\ufeff") if number == 1 else line
     except _LineTooLongError:
         raise DataError(line_too_long(f"{path}, line {number + 1}", longest)) from None
     except UnicodeDecodeError:
@@ -149,8 +147,8 @@ def text_lines(path: Path, encoding: str, longest: int = LONGEST_LINE) -> Iterat
             f"{path}, line {number + 1}: the file is not {encoding} ({error}). Set data.encoding to the"
             " encoding of the file, such as utf-8 or utf-16-le, or leave data.encoding=auto for UTF-8"
         ) from error
-    except DAMAGED_GZIP as error:
-        raise DataError(damaged_gzip(path, f"after line {number}", error)) from error
+    except DAMAGED as error:
+        raise DataError(damaged_file(path, f"after line {number}", error)) from error
     except OSError as error:
         raise DataError(
             f"{path} cannot be read after line {number}: {error.strerror}. Use another copy of the file"
@@ -161,8 +159,8 @@ def whole_text(path: Path, encoding: str) -> str:
     """The text of a file that is parsed as a whole. Raises DataError, also if the file is too large."""
     try:
         with open_bytes(path) as binary:
-            refuse_too_large(path, binary if is_gzip(path) else None)
-    except DAMAGED_GZIP:
+            refuse_too_large(path, binary if is_packed(path) else None)
+    except DAMAGED:
         pass  # text_lines reports the last intact line
     return "".join(text_lines(path, encoding, LARGEST_WHOLE))
 
@@ -186,14 +184,14 @@ def first_ascii(path: Path, most: int) -> bytes:
 
 
 def first_bytes(path: Path, most: int) -> bytes:
-    """The first bytes of a file, up to the first corrupt block of a gzip file."""
+    """The first bytes of a file, up to the first corrupt block of a compressed file."""
     with open_bytes(path) as binary:
         return _some_bytes(binary, most)
 
 
 def _some_bytes(binary: io.BufferedReader, most: int) -> bytes:
     found = b""
-    with contextlib.suppress(*DAMAGED_GZIP):
+    with contextlib.suppress(*DAMAGED):
         while len(found) < most and (block := binary.read1(most - len(found))):
             found += block
     return found
@@ -213,14 +211,6 @@ def nul_byte(file: str, number: int, line: str) -> str:
     return (
         f"{file}, line {number}: there is a NUL byte at {place} of the line. Text files do not contain NUL"
         " bytes, so the file is corrupt or not a text file. Remove the byte, or write the file again"
-    )
-
-
-def damaged_gzip(path: Path, where: str, error: Exception) -> str:
-    """The error message for a gzip file that cannot be unpacked; `where` describes the position."""
-    return (
-        f"{path} is not a gzip file, or is corrupt or truncated {where} ({error})."
-        " Compress or download it again, or remove .gz from its name if it is not compressed"
     )
 
 
@@ -282,18 +272,18 @@ class _BadByte:
 def _wrong_or_damaged(path: Path, encoding: str, number: int) -> str:
     """The error message for bytes that cannot be decoded.
 
-    In a gzip file, corrupt data may follow them closely. Unpacking again, in other blocks, may then fail
-    first.
+    In a compressed file, corrupt data may follow them closely. Unpacking again, in other blocks, may then
+    fail first.
     """
     try:
         return _wrong_bytes(path, encoding)
-    except DAMAGED_GZIP as error:
-        return damaged_gzip(path, f"after line {number}", error)
+    except DAMAGED as error:
+        return damaged_file(path, f"after line {number}", error)
 
 
 def _wrong_bytes(path: Path, encoding: str) -> str:
     bad = _find_bad_byte(path, _codec(encoding))
-    unpacked = " of the unpacked file" if is_gzip(path) else ""
+    unpacked = " of the unpacked file" if is_packed(path) else ""
     expected = "UTF-8" if encoding == "auto" else encoding
     if bad.at_end:
         return (
@@ -319,7 +309,9 @@ def _find_bad_byte(path: Path, codec: str) -> _BadByte:
     start, line, num_wide = 0, 1, 0
     with open_bytes(path) as binary:
         while True:
-            chunk = binary.read1(BLOCK)  # read would lose the bytes before the corrupt part of a gzip file
+            chunk = binary.read1(
+                BLOCK
+            )  # read would lose the bytes before the corrupt part of a compressed file
             num_held = len(decoder.getstate()[0])  # bytes of a character split between two chunks
             try:
                 text = decoder.decode(chunk, final=not chunk)

@@ -1,23 +1,30 @@
 """Selects the reader of a file or folder by suffix or content, or by the format of the training file."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 
 from bertune import registry
 from bertune.config import DataConfig
+from bertune.data.byte_streams import PACKED, is_packed, name_in_archive
 from bertune.data.folders import is_pattern, no_table_in
 from bertune.errors import DataError, listed
 from bertune.optional_packages import is_installed
 
 _PACKAGES = {"parquet": "pyarrow", "xlsx": "openpyxl", "docbin": "spacy"}  # what these readers need
+_OTHER_ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".zst", ".zstd", ".lz4", ".z")
 _OTHER_WORKBOOKS = (".xls", ".xlsb", ".ods", ".numbers")
 
 
 def file_suffix(path: str | Path) -> str:
-    """The suffix that identifies the format of a file, in lower case, without .gz; empty if there is none."""
-    suffixes = [suffix.casefold() for suffix in Path(path).suffixes]
-    packed = suffixes[-1:] == [".gz"]
-    return "".join(suffixes[:-1][-1:] if packed else suffixes[-1:])
+    """The suffix that identifies the format of a file, in lower case; empty if there is none.
+
+    For a compressed file, it is the suffix before that of the compression, and for a zip archive, the suffix
+    of the data file in it. Raises DataError for an archive without a single data file.
+    """
+    path = Path(path)
+    is_archive = path.suffix.casefold() == ".zip" and path.is_file()
+    name = name_in_archive(path) if is_archive else path.stem if is_packed(path) else path.name
+    return PurePosixPath(name).suffix.casefold()
 
 
 def readable_suffixes() -> tuple[str, ...]:
@@ -91,13 +98,15 @@ def _unknown(path: Path, suffix: str) -> str:
         if suffix
         else "has no suffix, so its format is unknown"
     )
-    known = listed(list(dict.fromkeys(endings)), 30)
+    known = f"{listed(list(dict.fromkeys(endings)), 30)}, each also with {listed(list(PACKED))}"
+    if path.suffix.casefold() in _OTHER_ARCHIVES or suffix in _OTHER_ARCHIVES:
+        return f"{path} is compressed in a format that cannot be read. Unpack it and use the data file"
     if suffix in _OTHER_WORKBOOKS:
         return (
             f"{path} is a spreadsheet in a format that cannot be read ({suffix}). Save it as .xlsx, or as "
             ".csv in UTF-8"
         )
     return (
-        f"{path} {seen}. Known suffixes are {known}, each also with .gz. Set the format, as in"
+        f"{path} {seen}. Known suffixes are {known}. Set the format, as in"
         " data.reader=delimited, or use your own reader with data.reader=my_reader.py"
     )

@@ -14,7 +14,7 @@ from bertune.files import shown
 
 _ACCEPTED = (
     "Pass a pandas or polars DataFrame, a pyarrow Table, a Hugging Face Dataset,"
-    " a list of dicts, or a file name"
+    " a list of dicts, a dict of lists, or a file name"
 )
 _BATCH_ROWS = 1000
 MEMORY = "<memory>"  # used in place of a file name
@@ -25,13 +25,24 @@ Records = Callable[[], Iterable[Mapping[str, Any]]]
 def table_of(data: object, name: str = MEMORY) -> Table:
     """The table of a list of texts, of a tuple (texts, labels), or of an object for `table_from_memory`.
 
-    Raises DataError.
+    Columns of a data frame or data set and arrays count as lists. Raises DataError.
     """
+    data = tuple(map(_as_list, data)) if isinstance(data, tuple) and len(data) == 2 else _as_list(data)
     if isinstance(data, tuple) and len(data) == 2 and _are_texts(data[0]):
         return table_from_lists(data[0], data[1], name)
     if isinstance(data, list | tuple) and _are_texts(data):
         return table_from_lists(data, None, name)
     return table_from_memory(data, name)
+
+
+def _as_list(data: Any) -> Any:
+    """The list in a column or an array; any other object unchanged."""
+    if isinstance(data, str | list | tuple | Mapping):
+        return data
+    for method in ("tolist", "to_list", "to_pylist"):  # pandas and NumPy, polars, Arrow
+        if hasattr(data, method) and not hasattr(data, "column_names"):
+            return getattr(data, method)()
+    return list(data) if isinstance(data, Sequence) else data
 
 
 def _are_texts(data: object) -> bool:
@@ -137,6 +148,8 @@ def _opened(data: object) -> tuple[list[str], Records]:
     if isinstance(data, list | tuple):
         return _opened_list(data)
     names = getattr(data, "column_names", None)
+    if isinstance(data, Mapping) and names is None:
+        return _opened_columns(data)
     if hasattr(data, "itertuples") and hasattr(data, "columns"):
         columns = [str(column) for column in source.columns]
         return columns, lambda: _zipped(columns, source.itertuples(index=False, name=None))
@@ -149,6 +162,8 @@ def _opened(data: object) -> tuple[list[str], Records]:
         splits = ", ".join(f'"{split}"' for split in names)
         raise DataError(f"a {type(data).__name__} contains several tables. Pass one of them: {splits}")
     if isinstance(getattr(data, "features", None), Mapping) and isinstance(names, list):
+        # A format such as "pandas" changes what iteration yields.
+        source = source.with_format(None) if hasattr(source, "with_format") else source
         return names, lambda: _named_classes(source)
     raise DataError(f"expected a table, got {shown(data)}. {_ACCEPTED}")
 
@@ -162,6 +177,19 @@ def _opened_list(data: Sequence[Any]) -> tuple[list[str], Records]:
                 f"item {number} of the list: expected a dict, got a {type(item).__name__}. {_ACCEPTED}"
             )
     return [str(key) for key in data[0]], lambda: ({str(k): v for k, v in item.items()} for item in data)
+
+
+def _opened_columns(data: Mapping[Any, Any]) -> tuple[list[str], Records]:
+    columns = [_as_list(values) for values in data.values()]
+    sizes = [len(values) if isinstance(values, list | tuple) else -1 for values in columns]
+    if not sizes or -1 in sizes:
+        raise DataError(f"expected a table, got {shown(data)}. {_ACCEPTED}")
+    if len(set(sizes)) > 1:
+        seen = ", ".join(f'"{name}" has {size:,}' for name, size in zip(data, sizes, strict=True))
+        raise DataError(f"the columns of the dict differ in length: {seen}. Pass lists of the same length")
+    return [str(name) for name in data], lambda: _zipped(
+        [str(name) for name in data], zip(*columns, strict=True)
+    )
 
 
 def _zipped(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:

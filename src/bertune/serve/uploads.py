@@ -9,6 +9,7 @@ from typing import BinaryIO
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from bertune.data.byte_streams import is_packed
 from bertune.data.formats import file_suffix
 from bertune.errors import listed
 from bertune.serve.refusals import BadRequest, Invalid, TooLarge
@@ -103,7 +104,7 @@ class Upload:
             raise BadRequest("the form has two files. Send one at a time")
         self.file = safe_name(options.get(b"filename", b"").decode("utf-8", "replace"))
         suffix = file_suffix(self.file)
-        if suffix not in self._suffixes or self.file.casefold().endswith(".gz"):
+        if suffix not in self._suffixes or is_packed(Path(self.file)):
             raise Invalid(
                 f'"{self.file}" does not have the suffix of a table. Expected one of: '
                 f"{listed(sorted(self._suffixes), 30)}"

@@ -52,6 +52,7 @@ def read_examples(table: Table, task: Task, columns: Columns, most: int | None =
 def known_column_names(task: Task, trained: Columns | None = None) -> set[str]:
     """Column names that identify a header line: the usual ones of the task and those of the training data."""
     known = {name for group in task.columns.text for name in group} | set(task.columns.label)
+    known |= set(getattr(task.options, "columns", None) or ())  # one column per label
     if trained is not None:
         used = {*trained.text, trained.label, trained.id}
         known |= {name for name in used if name is not None and not name.isdecimal()}

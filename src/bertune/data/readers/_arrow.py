@@ -1,4 +1,4 @@
-"""Rows from Arrow record batches, and seekable access to gzip-compressed files."""
+"""Rows from Arrow record batches, and seekable access to compressed files."""
 
 import io
 import json
@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bertune.data.encodings import DAMAGED_GZIP, damaged_gzip, is_gzip, open_bytes
+from bertune.data.byte_streams import DAMAGED, damaged_file, is_packed
+from bertune.data.encodings import open_bytes
 from bertune.data.readers._classes import classes_in, with_class_names
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
@@ -47,19 +48,19 @@ def refuse_duplicate_columns(path: Path, names: list[str]) -> None:
 
 
 def seekable(path: Path) -> io.BufferedReader | Any:
-    """A file opened for random access. A gzip file is first unpacked to a temporary file on disk.
+    """A file opened for random access. A compressed file is first unpacked to a temporary file on disk.
 
-    Raises DataError for a corrupt gzip file.
+    Raises DataError for a corrupt compressed file.
     """
     packed = open_bytes(path)
-    if not is_gzip(path):
+    if not is_packed(path):
         return packed
     with packed, ExitStack() as until_whole:
         unpacked = until_whole.enter_context(tempfile.TemporaryFile())
         try:
             shutil.copyfileobj(packed, unpacked)
-        except DAMAGED_GZIP as error:
-            raise DataError(damaged_gzip(path, f"after byte {unpacked.tell()}", error)) from error
+        except DAMAGED as error:
+            raise DataError(damaged_file(path, f"after byte {unpacked.tell()}", error)) from error
         until_whole.pop_all()
         unpacked.seek(0)
         return unpacked

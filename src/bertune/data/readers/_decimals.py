@@ -56,12 +56,17 @@ def is_short(cell: Any) -> bool:
 
 def plain_digits(cell: str) -> str:
     """A cell with ASCII digits and signs, without spaces or apostrophes between thousands."""
-    if not cell.isascii():  # full-width digits, no-break spaces, a minus sign
+    if not cell.isascii() and not any(map(_is_raised, cell)):  # full-width digits, no-break spaces, a minus
         cell = unicodedata.normalize("NFKC", cell).replace("\u2212", "-")
     cell = cell.strip()
     sign = cell[:1] if cell[:1] in ("+", "-") else ""
     spaced = _SPACED.match(cell, len(sign))
     return cell if spaced is None else sign + spaced[0].replace(spaced[1], "") + cell[spaced.end() :]
+
+
+def _is_raised(character: str) -> bool:
+    """Whether a character is a superscript, subscript or fraction, of which NFKC makes plain digits."""
+    return unicodedata.decomposition(character).startswith(("<super>", "<sub>", "<fraction>"))
 
 
 def mark_of(number: str) -> Mark | None:

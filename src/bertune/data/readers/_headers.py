@@ -12,6 +12,7 @@ _MOST_WORDS = 3
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 # How many times longer than a name texts must be, if the name has several words or no spaces (as in Chinese).
 _TIMES_LONGER = 2
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
 
 Record = Sequence[str]
 
@@ -31,7 +32,7 @@ def has_header(
     """
     if options.header != "auto":
         return options.header, []
-    if not sample or _names_columns(sample[0], options, known_names):
+    if not sample or names_columns(sample[0], options, known_names):
         return bool(sample), []
     text = _text_position(sample[0], options)
     if not likely_header or text is None:
@@ -51,7 +52,7 @@ def header_names(place: str, cells: Record, below: Iterable[Record]) -> list[str
 
     Raises DataError for any other column without a name, and for a duplicate name.
     """
-    names = [cell.strip() for cell in cells]
+    names = [_visible(cell) for cell in cells]
     if len(names) > 1 and not names[0]:
         names[0] = "0"  # the row index, which pandas writes without a name; SWAG is published that way
     num_named = max((i for i, name in enumerate(names, start=1) if name), default=1)
@@ -87,12 +88,18 @@ def _filled(cells: Sequence[object], start: int) -> int | None:
     return next(filled, None)
 
 
-def _names_columns(cells: Iterable[str], options: DataConfig, known_names: Collection[str]) -> bool:
+def _visible(cell: str) -> str:
+    """A column name without surrounding spaces and invisible characters, which web pages and exports add."""
+    return cell.strip().strip(_INVISIBLE).strip()
+
+
+def names_columns(cells: Iterable[str], options: DataConfig, known_names: Collection[str]) -> bool:
+    """Whether one of the cells is in `known_names` or is a column name from the options."""
     roles = (options.label, options.id, options.group, options.time, options.split_column)
     given = [*(options.text or ()), *(role or "" for role in roles)]
     names = {name.strip().casefold() for name in (*known_names, *given)}
     names = {name for name in names if name and not name.isdecimal()}
-    return any(cell.strip().casefold() in names for cell in cells)
+    return any(_visible(cell).casefold() in names for cell in cells)
 
 
 def _text_position(cells: Record, options: DataConfig) -> int | None:

@@ -18,9 +18,11 @@ def object_rows(objects: Iterable[tuple[int, object]], file: str, unit: str) -> 
     """
     for number, values in objects:
         if not isinstance(values, Mapping) or not values:
+            is_whole = unit == "line" and number == 1 and isinstance(values, list)
+            hint = ". If the whole file is one JSON list, set data.reader=json" if is_whole else ""
             raise DataError(
                 f'{file}, {unit} {number}: expected an object such as {{"text": "…"}}, found '
-                f"{json_kind(values)}"
+                f"{json_kind(values)}{hint}"
             )
         yield Row(values, Origin(file, number))
 

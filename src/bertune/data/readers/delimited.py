@@ -1,5 +1,6 @@
 """Reads delimited text: CSV, TSV and TXT, with or without a header line."""
 
+import csv
 import re
 from collections.abc import Collection, Iterator
 from itertools import islice
@@ -11,7 +12,7 @@ from bertune.data.encodings import text_lines
 from bertune.data.formats import file_suffix
 from bertune.data.readers._cells import DELIMITER_NAMES, Form, makes_table, records, spaces_before_quotes
 from bertune.data.readers._decimals import decimal_columns
-from bertune.data.readers._headers import has_header, header_names, refuse_unnamed
+from bertune.data.readers._headers import has_header, header_names, names_columns, refuse_unnamed
 from bertune.data.readers._quotes import QuoteReading
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError
@@ -61,7 +62,10 @@ def resolve_options(
     which the file is read; if empty, its own. Raises ConfigError, DataError.
     """
     directive = _directive(path, options)
-    delimiter = _delimiter(path, options, suffix or file_suffix(path), directive)
+    suffix = suffix or file_suffix(path)
+    delimiter = _delimiter(path, options, suffix, directive)
+    if delimiter == "\t" and options.delimiter == "auto" and directive is None:
+        delimiter = _delimiter_of_header(path, options, known_names) or delimiter
     quoting = _quoting(path, options, delimiter)
     resolved = options.model_copy(update={"delimiter": delimiter, "quoting": quoting})
     if "auto" not in (options.delimiter, options.quoting, options.header):
@@ -69,7 +73,7 @@ def resolve_options(
     quoted = quoting is True
     sample = _sample(path, _form(path, resolved))
     # A .txt file is usually plain text without a header.
-    is_likely = likely_header and (suffix or file_suffix(path)) != ".txt"
+    is_likely = likely_header and suffix != ".txt"
     header, header_notes = has_header(str(path), sample, options, known_names, is_likely)
     resolved = resolved.model_copy(update={"header": header})
     form = ", ".join(
@@ -154,6 +158,19 @@ def _delimiter(path: Path, options: DataConfig, suffix: str, directive: str | No
             " comma, semicolon or pipe"
         )
     return char
+
+
+def _delimiter_of_header(path: Path, options: DataConfig, known_names: Collection[str]) -> str | None:
+    """The delimiter of a .txt or .tsv file without tabs whose first line has known names between others."""
+    lines = list(_first_lines(path, options.encoding, _SAMPLE_LINES))
+    if not lines or any("\t" in line for line in lines):
+        return None
+    is_cut = len(lines) == _SAMPLE_LINES
+    for char in (",", ";", "|"):
+        cells = next(csv.reader(lines[:1], delimiter=char), [])
+        if names_columns(cells, options, known_names) and makes_table(lines, char, is_cut):
+            return char
+    return None
 
 
 def _sniffed_delimiter(path: Path, encoding: str) -> str:

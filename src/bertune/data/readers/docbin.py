@@ -8,8 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bertune.config import DataConfig
-from bertune.data.byte_streams import BLOCK, MEBIBYTE, MOST_RATIO, refuse_too_large
-from bertune.data.encodings import DAMAGED_GZIP, damaged_gzip, is_gzip, open_bytes
+from bertune.data.byte_streams import (
+    BLOCK,
+    DAMAGED,
+    MEBIBYTE,
+    MOST_RATIO,
+    damaged_file,
+    is_packed,
+    refuse_too_large,
+)
+from bertune.data.encodings import open_bytes
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError
 from bertune.optional_packages import needs
@@ -45,11 +53,11 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
         from spacy.tokens import DocBin
     try:
         with open_bytes(path) as file:
-            refuse_too_large(path, file if is_gzip(path) else None)
+            refuse_too_large(path, file if is_packed(path) else None)
         with open_bytes(path) as file:
             content = file.read()
-    except DAMAGED_GZIP as error:
-        raise DataError(damaged_gzip(path, "at an unknown position", error)) from error
+    except DAMAGED as error:
+        raise DataError(damaged_file(path, "at an unknown position", error)) from error
     try:
         _refuse_bomb(path, content)
         docs = DocBin().from_bytes(content).get_docs(spacy.blank("xx").vocab)

@@ -1,26 +1,39 @@
-"""Reads JSON: a list of objects, or an object that contains one such list."""
+"""Reads JSON: a list of objects, an object that contains one such list, or a table by column."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from bertune.config import DataConfig
-from bertune.data.encodings import whole_text
+from bertune.data.encodings import first_text, whole_text
+from bertune.data.readers import jsonl
 from bertune.data.readers._json_errors import invalid_json
 from bertune.data.readers._objects import json_kind, loads, object_rows
+from bertune.data.readers._orients import records_in
 from bertune.data.rows import Row
 from bertune.errors import DataError, listed
 
 SUFFIXES = (".json",)
 
+_HEAD = 1 << 20  # characters that are read to recognize JSON Lines; they must contain the first row
+
 
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
-    """The rows of a JSON file, which is read into memory.
+    """The rows of a JSON file, which is read into memory, unless each of its lines is an object.
 
     The line of a row is its number in the list, from 1. Raises DataError.
     """
+    if _has_objects_on_lines(path, options):
+        return jsonl.read(path, options)
     text = whole_text(path, options.encoding)
     return object_rows(enumerate(_the_list(path, _parsed(path, text)), start=1), str(path), "row")
+
+
+def _has_objects_on_lines(path: Path, options: DataConfig) -> bool:
+    """Whether a file is JSON Lines: its first two lines are objects that begin and end there."""
+    first, *others = [line.strip() for line in first_text(path, options.encoding, _HEAD).split("\n")]
+    second = next((line for line in others if line), "")
+    return first.startswith("{") and first.endswith("}") and second.startswith("{")
 
 
 def _parsed(path: Path, text: str) -> object:
@@ -41,6 +54,9 @@ def _the_list(path: Path, content: object) -> list[object]:
     expected = 'expected a list of objects, [{"text": "…"}, …]'
     if not isinstance(content, dict):
         raise DataError(f"{path}, line 1: {expected}, found {json_kind(content)}. Correct the file")
+    records = records_in(content)
+    if records is not None:
+        return records
     lists = {
         key: value
         for key, value in content.items()

@@ -11,6 +11,7 @@ from typing import Any
 
 from bertune.config import DataConfig
 from bertune.data.encodings import first_ascii, text_lines
+from bertune.data.formats import file_suffix
 from bertune.data.readers._questions import parsed
 from bertune.data.readers._shown import shortened
 from bertune.data.readers.jsonl import parsed_lines
@@ -39,7 +40,7 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     JSON Lines are streamed. A JSON file is read into memory, and its rows are numbered from 1. Raises
     DataError for another shape.
     """
-    if ".jsonl" in [suffix.casefold() for suffix in path.suffixes]:
+    if file_suffix(path) == ".jsonl":
         lines = enumerate(text_lines(path, options.encoding), start=1)
         for number, item in parsed_lines(lines, str(path)):
             yield _row(item, Origin(str(path), number))

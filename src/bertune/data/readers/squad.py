@@ -15,8 +15,8 @@ SUFFIXES = (".json",)
 
 _ARTICLES = re.compile(r'"data"\s*:\s*\[\s*\{')
 _PARAGRAPHS = re.compile(r'"paragraphs"\s*:\s*\[')
-# A list of paragraphs without articles, as Simple Transformers reads.
-_BARE = re.compile(r'\s*\[\s*\{\s*"(?:context|qas)"')
+# A list of articles, or of paragraphs without articles, as Simple Transformers reads.
+_BARE = re.compile(r'\s*\[\s*\{\s*"(?:context|qas|title|paragraphs)"')
 _QUESTIONS = re.compile(r'"qas"\s*:\s*\[\s*\{')
 _SHAPE = (
     '{"data": [{"paragraphs": [{"context": "…", "qas": [{"id": "…", "question": "…", "answers": […]}]}]}]}'
@@ -39,7 +39,8 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     """
     content = parsed(path, options)
     if isinstance(content, list):
-        content = {"data": [{"paragraphs": content}]}
+        has_articles = any(isinstance(item, Mapping) and "paragraphs" in item for item in content)
+        content = {"data": content if has_articles else [{"paragraphs": content}]}
     if not isinstance(content, Mapping) or not isinstance(content.get("data"), list):
         raise DataError(
             f"{path}: expected {_SHAPE}, found {_seen(content)}. Correct the file, or set its actual format,"

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bertune.data.cell_values import cell_value, plain
 from bertune.data.columns import cell_text, missing_hint, refuse_half_characters
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, listed
 from bertune.tasks.multilabel.vectors import EXPECTED, Vector, duplicate_label, vector_in_digits, vector_of
+from bertune.tasks.parts.label_names import unknown_label
 
 # With the words that Excel writes for booleans in German, French, Spanish and Italian, and usual answers.
 _YES = {
-    "1", "1.0", "true", "yes", "y", "t", "x", "✓", "√", "wahr", "ja", "j", "vrai", "oui", "verdadero",
+    "1", "1.0", "1,0", "true", "yes", "y", "t", "x", "✓", "√", "wahr", "ja", "j", "vrai", "oui", "verdadero",
     "sí", "si", "vero", "是", "真", "对", "有",
 }  # fmt: skip
 _NO = {
-    "0", "0.0", "false", "no", "n", "f", "✗", "×", "falsch", "nein", "faux", "non", "falso", "否", "假",
-    "错", "无",
+    "0", "0.0", "0,0", "false", "no", "n", "f", "✗", "×", "falsch", "nein", "faux", "non", "falso", "否",
+    "假", "错", "无",
 }  # fmt: skip
 
 
@@ -151,3 +154,16 @@ def _separated(cell: str, separator: str) -> list[Any]:
         if len(entries) >= least and vector_of(entries) is not None:
             return entries
     return [part for part in (piece.strip() for piece in cell.split(separator)) if part]
+
+
+def label_indices(example: Any, index: dict[str, int]) -> Any:
+    """The label indices of a text, preceded by -1, which separates the texts of a batch.
+
+    Multi-hot vectors for all training texts would not fit in memory if there are many labels.
+    """
+    indices = [-1]
+    for label in example.gold or ():
+        if label not in index:
+            raise unknown_label(example.origin, label, index)
+        indices.append(index[label])
+    return np.array(indices, np.int64)

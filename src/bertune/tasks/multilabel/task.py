@@ -23,11 +23,11 @@ from bertune.tasks.explained import Explained, OutputWeights, Target, label_posi
 from bertune.tasks.form import Form
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.multilabel.decisions import DecidesLabels
-from bertune.tasks.multilabel.labels import all_named, is_yes, labels_in, names_in
-from bertune.tasks.multilabel.vectors import Vector, vector_in_digits, with_vectors_read
+from bertune.tasks.multilabel.labels import all_named, is_yes, label_indices, labels_in, names_in
+from bertune.tasks.multilabel.separators import AUTO, COMMA, separator_hint, shown, with_labels_split
+from bertune.tasks.multilabel.vectors import Vector, naming_hint, vector_in_digits, with_vectors_read
 from bertune.tasks.parts.class_weights import ImbalanceOptions, resolved_weights, weights_note
 from bertune.tasks.parts.label_error_analysis import wrong_labels
-from bertune.tasks.parts.label_names import unknown_label
 from bertune.tasks.parts.long_texts import DocumentOptions, mean_output
 from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
@@ -58,6 +58,7 @@ class Example:
     texts: tuple[str, ...]
     gold: tuple[str, ...] | None = None
     vector: Vector | None = None  # the label cell as a multi-hot vector, tentative until `settled` is called
+    separator: str = ""  # at which `settled` split the label cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,12 @@ class SomeOfMany(WithRawOutputs, LabelsPrediction):
 class MultiLabelOptions(TopKOptions, ImbalanceOptions, DocumentOptions):
     """Settings under [task] when task.name is multilabel."""
 
-    separator: str = Field(",", min_length=1, description="separator between the labels in a cell")
+    separator: str = Field(
+        AUTO,
+        min_length=1,
+        description="separator between the labels in a cell; auto: the comma, or if no cell has one, another "
+        "sign such as | if the parts between it recur",
+    )
     columns: tuple[str, ...] | None = Field(
         None,
         min_length=2,
@@ -139,7 +145,7 @@ class FittedMultiLabel(DecidesLabels):
     ) -> list[Sequence]:
         index = {label: number for number, label in enumerate(self.labels)}
         sequences = self.encode_texts(examples, tokenizer, max_length)
-        gold = [None if e.gold is None else _label_indices(e, index) for e in examples]
+        gold = [None if e.gold is None else label_indices(e, index) for e in examples]
         return [replace(s, gold=gold[s.group]) for s in sequences]
 
     @property
@@ -285,6 +291,10 @@ class MultiLabel(Task):
         return names_in(label_file) if label_file else names
 
     @property
+    def _separator(self) -> str:
+        return COMMA if self.options.separator == AUTO else self.options.separator
+
+    @property
     def needs_label(self) -> bool:
         return self.options.columns is None
 
@@ -303,7 +313,7 @@ class MultiLabel(Task):
             return tuple(column for column in label_columns if is_yes(row, column)), None
         if columns.label is None or label_columns is not None:
             return None, None
-        cell = labels_in(row, columns.label, self.options.separator)
+        cell = labels_in(row, columns.label, self._separator)
         if self.options.label_format == "multi_hot" and cell.vector is not None:
             return (), cell.vector  # the entries are not label indices
         if cell.vector is not None and cell.vector.digits:
@@ -317,10 +327,18 @@ class MultiLabel(Task):
         return example.gold or ()
 
     def settled(self, examples: SequenceOf[Example]) -> list[Example]:
-        """The examples with their multi-hot vectors decoded into labels. Raises DataError."""
-        return with_vectors_read(examples, self.options.label_format, self._names, self._all_named)
+        """The examples with their multi-hot vectors decoded into labels, or their labels separated.
+
+        Raises DataError.
+        """
+        read = with_vectors_read(examples, self.options.label_format, self._names, self._all_named)
+        is_unknown = self.options.separator == AUTO and self.options.columns is None
+        return with_labels_split(read) if is_unknown else read
 
     def informed(self, examples: SequenceOf[Example]) -> "MultiLabel":
+        separator = next((e.separator for e in examples if e.separator), None)
+        if separator is not None:
+            return type(self)(self.options.model_copy(update={"separator": separator}))
         vector = next((e.vector for e in examples if e.vector is not None), None)
         if vector is None:
             # Labels such as 10 are indices or names in the other files, too.
@@ -354,7 +372,7 @@ class MultiLabel(Task):
             raise DataError(
                 f"{examples[0].origin.file}: there are {len(counts)} different labels, such as "
                 f'"{next(iter(counts))}", and each occurs only once. Check that data.label is the right '
-                f'column and that task.separator="{self.options.separator}" separates the labels in a cell'
+                f'column and that task.separator="{self._separator}" separates the labels in a cell'
             )
         total = len(examples)
         # Labels of no text or of every text get weight 1: the ratio would be infinite or 0.
@@ -365,29 +383,15 @@ class MultiLabel(Task):
         notes = weights_note(weights)
         if self.options.label_format == "multi_hot":
             notes += (
-                f"labels: vectors of 0 and 1 with {len(known)} entries: {listed(known)}{_naming_hint(known)}",
+                f"labels: vectors of 0 and 1 with {len(known)} entries: {listed(known)}{naming_hint(known)}",
             )
+        elif self.options.columns is None and all(len(e.gold or ()) < 2 for e in examples):
+            notes += (hint,) if (hint := separator_hint(counts)) else ()
+        elif self._separator != COMMA:
+            notes += (f"labels: the label cells are split at {shown(self._separator)}",)
+        resolved["separator"] = self._separator
         made: FittedMultiLabel = self.fitted(known, notes, class_weights=weights or "none", **resolved)
         return made
-
-
-def _naming_hint(labels: SequenceOf[str]) -> str:
-    """How to name labels that are only known by their positions."""
-    is_numbered = all(label == str(number) for number, label in enumerate(labels))
-    return "; set task.names=first,second,… to name them" if is_numbered else ""
-
-
-def _label_indices(example: Example, index: dict[str, int]) -> Any:
-    """The label indices of a text, preceded by -1, which separates the texts of a batch.
-
-    Multi-hot vectors for all training texts would not fit in memory if there are many labels.
-    """
-    indices = [-1]
-    for label in example.gold or ():
-        if label not in index:
-            raise unknown_label(example.origin, label, index)
-        indices.append(index[label])
-    return np.array(indices, np.int64)
 
 
 TASK = MultiLabel

@@ -14,7 +14,8 @@ from bertune.errors import DataError, listed
 
 EXPECTED = 'a list of label names, as in ["joy", "fear"]'
 _ENTRIES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0.": 0, "1.": 1}
-_ENTRIES |= {"True": 1, "False": 0, "true": 1, "false": 0, "TRUE": 1, "FALSE": 0}
+_ENTRIES |= {"True": 1, "False": 0, "true": 1, "false": 0, "TRUE": 1, "FALSE": 0, "T": 1, "F": 0}
+_ENTRIES |= {"yes": 1, "no": 0, "Yes": 1, "No": 0, "YES": 1, "NO": 0, "Y": 1, "N": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,16 @@ def vector_of(items: list[Any]) -> Vector | None:
 
 
 def vector_in_digits(cell: str) -> Vector | None:
-    """The vector that a cell of at least two digits 0 and 1, such as 0010, may be; otherwise None."""
-    if len(cell) < 2 or set(cell) - {"0", "1"}:
+    """The vector that a cell of at least two digits 0 and 1, such as 0010, may be; otherwise None.
+
+    The cell may also be written as 0b0010, as '0010 with the apostrophe of a spreadsheet, or as FFTF.
+    """
+    digits = cell.removeprefix("'").removeprefix("0b")
+    if len(digits) > 2 and not set(digits) - {"T", "F"}:
+        digits = digits.replace("T", "1").replace("F", "0")
+    if len(cell) < 2 or not digits or set(digits) - {"0", "1"}:
         return None
+    cell = digits
     return Vector(tuple(i for i, digit in enumerate(cell) if digit == "1"), len(cell), digits=cell)
 
 
@@ -193,3 +201,9 @@ def duplicate_label(origin: Origin, name: str) -> DataError:
         f'{origin}: duplicate label "{name}". Expected each label once, or in every row a vector of 0 and 1 '
         "with one entry per label. Correct the row"
     )
+
+
+def naming_hint(labels: SequenceOf[str]) -> str:
+    """How to name labels that are only known by their positions."""
+    is_numbered = all(label == str(number) for number, label in enumerate(labels))
+    return "; set task.names=first,second,… to name them" if is_numbered else ""

@@ -20,8 +20,22 @@ from bertune.data.rows import Row
 from bertune.errors import DataError, did_you_mean, listed
 
 _DIGITS = 20  # longest number that is parsed as a choice; Python refuses to convert thousands of digits
+# A letter alone, or as it is written before a choice: (B), B) or B.
+_LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 # (?<!\d) matches only at the first digit of a run: a name may have thousands of digits.
 _NUMBERED = re.compile(r"((?<!\d)\d+|(?<![A-Za-z])[A-Za-z])$")
+
+
+# Usual names of the columns of a question and its choices, one column each.
+_SERIES = (
+    tuple("ABCD"), tuple("ABCDE"), ("option_a", "option_b", "option_c", "option_d"),
+    ("option1", "option2", "option3", "option4"), ("choice1", "choice2", "choice3", "choice4"),
+    ("opa", "opb", "opc", "opd"),
+)  # fmt: skip
+NUMBERED_COLUMNS = (
+    *((*texts, "question", *names) for names in _SERIES for texts in ((), ("context",))),
+    ("sentence", "option1", "option2"),
+)
 
 
 class MultipleChoiceOptions(Section):
@@ -64,7 +78,9 @@ def read_question(row: Row, columns: Columns, options: MultipleChoiceOptions) ->
     else:
         number = num_choice_columns(columns.text, options)
         before, of_choices = list(columns.text[:-number]), columns.text[-number:]
-        choices, names = [cell_text(row, column).strip() for column in of_choices], []
+        choices = [cell_text(row, column).strip() for column in of_choices]
+        # The answer may be the name of a column, unless that is a letter or a number, which have rules.
+        names = [] if any(len(name) < 2 or name.isdecimal() for name in of_choices) else list(of_choices)
         if number == 1 and any(choices):
             raise DataError(
                 f'{row.origin}: column "{last}" must hold a list of choices, as in ["a book", "a pen"]; got '
@@ -190,8 +206,8 @@ def _readings(cell: str, choices: tuple[str, ...], is_text: bool) -> dict[str, i
     positions: dict[str, int] = {}
     if cell.isdecimal() and len(cell) < _DIGITS:
         positions = {"number": int(cell), "number_from_1": int(cell) - 1}
-    elif len(cell) == 1 and cell.isascii() and cell.isalpha():
-        positions = {"letter": ord(cell.upper()) - ord("A")}
+    elif letter := _LETTER.fullmatch(cell):
+        positions = {"letter": ord(letter[1].upper()) - ord("A")}
     positions = {name: position for name, position in positions.items() if 0 <= position < len(choices)}
     if is_text and cell in choices:
         positions["text"] = choices.index(cell)

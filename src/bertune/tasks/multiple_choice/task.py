@@ -24,6 +24,7 @@ from bertune.tasks.form import Form, FormField
 from bertune.tasks.head_spec import HeadSpec
 from bertune.tasks.multiple_choice.error_analysis import by_number, by_position, wrong_choices
 from bertune.tasks.multiple_choice.reading import (
+    NUMBERED_COLUMNS,
     MultipleChoiceOptions,
     num_choice_columns,
     read_answer,
@@ -219,7 +220,7 @@ class MultipleChoice(Task):
             ("passage", "question", "options"), ("context", "choices"), ("question", "options"),
             ("ctx", "endings"), ("context", "endings"),
             ("sent1", "sent2", "ending0", "ending1", "ending2", "ending3"), ("goal", "sol1", "sol2"),
-            ("premise", "question", "choice1", "choice2"),
+            ("premise", "question", "choice1", "choice2"), *NUMBERED_COLUMNS,
         ),
         label=("label", "answer", "answerKey", "gold", "correct", "target"),
         num_texts=tuple(range(2, 9)),

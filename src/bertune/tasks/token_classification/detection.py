@@ -17,7 +17,8 @@ from bertune.tasks.token_classification.notations import (
 from bertune.tasks.token_classification.schemes import IO, LETTERS, PLAIN, Scheme, read_tags
 
 _ROLE_LETTERS = frozenset("".join(LETTERS.values()))
-_CAPITAL = tuple(notation for notation in NOTATIONS if notation[-1].isupper())
+# Longer separators first: B--PER is not B-PER with the type -PER.
+_CAPITAL = tuple(sorted((x for x in NOTATIONS if x[-1].isupper()), key=len, reverse=True))
 
 
 def detect(sequences: Sequence[Sequence[str]]) -> Scheme:

@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 OUTSIDE = "O"
 DASH = "B-PER"  # the usual notation, and the only one that transformers supports
-SEPARATORS = "-_:/.|#~ \u2010\u2013"  # and two other hyphens
-# The short notations, by example: role letter first or last, a separator, upper or lower case. A longer one
-# lists an example of each role and the tag outside of entities: BEGIN-PER,INSIDE-PER,OUTSIDE.
+SEPARATORS = "-_:/.|#~=+ \u2010\u2013\u2014\u2212"  # and other hyphens, dashes and the minus sign
+# The short notations, by example: role letter first or last, a separator once or twice, upper or lower case.
+# A longer one lists an example of each role and the tag outside of entities: BEGIN-PER,INSIDE-PER,OUTSIDE.
 NOTATIONS = tuple(
     case
-    for sign in SEPARATORS
+    for sign in (*SEPARATORS, *(2 * sign for sign in SEPARATORS))
     for example in (f"B{sign}PER", f"PER{sign}B")
     for case in (example, example.lower())
 )
@@ -28,10 +28,15 @@ _WORDS = {
     "U": ("unit", "unique"),
 }
 _LETTER_OF = MappingProxyType({word: letter for letter, words in _WORDS.items() for word in words})
-_UNREAD = re.compile(
-    rf"\W*(?:(?P<word>{'|'.join(sorted(_LETTER_OF, key=len, reverse=True))})|(?P<letter>[BIMESLU])(?=[\W_]))"
-    r"[\W_]*(?P<type>\w.*?)\W*",
-    re.IGNORECASE,
+# Tags that no notation can read: <B-PER> and BeginPer, PER(B), BPER, and B- without a type.
+_UNREAD = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"\W*(?:(?P<word>{'|'.join(sorted(_LETTER_OF, key=len, reverse=True))})"
+        r"|(?P<letter>[BIMESLU])(?=[\W_]))[\W_]*(?P<type>\w.*?)?\W*",
+        r"\W*(?P<type>\w.*?)[\W_]+(?P<letter>[BIMESLU])\W*",
+        r"(?P<letter>[BIMESLU])(?P<type>[^\W_].*)",
+    )
 )
 # Tags outside of entities in data whose other tags have roles, with letters that look like O. Alone, only the
 # first is unambiguous.
@@ -49,11 +54,15 @@ class Notation:
     is_lower: bool  # of role letters
 
     def parts(self, tag: str) -> tuple[str, str]:
-        """The role letter of a typed tag, in either case, and its type; both "" for another notation."""
+        """The role letter of a typed tag, in either case, and its type; both "" for another notation.
+
+        A separator next to the type, as in B--PER, belongs to another notation.
+        """
         first, _, last = tag.partition(self.sign) if self.is_first else tag.rpartition(self.sign)
         role, label = (first, last) if self.is_first else (last, first)
         letter = self.letter(role)
-        return (letter, label) if len(letter) == 1 and label else ("", "")
+        is_other = self.sign and (label.startswith if self.is_first else label.endswith)(self.sign[0])
+        return (letter, label) if len(letter) == 1 and label and not is_other else ("", "")
 
     def letter(self, role: str) -> str:
         """The letter of a role as it is written; "" if roles are words and this is none of them."""
@@ -67,12 +76,12 @@ class Notation:
         return f"{role}{self.sign}{label}" if self.is_first else f"{label}{self.sign}{role}"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)  # all short notations, and more
 def parsed(notation: str) -> Notation:
     """The notation with this name: one of NOTATIONS, or a list of examples. Raises ValueError."""
     if notation in NOTATIONS:
         is_first, is_lower = notation[0] in "Bb", notation.islower()
-        sign = notation[1 if is_first else -2]
+        sign = notation[1:-3] if is_first else notation[3:-1]
         return Notation(sign, is_first, OUTSIDE.lower() if is_lower else OUTSIDE, {}, is_lower)
     *examples, outside = notation.split(",")
     if not examples or not all(examples) or not outside:
@@ -128,14 +137,19 @@ def spelled(tags: list[str], outside: str) -> str | None:
 
 
 def unread_role(tags: list[str]) -> bool:
-    """Whether tags seem to have roles that no notation can read, as in <B-PER> or BeginPer."""
+    """Whether tags seem to have roles that no notation can read, as in <B-PER>, BeginPer or PER(B)."""
+    return any(_has_roles(tags, pattern) for pattern in _UNREAD)
+
+
+def _has_roles(tags: list[str], pattern: re.Pattern[str]) -> bool:
     rest: dict[str, set[str]] = {}  # type -> letters
     for tag in tags:
-        match = _UNREAD.fullmatch(tag)
+        match = pattern.fullmatch(tag)
         if match is None:
             return False
-        role = (match["word"] or match["letter"]).casefold()
-        rest.setdefault(match["type"], set()).add(_LETTER_OF.get(role, role.upper()))
+        found = match.groupdict()
+        role = (found.get("word") or found["letter"]).casefold()
+        rest.setdefault(found["type"] or "", set()).add(_LETTER_OF.get(role, role.upper()))
     return any({"B", "I"} <= letters or {"B", "M"} <= letters for letters in rest.values())
 
 
