@@ -101,7 +101,8 @@ def _of_items(fitted: FittedTask, predictions: SequenceOf[Any], examples: Sequen
         joined: FloatArray = np.concatenate(parts)[start : start + block.stop - block.start]
         return joined
 
-    judged = judge_labels(np.concatenate(golds), probabilities, len(fitted.labels))
+    are_parts = fitted.label_error_kind == "part"
+    judged = judge_labels(np.concatenate(golds), probabilities, len(fitted.labels), are_parts)
     scores_N = np.ones(len(examples))
     owner_M = np.repeat(np.arange(len(examples)), sizes_N)
     np.minimum.at(scores_N, owner_M, judged.scores)
