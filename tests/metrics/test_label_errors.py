@@ -170,3 +170,14 @@ def test_overconfident_probabilities_of_tags_do_not_lengthen_the_list():
     sure = chances**4 / (chances**4).sum(axis=1, keepdims=True)
     once, again = (judge_labels(gold, p.__getitem__, 4, are_parts=True).is_error for p in (chances, sure))
     assert 0 < again.sum() < 2 * once.sum()
+
+
+@pytest.mark.parametrize("share_learned", [0, 1])
+def test_a_classifier_no_better_than_the_most_frequent_label_lists_nothing(share_learned):
+    draw = np.random.default_rng(3)
+    gold = draw.choice(4, 200, p=[0.4, 0.2, 0.2, 0.2])
+    chances = draw.dirichlet(np.ones(4), 200) + 2 * share_learned * np.eye(4)[gold]
+    chances[:9] = np.roll(np.eye(4)[gold[:9]], 1, axis=1)
+    judged = judge_labels(gold, (chances / chances.sum(axis=1, keepdims=True)).__getitem__, 4)
+    assert judged.is_informed == judged.is_error[:9].all() == bool(share_learned)
+    assert judged.is_error.any() == bool(share_learned)
