@@ -134,3 +134,50 @@ def test_a_label_that_the_model_never_predicts_is_not_judged():
     given[:10, 1] = True  # a label with low probabilities throughout
     sets = judge_sets(lambda block: given[block], lambda block: yes[block], 50)
     assert {at: errors.tolist() for at, errors in enumerate(sets.errors) if len(errors)} == {25: [0]}
+
+
+def tags(strength, num=20000):
+    """Tags of words, most of them O (0), of which 4% of the others are wrong, and calibrated probabilities.
+
+    Returns the tags, the probabilities, and which tags are wrong.
+    """
+    draw = np.random.default_rng(1)
+    base = np.array([0.85, 0.06, 0.05, 0.04])
+    true = draw.choice(4, num, p=base)
+    logits = np.log(base) + strength * draw.normal(size=(num, 4))
+    logits += strength**2 * np.eye(4)[true]
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    is_planted = (true > 0) & (draw.random(num) < 0.04)
+    return np.where(is_planted, (true + 1) % 4, true), chances, is_planted
+
+
+@pytest.mark.parametrize(
+    ("strength", "most", "gain", "least_found"), [(1.2, 0.12, 2, 0.1), (2, 0.3, 2, 0.5), (4, 1, 1, 0.8)]
+)
+def test_the_list_of_a_weak_tagger_is_short_and_that_of_a_good_one_nearly_complete(
+    strength, most, gain, least_found
+):
+    gold, chances, is_planted = tags(strength)
+    ours = judge_labels(gold, chances.__getitem__, 4, are_parts=True).is_error
+    theirs = cleanlab_filter.find_label_issues(gold, chances, filter_by="low_self_confidence")
+    assert ours.sum() < most * theirs.sum()
+    assert is_planted[ours].mean() > gain * is_planted[theirs].mean()
+    assert is_planted[ours].sum() > least_found * is_planted.sum()
+
+
+def test_overconfident_probabilities_of_tags_do_not_lengthen_the_list():
+    gold, chances, _ = tags(1.2)
+    sure = chances**4 / (chances**4).sum(axis=1, keepdims=True)
+    once, again = (judge_labels(gold, p.__getitem__, 4, are_parts=True).is_error for p in (chances, sure))
+    assert 0 < again.sum() < 2 * once.sum()
+
+
+@pytest.mark.parametrize("share_learned", [0, 1])
+def test_a_classifier_no_better_than_the_most_frequent_label_lists_nothing(share_learned):
+    draw = np.random.default_rng(3)
+    gold = draw.choice(4, 200, p=[0.4, 0.2, 0.2, 0.2])
+    chances = draw.dirichlet(np.ones(4), 200) + 2 * share_learned * np.eye(4)[gold]
+    chances[:9] = np.roll(np.eye(4)[gold[:9]], 1, axis=1)
+    judged = judge_labels(gold, (chances / chances.sum(axis=1, keepdims=True)).__getitem__, 4)
+    assert judged.is_informed == judged.is_error[:9].all() == bool(share_learned)
+    assert judged.is_error.any() == bool(share_learned)

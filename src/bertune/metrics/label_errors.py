@@ -9,13 +9,17 @@ probability of their label (self-confidence) are likely errors, unless their lab
 
 For sets of labels, which have a yes or no for each label, the off-diagonal entries themselves are the
 candidates (method "C_confident" of the paper). A yes to a rare label nearly always contradicts a model that
-has not learned the label well, so a weak model has candidates in a third of the rows. A candidate is
-therefore listed only if it is more likely wrong than right by Bayes' rule, with noise that depends on the
-label only (Natarajan et al. 2013, "Learning with noisy labels"): if p is the calibrated probability of a
-given yes, and the shares r1 of yes and r0 of no are given wrongly, the text has the label with the
-probability q = (p - r0) / (1 - r0 - r1), the given yes is wrong with r0 (1 - q) / p, and a given no with r1 q
-/ (1 - p). These rates cannot be estimated with a weak model; `NOISE` assumes as many errors as the worst of
-ten benchmarks has. The list is short if the model is weak, and grows as the model improves.
+has not learned the label well, so a weak model has candidates in a third of the rows. The same applies to the
+labels of parts, such as the tags of words, most of which have one and the same label. A candidate of these
+two kinds is therefore listed only if it is more likely wrong than right by Bayes' rule, with noise that
+depends on the label only (Natarajan et al. 2013, "Learning with noisy labels"): if p is the calibrated
+probability of a given yes, and the shares r1 of yes and r0 of no are given wrongly, the text has the label
+with the probability q = (p - r0) / (1 - r0 - r1), the given yes is wrong with r0 (1 - q) / p, and a given no
+with r1 q / (1 - p). These rates cannot be estimated with a weak model; `NOISE` assumes as many errors as the
+worst of ten benchmarks has. The list is short if the model is weak, and grows as the model improves.
+
+If the predictions are not significantly better than always predicting the most frequent label, nothing is
+listed: a model that has learned nothing contradicts most labels.
 
 Labels that are predicted for no row are not judged: a model that has not learned a label would report all of
 its rows as errors.
@@ -39,16 +43,21 @@ Probabilities = Callable[[slice], FloatArray]
 # benchmarks have 3.3% on average (Northcutt, Athalye & Mueller 2021, "Pervasive label errors in test sets
 # destabilize machine learning benchmarks").
 NOISE = 0.1
+_IF = f"it is more likely wrong than right, provided that {NOISE:.0%} of the"
 # How the number of likely errors is determined, for the report.
 RULES = {
     "one": "The number is estimated by confident learning: labels with the lowest probability are listed.",
-    "each": "A given or missing label is listed if confident learning finds it and it is more likely wrong "
-    f"than right, provided that {NOISE:.0%} of the given labels are wrong and as many are missing.",
+    "none": "The labels are not judged, because the predictions are not significantly better than always "
+    "predicting the most frequent label.",
+    "part": f"A label is listed if confident learning finds it and {_IF} labels of each kind are wrong.",
+    "each": f"A given or missing label is listed if confident learning finds it and {_IF} given labels are "
+    "wrong and as many are missing.",
 }
 _CELLS = 2**20  # probabilities in memory at once: 8 MB
 _WIDEST, _BINS_PER_UNIT = 28, 50  # logits of 1e-12, and the resolution of the counts
 # Rounding must not decide whether a probability reaches the mean of its class; cleanlab uses the same margin.
 _ROUNDING = 1e-6
+_LEAST_Z = 1.645  # one-sided test at the 5% level
 
 
 @dataclass(frozen=True)
@@ -58,21 +67,30 @@ class JudgedLabels:
     scores: FloatArray  # [N] probability of the given label
     predicted: IntArray  # [N] the most probable class
     is_error: NDArray[np.bool_]  # [N] whether the label is a likely error
+    is_informed: bool  # whether the predictions are better than the most frequent label; if not, no errors
 
 
-def judge_labels(gold_N: IntArray, probabilities: Probabilities, num_classes: int) -> JudgedLabels:
-    """The scores of labels of which each item has one, and which of them are likely errors."""
+def judge_labels(
+    gold_N: IntArray, probabilities: Probabilities, num_classes: int, are_parts: bool = False
+) -> JudgedLabels:
+    """The scores of labels of which each item has one, and which of them are likely errors.
+
+    With `are_parts`, the items are parts of examples, and only labels that are more likely wrong than right
+    are likely errors.
+    """
     num = len(gold_N)
     scores_N, predicted_N = np.zeros(num), np.zeros(num, np.int64)
+    scale = _Scale()
     for block in _blocks(num, num_classes):
         probabilities_BC = probabilities(block)
+        if are_parts:
+            scale.add(probabilities_BC, np.arange(num_classes) == gold_N[block, None])
         scores_N[block] = np.take_along_axis(probabilities_BC, gold_N[block, None], axis=1)[:, 0]
         predicted_N[block] = probabilities_BC.argmax(axis=1)
     is_learned_C = np.bincount(predicted_N, minlength=num_classes) > 0
+    counts_C = np.bincount(gold_N, minlength=num_classes)
     # A class without items is never confident.
-    thresholds_C = divided(
-        np.bincount(gold_N, scores_N, num_classes), np.bincount(gold_N, minlength=num_classes), np.inf
-    )
+    thresholds_C = divided(np.bincount(gold_N, scores_N, num_classes), counts_C, np.inf)
     num_errors = 0
     for block in _blocks(num, num_classes):
         probabilities_BC = probabilities(block)
@@ -86,7 +104,19 @@ def judge_labels(gold_N: IntArray, probabilities: Probabilities, num_classes: in
     judged_N = np.flatnonzero(is_learned_C[gold_N])
     is_error_N[judged_N[np.argsort(scores_N[judged_N], kind="stable")[:num_errors]]] = True
     is_error_N &= predicted_N != gold_N
-    return JudgedLabels(scores_N, predicted_N, is_error_N)
+    if are_parts:
+        given_N = _from_logits(_logits(scores_N) / scale.temperature())
+        wrong_no_C = NOISE * counts_C / np.maximum(num - counts_C, 1)
+        is_error_N &= _wrong(np.ones(num, bool), given_N, wrong_no_C[gold_N]) > 0.5
+    is_informed = are_parts or _is_informed(gold_N, predicted_N)
+    return JudgedLabels(scores_N, predicted_N, is_error_N & is_informed, is_informed)
+
+
+def _is_informed(gold_N: IntArray, predicted_N: IntArray) -> bool:
+    """Whether predictions are significantly better than the most frequent label, by a sign test."""
+    is_right_N, is_mode_N = predicted_N == gold_N, gold_N == np.bincount(gold_N).argmax()
+    better, worse = int((is_right_N & ~is_mode_N).sum()), int((is_mode_N & ~is_right_N).sum())
+    return bool(better - worse > _LEAST_Z * np.sqrt(better + worse))
 
 
 @dataclass(frozen=True)
@@ -135,7 +165,7 @@ def judge_sets(
 
 
 def _wrong(given_BC: NDArray[np.bool_], yes_BC: FloatArray, wrong_no_C: FloatArray) -> FloatArray:
-    """The probability that each yes or no is wrong; `wrong_no_C` is the share of wrong ones among the no."""
+    """The probability that each yes or no is wrong; `wrong_no_C` is the share of yes where no is right."""
     has_BC = np.clip((yes_BC - wrong_no_C) / np.maximum(1 - NOISE - wrong_no_C, _ROUNDING), 0, 1)
     of_yes_BC = divided(wrong_no_C * (1 - has_BC), yes_BC, 1.0)
     of_no_BC = divided(NOISE * has_BC, 1 - yes_BC, 1.0)

@@ -203,14 +203,15 @@ class OptionalFittedMembers:
     # Whether scores are computed per group of `group_key`, such as a query: slices then consist of groups.
     is_scored_by_group: ClassVar[bool] = False
     # What likely label errors are found from, with the arguments (prediction, example). Of tasks whose
-    # `label_error_kind` is "one": the labels of K items, such as the words of a text, as positions in
-    # `labels` [K], and the probabilities of all labels [K, C]. Of those with "each": whether the example has
-    # each label [C] of bool, and the probability of each [C].
+    # `label_error_kind` is "one": the label of the example as a position in `labels` [1], and the
+    # probabilities of all labels [1, C]. Of those with "part": the same for K parts, such as the words of a
+    # text, [K] and [K, C]. Of those with "each": whether the example has each label [C] of bool, and the
+    # probability of each [C].
     label_evidence: ClassVar[Any] = None
-    label_error_kind: ClassVar[Literal["one", "each"]] = "one"
+    label_error_kind: ClassVar[Literal["one", "part", "each"]] = "one"
     # The given and the suggested label of an example as a cell of the label column holds them, with the
-    # arguments (prediction, example, wrong, predicted): the positions of likely errors among the items (one),
-    # whose most probable labels are `predicted`, or among the labels (each).
+    # arguments (prediction, example, wrong, predicted): the positions of likely errors among the parts (0 for
+    # "one"), whose most probable labels are `predicted`, or among the labels (each).
     suggested_label: ClassVar[Any] = None
     # The parts in which these two differ, as two texts for the report, with the arguments (example, given,
     # suggested), for tasks whose labels are too long to compare by eye; None: both are shown as they are.

@@ -65,7 +65,7 @@ def find_label_errors(
     found = (_of_sets if each else _of_items)(fitted, predictions, examples)
     if found is None:
         return None
-    scores_N, wrong = found
+    scores_N, wrong, is_informed = found
     is_error_N = np.zeros(len(examples), bool)
     is_error_N[list(wrong)] = True
     order_N = ranked(scores_N, is_error_N)
@@ -73,15 +73,18 @@ def find_label_errors(
         at: fitted.suggested_label(predictions[at], examples[at], positions, labels)
         for at, (positions, labels) in wrong.items()
     }
-    rule = RULES[fitted.label_error_kind]
+    rule = RULES[fitted.label_error_kind if is_informed else "none"]
     return LabelErrors(examples, scores_N, order_N, len(wrong), rule, suggestions, fitted.label_change)
 
 
-_Judged = tuple[FloatArray, dict[int, tuple[list[int], list[int]]]]
+_Judged = tuple[FloatArray, dict[int, tuple[list[int], list[int]]], bool]
 
 
 def _of_items(fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any]) -> _Judged | None:
-    """The lowest score of the items of each example; by example, its likely errors and their labels."""
+    """The lowest score of the items of each example; by example, its likely errors and their labels.
+
+    Then whether the predictions are good enough to judge labels.
+    """
     golds = []
     for prediction, example in zip(predictions, examples, strict=True):
         evidence = fitted.label_evidence(prediction, example)
@@ -101,7 +104,8 @@ def _of_items(fitted: FittedTask, predictions: SequenceOf[Any], examples: Sequen
         joined: FloatArray = np.concatenate(parts)[start : start + block.stop - block.start]
         return joined
 
-    judged = judge_labels(np.concatenate(golds), probabilities, len(fitted.labels))
+    are_parts = fitted.label_error_kind == "part"
+    judged = judge_labels(np.concatenate(golds), probabilities, len(fitted.labels), are_parts)
     scores_N = np.ones(len(examples))
     owner_M = np.repeat(np.arange(len(examples)), sizes_N)
     np.minimum.at(scores_N, owner_M, judged.scores)
@@ -111,7 +115,7 @@ def _of_items(fitted: FittedTask, predictions: SequenceOf[Any], examples: Sequen
         positions, labels = wrong.setdefault(at, ([], []))
         positions.append(item - int(ends_N[at] - sizes_N[at]))
         labels.append(int(judged.predicted[item]))
-    return scores_N, wrong
+    return scores_N, wrong, judged.is_informed
 
 
 def _of_sets(fitted: FittedTask, predictions: SequenceOf[Any], examples: SequenceOf[Any]) -> _Judged | None:
@@ -124,7 +128,7 @@ def _of_sets(fitted: FittedTask, predictions: SequenceOf[Any], examples: Sequenc
     judged = judge_sets(lambda block: part(block, 0), lambda block: part(block, 1), len(examples))
     none: list[int] = []
     wrong = {at: (labels.tolist(), none) for at, labels in enumerate(judged.errors) if len(labels)}
-    return judged.scores, wrong
+    return judged.scores, wrong, True
 
 
 def record_of(

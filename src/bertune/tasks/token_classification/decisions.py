@@ -84,6 +84,8 @@ class DecidesSpans(FittedInWindows):
         spans, words, tags = prediction.spans, prediction.words, prediction.tags
         return JudgedTokens(spans, words, tags, prediction.decision, (words_K, log_KC))
 
+    label_error_kind: ClassVar[Literal["part"]] = "part"
+
     def label_evidence(
         self, prediction: Any, example: Example
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
