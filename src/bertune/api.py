@@ -286,7 +286,9 @@ def report(*runs: Run | CrossValidation | Tuning | str | Path, out: str | Path |
     if len(paths) > 1:
         return write_comparison_of(paths, None if out is None else as_path(out, "out"))
     if not paths or out is not None:
-        raise ConfigError("report takes one run, or several runs to compare; `out` requires several runs")
+        raise ConfigError(
+            "report takes one run, or several runs to compare. A path for the page requires several runs"
+        )
     return write_report_of(paths[0])
 
 

@@ -97,6 +97,8 @@ def _why_not(folder: Path) -> str:
     if (folder / "cross-validation.json").is_file():
         fold = shell_word(folder / "folds" / "fold-1")
         return f"it is a cross-validation. Pass the run of a fold, such as {fold}"
+    if (folder / "bertune.json").is_file():
+        return "it is a saved model or an export. Pass the folder of the run that it belongs to"
     what = "has no manifest.json" if folder.is_dir() else "does not exist"
     return f"it {what}. `bertune train SOURCE --out {shell_word(folder)}` creates one"
 

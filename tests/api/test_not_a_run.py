@@ -13,6 +13,7 @@ from bertune.run import open_run
     [
         ("tuning.json", "it is a search. Pass the run of its best settings: .*best"),
         ("cross-validation.json", "it is a cross-validation. Pass the run of a fold, such as .*fold-1"),
+        ("bertune.json", "it is a saved model or an export. Pass the folder of the run"),
         ("notes.txt", "it has no manifest.json"),
     ],
 )

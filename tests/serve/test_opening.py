@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertune.errors import ConfigError
+from bertune.errors import ConfigError, InputError
 from bertune.metrics.calibration import Calibration
 from bertune.metrics.decisions import DecisionRule
 from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
 from bertune.serve.measuring import Speed, measure
-from bertune.serve.opening import Candidate, faster
+from bertune.serve.metrics import Metrics
+from bertune.serve.opening import Candidate, faster, open_models
 from bertune.serve.openmp import limit_spinning
-from bertune.serve.parallel import Division
+from bertune.serve.parallel import ComputeThreads, Division
 from bertune.serve.schedule import Costs
-from bertune.serve.sources import exports_of, named_sources, split_arguments, weights_sha256
+from bertune.serve.sources import Source, exports_of, named_sources, split_arguments, weights_sha256
+from bertune.settings import resolve
 from bertune.text.sequences import Sequence
 
 
@@ -117,8 +119,22 @@ def test_names_come_from_folders_and_are_unique(tmp_path: Path) -> None:
     places = [tmp_path / p for p in ("one/a", "two/a", "one/a/export/onnx", "one/a/model", "ein Name")]
     names = [s.name for s in named_sources([*map(str, places), "org/minilm", f"chosen={tmp_path / 'one/a'}"])]
     assert names == ["a", "a-2", "a-onnx", "a-3", "ein-Name", "minilm", "chosen"]
-    with pytest.raises(ConfigError, match="not usable as the name"):
+    with pytest.raises(ConfigError, match="cannot be the name of a model"):
         named_sources(["?=x"])
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("cross-validation.json", "is a cross-validation, which has a model for each fold"),
+        ("tuning.json", "search"),
+    ],
+)
+def test_a_folder_of_several_runs_is_no_model(tmp_path: Path, file: str, expected: str) -> None:
+    (tmp_path / file).write_text("{}", encoding="utf-8")
+    config = resolve({})
+    with pytest.raises(InputError, match=expected):
+        open_models([Source("a", str(tmp_path))], config, {}, Metrics(), ComputeThreads())
 
 
 def test_exports_of_other_weights_or_rules_and_damaged_ones_are_not_used(

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bertune.cross_validation import is_cross_validation
 from bertune.errors import ConfigError, ModelError
 from bertune.files import read_object
 from bertune.metadata import FILE, recorded_metadata
 from bertune.run import MANIFEST
 from bertune.serve.logs import LOGGER, event
+from bertune.tuning import is_tuning
 
 _LOG = logging.getLogger(LOGGER)
 
@@ -88,9 +90,10 @@ def _free_name(place: str, taken: set[str]) -> str:
 
 
 def is_trained(place: str) -> bool:
-    """Whether a place is a run or a folder that bertune saved, and not a pretrained encoder."""
+    """Whether a place is a folder that bertune wrote, and not a pretrained encoder."""
     folder = Path(place)
-    return any((folder / name).is_file() for name in (MANIFEST, FILE, f"model/{FILE}"))
+    written = any((folder / name).is_file() for name in (MANIFEST, FILE, f"model/{FILE}"))
+    return written or is_cross_validation(folder) or is_tuning(folder)
 
 
 def exports_of(run: Path) -> Iterator[Path]:

@@ -36,7 +36,7 @@ def read_label(row: Row, column: str) -> str:
     if isinstance(value, list) and len(value) > 1:
         raise DataError(
             f'{row.origin}: column "{column}" holds {len(value)} labels, {value!r:.60}. Expected one label '
-            "per text. For several labels per text, set task.name=multilabel"
+            "per text. For several labels per text, train a model with task.name=multilabel"
         )
     if isinstance(value, list) and len(value) == 1:
         return label_name(cell_text(replace(row, values={column: value[0]}), column))
