@@ -130,7 +130,6 @@ def test_training_on_a_hugging_face_data_set_keeps_class_names(
         (None, None, ["None", "DataFrame"]),
         ([], None, ["empty"]),
         (TEXTS, None, ["could not identify the label column", "list of labels"]),
-        ({"text": TEXTS, "label": LABELS}, None, ["dict"]),
         (TEXTS, LABELS[:-1], ["20 texts", "19 labels"]),
         ("great phone", LABELS, ["labels", "file"]),
         ([*TEXTS[:-1], None], LABELS, ["line 20", "empty"]),
