@@ -26,6 +26,7 @@ from bertune.export import quantization
 
 BATCH = 16
 ROUNDS = 5
+MOST_TOKENS = 512  # of BERT
 NAMES = ("fp32", "int8, a range per batch", "int8, a scale per token")
 
 
@@ -75,6 +76,7 @@ def main() -> None:
     options = parser.parse_args()
     texts = [line for line in options.texts.read_text(encoding="utf-8").splitlines() if line.strip()]
     tokenizer = Tokenizer.from_file(str(options.export / "tokenizer.json"))
+    tokenizer.enable_truncation(MOST_TOKENS)
     tokenizer.enable_padding()
     source = options.export / "onnx" / "model.onnx"
     with tempfile.TemporaryDirectory() as folder:
