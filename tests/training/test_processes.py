@@ -120,7 +120,7 @@ def test_a_second_signal_stops_immediately_and_the_run_can_be_resumed(
     assert_same_work(open_run(tmp_path / "run"), whole)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_killed_repeatedly_at_any_moment_is_identical_when_resumed(
     seed: int, start: Start, whole: Run, tmp_path: Path
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_run_killed_repeatedly_at_any_moment_is_identical_when_resumed(
     assert step_numbers(run) == list(range(1, 36))
 
 
-@pytest.mark.parametrize("first", [2, 33, 88])
+@pytest.mark.parametrize("first", [33, *(pytest.param(other, marks=pytest.mark.slow) for other in (2, 88))])
 def test_a_run_killed_before_any_file_operation_is_identical_when_resumed(
     first: int, start: Start, whole: Run, tmp_path: Path
 ) -> None:
