@@ -37,6 +37,7 @@ def test_bzip2_and_xz_are_read_like_the_unpacked_file(tmp_path: Path) -> None:
 def test_the_only_data_file_of_a_zip_archive_is_read(tmp_path: Path) -> None:
     mac = {"data/a.csv": CSV, "data/README.txt": "x", "__MACOSX/data/._a.csv": "x", "data/.DS_Store": "x"}
     assert rows(zipped(tmp_path / "a.zip", **mac)) == ROWS
+    assert rows(zipped(tmp_path / "hidden.zip", **{"_data.csv": CSV})) == ROWS
     lines = zipped(tmp_path / "b.jsonl.zip", **{"b.jsonl": '{"text": "good", "label": "a"}\n'})
     assert rows(lines) == ROWS[:1]
     assert file_suffix(tmp_path / "a.zip") == ".csv"

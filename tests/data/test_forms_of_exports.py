@@ -50,6 +50,13 @@ def test_fasttext_labels_are_separated_from_the_text(tmp_path: Path) -> None:
     assert values(tmp_path / "a.ft", "__label__a x\nno label\n")[1] == {"label": None, "text": "no label"}
 
 
+def test_a_long_run_of_spaces_in_fasttext_takes_linear_time(tmp_path: Path) -> None:
+    """In quadratic time, this test would take minutes."""
+    text = f"good {200_000 * ' '} film"
+    read = values(tmp_path / "a.ft", f"{text} __label__a  \n{text}\n")
+    assert read == [{"label": "a", "text": text}, {"label": None, "text": text}]
+
+
 def test_settings_of_a_table_override_the_fasttext_format(tmp_path: Path) -> None:
     content = "__label__a\tgood\n__label__b\tbad\n"
     assert values(tmp_path / "a.txt", content, text=["1"], label="0")[0] == {"0": "__label__a", "1": "good"}

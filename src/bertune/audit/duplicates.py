@@ -1,4 +1,4 @@
-"""Which rows repeat an earlier row or a row of another split, exactly or nearly."""
+"""Find rows that repeat an earlier row or a row of another split, exactly or nearly."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ Pairs = NDArray[np.int64]  # [P, 2]
 
 @dataclass(frozen=True)
 class Search:
-    """Which texts are found by which hashes, by their number of words."""
+    """The texts that each hash finds, by their number of words."""
 
     most_short: int = 64  # longer texts have no deletion neighbourhood, of one hash a word
     least_minhash: int = 20  # in shorter texts, one edited word lowers the Jaccard similarity below 0.75
@@ -158,7 +158,7 @@ def _candidates(hashes: Hashes, owners: Ints, splits: NDArray[np.bool_]) -> Pair
 
 
 def _are_near(rows: Rows, pairs: Pairs) -> NDArray[np.bool_]:
-    """Which pairs have equal or near-duplicate texts in every column."""
+    """The pairs with equal or near-duplicate texts in every column."""
     are_near = np.ones(len(pairs), bool)
     for number, column in enumerate(rows.columns):
         texts = rows.texts[:, number][pairs]

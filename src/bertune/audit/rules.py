@@ -136,7 +136,7 @@ class Words:
         return self._names[word]
 
     def rows_with(self, word: int) -> Bools:
-        """Which rows contain a word."""
+        """The rows that contain a word."""
         found = np.zeros(self._num_rows, bool)
         found[self._owners[self._ranks == word]] = True
         return found

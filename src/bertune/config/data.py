@@ -8,7 +8,7 @@ from bertune.config.section import Auto, Section, comma_separated, fraction_in
 
 
 class DataConfig(Section):
-    """Which files hold the texts and how to read them. Columns are given by name, or by number from 0."""
+    """The data files, and how to read them. Columns are given by name, or by number from 0."""
 
     train: str | None = Field(None, min_length=1, description="training file")
     validation: str | None = Field(

@@ -15,21 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import IO, Literal, cast
 
-from bertune.data.byte_streams import MEBIBYTE, MOST_RATIO, RATIO_FROM
+from bertune.data.byte_streams import BAD_ZIP, MEBIBYTE, MOST_RATIO, RATIO_FROM
 from bertune.data.download import storage_error
 from bertune.errors import DataError, listed
 
 _BLOCK = 1 << 16
 # Exceptions of zipfile, gzip and tarfile on fuzzed archives. They are caught around reading only.
 _DAMAGE = (
-    zipfile.BadZipFile,
+    *BAD_ZIP,
     tarfile.TarError,
     zlib.error,
     struct.error,
     EOFError,
     OSError,
     ValueError,
-    NotImplementedError,  # from zipfile, for a file of a newer zip version
 )
 _Kind = Literal["file", "folder", "link", "device"]
 

@@ -35,6 +35,8 @@ _COUNTED_FROM = 4 * MEBIBYTE
 PACKED = {".gz": "a gzip", ".bz2": "a bzip2", ".xz": "an xz", ".zip": "a zip"}
 # BadGzipFile and BadZipFile are raised at the start or the end of a corrupt file, the others in the middle.
 DAMAGED = (gzip.BadGzipFile, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError)
+# Raised on opening a zip archive or a file in it; the second for features that zipfile does not have.
+BAD_ZIP = (zipfile.BadZipFile, NotImplementedError)
 # Files that accompany the data in an archive.
 _DOCUMENTATION = re.compile(
     r"(?:read.?me|licen[cs]e|notice|citation|changelog)\b.*|.*\.(?:md|pdf|html?)", re.I
@@ -51,7 +53,7 @@ def name_in_archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             return _only_member(path, archive).filename
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except BAD_ZIP as error:
         raise DataError(damaged_file(path, "at its end", error)) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
@@ -61,7 +63,8 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = [info for info in archive.infolist() if not info.is_dir()]
     # macOS adds __MACOSX/._NAME and .DS_Store.
     visible = [m for m in members if not any(part[0] in "._" for part in PurePosixPath(m.filename).parts)]
-    found = [m for m in visible if not _DOCUMENTATION.fullmatch(PurePosixPath(m.filename).name)] or visible
+    found = [m for m in visible if not _DOCUMENTATION.fullmatch(PurePosixPath(m.filename).name)]
+    found = found or visible or members
     if len(found) != 1:
         names = listed([m.filename for m in found]) or "no files"
         raise DataError(
@@ -87,7 +90,7 @@ class Unpacked(io.RawIOBase):
             if kind == ".zip":
                 archive = zipfile.ZipFile(self._packed)
                 member = _only_member(path, archive)
-                self._num_packed = member.compress_size
+                self._num_packed = min(member.compress_size, path.stat().st_size)  # the first is a claim
                 self._stream = cast(io.BufferedIOBase, archive.open(member))
             elif kind == ".bz2":
                 self._stream = bz2.BZ2File(self._packed)
@@ -95,7 +98,7 @@ class Unpacked(io.RawIOBase):
                 self._stream = lzma.LZMAFile(self._packed)  # noqa: SIM115 (closed by close)
             else:
                 self._stream = gzip.GzipFile(fileobj=self._packed, mode="rb")
-        except (zipfile.BadZipFile, NotImplementedError) as error:
+        except BAD_ZIP as error:
             self._packed.close()
             raise DataError(damaged_file(path, "at its end", error)) from error
         except DataError:

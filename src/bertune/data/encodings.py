@@ -309,9 +309,8 @@ def _find_bad_byte(path: Path, codec: str) -> _BadByte:
     start, line, num_wide = 0, 1, 0
     with open_bytes(path) as binary:
         while True:
-            chunk = binary.read1(
-                BLOCK
-            )  # read would lose the bytes before the corrupt part of a compressed file
+            # read would lose the bytes before the corrupt part of a compressed file.
+            chunk = binary.read1(BLOCK)
             num_held = len(decoder.getstate()[0])  # bytes of a character split between two chunks
             try:
                 text = decoder.decode(chunk, final=not chunk)

@@ -14,7 +14,7 @@ _NOTHING = object()
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row was read. Error messages use its `str()`."""
+    """The file and line of a row. Error messages use its `str()`."""
 
     file: str  # as the user wrote it; "<memory>" for Python objects
     line: int  # first physical line of the row, from 1; its number if the format has no lines

@@ -35,7 +35,7 @@ class Examples:
 
     @property
     def places(self) -> list[str]:
-        """Where each example was read."""
+        """The location of each example, such as a file and line."""
         return [str(example.origin) for example in self.examples]
 
     def results(self, backend: Backend, primary: str) -> Results:

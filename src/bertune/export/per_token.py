@@ -55,19 +55,19 @@ def _quantized(values: str, quantized: str, scale: str) -> Iterator[Any]:
     """Nodes that quantize activations, and compute the scale of each token: [..., 1]."""
     from onnx.helper import make_node
 
+    absolute, peak, positive, scaled = (
+        f"{values}.{name}" for name in ("absolute", "peak", "positive", "scaled")
+    )
     steps = (
-        ("Abs", [values], "absolute"),
-        ("ReduceMax", [f"{values}.absolute", _AXIS], "peak"),
-        ("Max", [f"{values}.peak", _SMALLEST], "range"),
-        ("Div", [f"{values}.range", _LARGEST], None),
-        ("Div", [values, scale], "scaled"),
+        ("Abs", [values], absolute),
+        ("ReduceMax", [absolute, _AXIS], peak),  # keeps the axis
+        ("Max", [peak, _SMALLEST], positive),
+        ("Div", [positive, _LARGEST], scale),
+        ("Div", [values, scale], scaled),
+        ("QuantizeLinear", [scaled, _ONE, _ZERO], quantized),
     )
     for operator, inputs, output in steps:
-        name = scale if output is None else f"{values}.{output}"
-        yield make_node(operator, inputs, [name], name=f"{name}/{operator}")  # ReduceMax keeps the axis
-    yield make_node(
-        "QuantizeLinear", [f"{values}.scaled", _ONE, _ZERO], [quantized], name=f"{values}/QuantizeLinear"
-    )
+        yield make_node(operator, inputs, [output], name=f"{output}/{operator}")
 
 
 def _scale_product(graph: Any, product: Any, scale: str, users: dict[str, list[Any]]) -> None:

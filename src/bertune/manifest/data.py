@@ -38,7 +38,7 @@ class FindingRecord(Record):
 
 
 class FoldNumberRecord(Record):
-    """Which fold of a cross-validation a run is, from 1."""
+    """The fold of a cross-validation that a run belongs to, from 1."""
 
     repeat: int
     fold: int

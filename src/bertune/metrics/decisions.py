@@ -1,4 +1,4 @@
-"""Which predictions can be used without review: thresholds with a guarantee, and thresholds for a target.
+"""Thresholds for predictions that need no review, with a guarantee or for a target.
 
 A guarantee bounds the error rate among the answers: a threshold is accepted only if a statistical test
 rejects that more than `max_error` of the answers above it are wrong. Thresholds are tested in a fixed order,

@@ -26,7 +26,7 @@ _BYTES_PER_TOKEN = 500_000  # activations for the backward pass: a generous esti
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how tensors are computed."""
+    """The device and the precision of the computation, and the size of its micro-batches."""
 
     device: torch.device
     device_name: str

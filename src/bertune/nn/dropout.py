@@ -53,7 +53,7 @@ class Dropout:
 
 
 class Mask:
-    """Which elements are kept, and the factor by which they are scaled."""
+    """The mask of the kept elements, and the factor that scales them."""
 
     __slots__ = ("kept", "scale")
 

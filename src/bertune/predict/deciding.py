@@ -139,8 +139,8 @@ def fit_decisions(
         decision |= found
     else:
         decision["sentence"] = sentence_of_cutoffs(config, rule, len(of_cutoffs))
-    told = () if warnings else (str(decision["sentence"]),)
-    return Decided(decided, record, decision, (*notes, *told), warnings)
+    sentences = () if warnings else (str(decision["sentence"]),)
+    return Decided(decided, record, decision, (*notes, *sentences), warnings)
 
 
 def _calibrated(

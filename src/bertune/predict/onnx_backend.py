@@ -35,7 +35,7 @@ _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 @dataclass(frozen=True)
 class GraphMachine:
-    """Where a graph runs, as ONNX Runtime takes it."""
+    """The device and the threads of a graph, and the size of its micro-batches."""
 
     threads: int | None = None  # None: OMP_NUM_THREADS, as torch takes it, or all usable cores
     gpu: int | None = None  # number of the CUDA device; None for the CPU

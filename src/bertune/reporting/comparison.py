@@ -79,7 +79,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _conclusion(names: Sequence[str], found: Mapping[str, Any], noun: str) -> str:
-    """Which runs are better or worse than the first in the primary score."""
+    """Name the runs that are better or worse than the first in the primary score."""
     primary, parts = found["primary"], []
     for name, run in zip(names[1:], found["runs"], strict=True):
         one = next((one for one in run["scores"] if one["score"] == primary), None)

@@ -1,4 +1,4 @@
-"""Which waiting sequences are computed next: pure logic, without threads and clocks.
+"""Select the waiting sequences to compute next: pure logic, without threads and clocks.
 
 Every sequence has a deadline: the time at which its request arrived, plus SLACK times the time needed to
 compute the request up to this sequence. Small requests thus overtake large ones, and short texts overtake

@@ -64,7 +64,7 @@ class _Counts:
 
 
 def _copies(examples: Mapping[str, list[Any]], drops_near: bool, counts: _Counts) -> NDArray[np.bool_]:
-    """Which training rows to drop; adds their numbers to `counts`."""
+    """The training rows to drop; adds their numbers to `counts`."""
     texts = {table: [example.texts for example in rows] for table, rows in examples.items()}
     duplicates = find_duplicates(texts, near=drops_near)
     if drops_near and duplicates.unsearched:

@@ -14,7 +14,8 @@ SUFFIXES = (".txt", ".ft", ".fasttext")
 _HEAD = 200  # lines of a .txt file that are read to recognize the format
 _LABEL = "__label__"
 _LABELS = re.compile(rf"\s*(?:{_LABEL}\S+(?:\s+|$))+")
-_AT_END = re.compile(rf"(?:\s+{_LABEL}\S+)+\s*$")
+# Each run of spaces is tried once, from its beginning; otherwise, long ones would take quadratic time.
+_AT_END = re.compile(rf"(?:(?<!\s)\s+{_LABEL}\S+)+\s*$")
 
 
 def recognises(path: Path, options: DataConfig) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from bertune.config import DataConfig
-from bertune.data.byte_streams import MEBIBYTE, MOST_RATIO
+from bertune.data.byte_streams import BAD_ZIP, MEBIBYTE, MOST_RATIO
 from bertune.data.readers._arrow import seekable
 from bertune.data.readers._decimals import decimal_columns
 from bertune.data.readers._headers import has_header, header_names, refuse_unnamed
@@ -31,7 +31,7 @@ _CHUNK = 1000  # rows that are read from openpyxl at once
 _HARMLESS = 256 * MEBIBYTE
 # Exceptions that zipfile and openpyxl raised on corrupt files in tests.
 _DAMAGE = (
-    zipfile.BadZipFile,
+    *BAD_ZIP,
     zlib.error,
     ParseError,
     SyntaxError,  # raised by lxml, if it is installed
@@ -42,7 +42,6 @@ _DAMAGE = (
     AttributeError,
     EOFError,
     OSError,
-    NotImplementedError,  # from zipfile, for a file of a newer zip version
 )
 
 

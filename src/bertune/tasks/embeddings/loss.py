@@ -89,7 +89,7 @@ def _cosines(vectors_SH: Tensor, step: StepTexts) -> Tensor:
 
 
 def _false_negatives(anchors_A: Tensor, positives_A: Tensor, candidates_C: Tensor) -> Tensor:
-    """Which candidates of other rows, [A, C], are not negatives of an anchor.
+    """A mask [A, C] of the candidates of other rows that are not negatives of an anchor.
 
     These are the anchor text itself and all positives of the same anchor text in the step. Using them as
     negatives would counteract the rows in which they are positives.
