@@ -1,8 +1,8 @@
-"""Let a quantized graph scale the activations of every token on their own.
+"""Rewrite a dynamically quantized graph so that activations have a scale per token.
 
-ONNX Runtime's quantizer finds one range for a whole tensor of activations, when the graph runs. A result for
-a text then depends on the other texts of its batch, and one token with large activations makes all others
-coarse. With a scale per token (Yao et al. 2022, ZeroQuant, section 3.2) neither is the case.
+ONNX Runtime's dynamic quantizer computes one range for a whole tensor of activations. The result for a text
+then depends on the other texts of its batch, and a token with large activations reduces the precision of all
+others. A scale per token (Yao et al. 2022, ZeroQuant, section 3.2) avoids both.
 """
 
 from collections import defaultdict
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 # Inputs of the new nodes. Activations are symmetric: 8 bits hold -127 to 127, stored as uint8 with 128 added.
-# A token whose activations are all 0 has a scale, too.
+# The smallest range avoids a division by zero for tokens whose activations are all 0.
 _AXIS, _SMALLEST, _LARGEST, _ONE, _ZERO = (
     f"per_token.{name}" for name in ("axis", "smallest", "largest", "one", "zero_point")
 )
@@ -26,9 +26,9 @@ _CONSTANTS: dict[str, Any] = {
 
 
 def scale_each_token(proto: Any) -> None:
-    """Replace the ranges of whole tensors in a graph by ONNX Runtime's dynamic quantizer.
+    """Replace the per-tensor ranges in a graph from ONNX Runtime's dynamic quantizer by per-token scales.
 
-    The new nodes are operators of ONNX, from opset 18 on.
+    The new nodes are standard ONNX operators and require opset 18.
     """
     from onnx.numpy_helper import from_array
     from onnxruntime.quantization.onnx_model import ONNXModel
@@ -52,7 +52,7 @@ def scale_each_token(proto: Any) -> None:
 
 
 def _quantized(values: str, quantized: str, scale: str) -> Iterator[Any]:
-    """Nodes that quantize activations, and compute the scale of each token: [..., 1]."""
+    """The nodes that compute the scale of each token, [..., 1], and quantize the activations."""
     from onnx.helper import make_node
 
     absolute, peak, positive, scaled = (
@@ -71,9 +71,9 @@ def _quantized(values: str, quantized: str, scale: str) -> Iterator[Any]:
 
 
 def _scale_product(graph: Any, product: Any, scale: str, users: dict[str, list[Any]]) -> None:
-    """Multiply an integer product by the scales of its tokens and those of its outputs, in this order.
+    """Multiply an integer product by the token scales, then by the output scales.
 
-    The quantizer multiplied both scales first, which with a scale per token would be a large matrix.
+    The quantizer's graph multiplies the two scales first, which would be a large matrix with token scales.
     """
     from onnx.helper import make_node
 
