@@ -62,7 +62,14 @@ FORMS: dict[str, Any] = {
     "letters without spaces": lambda v: "".join("FT"[x] for x in v),
     "answers": lambda v: ",".join(("no", "yes")[x] for x in v),
     "initials of answers": lambda v: ";".join("NY"[x] for x in v),
+    "signs": lambda v: [2 * x - 1 for x in v],
+    "written signs": lambda v: " ".join(str(2 * x - 1) for x in v),
+    "signed floats": lambda v: ";".join(str(2.0 * x - 1) for x in v),
 }
+
+
+def test_a_label_named_minus_one_is_no_vector() -> None:
+    assert read(table(["-1", "1", "-1,1"]))[0] == [("-1",), ("1",), ("-1", "1")]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -15,6 +15,7 @@ from bertune.errors import DataError, listed
 EXPECTED = 'a list of label names, as in ["joy", "fear"]'
 _ENTRIES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0.": 0, "1.": 1}
 _ENTRIES |= {"True": 1, "False": 0, "true": 1, "false": 0, "TRUE": 1, "FALSE": 0, "T": 1, "F": 0}
+_ENTRIES |= {"-1": -1, "-1.0": -1, "-1.": -1}
 _ENTRIES |= {"yes": 1, "no": 0, "Yes": 1, "No": 0, "YES": 1, "NO": 0, "Y": 1, "N": 0}
 
 
@@ -35,7 +36,10 @@ class Vector:
 
 
 def vector_of(items: list[Any]) -> Vector | None:
-    """The items as a vector if each one is 0, 1 or a boolean, possibly written as text; otherwise None."""
+    """The items as a vector if each one is 0, 1 or a boolean, possibly written as text; otherwise None.
+
+    Each one may also be 1 or -1, where -1 stands for 0.
+    """
     entries = [
         _ENTRIES.get(item.strip())
         if isinstance(item, str)
@@ -44,8 +48,11 @@ def vector_of(items: list[Any]) -> Vector | None:
         else None
         for item in items
     ]
-    if not entries or any(entry not in (0, 1) for entry in entries):
+    is_signed = -1 in entries and len(entries) > 1
+    if not entries or any(entry not in ((-1, 1) if is_signed else (0, 1)) for entry in entries):
         return None
+    if is_signed:
+        entries = [entry == 1 for entry in entries]
     duplicate = next((str(items[i]) for i, e in enumerate(entries) if e in entries[:i]), "")
     is_typed = any(isinstance(item, bool | float) for item in items)
     return Vector(tuple(i for i, e in enumerate(entries) if e), len(entries), duplicate, is_typed)
