@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
+from bertune.metrics import calibration
 from bertune.metrics.calibration import (
     HIGHEST,
     LOWEST,
@@ -39,6 +40,25 @@ def test_the_temperature_has_the_lowest_log_loss() -> None:
     best = measure(terms, fit_temperature(terms)).log_loss
     others = [measure(terms, Calibration((float(t),))).log_loss for t in np.geomspace(0.5, 10, 40)]
     assert best <= min(others) + 1e-4
+
+
+def test_few_rows_move_the_temperature_less_than_their_noise_would() -> None:
+    errors = {"with": [], "without": []}
+    for seed in range(40):
+        terms = drawn(1.0, rows=50, seed=seed)
+        errors["with"].append(np.log(fit_temperature(terms).temperatures[0]))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(calibration, "PRIOR", 0.0)
+            errors["without"].append(np.log(fit_temperature(terms).temperatures[0]))
+    assert np.std(errors["with"]) < 0.85 * np.std(errors["without"])
+    assert abs(np.mean(errors["with"])) < 0.05
+
+
+def test_many_labels_do_not_make_a_confident_model_doubtful() -> None:
+    random = np.random.default_rng(3)
+    gold_N = random.integers(0, 100, 60)
+    terms = Terms("softmax", random.normal(0, 1, (60, 100)) + 12 * np.eye(100)[gold_N], gold_N)
+    assert fit_temperature(terms).temperatures[0] <= 1  # all answers are right
 
 
 def test_measures_equal_those_of_scikit_learn() -> None:

@@ -21,6 +21,9 @@ Kind = Literal["softmax", "sigmoid", "top"]
 LOWEST, HIGHEST = 0.05, 20.0
 # A label with fewer examples with or without it gets the temperature of all labels together.
 LEAST_PER_LABEL = 20
+# The strength of the prior of an inverse temperature: a gamma distribution with a standard deviation of about
+# 0.35 in the logarithm. It keeps few rows from a temperature that only fits their noise.
+PRIOR = 8.0
 _HALVINGS = 50  # bisection steps, more than the precision of a double needs
 _TRIED = 400  # temperatures, 1.5% apart, where the loss may have several minima
 _CELLS = 2**21  # outputs that are exponentiated at once
@@ -132,11 +135,15 @@ class Measured:
 
 
 def fit_temperature(terms: Terms) -> Calibration:
-    """The temperatures that minimize the log loss; 1 if there are no terms.
+    """The temperatures of highest posterior probability, which minimize the log loss plus a penalty.
 
-    One for softmax and top; one per label for sigmoid, except that labels with fewer than LEAST_PER_LABEL
-    examples with or without them share one. The gold is smoothed as by Platt (1999), so that the temperature
-    stays positive if all predictions are right.
+    The penalty of an inverse temperature b is PRIOR * (b - log b), the negative logarithm of a gamma density
+    with its mode at 1. So the temperature is 1 without terms, close to 1 if they are few, finite if all
+    predictions are right, and that of the lowest log loss if they are many.
+
+    There is one temperature for softmax and top, and one per label for sigmoid. The prior of a label has its
+    mode at the temperature of all labels together, which is also that of labels with fewer than
+    LEAST_PER_LABEL examples with or without them.
     """
     if not len(terms):
         return Calibration((1.0,))
@@ -149,14 +156,14 @@ def fit_temperature(terms: Terms) -> Calibration:
     with_C = terms.gold.sum(axis=0)
     without_C = len(terms) - with_C
     is_frequent_C = np.minimum(with_C, without_C) >= LEAST_PER_LABEL
-    target_NC = np.where(terms.gold == 1, (with_C + 1) / (with_C + 2), 1 / (without_C + 2))
 
     def slope(beta_C: FloatArray) -> FloatArray:
-        slope_C: FloatArray = (terms.logits_NC * (_sigmoid(terms.logits_NC * beta_C) - target_NC)).sum(axis=0)
+        off_NC = _sigmoid(terms.logits_NC * beta_C) - terms.gold
+        slope_C: FloatArray = (terms.logits_NC * off_NC).sum(axis=0)
         return slope_C
 
     shared = _bisected(lambda beta: slope(beta).sum(keepdims=True), 1)[0]
-    of_labels = _bisected(slope, terms.logits_NC.shape[1])
+    of_labels = _bisected(slope, terms.logits_NC.shape[1], 1 / shared)
     return Calibration(
         tuple(
             own if is_frequent else shared for own, is_frequent in zip(of_labels, is_frequent_C, strict=True)
@@ -227,34 +234,34 @@ def _parts(terms: Terms) -> list[Terms]:
 
 
 def _top_loss(terms: Terms, temperature: float) -> float:
-    """The summed log loss of whether the first candidate is right, with smoothed gold."""
+    """The summed log loss of whether the first candidate is right, plus the penalty of the prior."""
     top_N = terms.probabilities(Calibration((temperature,)))[:, 0]
-    right, wrong = int(terms.gold.sum()), int((1 - terms.gold).sum())
-    target_N = np.where(terms.gold == 1, (right + 1) / (right + 2), 1 / (wrong + 2))
     bounded_N = np.clip(top_N, 1e-12, 1 - 1e-12)
-    return -float((target_N * np.log(bounded_N) + (1 - target_N) * np.log1p(-bounded_N)).sum())
+    loss = -float(np.where(terms.gold == 1, np.log(bounded_N), np.log1p(-bounded_N)).sum())
+    return loss + PRIOR * (1 / temperature + float(np.log(temperature)))
 
 
 def _softmax_slope(terms: Terms, beta: float) -> FloatArray:
     """The derivative of the summed log loss by the inverse temperature, [1]; it never decreases."""
-    share = 1 / (len(terms) + 2)  # of the gold that smoothing spreads evenly over the choices
     total = 0.0
     for part in _parts(terms):
-        exists_NC = np.isfinite(part.logits_NC)
-        logits_NC = np.where(exists_NC, part.logits_NC, 0.0)
+        logits_NC = np.where(np.isfinite(part.logits_NC), part.logits_NC, 0.0)
         expected_N = (_softmax(part.logits_NC * beta) * logits_NC).sum(axis=1)
-        mean_N = logits_NC.sum(axis=1) / exists_NC.sum(axis=1)
-        gold_N = logits_NC[np.arange(len(part)), part.gold]
-        total += float((expected_N - (1 - share) * gold_N - share * mean_N).sum())
+        total += float((expected_N - logits_NC[np.arange(len(part)), part.gold]).sum())
     return np.array([total])
 
 
-def _bisected(slope: Any, count: int) -> list[float]:
-    """The temperatures at which a function [count] of inverse temperatures, which never decreases, is 0."""
+def _bisected(slope: Any, count: int, mode: float = 1.0) -> list[float]:
+    """The temperatures at which the log loss and the prior balance.
+
+    `slope` is the derivative of the loss [count] by the inverse temperatures, and never decreases. `mode` is
+    the inverse temperature that the prior prefers.
+    """
     low, high = np.full(count, np.log(1 / HIGHEST)), np.full(count, np.log(1 / LOWEST))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        is_above = slope(np.exp(middle)) > 0
+        beta = np.exp(middle)
+        is_above = slope(beta) + PRIOR * (1 / mode - 1 / beta) > 0
         low, high = np.where(is_above, low, middle), np.where(is_above, middle, high)
     return [float(f"{value:.6g}") for value in np.exp(-(low + high) / 2)]
 
