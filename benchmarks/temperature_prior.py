@@ -24,11 +24,11 @@ from bertune.metrics import calibration
 from bertune.metrics.calibration import Calibration, Kind, Terms, fit_temperature, measure
 
 RESULT = Path(__file__).parent / "results" / "temperature_prior.json"
-SIZES = (60, 330, 1000)
+SIZES = (60, 150, 330, 1000)
 RESAMPLES = 50
 _COMMAND = "BERTUNE_DATA=DATA python benchmarks/temperature_prior.py --cache FOLDER"
 # The models of the pools are trained once. Factors on their outputs add models of other confidence.
-FACTORS = (1.0, 1.5)
+FACTORS = (1.0, 2.5)
 
 
 def with_prior(strength: float) -> Callable[[Terms], Calibration]:
@@ -83,14 +83,14 @@ def page(results: list[dict[str, Any]]) -> str:
         "",
         f"Expected calibration error on held-out rows, mean of {RESAMPLES} resamples of the calibration "
         "rows, and in parentheses the log loss minus that of the unscaled model. One model for each set; "
-        "outputs times 1.5 stand for an overconfident one. The likelihood-ratio test keeps a temperature of "
+        "outputs times 2.5 stand for an overconfident one. The likelihood-ratio test keeps a temperature of "
         f"1 unless it is rejected at the level of 5%. bertune uses the prior {calibration.PRIOR:g}.",
         "",
         f"| data set | calibration rows | {' | '.join(RULES)} |",
         f"|---|---|{'---|' * len(RULES)}",
     ]
     for result in results:
-        title = SETS[result["set"]].title + (", outputs times 1.5" if result["factor"] != 1 else "")
+        title = SETS[result["set"]].title + (", outputs times 2.5" if result["factor"] != 1 else "")
         unscaled = result["rules"]["none"][1]
         cells = [f"{ece:.4f} ({loss - unscaled:+.4f})" for ece, loss in result["rules"].values()]
         lines.append(f"| {title} | {result['rows']:,} | {' | '.join(cells)} |")

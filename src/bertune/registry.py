@@ -41,13 +41,14 @@ _OWN_FILE = {
 def names(kind: str) -> list[str]:
     """The names of a kind, built-in ones first, then installed ones."""
     built_in = _built_in(kind)
-    return built_in + sorted(_installed(kind).names - set(built_in))
+    return [*built_in, *sorted(_installed(kind).names - set(built_in))]
 
 
-def _built_in(kind: str) -> list[str]:
+@cache  # lists the files of a package, and is asked dozens of times in a run
+def _built_in(kind: str) -> tuple[str, ...]:
     package = importlib.import_module(KINDS[kind])
-    modules = pkgutil.iter_modules(package.__path__)
-    return [m.name for m in modules if not m.name.startswith("_") and m.name not in _SHARED.get(kind, ())]
+    found = [m.name for m in pkgutil.iter_modules(package.__path__)]
+    return tuple(name for name in found if not name.startswith("_") and name not in _SHARED.get(kind, ()))
 
 
 @cache  # scans the metadata of every installed package

@@ -45,7 +45,7 @@ def test_the_temperature_has_the_lowest_log_loss() -> None:
 def test_few_rows_move_the_temperature_less_than_their_noise_would() -> None:
     errors = {"with": [], "without": []}
     for seed in range(40):
-        terms = drawn(1.0, rows=50, seed=seed)
+        terms = drawn(1.0, rows=20, seed=seed)
         errors["with"].append(np.log(fit_temperature(terms).temperatures[0]))
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(calibration, "PRIOR", 0.0)

@@ -22,8 +22,8 @@ LOWEST, HIGHEST = 0.05, 20.0
 # A label with fewer examples with or without it gets the temperature of all labels together.
 LEAST_PER_LABEL = 20
 # The strength of the prior of an inverse temperature: a gamma distribution with a standard deviation of about
-# 0.35 in the logarithm. It keeps few rows from a temperature that only fits their noise.
-PRIOR = 8.0
+# 0.5 in the logarithm. It keeps few rows from a temperature that only fits their noise.
+PRIOR = 4.0
 _HALVINGS = 50  # bisection steps, more than the precision of a double needs
 _TRIED = 400  # temperatures, 1.5% apart, where the loss may have several minima
 _CELLS = 2**21  # outputs that are exponentiated at once

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 from datetime import UTC, datetime
+from functools import cache
 
 from bertune.manifest import ManifestRecord
 from bertune.manifest.data import DataRecord, MaxLengthRecord
@@ -49,12 +50,16 @@ def first_manifest(
             "threads": machine.threads,
             "tokens": machine.micro_batch_tokens,
         },
-        versions={package: importlib.metadata.version(package) for package in _RECORDED}
-        | {"python": platform.python_version()},
+        versions=_versions() | {"python": platform.python_version()},
         scores={},
         details={},
         timings={},
     )
+
+
+@cache  # parses the metadata of each package
+def _versions() -> dict[str, str]:
+    return {package: importlib.metadata.version(package) for package in _RECORDED}
 
 
 def _model_record(prepared: Prepared, model: TextModel) -> ModelRecord:

@@ -55,10 +55,11 @@ def _metadata(
     known = base_metadata(pretrained.folder)
     source = manifest.source or ""
     name = _plain(manifest.name or "model")
+    data_type = _plain(source if source in named.names() else name)
     results = [
         EvalResult(
             task_type=fitted.pipeline_tag,
-            dataset_type=_plain(source if source in named.names() else name),
+            dataset_type=data_type,
             dataset_name=name,
             dataset_split=split,
             metric_type=key,
