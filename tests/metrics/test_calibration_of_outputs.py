@@ -43,7 +43,7 @@ def test_the_temperature_has_the_lowest_log_loss() -> None:
 
 
 def test_few_rows_move_the_temperature_less_than_their_noise_would() -> None:
-    errors = {"with": [], "without": []}
+    errors: dict[str, list[float]] = {"with": [], "without": []}
     for seed in range(40):
         terms = drawn(1.0, rows=20, seed=seed)
         errors["with"].append(np.log(fit_temperature(terms).temperatures[0]))
