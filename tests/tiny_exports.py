@@ -1,11 +1,13 @@
 """Tiny trained models of every kind and their exports, made once for all processes of a test run."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from filelock import FileLock
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
@@ -27,6 +29,12 @@ PAIRS = [
     {"query": "do masks protect", "title": "Masks in hospitals", "label": "1"},
     {"query": "do masks protect", "title": "Quarantine lasts ten days", "label": "0"},
 ]
+
+KINDS = (*registry.names("task"), "pairs")
+# Their graphs are like that of classification: a vector of the text and a linear layer.
+_SLOW_KINDS = ("multilabel", "ranking", "regression")
+EVERY_KIND = [pytest.param(kind, marks=pytest.mark.slow) if kind in _SLOW_KINDS else kind for kind in KINDS]
+TESTED_KINDS = [kind for kind in KINDS if kind not in _SLOW_KINDS or os.environ.get("BERTUNE_SLOW_TESTS")]
 
 
 @dataclass(frozen=True)
@@ -120,8 +128,7 @@ def write_encoder(folder: Path) -> None:
     """A randomly initialized BERT of one layer, with a WordPiece vocabulary for all samples."""
     from transformers import BertConfig, BertTokenizerFast
 
-    kinds = [*registry.names("task"), "pairs"]
-    tokens = vocabulary([text for kind in kinds for row in rows_of(kind) for text in texts_in(row)])
+    tokens = vocabulary([text for kind in KINDS for row in rows_of(kind) for text in texts_in(row)])
     folder.mkdir()
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
     BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)

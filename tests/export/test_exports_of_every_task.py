@@ -9,16 +9,14 @@ import onnx
 import pytest
 
 import bertune as bt
-from bertune import registry
 from bertune.export.parity import differences
 from bertune.files import read_object
 from bertune.predict.predictor import plain
 from bertune.run import open_run
 from tiny import process
-from tiny_exports import Exports, rows_of
+from tiny_exports import EVERY_KIND, TESTED_KINDS, Exports, rows_of
 from without_torch import BLOCKED
 
-KINDS = [*registry.names("task"), "pairs"]
 MOST_DIFFERENT = 1e-4
 # Predicts rows with exports, in a process in which torch and transformers do not exist.
 PREDICTING = (
@@ -39,8 +37,8 @@ json.dump(found, sys.stdout)
 
 @pytest.fixture(scope="module")
 def predicted(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """What the export of each kind predicts for its rows, without torch."""
-    given = {kind: (str(exports.export(kind)), rows_of(kind)) for kind in KINDS}
+    """What the export of each tested kind predicts for its rows, without torch."""
+    given = {kind: (str(exports.export(kind)), rows_of(kind)) for kind in TESTED_KINDS}
     code = process(
         sys.executable, "-c", PREDICTING, cwd=tmp_path_factory.mktemp("cwd"), stdin=json.dumps(given)
     )
@@ -48,7 +46,7 @@ def predicted(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> dic
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_an_export_predicts_without_torch_what_the_model_predicts(
     kind: str, exports: Exports, predicted: dict[str, list[dict[str, Any]]]
 ) -> None:
@@ -61,7 +59,7 @@ def test_an_export_predicts_without_torch_what_the_model_predicts(
         assert max(differences(one, other), default=0.0) < MOST_DIFFERENT
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_the_comparison_is_recorded(kind: str, exports: Exports) -> None:
     parity = read_object(exports.export(kind) / "parity.json")
     run = open_run(exports.run(kind))
@@ -77,7 +75,7 @@ def test_the_comparison_is_recorded(kind: str, exports: Exports) -> None:
         assert parity["size_mb"][side] > 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_a_graph_has_the_names_and_dimensions_of_the_ecosystem(kind: str, exports: Exports) -> None:
     graph = onnx.load(exports.export(kind) / "onnx" / "model.onnx")
     size = ["batch_size", "sequence_length"]
@@ -104,7 +102,7 @@ def dimensions(value: Any) -> list[str | int]:
     return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_a_graph_says_nothing_about_the_machine_that_exported_it(kind: str, exports: Exports) -> None:
     file = exports.export(kind) / "onnx" / "model.onnx"
     graph = onnx.load(file)

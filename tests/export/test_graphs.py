@@ -49,7 +49,8 @@ SIZE: dict[str, Any] = {
 }
 FAMILIES = {
     "roberta": transformers.RobertaConfig(
-        **SIZE, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, initializer_range=0.3
+        **{**SIZE, "num_hidden_layers": 1}, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+        initializer_range=0.3,
     ),
     "modernbert": transformers.ModernBertConfig(
         **SIZE, local_attention=16, pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2,

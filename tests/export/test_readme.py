@@ -16,10 +16,9 @@ import numpy as np
 import pytest
 
 import bertune as bt
-from bertune import registry
 from bertune.export.readme import write_readme
 from bertune.export.standalone_code import standalone_code
-from tiny_exports import Exports
+from tiny_exports import EVERY_KIND, Exports
 
 ALLOWED = ("numpy", "numpy.libs", "onnxruntime", "tokenizers")
 MOST_STATEMENTS = {"question_answering": 13}  # 11 for the others
@@ -99,7 +98,7 @@ def expected(kind: str, model: bt.Model, texts: Any) -> list[Any]:
     return [[p.score if kind == "ranking" else p.value for p in predictions]]
 
 
-@pytest.mark.parametrize("kind", [*registry.names("task"), "pairs"])
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_the_code_predicts_the_same_with_onnxruntime_alone(
     kind: str, exports: Exports, packages: Path
 ) -> None:
@@ -113,7 +112,7 @@ def test_the_code_predicts_the_same_with_onnxruntime_alone(
         assert_near(one, other)
 
 
-@pytest.mark.parametrize("kind", registry.names("task"))
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_the_code_for_a_head_of_the_user_is_valid(kind: str, exports: Exports) -> None:
     model = bt.load(exports.export(kind))
     assert model.metadata.export is not None
