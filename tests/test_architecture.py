@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,21 @@ def test_every_except_clause_names_an_error() -> None:
             ):
                 # For untrusted files, Rust raises bare Exceptions and transformers raises anything.
                 found.append(f"{path.relative_to(ROOT)}, line {node.lineno}")
+    assert not found
+
+
+def test_no_statement_is_repeated() -> None:
+    """Two equal statements in a row are what a merge leaves behind; the second one only costs time."""
+    found = []
+    for path in python_files("src"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(tree(path)):
+            for name in ("body", "orelse", "finalbody"):
+                block = getattr(node, name, None)
+                for first, second in pairwise(block if isinstance(block, list) else []):
+                    texts = [lines[s.lineno - 1 : s.end_lineno] for s in (first, second)]
+                    if texts[0] == texts[1]:
+                        found.append(f"{path.relative_to(ROOT)}, line {second.lineno}")
     assert not found
 
 

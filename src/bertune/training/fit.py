@@ -83,7 +83,6 @@ def fit(
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
     restrict_to_texts(model, prepared)
-    restrict_to_texts(model, prepared)
     with writer, deterministic(machine.device), tuner, stop_on_signals() as stop:
         machine = replace(machine, threads=tuner.threads)
         state = TrainState(model, prepared.encoder.fitted, prepared.splits["train"], machine)
