@@ -23,7 +23,7 @@ LAYERS = (
     "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run",
     "cross_validation", "tuning", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
     "custom_code", "nn", "losses", "task_info", "comparing", "source", "saved_model", "predict", "training",
-    "search", "tracking", "reporting", "export", "serve", "bench", "console", "reports", "api", "search_api",
+    "search", "tracking", "reporting", "export", "serve", "bench", "console", "api",
     "estimators", "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
