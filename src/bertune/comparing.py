@@ -25,8 +25,9 @@ from bertune import registry
 from bertune.config import TaskConfig
 from bertune.errors import ConfigError, DamagedError, DataError
 from bertune.files import shown_path, to_json, write_atomically, write_jsonl
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.comparison import Difference, difference, holm
-from bertune.metrics.scores import LOWER_IS_BETTER, FloatArray
+from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.run import Run, open_run, verify
 from bertune.tasks import make_task
 from bertune.tasks.optional import OptionalFittedMembers, without_fractions

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.details import scatter, table
 from bertune.metrics.scores import divided, unweighted, weighted_mean
-
-FloatArray = NDArray[np.float64]
 
 
 def correlations(gold_N: FloatArray, predicted_N: FloatArray) -> dict[str, float | None]:

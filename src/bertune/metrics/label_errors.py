@@ -33,9 +33,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.metrics.scores import FloatArray, divided
+from bertune.metrics.arrays import FloatArray, IntArray
+from bertune.metrics.scores import divided
 
-IntArray = NDArray[np.int64]
 # The probabilities of all classes for some items, [B, C].
 Probabilities = Callable[[slice], FloatArray]
 

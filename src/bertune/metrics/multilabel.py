@@ -13,15 +13,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bertune.metrics.arrays import BoolArray, FloatArray, IntArray
 from bertune.metrics.counts import Occurrences, average_precision, class_scores, ratios
 from bertune.metrics.details import BINS, bin_sums, calibration_of, class_row, curve, table
 from bertune.metrics.scores import Scores, divided, weighted_mean
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 _STEPS = 100  # number of thresholds in the score-by-threshold curve
 _CELLS = 2**22  # probabilities in memory at once: 32 MB
 _EDGES = np.linspace(0, 1, _STEPS + 1)

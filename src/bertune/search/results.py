@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 from bertune.config import Config
 from bertune.errors import counted
 from bertune.manifest.details import DetailsRecord
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.details import curve, scatter, table
 from bertune.metrics.optimism import Optimism, optimism
-from bertune.metrics.scores import FloatArray
 from bertune.run import Run
 from bertune.search.space import Params, Range, Space, shown
 from bertune.search.study import TrialQueue, quiet
