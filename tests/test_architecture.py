@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
 
@@ -114,6 +115,31 @@ def test_a_file_imports_only_from_lower_layers(path: Path) -> None:
         if layer_of(name) not in LAYERS[: LAYERS.index(own) + 1] and name != own_loss
     ]
     assert not upward, f"{own} is below {upward}"
+
+
+# Pairs of files that import each other: a task and its loss, and a type that only an annotation needs.
+CIRCLES = {
+    ("bertune.tasks.embeddings.task", "bertune.tasks.embeddings.loss"),
+    ("bertune.serve.service", "bertune.serve.explaining"),
+}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Neither at import, nor inside functions, nor for types."""
+    modules = {
+        ".".join(("bertune", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in python_files("src")
+    }
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        named = {
+            full if (full := f"{node.module}.{alias.name}") in modules else node.module
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom) and node.module in modules
+            for alias in node.names
+        }
+        graph[module] = {name for name in named if (module, name) not in CIRCLES}
+    TopologicalSorter(graph).prepare()
 
 
 def test_no_task_imports_another() -> None:

@@ -42,6 +42,7 @@ from bertune.record import checked
 from bertune.run import Run
 from bertune.tasks import FittedTask
 from bertune.text.sequences import Sequence as TextSequence
+from bertune.training.encoded import EncodedSplit, sequences_of_rows
 from bertune.training.error_analysis import with_recorded_explanations
 from bertune.training.folds import Folds
 from bertune.training.label_errors import (
@@ -52,7 +53,7 @@ from bertune.training.label_errors import (
     write_corrections,
 )
 from bertune.training.outputs import OUTPUTS, load_outputs
-from bertune.training.preparing import EncodedSplit, Fitted, sequences_of_rows
+from bertune.training.preparing import Fitted
 from bertune.training.slicing import categories, slices_record
 
 

@@ -20,11 +20,12 @@ from bertune.training.checkpoint import (
     load_model_tensors,
     model_tensors,
 )
+from bertune.training.encoded import EncodedSplit
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Evaluated, Event, Noted, Stepped, Warned
 from bertune.training.loop import Plan, Step, TrainState, train_steps
 from bertune.training.optim import Optimizer
-from bertune.training.preparing import EncodedSplit, Prepared
+from bertune.training.preparing import Prepared
 from bertune.training.selection import Ranked, beats, best_metric, is_clearly_better, scores_without
 from bertune.training.signals import StopFlag
 
