@@ -35,7 +35,8 @@ from bertune.tasks.optional import OptionalFittedMembers, without_fractions
 _SIGNIFICANT = 0.05  # after Holm's correction
 # Fields of a line of predictions: those of the row, and those of a decision rule, which one run may lack.
 _NOT_PREDICTED = ("id", "source", "text", "gold", "decision", "review_labels")
-_Pair = tuple[float | None, float | None, Difference | None]  # both values of a score, and their difference
+# Both values of a score, and their difference if it can be tested.
+_Pair = tuple[float | None, float | None, Difference | None]
 _SEEDS = 0  # random seed of the choice of seeds
 
 
@@ -197,11 +198,9 @@ def _resamples(run: Run, split: str) -> dict[str, FloatArray]:
         raise DamagedError(f"{shown_path(path)} is damaged: {error}") from error
 
 
-def _differences(
-    first: _Side, second: _Side
-) -> dict[str, tuple[float | None, float | None, Difference | None]]:
+def _differences(first: _Side, second: _Side) -> dict[str, _Pair]:
     """Each score of both sides, averaged over seeds, and their difference."""
-    found: dict[str, tuple[float | None, float | None, Difference | None]] = {}
+    found: dict[str, _Pair] = {}
     draw = np.random.default_rng(_SEEDS)
     for name in first.scores[0]:
         if any(name not in scores for scores in second.scores):

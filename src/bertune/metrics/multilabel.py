@@ -107,20 +107,7 @@ class _Counts:
         self.pairs = {name: Occurrences(p_2P[0], p_2P[1], num_labels) for name, p_2P in pairs.items()}
 
 
-def score(
-    gold_NC: BoolArray,
-    probabilities_NC: FloatArray,
-    labels: tuple[str, ...],
-    threshold: float,
-) -> Scores:
-    """`score_judged` for whole arrays."""
-    gold = [np.flatnonzero(gold_C) for gold_C in gold_NC]
-    return score_judged(
-        Judged(gold, len(labels), lambda texts, these: probabilities_NC[texts, these]), labels, threshold
-    )
-
-
-def score_judged(judged: Judged, labels: tuple[str, ...], threshold: float | FloatArray) -> Scores:
+def score(judged: Judged, labels: tuple[str, ...], threshold: float | FloatArray) -> Scores:
     """All scores of N texts over C labels.
 
     Unless `judged` has the predicted labels, a label is predicted if its probability reaches the threshold:

@@ -214,7 +214,7 @@ class FittedMultiLabel(DecidesLabels):
         predicted = [np.array([index[label] for label in p.labels], np.int64) for p in predictions]
         judged = metrics.Judged(gold, len(self.labels), probabilities, predicted)
         cutoff = self.label_cutoffs if self.has_cutoffs else self.options.threshold
-        return metrics.score_judged(judged, self.labels, cutoff)
+        return metrics.score(judged, self.labels, cutoff)
 
     def simple_targets(self, examples: SequenceOf[Example]) -> NDArray[Any]:
         index = {label: number for number, label in enumerate(self.labels)}
