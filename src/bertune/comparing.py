@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bertune import registry
 from bertune.config import TaskConfig
-from bertune.errors import ConfigError, DamagedError, DataError
+from bertune.errors import ConfigError, DataError
 from bertune.files import shown_path, to_json, write_atomically, write_jsonl
 from bertune.metrics.arrays import FloatArray
 from bertune.metrics.comparison import Difference, difference, holm
@@ -180,8 +180,8 @@ def _side(run: Run, split: str) -> _Side:
 
 def _resamples(run: Run, split: str) -> dict[str, FloatArray]:
     """The stored resamples of each score, [R]. Raises DataError."""
-    path = run.path / "predictions" / f"{split}.resamples.npz"
-    if not path.is_file():
+    stored = run.resamples(split)
+    if stored is None:
         few = (run.manifest.get("intervals") or {}).get(split)
         why = (
             "it has too few rows to be resampled"
@@ -189,13 +189,10 @@ def _resamples(run: Run, split: str) -> dict[str, FloatArray]:
             else "it was trained by an earlier version of bertune"
         )
         raise DataError(
-            f"{shown_path(path)} does not exist: {why}. Compare runs with more test rows, trained now"
+            f"{shown_path(run.path)} has no resamples of the {split} scores: {why}. Compare runs with more "
+            "test rows, trained now"
         )
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name].astype(np.float64) for name in stored.files}
-    except (OSError, ValueError) as error:
-        raise DamagedError(f"{shown_path(path)} is damaged: {error}") from error
+    return {name: values_R.astype(np.float64) for name, values_R in stored.items()}
 
 
 def _differences(first: _Side, second: _Side) -> dict[str, _Pair]:

@@ -1,9 +1,12 @@
 """Read and verify a run folder. Nothing in a run is ever executed."""
 
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bertune.config import Config, Settings
 from bertune.errors import DamagedError, InputError
@@ -83,9 +86,27 @@ class Run:
             ) from error
         return lines
 
+    def resamples(self, split: str) -> dict[str, Any] | None:
+        """The stored resamples [R] of each score for a split; None if there are none. Raises DamagedError."""
+        path = self.path / "predictions" / f"{split}.resamples.npz"
+        return read_arrays(path) if path.is_file() else None
+
     def predictions(self, split: str) -> Iterator[JsonObject]:
         """The stored predictions for `validation` or `test`, in the order of the source."""
         return read_jsonl(self.path / "predictions" / f"{split}.jsonl")
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Read the arrays of an .npz file by name. Raises DamagedError."""
+    import numpy as np  # here, because most commands read runs without arrays, and should start quickly
+
+    try:
+        # Opened here, because NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    # RuntimeError: flags of the archive that ask for a password or an unknown compression.
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DamagedError(f"{shown_path(path)} is damaged ({str(error)[:80]})") from error
 
 
 def _why_not(folder: Path) -> str:
