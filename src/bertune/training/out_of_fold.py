@@ -9,7 +9,6 @@ from typing import Any
 from bertune import gates
 from bertune.cross_validation import (
     OUT_OF_FOLD,
-    PREDICTIONS,
     RECORD,
     CrossValidationRecord,
     FoldRunRecord,
@@ -39,7 +38,7 @@ from bertune.predict.decision_sentences import sentence_of_folds
 from bertune.predict.predictor import decoded
 from bertune.predict.writers import prediction_lines
 from bertune.record import checked
-from bertune.run import Run
+from bertune.run import PREDICTIONS, Run
 from bertune.tasks import FittedTask
 from bertune.text.sequences import Sequence as TextSequence
 from bertune.training.encoded import EncodedSplit, sequences_of_rows

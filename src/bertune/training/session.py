@@ -11,6 +11,7 @@ from bertune.files import shell_word
 from bertune.nn.device import give_back_freed_memory
 from bertune.nn.threads import ThreadTuner
 from bertune.nn.vocabulary import rebase_on_file
+from bertune.run import CHECKPOINTS
 from bertune.run_writer import RunWriter
 from bertune.tasks import FittedTask
 from bertune.training.checkpoint import (
@@ -55,7 +56,7 @@ class Session:
         self._best: ScoredSplit | None = None  # the last evaluation, if it was the best
         self._score = best_metric(self._config.best_metric, state.fitted)
         self._optimizer = Optimizer(state.model, self._config, prepared.config.optimizer)
-        self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
+        self.checkpoints = Checkpoints(writer.run.path / CHECKPOINTS)
 
     @property
     def validation(self) -> EncodedSplit:
