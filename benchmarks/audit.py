@@ -197,7 +197,7 @@ def cost() -> dict[str, Any]:
     seconds = []
     for _ in range(5):
         started = time.perf_counter()
-        audit_splits(splits, prepared.splits, fitted, prepared.encoder.max_length)
+        audit_splits(splits, prepared.splits, prepared.encoder)
         seconds.append(time.perf_counter() - started)
     with tempfile.TemporaryDirectory() as folder:
         last = list(fit(prepared, Path(folder) / "run"))[-1]

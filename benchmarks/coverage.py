@@ -25,8 +25,9 @@ import numpy as np
 from bertune.config import DataConfig
 from bertune.data.tables import open_table
 from bertune.metrics import classification, ranking, resampling
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.comparison import differences, holm
-from bertune.metrics.scores import FloatArray, Scores
+from bertune.metrics.scores import Scores
 from bertune.run import open_run
 from bertune.training import linear
 

@@ -25,8 +25,9 @@ from mapie.risk_control import BinaryClassificationController
 from results_blocks import replace_block
 
 from bertune.data.split import divide
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.calibration import Kind, Terms, fit_temperature
-from bertune.metrics.decisions import FloatArray, Judged, fit_guarantee, naive_threshold
+from bertune.metrics.decisions import Judged, fit_guarantee, naive_threshold
 
 CONFIDENCE = 0.95
 RESAMPLES = 200

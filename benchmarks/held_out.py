@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.arrays import FloatArray
+
 Rows = list[tuple[str, Any]]  # text, and its label or list of labels
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ LAYERS = (
     "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run",
     "cross_validation", "tuning", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
     "custom_code", "nn", "losses", "task_info", "comparing", "source", "saved_model", "predict", "training",
-    "search", "tracking", "reporting", "export", "serve", "bench", "console", "reports", "api", "search_api",
+    "search", "tracking", "reporting", "export", "serve", "bench", "console", "api",
     "estimators", "cli",
 )  # fmt: skip
 # The only files of tasks that may import torch.
@@ -113,6 +115,31 @@ def test_a_file_imports_only_from_lower_layers(path: Path) -> None:
         if layer_of(name) not in LAYERS[: LAYERS.index(own) + 1] and name != own_loss
     ]
     assert not upward, f"{own} is below {upward}"
+
+
+# Pairs of files that import each other: a task and its loss, and a type that only an annotation needs.
+CIRCLES = {
+    ("bertune.tasks.embeddings.task", "bertune.tasks.embeddings.loss"),
+    ("bertune.serve.service", "bertune.serve.explaining"),
+}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Neither at import, nor inside functions, nor for types."""
+    modules = {
+        ".".join(("bertune", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in python_files("src")
+    }
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        named = {
+            full if (full := f"{node.module}.{alias.name}") in modules else node.module
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom) and node.module in modules
+            for alias in node.names
+        }
+        graph[module] = {name for name in named if (module, name) not in CIRCLES}
+    TopologicalSorter(graph).prepare()
 
 
 def test_no_task_imports_another() -> None:
@@ -254,6 +281,21 @@ def test_every_except_clause_names_an_error() -> None:
             ):
                 # For untrusted files, Rust raises bare Exceptions and transformers raises anything.
                 found.append(f"{path.relative_to(ROOT)}, line {node.lineno}")
+    assert not found
+
+
+def test_no_statement_is_repeated() -> None:
+    """Two equal statements in a row are what a merge leaves behind; the second one only costs time."""
+    found = []
+    for path in python_files("src"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(tree(path)):
+            for name in ("body", "orelse", "finalbody"):
+                block = getattr(node, name, None)
+                for first, second in pairwise(block if isinstance(block, list) else []):
+                    texts = [lines[s.lineno - 1 : s.end_lineno] for s in (first, second)]
+                    if texts[0] == texts[1]:
+                        found.append(f"{path.relative_to(ROOT)}, line {second.lineno}")
     assert not found
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         report,
         train,
         train_events,
+        tune,
         verify,
     )
     from bertune.comparing import Comparison
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from bertune.predict.model import Model
     from bertune.predict.results import Evaluation
     from bertune.run import Run
-    from bertune.search_api import tune
     from bertune.training.events import DataReady, Evaluated, Finished, Noted, Started, Stepped, Warned
     from bertune.tuning import Tuning
 
@@ -57,7 +57,7 @@ _HOME = {
     "report": "bertune.api",
     "train": "bertune.api",
     "train_events": "bertune.api",
-    "tune": "bertune.search_api",
+    "tune": "bertune.api",
     "Tuning": "bertune.tuning",
     "verify": "bertune.api",
     **dict.fromkeys(

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from bertune import registry
 from bertune.config import TaskConfig
-from bertune.errors import ConfigError, DamagedError, DataError
+from bertune.errors import ConfigError, DataError
 from bertune.files import shown_path, to_json, write_atomically, write_jsonl
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.comparison import Difference, difference, holm
-from bertune.metrics.scores import LOWER_IS_BETTER, FloatArray
+from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.run import Run, open_run, verify
 from bertune.tasks import make_task
 from bertune.tasks.optional import OptionalFittedMembers, without_fractions
@@ -34,7 +35,8 @@ from bertune.tasks.optional import OptionalFittedMembers, without_fractions
 _SIGNIFICANT = 0.05  # after Holm's correction
 # Fields of a line of predictions: those of the row, and those of a decision rule, which one run may lack.
 _NOT_PREDICTED = ("id", "source", "text", "gold", "decision", "review_labels")
-_Pair = tuple[float | None, float | None, Difference | None]  # both values of a score, and their difference
+# Both values of a score, and their difference if it can be tested.
+_Pair = tuple[float | None, float | None, Difference | None]
 _SEEDS = 0  # random seed of the choice of seeds
 
 
@@ -178,8 +180,8 @@ def _side(run: Run, split: str) -> _Side:
 
 def _resamples(run: Run, split: str) -> dict[str, FloatArray]:
     """The stored resamples of each score, [R]. Raises DataError."""
-    path = run.path / "predictions" / f"{split}.resamples.npz"
-    if not path.is_file():
+    stored = run.resamples(split)
+    if stored is None:
         few = (run.manifest.get("intervals") or {}).get(split)
         why = (
             "it has too few rows to be resampled"
@@ -187,20 +189,15 @@ def _resamples(run: Run, split: str) -> dict[str, FloatArray]:
             else "it was trained by an earlier version of bertune"
         )
         raise DataError(
-            f"{shown_path(path)} does not exist: {why}. Compare runs with more test rows, trained now"
+            f"{shown_path(run.path)} has no resamples of the {split} scores: {why}. Compare runs with more "
+            "test rows, trained now"
         )
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name].astype(np.float64) for name in stored.files}
-    except (OSError, ValueError) as error:
-        raise DamagedError(f"{shown_path(path)} is damaged: {error}") from error
+    return {name: values_R.astype(np.float64) for name, values_R in stored.items()}
 
 
-def _differences(
-    first: _Side, second: _Side
-) -> dict[str, tuple[float | None, float | None, Difference | None]]:
+def _differences(first: _Side, second: _Side) -> dict[str, _Pair]:
     """Each score of both sides, averaged over seeds, and their difference."""
-    found: dict[str, tuple[float | None, float | None, Difference | None]] = {}
+    found: dict[str, _Pair] = {}
     draw = np.random.default_rng(_SEEDS)
     for name in first.scores[0]:
         if any(name not in scores for scores in second.scores):

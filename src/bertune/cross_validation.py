@@ -16,11 +16,11 @@ from bertune.manifest.details import DetailsRecord
 from bertune.manifest.results import GateRecord
 from bertune.manifest.slices import SlicesRecord
 from bertune.record import Record, read_sealed
-from bertune.run import Run
+from bertune.run import PREDICTIONS, Run
 
 FORMAT = 1  # incremented when the layout changes; all earlier formats can be read
-RECORD, FOLDS, PREDICTIONS = "cross-validation.json", "folds", "predictions"
-OUT_OF_FOLD = "out-of-fold"  # name of the prediction files, in the folder `predictions`
+RECORD, FOLDS = "cross-validation.json", "folds"
+OUT_OF_FOLD = "out-of-fold"  # name of the prediction files, in the folder PREDICTIONS
 
 
 class SummaryRecord(Record):

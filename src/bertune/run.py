@@ -1,9 +1,12 @@
 """Read and verify a run folder. Nothing in a run is ever executed."""
 
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bertune.config import Config, Settings
 from bertune.errors import DamagedError, InputError
@@ -25,6 +28,7 @@ from bertune.settings import located, read_toml, resolve, settings_of
 
 FORMAT = 3  # incremented when the layout changes; all earlier formats can be read
 MANIFEST, CONFIG, METRICS = "manifest.json", "config.toml", "metrics.jsonl"
+PREDICTIONS, CHECKPOINTS = "predictions", "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,27 @@ class Run:
             ) from error
         return lines
 
+    def resamples(self, split: str) -> dict[str, Any] | None:
+        """The stored resamples [R] of each score for a split; None if there are none. Raises DamagedError."""
+        path = self.path / PREDICTIONS / f"{split}.resamples.npz"
+        return read_arrays(path) if path.is_file() else None
+
     def predictions(self, split: str) -> Iterator[JsonObject]:
         """The stored predictions for `validation` or `test`, in the order of the source."""
-        return read_jsonl(self.path / "predictions" / f"{split}.jsonl")
+        return read_jsonl(self.path / PREDICTIONS / f"{split}.jsonl")
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Read the arrays of an .npz file by name. Raises DamagedError."""
+    import numpy as np  # here, because most commands read runs without arrays, and should start quickly
+
+    try:
+        # Opened here, because NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    # RuntimeError: flags of the archive that ask for a password or an unknown compression.
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DamagedError(f"{shown_path(path)} is damaged ({str(error)[:80]})") from error
 
 
 def _why_not(folder: Path) -> str:
@@ -211,7 +233,7 @@ def refuse_older_manifest(run: Run) -> None:
 
     A model without checkpoints exists only after the manifest has recorded that the run is complete.
     """
-    is_finished = (run.model_path / "bertune.json").is_file() and not (run.path / "checkpoints").exists()
+    is_finished = (run.model_path / "bertune.json").is_file() and not (run.path / CHECKPOINTS).exists()
     if is_finished and run.manifest.get("status") != "complete":
         raise DamagedError(
             f"{shown_path(run.path / MANIFEST)} is older than {shown_path(run.model_path)}: it does not "
@@ -226,5 +248,5 @@ def is_run(path: Path) -> bool:
 
 
 def _has_checkpoint(folder: Path) -> bool:
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / CHECKPOINTS
     return os.path.isdir(checkpoints) and any(checkpoints.glob("step-*/state.json"))

@@ -42,17 +42,17 @@ from bertune.files import (
 )
 from bertune.manifest import ManifestRecord
 from bertune.record import Record
-from bertune.run import CONFIG, MANIFEST, METRICS, Run, is_run
+from bertune.run import CHECKPOINTS, CONFIG, MANIFEST, METRICS, PREDICTIONS, Run, is_run
 
 LOCK = ".bertune-lock"
 FROZEN, REFIT = "frozen", "refit"
 LABEL_ERRORS = "label-errors"
-_FOLDERS = ("model", "predictions", LABEL_ERRORS, "report", "checkpoints", FROZEN, REFIT)
+_FOLDERS = ("model", PREDICTIONS, LABEL_ERRORS, "report", CHECKPOINTS, FROZEN, REFIT)
 _ENTRIES = (MANIFEST, CONFIG, METRICS, LOCK, "tracking.json", "tensorboard", *_FOLDERS)
 _CHECKPOINTS = re.compile(r"(damaged-)?(step-\d{8}(\.\d+)?|best-\d{8}(\.spare)?\.safetensors(\.\d+)?)")
 # Files that bertune writes into the folders it clears; all other files in them belong to the user.
 _OWN_NAMES = {
-    "checkpoints": _CHECKPOINTS,
+    CHECKPOINTS: _CHECKPOINTS,
     REFIT: _CHECKPOINTS,
     FROZEN: re.compile(r"[0-9a-f]{32}\.(npy|sha256)"),
 }
@@ -184,7 +184,7 @@ class RunWriter:
             staging.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def _prediction_file(self, name: str) -> Path:
-        folder = self.run.path / "predictions"
+        folder = self.run.path / PREDICTIONS
         with disk_errors(self.run.path):
             folder.mkdir(exist_ok=True)
         self._files.append(f"predictions/{name}")
@@ -200,7 +200,7 @@ class RunWriter:
     def adopt(self, other: Run) -> None:
         """Copy the model, predictions and metrics of another finished run into this one."""
         with disk_errors(self.run.path):
-            for path in sorted((other.path / "predictions").iterdir()):
+            for path in sorted((other.path / PREDICTIONS).iterdir()):
                 write_atomically(self._prediction_file(path.name), path.read_bytes())
             write_atomically(self.run.path / METRICS, (other.path / METRICS).read_bytes())
             if (other.path / LABEL_ERRORS).is_dir():
@@ -236,7 +236,7 @@ class RunWriter:
         self.clear_working_files()
         for name in (MANIFEST, METRICS, *self._files, LOCK):
             remove(self.run.path / name)
-        for folder in (self.run.path / "predictions", self.run.path):
+        for folder in (self.run.path / PREDICTIONS, self.run.path):
             remove_if_empty(folder)
 
 

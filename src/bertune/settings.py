@@ -7,7 +7,7 @@ import contextlib
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -114,6 +114,18 @@ def resolve(*layers: Mapping[str, Mapping[str, Any]]) -> Config:
     except SettingsError as error:
         problems += error.problems
     raise SettingsError(problems)
+
+
+def changed_settings(before: Config, now: Config, free: Collection[str]) -> list[str]:
+    """The settings that differ, a phrase for each; those of the sections `free` may differ."""
+    old, new = before.to_settings(), now.to_settings()
+    return [
+        f"{section}.{key} was {old.get(section, {}).get(key)!r} and is now {new[section].get(key)!r}"
+        for section in new
+        if section not in free
+        for key in sorted({*old.get(section, {}), *new[section]})
+        if old.get(section, {}).get(key) != new[section].get(key)
+    ]
 
 
 def _unknown(keys: Iterable[str]) -> SettingsError:

@@ -259,4 +259,5 @@ def test_a_label_option_can_be_a_number() -> None:
     """In a settings file and in Python, a label such as 1 is a number."""
     from bertune.tasks import make_task
 
-    make_task(resolve(nested({"task.positive_label": 1})).task)
+    task = make_task(resolve(nested({"task.positive_label": 1})).task)
+    assert task.options.positive_label == "1"

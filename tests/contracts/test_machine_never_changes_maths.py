@@ -24,9 +24,9 @@ from bertune.run import Run
 from bertune.tasks import make_task
 from bertune.text.batches import step_examples
 from bertune.text.sequences import Sequence
+from bertune.training.encoded import EncodedSplit
 from bertune.training.loop import Plan, Step, TrainState, train_steps
 from bertune.training.optim import Optimizer
-from bertune.training.preparing import EncodedSplit
 from small_texts import labelled_texts, write_csv
 from trainings import train
 

@@ -15,7 +15,7 @@ from bertune.data import named
 from bertune.settings import known_keys
 from bertune.tasks import FittedTask, Task, make_task
 from bertune.tasks.optional import OptionalFittedMembers, OptionalTaskMembers
-from test_architecture import LAYERS
+from test_architecture import LAYERS, python_files
 from tiny import QUICK, bertune, process, reviews, write_csv
 
 ROOT = Path(__file__).parents[2]
@@ -210,7 +210,57 @@ def test_exactly_the_members_of_a_task_are_documented() -> None:
     assert cells[2] == public_members(OptionalFittedMembers)
 
 
-def test_every_layer_is_described() -> None:
-    table = read("docs/architecture.md").split("## Layers, lowest first")[1].split("\n## ")[0]
-    for layer in LAYERS:
-        assert f"`{layer}`" in table or f"`{layer}/`" in table, layer
+ARCHITECTURE = "docs/architecture.md"
+
+
+def section_of(title: str) -> str:
+    return read(ARCHITECTURE).split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_layers_are_described_in_their_order() -> None:
+    rows = [
+        line.split("|")[1] for line in section_of("Layers, lowest first").splitlines() if line[:3] == "| `"
+    ]
+    assert [name for row in rows for name in re.findall(r"`(\w+)/?`", row)] == list(LAYERS)
+
+
+def test_every_file_named_in_the_architecture_exists() -> None:
+    """A name without a folder is a file of the package that the paragraph describes."""
+    folders = ("src", "tests", "benchmarks", "examples", "docs")
+    there = [path.relative_to(ROOT).as_posix() for path in python_files(*folders)]
+    named = {name for name in re.findall(r"`([\w./]+\.py)`", read(ARCHITECTURE)) if "NAME" not in name}
+    assert len(named) > 80
+    missing = {name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in there)}
+    assert not missing
+
+
+def test_every_folder_named_in_the_architecture_exists() -> None:
+    prose = read(ARCHITECTURE).split("\n## The run folder\n")[0]
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*)/`", prose)) - {"model", "refit"}  # of a run folder
+    assert len(named) > 15
+    assert not {
+        name for name in named if not any((at / name).is_dir() for at in (ROOT, ROOT / "src/bertune"))
+    }
+
+
+def test_the_optional_members_of_tasks_are_used_where_the_architecture_says() -> None:
+    rows = [line.split("|")[1:3] for line in section_of("A task is one folder").splitlines()]
+    checked = 0
+    for members, files in (row for row in rows if len(row) == 2 and row[0][:2] == " `"):
+        if ".py" in members:  # the table of the files of a task
+            continue
+        places = [ROOT / "src/bertune" / name for name in re.findall(r"`([\w./]+)`", files)]
+        paths = [path if path.exists() else ROOT / path.relative_to(ROOT / "src/bertune") for path in places]
+        texts = [
+            "\n".join(file.read_text("utf-8") for file in ([path] if path.is_file() else path.rglob("*.py")))
+            for path in paths
+        ]
+        names = re.findall(r"`(\w+)`", members)
+        missing = [name for name in names if not any(re.search(rf"\b{name}\b", text) for text in texts)]
+        assert not missing, f"{members}: {missing} not in {files}"
+        for path, text in zip(paths, texts, strict=True):
+            assert any(re.search(rf"\b{name}\b", text) for name in names), (
+                f"{path.name} uses none of {members}"
+            )
+        checked += len(names)
+    assert checked > 40

@@ -5,7 +5,9 @@ import pytest
 from scipy.stats import pearsonr, rankdata, spearmanr
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
-from bertune.metrics.correlation import average_ranks, correlations, errors
+from bertune.metrics.arrays import FloatArray
+from bertune.metrics.correlation import average_ranks, correlations, errors_of
+from bertune.metrics.scores import unweighted
 
 RNG = np.random.default_rng(5)
 NOISE = RNG.normal(size=50)
@@ -29,6 +31,10 @@ def test_correlations_equal_those_of_scipy(name: str) -> None:
         "spearman": pytest.approx(spearman, abs=1e-12),
         "pearson_spearman": pytest.approx((pearson + spearman) / 2, abs=1e-9),
     }
+
+
+def errors(gold_N: FloatArray, predicted_N: FloatArray) -> dict[str, float | None]:
+    return unweighted(lambda weights_RN: errors_of(gold_N, predicted_N, weights_RN), len(gold_N))
 
 
 @pytest.mark.parametrize("name", ["related", "opposite", "many ties", "far from 0", "two"])

@@ -8,6 +8,7 @@ from sklearn import metrics as sk
 
 from bertune.metrics import answers, multilabel, ranking, spans
 from bertune.metrics.details import MOST_ON_CURVE, MOST_POINTS, calibration, curve, histogram, scatter
+from label_matrices import judged
 
 
 def test_calibration_is_the_accuracy_by_confidence() -> None:
@@ -41,7 +42,7 @@ def test_micro_scores_by_threshold_equal_those_of_scikit_learn() -> None:
     draw = np.random.default_rng(3)
     gold = draw.random((200, 5)) < 0.3
     probabilities = np.clip(0.4 * gold + 0.6 * draw.random((200, 5)), 0, 0.999)
-    found = multilabel.score(gold, probabilities, tuple("abcde"), 0.5).details["figures"][0]
+    found = multilabel.score(judged(gold, probabilities), tuple("abcde"), 0.5).details["figures"][0]
     assert found["marks"] == {"current": 0.5}
     for name, reference in (("micro F1", sk.f1_score), ("precision", sk.precision_score)):
         points = dict(zip(found["series"][name]["x"], found["series"][name]["y"], strict=True))
@@ -53,7 +54,7 @@ def test_micro_scores_by_threshold_equal_those_of_scikit_learn() -> None:
 def test_texts_are_counted_by_their_number_of_labels() -> None:
     gold = np.array([[1, 1], [1, 0], [0, 0]], bool)
     probabilities = np.array([[0.9, 0.9], [0.9, 0.9], [0.1, 0.1]])
-    (found,) = multilabel.score(gold, probabilities, ("a", "b"), 0.5).details["tables"]
+    (found,) = multilabel.score(judged(gold, probabilities), ("a", "b"), 0.5).details["tables"]
     assert found["rows"] == [["0", 1, 1, 1.0], ["1", 1, 0, 0.0], ["2", 1, 2, 1.0]]
 
 

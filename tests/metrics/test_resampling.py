@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bertune.metrics import comparison, resampling
-from bertune.metrics.scores import FloatArray, Scores, weighted_mean
+from bertune.metrics.arrays import FloatArray
+from bertune.metrics.scores import Scores, weighted_mean
 
 
 def mean_of(values_N: FloatArray) -> Scores:

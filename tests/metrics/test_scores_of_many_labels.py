@@ -8,6 +8,7 @@ from sklearn import metrics as sk
 
 from bertune.metrics import classification, confusions, details, multilabel, spans
 from bertune.metrics.confusions import confusion_details, mcc_of
+from label_matrices import judged
 
 
 def drawn(num_classes: int, num: int, seed: int = 0) -> tuple[Any, Any, tuple[str, ...]]:
@@ -107,11 +108,10 @@ def test_multilabel_scores_in_blocks_equal_those_of_scikit_learn(
     gold_NC[:, 3] = False  # never gold: not in the mean of the areas
     probabilities_NC = np.clip(0.4 * gold_NC + 0.6 * draw.random((90, 12)), 0, 0.999).round(2)  # with ties
     gold_NC[:, 5] = probabilities_NC[:, 5] = 0  # nor predicted: not in averages over labels
-    by_threshold = multilabel.score(gold_NC, probabilities_NC, tuple("abcdefghijkl"), 0.5).details["figures"][
-        0
-    ]
+    whole, labels = judged(gold_NC, probabilities_NC), tuple("abcdefghijkl")
+    by_threshold = multilabel.score(whole, labels, 0.5).details["figures"][0]
     monkeypatch.setattr(multilabel, "_CELLS", cells)
-    found = multilabel.score(gold_NC, probabilities_NC, tuple("abcdefghijkl"), 0.5)
+    found = multilabel.score(whole, labels, 0.5)
     predicted_NC = probabilities_NC >= 0.5
     wanted = {
         "subset_accuracy": sk.accuracy_score(gold_NC, predicted_NC),
@@ -136,7 +136,7 @@ def test_multilabel_scores_in_blocks_equal_those_of_scikit_learn(
 def test_multilabel_scores_without_any_gold_label(num_found: int) -> None:
     probabilities_NC = np.zeros((4, 3))
     probabilities_NC[:num_found, 1] = 0.9
-    found = multilabel.score(np.zeros((4, 3), bool), probabilities_NC, tuple("abc"), 0.5)
+    found = multilabel.score(judged(np.zeros((4, 3), bool), probabilities_NC), tuple("abc"), 0.5)
     of_labels = {found[f"{average}_f1"] for average in ("micro", "macro", "weighted")}
     assert of_labels == ({0.0} if num_found else {None})
     assert found["map"] is None

@@ -19,6 +19,7 @@ from bertune.nn.batch import collate
 from bertune.tasks import make_task
 from bertune.tasks.multilabel.task import Example, FittedMultiLabel, MultiLabel
 from bertune.text.tokenizer import Tokenizer
+from label_matrices import judged
 from trainings import train
 
 COLUMNS = Columns(("text",), "labels", None)
@@ -143,7 +144,7 @@ def test_the_scores_equal_those_of_scikit_learn() -> None:
     draw = np.random.default_rng(3)
     gold_NC = draw.random((80, 4)) < np.array([0.5, 0.2, 0.05, 0.0])
     probabilities_NC = np.clip(draw.random((80, 4)) * 0.7 + 0.3 * gold_NC, 0, 1)
-    found = score(gold_NC, probabilities_NC, ("a", "b", "c", "never"), 0.5).values
+    found = score(judged(gold_NC, probabilities_NC), ("a", "b", "c", "never"), 0.5).values
     predicted_NC = probabilities_NC >= 0.5
     for average in ("micro", "macro", "weighted", "samples"):
         expected = sk.f1_score(gold_NC, predicted_NC, average=average, zero_division=0)

@@ -1,5 +1,6 @@
 """Cross-validation: folds, out-of-fold predictions, resuming, and several processes on one folder."""
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from sklearn.metrics import accuracy_score
 import bertune as bt
 from bertune.cross_validation import CrossValidation, open_cross_validation
 from bertune.errors import ConfigError, DamagedError, DataError, RunExistsError
+from bertune.run import Run
 from bertune.source import Source, resolve_source
 from bertune.training.cross_validating import CrossValidated, FoldFinished, cross_validate
 from bertune.training.events import Stepped
@@ -191,6 +193,33 @@ def test_outputs_are_restored_bit_for_bit(tmp_path: Path, shape: tuple[int, ...]
     save_outputs(tmp_path / "outputs.npz", outputs)
     found = load_outputs(tmp_path / "outputs.npz")
     assert [[o.tolist() for o in one] for one in found] == [[o.tolist() for o in one] for one in outputs]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+def test_truncated_outputs_are_refused_with_what_to_do(tmp_path: Path, kept: float) -> None:
+    path = tmp_path / "outputs.npz"
+    save_outputs(path, [[np.ones(3, np.float32)] * 5])
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(
+        DamagedError, match=r"outputs\.npz is damaged \(.*\)\. Remove the folder of this fold"
+    ):
+        load_outputs(path)
+
+
+@pytest.mark.parametrize("flipped", range(0, 300, 10))
+def test_changed_resamples_are_read_or_refused(tmp_path: Path, flipped: int) -> None:
+    path = tmp_path / "predictions" / "test.resamples.npz"
+    path.parent.mkdir()
+    np.savez_compressed(path, accuracy=np.linspace(0, 1, 50))
+    content = bytearray(path.read_bytes())
+    content[flipped % len(content)] ^= 1
+    path.write_bytes(content)
+    with contextlib.suppress(DamagedError):
+        Run(tmp_path).resamples("test")
+
+
+def test_resamples_that_were_not_stored_are_none(tmp_path: Path) -> None:
+    assert Run(tmp_path).resamples("test") is None
 
 
 def test_each_fold_is_predicted_with_its_own_temperature_and_rule(

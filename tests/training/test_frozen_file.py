@@ -14,8 +14,8 @@ from bertune.nn.batch import Batch, collate
 from bertune.nn.device import Machine
 from bertune.nn.packed import PackedEncoder
 from bertune.text.sequences import Sequence
+from bertune.training.encoded import EncodedSplit
 from bertune.training.frozen import compute_once
-from bertune.training.preparing import EncodedSplit
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])

@@ -21,8 +21,8 @@ from bertune.text.batches import micro_batches
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from bertune.training import loop
+from bertune.training.encoded import EncodedSplit
 from bertune.training.optim import Optimizer
-from bertune.training.preparing import EncodedSplit
 from small_texts import labelled_texts
 
 WHOLE, CUT = 4096, 32  # tokens of a micro-batch: all of the step, or a few sequences

@@ -30,11 +30,11 @@ def tune(
 
     refuse_small_address_space()
     from bertune.allocator import tune_allocator
+    from bertune.api import tune_events
     from bertune.cli import streams
     from bertune.console import show
     from bertune.files import shell_word, shown_path
     from bertune.gates import refuse_failed
-    from bertune.search_api import tune_events
     from bertune.settings import parse_overrides
     from bertune.source import Request
 

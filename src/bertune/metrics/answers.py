@@ -11,13 +11,10 @@ from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bertune.metrics.arrays import BoolArray, FloatArray
 from bertune.metrics.details import baseline, calibration, curve, table
 from bertune.metrics.scores import Scores, unweighted, weighted_mean
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 _FEW = 0.2  # fraction of CJK answers that is still an English data set with some Chinese names
 _ARTICLES = re.compile(r"\b(a|an|the)\b")

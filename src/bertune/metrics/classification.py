@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bertune.metrics.arrays import FloatArray, IntArray
 from bertune.metrics.confusions import confusion_details, confusion_matrix, mcc, mcc_of, mcc_of_counts
 from bertune.metrics.counts import Occurrences, PerClass, class_scores, per_class_scores, roc_auc
 from bertune.metrics.details import baseline, calibration, class_row
@@ -25,8 +25,6 @@ BATCH = 32  # texts per bar of the score-by-batch figure, as in the CoLA tutoria
 MOST_BATCHES = 1000  # maximum number of scored batches; the figure becomes a histogram well below that
 # ROC AUC sorts all texts once per label: 1000 labels with 10,000 texts take about 2 s.
 MOST_WITH_ROC_AUC = 1000
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

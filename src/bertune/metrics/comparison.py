@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.resampling import LEVEL, Resampled
-from bertune.metrics.scores import FloatArray
 
 _DEFINED = 0.5  # minimum fraction of resamples in which both scores are defined
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.arrays import IntArray
 from bertune.metrics.scores import divided
-
-IntArray = NDArray[np.int64]
 
 # 200 x 200 counts take about 0.6 MB in a manifest, one number per line, and a larger matrix is not readable.
 MOST_IN_MATRIX = 200

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.details import scatter, table
 from bertune.metrics.scores import divided, unweighted, weighted_mean
-
-FloatArray = NDArray[np.float64]
 
 
 def correlations(gold_N: FloatArray, predicted_N: FloatArray) -> dict[str, float | None]:
@@ -70,13 +69,8 @@ def _standardized(values_RN: FloatArray, weights_RN: FloatArray) -> FloatArray:
     return divided(scaled_RN, norms_R[:, None])
 
 
-def errors(gold_N: FloatArray, predicted_N: FloatArray) -> dict[str, float | None]:
-    """Squared and absolute errors, and the explained variance, which is None for a single text."""
-    return unweighted(lambda weights_RN: errors_of(gold_N, predicted_N, weights_RN), len(gold_N))
-
-
 def errors_of(gold_N: FloatArray, predicted_N: FloatArray, weights_RN: FloatArray) -> dict[str, FloatArray]:
-    """The same [R] for weighted texts; NaN where undefined."""
+    """Squared and absolute errors, and the explained variance, [R] of weighted texts; NaN where undefined."""
     difference_N = np.asarray(predicted_N, np.float64) - gold_N
     mse_R = weighted_mean(weights_RN, difference_N**2)
     return {

@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+from bertune.metrics.arrays import BoolArray, FloatArray, IntArray
 
 ANSWER, REVIEW = "answer", "review"
 _GRID = 100  # thresholds between which the test chooses: shares of the pilot in steps of 1%

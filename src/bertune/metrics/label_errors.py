@@ -33,9 +33,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertune.metrics.scores import FloatArray, divided
+from bertune.metrics.arrays import FloatArray, IntArray
+from bertune.metrics.scores import divided
 
-IntArray = NDArray[np.int64]
 # The probabilities of all classes for some items, [B, C].
 Probabilities = Callable[[slice], FloatArray]
 
@@ -124,7 +124,6 @@ class JudgedSets:
     """The same for sets of labels, in which each label is an independent yes or no."""
 
     scores: FloatArray  # [N] the lowest probability of a yes or no that was given
-    worst: IntArray  # [N] the label it belongs to
     errors: tuple[IntArray, ...]  # [N] the labels of each item whose yes or no is a likely error
 
 
@@ -132,10 +131,10 @@ def judge_sets(
     gold: Callable[[slice], NDArray[np.bool_]], probabilities: Probabilities, num: int
 ) -> JudgedSets:
     """The scores of `num` sets of labels, from whether each label is given and its probability, [B, C]."""
-    scores_N, worst_N = np.zeros(num), np.zeros(num, np.int64)
+    scores_N = np.zeros(num)
     errors: list[IntArray] = []
     if not num:
-        return JudgedSets(scores_N, worst_N, ())
+        return JudgedSets(scores_N, ())
     num_labels = gold(slice(0, 1)).shape[1]
     sums_2C, counts_2C = np.zeros((2, num_labels)), np.zeros((2, num_labels))
     is_learned_C = np.zeros(num_labels, bool)
@@ -144,7 +143,6 @@ def judge_sets(
         given_BC, yes_BC = gold(block), probabilities(block)
         own_BC = np.where(given_BC, yes_BC, 1 - yes_BC)
         is_learned_C |= (yes_BC > 0.5).any(axis=0)
-        worst_N[block] = own_BC.argmin(axis=1)
         scores_N[block] = own_BC.min(axis=1)
         scale.add(yes_BC, given_BC)
         for side, is_side_BC in enumerate((~given_BC, given_BC)):
@@ -161,7 +159,7 @@ def judge_sets(
         yes_BC = _from_logits(_logits(yes_BC) / temperature)
         is_error_BC = is_candidate_BC & (_wrong(given_BC, yes_BC, wrong_no_C) > 0.5)
         errors += [np.flatnonzero(is_error_C) for is_error_C in is_error_BC]
-    return JudgedSets(scores_N, worst_N, tuple(errors))
+    return JudgedSets(scores_N, tuple(errors))
 
 
 def _wrong(given_BC: NDArray[np.bool_], yes_BC: FloatArray, wrong_no_C: FloatArray) -> FloatArray:

@@ -13,15 +13,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bertune.metrics.arrays import BoolArray, FloatArray, IntArray
 from bertune.metrics.counts import Occurrences, average_precision, class_scores, ratios
 from bertune.metrics.details import BINS, bin_sums, calibration_of, class_row, curve, table
 from bertune.metrics.scores import Scores, divided, weighted_mean
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 _STEPS = 100  # number of thresholds in the score-by-threshold curve
 _CELLS = 2**22  # probabilities in memory at once: 32 MB
 _EDGES = np.linspace(0, 1, _STEPS + 1)
@@ -110,20 +107,7 @@ class _Counts:
         self.pairs = {name: Occurrences(p_2P[0], p_2P[1], num_labels) for name, p_2P in pairs.items()}
 
 
-def score(
-    gold_NC: BoolArray,
-    probabilities_NC: FloatArray,
-    labels: tuple[str, ...],
-    threshold: float,
-) -> Scores:
-    """`score_judged` for whole arrays."""
-    gold = [np.flatnonzero(gold_C) for gold_C in gold_NC]
-    return score_judged(
-        Judged(gold, len(labels), lambda texts, these: probabilities_NC[texts, these]), labels, threshold
-    )
-
-
-def score_judged(judged: Judged, labels: tuple[str, ...], threshold: float | FloatArray) -> Scores:
+def score(judged: Judged, labels: tuple[str, ...], threshold: float | FloatArray) -> Scores:
     """All scores of N texts over C labels.
 
     Unless `judged` has the predicted labels, a label is predicted if its probability reaches the threshold:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bertune.metrics.scores import FloatArray
+from bertune.metrics.arrays import FloatArray
 
 _EDGE, _POINTS = 9.0, 4001  # the density of the maximum is negligible beyond 9 standard deviations
 

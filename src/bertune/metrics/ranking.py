@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.errors import counted
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.details import baseline, histogram, rank_table
 from bertune.metrics.limitations import UNDEFINED, Limitation, equal_scores
 from bertune.metrics.scores import unweighted, weighted_mean
 
-Numbers = NDArray[np.float64]
 NAMES = ("ndcg@10", "mrr@10", "map", "mrr", "ndcg", "p@1", "p@5", "p@10", "recall@5", "recall@10")
 RELEVANT = 1.0  # minimum grade of a relevant document; also the default of trec_eval
 
@@ -29,10 +29,10 @@ RELEVANT = 1.0  # minimum grade of a relevant document; also the default of trec
 class Judged:
     """The documents of a query: their gold grades and their predicted scores."""
 
-    grades_D: Numbers
-    scores_D: Numbers
+    grades_D: FloatArray
+    scores_D: FloatArray
 
-    def ranked(self) -> Numbers:
+    def ranked(self) -> FloatArray:
         """The grades sorted by score, highest first."""
         return self.grades_D[np.lexsort((self.grades_D, -self.scores_D))]
 
@@ -47,18 +47,18 @@ def mean_scores(queries: Iterable[Judged], relevant: float = RELEVANT) -> dict[s
     return unweighted(lambda weights_RQ: weighted_means(of_queries, weights_RQ), len(of_queries["map"]))
 
 
-def query_scores(queries: Iterable[Judged], relevant: float = RELEVANT) -> dict[str, Numbers]:
+def query_scores(queries: Iterable[Judged], relevant: float = RELEVANT) -> dict[str, FloatArray]:
     """Each score [Q] of every query; NaN where it is undefined."""
     of_queries = [_scores(judged.ranked(), relevant) for judged in queries]
     return {name: np.array([scores.get(name, np.nan) for scores in of_queries]) for name in NAMES}
 
 
-def weighted_means(of_queries: Mapping[str, Numbers], weights_RQ: Numbers) -> dict[str, Numbers]:
+def weighted_means(of_queries: Mapping[str, FloatArray], weights_RQ: FloatArray) -> dict[str, FloatArray]:
     """Each score [R] averaged over the weighted queries for which it is defined; NaN if there are none."""
     return {name: weighted_mean(weights_RQ, each_Q) for name, each_Q in of_queries.items()}
 
 
-def limitations(grades: Sequence[Numbers], relevant: float = RELEVANT) -> list[Limitation]:
+def limitations(grades: Sequence[FloatArray], relevant: float = RELEVANT) -> list[Limitation]:
     """The scores that are the same for every ranking, from the grades [D] of each query.
 
     Every score is best for descending and worst for ascending grades.
@@ -79,7 +79,7 @@ def limitations(grades: Sequence[Numbers], relevant: float = RELEVANT) -> list[L
     return all_limitations
 
 
-def _why_fixed(grades: Sequence[Numbers], relevant: float, fixed: Iterable[str]) -> str:
+def _why_fixed(grades: Sequence[FloatArray], relevant: float, fixed: Iterable[str]) -> str:
     longest = max(map(len, grades))
     if all((grades_D >= relevant).all() or (grades_D < relevant).all() for grades_D in grades):
         return f"in every query, all documents or none have a grade of at least task.relevant={relevant:g}"
@@ -111,12 +111,12 @@ def ndcg(judged: Judged, most: int = 10) -> float | None:
     return _ndcg(judged.ranked(), most) if (judged.grades_D > 0).any() else None
 
 
-def reciprocal_rank(is_relevant_D: NDArray[np.bool_], scores_D: Numbers) -> float:
+def reciprocal_rank(is_relevant_D: NDArray[np.bool_], scores_D: FloatArray) -> float:
     """1 / rank of the first relevant document; 0 if there is none."""
     return _reciprocal(Judged(is_relevant_D.astype(np.float64), scores_D).ranked() > 0)
 
 
-def _scores(grades_D: Numbers, relevant: float) -> dict[str, float]:
+def _scores(grades_D: FloatArray, relevant: float) -> dict[str, float]:
     """The defined scores of one query, from its grades in ranked order."""
     of_grades = {}
     if (grades_D > 0).any():
@@ -140,29 +140,29 @@ def _reciprocal(hits_D: NDArray[np.bool_]) -> float:
     return 1 / (int(ranks[0]) + 1) if len(ranks) else 0.0
 
 
-def _ndcg(grades_D: Numbers, most: int) -> float:
+def _ndcg(grades_D: FloatArray, most: int) -> float:
     """nDCG of the top `most` documents (Järvelin and Kekäläinen 2002), with a discount of log2(rank + 1)."""
     discounts_D = _discounts(len(grades_D), most)
     return float((grades_D * discounts_D).sum() / _best(grades_D, discounts_D))
 
 
-def _expected_ndcg(grades_D: Numbers, most: int) -> float:
+def _expected_ndcg(grades_D: FloatArray, most: int) -> float:
     """The expected nDCG of a random order: the expected grade at every rank is the mean grade."""
     discounts_D = _discounts(len(grades_D), most)
     return float(grades_D.mean() * discounts_D.sum() / _best(grades_D, discounts_D))
 
 
-def _discounts(num: int, most: int) -> Numbers:
+def _discounts(num: int, most: int) -> FloatArray:
     discounts_D = 1 / np.log2(np.arange(2, num + 2))
     discounts_D[most:] = 0
     return discounts_D
 
 
-def _best(grades_D: Numbers, discounts_D: Numbers) -> float:
+def _best(grades_D: FloatArray, discounts_D: FloatArray) -> float:
     return float((np.sort(grades_D)[::-1] * discounts_D).sum())
 
 
-def _first_ranks(ranked: Sequence[Numbers], relevant: float) -> dict[str, Any]:
+def _first_ranks(ranked: Sequence[FloatArray], relevant: float) -> dict[str, Any]:
     """The rank of the first relevant document of each query, as a table."""
     firsts = [int(np.flatnonzero(grades_D >= relevant)[0]) + 1 for grades_D in ranked]
     num_documents = float(np.mean([len(grades_D) for grades_D in ranked]))

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bertune.metrics.scores import FloatArray, Scores, Weighted
+from bertune.metrics.arrays import FloatArray, IntArray
+from bertune.metrics.scores import Scores, Weighted
 
-IntArray = NDArray[np.int64]
 # The scores of some rows, which may be any subset of them, in order.
 Rescore = Callable[[Sequence[int]], Mapping[str, float | None]]
 

@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from bertune.metrics.arrays import FloatArray
+
 # From weights [R, N] to the scores [R] by name; NaN where a score is undefined.
 Weighted = Callable[[FloatArray], Mapping[str, FloatArray]]
 

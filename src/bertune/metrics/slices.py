@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.comparison import Difference, holm
 from bertune.metrics.resampling import drawn_weights, interval
-from bertune.metrics.scores import LOWER_IS_BETTER, FloatArray, Scores
+from bertune.metrics.scores import LOWER_IS_BETTER, Scores
 
 LEAST_UNITS = 20  # in a slice and in the rest; scores of fewer rows vary too much to be compared
 _MOST, _LEAST = 500, 60  # resamples; standard errors then vary by about 3% and 9%

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.confusions import confusion_details
 from bertune.metrics.counts import Occurrences, class_scores, ratios
 from bertune.metrics.details import MOST_ROWS, class_row, table
-from bertune.metrics.scores import FloatArray, Scores, divided, unweighted
+from bertune.metrics.scores import Scores, divided, unweighted
 
 Tags = Sequence[Sequence[str]]
 Span = tuple[int, int, str]  # start, end, label

@@ -200,9 +200,7 @@ class Model:
         """
         path = None if out is None else as_path(out, "out")
         if path is not None:
-            refuse_out(path, (*SUFFIXES, *self._encoder.fitted.task.extra_suffixes))
-            if self._has_no_columns(path):
-                refuse_prefix(self._prefix, path)
+            self._refuse_out(path, SUFFIXES)
         found = self.labelled(data, path)
         evaluation = evaluated(found, self._predictor)
         if path is not None:
@@ -230,15 +228,7 @@ class Model:
         task = self._encoder.fitted.task
         path = None if hasattr(out, "write") else as_path(out, "out, unless it is an open text file,")
         if path is not None:
-            known = (*SUFFIXES, VECTORS, *task.extra_suffixes)
-            suffix = suffix_of(path)
-            if csv and suffix in known and suffix != "csv":
-                raise ConfigError(
-                    f"{path}: the suffix .{suffix} conflicts with --csv. Remove --csv or change the suffix"
-                )
-            refuse_out(path, (*known, suffix) if csv else known)
-            if self._has_no_columns(path):
-                refuse_prefix(self._prefix, path)
+            self._refuse_out(path, (*SUFFIXES, VECTORS), csv)
         opened = self._inputs.open(data, need_label=False)
         is_stream = hasattr(data, "readline")
         if is_same_file(path or out, data if is_stream else opened.table.name):
@@ -277,6 +267,18 @@ class Model:
             failed=tally.failed,
             failures=tuple(tally.failures),
         )
+
+    def _refuse_out(self, out: Path, suffixes: tuple[str, ...], csv: bool = False) -> None:
+        """Raise InputError if `out` cannot be written in one of these formats or of those of the task."""
+        known = (*suffixes, *self._encoder.fitted.task.extra_suffixes)
+        suffix = suffix_of(out)
+        if csv and suffix in known and suffix != "csv":
+            raise ConfigError(
+                f"{out}: the suffix .{suffix} conflicts with --csv. Remove --csv or change the suffix"
+            )
+        refuse_out(out, (*known, suffix) if csv else known)
+        if self._has_no_columns(out):
+            refuse_prefix(self._prefix, out)
 
     def _output_columns(self, columns: Iterable[str], part_fields: Iterable[str] = ()) -> OutputColumns:
         """The columns of an output file for an input with these columns.

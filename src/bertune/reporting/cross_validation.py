@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from bertune.cross_validation import FOLDS, OUT_OF_FOLD, PREDICTIONS, CrossValidation, CrossValidationRecord
+from bertune.cross_validation import FOLDS, OUT_OF_FOLD, CrossValidation, CrossValidationRecord
 from bertune.errors import counted
 from bertune.files import read_object
 from bertune.manifest import ManifestRecord
@@ -30,7 +30,7 @@ from bertune.reporting.wording import (
     visible,
 )
 from bertune.reporting.write import write_page
-from bertune.run import Run
+from bertune.run import PREDICTIONS, Run
 
 _SPLIT = "out-of-fold"  # how the page calls the rows that the pooled scores are computed on
 

@@ -10,6 +10,7 @@ from bertune.manifest.label_errors import LabelErrorRecord, LabelErrorsRecord
 from bertune.record import checked
 from bertune.reporting.table import Cell, PageTable, users
 from bertune.reporting.wording import count, percent, visible
+from bertune.run import PREDICTIONS
 
 _MOST_CHARACTERS = 240  # shown per text
 
@@ -30,7 +31,7 @@ def read_label_errors(folder: Path, splits: tuple[str, ...]) -> list[LabelErrors
     """The recorded label errors of each split; `folder` is the run folder."""
     found = []
     for split in splits:
-        file = folder / "predictions" / f"{split}.label-errors.json"
+        file = folder / PREDICTIONS / f"{split}.label-errors.json"
         if file.is_file():
             content = read_object(file)
             checked(LabelErrorsRecord, content, file)
@@ -40,7 +41,7 @@ def read_label_errors(folder: Path, splits: tuple[str, ...]) -> list[LabelErrors
 
 def num_label_errors(folder: Path, split: str) -> int:
     """The number of likely label errors of a split."""
-    file = folder / "predictions" / f"{split}.label-errors.json"
+    file = folder / PREDICTIONS / f"{split}.label-errors.json"
     if not file.is_file():
         return 0
     content = read_object(file)

@@ -11,7 +11,7 @@ from bertune.files import JsonObject, read_object
 from bertune.manifest.mistakes import MistakesRecord
 from bertune.record import checked
 from bertune.reporting.wording import count, decimal, escaped, percent, visible
-from bertune.run import Run
+from bertune.run import PREDICTIONS, Run
 
 FOLDED = 320  # characters: longer texts are folded
 AROUND = 110  # characters of context shown on either side of a marked span
@@ -113,7 +113,7 @@ class Mistakes:
 def read_mistakes(run: Run) -> Mistakes | None:
     """The recorded errors on the test split, else on validation; None if none were recorded."""
     for split in ("test", "validation"):
-        file = run.path / "predictions" / f"{split}.mistakes.json"
+        file = run.path / PREDICTIONS / f"{split}.mistakes.json"
         if file.is_file():
             recorded = read_object(file)
             checked(MistakesRecord, recorded, file)

@@ -35,7 +35,7 @@ from bertune.reporting.slices import slice_sentence, slice_table
 from bertune.reporting.table import PageTable
 from bertune.reporting.verdict import simple_verdict, verdict
 from bertune.reporting.wording import count, visible
-from bertune.run import Run
+from bertune.run import CONFIG, Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -194,7 +194,7 @@ def _model(manifest: ManifestRecord) -> dict[str, Any]:
 
 
 def _settings(run: Run) -> str:
-    path = run.path / "config.toml"
+    path = run.path / CONFIG
     return visible(path.read_text(encoding="utf-8")) if path.is_file() else ""
 
 

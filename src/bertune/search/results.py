@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 from bertune.config import Config
 from bertune.errors import counted
 from bertune.manifest.details import DetailsRecord
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.details import curve, scatter, table
 from bertune.metrics.optimism import Optimism, optimism
-from bertune.metrics.scores import FloatArray
 from bertune.run import Run
 from bertune.search.space import Params, Range, Space, shown
 from bertune.search.study import TrialQueue, quiet
@@ -193,13 +193,10 @@ def winner_record(found: Found, trial: FrozenTrial, run: Run) -> WinnerRecord:
 
 def _gap_interval(trial: FrozenTrial, run: Run, metric: str, sign: int) -> list[float] | None:
     """The 95% interval of the difference between selection and test scores, from independent resamples."""
-    path, recorded = run.path / "predictions" / "test.resamples.npz", trial.user_attrs.get("resamples")
-    if recorded is None or not path.is_file():
+    recorded, stored = trial.user_attrs.get("resamples"), run.resamples("test") or {}
+    if recorded is None or metric not in stored:
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        if metric not in stored.files:
-            return None
-        test_R: FloatArray = stored[metric].astype(np.float64)
+    test_R: FloatArray = stored[metric].astype(np.float64)
     # In another order: both were drawn with the same seed, and must not be paired.
     drawn_R = np.random.default_rng(1).choice(test_R, len(recorded))
     gap_R = sign * (np.array(recorded) - drawn_R)

@@ -166,13 +166,10 @@ def _resamples(runs: list[Run], metric: str, numbers: list[Number]) -> list[floa
     split = "validation" if numbers == [None] else "test"
     found: list[NDArray[np.float32]] = []
     for run in runs:
-        path = run.path / "predictions" / f"{split}.resamples.npz"
-        if not path.is_file():
+        stored = run.resamples(split) or {}
+        if metric not in stored:
             return None
-        with np.load(path, allow_pickle=False) as stored:
-            if metric not in stored.files:
-                return None
-            found.append(stored[metric][:_RESAMPLES])
+        found.append(stored[metric][:_RESAMPLES])
     shortest = min(map(len, found))
     mean_R = np.mean([values[:shortest] for values in found], axis=0)
     return [float(f"{value:.5g}") for value in mean_R] if np.isfinite(mean_R).all() else None

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,29 +13,28 @@ from bertune.audit.findings import AuditedSplit, Finding
 from bertune.audit.statistics import split_statistics
 from bertune.audit.tokens import TokenCounts
 from bertune.tasks import FittedTask
+from bertune.tasks.encoder import TextEncoder
 from bertune.text.tokenizer import Tokenizer
+from bertune.training.encoded import EncodedSplit
 from bertune.training.reading import Tables
 from bertune.training.row_keys import RowKeys
 from bertune.training.splitting import Splits
 
-if TYPE_CHECKING:
-    from bertune.training.preparing import EncodedSplit, Fitted
-
 
 def audit_splits(
-    splits: Splits, encoded: Mapping[str, "EncodedSplit"], fitted: "Fitted", max_length: int
+    splits: Splits, encoded: Mapping[str, EncodedSplit], encoder: TextEncoder
 ) -> tuple[dict[str, Any], tuple[Finding, ...]]:
     """The statistics of all splits, as `data` of the manifest, and the findings."""
-    tables, task = splits.tables, fitted.task
+    tables, task, max_length = splits.tables, encoder.fitted, encoder.max_length
     audited = {name: _audited(split, task, tables, *splits.rows[name]) for name, split in encoded.items()}
     duplicates = find_duplicates({name: split.texts for name, split in audited.items()})
-    tokens = {name: token_counts(split, fitted.tokenizer, max_length) for name, split in encoded.items()}
+    tokens = {name: token_counts(split, encoder.tokenizer, max_length) for name, split in encoded.items()}
     subject = Subject(tables.columns.text, tables.config.model.name, task.task.noun, task.label_scope)
     findings = audit(audited, duplicates, tokens, subject)
     names = list(audited)
     statistics, shared = {}, {}
     for number, (name, split) in enumerate(audited.items()):
-        labels = Counter(label for names in split.labels for label in names)
+        labels = Counter(label for of_row in split.labels for label in of_row)
         own = duplicates.repeats(name, name)
         statistics[name] = split_statistics(
             len(split.texts), labels, encoded[name].untruncated_lengths(), max_length
@@ -50,7 +49,7 @@ def audit_splits(
     return data, findings
 
 
-def token_counts(split: "EncodedSplit", tokenizer: Tokenizer, max_length: int) -> TokenCounts:
+def token_counts(split: EncodedSplit, tokenizer: Tokenizer, max_length: int) -> TokenCounts:
     """The tokens of each row of a split, after truncation and without special tokens."""
     num_rows, sequences = len(split.examples), split.sequences
     unknown_id = tokenizer.unknown_id
@@ -78,7 +77,7 @@ def _summed(groups: Any, values: Any, num_rows: int) -> Any:
     return np.bincount(groups, values, num_rows).astype(np.int64)
 
 
-def _audited(split: "EncodedSplit", task: FittedTask, tables: Tables, table: str, rows: Any) -> AuditedSplit:
+def _audited(split: EncodedSplit, task: FittedTask, tables: Tables, table: str, rows: Any) -> AuditedSplit:
     examples = split.examples
     positions = np.asarray(rows)
     cells = tables.keys.get(table, RowKeys()).groups

@@ -33,6 +33,7 @@ from bertune.files import (
     write_json,
 )
 from bertune.run import CONFIG, Run, is_run, read_config
+from bertune.settings import changed_settings
 from bertune.source import Source
 from bertune.text.sequences import Sequence as TextSequence
 from bertune.training.events import Event, Noted, Warned
@@ -271,14 +272,7 @@ def _created(work: _Work, resume: bool) -> bool:
 def _refuse_other_work(work: _Work) -> None:
     """Raise ConfigError if the folder was started with other settings, data or folds."""
     recorded = read_record(work.out)
-    before, now = read_config(work.out).to_settings(), work.folds.tables.config.to_settings()
-    changed = [
-        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is now {now[section].get(key)!r}"
-        for section in now
-        if section not in ("machine", "track")
-        for key in sorted({*before.get(section, {}), *now[section]})
-        if before.get(section, {}).get(key) != now[section].get(key)
-    ]
+    changed = changed_settings(read_config(work.out), work.folds.tables.config, ("machine", "track"))
     folds, repeats = work.record.num_folds, work.record.num_repeats
     if (recorded.num_folds, recorded.num_repeats) != (folds, repeats):
         changed.append(

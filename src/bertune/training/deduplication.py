@@ -1,36 +1,41 @@
 """Dropping training rows that repeat others, before the split, so that no copies straddle it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bertune.audit.duplicates import NONE, find_duplicates
+from bertune.config import DataConfig
 from bertune.errors import DataError, counted
 from bertune.optional_packages import require
 
-if TYPE_CHECKING:
-    from bertune.training.reading import Tables
+
+@dataclass(frozen=True)
+class Deduplicated:
+    """The training rows that are left, by position, and what was dropped."""
+
+    kept: tuple[int, ...]
+    dropped: Mapping[str, int]  # the number of dropped rows, by the setting that dropped them
+    note: str
 
 
-def without_copies(tables: "Tables") -> "Tables":
-    """The tables without the training rows that `data.deduplicate` and `data.near_duplicates` drop.
+def deduplicated(examples: Mapping[str, list[Any]], data: DataConfig) -> Deduplicated | None:
+    """Drop training rows by `data.deduplicate` and `data.near_duplicates`; None if neither is set.
 
     A training row is dropped if it repeats an earlier training row, or any row of the validation or test
-    table. Other tables stay as they are. Raises DataError if no training row is left, and MissingPackageError
-    if near duplicates of long texts cannot be found.
+    table. `examples` are those of all tables, by table. Raises DataError if no training row is left, and
+    MissingPackageError if near duplicates of long texts cannot be found.
     """
-    data = tables.config.data
     drops_near = data.near_duplicates == "drop"
     if not data.deduplicate and not drops_near:
-        return tables
-    train = tables.examples["train"]
+        return None
+    train = examples["train"]
     kept, counts = np.arange(len(train)), _Counts()
     while True:  # a row that was dropped may have hidden a pair of others
-        examples = {**tables.examples, "train": [train[row] for row in kept.tolist()]}
-        is_dropped = _copies(examples, drops_near, counts)
+        is_dropped = _copies({**examples, "train": [train[row] for row in kept.tolist()]}, drops_near, counts)
         if not is_dropped.any():
             break
         kept = kept[~is_dropped]
@@ -40,17 +45,8 @@ def without_copies(tables: "Tables") -> "Tables":
                 "data, so none is left to train on. Use other files, or remove data.deduplicate and "
                 "data.near_duplicates"
             )
-    others = {name: values[kept] for name, values in tables.others.get("train", {}).items()}
-    keys = tables.keys["train"].of(kept.tolist())
-    return replace(
-        tables,
-        examples=examples,
-        keys={**tables.keys, "train": keys},
-        others={**tables.others, "train": others},
-        notes=(*tables.notes, _note(counts, len(train), drops_near)),
-        dropped={"deduplicate": counts.exact, "near_duplicates": counts.near},
-        kept=tuple(kept.tolist()),
-    )
+    dropped = {"deduplicate": counts.exact, "near_duplicates": counts.near}
+    return Deduplicated(tuple(kept.tolist()), dropped, _note(counts, len(train), drops_near))
 
 
 @dataclass

@@ -10,9 +10,9 @@ from bertune.predict.predictor import PredictionOutput, Predictor
 from bertune.predict.torch_backend import TorchBackend
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
+from bertune.training.encoded import EncodedSplit
 from bertune.training.loop import TrainState
 from bertune.training.outputs import Outputs
-from bertune.training.preparing import EncodedSplit
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from bertune.nn.memory import memory_errors
 from bertune.nn.threads import ThreadTuner
 from bertune.run import MANIFEST, METRICS, Run, open_run, verify
 from bertune.run_writer import FROZEN, RunWriter, refuse_existing
+from bertune.settings import changed_settings
 from bertune.source import Source
 from bertune.text.batches import steps_per_epoch
 from bertune.training.events import DataReady, Event, Finished, Noted, Started, Warned
@@ -30,6 +31,8 @@ from bertune.training.preparing import Prepared, prepare
 from bertune.training.refitting import initial_model, refuse_unlike_splits, restrict_to_texts
 from bertune.training.session import Session
 from bertune.training.signals import StopFlag, stop_on_signals
+
+_FREE = ("machine", "gate", "track")  # sections that may change when a run is resumed
 
 
 def train_source(source: Source, out: Path, resume: bool = False) -> Iterator[Event]:
@@ -83,7 +86,6 @@ def fit(
     else:
         writer = RunWriter.create(out, prepared.config, manifest)
     restrict_to_texts(model, prepared)
-    restrict_to_texts(model, prepared)
     with writer, deterministic(machine.device), tuner, stop_on_signals() as stop:
         machine = replace(machine, threads=tuner.threads)
         state = TrainState(model, prepared.encoder.fitted, prepared.splits["train"], machine)
@@ -120,7 +122,7 @@ def is_complete(out: Path, resume: bool) -> bool:
 
 def complete_run(out: Path, config: Config) -> Iterator[Event]:
     """Resume a run that is already complete: verify it and train nothing."""
-    _refuse_changes(Run(out), _changed_settings(Run(out), config))
+    _refuse_changes(Run(out), changed_settings(Run(out).config, config, _FREE))
     with RunWriter(out) as writer:
         verify(writer.run)
         check_finished(writer.run.manifest, out / MANIFEST)
@@ -144,7 +146,7 @@ def _plan(prepared: Prepared) -> Plan:
 
 def refuse_other_work(run: Run, prepared: Prepared, manifest: ManifestRecord) -> None:
     """Raise ConfigError if settings or data of a resumed run have changed."""
-    changed = _changed_settings(run, prepared.config)
+    changed = changed_settings(run.config, prepared.config, _FREE)
     before = _splits(run.record)
     for split, now in _splits(manifest).items():
         if before.get(split, SplitRecord()).sha256 != now.sha256:
@@ -154,17 +156,6 @@ def refuse_other_work(run: Run, prepared: Prepared, manifest: ManifestRecord) ->
 
 def _splits(manifest: ManifestRecord) -> Mapping[str, SplitRecord]:
     return (manifest.data and manifest.data.splits) or {}
-
-
-def _changed_settings(run: Run, config: Config) -> list[str]:
-    before, now = run.config.to_settings(), config.to_settings()
-    return [
-        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is now {now[section].get(key)!r}"
-        for section in now
-        if section not in ("machine", "gate", "track")
-        for key in sorted({*before.get(section, {}), *now[section]})
-        if before.get(section, {}).get(key) != now[section].get(key)
-    ]
 
 
 def _refuse_changes(run: Run, changed: list[str]) -> None:

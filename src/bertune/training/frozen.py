@@ -25,7 +25,7 @@ from bertune.nn.model import TextModel
 from bertune.nn.packed import PackedEncoder
 from bertune.text.batches import micro_batches
 from bertune.text.sequences import Sequence
-from bertune.training.preparing import EncodedSplit
+from bertune.training.encoded import EncodedSplit
 
 _SHARE_OF_MEMORY, _SHARE_OF_DISK = 0.25, 0.5  # fraction of the free space that may be used
 

@@ -23,8 +23,8 @@ from bertune.data.rows import Origin, Row
 from bertune.errors import BertuneError
 from bertune.files import disk_errors, replacing, to_json
 from bertune.manifest.label_errors import LabelErrorRecord, LabelErrorsRecord
-from bertune.metrics.label_errors import RULES, IntArray, judge_labels, judge_sets, ranked
-from bertune.metrics.scores import FloatArray
+from bertune.metrics.arrays import FloatArray, IntArray
+from bertune.metrics.label_errors import RULES, judge_labels, judge_sets, ranked
 from bertune.run_writer import LABEL_ERRORS
 from bertune.source import Source
 from bertune.tasks import FittedTask, Task

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertune.metrics.arrays import FloatArray
 from bertune.optional_packages import needs
 
-FloatArray = NDArray[np.float64]
 Texts = Sequence[tuple[str, ...]]  # one or several texts of each example
 _NEVER = -30.0  # the logit of a label that does not occur in the training rows
 

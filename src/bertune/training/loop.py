@@ -17,8 +17,8 @@ from bertune.nn.model import TextModel
 from bertune.tasks import FittedTask
 from bertune.text.batches import Indices, micro_batches, slices, step_examples
 from bertune.text.sequences import Sequence
+from bertune.training.encoded import EncodedSplit
 from bertune.training.optim import Optimizer, learning_rate
-from bertune.training.preparing import EncodedSplit
 
 # Groups of up to this many micro-batches run as one batch, because gradient caching computes each piece
 # twice.

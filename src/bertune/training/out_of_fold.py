@@ -9,7 +9,6 @@ from typing import Any
 from bertune import gates
 from bertune.cross_validation import (
     OUT_OF_FOLD,
-    PREDICTIONS,
     RECORD,
     CrossValidationRecord,
     FoldRunRecord,
@@ -39,9 +38,10 @@ from bertune.predict.decision_sentences import sentence_of_folds
 from bertune.predict.predictor import decoded
 from bertune.predict.writers import prediction_lines
 from bertune.record import checked
-from bertune.run import Run
+from bertune.run import PREDICTIONS, Run
 from bertune.tasks import FittedTask
 from bertune.text.sequences import Sequence as TextSequence
+from bertune.training.encoded import EncodedSplit, sequences_of_rows
 from bertune.training.error_analysis import with_recorded_explanations
 from bertune.training.folds import Folds
 from bertune.training.label_errors import (
@@ -52,7 +52,7 @@ from bertune.training.label_errors import (
     write_corrections,
 )
 from bertune.training.outputs import OUTPUTS, load_outputs
-from bertune.training.preparing import EncodedSplit, Fitted, sequences_of_rows
+from bertune.training.preparing import Fitted
 from bertune.training.slicing import categories, slices_record
 
 
@@ -75,16 +75,8 @@ def collect(
     lines: list[dict[str, Any]] = []
     slices: SlicesRecord | None = None
     for repeat in range(1, folds.num_repeats + 1):
-        predictions: dict[int, Any] = {}
-        for (of_repeat, fold), run in zip(folds.numbers(), runs, strict=True):
-            if of_repeat == repeat:
-                rows = folds.held_out(repeat, fold)
-                sequences = sequences_of_rows(tokenized["train"], rows)
-                of_fold = _as_saved(fitted.task, run)
-                found = _predictions(of_fold, examples, rows, sequences, run)
-                predictions |= zip(rows, found, strict=True)
-                decided = summary(of_fold, found, [examples[row] for row in rows])
-                decisions += [decided] if decided is not None and repeat == 1 else []
+        held_out = list(_held_out(folds, task, tokenized["train"], repeat, runs))
+        predictions = {row: one for _, rows, found in held_out for row, one in zip(rows, found, strict=True)}
         rows = sorted(predictions)
         these, theirs = [examples[row] for row in rows], [predictions[row] for row in rows]
         pooled.append(task.score(theirs, these))
@@ -94,6 +86,8 @@ def collect(
             for row, line in zip(rows, prediction_lines(these, theirs, Origin.anywhere), strict=True)
         )
         if repeat == 1:
+            summaries = (summary(of, found, [examples[row] for row in rows]) for of, rows, found in held_out)
+            decisions = [decided for decided in summaries if decided is not None]
             slices = _slices(folds, fitted, tokenized["train"], rows, pooled[0])
             _write_analysis(fitted, these, theirs, runs[: folds.num_folds], out / PREDICTIONS)
             _write_label_errors(folds, fitted, rows, theirs, out)
@@ -113,6 +107,18 @@ def collect(
         }
     )
     write_json(out / RECORD, sealed(complete.to_json()))
+
+
+def _held_out(
+    folds: Folds, task: FittedTask, tokenized: Sequence[TextSequence], repeat: int, runs: Sequence[Run]
+) -> Iterator[tuple[FittedTask, Sequence[int], list[Any]]]:
+    """For each fold of a repetition, the task of its model, the rows held out and their predictions."""
+    examples = folds.tables.examples["train"]
+    for (of_repeat, fold), run in zip(folds.numbers(), runs, strict=True):
+        if of_repeat == repeat:
+            rows, of_fold = folds.held_out(repeat, fold), _as_saved(task, run)
+            sequences = sequences_of_rows(tokenized, rows)
+            yield of_fold, rows, _predictions(of_fold, examples, rows, sequences, run)
 
 
 def _as_saved(task: FittedTask, run: Run) -> FittedTask:

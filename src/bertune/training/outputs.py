@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bertune.errors import DamagedError
 from bertune.files import shown_path
+from bertune.run import read_arrays
 from bertune.tasks import Output
 
 OUTPUTS = "outputs.npz"  # suffix of the file, next to the predictions of the split
@@ -33,16 +32,14 @@ def save_outputs(path: Path, outputs: Sequence[Sequence[Output]]) -> None:
 
 def load_outputs(path: Path) -> Outputs:
     """Read what `save_outputs` wrote. Raises DamagedError."""
+    advice = "Remove the folder of this fold and continue with --resume, which trains it again"
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays: dict[str, NDArray[Any]] = {name: stored[name] for name in stored.files}
-        values, rows, counts = arrays["values"], arrays["rows"], arrays["sequences"]
-        is_flat = bool(arrays["is_flat"])
-    except (OSError, ValueError, KeyError) as error:
-        raise DamagedError(
-            f"{shown_path(path)} is damaged ({str(error)[:80]}). Remove the folder of this fold and continue "
-            "with --resume, which trains it again"
-        ) from error
+        arrays = read_arrays(path)
+    except DamagedError as error:
+        raise DamagedError(f"{error}. {advice}") from error
+    if not {"values", "rows", "sequences", "is_flat"} <= arrays.keys():
+        raise DamagedError(f"{shown_path(path)} does not hold the outputs of a model. {advice}")
+    values, rows, counts, is_flat = (arrays[name] for name in ("values", "rows", "sequences", "is_flat"))
     pieces = np.split(values, np.cumsum(rows)[:-1]) if len(rows) else []
     every = [piece[0] if is_flat else piece for piece in pieces]
     ends = np.cumsum(counts).tolist()

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bertune import gates
@@ -29,6 +29,7 @@ from bertune.tasks.encoder import TextEncoder
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer
 from bertune.training.auditing import audit_splits
+from bertune.training.encoded import EncodedSplit, as_learned, sequences_of_rows
 from bertune.training.reading import Tables, read
 from bertune.training.selection import best_metric
 from bertune.training.splitting import Splits
@@ -46,20 +47,6 @@ class Fitted:
     pretrained: Pretrained
     limit: int  # maximum tokens of a text for the model
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class EncodedSplit:
-    """One split, encoded."""
-
-    source: str
-    examples: list[Any]
-    sequences: list[Sequence]
-    groups: tuple[int, ...] = ()  # group of each evaluated example; equal numbers are not independent
-
-    def untruncated_lengths(self) -> list[int]:
-        """The number of tokens of each sequence before truncation."""
-        return [len(s) + s.num_removed for s in self.sequences]
 
 
 @dataclass(frozen=True)
@@ -139,7 +126,7 @@ def encode(
     gates.refuse_unknown(tables.config.gate.limits, known)
     why = _explained_length(tables.config, encoder, fitted.limit, encoded)
     columns = tables.columns
-    data, findings = audit_splits(splits, encoded, fitted, encoder.max_length)
+    data, findings = audit_splits(splits, encoded, encoder)
     for name, split in encoded.items():
         data["splits"][name] |= {"source": split.source, "sha256": fingerprint(split.examples)}
     if tables.dropped:
@@ -171,14 +158,6 @@ def _encoder(config: Config, fitted: Fitted) -> TextEncoder:
     max_length = _most_tokens(config, fitted.task, fitted.limit)
     fitted.task.check_length(max_length)
     return TextEncoder(fitted.task, fitted.tokenizer, max_length)
-
-
-def sequences_of_rows(sequences: SequenceOf[Sequence], rows: SequenceOf[int]) -> list[Sequence]:
-    """The sequences of some rows of a tokenized table, renumbered by position in `rows`."""
-    of_example: dict[int, list[Sequence]] = {}
-    for sequence in sequences:
-        of_example.setdefault(sequence.group, []).append(sequence)
-    return [replace(s, group=group) for group, row in enumerate(rows) for s in of_example.get(row, [])]
 
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
@@ -233,20 +212,6 @@ def _explained_length(
             f"model.max_length={limit} to truncate them, shorten the texts, or use a model for longer texts"
         )
     return f"{default}; {share} are longer and are truncated, the longest ({where}) from {longest:,} tokens"
-
-
-def as_learned(split: EncodedSplit, fitted: FittedTask) -> EncodedSplit:
-    """The training split regrouped so that each group counts as one example."""
-    if fitted.windows_are_examples:
-        owners = [split.examples[s.group] for s in split.sequences]
-        numbered = [replace(s, group=i) for i, s in enumerate(split.sequences)]
-        return EncodedSplit(split.source, owners, numbered)
-    together = fitted.group_training_examples(split.examples)
-    if together is None:
-        return split
-    group = {position: number for number, positions in enumerate(together) for position in positions}
-    sequences = [replace(s, group=group[s.group]) for s in split.sequences if s.group in group]
-    return EncodedSplit(split.source, [split.examples[positions[0]] for positions in together], sequences)
 
 
 def _limitations(encoded: Mapping[str, EncodedSplit], task: FittedTask) -> dict[str, list[Limitation]]:

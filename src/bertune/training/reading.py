@@ -1,7 +1,7 @@
 """Read all tables of a source into examples, the first stage of data preparation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bertune.audit.source_columns import Column, SourceColumns
@@ -14,7 +14,7 @@ from bertune.errors import DataError
 from bertune.source import SPLITS, Source
 from bertune.tasks import Task, make_task
 from bertune.tasks.encoder import columns_to_train, known_column_names, read_examples
-from bertune.training.deduplication import without_copies
+from bertune.training.deduplication import deduplicated
 from bertune.training.row_keys import RowKeys, key_cells
 from bertune.training.selection import best_metric
 
@@ -44,7 +44,25 @@ def read(source: Source) -> Tables:
     with source.locating():
         task = make_task(source.config.task)
     best_metric(source.config.train.best_metric, task.fitted())  # reports errors before files are read
-    return without_copies(_read_all(source, task))
+    return _without_copies(_read_all(source, task))
+
+
+def _without_copies(tables: Tables) -> Tables:
+    """The tables without the training rows that settings drop because they repeat others."""
+    found = deduplicated(tables.examples, tables.config.data)
+    if found is None:
+        return tables
+    kept, train = list(found.kept), tables.examples["train"]
+    others = {name: values[kept] for name, values in tables.others.get("train", {}).items()}
+    return replace(
+        tables,
+        examples={**tables.examples, "train": [train[row] for row in kept]},
+        keys={**tables.keys, "train": tables.keys["train"].of(kept)},
+        others={**tables.others, "train": others},
+        notes=(*tables.notes, found.note),
+        dropped=found.dropped,
+        kept=found.kept,
+    )
 
 
 def _read_all(source: Source, task: Task) -> Tables:

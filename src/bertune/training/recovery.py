@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bertune.errors import DamagedError
 from bertune.files import changed_files, shown_path, write_atomically
-from bertune.run import CONFIG, MANIFEST, intact_manifest, is_run, read_manifest, start_again
+from bertune.run import CHECKPOINTS, CONFIG, MANIFEST, intact_manifest, is_run, read_manifest, start_again
 from bertune.run_writer import RunWriter
 from bertune.training.checkpoint import Checkpoints
 
@@ -18,7 +18,7 @@ def recover(folder: Path) -> list[str]:
     if not is_run(folder) or not _damaged(folder):
         return []
     with RunWriter(folder):
-        records = Checkpoints(folder / "checkpoints").records()
+        records = Checkpoints(folder / CHECKPOINTS).records()
         damaged = _damaged(folder)
         if not set(damaged) <= set(records):
             raise DamagedError(
@@ -35,12 +35,12 @@ def _damaged(folder: Path) -> dict[str, str]:
     try:
         manifest = intact_manifest(folder / MANIFEST)
     except DamagedError as error:
-        records = Checkpoints(folder / "checkpoints").records()
+        records = Checkpoints(folder / CHECKPOINTS).records()
         problem = (
             str(error) if (folder / MANIFEST).exists() else f"{shown_path(folder / MANIFEST)} is missing"
         )
         if MANIFEST not in records:
-            if not any((folder / "checkpoints").glob("step-*")):
+            if not any((folder / CHECKPOINTS).glob("step-*")):
                 read_manifest(folder / MANIFEST)  # raises the same error and says what to do
             advice = start_again(folder)
             raise DamagedError(f"{problem}, and no intact checkpoint has a copy. {advice}") from error

@@ -20,10 +20,11 @@ from bertune.run_writer import REFIT, RunWriter
 from bertune.saved_model import new_model
 from bertune.text.batches import steps_per_epoch
 from bertune.training.checkpoint import Checkpoints, Progress, load_model_tensors, model_tensors
+from bertune.training.encoded import EncodedSplit, as_learned
 from bertune.training.events import Event, Noted, Stepped, Warned
 from bertune.training.loop import Plan, TrainState, train_steps
 from bertune.training.optim import Optimizer
-from bertune.training.preparing import EncodedSplit, Prepared, as_learned
+from bertune.training.preparing import Prepared
 from bertune.training.session import Session, refuse_divergence
 from bertune.training.signals import StopFlag
 

@@ -11,6 +11,7 @@ from bertune.files import shell_word
 from bertune.nn.device import give_back_freed_memory
 from bertune.nn.threads import ThreadTuner
 from bertune.nn.vocabulary import rebase_on_file
+from bertune.run import CHECKPOINTS
 from bertune.run_writer import RunWriter
 from bertune.tasks import FittedTask
 from bertune.training.checkpoint import (
@@ -20,11 +21,12 @@ from bertune.training.checkpoint import (
     load_model_tensors,
     model_tensors,
 )
+from bertune.training.encoded import EncodedSplit
 from bertune.training.evaluation import ScoredSplit, evaluate
 from bertune.training.events import Evaluated, Event, Noted, Stepped, Warned
 from bertune.training.loop import Plan, Step, TrainState, train_steps
 from bertune.training.optim import Optimizer
-from bertune.training.preparing import EncodedSplit, Prepared
+from bertune.training.preparing import Prepared
 from bertune.training.selection import Ranked, beats, best_metric, is_clearly_better, scores_without
 from bertune.training.signals import StopFlag
 
@@ -54,7 +56,7 @@ class Session:
         self._best: ScoredSplit | None = None  # the last evaluation, if it was the best
         self._score = best_metric(self._config.best_metric, state.fitted)
         self._optimizer = Optimizer(state.model, self._config, prepared.config.optimizer)
-        self.checkpoints = Checkpoints(writer.run.path / "checkpoints")
+        self.checkpoints = Checkpoints(writer.run.path / CHECKPOINTS)
 
     @property
     def validation(self) -> EncodedSplit:

@@ -19,7 +19,7 @@ from bertune.tasks import FittedTask
 from bertune.tasks.parts.score_intervals import group_keys
 from bertune.text.tokenizer import Tokenizer
 from bertune.training.auditing import token_counts
-from bertune.training.preparing import EncodedSplit
+from bertune.training.encoded import EncodedSplit
 
 _MOST_LABELS = 20  # the most frequent ones
 _MOST_VALUES = 20  # distinct values of a column; with more, it holds IDs or texts rather than sources

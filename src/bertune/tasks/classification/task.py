@@ -15,6 +15,7 @@ from bertune.data.columns import ColumnNames, Columns, missing_hint, name_of, re
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, all_have, listed
 from bertune.metrics import classification as metrics
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.decisions import DecisionRule
 from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
@@ -30,7 +31,6 @@ from bertune.tasks.parts.long_texts import DocumentOptions, FittedToTexts, mean_
 from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
     MOST_NAMED,
-    FloatArray,
     RawOutputs,
     TopKOptions,
     WithRawOutputs,

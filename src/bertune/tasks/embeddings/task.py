@@ -18,10 +18,11 @@ from bertune.data.columns import ColumnNames, Columns, cell_number, cell_text, n
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, counted
 from bertune.metrics import correlation, retrieval
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.retrieval import triplets_in_order
-from bertune.metrics.scores import FloatArray, Scores, first_rows, weighted_mean
+from bertune.metrics.scores import Scores, first_rows, weighted_mean
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.embeddings.error_analysis import wrong_neighbours, wrong_similarities
 from bertune.tasks.embeddings.vectors import (

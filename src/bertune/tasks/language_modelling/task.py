@@ -18,10 +18,11 @@ from bertune.config import CHANGEABLE, Section
 from bertune.data.columns import ColumnNames, Columns, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.details import calibration
 from bertune.metrics.limitations import UNDEFINED, Limitation
 from bertune.metrics.mistakes import Mistakes
-from bertune.metrics.scores import FloatArray, Scores, divided
+from bertune.metrics.scores import Scores, divided
 from bertune.tasks import FittedTask, Output, Task
 from bertune.tasks.explained import Explained, OutputWeights, Target, item_position
 from bertune.tasks.form import Form

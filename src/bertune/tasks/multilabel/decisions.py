@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.config import DecideConfig
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.decisions import ANSWER, REVIEW, DecisionRule
 from bertune.tasks import Output
 from bertune.tasks.parts.label_rules import SIDES, fit_labels_rule
 from bertune.tasks.parts.long_texts import FittedToTexts, mean_output
-from bertune.tasks.parts.top_k import FloatArray, all_probabilities
+from bertune.tasks.parts.top_k import all_probabilities
 from bertune.text.sequences import Sequence
 
 

@@ -15,6 +15,7 @@ from bertune.data.columns import ColumnNames, Columns, name_of, read_texts
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, all_have, listed, none_has
 from bertune.metrics import multilabel as metrics
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.limitations import NEVER_ABOVE_0, UNDEFINED, Limitation, missing_labels
 from bertune.metrics.mistakes import Mistakes
 from bertune.metrics.scores import Scores
@@ -32,7 +33,6 @@ from bertune.tasks.parts.long_texts import DocumentOptions, mean_output
 from bertune.tasks.parts.texts import TEXT_COLUMNS, natural
 from bertune.tasks.parts.top_k import (
     MOST_NAMED,
-    FloatArray,
     RawOutputs,
     TopKOptions,
     WithRawOutputs,
@@ -214,7 +214,7 @@ class FittedMultiLabel(DecidesLabels):
         predicted = [np.array([index[label] for label in p.labels], np.int64) for p in predictions]
         judged = metrics.Judged(gold, len(self.labels), probabilities, predicted)
         cutoff = self.label_cutoffs if self.has_cutoffs else self.options.threshold
-        return metrics.score_judged(judged, self.labels, cutoff)
+        return metrics.score(judged, self.labels, cutoff)
 
     def simple_targets(self, examples: SequenceOf[Example]) -> NDArray[Any]:
         index = {label: number for number, label in enumerate(self.labels)}

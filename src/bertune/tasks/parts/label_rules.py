@@ -10,14 +10,8 @@ import numpy as np
 
 from bertune.config import DecideConfig
 from bertune.errors import ConfigError, did_you_mean, listed
-from bertune.metrics.decisions import (
-    BoolArray,
-    DecisionRule,
-    FloatArray,
-    best_f1_cutoff,
-    precision_cutoff,
-    recall_cutoff,
-)
+from bertune.metrics.arrays import BoolArray, FloatArray
+from bertune.metrics.decisions import DecisionRule, best_f1_cutoff, precision_cutoff, recall_cutoff
 
 SIDES = ("no", "yes")  # the answers to whether a label applies to a text
 _NEVER = 1.1  # a cutoff that no probability reaches

@@ -9,16 +9,14 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from bertune.config import CHANGEABLE, Section
+from bertune.metrics.arrays import FloatArray
 from bertune.tasks import Output
 
 MOST_NAMED = 100  # maximum number of labels for which all probabilities are given by default
 BEST = 10  # number of probabilities given by default for more labels
-
-FloatArray = NDArray[np.float64]
 
 
 class TopKOptions(Section):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.errors import DataError
+from bertune.metrics.arrays import FloatArray, IntArray
 from bertune.text.sequences import Sequence
 from bertune.text.tokenizer import Tokenizer, joined_offsets
 from bertune.text.truncation import owners_of
@@ -20,9 +21,6 @@ from bertune.text.windows import overlap, windows_over
 UNKNOWN = -1  # gold position if the answer does not occur in the context; the loss ignores it
 _CHUNK = 200  # questions tokenized at once: the Rust encoding of a long context is large
 _MIN_CONTEXT = 4  # at least 1 / 4 of a window must be available for the context
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
