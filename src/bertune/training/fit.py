@@ -103,6 +103,12 @@ def fit(
         except BertuneError as error:
             _record_failure(error, session, writer)
             raise
+    if stop.is_set:  # too late to stop anything in this run
+        raise Interrupted(
+            "stopped when the run was complete, before its report was written. Continue with: bertune train "
+            f"{shell_word(out)} --resume"
+        )
+    yield Finished(writer.run)
 
 
 def _is_resumable(out: Path, resume: bool) -> bool:
