@@ -9,6 +9,7 @@ from typing import Any
 
 from bertune.errors import ConfigError, GateError, counted, did_you_mean
 from bertune.manifest.results import GateRecord
+from bertune.metrics.calibration import MEASURES
 from bertune.metrics.scores import LOWER_IS_BETTER
 
 
@@ -42,6 +43,29 @@ def measured(
         )
         found.append(record)
     return found
+
+
+def of_complete(gates: Mapping[str, float], manifest: Mapping[str, Any]) -> list[GateRecord] | None:
+    """Compare a complete run with gates; None if there are none, or if its manifest has the results.
+
+    Raises ConfigError for a score that the manifest does not have.
+    """
+    recorded = {gate["score"]: gate for gate in manifest.get("gates") or ()}
+    if not gates or gates == {name: gate["limit"] for name, gate in recorded.items()}:
+        return None
+    split = "test" if "test" in manifest["scores"] else "validation"
+    calibration = manifest.get("calibration") or {}
+    measures = calibration.get("after") or {} if calibration.get("split") == split else {}
+    of_gates = {name: gate["value"] for name, gate in recorded.items()}
+    scores = {**measures, **of_gates, **manifest["scores"][split]}
+    refuse_unknown(gates, {**dict.fromkeys(MEASURES), **scores})
+    for name in gates:
+        if name not in scores:
+            raise ConfigError(
+                f"gate.{name}={gates[name]:g}: the run is complete, and this score was not recorded. Use "
+                f"bertune evaluate RUN FILE gate.{name}={gates[name]:g}"
+            )
+    return measured(gates, {split: scores}, split)
 
 
 def described(gate: GateRecord) -> str:

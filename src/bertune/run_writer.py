@@ -240,12 +240,10 @@ class RunWriter:
             remove_if_empty(folder)
 
 
-def record_decision(
-    path: Path, calibration: Mapping[str, Any] | None, decision: Mapping[str, Any] | None
-) -> None:
-    """Replace the calibration and the decision rule in the manifest of a run. Raises RunBusyError."""
+def record_decision(path: Path, **entries: Any) -> None:
+    """Replace entries of the manifest of a finished run, such as `decision`. Raises RunBusyError."""
     with RunWriter(path) as writer:
-        writer.update_manifest(calibration=calibration, decision=decision)
+        writer.update_manifest(**entries)
 
 
 def refuse_existing(path: Path) -> None:

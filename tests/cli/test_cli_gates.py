@@ -36,6 +36,9 @@ def test_a_refitted_model_has_the_rule_of_its_own_predictions_and_gates_limit_it
     again = bt.decide(copy, tmp_path / "calibration.csv", settings=own).model.fitted
     assert saved.calibration.temperatures == again.calibration.temperatures
     assert saved.rule == again.rule
+    assert bertune("train", out, "--resume", "gate.ece=1", "gate.brier=2").code == 0
+    failed = bertune("train", out, "--resume", "gate.accuracy=1.1")
+    assert failed.code == 5 and "at least 1.1 required" in failed.err
     checked = bertune("evaluate", out, tmp_path / "test.csv", "gate.ece=0", "gate.brier=2", "--json")
     assert checked.code == 5
     assert [gate["passed"] for gate in checked.json["gates"]] == [False, True]

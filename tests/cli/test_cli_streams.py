@@ -105,3 +105,27 @@ def test_a_long_label_is_wrapped_in_a_table_and_not_truncated() -> None:
     assert isinstance(console.file, io.StringIO)
     shown = "".join(line.split("1.0000")[0].strip() for line in console.file.getvalue().splitlines())
     assert label in shown
+
+
+def test_an_interrupted_command_says_so(tmp_path: Path) -> None:
+    """Typer alone would exit without a message."""
+    reader = tmp_path / "interrupted.py"
+    code = "import signal\n\ndef read(path, options):\n    signal.raise_signal(signal.SIGINT)\n    yield\n"
+    reader.write_text(code)
+    data = write_csv(tmp_path / "data.csv", reviews(4))
+    done = bertune("check", data, f"data.reader={reader}", "model.name=minilm")
+    assert (done.code, done.out, done.err) == (130, "", "interrupted\n")
+
+
+def test_ctrl_c_while_the_command_is_imported_is_no_traceback() -> None:
+    code = (
+        "import signal, sys\n"
+        "from bertune.cli import main\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")

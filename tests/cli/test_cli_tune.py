@@ -16,12 +16,14 @@ def test_a_search_prints_trials_and_conclusions_and_leaves_a_run(tmp_path: Path,
         "data.test_fraction=0.3",
         "tune.storage=journal",
     )
-    words = (*command, "tune.space.train.epochs=1,2", "gate.accuracy=1.01", "--out", out)
+    space = "tune.space.train.epochs=1,2"
+    words = (*command, space, "gate.accuracy=1.01", "track.to=tensorboard", "--out", out)
     found = bertune(*words)
     assert found.code == 5, "the gate of the best settings"
     assert "Best settings: train.epochs=" in found.err
     assert "trial-0 (defaults)" in found.out
     assert "the space has only 2 combinations, so all of them are tried" in found.err
+    assert "track.to is not used by the search" in found.err
     assert "  1/2  trial-0" in found.err
     assert "  2/2  trial-1" in found.err
     again = bertune("tune", out, "--resume", "--json").json

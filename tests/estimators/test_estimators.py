@@ -193,15 +193,19 @@ def test_input_that_cannot_be_used_is_a_value_error(texts: Any, labels: Any, mes
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"epochs": -1}, "train.epochs must be greater than 0"),
+        ({"epochs": -1}, "^epochs must be greater than 0"),
         ({"settings": {"train.lr": 1e-3}}, "use the parameter learning_rate instead of train.lr"),
         ({"settings": {"task.name": "ner"}}, "task.name cannot be set"),
         ({"settings": {"train.warmpu": 0}}, 'Did you mean "train.warmup"'),
+        ({"settings": "train.warmup=0"}, "settings must be a dict"),
+        ({"learning_rate": -1}, "^learning_rate must be greater than 0, got -1$"),
+        ({"epochs": "3x"}, "^epochs must be a number, got '3x'$"),
     ],
 )
 def test_wrong_parameters_are_reported_by_fit(parameters: dict[str, Any], message: str) -> None:
-    with pytest.raises(bt.BertuneError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         bt.BertClassifier(**parameters).fit(TEXTS, LABELS)
+    assert isinstance(caught.value, bt.BertuneError)
 
 
 def test_an_estimator_that_is_not_fitted_says_so() -> None:

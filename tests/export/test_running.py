@@ -85,6 +85,9 @@ def test_precision_is_no_setting_of_an_export(exports: Exports) -> None:
     found = bertune("export", exports.run(KIND), "machine.precision=bf16")
     assert found.code == 3
     assert "machine.precision does not apply to an export" in found.err
+    found = bertune("export", exports.run(KIND), "gate.accuracy=1")
+    assert found.code == 3
+    assert "gate.accuracy does not apply to an export. Remove the setting" in found.err
 
 
 @pytest.fixture(scope="module")

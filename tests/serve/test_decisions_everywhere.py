@@ -174,7 +174,7 @@ def test_an_export_gets_a_rule_of_its_own_and_still_passes_its_verification(
     copy = tmp_path / "onnx"
     shutil.copytree(export, copy)
     found = bt.decide(copy, files["new"], settings={"decide.abstain_below": 0.6})
-    assert "not a guarantee" in found.sentence
+    assert "below 0.6 are marked for review" in found.sentence
     rule = bt.load(copy).fitted.rule
     assert rule is not None and rule.thresholds == {"": 0.6} and rule.max_error is None
     bertune("verify", copy).fine()
@@ -203,6 +203,43 @@ def test_no_rule_says_how_many_rows_are_missing(run: Path, tmp_path: Path) -> No
     assert "cannot answer any of the texts without review" in done.out
     assert re.search(r"about [\d,]+ more labelled examples|improve the model", done.out)
     assert {p.decision for p in bt.load(copy).predict(TEXTS)} == {"review"}
+
+
+def test_too_few_rows_leave_the_temperature_and_the_rule_in_use(run: Path, tmp_path: Path) -> None:
+    copy, few = tmp_path / "run", write_csv(tmp_path / "few.csv", reviews(30, seed=5))
+    shutil.copytree(run, copy)
+    before = (copy / "model" / "bertune.json").read_bytes()
+    refused = bertune("decide", copy, few)
+    assert refused.code == 3
+    assert "few.csv: not calibrated: 30 texts, at least 50 are needed. The model was not" in refused.err
+    assert (copy / "model" / "bertune.json").read_bytes() == before
+
+    done = bertune("decide", copy, few, "decide.abstain_below=0.6", "--json").fine()
+    assert "not calibrated: 10 texts, at least 50 are needed" in done.json["notes"]
+    assert "the model keeps its earlier temperature" in done.json["notes"]
+    fitted = bt.load(copy).fitted
+    assert fitted.calibration == bt.load(run).fitted.calibration and fitted.rule.thresholds == {"": 0.6}
+    old, new = (json.loads((folder / "manifest.json").read_text()) for folder in (run, copy))
+    assert new["calibration"] == old["calibration"] is not None
+
+
+@pytest.mark.parametrize("folder", ["run", "run/model"])
+def test_the_run_and_its_model_card_describe_the_new_rule(
+    folder: str, run: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    old = json.loads((run / "manifest.json").read_text())["decision"]["sentence"]
+    found = bt.decide(tmp_path / folder, files["new"], settings={"decide.abstain_below": 0.6})
+    card = tmp_path / "run" / "model" / "README.md"
+    before = (run / "model" / "README.md").read_text()
+    assert card.read_text() == before.replace(f"\n- {old}", "").replace(old, found.sentence)
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["decision"]["sentence"] in (
+        card.read_text()
+    )
+    bt.decide(tmp_path / folder, files["new"])  # without a target: removes the rule
+    assert "without review" not in card.read_text()
+    again = bt.decide(tmp_path / folder, files["new"], settings={"decide.max_error": 0.3})
+    assert card.read_text().count(again.sentence) == 1
 
 
 @pytest.mark.parametrize(
@@ -237,6 +274,8 @@ def test_tasks_without_right_and_wrong_answers_refuse_a_guarantee(
     data.write_text("".join(json.dumps(row) + "\n" for row in rows_of(kind)), encoding="utf-8")
     with pytest.raises(ConfigError, match="right or wrong"):
         bt.decide(exports.run(kind), data, settings={"decide.max_error": 0.1})
+    with pytest.raises(ConfigError, match="cannot be calibrated"):
+        bt.decide(exports.run(kind), data)
 
 
 def test_costs_and_cutoffs_change_the_predicted_labels(

@@ -14,8 +14,10 @@ import pytest
 from bertune.errors import ConfigError, Interrupted
 from bertune.run import Run, open_run
 from bertune.source import resolve_source
-from bertune.training.events import Started, Stepped
+from bertune.training import finish
+from bertune.training.events import Finished, Started, Stepped, final
 from bertune.training.fit import train_source
+from bertune.training.seeds import train_seeds
 from trainings import assert_same_work, stopped_after, train, without_times
 
 TOTAL = 14  # steps: two epochs of seven
@@ -150,6 +152,46 @@ def test_the_message_says_how_to_resume(reviews_csv: Path, changes: dict[str, An
                 signal.raise_signal(signal.SIGINT)
     assert "stopped after step 4 of 14" in str(caught.value)
     assert f"bertune train {tmp_path / 'run'} --resume" in str(caught.value)
+
+
+def test_a_stopped_seed_resumes_with_all_seeds(
+    reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    """Resuming the folder of the seed, as its own message says, would never train the other seeds."""
+    source = resolve_source(str(reviews_csv), changes | {"train.seeds": 2})
+    with pytest.raises(Interrupted) as caught:
+        for event in train_seeds(source, tmp_path / "run"):
+            if isinstance(event, Stepped):
+                signal.raise_signal(signal.SIGINT)
+    assert "stopped in seed 42 (1 of 2)" in str(caught.value)
+    assert str(caught.value).endswith(f"bertune train {tmp_path / 'run'} --resume")
+
+
+def test_a_signal_after_the_last_batch_is_not_lost(
+    reviews_csv: Path, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the next fold, seed or trial would be trained."""
+    write_card = finish.write_card
+
+    def interrupted(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        write_card(*arguments)
+
+    monkeypatch.setattr(finish, "write_card", interrupted)
+    with pytest.raises(Interrupted, match=f"bertune train {tmp_path / 'run'} --resume"):
+        train(reviews_csv, tmp_path / "run", changes)
+    assert open_run(tmp_path / "run").manifest["status"] == "complete"
+
+
+def test_an_interruption_between_runs_says_how_to_resume(tmp_path: Path) -> None:
+    def interrupted(*events: object) -> Iterator[object]:
+        yield from events
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):  # nothing was written
+        final(interrupted(), Finished)
+    with pytest.raises(Interrupted, match="--resume"):
+        final(interrupted(Started(Run(tmp_path), {}, 0)), Finished)
 
 
 def test_signal_handlers_are_restored(reviews_csv: Path, changes: dict[str, Any], tmp_path: Path) -> None:

@@ -64,15 +64,26 @@ def decide(source: Run | str | Path, data: object, *, settings: Settings = None)
     its own rule. Raises InputError.
     """
     from bertune.predict.redeciding import decide as fit_rule
-    from bertune.run_writer import record_decision
 
     found = fit_rule(source, data, nested(settings))
-    path = source.path if isinstance(source, Run) else as_path(source, "the run or model")
-    if found.folder != path and is_run(path):
-        record_decision(path, found.decided.calibration, found.decided.decision)
-        if is_installed("jinja2") and is_installed("matplotlib"):  # a runtime without them has no report
-            report(path)
+    if is_run(run := found.folder.parent) and Run(run).model_path == found.folder:
+        _record_decision(run, found)
     return found
+
+
+def _record_decision(run: Path, found: Decision) -> None:
+    """Update the manifest of a run, its model card and its report, so that they describe the rule in use."""
+    from bertune.run_writer import record_decision
+    from bertune.training.model_card import replace_sentence
+
+    record, decided = open_run(run).record, found.decided
+    before = None if record.decision is None else record.decision.sentence
+    entries = {} if decided.keeps_temperature else {"calibration": decided.calibration}
+    warnings = [text for text in record.warnings or [] if text != before]
+    record_decision(run, decision=decided.decision, warnings=warnings, **entries)
+    replace_sentence(found.folder, before, found.sentence)
+    if is_installed("jinja2") and is_installed("matplotlib"):  # a runtime without them has no report
+        report(run)
 
 
 def export(

@@ -6,9 +6,10 @@ import gc
 import importlib.metadata
 import sys
 from collections.abc import Iterator
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from bertune.cli import (
     bench,
@@ -29,7 +30,7 @@ from bertune.cli import (
     verify,
 )
 from bertune.cli.stdin import kept_from_libraries
-from bertune.errors import BertuneError
+from bertune.errors import BertuneError, Interrupted
 
 HELP = """Fine-tune BERT-like encoders on your own texts, evaluate them, and use them for prediction.
 
@@ -43,7 +44,19 @@ missing or training diverged, 2 usage error, 3 invalid input, 4 out of disk spac
 gate failed, 130 interrupted.
 """
 
+
+class _Commands(TyperGroup):
+    """The commands. Typer itself would exit without a message if one of them is interrupted."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     help=HELP,
     no_args_is_help=True,
     add_completion=False,
@@ -114,7 +127,7 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except BertuneError as error:
-        _say(f"{_kind(error)}: {error}")
+        _say(": ".join(part for part in (_kind(error), str(error)) if part))
         sys.exit(error.exit_code)
     except MemoryError:
         _exit_out_of_memory()

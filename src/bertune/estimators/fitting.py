@@ -34,10 +34,12 @@ def settings_of(parameters: Mapping[str, Any], seed: int, task: Mapping[str, Any
     again on all rows (`train.refit`), with the default fraction to determine the number of steps.
     """
     own = {key: parameters[name] for name, key in PARAMETERS.items()} | {"train.seed": seed}
+    try:
+        sections = nested(parameters["settings"])
+    except InputError as error:
+        raise EstimatorInputError(str(error)) from error
     given = {
-        f"{section}.{key}": value
-        for section, values in nested(parameters["settings"]).items()
-        for key, value in values.items()
+        f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()
     }
     by_setting = {key: name for name, key in PARAMETERS.items()}
     for key in given:
@@ -70,10 +72,18 @@ def train(
             run = _trained(rows, settings, Path(folder) / "sklearn", verbose)
             return api.load(run, settings=machine), None, _warnings(run)
     except InputError as error:
-        raise EstimatorInputError(str(error)) from error
+        raise EstimatorInputError(_by_parameter(str(error))) from error
     except Interrupted as error:
         # A search over parameters counts any other error as a failed fit, and continues with the next.
         raise KeyboardInterrupt(str(error) if out is not None else "training was interrupted") from error
+
+
+def _by_parameter(message: str) -> str:
+    """A message about invalid values, each in a line, with the parameters instead of their settings."""
+    lines = message.split("\n")
+    for name, key in PARAMETERS.items():
+        lines = [name + line.removeprefix(key) if line.startswith(f"{key} must") else line for line in lines]
+    return "\n".join(lines)
 
 
 def _warnings(run: Run) -> tuple[str, ...]:

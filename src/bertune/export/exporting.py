@@ -28,6 +28,7 @@ from bertune.settings import resolve
 from bertune.training.preparing import fingerprint
 from bertune.training.selection import best_metric
 
+_SECTIONS = ("data", "model", "task", "machine", "export")  # of the settings that an export takes
 _SEARCH_ROWS = 1000  # rows on which versions of a graph are compared before they are compared on all rows
 
 
@@ -76,6 +77,10 @@ def _request(path: Path, name: str, settings: Settings, out: Path | None) -> _Re
             "machine.precision does not apply to an export: --to determines its precision, and the trained "
             "model that it is compared with computes in fp32. Remove the setting"
         )
+    foreign = [section for section in settings if section not in _SECTIONS]
+    if foreign:
+        key = f"{foreign[0]}.{next(iter(settings[foreign[0]]))}"
+        raise ConfigError(f"{key} does not apply to an export. Remove the setting")
     run = open_run(path)
     refuse_older_manifest(run)
     if run.manifest.get("status") != "complete":

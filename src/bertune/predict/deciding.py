@@ -74,6 +74,11 @@ class Decided:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
+    @property
+    def keeps_temperature(self) -> bool:
+        """Whether the model keeps an earlier temperature, which no record describes."""
+        return self.calibration is None and self.fitted.calibration is not None
+
 
 def refuse_unsuited(config: DecideConfig, fitted: FittedTask) -> None:
     """Raise ConfigError for targets that do not apply to a task."""
@@ -96,8 +101,9 @@ def fit_decisions(
 ) -> Decided:
     """Fit the temperature, and the decision rule if one is wanted, to labelled rows.
 
-    `source` says which rows they are. Raises ConfigError for a target that does not apply to the task, and
-    DataError for too few rows.
+    `source` says which rows they are. A temperature that `fitted` already has is replaced, unless the rows
+    are too few to fit one. Raises ConfigError for a target that does not apply to the task, and DataError
+    for too few rows.
     """
     config.refuse_contradictions()
     refuse_unsuited(config, fitted)
@@ -114,8 +120,7 @@ def fit_decisions(
     keys = [task.group_key(e) for e in rows.examples]
     parts = divide(keys, [task.stratify_key(e) for e in rows.examples], shares, seed)
     of_temperature, of_cutoffs, of_guarantee = (rows.at(part) for part in parts)
-    plain = replace(fitted, calibration=None, rule=None)
-    calibrated, record, notes = _calibrated(plain, of_temperature, config, source)
+    calibrated, record, notes = _calibrated(replace(fitted, rule=None), of_temperature, config, source)
     if not config.has_target:
         return Decided(calibrated, record, None, notes)
     rule = DecisionRule()
@@ -146,17 +151,18 @@ def fit_decisions(
 def _calibrated(
     fitted: FittedTask, rows: RowOutputs, config: DecideConfig, source: str
 ) -> tuple[FittedTask, dict[str, Any] | None, tuple[str, ...]]:
-    """The fitted task with a temperature, what to report about it, and notes."""
-    if config.calibration == "none" or fitted.calibration_kind is None:
-        return fitted, None, ()
-    terms = terms_of(fitted, rows)
+    """The fitted task with a temperature, what to report about it, and notes.
+
+    Without a new temperature, the record is None, and the task keeps an earlier one.
+    """
+    plain = replace(fitted, calibration=None)
+    if config.calibration == "none" or plain.calibration_kind is None:
+        return plain, None, ()
+    terms = terms_of(plain, rows)
     if terms is None or len(terms) < _LEAST_TERMS:
         count = 0 if terms is None else len(terms)
-        return (
-            fitted,
-            None,
-            (f"not calibrated: {count:,} {fitted.calibration_unit}, at least {_LEAST_TERMS} are needed",),
-        )
+        note = f"not calibrated: {count:,} {fitted.calibration_unit}, at least {_LEAST_TERMS} are needed"
+        return fitted, None, (note,)
     calibration = fit_temperature(terms)
     record = {
         "method": "temperature scaling",
@@ -167,7 +173,7 @@ def _calibrated(
         "after": measure(terms, calibration).plain(),
     }
     note = f"calibrated on {counted(len(rows), 'row')}: {_temperatures(calibration)}"
-    return replace(fitted, calibration=calibration), record, (note,)
+    return replace(plain, calibration=calibration), record, (note,)
 
 
 def _temperatures(calibration: Calibration) -> str:

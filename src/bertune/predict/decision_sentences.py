@@ -29,11 +29,14 @@ def sentence_of(
     of_answers = answered / max(1, sum(fit.num for fit in fits.values()))
     if config.max_error is None:
         assert config.abstain_below is not None
-        wrong = sum(fit.wrong for fit in fits.values()) / max(1, answered)
+        below = f"Predictions with a probability below {config.abstain_below:g} are marked for review:"
+        if not answered:
+            return f"{below} on the calibration rows, these are all {nouns}."
+        wrong = sum(fit.wrong for fit in fits.values()) / answered
         return (
-            f"Predictions with a probability below {config.abstain_below:g} are marked for review: the "
-            f"model can {verb} {percent(of_answers)} of the {nouns} without review, and {percent(wrong)} of "
-            "these answers were wrong on the calibration rows (this is an observation, not a guarantee)."
+            f"{below} the model can {verb} {percent(of_answers)} of the {nouns} without review, and "
+            f"{percent(wrong)} of these answers were wrong on the calibration rows (this is an observation, "
+            "not a guarantee)."
         )
     bound = f"with {percent(config.confidence)} confidence, at most {percent(config.max_error)} of"
     accepted = [question for question, fit in fits.items() if fit.threshold is not None]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import Settings
-from bertune.errors import ConfigError
+from bertune.errors import ConfigError, DataError
 from bertune.metadata import ModelMetadata, update_decision
 from bertune.predict.deciding import Decided, RowOutputs, fit_decisions
 from bertune.predict.loading import load_model, model_folder
@@ -37,14 +37,16 @@ class Decision:
             "examples": self.num_examples,
             "calibration": self.decided.calibration,
             "decision": self.decided.decision,
+            "notes": list(self.decided.notes),
+            "warnings": list(self.decided.warnings),
         }
 
 
 def decide(source: Run | str | Path, data: object, settings: Settings) -> Decision:
     """Fit temperature and decision rule of a saved model to labelled data, and store them with it.
 
-    Nothing is written if no rule can be fitted. The rows must not have been used in training, nor to select
-    the checkpoint. Raises ConfigError, DataError, ModelError.
+    Nothing is written if no rule can be fitted or, without a target, no temperature. The rows must not have
+    been used in training, nor to select the checkpoint. Raises ConfigError, DataError, ModelError.
     """
     config = resolve(settings)
     config.decide.refuse_contradictions()
@@ -54,15 +56,26 @@ def decide(source: Run | str | Path, data: object, settings: Settings) -> Decisi
             "or remove decide.calibration=none"
         )
     model = load_model(source, {key: values for key, values in settings.items() if key != "decide"})
+    plain = replace(model.fitted, calibration=None, rule=None)
+    if not config.decide.has_target and plain.calibration_kind is None:
+        raise ConfigError(
+            "there is nothing to fit: the predictions of this model have no probability of being correct, so "
+            "they cannot be calibrated"
+        )
     folder = model_folder(source)
     found = model.labelled(data)
     rows = RowOutputs.of(
-        Predictor(replace(found.fitted, calibration=None, rule=None), model.backend),
+        Predictor(plain, model.backend),
         found.examples,
         found.sequences,
     )
     place = str(found.examples[0].origin.file)
-    decided = fit_decisions(found.fitted, rows, config.decide, config.train.seed, Path(place).name)
+    name = Path(place).name
+    decided = fit_decisions(found.fitted, rows, config.decide, config.train.seed, name)
+    if not config.decide.has_target and decided.calibration is None:
+        raise DataError(f"{name}: {decided.notes[0]}. The model was not changed. Use more labelled rows")
+    if decided.keeps_temperature:
+        decided = replace(decided, notes=(*decided.notes, "the model keeps its earlier temperature"))
     if model.fitted.rule is not None and decided.fitted.rule is None:
         note = (
             "the decision rule of the model was removed, because it does not apply to the new temperature. "

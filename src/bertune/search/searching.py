@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage
 
 from bertune.config import Config
 from bertune.errors import ConfigError, InputError, Interrupted, RunBusyError, counted
-from bertune.files import shown_path
+from bertune.files import shell_word, shown_path
 from bertune.search import results
 from bertune.search.events import SearchEvent, SearchReady, TrialFinished, TrialStarted, Tuned, WinnerStarted
 from bertune.search.setup import (
@@ -34,7 +34,7 @@ from bertune.search.winner import is_current, train_winner, write_complete
 from bertune.source import Source
 from bertune.training.events import Noted, Warned
 from bertune.training.shared_folder import locked, remove_locks
-from bertune.tuning import Tuning
+from bertune.tuning import BEST, Tuning
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ def search(source: Source, out: Path, resume: bool = False) -> Iterator[SearchEv
     checked = prepare_search(source, out)
     work, total = checked.work, checked.total
     yield SearchReady(source.name, checked.prepared, total, work.record.scored_on or "", checked.notes)
+    if source.config.track.to:
+        yield Noted(
+            "track.to is not used by the search. To log the run of the best settings afterwards: "
+            f"bertune train {shell_word(out / BEST)} --resume"
+        )
     if resume and not exists:
         yield Warned(f"no search to resume in {shown_path(out)}: starting a new one")
     shared = None if is_local(work.tune.storage) else open_storage(work.tune.storage, out)

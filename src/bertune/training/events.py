@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bertune.errors import Interrupted
 from bertune.run import Run
 
 if TYPE_CHECKING:  # so that displaying events does not import torch
@@ -76,13 +77,23 @@ def final(
 ) -> _Final:
     """Consume all events, each after it was passed to `show`, and return the one of type `kind`.
 
-    Such an event is among them unless they raise an error.
+    Such an event is among them unless they raise an error. Raises Interrupted instead of KeyboardInterrupt
+    once there is a run to resume. While a run trains, signals only set a flag (`training.signals`), so this
+    happens between the runs of several folds, seeds or trials, and while results are collected and reported.
     """
-    found = None
-    for event in events:
-        if show is not None:
-            show(event)
-        if isinstance(event, kind):
-            found = event
+    found, is_started = None, False
+    try:
+        for event in events:
+            is_started = is_started or isinstance(event, Started)
+            if show is not None:
+                show(event)
+            if isinstance(event, kind):
+                found = event
+    except KeyboardInterrupt as error:
+        if not is_started:
+            raise
+        raise Interrupted(
+            "everything that is complete is saved. Repeat the command with --resume to continue"
+        ) from error
     assert found is not None, f"events that raise no error include {kind.__name__}"
     return found

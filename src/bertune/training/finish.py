@@ -39,7 +39,7 @@ from bertune.tasks.parts.score_intervals import Rescored, intervals_record, resc
 from bertune.training.checkpoint import load_model_tensors
 from bertune.training.error_analysis import explained, slices_of, write_label_errors
 from bertune.training.evaluation import ScoredSplit, evaluate
-from bertune.training.events import Event, Finished, Noted, Warned
+from bertune.training.events import Event, Noted, Warned
 from bertune.training.loop import TrainState
 from bertune.training.model_card import write_model_card
 from bertune.training.outputs import OUTPUTS, save_outputs
@@ -83,7 +83,7 @@ FinalStep = Callable[[Trained], StepRecord]
 def finish(
     session: Session, prepared: Prepared, writer: RunWriter, stop: StopFlag, started: float
 ) -> Iterator[Event]:
-    """Run the `FINAL_STEPS` and complete the run. The last event is Finished."""
+    """Run the `FINAL_STEPS` and complete the run."""
 
     def poll() -> None:
         if stop.is_set:
@@ -110,7 +110,6 @@ def finish(
     write_card(trained, {**entries, "warnings": warnings})
     writer.complete(**entries, warnings=warnings)
     writer.clear_working_files()
-    yield Finished(writer.run)
 
 
 def write_card(trained: Trained, entries: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bertune import gates
 from bertune.config import Config
 from bertune.cores import available_cores
 from bertune.data.memory import MEMORY
@@ -105,6 +106,12 @@ def fit(
         except BertuneError as error:
             _record_failure(error, session, writer)
             raise
+    if stop.is_set:  # too late to stop anything in this run
+        raise Interrupted(
+            "stopped when the run was complete, before its report was written. Continue with: bertune train "
+            f"{shell_word(out)} --resume"
+        )
+    yield Finished(writer.run)
 
 
 def _is_resumable(out: Path, resume: bool) -> bool:
@@ -121,13 +128,16 @@ def is_complete(out: Path, resume: bool) -> bool:
 
 
 def complete_run(out: Path, config: Config) -> Iterator[Event]:
-    """Resume a run that is already complete: verify it and train nothing."""
+    """Resume a run that is already complete: verify it, compare it with other gates, and train nothing."""
     _refuse_changes(Run(out), changed_settings(Run(out).config, config, _FREE))
     with RunWriter(out) as writer:
         verify(writer.run)
         check_finished(writer.run.manifest, out / MANIFEST)
         read_metadata(writer.run.model_path)
         writer.clear_working_files()  # left by a process that was killed while removing them
+        given = gates.of_complete(config.gate.limits, writer.run.manifest)
+        if given is not None:
+            writer.update_manifest(gates=[gate.to_json() for gate in given])
         yield Finished(writer.run)
 
 

@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from bertune.data import named
 from bertune.errors import counted
-from bertune.files import write_atomically
+from bertune.files import read_bytes, write_atomically
 from bertune.manifest import ManifestRecord
 from bertune.manifest.data import DataRecord, SplitRecord
 from bertune.manifest.details import Interval
@@ -34,6 +34,26 @@ def write_model_card(
     saved = recorded_metadata(folder)
     note = "" if saved is None else saved.calibration_note or ""
     write_atomically(folder / FILE, model_card(manifest, fitted, pretrained, note))
+
+
+def replace_sentence(folder: Path, before: str | None, after: str | None) -> None:
+    """Replace the sentence on the decision rule in the card of a model folder, and nothing else in it.
+
+    Without an earlier one, the new one ends the section Evaluation. A card that its user has changed in these
+    places stays as it is.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return
+    card = read_bytes(path).decode(errors="surrogateescape")
+    if before:  # a warning if the rule marked all predictions for review
+        card = card.replace(f"\n- {_plain(before)}", "")
+    old, new = (f"\n\n{_plain(sentence)}" if sentence else "" for sentence in (before, after))
+    if old and old in card:
+        card = card.replace(old, new, 1)
+    elif not old and (end := re.search(r"\n## Evaluation\n.*?(?=\n\n## )", card, re.DOTALL)):
+        card = card[: end.end()] + new + card[end.end() :]
+    write_atomically(path, card.encode(errors="surrogateescape"))
 
 
 def model_card(

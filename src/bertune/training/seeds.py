@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bertune.config import Config
-from bertune.files import shown_path
+from bertune.errors import Interrupted
+from bertune.files import shell_word, shown_path
 from bertune.manifest import ManifestRecord
 from bertune.manifest.data import DataRecord
 from bertune.manifest.results import SeedRecord, SeedsRecord, SpreadRecord
@@ -53,11 +54,18 @@ def train_seeds(source: Source, out: Path, resume: bool = False) -> Iterator[Eve
             yield Noted(f"seed {seed} ({number + 1} of {config.train.seeds})")
             folder = out / FOLDER / f"seed-{seed}"
             own = replace(prepared, config=_config_of(config, seed))
-            for event in fit(own, folder, folder.exists(), name=f"{source.name}-{seed}", given=source.given):
-                if isinstance(event, Finished):
-                    runs[seed] = event.run
-                else:
-                    yield event
+            training = fit(own, folder, folder.exists(), name=f"{source.name}-{seed}", given=source.given)
+            try:
+                for event in training:
+                    if isinstance(event, Finished):
+                        runs[seed] = event.run
+                    else:
+                        yield event
+            except Interrupted as error:  # names the folder of the seed, which is not the one to resume
+                raise Interrupted(
+                    f"stopped in seed {seed} ({number + 1} of {config.train.seeds}); everything is saved. "
+                    f"Continue with: bertune train {shell_word(out)} --resume"
+                ) from error
         found = spread(runs, best_metric(config.train.best_metric, prepared.encoder.fitted))
         best = runs[found.best or 0]
         writer.adopt(best)
