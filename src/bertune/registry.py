@@ -44,11 +44,14 @@ def names(kind: str) -> list[str]:
     return [*built_in, *sorted(_installed(kind).names - set(built_in))]
 
 
-@cache  # lists the files of a package, and is asked dozens of times in a run
-def _built_in(kind: str) -> tuple[str, ...]:
-    package = importlib.import_module(KINDS[kind])
-    found = [m.name for m in pkgutil.iter_modules(package.__path__)]
-    return tuple(name for name in found if not name.startswith("_") and name not in _SHARED.get(kind, ()))
+def _built_in(kind: str) -> list[str]:
+    found = _modules(tuple(importlib.import_module(KINDS[kind]).__path__))
+    return [name for name in found if not name.startswith("_") and name not in _SHARED.get(kind, ())]
+
+
+@cache  # lists the files of folders, and is asked dozens of times in a run
+def _modules(folders: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(module.name for module in pkgutil.iter_modules(folders))
 
 
 @cache  # scans the metadata of every installed package

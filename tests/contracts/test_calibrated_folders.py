@@ -72,7 +72,7 @@ def test_deciding_later_records_what_other_libraries_must_still_divide_by(
     """The weights stay as they are, so that a process that is killed cannot leave half of a model."""
     folder = calibrated(exports.run("classification"), tmp_path / "model", 2.5)
     weights = (folder / "model.safetensors").read_bytes()
-    new = write_csv(tmp_path / "new.csv", reviews(80, seed=4))
+    new = write_csv(tmp_path / "new.csv", reviews(200, seed=4))
     bt.decide(folder, new, settings={"decide.calibration": calibration, "decide.abstain_below": 0.6})
     assert (folder / "model.safetensors").read_bytes() == weights
     metadata = read_metadata(folder)

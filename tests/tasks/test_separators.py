@@ -46,7 +46,6 @@ def test_separators_at_the_end_and_hashtags_are_not_part_of_the_labels() -> None
         (["joy;fear", "anger", "joy;fear"], "';'"),  # may be one label
         (["joy fear", "joy", "fear anger", "anger"], "' '"),
         (["joy/fear", "joy", "fear/anger", "anger"], "'/'"),
-        (["-1 1 1", "1 -1 1", "1 1 -1"], ""),
     ],
 )
 def test_other_labels_are_kept_with_a_note_if_they_may_be_several(cells: list[str], sign: str) -> None:
