@@ -157,6 +157,7 @@ def stsb(path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "write", "recipe", "score", "least"),
     [

@@ -59,7 +59,7 @@ FAMILIES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=["roberta", pytest.param("modernbert", marks=pytest.mark.slow)])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier of a family, with its weights in several files."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -382,6 +382,7 @@ def test_training_holds_a_single_full_table(texts: Any, changes: Any, tmp_path: 
             assert len(storages) == 1, event.step.number
 
 
+@pytest.mark.slow  # two trainings in processes
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the processes are forked there only")
 def test_a_larger_vocabulary_needs_one_more_table_and_a_second_while_saving(
     texts: Any, changes: Any, tmp_path: Path

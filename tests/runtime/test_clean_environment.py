@@ -12,6 +12,7 @@ import bertune as bt
 from bertune.optional_packages import PACKAGES
 from tiny import Result, process, reviews
 
+pytestmark = pytest.mark.slow  # it installs packages
 ROOT = Path(__file__).parents[2]
 TEXTS = [text for text, _ in reviews(20, 9)]
 # In the output of pip where it cannot reach a registry.
