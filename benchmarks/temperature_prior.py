@@ -1,4 +1,4 @@
-"""What the prior of temperature scaling gains: resamples of few calibration rows, judged on the others.
+"""Temperature scaling with and without a prior: resamples of few calibration rows, judged on the others.
 
 The outputs of one model per data set for a large held-out pool are cached, as by benchmarks/guarantee.py.
 Each resample draws calibration rows from the pool. The temperatures that each rule fits to them are judged on

@@ -37,7 +37,7 @@ json.dump(found, sys.stdout)
 
 @pytest.fixture(scope="module")
 def predicted(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """What the export of each tested kind predicts for its rows, without torch."""
+    """Predictions of the export of each tested kind for its rows, computed without torch."""
     given = {kind: (str(exports.export(kind)), rows_of(kind)) for kind in TESTED_KINDS}
     code = process(
         sys.executable, "-c", PREDICTING, cwd=tmp_path_factory.mktemp("cwd"), stdin=json.dumps(given)
