@@ -393,9 +393,7 @@ def test_a_larger_vocabulary_needs_one_more_table_and_a_second_while_saving(
         settings = changes("bert", **{"model.name": str(large(folder, num_words))})
         words = ("train", texts["train"], *as_arguments(settings), "--out", folder / "run")
         commands[folder] = Command(tmp_path / folder.name, *words)
-    for command in commands.values():
-        ended = command.end()
-        assert ended.code == 0, ended
+    assert [command.end().code for command in commands.values()] == [0, 0]
     few, many = (Run(folder / "run").manifest["peak_memory_mb"] for folder in commands)
     # Training the whole table needs three more of them: a gradient and two moments.
     assert many - few < 2.5 * 190_000 * 64 * 4 / 2**20
