@@ -28,7 +28,7 @@ word, by a typo, by a replaced word together with another case, and in texts of 
 replacing 4% of the words or removing the last tenth. Words of texts with fewer than 6 words (12 characters in
 Chinese) are not edited, because that would change the meaning. In Chinese, a word is one or two characters.
 
-The data sets contain near duplicates of their own; such a row counts as correct if the character-level
+The original data sets contain near duplicates, too; such a row counts as correct if the character-level
 similarity (`difflib`) of the two texts is at least 0.8. The column *without natural ones* counts them as
 errors. Mean of {seeds} seeds, with the lowest and highest value in brackets.
 """

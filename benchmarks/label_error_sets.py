@@ -130,7 +130,7 @@ def page(results: list[dict[str, Any]]) -> str:
         "",
         f"{PLANTED:.0%} of the rows of multi-label data got a wrong label. The cells are the number of rows "
         "that are listed, the share of them with a planted error, and the share of the planted errors among "
-        f"them. {about}. The probabilities are those of linear models on the vectors of the frozen "
+        f"them. {about}. The probabilities come from linear models on the vectors of the frozen "
         "MiniLM-L6, out of fold; cleanlab 2.9 gets the same ones and uses its default filter, and confident "
         "learning alone.",
         "",

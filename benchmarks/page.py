@@ -165,7 +165,7 @@ def section(result: Result) -> str:
             for side in result["contestants"].values()
         ),
     ]
-    notes = [f"{result['about']}. CPU and wall time are those of the whole process."]
+    notes = [f"{result['about']}. CPU and wall time cover the whole process."]
     differences = {k: v["furthest"] for k, v in result["agreement"].items() if v["furthest"] > 0}
     if differences:
         shown = ", ".join(f"{result['contestants'][k]['title']} {v:.4f}" for k, v in differences.items())

@@ -157,7 +157,7 @@ def section(results: dict[str, Any]) -> str:
         f"`bertune tune` for {TRIALS} trials on CoLA, whose published rows are split differently: "
         f"{rows['train']:,} to train on, {rows['validation']:,} that trials are compared on, "
         f"{rows['test']:,} for the test. The "
-        "encoder is MiniLM-L6 with its embeddings and three lower layers frozen. The defaults are those of "
+        "encoder is MiniLM-L6 with its embeddings and three lower layers frozen. The defaults are from "
         f"the BERT paper, whose learning rates suit larger encoders{collapse}.",
         "",
         f"- **Killed and resumed.** SIGKILL in the sixth trial left {killed.get('complete', 0)} completed, "

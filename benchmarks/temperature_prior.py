@@ -12,16 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from held_out import SETS, Pool, pool_of
 from results_blocks import replace_block
 
-from bertune.metrics import calibration
-from bertune.metrics.calibration import Calibration, Kind, Terms, fit_temperature, measure
+from bertune.metrics.calibration import PRIOR, Calibration, Kind, Terms, fit_temperature, measure
 
 RESULT = Path(__file__).parent / "results" / "temperature_prior.json"
 SIZES = (60, 150, 330, 1000)
@@ -31,19 +30,9 @@ _COMMAND = "BERTUNE_DATA=DATA python benchmarks/temperature_prior.py --cache FOL
 FACTORS = (1.0, 2.5)
 
 
-def with_prior(strength: float) -> Callable[[Terms], Calibration]:
-    """The rule of bertune with another strength of the prior; 0: only the log loss counts."""
-
-    def fit(terms: Terms) -> Calibration:
-        with patch.object(calibration, "PRIOR", strength):
-            return fit_temperature(terms)
-
-    return fit
-
-
 def unless_insignificant(terms: Terms) -> Calibration:
     """The temperatures of the lowest log loss if a likelihood-ratio test rejects 1 at the level of 5%."""
-    best = with_prior(0.0)(terms)
+    best = fit_temperature(terms, prior=0.0)
     count = terms.logits_NC.shape[1] if terms.kind == "sigmoid" else 1
     gain = 2 * len(terms) * count * (measure(terms, None).log_loss - measure(terms, best).log_loss)
     return best if gain > 3.84 * len(best.temperatures) else Calibration((1.0,))
@@ -51,12 +40,12 @@ def unless_insignificant(terms: Terms) -> Calibration:
 
 RULES: dict[str, Callable[[Terms], Calibration]] = {
     "none": lambda terms: Calibration((1.0,)),
-    "no prior": with_prior(0.0),
+    "no prior": partial(fit_temperature, prior=0.0),
     "likelihood-ratio test": unless_insignificant,
-    "prior 2": with_prior(2.0),
-    "prior 4": with_prior(4.0),
-    "prior 8": with_prior(8.0),
-    "prior 16": with_prior(16.0),
+    "prior 2": partial(fit_temperature, prior=2.0),
+    "prior 4": partial(fit_temperature, prior=4.0),
+    "prior 8": partial(fit_temperature, prior=8.0),
+    "prior 16": partial(fit_temperature, prior=16.0),
 }
 
 
@@ -84,7 +73,7 @@ def page(results: list[dict[str, Any]]) -> str:
         f"Expected calibration error on held-out rows, mean of {RESAMPLES} resamples of the calibration "
         "rows, and in parentheses the log loss minus that of the unscaled model. One model for each set; "
         "outputs times 2.5 stand for an overconfident one. The likelihood-ratio test keeps a temperature of "
-        f"1 unless it is rejected at the level of 5%. bertune uses the prior {calibration.PRIOR:g}.",
+        f"1 unless it is rejected at the level of 5%. bertune uses the prior {PRIOR:g}.",
         "",
         f"| data set | calibration rows | {' | '.join(RULES)} |",
         f"|---|---|{'---|' * len(RULES)}",

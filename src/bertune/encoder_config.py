@@ -73,7 +73,7 @@ class EncoderConfig:
     label2id: dict[str, int]
 
     def __init__(self, content: Mapping[str, Any]) -> None:
-        """`content` is that of config.json, whose values must have been checked."""
+        """`content` is the content of config.json, whose values must have been checked."""
         family = content["model_type"]
         defaults = _DEFAULTS if family == "bert" else _DEFAULTS | _FAMILY_DEFAULTS
         vars(self).update({"architectures": None, "problem_type": None, **defaults, **content})

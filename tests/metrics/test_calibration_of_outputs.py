@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from bertune.metrics import calibration
 from bertune.metrics.calibration import (
     HIGHEST,
     LOWEST,
@@ -47,9 +46,7 @@ def test_few_rows_move_the_temperature_less_than_their_noise_would() -> None:
     for seed in range(40):
         terms = drawn(1.0, rows=20, seed=seed)
         errors["with"].append(np.log(fit_temperature(terms).temperatures[0]))
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(calibration, "PRIOR", 0.0)
-            errors["without"].append(np.log(fit_temperature(terms).temperatures[0]))
+        errors["without"].append(np.log(fit_temperature(terms, prior=0.0).temperatures[0]))
     assert np.std(errors["with"]) < 0.85 * np.std(errors["without"])
     assert abs(np.mean(errors["with"])) < 0.1
 

@@ -36,7 +36,7 @@ def test_the_scores_are_of_the_first_model_and_the_saved_one_is_another(
     note = f"trained again for {best} steps on all 61 training and validation rows"
     assert note in run.manifest["notes"][-1]
     assert note in (read_metadata(run.model_path).note or "")
-    assert "The scores on this page are those of the first model" in bt.report(run).read_text("utf-8")
+    assert "The scores on this page belong to the first model" in bt.report(run).read_text("utf-8")
     assert bt.load(run).predict(["great phone"])
     assert not (run.path / "refit").exists()
 

@@ -59,9 +59,9 @@ def _model(source: Run | Model | str | Path, settings: Settings) -> Model:
 def decide(source: Run | str | Path, data: object, *, settings: Settings = None) -> Decision:
     """Fit the calibration and the decision rule of a trained model to labelled data, and store them with it.
 
-    `settings` are those of [decide], such as {"decide.max_error": 0.02}. The data must not have been used for
-    training or to select the checkpoint. `source` can be a run, a model folder or an export; each of them has
-    its own rule. Raises InputError.
+    `settings` are from the section [decide], such as {"decide.max_error": 0.02}. The data must not have been
+    used for training or to select the checkpoint. `source` can be a run, a model folder or an export; each of
+    them has its own rule. Raises InputError.
     """
     from bertune.predict.redeciding import decide as fit_rule
 

@@ -167,7 +167,7 @@ def _repeats(splits: Splits, pair: tuple[str, str], repeated: Ints) -> dict[int,
 
 
 def _other_place(splits: Splits, pair: tuple[str, str], row: int, other: int) -> str:
-    """The place of a row of `pair[1]`, without the file if it is that of the row of `pair[0]`."""
+    """The place of a row of `pair[1]`, without the file if the row of `pair[0]` has the same one."""
     origin = splits[pair[1]].origins[other]
     is_same_file = origin.file == splits[pair[0]].origins[row].file
     return f"{origin.unit} {origin.line}" if is_same_file else str(origin)

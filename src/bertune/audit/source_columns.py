@@ -60,7 +60,7 @@ class _Values:
         self._numbers: array[float] | None = array("d")
 
     def add(self, value: object) -> bool:
-        """Add a cell; False if the column is neither of categories nor of numbers."""
+        """Add a cell; False if the column holds neither categories nor numbers."""
         if value is not None and not isinstance(value, str | int | float):
             return False
         if self._codes is not None:

@@ -94,7 +94,7 @@ class TrainConfig(Section):
     refit: bool = Field(
         False,
         description="after the best step is known, train again for that many steps on training and "
-        "validation rows together, and save that model; the scores are those of the first model",
+        "validation rows together, and save that model; the scores belong to the first model",
     )
     seeds: int = Field(
         1,

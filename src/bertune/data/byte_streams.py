@@ -35,8 +35,8 @@ _COUNTED_FROM = 4 * MEBIBYTE
 PACKED = {".gz": "a gzip", ".bz2": "a bzip2", ".xz": "an xz", ".zip": "a zip"}
 # BadGzipFile and BadZipFile are raised at the start or the end of a corrupt file, the others in the middle.
 DAMAGED = (gzip.BadGzipFile, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError)
-# Raised on opening a zip archive or a file in it; the second for features that zipfile does not have.
-BAD_ZIP = (zipfile.BadZipFile, NotImplementedError)
+# Raised on opening a zip archive or a file in it. RuntimeError: a password, or an unknown compression method.
+BAD_ZIP = (zipfile.BadZipFile, RuntimeError)
 # Files that accompany the data in an archive.
 _DOCUMENTATION = re.compile(
     r"(?:read.?me|licen[cs]e|notice|citation|changelog)\b.*|.*\.(?:md|pdf|html?)", re.I

@@ -41,7 +41,7 @@ def choose_columns(
 
     Without `need_label` the label column may be missing. Raises DataError, with the columns of the table and
     the setting to use, for a name that does not exist, and if no column or several columns could be meant. If
-    the names are those of another task, `other_task` says which, and replaces the suggested columns.
+    the names belong to another task, `other_task` says which, and replaces the suggested columns.
     """
     id_column = given_column(table, "data.id", options.id) if options.id is not None else None
     label = None

@@ -55,7 +55,7 @@ def times_of(cells: Sequence[str], origins: Sequence[Origin], column: str) -> li
     """The time of each row of a column [N]: seconds since 1970 in UTC, or the numbers themselves.
 
     Times without a zone count as UTC. Raises DataError with the row for an empty cell, for a cell in another
-    format than the column, for a column in which day and month cannot be told apart, and for a column in
+    format than the column, for a column in which day and month cannot be distinguished, and for a column in
     which only some times have a zone.
     """
     stripped = [cell.strip() for cell in cells]

@@ -76,9 +76,9 @@ class TextEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     def from_run(cls, run: Run | str | Path, *, settings: Mapping[str, Any] | None = None) -> Self:
         """The fitted estimator of a run, of a model folder, or of a folder that `save` wrote.
 
-        The classes are those of the estimator if one was stored, otherwise the label names of the model.
-        `settings` are as in `bertune.load`. Raises InputError, ModelError, and ConfigError for a model of
-        another task.
+        The classes come from the estimator if one was stored; otherwise, they are the label names of the
+        model. `settings` are as in `bertune.load`. Raises InputError, ModelError, and ConfigError for a model
+        of another task.
         """
         path = run.path if isinstance(run, Run) else as_path(run, "the run")
         model = load_model(path, nested(settings))

@@ -18,7 +18,7 @@ with needs("sklearn", "for bertune.BertRegressor"):
 class BertRegressor(RegressorMixin, TextEstimator):  # type: ignore[misc]
     """Predicts a number for texts or pairs of texts; a scikit-learn regressor.
 
-    The parameters and attributes are those of `BertClassifier`, without `classes_`. X takes the same forms;
+    It has the parameters and attributes of `BertClassifier`, without `classes_`. X takes the same forms;
     y has a number for each row [N].
     """
 

@@ -62,7 +62,7 @@ class Gate:
         return problems(comparison, self.tolerance, self.expected.primary)
 
     def passed(self, name: str, model: Model) -> Comparison:
-        """Compare an export with the trained model. `name` is that of the format or of its folder.
+        """Compare an export with the trained model. `name` is the name of the format or of its folder.
 
         Raises GateError if a difference exceeds the tolerance, or if the export cannot predict at all.
         """

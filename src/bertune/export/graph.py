@@ -57,8 +57,8 @@ class GraphFacts:
 def write_graph(folder: Path, metadata: ModelMetadata, head: HeadSpec, path: Path) -> GraphFacts:
     """Write the model in `folder` to `path` as a graph with dynamic batch size and length, in fp32.
 
-    The forward pass is that of transformers, on padded input. `metadata` names the file of a custom head.
-    Raises ModelError for a model that torch cannot export.
+    The graph contains the forward pass of transformers, on padded input. `metadata` names the file of a
+    custom head. Raises ModelError for a model that torch cannot export.
     """
     model = nn_model.load(folder, _head(metadata, head, folder))
     model.hf.set_attn_implementation("eager")  # a simpler graph, which ONNX Runtime runs faster

@@ -55,7 +55,7 @@ def sample_of(rows: StoredRows, keys: SequenceOf[Hashable], most: int) -> list[i
 
 
 def write_reference(folder: Path, rows: StoredRows, results: Results, metadata: ModelMetadata) -> None:
-    """Write rows and results to the folder `reference` of an export; `metadata` are those of the model."""
+    """Write rows and results to the folder `reference` of an export; `metadata` describes the model."""
     inside = folder / FOLDER
     inside.mkdir()
     write_jsonl(inside / ROWS, rows.values())

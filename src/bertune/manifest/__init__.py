@@ -40,7 +40,7 @@ class ManifestRecord(Record):
     max_length: MaxLengthRecord | None = None
     model: ModelRecord | None = None
     training: TrainingRecord | None = None
-    refit: RefitRecord | None = None  # of the saved model; the scores are those of the first model
+    refit: RefitRecord | None = None  # of the saved model; the scores belong to the first model
     machine: dict[str, str | int | float | None] | None = None
     versions: dict[str, str] | None = None
     scores: dict[str, dict[str, Score] | None] | None = None

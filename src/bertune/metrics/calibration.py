@@ -134,10 +134,10 @@ class Measured:
         return {"ece": self.ece, "brier": self.brier, "log_loss": self.log_loss}
 
 
-def fit_temperature(terms: Terms) -> Calibration:
+def fit_temperature(terms: Terms, prior: float = PRIOR) -> Calibration:
     """The temperatures of highest posterior probability, which minimize the log loss plus a penalty.
 
-    The penalty of an inverse temperature b is PRIOR * (b - log b), the negative logarithm of a gamma density
+    The penalty of an inverse temperature b is prior * (b - log b), the negative logarithm of a gamma density
     with its mode at 1. So the temperature is 1 without terms, close to 1 if they are few, finite if all
     predictions are right, and that of the lowest log loss if they are many.
 
@@ -149,10 +149,10 @@ def fit_temperature(terms: Terms) -> Calibration:
         return Calibration((1.0,))
     if terms.kind == "top":
         candidates = np.geomspace(LOWEST, HIGHEST, _TRIED)
-        losses = [_top_loss(terms, float(temperature)) for temperature in candidates]
+        losses = [_top_loss(terms, float(temperature), prior) for temperature in candidates]
         return Calibration((float(f"{candidates[int(np.argmin(losses))]:.6g}"),))
     if terms.kind == "softmax":
-        return Calibration((_bisected(lambda beta: _softmax_slope(terms, float(beta[0])), 1)[0],))
+        return Calibration((_bisected(lambda beta: _softmax_slope(terms, float(beta[0])), 1, prior)[0],))
     with_C = terms.gold.sum(axis=0)
     without_C = len(terms) - with_C
     is_frequent_C = np.minimum(with_C, without_C) >= LEAST_PER_LABEL
@@ -162,8 +162,8 @@ def fit_temperature(terms: Terms) -> Calibration:
         slope_C: FloatArray = (terms.logits_NC * off_NC).sum(axis=0)
         return slope_C
 
-    shared = _bisected(lambda beta: slope(beta).sum(keepdims=True), 1)[0]
-    of_labels = _bisected(slope, terms.logits_NC.shape[1], 1 / shared)
+    shared = _bisected(lambda beta: slope(beta).sum(keepdims=True), 1, prior)[0]
+    of_labels = _bisected(slope, terms.logits_NC.shape[1], prior, 1 / shared)
     return Calibration(
         tuple(
             own if is_frequent else shared for own, is_frequent in zip(of_labels, is_frequent_C, strict=True)
@@ -233,12 +233,12 @@ def _parts(terms: Terms) -> list[Terms]:
     ]
 
 
-def _top_loss(terms: Terms, temperature: float) -> float:
+def _top_loss(terms: Terms, temperature: float, prior: float) -> float:
     """The summed log loss of whether the first candidate is right, plus the penalty of the prior."""
     top_N = terms.probabilities(Calibration((temperature,)))[:, 0]
     bounded_N = np.clip(top_N, 1e-12, 1 - 1e-12)
     loss = -float(np.where(terms.gold == 1, np.log(bounded_N), np.log1p(-bounded_N)).sum())
-    return loss + PRIOR * (1 / temperature + float(np.log(temperature)))
+    return loss + prior * (1 / temperature + float(np.log(temperature)))
 
 
 def _softmax_slope(terms: Terms, beta: float) -> FloatArray:
@@ -251,17 +251,17 @@ def _softmax_slope(terms: Terms, beta: float) -> FloatArray:
     return np.array([total])
 
 
-def _bisected(slope: Any, count: int, mode: float = 1.0) -> list[float]:
+def _bisected(slope: Any, count: int, prior: float, mode: float = 1.0) -> list[float]:
     """The temperatures at which the log loss and the prior balance.
 
-    `slope` is the derivative of the loss [count] by the inverse temperatures, and never decreases. `mode` is
-    the inverse temperature that the prior prefers.
+    `slope` is the derivative of the loss [count] by the inverse temperatures, and never decreases. The
+    density of the prior is highest at the inverse temperature `mode`.
     """
     low, high = np.full(count, np.log(1 / HIGHEST)), np.full(count, np.log(1 / LOWEST))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         beta = np.exp(middle)
-        is_above = slope(beta) + PRIOR * (1 / mode - 1 / beta) > 0
+        is_above = slope(beta) + prior * (1 / mode - 1 / beta) > 0
         low, high = np.where(is_above, low, middle), np.where(is_above, middle, high)
     return [float(f"{value:.6g}") for value in np.exp(-(low + high) / 2)]
 

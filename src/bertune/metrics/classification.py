@@ -49,7 +49,7 @@ def score(
 ) -> Scores:
     """All scores of N texts over C classes; `probabilities` [N, C] may be a generator of rows.
 
-    With two classes, `precision`, `recall` and `f1` are those of class `positive`, or None if it is neither
+    With two classes, `precision`, `recall` and `f1` refer to class `positive`, or are None if it is neither
     gold nor predicted; with more classes they are macro averages. The predicted class is `predicted_N`, or
     else the most probable one, the first one in a tie. With more than MOST_WITH_ROC_AUC labels, the rows are
     not kept in memory and `roc_auc` is None.

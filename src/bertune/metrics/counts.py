@@ -39,7 +39,7 @@ class Occurrences:
 
 
 class PerClass(NamedTuple):
-    """Scores of each class, [C] or [R, C]. A ratio of nothing to nothing is 0."""
+    """Scores of each class, [C] or [R, C]. 0 divided by 0 counts as 0."""
 
     precision: FloatArray
     recall: FloatArray

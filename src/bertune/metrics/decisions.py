@@ -123,7 +123,7 @@ def grouped_p_value(gains_G: FloatArray, max_error: float, pilot_gains: FloatArr
     """A p-value for the hypothesis that the error rate among answers of grouped rows exceeds `max_error`.
 
     `gains_G` is, for each group, (max_error * its answers - its errors) / its rows, which is between
-    max_error - 1 and max_error. Each group counts once, whatever its size, so the error rate is that of a
+    max_error - 1 and max_error. Each group counts once, whatever its size, so the error rate refers to a
     random row of a random group. Under the hypothesis, the mean gain is negative, and the expected wealth of
     a bettor does not grow (testing by betting, Waudby-Smith & Ramdas 2024; by Markov's inequality, the
     inverse of the wealth is a p-value). The gains of other groups, the pilot, determine how much is bet.

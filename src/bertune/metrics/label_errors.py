@@ -13,7 +13,7 @@ has not learned the label well, so a weak model has candidates in a third of the
 labels of parts, such as the tags of words, most of which have one and the same label. A candidate of these
 two kinds is therefore listed only if it is more likely wrong than right by Bayes' rule, with noise that
 depends on the label only (Natarajan et al. 2013, "Learning with noisy labels"): if p is the calibrated
-probability of a given yes, and the shares r1 of yes and r0 of no are given wrongly, the text has the label
+probability of a given yes, and the shares r1 of yes and r0 of no are wrong, the text has the label
 with the probability q = (p - r0) / (1 - r0 - r1), the given yes is wrong with r0 (1 - q) / p, and a given no
 with r1 q / (1 - p). These rates cannot be estimated with a weak model; `NOISE` assumes as many errors as the
 worst of ten benchmarks has. The list is short if the model is weak, and grows as the model improves.

@@ -146,7 +146,7 @@ def most_confident(
 ) -> Mistakes:
     """The most confident errors. `confidence` is None for a correct prediction; `shown` takes a position.
 
-    `kinds` are those of the error at each position.
+    `kinds` has the kind of the error at each position.
     """
     return Mistakes(
         title="Most confident errors",

@@ -5,8 +5,8 @@ otherwise single rows. A resample is a weight for each row, the number of times 
 all scores are computed from the weights of many resamples at once (`Scores.weighted`).
 
 The interval of a score is from the 2.5th to the 97.5th percentile of its resamples. docs/results.md shows how
-often it contains the true score, beside bias-corrected intervals (BCa; Efron 1987), which are too short for
-the macro average over many labels.
+often it contains the true score, compared with bias-corrected intervals (BCa; Efron 1987), which are too
+short for the macro average over many labels.
 
 Dimensions: N rows, U units, R resamples.
 """

@@ -61,7 +61,7 @@ def unweighted(weighted: Weighted, num_rows: int) -> dict[str, float | None]:
 
 
 def first_rows(keys: Iterable[Hashable]) -> NDArray[np.int64]:
-    """The index of the first row of each group, by the key of each row; its weight is that of the group."""
+    """The index of the first row of each group, by the key of each row; it has the weight of the group."""
     first: dict[Hashable, int] = {}
     for row, key in enumerate(keys):
         first.setdefault(key, row)

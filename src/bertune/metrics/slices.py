@@ -38,7 +38,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class ScoredSlice:
-    """The score of a slice, beside that of the other rows."""
+    """The score of a slice, and the score of the other rows."""
 
     kind: str
     name: str

@@ -67,7 +67,7 @@ def new_plain(folder: Path, config: EncoderConfig, auto_class: str) -> Any | Non
     missing = [name for name in expected if name not in weights and name not in model.tied()]
     if any(name.rpartition(".")[0] not in _fresh(model) for name in missing):
         return None
-    for name in missing:  # in the order of the modules, which is that of transformers
+    for name in missing:  # in the order of the modules, as in transformers
         weights[name] = torch.zeros(expected[name].shape)
         if name.endswith("weight"):
             weights[name].normal_(mean=0.0, std=config.initializer_range)

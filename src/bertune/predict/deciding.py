@@ -4,6 +4,7 @@ Each part of the rows has one use: the temperature, the cutoffs of labels and th
 never use the same rows, and none of them may have selected the checkpoint.
 """
 
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from bertune.tasks import FittedTask, Output
 from bertune.text.sequences import Sequence
 
 _LEAST_TERMS = 50  # texts, words or questions; a temperature of fewer may be worse than none
-_MOST_TERMS = 2**26  # outputs in memory at once: 512 MB in fp64
+_MOST_OUTPUTS = 2**26  # in memory at once: 512 MB in fp64
 # Shares of the rows for the temperature, the cutoffs and the guarantee, by which of the last two are wanted.
 _SHARES = {
     (False, False): (1.0, 0.0, 0.0),
@@ -153,7 +154,8 @@ def _calibrated(
 ) -> tuple[FittedTask, dict[str, Any] | None, tuple[str, ...]]:
     """The fitted task with a temperature, what to report about it, and notes.
 
-    Without a new temperature, the record is None, and the task keeps an earlier one.
+    Without a new temperature, the record is None, and the task keeps an earlier one unless
+    `decide.calibration=none`.
     """
     plain = replace(fitted, calibration=None)
     if config.calibration == "none" or plain.calibration_kind is None:
@@ -184,14 +186,16 @@ def _temperatures(calibration: Calibration) -> str:
 
 
 def terms_of(fitted: FittedTask, rows: RowOutputs) -> Terms | None:
-    """The terms of temperature scaling for labelled rows; None if the task has none or there are too many."""
+    """The terms of temperature scaling for labelled rows; None if the task has none.
+
+    If they have more than `_MOST_OUTPUTS` outputs, only every k-th row is used.
+    """
     kind = fitted.calibration_kind
     if kind is None:
         return None
     found = [pair for pair in rows.decoded(fitted.calibration_terms) if pair is not None]
-    if not found or sum(logits.size for logits, _ in found) > _MOST_TERMS:
-        return None
-    return Terms.of(kind, found)
+    step = math.ceil(sum(logits.size for logits, _ in found) / _MOST_OUTPUTS)
+    return Terms.of(kind, found[:: max(1, step)])
 
 
 def _judged(fitted: FittedTask, rows: RowOutputs) -> dict[str, Judged]:

@@ -71,7 +71,7 @@ def sentence_of(
 
 
 def _reviewed(fitted: FittedTask, share: float) -> str:
-    """The rows that are marked for review, and a verb; `share` is that of the others."""
+    """The rows that are marked for review, and a verb; `share` is the share of the others."""
     if share == 0:
         return f"Every {fitted.task.noun} has"
     return f"{percent(1 - share)} of the {plural(fitted.task.noun)} have"
@@ -80,7 +80,7 @@ def _reviewed(fitted: FittedTask, share: float) -> str:
 def sentence_of_folds(fitted: FittedTask, summaries: Sequence[Mapping[str, Any]]) -> str | None:
     """The effect of the rules of several models on the rows held out from each; None without rules.
 
-    `summaries` are those of `predict.deciding.summary`.
+    `summaries` come from `predict.deciding.summary`.
     """
     if not summaries:
         return None

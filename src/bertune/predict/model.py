@@ -173,7 +173,7 @@ class Model:
         return readable_rows(list(opened.table.rows()), self._encoder, opened.columns)
 
     def decode(self, read: ReadableRows, outputs: list[Output], decode: Decode | None = None) -> list[Any]:
-        """The predictions for the result of `tokenize`; `outputs` are those of `read.sequences`, in order.
+        """The predictions for the result of `tokenize`; `outputs` belong to `read.sequences`, in order.
 
         `decode` overrides the `decode` of the task. Returns None for a row that cannot be predicted. Raises
         NonFiniteError.

@@ -139,7 +139,7 @@ def arrange(
     """Places panels one below the other; returns them with their axes, grid lines and legends.
 
     They share the horizontal axis, whose labels are below the last panel. `right` is the room for notes
-    beside the panels, in points.
+    to the right of the panels, in points.
     """
     last = panels[-1].x
     left = _EDGE / 2 + max(_y_labels(panel.y) for panel in panels)

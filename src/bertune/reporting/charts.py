@@ -29,7 +29,7 @@ class Batches:
     values: list[float | None]
     total: float | None
     noun: str = "text"
-    num_batches: int | None = None  # set if the values are those of a sample of the batches
+    num_batches: int | None = None  # set if the values are from a sample of the batches
 
     @property
     def defined(self) -> list[float]:

@@ -36,7 +36,7 @@ def read_exports(run: Run) -> Exports | None:
 
 
 def _summary(records: list[ParityRecord]) -> PageTable:
-    """One row per export; the notes in the cells are those of the trained model."""
+    """One row per export; the notes in the cells show the values of the trained model."""
     rows = []
     for record in records:
         speed, size = record.speed or {}, record.size_mb or SidesRecord()

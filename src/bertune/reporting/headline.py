@@ -162,7 +162,7 @@ def _refitted(manifest: ManifestRecord) -> tuple[str, str] | None:
     return (
         "Saved model",
         f"trained again for {counted(record.steps, 'step')} on all {count(record.rows)} training and "
-        "validation rows. The scores on this page are those of the first model",
+        "validation rows. The scores on this page belong to the first model",
     )
 
 

@@ -9,7 +9,7 @@ from bertune.reporting.palette import BLUE, INK, MUTED, ORANGE, WHITE
 from bertune.reporting.scene import Boxes, Line, Scene, Shape, Text
 from bertune.reporting.wording import count, plain
 
-MOST_NAMED = 30  # labels; beyond that, their names do not fit beside a matrix
+MOST_NAMED = 30  # labels; beyond that, their names do not fit next to a matrix
 MOST_COUNTED = 14  # labels; beyond that, cells have no room for their count
 _NUM_SHADES = 20  # more cannot be distinguished
 _FAINTEST = 0.15  # opacity of a cell that holds a single text

@@ -211,9 +211,9 @@ def sentences(
 ) -> dict[str, str]:
     """The conclusions of the search, by title."""
     final = [trial for trial in trials if trial.stage == found.final.label and trial.outcome == "complete"]
-    said = {"Best settings": _settings_sentence(found, winner), **_gain(found, winner, final)}
+    by_topic = {"Best settings": _settings_sentence(found, winner), **_gain(found, winner, final)}
     if one is not None:
-        said["Optimism of the search"] = (
+        by_topic["Optimism of the search"] = (
             f"the best of {counted(one.num_trials, 'trial')} is partly due to luck. In resamples of the "
             f"rows that the trials were compared on, selecting the best overstates its score by "
             f"{one.expected:.3f}; it would be {one.ceiling:.3f} if all trials were equally good (a noise of "
@@ -223,13 +223,13 @@ def sentences(
         corrected = (
             "" if one is None else f" Subtracting the optimism leaves {_corrected(found, winner, one):.3f}."
         )
-        said["Test"] = (
+        by_topic["Test"] = (
             "there is no test split, so no score of this search is free of selection." + corrected + " Set "
             "data.test=FILE or data.test_fraction=0.2"
         )
     else:
-        said["Test"] = _test_sentence(found, winner)
-    return said
+        by_topic["Test"] = _test_sentence(found, winner)
+    return by_topic
 
 
 def _corrected(found: Found, winner: WinnerRecord, one: Optimism) -> float:

@@ -118,7 +118,7 @@ class SearchRows:
 def trial_config(config: Config) -> Config:
     """The settings of a trial: one seed, without anything that only the final model needs.
 
-    The split is that of `train.seed` before the search, even if the seed is searched.
+    The split depends on `train.seed` before the search, even if the seed is searched.
     """
     train = {"seeds": 1, "refit": False, "baselines": False}
     seed = config.train.seed if config.data.split_seed is None else config.data.split_seed

@@ -210,8 +210,8 @@ class TrialQueue:
             for key, entry in record.items():
                 taken.trial.set_user_attr(key, entry)
             state = TrialState.PRUNED if value is None else TrialState.COMPLETE
-            told = self._study.tell(taken.trial, value, state, skip_if_finished=True)
-            return told.state in _DONE
+            finished = self._study.tell(taken.trial, value, state, skip_if_finished=True)
+            return finished.state in _DONE
         except UpdateFinishedTrialError:
             return False
         finally:

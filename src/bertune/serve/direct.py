@@ -44,7 +44,7 @@ class Direct:
         routes: Iterable[BaseRoute],
         refused: Callable[[Request, Exception], Awaitable[Response]],
     ) -> None:
-        """`routes` are those of the application, in order; `refused` makes a response of a BertuneError."""
+        """`routes` are in the order of the application; `refused` makes a response of a BertuneError."""
         self._app = app
         self._refused = refused
         self._endpoints: dict[tuple[str, str], _Endpoint | None] = {}  # by method and path

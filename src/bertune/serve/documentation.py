@@ -52,7 +52,7 @@ def router(service: Service) -> APIRouter:
 
 
 def page(document: Mapping[str, Any], url: str) -> str:
-    """The HTML page for an OpenAPI document; `url` is that of the service."""
+    """The HTML page for an OpenAPI document; `url` is the URL of the service."""
     by_tag: dict[str, list[str]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

@@ -138,7 +138,7 @@ class Drift:
         return not _FIELDS.isdisjoint(fields)
 
     def add(self, predictions: SequenceOf[Any], sequences: SequenceOf[Sequence]) -> None:
-        """Count predictions; `sequences` are those of all predictions, `group` being the position.
+        """Count predictions; `sequences` has the sequences of all predictions, with the position as `group`.
 
         For a prediction that is None, only the tokens are counted.
         """

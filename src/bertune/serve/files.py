@@ -1,4 +1,4 @@
-"""File jobs: whole files are labelled in the background, beside the requests.
+"""File jobs: whole files are labelled in the background, while requests are answered.
 
 A file is read and written by `Model.predict_file`, in a separate thread. Its sequences wait in the queue of
 the model like those of requests, a few at a time. All files lie in a private temporary folder, which is

@@ -39,7 +39,7 @@ class Metrics:
     """The metrics of one service, in a separate registry."""
 
     def __init__(self) -> None:
-        # The time at which each counter was created is of no use here.
+        # The time at which each counter was created is not needed here.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self._registry = CollectorRegistry()
         self._drift = _DriftMetrics()

@@ -30,7 +30,7 @@ class Reference:
 
 
 def read_reference(folder: Path, model: Model) -> Reference:
-    """The reference of a run or an export. Without stored rows, the samples are those of the task.
+    """The reference of a run or an export. Without stored rows, the sample rows of the task are used.
 
     Raises DamagedError if a file has changed since bertune wrote it.
     """

@@ -26,7 +26,7 @@ def deduplicated(examples: Mapping[str, list[Any]], data: DataConfig) -> Dedupli
     """Drop training rows by `data.deduplicate` and `data.near_duplicates`; None if neither is set.
 
     A training row is dropped if it repeats an earlier training row, or any row of the validation or test
-    table. `examples` are those of all tables, by table. Raises DataError if no training row is left, and
+    table. `examples` has the examples of each table. Raises DataError if no training row is left, and
     MissingPackageError if near duplicates of long texts cannot be found.
     """
     drops_near = data.near_duplicates == "drop"

@@ -1,6 +1,6 @@
 """Likely label errors of rows that a model was not trained on, and the file in which to correct them.
 
-`metrics/label_errors.py` describes the method. The predictions are those of a held-out split, or the
+`metrics/label_errors.py` describes the method. The predictions are for a held-out split, or the
 out-of-fold predictions of a cross-validation, which cover the training rows.
 
 Dimensions: N examples, M labelled items of all examples, K items of an example.
@@ -202,7 +202,7 @@ def write_corrections(found: LabelErrors, originals: Originals, folder: Path, na
     """Write all rows to a file that can be corrected and trained from; returns the name of the file.
 
     The likely errors come first, the most likely one at the top. The other rows follow in the same order, or
-    in the order of the original file if there are very many. The columns are those of the original, then the
+    in the order of the original file if there are very many. The columns of the original come first, then the
     given and the suggested label, the probability of the given label, whether it is a likely error, and file
     and line. CSV, in which lists are written as JSON; JSON Lines if the rows would not be read again as the
     same examples. Raises ResourceError.

@@ -1,6 +1,6 @@
 """Simple models without fine-tuning: linear models on TF-IDF features or on the vectors of a frozen encoder.
 
-They show whether fine-tuning is worth it, and are fitted with scikit-learn. Targets are those of
+They show whether fine-tuning is worth it, and are fitted with scikit-learn. Targets come from
 `FittedTask.simple_targets`: label indices [N], label sets [N, C] or numbers [N]; the result is what the
 model of the task would output, [N, C] or [N, 1].
 

@@ -184,7 +184,7 @@ def _evaluation(manifest: ManifestRecord, split: str, noun: str) -> Iterator[str
     if split == "validation":
         yield "They selected the checkpoint, so expect slightly lower scores on new data."
     if manifest.refit is not None:
-        yield "The scores are those of the model before it was trained again on all rows."
+        yield "The scores were measured before the model was trained again on all rows."
     yield from ("", "| score | value | 95% interval |", "|---|---|---|")
     for key, value, ends in _scores(manifest, split):
         yield f"| {key} | {value:.4f} | {'' if ends is None else f'{ends[0]:.4f} to {ends[1]:.4f}'} |"

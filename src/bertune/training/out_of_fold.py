@@ -159,7 +159,7 @@ def _write_analysis(
 ) -> None:
     """Write the errors for the report, and the additional prediction files of the task.
 
-    `runs` are those of the folds that made the predictions. Raises DamagedError.
+    `runs` are the folds that made the predictions. Raises DamagedError.
     """
     with disk_errors(folder.parent):
         folder.mkdir(exist_ok=True)

@@ -76,7 +76,7 @@ def refit(
 ) -> Generator[Event, None, Refitted]:
     """Train a new model for as many steps as the best checkpoint had, on training and validation rows.
 
-    The learning-rate schedule, the seed and the batch size are those of the first pass. An interrupted
+    The learning-rate schedule, the seed and the batch size are the same as in the first pass. An interrupted
     refit continues from its own checkpoint. Raises Interrupted, DivergedError, ResourceError.
     """
     config, last = prepared.config.train, session.progress.best_step
@@ -131,14 +131,14 @@ def refit_note(record: RefitRecord) -> str:
     """The notes for the user on a model that was refitted."""
     note = (
         f"refit: the saved model was trained again for {counted(record.steps, 'step')} on all "
-        f"{record.rows:,} training and validation rows. All scores and predictions of this run are those of "
+        f"{record.rows:,} training and validation rows. All scores and predictions of this run are from "
         "the first model, which was trained on the training rows only"
     )
     if record.is_decided:
         note += (
-            ". The temperature and the decision rule are those of the saved model, fitted to its predictions "
-            "for the calibration rows, which neither model was trained on; what is measured on other rows is "
-            "that of the first model with a separate temperature and rule"
+            ". The temperature and the decision rule belong to the saved model. They were fitted to its "
+            "predictions for the calibration rows, which neither model was trained on. Measurements on other "
+            "rows are of the first model, with a separate temperature and rule"
         )
     return note
 

@@ -78,7 +78,7 @@ def train_seeds(source: Source, out: Path, resume: bool = False) -> Iterator[Eve
 
 
 def _config_of(config: Config, seed: int) -> Config:
-    """The settings of one seed: the split is that of the first."""
+    """The settings of one seed. All seeds have the split of the first one."""
     split_seed = config.train.seed if config.data.split_seed is None else config.data.split_seed
     return config.model_copy(
         update={

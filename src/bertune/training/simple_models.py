@@ -88,7 +88,7 @@ def baselines(
     ours: FineTuned,
     poll: Callable[[], None],
 ) -> BaselinesRecord | None:
-    """The scores of simple models on a split, beside those of the trained model; None if the task has none.
+    """The scores of simple models on a split, compared with the trained model; None if the task has none.
 
     `poll` is called between models and may raise an exception to stop. Raises MissingPackageError.
     """

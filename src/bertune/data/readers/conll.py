@@ -37,7 +37,7 @@ _ONTONOTES = 11  # least columns of CoNLL-2012: document, part, number, word …
 
 
 def recognises(path: Path, options: DataConfig) -> bool:
-    """Whether the suffix is that of a CoNLL file, or a text file has a tag on every line and blank lines.
+    """Whether the suffix denotes a CoNLL file, or a text file has a tag on every line and blank lines.
 
     Tags without a position prefix could be any labels, so they count only if O is the most frequent.
     """

@@ -22,7 +22,7 @@ _ID = re.compile(r"#\s*sent_id\s*=\s*(.+)")
 def read(path: Path, options: DataConfig) -> Iterator[Row]:
     """Stream the sentences of a file: id, tokens (syntactic words), tags (UPOS).
 
-    The line of a row is that of its first word. A sentence without parts of speech has no tags. Raises
+    The line of a row is the line of its first word. A sentence without parts of speech has no tags. Raises
     DataError for a line that is not a word with ten columns.
     """
     name, first = "", 0

@@ -2,7 +2,7 @@
 
 A model answers the questions whose options are its labels, with its own probabilities; it does not read
 descriptions of options. All other questions get 422, or are forwarded to another service.
-Requests and answers are those of `transformers serve` 5.23 (`cli/serving/systemone.py`).
+Requests and answers follow `transformers serve` 5.23 (`cli/serving/systemone.py`).
 """
 
 import json

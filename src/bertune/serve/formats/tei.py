@@ -1,6 +1,6 @@
 """The format of text-embeddings-inference: /predict, /rerank, /embed, /similarity, /info and /health.
 
-Inputs, outputs, and the status codes and bodies of errors are those of that server, so that its clients work
+Inputs, outputs, status codes and error bodies are the same as in that server, so that its clients work
 unchanged. Dimensions: N texts, H numbers of a vector, C labels.
 """
 

@@ -44,7 +44,7 @@ class Windows:
 def windows(questions: SequenceOf[Question], tokenizer: Tokenizer, how: Windows) -> list[list[Sequence]]:
     """The windows of every question, each preceded by the whole question; offsets refer to the context.
 
-    With `tokenizer.with_offsets`, they are those of `joined_offsets`, which include the question. Raises
+    With `tokenizer.with_offsets`, `joined_offsets` computes them, including the question. Raises
     DataError for a question that is too long: questions are never truncated.
     """
     all_windows: list[list[Sequence]] = []

@@ -142,7 +142,7 @@ class DecidesSpans(FittedInWindows):
         return ", ".join(f"{span['text']} {span['label']}" for span in decision["spans"]) or "no entity"
 
     def is_gold(self, decision: Any, gold: Any) -> bool:
-        """Whether the tags are those of the gold, or the spans if the gold has spans."""
+        """Whether the tags equal the gold tags, or the spans if the gold has spans."""
         if gold and isinstance(gold[0], str):
             return bool(decision["tags"] == gold)
         expected = [(span["start"], span["end"], span["label"]) for span in gold or ()]

@@ -31,8 +31,8 @@ def span_logit(
     """
     if not spans:
         return None
-    surest = max(range(len(spans)), key=lambda number: float(spans[number]["score"]))
-    chosen = surest if target is None else item_position(target, len(spans), "entity")
+    most_probable = max(range(len(spans)), key=lambda number: float(spans[number]["score"]))
+    chosen = most_probable if target is None else item_position(target, len(spans), "entity")
     start, end = spans[chosen]["start"], spans[chosen]["end"]
     of_words = deciding_tokens(list(sequences), example.words)
     inside = [at for at, (first, last) in enumerate(example.words) if start <= first and last <= end]

@@ -64,7 +64,7 @@ class Tagging:
         return self.scheme.name != PLAIN
 
     def span_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """The labels that predicted spans can have; `labels` are those of the model."""
+        """The labels that predicted spans can have; `labels` are the labels of the model."""
         if not self.has_spans:
             return tuple(labels)
         named = {without_role(label): None for label in labels if label != OUTSIDE}
