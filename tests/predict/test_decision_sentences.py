@@ -59,10 +59,11 @@ def test_a_rule_that_answers_nothing_says_what_would_help(needed: int | None, ex
 
 def test_a_limit_that_no_prediction_reaches_has_no_error_rate() -> None:
     limit = DecideConfig(abstain_below=0.9)
-    said = sentence_of(fitted("classification"), limit, {"": fit(0)}, 0.0, None)
-    assert said.endswith("0.9 are marked for review: on the calibration rows, these are all texts.")
+    none = sentence_of(fitted("classification"), limit, {"": fit(0)}, 0.0, None)
+    assert none.endswith("0.9 are marked for review: on the calibration rows, these are all texts.")
     some = sentence_of(fitted("classification"), limit, {"": fit(100)}, 0.5, None)
     assert "can answer 50% of the texts without review, and 1% of these answers were wrong" in some
+    assert "not a guarantee" in some
 
 
 def test_the_rules_of_folds_are_summed_up() -> None:

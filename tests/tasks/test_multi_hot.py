@@ -68,7 +68,7 @@ FORMS: dict[str, Any] = {
 }
 
 
-def test_a_label_named_minus_one_is_no_vector() -> None:
+def test_a_label_named_minus_one_is_not_a_vector() -> None:
     assert read(table(["-1", "1", "-1,1"]))[0] == [("-1",), ("1",), ("-1", "1")]
 
 
