@@ -35,8 +35,8 @@ def coverage_lines() -> list[str]:
             "embeddings and four layers frozen, on 2,000 texts for two epochs, and on half of these texts. "
             "The two seeds have log losses of 0.420 and 0.414 on all 4,000 texts (p = 0.004 before the "
             "correction), so they are different models in this score, which is the difference that some test "
-            "sets find. With another random choice of the rows, two seeds differed in some score in 11 and 26 "
-            "of 100 test sets of 500 and 1,000 rows, and in MCC in 0 and 4. See "
+            "sets find. With another random choice of rows, two seeds differed in some score in 11 and 26 of "
+            "100 test sets of 500 and 1,000 rows, and in MCC in 0 and 4. See "
             "[uncertainty.md](uncertainty.md#compare-runs) on models and recipes.",
             "",
             "| second run | rows | MCC of both | any score differs | MCC differs |",
