@@ -60,7 +60,7 @@ SETS: dict[str, tuple[str, Callable[[Path], tuple[Rows, Rows]], dict[str, Any]]]
 FROZEN = {"train.freeze": "encoder", "train.lr": 2e-2, "train.epochs": 5}
 
 
-def measured(name: str, seed: int, is_frozen: bool) -> dict[str, Any]:
+def measured(name: str, seed: int, is_frozen: bool, encoder: str) -> dict[str, Any]:
     """Train with one seed, and return the recorded measures on the test rows."""
     import bertune
 
@@ -72,7 +72,7 @@ def measured(name: str, seed: int, is_frozen: bool) -> dict[str, Any]:
             files[part] = Path(folder) / f"{part}.jsonl"
             with files[part].open("w", encoding="utf-8") as lines:
                 lines.writelines(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
-        given = {"model.name": "minilm", "data.test": str(files["test"]), "train.seed": seed}
+        given = {"model.name": encoder, "data.test": str(files["test"]), "train.seed": seed}
         given |= {"train.baselines": False, "train.explain": False}  # to save time
         given |= FROZEN if is_frozen else settings
         run = bertune.train(files["train"], settings=given, out=Path(folder) / "run")
@@ -87,6 +87,7 @@ def measured(name: str, seed: int, is_frozen: bool) -> dict[str, Any]:
         "temperature": record["temperatures"][0],
         "calibration_rows": record["rows"],
         "test_rows": len(test),
+        "device": manifest["machine"]["device_name"],
         "before": record["before"],
         "after": record["after"],
     }
@@ -137,18 +138,22 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--frozen", action="store_true", help="train only the head")
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
+    parser.add_argument("--model", default="minilm", help="name or folder of the encoder")
+    parser.add_argument("--results", type=Path, default=RESULT)
     options = parser.parse_args()
-    results = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else []
+    stored: Path = options.results
+    results = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else []
     for seed in options.seeds:
         for name in options.sets:
-            new = measured(name, seed, options.frozen)
+            new = measured(name, seed, options.frozen, options.model)
             print(json.dumps(new), flush=True)
             results = [
                 r for r in results if any(r[key] != new[key] for key in ("set", "seed", "encoder"))
             ] + [new]
             results.sort(key=lambda r: (list(SETS).index(r["set"]), r["seed"]))
-            RESULT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    replace_block("calibration", page(results))
+            stored.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if stored == RESULT:
+        replace_block("calibration", page(results))
 
 
 if __name__ == "__main__":

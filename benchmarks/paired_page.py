@@ -139,6 +139,22 @@ def shown_difference(reference: Sequence[float], found: Sequence[float]) -> str:
     return f"{difference.mean:+.4f} ± {difference.half_interval:.4f}"
 
 
+def short_section(results: Mapping[str, Any]) -> str:
+    """The scores of both sides as a section of quality.md."""
+    lines = [
+        "## Paired seeds on the same rows",
+        "",
+        "bertune and the transformers Trainer with identical training rows, number of steps and initial "
+        "weights, evaluated once at the end, with the 95% t-interval of the mean difference. "
+        "[quality_paired.md](quality_paired.md) has the recipes, the environments and the effect of choosing "
+        "a checkpoint.",
+        "",
+        *quality_table(by_set(results["pairs"])),
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def page(results: Mapping[str, Any]) -> str:
     """The whole page in Markdown."""
     found = by_set(results["pairs"])
@@ -148,7 +164,7 @@ def page(results: Mapping[str, Any]) -> str:
     lines += ["## Which checkpoint to keep", "", RULES_READING, "", *rules_table(found), ""]
     lines += ["## Where and how", ""]
     devices = sorted({f"{pair['device']} in {pair['precision']}" for pair in results["pairs"]})
-    lines += [f"Trained on {' and '.join(devices)}.", ""]
+    lines += [f"Trained on {', '.join(devices)}.", ""]
     for environment in results["environments"]:
         lines += [*environment_lines(environment), ""]
     return "\n".join(lines).rstrip("\n") + "\n"

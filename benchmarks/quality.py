@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from paired_page import short_section
 from quality_page import SIDES, Result, table
 from quality_tasks import TASKS
 from slices import place
@@ -32,6 +33,7 @@ from slices import place
 from bertune.bench.environment import machine
 
 HERE = Path(__file__).parent
+PAIRED = HERE / "results" / "paired_seeds.json"  # written by paired_seeds.py
 
 
 def run_checked(command: Sequence[str | Path]) -> str:
@@ -188,6 +190,12 @@ def load_results(results: Path) -> dict[tuple[str, str], dict[int, Result]]:
     return found
 
 
+def page(results: Path) -> str:
+    """The whole page in Markdown: the results in a folder, and those over paired seeds."""
+    paired = json.loads(PAIRED.read_text(encoding="utf-8"))
+    return f"{table(load_results(results))}\n{short_section(paired)}"
+
+
 def main() -> int:
     """Runs missing combinations and writes the page; returns 1 if a run failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
@@ -203,8 +211,7 @@ def main() -> int:
             # The sides alternate in going first, so that neither always runs on the warmer machine.
             for side in options.sides[:: -1 if turn % 2 else 1]:
                 sound = run_one(options.results, task, side, seed) and sound
-    page = table(load_results(options.results))
-    options.table.write_text(page, encoding="utf-8")
+    options.table.write_text(page(options.results), encoding="utf-8")
     return 0 if sound else 1
 
 

@@ -82,22 +82,25 @@ def test_an_encoder_with_flash_attention_gives_the_same_outputs(
         standard("bert", hidden_size=HEADS * SIZE, **NO_DROPOUT["bert"]).encoder.train(is_training).to(DEVICE)
     )
     batch = batch_for("bert", UNEQUAL_LENGTHS).to(DEVICE)
-    outputs, gradients = [], []
-    for with_it in (True, False):
-        monkeypatch.setattr(packed, "can_flash", lambda *_, answer=with_it: answer)
+
+    def passed(with_it: bool, in_half: bool) -> Tensor:
+        """The outputs and, in training, all gradients in the order of their names."""
+        monkeypatch.setattr(packed, "can_flash", lambda *_: with_it)
         encoder.zero_grad()
-        with torch.set_grad_enabled(is_training), torch.autocast(DEVICE.type, DTYPE, enabled=HAS_KERNEL):
+        with torch.set_grad_enabled(is_training), torch.autocast(DEVICE.type, DTYPE, enabled=in_half):
             hidden = PackedEncoder(encoder, last_layer)(batch).float()
-        outputs.append(hidden.detach())
+        found = [hidden.detach().flatten()]
         if is_training:
             hidden.square().sum().backward()
-            gradients.append({n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None})
-    torch.testing.assert_close(*outputs, **CLOSE)
-    if is_training:
-        assert gradients[0].keys() == gradients[1].keys()
-        largest = max(float(gradient.abs().max()) for gradient in gradients[1].values())
-        for name, gradient in gradients[1].items():
-            assert float((gradients[0][name] - gradient).abs().max()) <= CLOSE["rtol"] * largest, name
+            found += [p.grad.flatten().clone() for _, p in encoder.named_parameters() if p.grad is not None]
+        return torch.cat(found)
+
+    exact = passed(with_it=False, in_half=False)
+    errors = {way: float((passed(way, in_half=HAS_KERNEL) - exact).norm()) for way in (True, False)}
+    if HAS_KERNEL:  # both ways have rounding errors in bf16; those of the kernel must not be much larger
+        assert 0 < errors[True] < 2 * errors[False]
+    else:
+        assert errors[True] < 1e-5 * float(exact.norm())
 
 
 def test_dropout_is_applied_only_in_training_and_is_reproducible() -> None:
