@@ -1,15 +1,11 @@
-"""How often 95% intervals contain the true score, and how often `compare` finds a difference.
+"""How often 95% intervals contain the true score.
 
-    python benchmarks/coverage.py --out benchmarks/results/coverage.json
-    python benchmarks/coverage.py --runs RUN SAME_RECIPE HALF_DATA --out benchmarks/results/compare.json
+    BERTUNE_DATA=DATA python benchmarks/coverage.py --out benchmarks/results/coverage.json
 
-The first command needs BERTUNE_DATA. A model predicts a large pool of labelled rows, whose score counts as
+A model predicts a large pool of labelled rows, whose score counts as
 the true one. 200 simulated test sets are drawn from the pool, and for each the interval of the score is
 computed from this test set alone, by both methods. The models are linear ones on TF-IDF features; for WikiQA,
 the TF-IDF similarity of question and sentence ranks the sentences.
-
-The second command takes three runs with the same large test file: two seeds of one recipe, and the recipe
-with half the data. Test sets are drawn from the stored predictions, and the runs are compared on each.
 """
 
 import argparse
@@ -26,9 +22,7 @@ from bertune.config import DataConfig
 from bertune.data.tables import open_table
 from bertune.metrics import classification, ranking, resampling
 from bertune.metrics.arrays import FloatArray
-from bertune.metrics.comparison import differences, holm
 from bertune.metrics.scores import Scores
-from bertune.run import open_run
 from bertune.training import linear
 
 NUM_SETS = 200
@@ -165,53 +159,14 @@ def all_coverage() -> list[dict[str, Any]]:
     return found
 
 
-def compared(paths: list[str], num_sets: int = 100) -> list[dict[str, Any]]:
-    """How often two runs are found different on test sets drawn from their stored predictions."""
-    pools = []
-    for path in paths:
-        lines = list(open_run(path).predictions("test"))
-        names = list(lines[0]["probabilities"])
-        shares = np.array([list(line["probabilities"].values()) for line in lines])
-        pools.append((np.array([names.index(line["gold"]) for line in lines]), shares))
-    found = []
-    for kind, other in (("two seeds of one recipe", 1), ("half of the data", 2)):
-        both = (pools[0], pools[other])
-        true = [classification.score(gold, iter(shares), ("0", "1"), 1) for gold, shares in both]
-        for num_rows in (500, 1000):
-            draw, different, primary = np.random.default_rng(num_rows), 0, 0
-            for _ in range(num_sets):
-                rows = draw.integers(len(pools[0][0]), size=num_rows)
-                one, two = (
-                    classification.score(gold[rows], iter(shares[rows]), ("0", "1"), 1)
-                    for gold, shares in both
-                )
-                resampled = [
-                    resampling.resampled(s, np.arange(num_rows), lambda rows: {}) for s in (one, two)
-                ]
-                changes = differences(one.values, two.values, (resampled[0], resampled[1]))
-                p_values = {name: change.p for name, change in changes.items() if change is not None}
-                adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-                different += int(min(adjusted.values()) < 0.05)
-                primary += int(adjusted["mcc"] < 0.05)
-            result = {
-                "runs": kind, "rows": num_rows, "test_sets": num_sets, "mcc": [one["mcc"] for one in true],
-                "any_score_different": different, "mcc_different": primary,
-            }  # fmt: skip
-            print(json.dumps(result), flush=True)
-            found.append(result)
-    return found
-
-
 def main() -> None:
-    """Write the results of one of the two experiments as JSON."""
+    """Write the results as JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", nargs=3, metavar="RUN")
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args()
-    results = all_coverage() if given.runs is None else compared(given.runs)
-    given.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    given.out.write_text(json.dumps(all_coverage(), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

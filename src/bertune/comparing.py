@@ -26,13 +26,13 @@ from bertune.config import TaskConfig
 from bertune.errors import ConfigError, DataError
 from bertune.files import shown_path, to_json, write_atomically, write_jsonl
 from bertune.metrics.arrays import FloatArray
-from bertune.metrics.comparison import Difference, difference, holm
+from bertune.metrics.comparison import Difference, adjusted, difference
 from bertune.metrics.scores import LOWER_IS_BETTER
 from bertune.run import Run, open_run, verify
 from bertune.tasks import make_task
 from bertune.tasks.optional import OptionalFittedMembers, without_fractions
 
-_SIGNIFICANT = 0.05  # after Holm's correction
+_SIGNIFICANT = 0.05  # of an adjusted p value
 # Fields of a line of predictions: those of the row, and those of a decision rule, which one run may lack.
 _NOT_PREDICTED = ("id", "source", "text", "gold", "decision", "review_labels")
 # Both values of a score, and their difference if it can be tested.
@@ -42,13 +42,13 @@ _SEEDS = 0  # random seed of the choice of seeds
 
 @dataclass(frozen=True)
 class ComparedScore:
-    """A score of two runs. `p_holm` is corrected for all scores and runs of the comparison."""
+    """A score of two runs. For `p_adjusted`, see `metrics.comparison.adjusted`."""
 
     score: str
     first: float | None
     second: float | None
     difference: Difference | None  # second minus first; None if undefined
-    p_holm: float | None
+    p_adjusted: float | None
     verdict: str  # better, worse, no difference, or undefined
 
 
@@ -81,7 +81,7 @@ class Comparison:
     first: str
     split: str
     rows: int
-    primary: str
+    primary: str  # the score that is tested first
     tests: str  # what the p values compare: models, or recipes if all runs have several seeds
     runs: list[ComparedRun]
 
@@ -95,11 +95,13 @@ class _Side:
     resampled: list[Mapping[str, FloatArray]]  # [R] of each seed
 
 
-def compare_runs(paths: Sequence[Path]) -> Comparison:
+def compare_runs(paths: Sequence[Path], primary: str | None = None) -> Comparison:
     """Compare runs on their test split, or on the validation split if they have no test split.
 
-    Raises ConfigError for fewer than two runs, DataError if the rows or groups differ, and InputError for a
-    run that is not complete, was changed, or was trained by a version that stored no resamples.
+    `primary` is the score that is tested first; None for the primary score of the first run. Raises
+    ConfigError for fewer than two runs or an unknown score, DataError if the rows or groups differ, and
+    InputError for a run that is not complete, was changed, or was trained by a version that stored no
+    resamples.
     """
     if len(paths) < 2:
         raise ConfigError("compare needs at least two runs: bertune compare RUN RUN …")
@@ -108,31 +110,39 @@ def compare_runs(paths: Sequence[Path]) -> Comparison:
     for run in runs[1:]:
         _refuse_other_rows(runs[0], run, split)
     sides = [_side(run, split) for run in runs]
+    primary = _primary(sides, primary)
     first, others = sides[0], sides[1:]
     found = [_differences(first, other) for other in others]
-    tested = {
-        (i, name): change.p
-        for i, of_run in enumerate(found)
-        for name, (_, _, change) in of_run.items()
-        if change is not None
-    }
-    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    p_values = [
+        {name: change.p for name, (_, _, change) in of_run.items() if change is not None} for of_run in found
+    ]
+    corrected = adjusted(p_values, primary)
     has_seeds = all(len(side.scores) > 1 for side in sides)
     return Comparison(
         first=str(paths[0]),
         split=split,
         rows=runs[0].manifest["data"]["splits"][split]["rows"],
-        primary=runs[0].manifest["primary"],
+        primary=primary,
         tests="recipes" if has_seeds else "models",
         runs=[
             ComparedRun(
                 str(path),
-                [_compared(name, *values, adjusted.get((i, name))) for name, values in of_run.items()],
+                [_compared(name, *values, p_of_run.get(name)) for name, values in of_run.items()],
                 list(_changed(runs[0], other.run, split)),
             )
-            for i, (path, other, of_run) in enumerate(zip(paths[1:], others, found, strict=True))
+            for path, other, of_run, p_of_run in zip(paths[1:], others, found, corrected, strict=True)
         ],
     )
+
+
+def _primary(sides: Sequence[_Side], given: str | None) -> str:
+    """The score that is tested first. Raises ConfigError if the given one is not a score of all runs."""
+    if given is None:
+        return str(sides[0].run.manifest["primary"])
+    common = [name for name in sides[0].scores[0] if all(name in side.scores[0] for side in sides)]
+    if given not in common:
+        raise ConfigError(f"unknown score {given!r}. These runs have {', '.join(common)}")
+    return given
 
 
 def _complete(path: Path) -> Run:
@@ -229,13 +239,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _compared(
-    name: str, first: float | None, second: float | None, found: Difference | None, p_holm: float | None
+    name: str, first: float | None, second: float | None, found: Difference | None, p: float | None
 ) -> ComparedScore:
     verdict = "undefined"
-    if found is not None and p_holm is not None:
+    if found is not None and p is not None:
         is_better = (found.value < 0) == (name in LOWER_IS_BETTER)
-        verdict = "no difference" if p_holm >= _SIGNIFICANT else "better" if is_better else "worse"
-    return ComparedScore(name, first, second, found, p_holm, verdict)
+        verdict = "no difference" if p >= _SIGNIFICANT else "better" if is_better else "worse"
+    return ComparedScore(name, first, second, found, p, verdict)
 
 
 def _changed(first: Run, second: Run, split: str) -> Iterator[ChangedExample]:

@@ -84,14 +84,21 @@ def test_compare_tests_every_score_and_writes_the_rows_that_changed(folder: Path
     loss = next(one for one in second["scores"] if one["score"] == "log_loss")
     assert loss["difference"]["value"] == pytest.approx(loss["second"] - loss["first"])
     assert loss["difference"]["low"] <= loss["difference"]["value"] <= loss["difference"]["high"]
-    assert 0 < loss["difference"]["p"] <= loss["p_holm"] <= 1
+    assert 0 < loss["difference"]["p"] <= loss["p_adjusted"] <= 1
     labels = [lines_of(run, "test") for run in runs]
     expected = [one["id"] for one, other in zip(*labels, strict=True) if one["label"] != other["label"]]
     with (tmp_path / "changed.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == expected
     assert all((row["change"] == "fixed") == (row["second"] == row["gold"]) for row in rows)
-    assert "paired bootstrap" in bertune("compare", *runs).fine().err
+    plain = bertune("compare", *runs).fine()
+    assert "paired bootstrap" in plain.err and f"{said['primary']}: " in plain.err
+    other = bertune("compare", *runs, "--score", "log_loss", "--json").fine().json
+    assert other["primary"] == "log_loss"
+    (first_p,) = (one for one in other["runs"][0]["scores"] if one["score"] == "log_loss")
+    assert first_p["p_adjusted"] == first_p["difference"]["p"]
+    refused = bertune("compare", *runs, "--score", "f2")
+    assert refused.code == 3 and "unknown score 'f2'" in refused.err and "log_loss" in refused.err
     assert api.compare(runs).runs[0].scores[0].score == second["scores"][0]["score"]
     assert api.compare([folder / "seeds"] * 2).tests == "recipes"
 

@@ -88,6 +88,27 @@ def test_holm_multiplies_the_smallest_p_value_by_the_number_of_tests() -> None:
     assert comparison.holm([]) == []
 
 
+def test_other_scores_only_differ_where_the_primary_score_does() -> None:
+    one = {"mcc": 0.01, "accuracy": 0.001, "log_loss": 0.04}
+    assert comparison.adjusted([one], "mcc") == [{"mcc": 0.01, "accuracy": 0.01, "log_loss": 0.04}]
+    assert comparison.adjusted([one], "log_loss") == [{"log_loss": 0.04, "mcc": 0.04, "accuracy": 0.04}]
+
+
+def test_scores_of_several_comparisons_are_corrected_for_their_number() -> None:
+    three = [{"mcc": p, "accuracy": 0.001} for p in (0.01, 0.02, 0.4)]
+    assert comparison.adjusted(three, "mcc") == [
+        {"mcc": 0.03, "accuracy": 0.03},
+        {"mcc": 0.04, "accuracy": 0.04},
+        {"mcc": 0.4, "accuracy": 0.4},
+    ]
+
+
+def test_scores_are_tested_alone_where_the_primary_score_is_undefined() -> None:
+    assert comparison.adjusted([{"accuracy": 0.02, "log_loss": 0.5}], "mcc") == [
+        {"accuracy": 0.04, "log_loss": 0.5}
+    ]
+
+
 def test_an_interval_contains_its_score_if_resampling_shifts_it() -> None:
     """As it does the average precision of labels with few rows."""
     shifted_R = np.linspace(0.062, 0.083, 2000)

@@ -39,18 +39,22 @@ def report(*runs: Run | CrossValidation | Tuning | str | Path, out: str | Path |
     return write_report_of(paths[0])
 
 
-def compare(runs: Sequence[Run | str | Path], *, out: str | Path | None = None) -> Comparison:
+def compare(
+    runs: Sequence[Run | str | Path], *, out: str | Path | None = None, score: str | None = None
+) -> Comparison:
     """Compare finished runs with the first of them on the same test rows: see `bertune.comparing`.
 
-    `out` is a new file for the rows that changed, with the suffix .jsonl or .csv. Raises ConfigError, and
-    DataError if the test rows differ.
+    `out` is a new file for the rows that changed, with the suffix .jsonl or .csv. `score` is the score to
+    test first, instead of the primary score of the first run. Raises ConfigError, and DataError if the test
+    rows differ.
     """
     from bertune.comparing import compare_runs, refuse_changed_file, write_changed
 
     target = None if out is None else as_path(out, "out")
     if target is not None:
         refuse_changed_file(target)
-    found = compare_runs([run.path if isinstance(run, Run) else as_path(run, "the run") for run in runs])
+    paths = [run.path if isinstance(run, Run) else as_path(run, "the run") for run in runs]
+    found = compare_runs(paths, score)
     if target is not None:
         write_changed(found, target)
     return found

@@ -20,6 +20,13 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="the score that is tested first; by default, the primary score of the first run",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare runs on the same test rows: differences, intervals, p values, and the rows that changed.
@@ -30,12 +37,12 @@ def compare(
     from bertune import api
     from bertune.cli.streams import refuse_closed_output
     from bertune.console import show
-    from bertune.console.comparison import changed_table, comparison_table, explanation
+    from bertune.console.comparison import changed_table, comparison_table, conclusion, explanation
     from bertune.errors import counted
     from bertune.files import shown_path
 
     refuse_closed_output("the comparison")
-    found = api.compare(runs, out=out)
+    found = api.compare(runs, out=out, score=score)
     console = show.messages()
     if out is not None:
         show.echo(console, f"rows that changed written to {shown_path(out)}", "dim")
@@ -46,6 +53,7 @@ def compare(
         show.echo(
             console, f"\n{run.path} compared with {found.first}, {counted(found.rows, f'{found.split} row')}"
         )
-        show.results().print(comparison_table(run))
+        show.results().print(comparison_table(run, found.primary))
+        show.echo(console, conclusion(run, found.primary), "bold")
         show.echo(console, changed_table(run))
     show.echo(console, explanation(found), "dim")

@@ -10,23 +10,35 @@ from bertune.errors import counted
 
 _MOST_SHOWN = 5  # rows that changed; --out writes all
 _MOST_CHARACTERS = 60  # per text
+_SMALLEST = 0.001  # p value that is shown
 
 
-def comparison_table(run: ComparedRun) -> Table:
-    """One row per score: both values, the difference with its interval, p values and verdict."""
+def conclusion(run: ComparedRun, primary: str) -> str:
+    """What the test of the primary score found."""
+    one = next((one for one in run.scores if one.score == primary), None)
+    if one is None or one.difference is None or one.p_adjusted is None:
+        return f"{primary}: cannot be compared"
+    p = f"p {'' if one.p_adjusted < _SMALLEST else '= '}{_p(one.p_adjusted)}"
+    if one.verdict == "no difference":
+        return f"{primary}: no significant difference ({p})"
+    return f"{primary}: the second run is {one.verdict} ({p})"
+
+
+def comparison_table(run: ComparedRun, primary: str) -> Table:
+    """One row per score, the primary one first: both values, difference, p values and verdict."""
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("score")
-    for heading in ("first", "second", "difference [95%]", "p", "p (Holm)"):
+    for heading in ("first", "second", "difference [95%]", "p", "p (adjusted)"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("second is")
-    for one in run.scores:
+    for one in sorted(run.scores, key=lambda one: one.score != primary):
         found = one.difference
         if one.first is None and one.second is None:
             continue
         cells = ["", "", ""]
-        if found is not None and one.p_holm is not None:
+        if found is not None and one.p_adjusted is not None:
             change = with_interval(found.value, (found.low, found.high))
-            cells = [change, _p(found.p), _p(one.p_holm)]
+            cells = [change, _p(found.p), _p(one.p_adjusted)]
         table.add_row(one.score, number(one.first), number(one.second), *cells, one.verdict)
     return table
 
@@ -55,8 +67,12 @@ def explanation(found: Comparison) -> str:
             "whether these models differ. Two seeds of one recipe are also different models: to compare "
             "recipes, train each with train.seeds=5"
         )
-    return f"p: paired bootstrap, {what}. Holm corrects for all scores and runs shown"
+    return (
+        f"p: paired bootstrap, {what}. {found.primary} is tested first, and the other scores only count as "
+        "different where it differs. Adjusted p values are corrected by Holm's method. --score selects "
+        "another score"
+    )
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return f"< {_SMALLEST}" if value < _SMALLEST else f"{value:.3f}"

@@ -2,8 +2,12 @@
 
 Both are resampled with the same weights, so that the noise of the rows cancels where the predictions agree.
 The null hypothesis is that both models have the same score on all data like these rows. The p value is that
-of the bootstrap distribution of the difference (Efron & Tibshirani 1993, chapter 15 and section 16.4),
-corrected for several comparisons by Holm's method (Holm 1979).
+of the bootstrap distribution of the difference (Efron & Tibshirani 1993, chapter 15 and section 16.4).
+
+A run has a dozen scores, and with so many tests some differ by chance. So one primary score is tested first,
+at the full level, and the others only count as different where it differs (a gatekeeping procedure:
+Dmitrienko, Tamhane & Bretz 2010, chapter 5). For two runs, the probability of any wrong claim is at most the
+level. For more runs, this holds for the primary scores together and for the other scores together.
 
 Dimensions: R resamples.
 """
@@ -69,6 +73,24 @@ def p_value(changes_R: FloatArray) -> float:
     sides = (np.count_nonzero(changes_R <= 0), np.count_nonzero(changes_R >= 0))
     # One is added so that no p value is 0 (Davison & Hinkley 1997, section 4.2).
     return min(1.0, 2 * (min(sides) + 1) / (num + 1))
+
+
+def adjusted(p_values: Sequence[Mapping[str, float]], primary: str) -> list[dict[str, float]]:
+    """The adjusted p values of each comparison's scores.
+
+    The primary scores of all comparisons are corrected for their number by Holm's method, and so are the
+    other scores. The adjusted p value of another score is at least that of the primary score of its
+    comparison.
+    """
+    found: list[dict[str, float]] = [{} for _ in p_values]
+    for is_primary in (True, False):
+        family = [
+            (i, name) for i, of in enumerate(p_values) for name in of if (name == primary) == is_primary
+        ]
+        corrected = holm([p_values[i][name] for i, name in family])
+        for (i, name), p in zip(family, corrected, strict=True):
+            found[i][name] = max(p, found[i].get(primary, 0.0))
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

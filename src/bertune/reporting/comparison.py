@@ -131,7 +131,7 @@ def _difference_table(scores: Sequence[Mapping[str, Any]], primary: str) -> Page
             continue
         tone = {"worse": "bad", "better": "good"}.get(one["verdict"], "")
         ends = f"{decimal(change['low'])} to {decimal(change['high'])}"
-        p = one["p_holm"]
+        p = one["p_adjusted"]
         rows.append(
             [
                 head(score_name(one["score"])),
@@ -142,7 +142,7 @@ def _difference_table(scores: Sequence[Mapping[str, Any]], primary: str) -> Page
                 Cell(one["verdict"], tone=tone),
             ]
         )
-    headings = ["score", "first", "second", "difference", "p (Holm)", "second is"]
+    headings = ["score", "first", "second", "difference", "p (adjusted)", "second is"]
     return PageTable("slices", headings, rows) if rows else None
 
 
