@@ -2,9 +2,9 @@
 
     BERTUNE_DATA=DATA python benchmarks/same_recipe.py
 
-For each choice of rows, three models are trained on texts of SST-2: two seeds of one recipe, and the first seed
-on half of the texts. Test sets are drawn from the predictions of other texts, and the models are compared on
-each, as `bertune compare` does.
+For each choice of rows, three models are trained on texts of SST-2: two seeds of one recipe, and the first
+seed on half of the texts. Test sets are drawn from the predictions of other texts, and the models are
+compared on each, as `bertune compare` does.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def predicted(files: dict[str, Path], train: str, seed: int, out: Path) -> Predi
 
 
 def compared(one: Predicted, other: Predicted, num_rows: int) -> dict[str, Any]:
-    """How often the primary score differs, and any score, with and without testing the primary score first."""
+    """How often the primary score differs, and any score, also without testing the primary score first."""
     draw = np.random.default_rng(num_rows)
     counts = dict.fromkeys(("primary_different", "any_different", "any_different_by_holm"), 0)
     for _ in range(NUM_SETS):
@@ -80,9 +80,9 @@ def compared(one: Predicted, other: Predicted, num_rows: int) -> dict[str, Any]:
         changes = differences(both[0].values, both[1].values, (again[0], again[1]))
         p_values = {name: change.p for name, change in changes.items() if change is not None}
         (found,) = adjusted([p_values], PRIMARY)
-        counts["primary_different"] += found[PRIMARY] < 0.05
-        counts["any_different"] += min(found.values()) < 0.05
-        counts["any_different_by_holm"] += min(holm(list(p_values.values()))) < 0.05
+        counts["primary_different"] += int(found[PRIMARY] < 0.05)
+        counts["any_different"] += int(min(found.values()) < 0.05)
+        counts["any_different_by_holm"] += int(min(holm(list(p_values.values()))) < 0.05)
     return {"rows": num_rows, "test_sets": NUM_SETS, "scores": len(p_values), **counts}
 
 
