@@ -1,4 +1,8 @@
-"""The FastAPI application: the endpoints of all wire formats, behind the limits of the service."""
+"""The application: the endpoints of all wire formats, behind the limits of the service.
+
+The limits and the shortcut to the endpoints are outside of FastAPI, which passes every request through
+several layers of its own.
+"""
 
 import importlib
 import logging
@@ -8,8 +12,9 @@ from types import ModuleType
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from bertune.errors import BertuneError
 from bertune.serve import documentation, file_routes, formats, pages, routes
@@ -26,7 +31,7 @@ _UNMATCHED = "unmatched"  # in logs and metrics, instead of a path that could co
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 
 
-def make_app(service: Service) -> FastAPI:
+def make_app(service: Service) -> ASGIApp:
     """The application with the endpoints of every wire format and of the page."""
     app = FastAPI(title="bertune", docs_url=None, redoc_url=None, redirect_slashes=False)
     modules = (routes, pages, file_routes, documentation, *_formats())
@@ -68,9 +73,9 @@ def make_app(service: Service) -> FastAPI:
         )  # fmt: skip
 
     known = [route for router in routers for route in router.routes]
-    app.add_middleware(Direct, routes=known, refused=refused)
-    app.add_middleware(Guard, limits=_limits(service, modules), respond=respond, on_handled=record)
-    return app
+    direct = Direct(app, routes=known, refused=refused)
+    guarded = Guard(direct, limits=_limits(service, modules), respond=respond, on_handled=record)
+    return ServerErrorMiddleware(guarded, handler=failed)
 
 
 def _limits(service: Service, modules: tuple[ModuleType, ...]) -> Limits:

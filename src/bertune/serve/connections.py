@@ -1,4 +1,8 @@
-"""HTTP connections that slow or silent clients cannot keep open: uvicorn's protocol with time limits."""
+"""HTTP connections that slow or silent clients cannot keep open: uvicorn's protocol with time limits.
+
+uvicorn writes the head and the body of a response separately. Each write is a call of the operating system
+that wakes the client, so both are sent together here.
+"""
 
 import asyncio
 from typing import Any
@@ -7,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 _MOST_HEADER_BYTES = 65_536
 _LEAST_READ = 65_536  # bytes that a client must read per timeout while a response is being sent
+_MOST_HELD = 65_536  # bytes that wait for more before they are sent
 
 
 class TimedProtocol(HttpToolsProtocol):
@@ -24,7 +29,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,3 +97,40 @@ class TimedProtocol(HttpToolsProtocol):
         if self._read_timer is not None:
             self._read_timer.cancel()
             self._read_timer = None
+
+
+class JoiningTransport:
+    """A transport that sends everything that is written in one iteration of the event loop together."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._size = 0  # bytes that are held
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send data in the next iteration of the event loop, or now if much is waiting."""
+        if not self._held:
+            self._loop.call_soon(self._send)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > _MOST_HELD:
+            self._send()
+
+    def close(self) -> None:
+        """Close the connection once everything is sent."""
+        self._send()
+        self._transport.close()
+
+    def get_write_buffer_size(self) -> int:
+        """The bytes that are not sent yet."""
+        return self._size + self._transport.get_write_buffer_size()
+
+    def _send(self) -> None:
+        if self._held:
+            data = b"".join(self._held)
+            self._held, self._size = [], 0
+            self._transport.write(data)

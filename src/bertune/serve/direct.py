@@ -36,7 +36,7 @@ class _Endpoint:
 
 
 class Direct:
-    """An ASGI middleware that answers the requests for some of the routes of an application."""
+    """An ASGI application that answers the requests for some of the routes of an application."""
 
     def __init__(
         self,
