@@ -8,7 +8,8 @@ Every measurement is stored at once, so an interrupted run continues where it st
 A round measures, in turn and for each workload, the plain server and each format of the model: the rate of
 `Model.predict` before and after the service, the time from the shell command to the first answer, the latency
 of single texts on the idle service, the throughput at saturation with one text and with 32 texts per request,
-and the latency at half of the former. Each answer is compared with that of `Model.predict`. `wrk` checks the
+the latency at half of the former, and the throughput of clients that send a text as soon as they have the
+previous answer, as wrk does. Each answer is compared with that of `Model.predict`. `wrk` checks the
 throughput if it is installed.
 """
 
@@ -85,9 +86,9 @@ class Plan:
         partial.replace(self.out)
 
 
-STAGES = ("offline", "start", "single", "saturation", "half", "wrk")
+STAGES = ("offline", "start", "single", "saturation", "half", "closed", "wrk")
 _OF_PEER = ("start", "single", "saturation1", "half")
-_OF_SERVER = (*_OF_PEER, f"saturation{PER_REQUEST}", "wrk")
+_OF_SERVER = (*_OF_PEER, "closed", f"saturation{PER_REQUEST}", "wrk")
 
 
 def measure_bertune(plan: Plan, number: int, name: str, kind: str) -> None:
@@ -119,6 +120,7 @@ def measure_server(plan: Plan, number: int, key: str, one: Client, offline_rate:
         half = found["texts_per_second"] / 2
         plan.measure(number, key, "half", lambda: one.send(2 * plan.seconds, half, connections=CONNECTIONS))
     if PEER not in key:
+        plan.measure(number, key, "closed", lambda: one.send(plan.seconds, connections=CONNECTIONS))
         many, stage = replace(one, per_request=PER_REQUEST), f"saturation{PER_REQUEST}"
         plan.measure(number, key, stage, lambda: many.saturate(plan.seconds, start))
         seconds = round(plan.seconds)

@@ -22,7 +22,8 @@ WORKLOADS = {
     "mixed": "nine sentences of SST-2 to one review of IMDB",
 }
 _HEAD = (
-    "| | offline, texts/s | 1 per request, texts/s | {n} per request, texts/s | of offline | one text, ms | "
+    "| | offline, texts/s | 1 per request, texts/s | 64 waiting clients, texts/s | {n} per request, texts/s "
+    "| of offline | one text, ms | "
     "p50 and p99 at half load, ms | p99 / one text | first answer, s | x plain server |"
 )
 
@@ -33,8 +34,9 @@ all-MiniLM-L6-v2, fine-tuned on part of SST-2, behind `bertune serve`, compared 
 with the transformers pipeline. An open-loop generator on the same machine sends requests at scheduled times
 over 64 connections, and compares every answer with that of `Model.predict`; latencies count from the
 scheduled time. The offline rate is that of `Model.predict` on the same texts, before and after. Half
-load is half of the throughput with one text per request. The share in the fifth column is that of the
-offline rate, with one and with several texts per request.
+load is half of the throughput with one text per request. The waiting clients also send one text per request,
+each as soon as it has the previous answer, as in `wrk`. The column "of offline" relates the three throughputs
+to the offline rate.
 """
 
 
@@ -94,7 +96,7 @@ def table(found: Values) -> str:
     keys = list(dict.fromkeys(key for values in rounds.values() for key in values))
     lines: list[str] = []
     for name in dict.fromkeys(key.split("/")[0] for key in keys):
-        lines += [f"**{WORKLOADS.get(name, name)}**", "", _HEAD.format(n=size), "|---" * 10 + "|"]
+        lines += [f"**{WORKLOADS.get(name, name)}**", "", _HEAD.format(n=size), "|---" * 11 + "|"]
         for key in (key for key in keys if key.split("/")[0] == name):
             cells = _cells([values[key] for values in rounds.values() if key in values], size)
             lines.append(f"| {TITLES[key.split('/')[1]]} | {' | '.join(cells)} | {_speedup(rounds, key)} |")
@@ -104,10 +106,12 @@ def table(found: Values) -> str:
 
 def _cells(rounds: list[Values], size: int) -> Iterator[str]:
     def rate(stage: str) -> Callable[[Values], float]:
-        return lambda values: float(values[stage]["texts_per_second"])
+        key = "answered_texts" if stage == "closed" else "texts_per_second"
+        return lambda values: float(values[stage][key])
 
     yield _median(rounds, _offline, "{:,.0f}")
     yield _median(rounds, rate("saturation1"), "{:,.0f}")
+    yield _median(rounds, rate("closed"), "{:,.0f}")
     yield _median(rounds, rate(f"saturation{size}"), "{:,.0f}")
 
     def share(stage: str) -> Callable[[Values], float]:
@@ -116,8 +120,9 @@ def _cells(rounds: list[Values], size: int) -> Iterator[str]:
     def latency(quantile: str) -> Callable[[Values], float]:
         return lambda values: float(values["half"]["latency"][quantile])
 
-    shares = (_median(rounds, share(stage), "{:.0%}") for stage in ("saturation1", f"saturation{size}"))
-    yield " and ".join(one for one in shares if one)
+    stages = ("saturation1", "closed", f"saturation{size}")
+    shares = (_median(rounds, share(stage), "{:.0%}") for stage in stages)
+    yield ", ".join(one for one in shares if one)
     yield _median(rounds, lambda v: v["single"]["latency"]["p50"], "{:.1f}")
     halves = (_median(rounds, latency(quantile), "{:.1f}") for quantile in ("p50", "p99"))
     yield " and ".join(half for half in halves if half)

@@ -47,6 +47,7 @@ def job(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     )
 
 
+@pytest.mark.slow
 def test_all_train_on_the_same_tokens_with_the_expected_padding(job: Job) -> None:
     ours = bertune_train.train(job, 1)
     ways = {way: trainer.train(job, way, 1) for way in ("tutorial", "documentation", "best")}

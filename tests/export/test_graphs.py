@@ -170,6 +170,7 @@ def test_weights_of_a_head_of_the_user_need_the_head(own_run: Path) -> None:
     assert bt.load(export, settings=OWN).predict(["a waste of money"])
 
 
+@pytest.mark.slow
 def test_a_head_that_loops_over_texts_is_refused_with_the_reason(own_run: Path, tmp_path: Path) -> None:
     head = tmp_path / "loop.py"
     head.write_text(

@@ -92,6 +92,7 @@ def test_after_a_signal_the_exit_code_is_130_and_a_resumed_run_is_identical(
     assert step_numbers(run) == list(range(1, 36))
 
 
+@pytest.mark.slow
 def test_the_installed_command_handles_signals_too(
     start: Start, whole: Run, reviews_csv: Path, changes: dict[str, Any], tmp_path: Path
 ) -> None:
