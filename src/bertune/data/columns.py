@@ -5,12 +5,13 @@ import decimal
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from bertune.config import DataConfig
-from bertune.data.readers._decimals import Decimal, with_point
+from bertune.data.readers._decimals import Decimal, first_pointed, with_point
 from bertune.data.readers._objects import json_kind
 from bertune.data.rows import Row
-from bertune.data.tables import Table
+from bertune.data.tables import SAMPLE_ROWS, Table
 from bertune.errors import DataError, counted, did_you_mean, listed
 
 
@@ -98,6 +99,28 @@ def cell_number(row: Row, column: str, decimal: Decimal = "auto") -> float | Non
         return number_in(with_point(cell, decimal))
     except ValueError as reason:
         raise DataError(f'{row.origin}: "{cell[:60]}" in column "{column}" {reason}') from None
+
+
+def pointed_numbers_warning(table: Table, columns: Columns) -> str:
+    """A warning if the numbers in the label column may have points between thousands; else empty.
+
+    In a file with semicolons, or with decimal commas in another column, 1.234 usually means 1234. It is read
+    as 1.234 unless a number of the column shows the decimal mark.
+    """
+    column = columns.label
+    if column is None or columns.decimal != "auto":
+        return ""
+    rows = list(islice(table.rows(), SAMPLE_ROWS))
+    if not any(table.delimiter == ";" or row.decimal_commas for row in rows[:1]):
+        return ""
+    number = first_pointed(row.values.get(column) for row in rows)
+    if number is None:
+        return ""
+    return (
+        f'{table.name}: in column "{column}", {number} is read as a number with decimals, but in a file with '
+        "semicolons or decimal commas the point may separate thousands. Set data.decimal=comma to read it as "
+        f"{number.replace('.', '')}, or data.decimal=point to confirm {number}"
+    )
 
 
 def missing_hint(row: Row, column: str) -> str:

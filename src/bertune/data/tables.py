@@ -38,6 +38,7 @@ class Table:
     label: str | None = None  # the label column, if the source determines it
     nested: tuple[str, ...] = ()  # dotted paths of values inside objects, such as data.text
     ungrouped: "Table | None" = None  # the table before a task grouped its rows
+    delimiter: str = ""  # of delimited text
 
     def has(self, name: str) -> bool:
         """Whether there is a column or path with exactly this name."""
@@ -89,7 +90,9 @@ def open_table(
         raise DataError(f"{path} {problem}. Use a file with at least one row")
     _refuse_other_rows(reader, first)
     sample = islice(found, SAMPLE_ROWS - 1) if has_keys else iter(())
-    return with_columns(Table(str(source), (), has_header, rows, notes), chain([first], sample))
+    delimiter = "" if has_keys else str(options.delimiter)
+    table = Table(str(source), (), has_header, rows, notes, delimiter=delimiter)
+    return with_columns(table, chain([first], sample))
 
 
 def with_columns(table: Table, sample: Iterator[Row], names: Sequence[str] = ()) -> Table:

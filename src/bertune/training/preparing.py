@@ -147,7 +147,12 @@ def encode(
         findings=findings,
         length_limit=fitted.limit,
         notes=(*tables.notes, *fitted.notes, *splits.notes),
-        warnings=(*splits.warnings, *_lines(findings), *_limitation_warnings(limitations, selecting)),
+        warnings=(
+            *tables.warnings,
+            *splits.warnings,
+            *_lines(findings),
+            *_limitation_warnings(limitations, selecting),
+        ),
         undefined=undefined_scores(limitations["validation"]),
         divided=splits,
     )
