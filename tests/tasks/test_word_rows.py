@@ -130,6 +130,12 @@ def test_rows_without_word_and_tag_are_skipped(tmp_path: Path) -> None:
     assert sentences(path) == SENTENCES
 
 
+@pytest.mark.parametrize("empty", ["NaN", "nan", "NULL", "None", "<NA>", "#N/A", "\\N"])
+def test_empty_cells_of_the_sentence_column_can_be_written_out(tmp_path: Path, empty: str) -> None:
+    lines = [f"{empty}{line}" if line.startswith(",") else line for line in KAGGLE.splitlines()]
+    assert sentences(written(tmp_path / "a.csv", "\n".join(lines))) == SENTENCES
+
+
 def test_single_word_texts_are_an_error_with_a_remedy(tmp_path: Path) -> None:
     rows = [{"word": f"w{n}", "tag": "B-X"} for n in range(19)] + [{"word": "two words", "tag": "O O"}]
     with pytest.raises(

@@ -84,7 +84,8 @@ class Inputs:
     def _table(self, source: Any) -> Table:
         if hasattr(source, "readline"):
             name = getattr(source, "name", None)  # an int if the file was opened by its descriptor
-            return open_lines(source, name if isinstance(name, str) else "<stdin>", self.line_columns)
+            known = known_column_names(self.task, self.metadata.columns)
+            return open_lines(source, name if isinstance(name, str) else "<stdin>", self.line_columns, known)
         return source if isinstance(source, Table) else table_of(source)
 
     def of_texts(self, items: Iterable[Any]) -> Opened | None:

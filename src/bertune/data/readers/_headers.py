@@ -1,9 +1,11 @@
 """Header detection: whether the first record of a table holds the column names, and what they are."""
 
+import csv
 import statistics
 from collections.abc import Collection, Iterable, Sequence
 
 from bertune.config import DataConfig
+from bertune.data.readers._cells import makes_table
 from bertune.errors import DataError
 
 # The header of a column is a short name: "Kommentar", "customer feedback", "body_text".
@@ -45,6 +47,26 @@ def has_header(
             f'{name}: line 1, "{first}", is read as the header; if it is a text, set data.header=false'
         ]
     return False, [f'{name}: line 1, "{first}", is read as a text; if it is a header, set data.header=true']
+
+
+def refuse_quoted_lines(
+    name: str, sample: Sequence[Record], options: DataConfig, known_names: Collection[str]
+) -> None:
+    """Raises DataError for a table whose lines are each enclosed in quotes, so that it has a single column.
+
+    Such a file was opened as one column in a spreadsheet, and saved again.
+    """
+    lines = [cells[0] for cells in sample if cells]
+    if not lines or any(len(cells) != 1 for cells in sample):
+        return
+    for sign in (",", ";", "\t", "|"):
+        names = next(csv.reader(lines[:1], delimiter=sign), [])
+        if len(names) > 1 and names_columns(names, options, known_names) and makes_table(lines, sign, True):
+            raise DataError(
+                f"{name}, line 1: the whole line is enclosed in quotes, so the table has a single column, "
+                f'"{lines[0][:60]}". Expected the columns {", ".join(names[:6])}. Remove the outer quotes of '
+                'each line, and write "" inside it as "; or export the table again'
+            )
 
 
 def header_names(place: str, cells: Record, below: Iterable[Record]) -> list[str]:
