@@ -204,6 +204,16 @@ def test_a_model_trained_on_word_rows_predicts_texts_and_evaluates_tables(
     assert [line["source"] for line in evaluation.lines] == [f"{other}, line 2", f"{other}, line 5"]
 
 
+def test_words_without_sentences_are_not_predicted_one_by_one(trained: Path, tmp_path: Path) -> None:
+    words = ["the", "box", "is", "great"] * 6
+    path = written(tmp_path / "a.csv", "".join(f"{word}\n" for word in ("word", *words)))
+    with pytest.raises(DataError, match=r"24 of 24 texts are single words\. .*task\.sentence=none"):
+        api.load(trained).predict_file(path, tmp_path / "out.csv")
+    free = api.load(trained, settings={"task.sentence": "none"})
+    assert free.predict_file(path, tmp_path / "out.csv").rows == 24
+    assert len(api.load(trained).predict(words)) == 24, "a list of texts is what it says"
+
+
 def test_transformers_finds_the_same_entities(trained: Path) -> None:
     pipeline = transformers.pipeline(
         "token-classification", model=str(trained / "model"), aggregation_strategy="simple", device="cpu"
