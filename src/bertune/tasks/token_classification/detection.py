@@ -125,8 +125,9 @@ def _refuse_numbers(counts: Counter[str]) -> None:
     if len(counts) < 2 or not all(tag.isdecimal() for tag in counts):
         return
     if counts.most_common(1)[0][0] == "0":
+        numbers = [str(number) for number in sorted(map(int, counts))]
         raise DataError(
-            f"the tags are numbers: {listed(sorted(counts, key=int))}. Expected names, such as B-PER and O. "
+            f"the tags are numbers: {listed(numbers)}. Expected names, such as B-PER and O. "
             "If they are indices of a Hugging Face data set, save it with save_to_disk, which keeps the "
             'names, or replace them by features["ner_tags"].feature.names; set task.scheme=plain if each '
             "number is a label of its own"
