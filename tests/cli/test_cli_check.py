@@ -101,3 +101,9 @@ def test_check_warns_of_points_that_may_separate_thousands(here: Path, encoder: 
     assert any('in column "score", 1.100 is read as a number with decimals' in text for text in warnings)
     chosen = bertune("check", *settings, "data.decimal=point").fine().json["warnings"]
     assert not any("decimals" in text for text in chosen)
+
+
+def test_check_refuses_more_frozen_layers_than_the_encoder_has(here: Path, encoder: Path) -> None:
+    write_csv(here / "a.csv", reviews(20))
+    refused = bertune("check", "a.csv", f"model.name={encoder}", "train.freeze=99")
+    assert refused.code == 3 and "train.freeze=99: this encoder has only" in refused.err

@@ -41,7 +41,9 @@ def test_invisible_characters_are_shown_as_escapes() -> None:
     assert "[go\\u200bod]" in warning
 
 
-@pytest.mark.parametrize("labels", [("good", "bad"), ("1", "10"), ("1", "-1"), ("a", "\u00e1"), ("1a", "01"), ("1", "1,000")])
+@pytest.mark.parametrize(
+    "labels", [("good", "bad"), ("1", "10"), ("1", "-1"), ("a", "\u00e1"), ("1a", "01"), ("1", "1,000")]
+)
 def test_different_labels_cause_no_warning(labels: tuple[str, ...]) -> None:
     assert look_alike_warnings(dict.fromkeys(labels, 1)) == []
 

@@ -11,6 +11,7 @@ from bertune.errors import DataError
 # The header of a column is a short name: "Kommentar", "customer feedback", "body_text".
 _LONGEST_NAME = 30  # characters
 _MOST_WORDS = 3
+_LONGEST_SHOWN = 80  # characters of a first line for which the decision is noted; a question may be a header
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 # How many times longer than a name texts must be, if the name has several words or no spaces (as in Chinese).
 _TIMES_LONGER = 2
@@ -25,12 +26,13 @@ def has_header(
     options: DataConfig,
     known_names: Collection[str],
     likely_header: bool,
+    is_plain: bool = False,
 ) -> tuple[bool, list[str]]:
     """Whether the first record is a header, and notes for the user. `name` is the path.
 
     The record is a header if one of its cells is in `known_names` or is a column name from the options. With
     `likely_header`, if the text column is the only one or is set by number, the record is also a header if
-    that cell looks like a name for the texts below it.
+    that cell looks like a name for the texts below it, unless the file `is_plain` text.
     """
     if options.header != "auto":
         return options.header, []
@@ -40,9 +42,12 @@ def has_header(
     if not likely_header or text is None:
         return False, _label_note(name, sample, options.label)
     first, *others = [cells[text].strip() for cells in sample]
-    if not _is_short_name(first) or first in others or not others:
+    if first in others or not others or len(first) > _LONGEST_SHOWN:
         return False, []
-    if _names_texts(first, others):
+    is_name = (_is_short_name(first) and _names_texts(first, others)) or _is_number_of_column(first, others)
+    if is_plain and not is_name:
+        return False, []
+    if is_name and not is_plain:
         return True, [
             f'{name}: line 1, "{first}", is read as the header; if it is a text, set data.header=false'
         ]
@@ -131,6 +136,11 @@ def _text_position(cells: Record, options: DataConfig) -> int | None:
     given = options.text[0]
     is_position = len(options.text) == 1 and given.isdecimal() and len(given) < 10
     return int(given) if is_position and int(given) < len(cells) else None
+
+
+def _is_number_of_column(cell: str, texts: Sequence[str]) -> bool:
+    """Whether a cell is 0, the name that pandas gives to the only column of a Series, above texts."""
+    return cell == "0" and any(char.isalpha() for text in texts for char in text)
 
 
 def _is_short_name(cell: str) -> bool:

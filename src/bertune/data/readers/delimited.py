@@ -81,8 +81,9 @@ def resolve_options(
     if quoted and options.header == "auto":
         refuse_quoted_lines(str(path), sample, options, known_names)
     # A .txt file is usually plain text without a header.
-    is_likely = likely_header and suffix != ".txt"
-    header, header_notes = has_header(str(path), sample, options, known_names, is_likely)
+    header, header_notes = has_header(
+        str(path), sample, options, known_names, likely_header, is_plain=suffix == ".txt"
+    )
     resolved = resolved.model_copy(update={"header": header})
     form = ", ".join(
         (
