@@ -14,6 +14,8 @@ from bertune.data.rows import Row
 from bertune.data.tables import SAMPLE_ROWS, Table
 from bertune.errors import DataError, counted, did_you_mean, listed
 
+_FLAG_ROWS = 20  # rows that are searched for columns of 0 and 1
+
 
 @dataclass(frozen=True)
 class ColumnNames:
@@ -270,10 +272,15 @@ def _guessed_text(
     if other_task and not best:
         raise DataError(f"{table.name}: {problem}. {_seen(table, first, hints=False)}\n{other_task}")
     if not table.has_header and len(table.columns) == 1 == num_texts:
+        is_workbook = table.name.casefold().endswith((".xlsx", ".xlsm"))
         remedy = (
-            "For a table, set its delimiter, as in data.delimiter=semicolon. For plain text, set data.text=0 "
-            "(one text per line) or data.reader=documents (documents separated by blank lines). For tagged "
-            "words, set data.reader=conll"
+            "Set data.sheet to another sheet, or data.text=0 if each row is a text"
+            if is_workbook
+            else (
+                "For a table, set its delimiter, as in data.delimiter=semicolon. For plain text, set data.text=0 "
+                "(one text per line) or data.reader=documents (documents separated by blank lines). For tagged "
+                "words, set data.reader=conll"
+            )
         )
     raise DataError(f"{table.name}: {problem}. {_seen(table, first, num_texts, need_label)}\n{remedy}")
 
@@ -329,12 +336,26 @@ def _guessed_label(
     if other_task and not labels:
         first = next(table.rows())
         raise DataError(f"{table.name}: {problem}. {_seen(table, first, hints=False)}\n{other_task}")
-    remedy = (
-        f"Set the column to use, for example: data.label={others[-1]}"
-        if others
-        else "Use a file with labels, or in Python pass a list of labels together with the texts"
-    )
-    raise DataError(f"{table.name}: {problem}. {_seen(table, next(table.rows()))}\n{remedy}")
+    rows = list(islice(table.rows(), _FLAG_ROWS))
+    flags = [] if labels else _flag_columns(rows, others)
+    if len(flags) > 1:
+        remedy = (
+            f"If each label has its own column of 0 and 1, set task.name=multilabel task.columns="
+            f"{','.join(flags)}. If one column is the label, set it, as in data.label={flags[-1]}"
+        )
+    elif others:
+        remedy = f"Set the column to use, for example: data.label={others[-1]}"
+    else:
+        remedy = "Use a file with labels, or in Python pass a list of labels together with the texts"
+    raise DataError(f"{table.name}: {problem}. {_seen(table, rows[0])}\n{remedy}")
+
+
+def _flag_columns(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+    """The columns that hold only 0 and 1, or true and false, in these rows."""
+    flags = {"0", "1", "0.0", "1.0", "true", "false"}
+    return [
+        column for column in columns if all(str(row.values.get(column)).casefold() in flags for row in rows)
+    ]
 
 
 def _named(table: Table, names: Sequence[str], used: Sequence[str | None]) -> list[str]:

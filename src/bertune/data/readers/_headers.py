@@ -13,6 +13,7 @@ _LONGEST_NAME = 30  # characters
 _MOST_WORDS = 3
 _LONGEST_SHOWN = 80  # characters of a first line for which the decision is noted; a question may be a header
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
+_MOST_TITLES = 10  # first records that are searched for a header below a title
 # How many times longer than a name texts must be, if the name has several words or no spaces (as in Chinese).
 _TIMES_LONGER = 2
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
@@ -38,6 +39,7 @@ def has_header(
         return options.header, []
     if not sample or names_columns(sample[0], options, known_names):
         return bool(sample), []
+    _refuse_lines_above(name, sample, known_names)
     text = _text_position(sample[0], options)
     if not likely_header or text is None:
         return False, _label_note(name, sample, options.label)
@@ -52,6 +54,19 @@ def has_header(
             f'{name}: line 1, "{first}", is read as the header; if it is a text, set data.header=false'
         ]
     return False, [f'{name}: line 1, "{first}", is read as a text; if it is a header, set data.header=true']
+
+
+def _refuse_lines_above(name: str, sample: Sequence[Record], known_names: Collection[str]) -> None:
+    """Raises DataError if one of the next records has several known names: lines above it are a title."""
+    known = {known.casefold() for known in known_names}
+    for number, cells in enumerate(sample[1:_MOST_TITLES], start=2):
+        named = [cell for cell in map(_visible, cells) if cell.casefold() in known]
+        if len(set(named)) > 1:
+            raise DataError(
+                f"{name}: the header ({', '.join(named)}) is in row {number}, below {sample[0][0][:60]!r}. "
+                "Expected it in the first row that is not empty. Remove the rows above it; or set "
+                "data.header=false if they are data"
+            )
 
 
 def refuse_quoted_lines(
