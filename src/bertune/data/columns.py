@@ -272,17 +272,19 @@ def _guessed_text(
     if other_task and not best:
         raise DataError(f"{table.name}: {problem}. {_seen(table, first, hints=False)}\n{other_task}")
     if not table.has_header and len(table.columns) == 1 == num_texts:
-        is_workbook = table.name.casefold().endswith((".xlsx", ".xlsm"))
-        remedy = (
-            "Set data.sheet to another sheet, or data.text=0 if each row is a text"
-            if is_workbook
-            else (
-                "For a table, set its delimiter, as in data.delimiter=semicolon. For plain text, set data.text=0 "
-                "(one text per line) or data.reader=documents (documents separated by blank lines). For tagged "
-                "words, set data.reader=conll"
-            )
-        )
+        remedy = _single_column(table)
     raise DataError(f"{table.name}: {problem}. {_seen(table, first, num_texts, need_label)}\n{remedy}")
+
+
+def _single_column(table: Table) -> str:
+    """What to do about a table with one column and no header."""
+    if table.name.casefold().endswith((".xlsx", ".xlsm")):
+        return "Set data.sheet to another sheet, or data.text=0 if each row is a text"
+    return (
+        "For a table, set its delimiter, as in data.delimiter=semicolon. For plain text, set data.text=0 "
+        "(one text per line) or data.reader=documents (documents separated by blank lines). For tagged "
+        "words, set data.reader=conll"
+    )
 
 
 def _suggestion(
