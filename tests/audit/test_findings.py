@@ -110,6 +110,27 @@ def test_label_names_that_hold_several_labels_are_found() -> None:
     assert not [f for f in findings({"train": split(TEXTS, names)}) if f.kind == "joined_labels"]
 
 
+def test_label_names_in_another_notation_are_found() -> None:
+    flags = [("joy:1", "fear:0"), ("joy:0", "fear:0"), ("joy:0", "fear:1")] * 20
+    sparse = [("(0", "2) 1"), ("(0", "1) 1"), ("(0", "2) 1", "1) 1")] * 20
+    for labels, remedy in ((flags, 'an object, {"fear": 1, …}'), (sparse, "a list of names")):
+        found = only(findings({"train": split(TEXTS, labels)}), "label_notation")
+        assert found.level == "warning" and remedy in found.remedy
+    names = (["class:0", "class:1", "class:1"], [":)", ":(", "8)"], ["f (x)", "[0, 10)", "b"])
+    for labels in names:
+        found = findings({"train": split(TEXTS, labels * 20)})
+        assert not [f for f in found if f.kind == "label_notation"]
+
+
+@pytest.mark.parametrize("missing", ["nan", "NULL", "<NA>", "N/A", "NA"])
+def test_labels_that_are_missing_values_are_found(missing: str) -> None:
+    found = only(findings({"train": split(TEXTS, [missing, "b", "c"] * 20)}), "missing_labels")
+    assert found.level == "warning" and found.count == 20
+    assert f'20 rows labelled "{missing}"' in found.message and "remove these rows" in found.remedy
+    labels = ["None", "none", "na"] * 20
+    assert not [f for f in findings({"train": split(TEXTS, labels)}) if f.kind == "missing_labels"]
+
+
 def test_constant_and_id_columns_are_found() -> None:
     pairs = [("the same question", text) for text in TEXTS]
     found = findings({"train": split(pairs, LABELS)}, columns=("question", "text"))

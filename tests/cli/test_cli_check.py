@@ -91,3 +91,19 @@ def test_train_opens_with_errors_and_warnings_but_without_notes(here: Path, enco
     said = bertune("train", "a.csv", f"model.name={encoder}", "data.validation=b.csv", *QUICK).fine().err
     assert "data error: 5 of the validation texts are also in train, which inflates the validation" in said
     assert "repeats an earlier text exactly" not in said
+
+
+def test_check_warns_of_points_that_may_separate_thousands(here: Path, encoder: Path) -> None:
+    rows = "".join(f"{text};{1 + n % 9}.{100 + n}\n" for n, (text, _) in enumerate(reviews(20)))
+    (here / "a.csv").write_text(f"text;score\n{rows}", encoding="utf-8")
+    settings = ("a.csv", f"model.name={encoder}", "task.name=regression", "--json")
+    warnings = bertune("check", *settings).fine().json["warnings"]
+    assert any('in column "score", 1.100 is read as a number with decimals' in text for text in warnings)
+    chosen = bertune("check", *settings, "data.decimal=point").fine().json["warnings"]
+    assert not any("decimals" in text for text in chosen)
+
+
+def test_check_refuses_more_frozen_layers_than_the_encoder_has(here: Path, encoder: Path) -> None:
+    write_csv(here / "a.csv", reviews(20))
+    refused = bertune("check", "a.csv", f"model.name={encoder}", "train.freeze=99")
+    assert refused.code == 3 and "train.freeze=99: this encoder has only" in refused.err

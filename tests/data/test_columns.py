@@ -136,6 +136,12 @@ def test_several_possible_text_columns_are_refused() -> None:
     assert 'several columns could be the text: "text"; "review"' in message and "data.text=" in message
 
 
+def test_columns_of_flags_are_suggested_as_labels() -> None:
+    message = refusal(table(("text", "id", "joy", "fear"), ["a", "7", "1", "0"]))
+    assert "set task.name=multilabel task.columns=joy,fear. If one column is the label, set it" in message
+    assert "task.columns" not in refusal(table(("text", "grade", "joy"), ["a", "5", "1"]))
+
+
 def test_no_or_several_possible_label_columns_are_refused_when_one_is_needed() -> None:
     message = refusal(table(("text", "grade")))
     assert "could not identify the label column" in message and "data.label=grade" in message

@@ -73,6 +73,21 @@ def test_a_txt_file_that_is_not_recognised_can_be_read_by_name(tmp_path: Path) -
     assert row.values == {"tokens": ["Bo", "ran"], "tags": ["B-PER", "O"]}
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        'word,tag\nBo,B-PER\n"1,5",O\n\nyes,O\n',
+        'Bo;X;B-PER\n"1,5";Y;O\n;;\nyes;Z;O\n',
+    ],
+)
+def test_a_csv_file_with_blank_lines_between_sentences_can_be_read(tmp_path: Path, content: str) -> None:
+    expected = [{"tokens": ["Bo", "1,5"], "tags": ["B-PER", "O"]}, {"tokens": ["yes"], "tags": ["O"]}]
+    assert [row.values for row in rows(tmp_path / "a.csv", content, reader="conll")] == expected
+    sign = "semicolon" if ";" in content else ","
+    found = rows(tmp_path / "a.data", content, reader="conll", delimiter=sign)
+    assert [row.values for row in found] == expected
+
+
 def test_words_without_tags_can_be_read(tmp_path: Path) -> None:
     assert [row.values for row in rows(tmp_path / "a.conll", "Bo\nran\n\nyes\n")] == [
         {"tokens": ["Bo", "ran"]},

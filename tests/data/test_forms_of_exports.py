@@ -70,6 +70,11 @@ def test_json_of_pandas_is_read_in_every_orient_with_names(orient: Any, tmp_path
     assert [{key: row[key] for key in ("text", "label")} for row in read] == ROWS
 
 
+def test_json_of_pandas_without_an_index_is_read(tmp_path: Path) -> None:
+    content = str(pd.DataFrame(ROWS).to_json(orient="split", index=False))
+    assert "index" not in content and values(tmp_path / "a.json", content) == ROWS
+
+
 def test_json_with_a_list_for_each_column_is_read(tmp_path: Path) -> None:
     columns = {"text": ["good, really", "bad"], "label": ["a", "b"]}
     assert values(tmp_path / "a.json", json.dumps(columns, indent=1)) == ROWS

@@ -47,6 +47,13 @@ def test_an_absent_key_is_null_wherever_it_is_absent(tmp_path: Path, name: str) 
     assert chosen(table) == Columns(("text",), "label", None), "also where the first row has no label"
 
 
+def test_an_object_without_keys_is_a_row_without_values(tmp_path: Path) -> None:
+    table = opened(tmp_path / "a.jsonl", {"text": "a"}, {}, {"text": "b"})
+    assert [row.values["text"] for row in table.rows()] == ["a", None, "b"]
+    memory = table_from_memory([{"text": "a"}, {}])
+    assert [row.values["text"] for row in memory.rows()] == ["a", None]
+
+
 def test_dicts_from_python_can_have_different_keys() -> None:
     table = table_from_memory([{"text": "a"}, {"text": "b", "label": 1}])
     assert table.columns == ("text", "label")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bertune.config import DataConfig
-from bertune.data.columns import ColumnNames, cell_number, choose_columns
+from bertune.data.columns import ColumnNames, cell_number, choose_columns, pointed_numbers_warning
 from bertune.data.memory import table_from_memory
 from bertune.data.readers._decimals import decimal_columns, with_point
 from bertune.data.tables import Table, open_table
@@ -179,6 +179,37 @@ def test_a_setting_decides_what_separates_thousands(tmp_path: Path) -> None:
     for decimal, expected in (("point", [1000, 2500]), ("comma", [1, 2.5])):
         columns, _ = choose_columns(table, DataConfig(decimal=decimal), names, need_label=True)
         assert [cell_number(row, "score", columns.decimal) for row in table.rows()] == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "number"),
+    [
+        ("text;score\na;1.234\nb;12.500\n", "1.234"),
+        ("text;score\na;950\nb;-2.107\nc;\nd;0\n", "-2.107"),  # a number below 1000 has no point
+        ('text,price,score\na,"3,5",1.234\n', "1.234"),
+        ("text;score\na;1.234\nb;0.500\n", ""),
+        ("text;score\na;1.234\nb;2.5\n", ""),
+        ("text;score\na;1.234\nb;1500\n", ""),
+        ("text;score\na;1.234\nb;1.234,5\n", ""),  # read as 1234
+        ("text;score\na;1.234\nb;n/a\n", ""),
+        ("text,score\na,1.234\nb,12.500\n", ""),
+    ],
+)
+def test_points_that_may_separate_thousands_are_reported_with_both_settings(
+    tmp_path: Path, content: str, number: str
+) -> None:
+    table = opened(tmp_path / "a.csv", content)
+    columns, _ = choose_columns(table, DataConfig(), ColumnNames((("text",),), ("score",)), need_label=True)
+    warning = pointed_numbers_warning(table, columns)
+    assert bool(warning) == bool(number)
+    if number:
+        assert f'in column "score", {number} is read as a number with decimals' in warning
+        assert f"data.decimal=comma to read it as {number.replace('.', '')}, or data.decimal=point" in warning
+    for decimal in ("comma", "point"):
+        columns, _ = choose_columns(
+            table, DataConfig(decimal=decimal), ColumnNames((("text",),), ("score",)), need_label=True
+        )
+        assert not pointed_numbers_warning(table, columns), "the setting answers the question"
 
 
 def test_numbers_that_are_not_texts_keep_their_value() -> None:

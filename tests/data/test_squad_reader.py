@@ -151,11 +151,11 @@ def test_published_files_are_read_unchanged(name: str, count: int, unanswerable:
 
 def test_a_list_of_paragraphs_needs_no_articles(tmp_path: Path) -> None:
     paragraphs = nested(question(1), question(2))["data"][0]["paragraphs"]
-    path = write(tmp_path, paragraphs)
-    assert squad.recognises(path, DataConfig())
-    assert [row.values for row in rows(path)] == [
-        row.values for row in rows(write(tmp_path, nested(question(1), question(2)), "nested.json"))
-    ]
+    expected = [row.values for row in rows(write(tmp_path, nested(question(1), question(2)), "nested.json"))]
+    for content in (paragraphs, {"version": "1", "data": paragraphs}):
+        path = write(tmp_path, content)
+        assert squad.recognises(path, DataConfig())
+        assert [row.values for row in rows(path)] == expected
     assert not squad.recognises(
         write(tmp_path, [{"context": "a", "question": "b"}], "flat.json"), DataConfig()
     )

@@ -43,6 +43,28 @@ def test_a_first_line_above_short_texts_is_a_row_and_that_is_noted(tmp_path: Pat
     assert len(list(table.rows())) == 3 and "if it is a header, set data.header=true" in table.notes[1]
 
 
+def test_a_question_above_answers_is_a_row_and_that_is_noted(tmp_path: Path) -> None:
+    question = "Question 5: what did you like?"
+    table = opened(tmp_path / "a.csv", f"{question}\n{TEXTS}")
+    assert len(list(table.rows())) == 3
+    assert table.notes[1].endswith(
+        f'line 1, "{question}", is read as a text; if it is a header, set data.header=true'
+    )
+    assert len(opened(tmp_path / "b.csv", f"{'so ' * 40}\n{TEXTS}").notes) == 1, "no name is that long"
+
+
+def test_the_name_that_pandas_gives_to_a_series_is_a_header(tmp_path: Path) -> None:
+    table = opened(tmp_path / "a.csv", f"0\n{TEXTS}")
+    assert len(list(table.rows())) == 2 and 'line 1, "0", is read as the header' in table.notes[1]
+    assert len(list(opened(tmp_path / "a.csv", "0\n1\n2\n").rows())) == 3
+
+
+def test_a_likely_header_of_plain_text_is_a_row_and_that_is_noted(tmp_path: Path) -> None:
+    table = opened(tmp_path / "a.txt", f"Kommentar\n{TEXTS}")
+    assert len(list(table.rows())) == 3 and '"Kommentar", is read as a text' in table.notes[1]
+    assert len(opened(tmp_path / "a.txt", f"the room was lovely\n{TEXTS}").notes) == 1
+
+
 def test_data_header_decides_and_only_a_model_with_column_names_makes_a_header_likely(tmp_path: Path) -> None:
     path, content = tmp_path / "a.csv", f"xyz\n{TEXTS}"
     assert len(list(opened(path, content, header=False).rows())) == 3

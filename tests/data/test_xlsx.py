@@ -54,6 +54,28 @@ def test_cells_are_read_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
     assert table.notes == (f'{table.name}: sheet "Sheet", header',)
 
 
+def test_the_only_sheet_with_known_columns_is_read_unless_it_is_the_first(tmp_path: Path) -> None:
+    info, rows = [["About"], ["read me"]], [["text", "label"], ["a", "1"]]
+    table = opened(saved(tmp_path / "a.xlsx", Info=info, Data=rows))
+    assert texts(table) == [["a", "1"]] and 'sheet "Data" (of 2: Info, Data), header' in table.notes[0]
+    assert texts(opened(tmp_path / "a.xlsx", sheet="Info")) == [["About"], ["read me"]]
+    two = saved(tmp_path / "b.xlsx", Info=info, Data=rows, More=rows)
+    assert texts(opened(two)) == [["About"], ["read me"]], "two other sheets have these columns"
+    assert texts(opened(saved(tmp_path / "c.xlsx", A=rows, B=rows))) == [["a", "1"]]
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
+def test_a_title_above_the_header_is_an_error(tmp_path: Path, suffix: str) -> None:
+    path, rows = tmp_path / f"a{suffix}", [["Survey", ""], ["text", "label"], ["a", "1"]]
+    if suffix == ".xlsx":
+        saved(path, Sheet=rows)
+    else:
+        path.write_text("".join(f"{';'.join(row)}\n" for row in rows), encoding="utf-8")
+    with pytest.raises(DataError, match=r"the header \(text, label\) is in row 2, .*Remove the rows above"):
+        opened(path)
+    assert len(texts(opened(path, header=False))) == 3
+
+
 def test_empty_rows_and_formatted_cells_without_values_are_left_out(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     for row in (["text", "label", None], ["a", 1], [None, None], ["b", 0]):

@@ -25,6 +25,7 @@ COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
     [
         ("Good", "good"), (COMPOSED, DECOMPOSED), ("good", "go\u200bod"), ("\uff21", "a"), ("1", "1.0", "01"),
         ("very  good", "very good"), ("0", "-0.0"), ("good\ufeff", "good"), ("5", "\uff15"),
+        ("1", "1,0"), ("2.5", "2,50"), ("sci-fi", "sci\u2013fi"), ("don't", "don\u2019t"), ("\u0130d", "id"),
     ],
 )  # fmt: skip
 def test_labels_that_look_alike_are_listed_with_their_counts(labels: tuple[str, ...]) -> None:
@@ -40,7 +41,9 @@ def test_invisible_characters_are_shown_as_escapes() -> None:
     assert "[go\\u200bod]" in warning
 
 
-@pytest.mark.parametrize("labels", [("good", "bad"), ("1", "10"), ("1", "-1"), ("a", "\u00e1"), ("1a", "01")])
+@pytest.mark.parametrize(
+    "labels", [("good", "bad"), ("1", "10"), ("1", "-1"), ("a", "\u00e1"), ("1a", "01"), ("1", "1,000")]
+)
 def test_different_labels_cause_no_warning(labels: tuple[str, ...]) -> None:
     assert look_alike_warnings(dict.fromkeys(labels, 1)) == []
 
@@ -109,6 +112,12 @@ def test_a_list_of_one_label_is_that_label(cell: Any) -> None:
     assert task.parse(row, columns).gold == "good"
     brackets = Row({"text": "a lamp", "label": "[good]"}, Origin("a.csv", 3))
     assert task.parse(brackets, columns).gold == "[good]"
+
+
+@pytest.mark.parametrize(("cell", "label"), [("[0]", "0"), ("[1.0]", "1"), ("[True]", "true"), ([2], "2")])
+def test_a_list_of_one_number_is_the_same_label_in_every_format(cell: Any, label: str) -> None:
+    assert as_label(cell) == label
+    assert as_label("[0, 10]") == "[0, 10]", "this may be the name of an interval"
 
 
 @pytest.mark.parametrize("cell", [["good", "new"], "['good', 'new']"])

@@ -70,6 +70,11 @@ def tagged(text: str, tags: str) -> Example:
         ("b_per 0 0 b_loc i_loc", Scheme("bio", notation="b_per,0")),
         ("BEGIN INSIDE OUTSIDE", Scheme("bio", typed=False, notation="BEGIN,INSIDE,OUTSIDE")),
         ("B I OUTSIDE", Scheme("bio", typed=False, notation="B-PER,OUTSIDE")),
+        ("B-PER I-PER nil nil nil", Scheme("bio", notation="B-PER,nil")),
+        ("PER_B 无 无 PER_I", Scheme("bio", notation="PER_B,无")),  # the only tag without a role
+        ("begin-x inside-x pad pad", Scheme("bio", notation="begin-PER,inside-PER,pad")),
+        ("PER NONE NONE NONE LOC", Scheme("io", notation="B-PER,NONE")),  # more than half of the words
+        ("PER * * * LOC", Scheme("io", notation="B-PER,*")),
         ("PER PER OUTSIDE LOC", Scheme("io", notation="B-PER,OUTSIDE")),
         ("B|PER I|PER O", Scheme("bio", notation="B|PER")),
         ("PER#B PER#I O", Scheme("bio", notation="PER#B")),
@@ -99,6 +104,10 @@ def test_the_scheme_and_notation_are_detected(tags: str, scheme: Scheme) -> None
         "n v o n b n",  # o is an onomatopoeia and b a distinguishing word in that of PKU
         "NN-TL JJ , . $ NN",
         "_ X X O",
+        "other en en hi hi",  # languages of the words
+        "en other other hi",
+        "NN I-X NN DT",  # "NN" is not the only tag without a role
+        "1 2 2 3",
     ],
 )
 def test_part_of_speech_tags_are_plain_labels(tags: str) -> None:
@@ -265,6 +274,21 @@ def test_o_that_is_not_the_most_frequent_tag_is_a_label_with_a_note() -> None:
 def test_roles_in_an_unknown_notation_are_refused(tags: str) -> None:
     with pytest.raises(DataError, match=r"unknown notation: .*B-PER and I-PER; or set task\.scheme=io"):
         detect([tags.split()])
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ("(PER* *) * * (LOC)", r"in the bracket notation of CoNLL-2005 .*Write them as B-PER"),
+        ("(12 12) - - (3)", r"in the bracket notation"),
+        ("0 0 0 1 2 10", r"are numbers: 0, 1, 2, 10\. Expected names, .*save_to_disk.*task\.scheme=plain"),
+    ],
+)
+def test_tags_that_are_brackets_or_indices_are_refused(tags: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        detect([tags.split()])
+    words = " ".join("abcdef"[: len(tags.split())])
+    assert len(task(scheme="plain").fit([tagged(words, tags)]).labels) == len({*tags.split()})
 
 
 def test_an_unknown_notation_is_an_error() -> None:

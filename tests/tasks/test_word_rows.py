@@ -130,6 +130,12 @@ def test_rows_without_word_and_tag_are_skipped(tmp_path: Path) -> None:
     assert sentences(path) == SENTENCES
 
 
+@pytest.mark.parametrize("empty", ["NaN", "nan", "NULL", "None", "<NA>", "#N/A", "\\N"])
+def test_empty_cells_of_the_sentence_column_can_be_written_out(tmp_path: Path, empty: str) -> None:
+    lines = [f"{empty}{line}" if line.startswith(",") else line for line in KAGGLE.splitlines()]
+    assert sentences(written(tmp_path / "a.csv", "\n".join(lines))) == SENTENCES
+
+
 def test_single_word_texts_are_an_error_with_a_remedy(tmp_path: Path) -> None:
     rows = [{"word": f"w{n}", "tag": "B-X"} for n in range(19)] + [{"word": "two words", "tag": "O O"}]
     with pytest.raises(
@@ -196,6 +202,16 @@ def test_a_model_trained_on_word_rows_predicts_texts_and_evaluates_tables(
     evaluation = model.evaluate(other)
     assert evaluation.num_examples == 2
     assert [line["source"] for line in evaluation.lines] == [f"{other}, line 2", f"{other}, line 5"]
+
+
+def test_words_without_sentences_are_not_predicted_one_by_one(trained: Path, tmp_path: Path) -> None:
+    words = ["the", "box", "is", "great"] * 6
+    path = written(tmp_path / "a.csv", "".join(f"{word}\n" for word in ("word", *words)))
+    with pytest.raises(DataError, match=r"24 of 24 texts are single words\. .*task\.sentence=none"):
+        api.load(trained).predict_file(path, tmp_path / "out.csv")
+    free = api.load(trained, settings={"task.sentence": "none"})
+    assert free.predict_file(path, tmp_path / "out.csv").rows == 24
+    assert len(api.load(trained).predict(words)) == 24, "a list of texts is what it says"
 
 
 def test_transformers_finds_the_same_entities(trained: Path) -> None:

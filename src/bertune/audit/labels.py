@@ -13,6 +13,10 @@ _LEAST_ROWS = 20  # a smaller file may have equal texts or codes by chance
 # Tags of words inside and outside of entities: B-PER, PER_I; O.
 _TAG = re.compile(r"[BIESLMU][-_:/.]\w+|\w+[-_:/.][BIESLMU]", re.IGNORECASE)
 _OUTSIDE = frozenset("Oo")
+# What pandas, databases and spreadsheets write for a missing value; None is often the name of a label.
+_MISSING = frozenset(("nan", "null", "n/a", "#n/a", "<na>", "nat"))
+_FLAG = re.compile(r"(.*\w)\s*[:=]\s*([01])")  # joy:0
+_HALF = re.compile(r"[(\[{]\w|\w[)\]}]")  # (0 and 2), but not the emoticon :)
 _REPEATED = 0.5  # share of the parts of joined labels that occur more than once
 _CONSTANT = 0.9  # share of the most frequent text
 _IDS = 0.9  # share of the texts that look like IDs, and of the distinct ones among them
@@ -32,6 +36,9 @@ def label_findings(splits: Mapping[str, AuditedSplit], has_names: bool, of_texts
         message, _, remedy = warning.rpartition(". ")
         alike = {label for group in look_alike_labels(total) for label in group}
         yield Finding("similar_labels", "warning", message, remedy, len(alike), len(total))
+    missing = [label for label in counts["train"] if label.casefold() in _MISSING or label == "NA"]
+    if missing and has_names:
+        yield _missing(splits["train"], missing)
     vectors = multi_hot_hint(counts["train"]) if has_names and of_texts else ""
     if vectors and all(len(names) == 1 for names in splits["train"].labels):
         num, names = len(counts["train"]), listed(sorted(counts["train"]))
@@ -46,6 +53,7 @@ def label_findings(splits: Mapping[str, AuditedSplit], has_names: bool, of_texts
         )
     if has_names and of_texts:
         yield from _unsplit(counts["train"])
+        yield from _notation(counts["train"], any(len(names) > 1 for names in splits["train"].labels))
     tags = [label for label in counts["train"] if _TAG.fullmatch(label)]
     if of_texts and tags and not _OUTSIDE.isdisjoint(counts["train"]):
         yield _tags(splits["train"], tags)
@@ -75,6 +83,52 @@ def _unsplit(counts: Counter[str]) -> Iterator[Finding]:
             "train",
         )
         return
+
+
+def _notation(counts: Counter[str], has_several: bool) -> Iterator[Finding]:
+    """Label names that seem to be parts of cells in a notation that is not read: (0, or joy:0 and joy:1.
+
+    `has_several` says that some texts have several labels.
+    """
+    flags = [match for label in counts if (match := _FLAG.fullmatch(label))]
+    values = Counter(match[1] for match in flags)
+    both = min((name for name, number in values.items() if number > 1), default="")
+    halves = [label for label in counts if _HALF.search(label) and not _balanced(label)]
+    if has_several and both and len(flags) == len(counts):
+        example = next(match[0] for match in flags if match[1] == both)
+        remedy = f'an object, {{"{both}": 1, …}}, or only the labels that apply'
+    elif len(halves) > 1 and 2 * len(halves) >= len(counts):
+        example, remedy = halves[0], 'a list of names, ["joy", "fear"], or a vector, [0, 1]'
+    else:
+        return
+    yield Finding(
+        "label_notation",
+        "warning",
+        f'train: label names such as "{example[:60]}" seem to be parts of another notation',
+        f"Write {remedy}; currently, each of them is one label",
+        len(flags if flags else halves),
+        len(counts),
+        "train",
+    )
+
+
+def _balanced(label: str) -> bool:
+    return all(label.count(opening) == label.count(closing) for opening, closing in ("()", "[]", "{}"))
+
+
+def _missing(train: AuditedSplit, missing: Sequence[str]) -> Finding:
+    rows = [row for row, names in enumerate(train.labels) if set(missing) & set(names)]
+    names = " and ".join(f'"{label}"' for label in missing)
+    return Finding(
+        "missing_labels",
+        "warning",
+        f"train: {counted(len(rows), 'row')} labelled {names}, which is how missing values are often written",
+        "If the labels are missing, remove these rows; currently, this is the name of a label",
+        len(rows),
+        len(train.labels),
+        "train",
+        found_rows(train, rows, {}),
+    )
 
 
 def _tags(train: AuditedSplit, tags: Sequence[str]) -> Finding:

@@ -5,13 +5,16 @@ import decimal
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from bertune.config import DataConfig
-from bertune.data.readers._decimals import Decimal, with_point
+from bertune.data.readers._decimals import Decimal, first_pointed, with_point
 from bertune.data.readers._objects import json_kind
 from bertune.data.rows import Row
-from bertune.data.tables import Table
+from bertune.data.tables import SAMPLE_ROWS, Table
 from bertune.errors import DataError, counted, did_you_mean, listed
+
+_FLAG_ROWS = 20  # rows that are searched for columns of 0 and 1
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,28 @@ def cell_number(row: Row, column: str, decimal: Decimal = "auto") -> float | Non
         return number_in(with_point(cell, decimal))
     except ValueError as reason:
         raise DataError(f'{row.origin}: "{cell[:60]}" in column "{column}" {reason}') from None
+
+
+def pointed_numbers_warning(table: Table, columns: Columns) -> str:
+    """A warning if the numbers in the label column may have points between thousands; else empty.
+
+    In a file with semicolons, or with decimal commas in another column, 1.234 usually means 1234. It is read
+    as 1.234 unless a number of the column shows the decimal mark.
+    """
+    column = columns.label
+    if column is None or columns.decimal != "auto":
+        return ""
+    rows = list(islice(table.rows(), SAMPLE_ROWS))
+    if not any(table.delimiter == ";" or row.decimal_commas for row in rows[:1]):
+        return ""
+    number = first_pointed(row.values.get(column) for row in rows)
+    if number is None:
+        return ""
+    return (
+        f'{table.name}: in column "{column}", {number} is read as a number with decimals, but in a file with '
+        "semicolons or decimal commas the point may separate thousands. Set data.decimal=comma to read it as "
+        f"{number.replace('.', '')}, or data.decimal=point to confirm {number}"
+    )
 
 
 def missing_hint(row: Row, column: str) -> str:
@@ -247,12 +272,19 @@ def _guessed_text(
     if other_task and not best:
         raise DataError(f"{table.name}: {problem}. {_seen(table, first, hints=False)}\n{other_task}")
     if not table.has_header and len(table.columns) == 1 == num_texts:
-        remedy = (
-            "For a table, set its delimiter, as in data.delimiter=semicolon. For plain text, set data.text=0 "
-            "(one text per line) or data.reader=documents (documents separated by blank lines). For tagged "
-            "words, set data.reader=conll"
-        )
+        remedy = _single_column(table)
     raise DataError(f"{table.name}: {problem}. {_seen(table, first, num_texts, need_label)}\n{remedy}")
+
+
+def _single_column(table: Table) -> str:
+    """What to do about a table with one column and no header."""
+    if table.name.casefold().endswith((".xlsx", ".xlsm")):
+        return "Set data.sheet to another sheet, or data.text=0 if each row is a text"
+    return (
+        "For a table, set its delimiter, as in data.delimiter=semicolon. For plain text, set data.text=0 "
+        "(one text per line) or data.reader=documents (documents separated by blank lines). For tagged "
+        "words, set data.reader=conll"
+    )
 
 
 def _suggestion(
@@ -306,12 +338,26 @@ def _guessed_label(
     if other_task and not labels:
         first = next(table.rows())
         raise DataError(f"{table.name}: {problem}. {_seen(table, first, hints=False)}\n{other_task}")
-    remedy = (
-        f"Set the column to use, for example: data.label={others[-1]}"
-        if others
-        else "Use a file with labels, or in Python pass a list of labels together with the texts"
-    )
-    raise DataError(f"{table.name}: {problem}. {_seen(table, next(table.rows()))}\n{remedy}")
+    rows = list(islice(table.rows(), _FLAG_ROWS))
+    flags = [] if labels else _flag_columns(rows, others)
+    if len(flags) > 1:
+        remedy = (
+            f"If each label has its own column of 0 and 1, set task.name=multilabel task.columns="
+            f"{','.join(flags)}. If one column is the label, set it, as in data.label={flags[-1]}"
+        )
+    elif others:
+        remedy = f"Set the column to use, for example: data.label={others[-1]}"
+    else:
+        remedy = "Use a file with labels, or in Python pass a list of labels together with the texts"
+    raise DataError(f"{table.name}: {problem}. {_seen(table, rows[0])}\n{remedy}")
+
+
+def _flag_columns(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+    """The columns that hold only 0 and 1, or true and false, in these rows."""
+    flags = {"0", "1", "0.0", "1.0", "true", "false"}
+    return [
+        column for column in columns if all(str(row.values.get(column)).casefold() in flags for row in rows)
+    ]
 
 
 def _named(table: Table, names: Sequence[str], used: Sequence[str | None]) -> list[str]:

@@ -1,17 +1,24 @@
 """Selects the reader of a file or folder by suffix or content, or by the format of the training file."""
 
+import re
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
 from bertune import registry
 from bertune.config import DataConfig
 from bertune.data.byte_streams import PACKED, is_packed, name_in_archive
+from bertune.data.encodings import first_text
 from bertune.data.folders import is_pattern, no_table_in
+from bertune.data.readers._objects import loads
 from bertune.errors import DataError, listed
 from bertune.optional_packages import is_installed
 
 _PACKAGES = {"parquet": "pyarrow", "xlsx": "openpyxl", "docbin": "spacy"}  # what these readers need
+_TEXT_SUFFIXES = (".csv", ".tsv", ".txt")  # of files that may hold JSON instead of delimited text
 _OTHER_ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".zst", ".zstd", ".lz4", ".z")
+_HEAD = 1 << 20  # characters that are read to recognize JSON in a text file
+# The beginning of a JSON list of objects, or of an object over several lines.
+_JSON = re.compile(r'\s*(?:\[\s*\{\s*"|\{\s*\n\s*")')
 _OTHER_WORKBOOKS = (".xls", ".xlsb", ".ods", ".numbers")
 
 
@@ -73,7 +80,28 @@ def choose_reader(path: Path, options: DataConfig, suffix: str) -> ModuleType:
             return reader
     if plain is None:
         raise DataError(_unknown(path, suffix))
-    return plain
+    json_suffix = _json_suffix(path, options) if suffix in _TEXT_SUFFIXES else ""
+    return choose_reader(path, options, json_suffix) if json_suffix else plain
+
+
+def is_other_format(reader: ModuleType, suffix: str, options: DataConfig) -> bool:
+    """Whether a reader was selected by the content of a file, although its suffix is that of another one."""
+    return options.reader == "auto" and suffix in _TEXT_SUFFIXES and suffix not in reader.SUFFIXES
+
+
+def _json_suffix(path: Path, options: DataConfig) -> str:
+    """The suffix of JSON Lines or JSON if a text file holds them, whatever its name; otherwise empty."""
+    head = first_text(path, options.encoding, _HEAD)
+    if _JSON.match(head):
+        return ".json"
+    lines = [line.strip() for line in head.split("\n") if line.strip()][:2]
+    if not lines or not all(line.startswith("{") for line in lines) or not lines[0].endswith("}"):
+        return ""
+    try:
+        first = loads(lines[0])
+    except ValueError:
+        return ""
+    return ".jsonl" if isinstance(first, dict) and first else ""
 
 
 def _of_folder(path: Path) -> ModuleType:

@@ -13,7 +13,7 @@ from bertune.config import DataConfig
 from bertune.data.byte_streams import LONGEST_LINE
 from bertune.data.encodings import line_too_long, nul_byte
 from bertune.data.folders import is_pattern, parquet_files
-from bertune.data.formats import choose_reader, read_as
+from bertune.data.formats import choose_reader, is_other_format, read_as
 from bertune.data.readers import jsonl
 from bertune.data.readers._decimals import decimal_columns, is_short
 from bertune.data.rows import NestedValues, Origin, Row, paths_in
@@ -38,6 +38,7 @@ class Table:
     label: str | None = None  # the label column, if the source determines it
     nested: tuple[str, ...] = ()  # dotted paths of values inside objects, such as data.text
     ungrouped: "Table | None" = None  # the table before a task grouped its rows
+    delimiter: str = ""  # of delimited text
 
     def has(self, name: str) -> bool:
         """Whether there is a column or path with exactly this name."""
@@ -68,12 +69,16 @@ def open_table(
     reader = choose_reader(path, options, suffix)
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes). Use a file with at least one row")
-    has_header, notes, problem = True, (), "has no rows"
+    has_header, problem = True, "has no rows"
+    notes: tuple[str, ...] = ()
     has_keys = not hasattr(reader, "resolve_options")  # each row names its columns, as in JSON
     if not has_keys:
         options, notes = reader.resolve_options(path, options, known_names, suffix, likely_header)
         has_header = options.header is True
         problem = "has no rows below its header line" if has_header else problem
+    if path.is_file() and is_other_format(reader, suffix, options):
+        name = str(reader.__name__).rpartition(".")[2]
+        notes = (f"{path}: read as JSON, which it contains (data.reader={name})",)
     read = registry.exported(reader, "read")
     if not callable(read):
         raise DataError(
@@ -89,7 +94,9 @@ def open_table(
         raise DataError(f"{path} {problem}. Use a file with at least one row")
     _refuse_other_rows(reader, first)
     sample = islice(found, SAMPLE_ROWS - 1) if has_keys else iter(())
-    return with_columns(Table(str(source), (), has_header, rows, notes), chain([first], sample))
+    delimiter = "" if has_keys else str(options.delimiter)
+    table = Table(str(source), (), has_header, rows, notes, delimiter=delimiter)
+    return with_columns(table, chain([first], sample))
 
 
 def with_columns(table: Table, sample: Iterator[Row], names: Sequence[str] = ()) -> Table:
@@ -145,11 +152,14 @@ def refuse_long_name(path: Path) -> None:
         ) from error
 
 
-def open_lines(stream: TextIO, name: str, text_columns: tuple[str, ...]) -> Table:
+def open_lines(
+    stream: TextIO, name: str, text_columns: tuple[str, ...], known_names: Collection[str] = ()
+) -> Table:
     """The table in a stream such as standard input. It can be read only once, and is read lazily.
 
     The stream holds JSON objects if the first line that is not blank starts with "{". Otherwise each line
-    holds the texts of `text_columns`, separated by tabs. Raises DataError.
+    holds the texts of `text_columns`, separated by tabs. A first line with these names, or with several of
+    `known_names`, is the header of a table. Raises DataError.
     """
     lines = _stream_lines(stream, name)
     head: list[tuple[int, str]] = []
@@ -165,11 +175,28 @@ def open_lines(stream: TextIO, name: str, text_columns: tuple[str, ...]) -> Tabl
             f"{name}, line {number}: found a list of objects, expected one object per line. Convert the list"
             " with jq -c '.[]', or pass the file instead of a pipe"
         )
+    if _is_header(start, {*text_columns}, known_names):
+        raise DataError(
+            f'{name}, line {number}: "{start[:60]}" looks like the header of a table. Expected one text or '
+            "one JSON object per line. Pass the file instead of a pipe; or remove the line, as with tail -n "
+            "+2, if each other line is a text"
+        )
     if not start.startswith("{"):
         return Table(name, text_columns, False, _once(_plain_rows(chain(head, lines), name, text_columns)))
     rows = jsonl.rows_of_lines((line for line in chain(head, lines) if line[1]), name)
     first = next(rows)
     return with_columns(Table(name, (), True, _once(chain([first], rows))), iter([first]))
+
+
+def _is_header(line: str, text_columns: set[str], known_names: Collection[str]) -> bool:
+    """Whether a line consists of the text columns, or is a list of columns with two known names."""
+    known = {name.casefold() for name in (*text_columns, *known_names)}
+    wanted = {name.casefold() for name in text_columns}
+    for sign in ("\t", ",", ";", "|"):
+        cells = [cell.strip().strip('"').casefold() for cell in line.split(sign)]
+        if set(cells) == wanted or len(known.intersection(cells)) > 1:
+            return True
+    return False
 
 
 def _refuse_other_rows(reader: ModuleType, first: object) -> None:

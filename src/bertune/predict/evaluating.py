@@ -35,7 +35,7 @@ def evaluated(found: Labelled, predictor: Predictor) -> Evaluation:
         notes=found.notes,
         decision=decision,
         calibration=None if terms is None else measure(terms, fitted.calibration).plain(),
-        warnings=tuple(limitation_texts(fitted.limitations(examples, sequences))),
+        warnings=(*found.warnings, *limitation_texts(fitted.limitations(examples, sequences))),
     )
 
 

@@ -1,7 +1,9 @@
 """Open the input of a trained model, to predict or evaluate, as a table with its columns."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -17,6 +19,8 @@ from bertune.errors import DataError, did_you_mean
 from bertune.metadata import ModelMetadata
 from bertune.tasks import Task
 from bertune.tasks.encoder import known_column_names, refuse_predicted_labels
+
+_HEAD = 200  # rows that are checked before a file is predicted
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,18 @@ class Inputs:
         columns, more = self._columns(table, need_label, data)
         if need_label and data.label is None and columns.label is not None:
             refuse_predicted_labels(table, self.task, columns.label)
+        if not need_label and isinstance(source, str | Path) and table.ungrouped is None:
+            self.task.refuse_misread(self._first_examples(table, columns))
         return Opened(table, columns, (*notes, *more))
+
+    def _first_examples(self, table: Table, columns: Columns) -> list[Any]:
+        """The examples in the first rows of a file to predict, without gold labels and invalid rows."""
+        found, without_gold = [], replace(columns, label=None, has_gold=False)
+        for row in islice(table.rows(), _HEAD):
+            with contextlib.suppress(DataError):
+                if not self.task.is_blank(row, without_gold):
+                    found.append(self.task.parse(row, without_gold))
+        return found
 
     def _grouped(self, table: Table, data: DataConfig) -> Table:
         """The table with its rows grouped by the task, by the columns from the settings or from training."""
@@ -84,7 +99,8 @@ class Inputs:
     def _table(self, source: Any) -> Table:
         if hasattr(source, "readline"):
             name = getattr(source, "name", None)  # an int if the file was opened by its descriptor
-            return open_lines(source, name if isinstance(name, str) else "<stdin>", self.line_columns)
+            known = known_column_names(self.task, self.metadata.columns)
+            return open_lines(source, name if isinstance(name, str) else "<stdin>", self.line_columns, known)
         return source if isinstance(source, Table) else table_of(source)
 
     def of_texts(self, items: Iterable[Any]) -> Opened | None:

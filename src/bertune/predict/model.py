@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertune.config import DataConfig
-from bertune.data.columns import Columns
+from bertune.data.columns import Columns, pointed_numbers_warning
 from bertune.data.rows import Row
 from bertune.errors import ConfigError, DataError
 from bertune.files import as_path, shown
@@ -189,7 +189,11 @@ class Model:
             raise ConfigError(f"{out} {what}. evaluate does not overwrite files; use another name")
         examples = read_examples(opened.table, self._encoder.fitted.task, opened.columns)
         fitted = self._encoder.fitted.for_scoring(examples)
-        return Labelled(fitted, examples, replace(self._encoder, fitted=fitted)(examples), opened.notes)
+        warning = ""
+        if isinstance(data, str | Path) and examples and isinstance(examples[0].gold, float):
+            warning = pointed_numbers_warning(opened.table, opened.columns)
+        sequences = replace(self._encoder, fitted=fitted)(examples)
+        return Labelled(fitted, examples, sequences, opened.notes, (warning,) if warning else ())
 
     def evaluate(self, data: object, out: str | Path | None = None) -> Evaluation:
         """Evaluate on a labelled file, named data set or table, or on (texts, labels).

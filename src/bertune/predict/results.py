@@ -18,6 +18,7 @@ class Labelled:
     examples: list[Any]
     sequences: list[Sequence]
     notes: tuple[str, ...]  # which file was read, and what was inferred about its columns
+    warnings: tuple[str, ...] = ()  # about values that may mean something else
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Evaluation:
     intervals: dict[str, Any] = field(default_factory=dict)
     noun: str = "text"  # what the task calls an example
     notes: tuple[str, ...] = ()  # which file was read, and what was inferred about its columns
-    warnings: tuple[str, ...] = ()  # scores that do not depend on the predictions, labels that do not occur
+    warnings: tuple[str, ...] = ()  # of `Labelled`; scores that do not depend on the predictions, …
     # With a decision rule: the numbers of answers, those given without review and the wrong ones among these,
     # and a sentence.
     decision: dict[str, Any] | None = None

@@ -53,6 +53,12 @@ class OptionalTaskMembers:
         """Whether a row has no text to predict from. Raises DataError for cells that cannot be texts."""
         return not all(cell_text(row, column).strip() for column in columns.text)
 
+    def refuse_misread(self, examples: SequenceOf[Any]) -> None:
+        """Raise DataError if the first examples of a file to predict show that it was misread.
+
+        Default: nothing. Files with gold labels are checked by `fit` and `for_scoring`.
+        """
+
     def settled(self, examples: SequenceOf[Any]) -> list[Any]:
         """The examples of a table, after resolving what can only be decided from all of its rows.
 

@@ -251,6 +251,7 @@ def _notes(tables: Tables, of_row: SequenceOf[int | None], how: str) -> Iterator
 
 
 def _warnings(tables: Tables, of_row: SequenceOf[int | None], rows: Splittable) -> Iterator[str]:
+    yield from tables.warnings
     yield from straddling_warnings(tables, given_rows(tables))
     num_folds = len({number for number in of_row if number is not None})
     units = {(label, unit) for labels, unit in zip(rows.labels, rows.units, strict=True) for label in labels}

@@ -91,6 +91,7 @@ def fit_task(tables: Tables) -> Fitted:
         )
     pretrained = find_pretrained(config.model.name)
     tokenizer = Tokenizer.pretrained(pretrained.folder)
+    _refuse_freeze(config, pretrained)
     bound = fitted.bound(tokenizer)
     return Fitted(bound, tokenizer, pretrained, _limit(pretrained, tokenizer), fitted.notes)
 
@@ -147,7 +148,12 @@ def encode(
         findings=findings,
         length_limit=fitted.limit,
         notes=(*tables.notes, *fitted.notes, *splits.notes),
-        warnings=(*splits.warnings, *_lines(findings), *_limitation_warnings(limitations, selecting)),
+        warnings=(
+            *tables.warnings,
+            *splits.warnings,
+            *_lines(findings),
+            *_limitation_warnings(limitations, selecting),
+        ),
         undefined=undefined_scores(limitations["validation"]),
         divided=splits,
     )
@@ -158,6 +164,18 @@ def _encoder(config: Config, fitted: Fitted) -> TextEncoder:
     max_length = _most_tokens(config, fitted.task, fitted.limit)
     fitted.task.check_length(max_length)
     return TextEncoder(fitted.task, fitted.tokenizer, max_length)
+
+
+def _refuse_freeze(config: Config, pretrained: Pretrained) -> None:
+    """Raises ConfigError for more frozen layers than the encoder has, before it is loaded."""
+    wanted = config.train.freeze
+    encoder = read_encoder_config(pretrained.folder) or load_config(pretrained.folder)
+    num_layers = getattr(encoder, "num_hidden_layers", None)
+    if isinstance(wanted, int) and isinstance(num_layers, int) and wanted > num_layers:
+        raise ConfigError(
+            f"train.freeze={wanted}: this encoder has only {counted(num_layers, 'layer')}. Set it to "
+            f"{num_layers} or less, or to encoder to freeze all of it"
+        )
 
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:

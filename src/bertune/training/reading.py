@@ -7,7 +7,7 @@ from typing import Any
 from bertune.audit.source_columns import Column, SourceColumns
 from bertune.audit.statistics import all_numbers
 from bertune.config import Config
-from bertune.data.columns import Columns
+from bertune.data.columns import Columns, pointed_numbers_warning
 from bertune.data.formats import file_suffix
 from bertune.data.tables import Table, open_table
 from bertune.errors import DataError
@@ -36,6 +36,7 @@ class Tables:
     # The number of training rows, by the setting that dropped them.
     dropped: Mapping[str, int] = field(default_factory=dict)
     kept: tuple[int, ...] | None = None  # positions of the other training rows in their file; None: all
+    warnings: tuple[str, ...] = ()  # about values that may mean something else
     source: Source | None = None  # from which the original rows can be read again
 
 
@@ -73,6 +74,7 @@ def _read_all(source: Source, task: Task) -> Tables:
     categories: dict[str, Mapping[str, tuple[str, ...]]] = {}
     chosen: Columns | None = None
     notes: list[str] = []
+    warnings: list[str] = []
     for split in SPLITS:
         file = getattr(config.data, split)
         if file is None:
@@ -98,6 +100,8 @@ def _read_all(source: Source, task: Task) -> Tables:
         keys[split] = cells.keys()
         others[split] = watched.values(len(examples[split]))
         categories[split] = watched.categories(len(examples[split]))
+        if isinstance(examples[split][0].gold, float):
+            warnings.append(pointed_numbers_warning(table, columns))
         if split == "train":
             task = task.informed(examples[split])
         if all_numbers([e.texts for e in examples[split]]):
@@ -108,7 +112,18 @@ def _read_all(source: Source, task: Task) -> Tables:
             )
     assert chosen is not None, "a source always has training data"
     all_notes = (*source.notes, *notes)
-    return Tables(config, task, chosen, examples, all_notes, keys, others, categories, source=source)
+    return Tables(
+        config,
+        task,
+        chosen,
+        examples,
+        all_notes,
+        keys,
+        others,
+        categories,
+        warnings=tuple(filter(None, warnings)),
+        source=source,
+    )
 
 
 def open_split(source: Source, split: str, task: Task) -> tuple[Table, Columns, list[str]]:

@@ -186,6 +186,8 @@ def _ragged(place: str, cells: list[str], expected: int, lines: list[str], form:
     else:
         other = "comma" if form.delimiter == "\t" else "tab"
         advice = f"Correct the line, or set the delimiter, as in data.delimiter={other}"
+    if expected == 1:
+        advice = f"If the lines above are a title, remove them. {advice}"
     expects = f"expected {counted(expected, 'cell')} as in the first line"
     seen = f"{expects}, found {len(cells)}: {shortened(lines[0])}"
     return f"{place}: {seen}. {advice}"

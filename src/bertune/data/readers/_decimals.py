@@ -19,6 +19,10 @@ _GROUPED = re.compile(
     r"|[1-9]\d?(?:,\d\d)+,\d{3}(?P<indian>\.\d*)?"
 )
 
+# A point between thousands, as in 1.234, and a number too small to need one.
+_POINTED = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+")
+_SMALL = re.compile(r"0|[1-9]\d{0,2}")
+
 _LONGEST = 40  # characters, more than fp64 numbers need: -1,234,567,890.123456789012e-100
 
 Decimal = Literal["auto", "point", "comma"]
@@ -47,6 +51,27 @@ def decimal_columns(
     points = frozenset(column for column, marks in found.items() if Mark.POINT in marks)
     commas = frozenset(column for column, marks in found.items() if Mark.COMMA in marks)
     return commas - points, points
+
+
+def first_pointed(cells: Iterable[Any]) -> str | None:
+    """The first number like 1.234 in a column where a point may separate the thousands of every number.
+
+    None if there is no such number, or if some number shows the decimal mark (0.234, 1234.5) or has more than
+    three digits without a point.
+    """
+    found = None
+    for cell in cells:
+        if cell is None or (isinstance(cell, str) and not cell.strip()):
+            continue
+        if not is_short(cell):
+            return None
+        number = plain_digits(cell)
+        digits = number[1:] if number[:1] in ("+", "-") else number
+        if _POINTED.fullmatch(digits):
+            found = found or number
+        elif not _SMALL.fullmatch(digits):
+            return None
+    return found
 
 
 def is_short(cell: Any) -> bool:

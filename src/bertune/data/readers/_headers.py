@@ -1,15 +1,19 @@
 """Header detection: whether the first record of a table holds the column names, and what they are."""
 
+import csv
 import statistics
 from collections.abc import Collection, Iterable, Sequence
 
 from bertune.config import DataConfig
+from bertune.data.readers._cells import makes_table
 from bertune.errors import DataError
 
 # The header of a column is a short name: "Kommentar", "customer feedback", "body_text".
 _LONGEST_NAME = 30  # characters
 _MOST_WORDS = 3
+_LONGEST_SHOWN = 80  # characters of a first line for which the decision is noted; a question may be a header
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
+_MOST_TITLES = 10  # first records that are searched for a header below a title
 # How many times longer than a name texts must be, if the name has several words or no spaces (as in Chinese).
 _TIMES_LONGER = 2
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
@@ -23,28 +27,66 @@ def has_header(
     options: DataConfig,
     known_names: Collection[str],
     likely_header: bool,
+    is_plain: bool = False,
 ) -> tuple[bool, list[str]]:
     """Whether the first record is a header, and notes for the user. `name` is the path.
 
     The record is a header if one of its cells is in `known_names` or is a column name from the options. With
     `likely_header`, if the text column is the only one or is set by number, the record is also a header if
-    that cell looks like a name for the texts below it.
+    that cell looks like a name for the texts below it, unless the file `is_plain` text.
     """
     if options.header != "auto":
         return options.header, []
     if not sample or names_columns(sample[0], options, known_names):
         return bool(sample), []
+    _refuse_lines_above(name, sample, known_names)
     text = _text_position(sample[0], options)
     if not likely_header or text is None:
         return False, _label_note(name, sample, options.label)
     first, *others = [cells[text].strip() for cells in sample]
-    if not _is_short_name(first) or first in others or not others:
+    if first in others or not others or len(first) > _LONGEST_SHOWN:
         return False, []
-    if _names_texts(first, others):
+    is_name = (_is_short_name(first) and _names_texts(first, others)) or _is_number_of_column(first, others)
+    if is_plain and not is_name:
+        return False, []
+    if is_name and not is_plain:
         return True, [
             f'{name}: line 1, "{first}", is read as the header; if it is a text, set data.header=false'
         ]
     return False, [f'{name}: line 1, "{first}", is read as a text; if it is a header, set data.header=true']
+
+
+def _refuse_lines_above(name: str, sample: Sequence[Record], known_names: Collection[str]) -> None:
+    """Raises DataError if one of the next records has several known names: lines above it are a title."""
+    known = {known.casefold() for known in known_names}
+    for number, cells in enumerate(sample[1:_MOST_TITLES], start=2):
+        named = [cell for cell in map(_visible, cells) if cell.casefold() in known]
+        if len(set(named)) > 1:
+            raise DataError(
+                f"{name}: the header ({', '.join(named)}) is in row {number}, below {sample[0][0][:60]!r}. "
+                "Expected it in the first row that is not empty. Remove the rows above it; or set "
+                "data.header=false if they are data"
+            )
+
+
+def refuse_quoted_lines(
+    name: str, sample: Sequence[Record], options: DataConfig, known_names: Collection[str]
+) -> None:
+    """Raises DataError for a table whose lines are each enclosed in quotes, so that it has a single column.
+
+    Such a file was opened as one column in a spreadsheet, and saved again.
+    """
+    lines = [cells[0] for cells in sample if cells]
+    if not lines or any(len(cells) != 1 for cells in sample):
+        return
+    for sign in (",", ";", "\t", "|"):
+        names = next(csv.reader(lines[:1], delimiter=sign), [])
+        if len(names) > 1 and names_columns(names, options, known_names) and makes_table(lines, sign, True):
+            raise DataError(
+                f"{name}, line 1: the whole line is enclosed in quotes, so the table has a single column, "
+                f'"{lines[0][:60]}". Expected the columns {", ".join(names[:6])}. Remove the outer quotes of '
+                'each line, and write "" inside it as "; or export the table again'
+            )
 
 
 def header_names(place: str, cells: Record, below: Iterable[Record]) -> list[str]:
@@ -109,6 +151,11 @@ def _text_position(cells: Record, options: DataConfig) -> int | None:
     given = options.text[0]
     is_position = len(options.text) == 1 and given.isdecimal() and len(given) < 10
     return int(given) if is_position and int(given) < len(cells) else None
+
+
+def _is_number_of_column(cell: str, texts: Sequence[str]) -> bool:
+    """Whether a cell is 0, the name that pandas gives to the only column of a Series, above texts."""
+    return cell == "0" and any(char.isalpha() for text in texts for char in text)
 
 
 def _is_short_name(cell: str) -> bool:

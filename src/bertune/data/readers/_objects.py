@@ -16,8 +16,10 @@ def object_rows(objects: Iterable[tuple[int, object]], file: str, unit: str) -> 
 
     `unit` is what the numbers count: "line" or "row". Raises DataError for a value that is not an object.
     """
+    is_first = True
     for number, values in objects:
-        if not isinstance(values, Mapping) or not values:
+        # A later object without keys is a row in which all optional keys are absent.
+        if not isinstance(values, Mapping) or (not values and is_first):
             is_whole = unit == "line" and number == 1 and isinstance(values, list)
             hint = ". If the whole file is one JSON list, set data.reader=json" if is_whole else ""
             raise DataError(
@@ -25,6 +27,7 @@ def object_rows(objects: Iterable[tuple[int, object]], file: str, unit: str) -> 
                 f"{json_kind(values)}{hint}"
             )
         yield Row(values, Origin(file, number))
+        is_first = False
 
 
 def json_kind(value: object) -> str:

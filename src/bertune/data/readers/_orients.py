@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_SPLIT = {"columns", "index", "data"}
+_SPLIT = {"columns", "data"}  # and "index", unless pandas wrote the table with index=False
 
 
 def records_in(content: dict[str, Any]) -> list[object] | None:
@@ -12,7 +12,7 @@ def records_in(content: dict[str, Any]) -> list[object] | None:
     columns, index or split.
     """
     values = list(content.values())
-    if content.keys() == _SPLIT and all(isinstance(value, list) for value in values):
+    if content.keys() - {"index"} == _SPLIT and all(isinstance(value, list) for value in values):
         names = content["columns"]
         is_table = all(isinstance(row, list) and len(row) == len(names) for row in content["data"])
         return [dict(zip(names, row, strict=True)) for row in content["data"]] if is_table else None

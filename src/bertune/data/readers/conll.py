@@ -3,6 +3,7 @@
 Also reads one sentence per line: words separated by spaces, a tab, tags separated by spaces.
 """
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from bertune.config import DataConfig
 from bertune.data.encodings import text_lines
 from bertune.data.formats import file_suffix
-from bertune.data.readers._cells import refuse_long_sentence
+from bertune.data.readers._cells import DELIMITER_NAMES, refuse_long_sentence
 from bertune.data.readers._shown import shortened
 from bertune.data.rows import Origin, Row
 from bertune.errors import DataError, counted
@@ -78,17 +79,18 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     if _is_sentence_a_line(path, options):
         yield from _sentence_lines(path, options)
         return
-    (num_columns, prefix), first_line = _layout(path, options), 0
+    sign = _sign(path, options)
+    (num_columns, prefix), first_line = _layout(path, options, sign), 0
     words: list[list[str]] = []
     for number, line in enumerate(text_lines(path, options.encoding), start=1):
-        if not line.strip(" \t\r\n") or line.startswith(_DOCUMENT):
+        if not line.strip(" \t\r\n" + sign) or line.startswith(_DOCUMENT):
             if words:
                 yield _row(path, first_line, words)
             words = []
             continue
         if not words and _COMMENT.match(line):
             continue
-        cells = _cells(line)
+        cells = _cells(line, sign)
         is_comment = line.startswith(("# ", "#\t")) and len(cells) != num_columns
         if not words and (is_comment or (first_line == 0 and _is_header(cells))):
             continue
@@ -115,7 +117,19 @@ def _refuse_invalid(place: str, line: str, cells: list[str], num_columns: int) -
         raise DataError(_several_tags(place, cells))
 
 
-def _layout(path: Path, options: DataConfig) -> tuple[int, str]:
+def _sign(path: Path, options: DataConfig) -> str:
+    """The delimiter of a CSV file with blank lines between sentences; empty for tabs and spaces."""
+    names = {name: sign for sign, name in DELIMITER_NAMES.items() if sign != "\t"}
+    if options.delimiter != "auto":
+        given = names.get(options.delimiter.casefold(), options.delimiter)
+        return given if len(given) == 1 and not given.isspace() else ""
+    if file_suffix(path) != ".csv":
+        return ""
+    first = next((line for line in text_lines(path, options.encoding) if line.strip()), "")
+    return next((sign for sign in names.values() if sign in first), "")
+
+
+def _layout(path: Path, options: DataConfig, sign: str) -> tuple[int, str]:
     """The number of columns, from the first line that does not begin like a comment, and a prefix of words.
 
     WikiANN was published with words such as en:Rome. The prefix is "" unless all words at the beginning of
@@ -124,7 +138,7 @@ def _layout(path: Path, options: DataConfig) -> tuple[int, str]:
     lines = (line for line in text_lines(path, options.encoding) if line.strip(" \t\r\n"))
     num_columns, num_cells, words = 0, 0, []
     for line in islice(lines, _HEAD):
-        cells = _cells(line)
+        cells = _cells(line, sign)
         num_cells = num_cells or len(cells)
         if not line.startswith(("#", _DOCUMENT)):
             num_columns = num_columns or len(cells)
@@ -166,8 +180,10 @@ def _several_tags(place: str, cells: list[str]) -> str:
     )
 
 
-def _cells(line: str) -> list[str]:
+def _cells(line: str, sign: str = "") -> list[str]:
     plain = line.rstrip("\r\n")
+    if sign:
+        return next(csv.reader([plain], delimiter=sign), [""])
     return plain.split("\t") if "\t" in plain else re.split(" +", plain.rstrip(" "))
 
 

@@ -12,7 +12,13 @@ from bertune.data.encodings import text_lines
 from bertune.data.formats import file_suffix
 from bertune.data.readers._cells import DELIMITER_NAMES, Form, makes_table, records, spaces_before_quotes
 from bertune.data.readers._decimals import decimal_columns
-from bertune.data.readers._headers import has_header, header_names, names_columns, refuse_unnamed
+from bertune.data.readers._headers import (
+    has_header,
+    header_names,
+    names_columns,
+    refuse_quoted_lines,
+    refuse_unnamed,
+)
 from bertune.data.readers._quotes import QuoteReading
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError
@@ -72,9 +78,12 @@ def resolve_options(
         return resolved, ()
     quoted = quoting is True
     sample = _sample(path, _form(path, resolved))
+    if quoted and options.header == "auto":
+        refuse_quoted_lines(str(path), sample, options, known_names)
     # A .txt file is usually plain text without a header.
-    is_likely = likely_header and suffix != ".txt"
-    header, header_notes = has_header(str(path), sample, options, known_names, is_likely)
+    header, header_notes = has_header(
+        str(path), sample, options, known_names, likely_header, is_plain=suffix == ".txt"
+    )
     resolved = resolved.model_copy(update={"header": header})
     form = ", ".join(
         (

@@ -14,6 +14,8 @@ from bertune.errors import DataError, did_you_mean, listed
 SUFFIXES = (".json",)
 
 _ARTICLES = re.compile(r'"data"\s*:\s*\[\s*\{')
+# Paragraphs without articles below "data".
+_CONTEXTS = re.compile(r'"data"\s*:\s*\[\s*\{\s*"(?:context|qas|title)"')
 _PARAGRAPHS = re.compile(r'"paragraphs"\s*:\s*\[')
 # A list of articles, or of paragraphs without articles, as Simple Transformers reads.
 _BARE = re.compile(r'\s*\[\s*\{\s*"(?:context|qas|title|paragraphs)"')
@@ -28,6 +30,8 @@ def recognises(path: Path, options: DataConfig) -> bool:
     start = head(path, options)
     if _BARE.match(start):
         return bool(_QUESTIONS.search(start))
+    if _CONTEXTS.search(start) and _QUESTIONS.search(start):
+        return True
     return bool(_ARTICLES.search(start) and _PARAGRAPHS.search(start))
 
 
@@ -38,9 +42,12 @@ def read(path: Path, options: DataConfig) -> Iterator[Row]:
     for another shape and for missing keys.
     """
     content = parsed(path, options)
-    if isinstance(content, list):
-        has_articles = any(isinstance(item, Mapping) and "paragraphs" in item for item in content)
-        content = {"data": content if has_articles else [{"paragraphs": content}]}
+    content = {"data": content} if isinstance(content, list) else content
+    if isinstance(content, Mapping) and isinstance(content.get("data"), list):
+        items = content["data"]
+        has_articles = any(isinstance(item, Mapping) and "paragraphs" in item for item in items)
+        is_bare = any(isinstance(item, Mapping) and "qas" in item for item in items)
+        content = {"data": [{"paragraphs": items}] if is_bare and not has_articles else items}
     if not isinstance(content, Mapping) or not isinstance(content.get("data"), list):
         raise DataError(
             f"{path}: expected {_SHAPE}, found {_seen(content)}. Correct the file, or set its actual format,"

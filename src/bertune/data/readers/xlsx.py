@@ -18,7 +18,7 @@ from bertune.config import DataConfig
 from bertune.data.byte_streams import BAD_ZIP, MEBIBYTE, MOST_RATIO
 from bertune.data.readers._arrow import seekable
 from bertune.data.readers._decimals import decimal_columns
-from bertune.data.readers._headers import has_header, header_names, refuse_unnamed
+from bertune.data.readers._headers import has_header, header_names, names_columns, refuse_unnamed
 from bertune.data.rows import Origin, Row
 from bertune.errors import ConfigError, DataError, did_you_mean, listed
 from bertune.optional_packages import needs
@@ -26,6 +26,7 @@ from bertune.optional_packages import needs
 SUFFIXES = (".xlsx", ".xlsm")
 
 _SAMPLE_ROWS = 1000  # enough to detect a header and formulas without values
+_MOST_SHEETS = 20  # that are searched for a header
 _CHUNK = 1000  # rows that are read from openpyxl at once
 # Below this unpacked size any compression ratio is harmless.
 _HARMLESS = 256 * MEBIBYTE
@@ -88,11 +89,14 @@ def resolve_options(
 ) -> tuple[DataConfig, tuple[str, ...]]:
     """Resolve sheet and header. Returns the options, and a note on each inferred value.
 
-    The default sheet is the first visible one. Headers are detected as in delimited files; `suffix` is not
+    The default sheet is the first visible one, or, if that has no header with known names, the only visible
+    one that does. Headers are detected as in delimited files; `suffix` is not
     used.
     """
     if options.header != "auto" and options.sheet is not None:
         return options, ()
+    if options.sheet is None:
+        options = options.model_copy(update={"sheet": _default_sheet(path, options, known_names)})
     with _sheet(path, options) as sheet:
         title, titles = sheet.title, sheet.parent.sheetnames
         sample = [values for _, values in islice(_records(sheet, path), _SAMPLE_ROWS)]
@@ -130,6 +134,22 @@ def _sheet(path: Path, options: DataConfig, with_formulas: bool = False) -> Iter
             yield sheet
         finally:
             book.close()
+
+
+def _default_sheet(path: Path, options: DataConfig, known_names: Collection[str]) -> str:
+    """The title of the sheet to read if no setting names it."""
+    with _sheet(path, options) as sheet:
+        first, book = str(sheet.title), sheet.parent
+        titles = [str(other.title) for other in book.worksheets if other.sheet_state == "visible"]
+    if len(titles) < 2 or not known_names:
+        return first
+    named = []
+    for title in titles[:_MOST_SHEETS]:
+        with _sheet(path, options.model_copy(update={"sheet": title})) as sheet:
+            _, values = next(_records(sheet, path), (0, []))
+        if names_columns(_as_texts(values, 0), options, known_names):
+            named.append(title)
+    return named[0] if len(named) == 1 else first
 
 
 def _chosen(path: Path, book: Any, name: str | None) -> Any:

@@ -1,5 +1,6 @@
 """Label names: a common spelling of booleans, unknown labels, and warnings about labels that look alike."""
 
+import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -12,6 +13,15 @@ from bertune.errors import DataError, did_you_mean, listed
 
 # Python and pandas write True, Excel and R write TRUE; booleans from JSON and Parquet are read as true.
 _BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
+# Dashes, quotation marks and the dotless i, which editors, word processors and keyboards exchange.
+_SAME = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
+    | dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4`", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u201f", '"')
+    | {"\u0131": "i", "\u0307": None}  # İ in lower case is i and a combining dot
+)
+# Not 1,234, in which the comma may separate thousands.
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,(?:\d{1,2}|\d{4,})")
 _MOST_SHOWN = 5  # groups of labels listed in a warning
 
 
@@ -32,7 +42,9 @@ def read_label(row: Row, column: str) -> str:
         with suppress(UnreadableCellError):  # a label that only begins with a bracket
             read = read_written(value)
             is_list = isinstance(read, list) and read and all(isinstance(item, str) for item in read)
-            value = read if is_list else value
+            # [0] is a label, but [0, 10] may be the name of an interval.
+            is_number = isinstance(read, list) and len(read) == 1 and isinstance(read[0], int | float)
+            value = read if is_list or is_number else value
     if isinstance(value, list) and len(value) > 1:
         raise DataError(
             f'{row.origin}: column "{column}" holds {len(value)} labels, {value!r:.60}. Expected one label '
@@ -105,8 +117,8 @@ def look_alike_warnings(counts: Mapping[str, int]) -> list[str]:
 def _appearance(label: str) -> str:
     """A normalized form that is equal for labels that look alike."""
     visible = "".join(c for c in unicodedata.normalize("NFKC", label) if not _is_invisible(c))
-    text = " ".join(visible.split()).strip("'\"").casefold()
-    number = number_in(text)
+    text = " ".join(visible.split()).casefold().translate(_SAME).strip("'\"")
+    number = number_in(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
     return text if number is None else repr(number + 0.0)  # -0.0 + 0.0 is 0.0
 
 

@@ -27,9 +27,10 @@ def detect(sequences: Sequence[Sequence[str]]) -> Scheme:
     Tags without a role (B, I, BEGIN, …) are IO if "O" is at least as frequent as every other tag, or "o" is
     more frequent than every other tag; otherwise they are plain. In part-of-speech tag sets, "O" and "o" are
     word classes, but rarely the most frequent ones (pronouns in Gimpel et al. 2011, onomatopoeia in the PKU
-    tag set). Without "O", a tag such as OUTSIDE or _ can be outside of entities.
+    tag set). Without "O", a tag such as OUTSIDE or _ can be outside of entities, and so can the most
+    frequent tag if it is the only one without a role.
 
-    Raises DataError if the tags look like a mixture of several schemes.
+    Raises DataError if the tags look like a mixture of several schemes, or are numbers or brackets.
     """
     counts = Counter(tag for tags in sequences for tag in tags)
     outside = {tag: counts.pop(tag) for tag in (OUTSIDE, OUTSIDE.lower()) if tag in counts}
@@ -40,12 +41,20 @@ def detect(sequences: Sequence[Sequence[str]]) -> Scheme:
     if not counts:
         return Scheme("bio", notation=_in_case(DASH, is_lower))
     words = [tag for tag in counts if tag.casefold() in OUTSIDE_WORDS]
+    _refuse_brackets(counts)
+    _refuse_numbers(counts)
     if not outside and len(words) == 1:
         (word,) = words
-        scheme = _of_roles(Counter({t: n for t, n in counts.items() if t != word}), {word: 1}, sequences)
-        if scheme is None and word.casefold() == OUTSIDE_WORDS[0]:
-            _refuse_mixture(Counter({t: n for t, n in counts.items() if t != word}), True, True)
+        others = Counter({t: n for t, n in counts.items() if t != word})
+        scheme = _of_roles(others, {word: 1}, sequences)
+        is_most = others.total() > 0 and counts[word] > others.total()
+        if scheme is None and (word.casefold() == OUTSIDE_WORDS[0] or is_most):
+            _refuse_mixture(others, True, True)
             return Scheme(IO, notation=f"{DASH},{word}")
+        if scheme is not None:
+            return scheme
+    elif not outside:
+        scheme = _around_unknown(counts, sequences)
         if scheme is not None:
             return scheme
     scheme = _of_roles(counts, outside, sequences)
@@ -84,6 +93,45 @@ def _of_roles(
     read, is_typed = parsed(words), bool(parsed(words).sign)
     roles = {read.parts(tag)[0] if is_typed else read.letter(tag) for tag in counts}
     return _scheme_with(roles, is_typed, words, sequences) if _fitting(roles) else None
+
+
+def _around_unknown(counts: Counter[str], sequences: Sequence[Sequence[str]]) -> Scheme | None:
+    """The scheme if the most frequent tag is the only one without a role, so that it is outside of entities.
+
+    None if other tags have no role either, or if none of them begins an entity.
+    """
+    word, _ = counts.most_common(1)[0]
+    others = Counter({tag: number for tag, number in counts.items() if tag != word})
+    if not others or "," in word or any(_letter(word, notation) for notation in _CAPITAL):
+        return None
+    scheme = _of_roles(others, {word: 1}, sequences)
+    begins = scheme is not None and any((scheme.role(tag) or "?")[0] == "B" for tag in others)
+    return scheme if begins else None
+
+
+def _refuse_brackets(counts: Counter[str]) -> None:
+    """Raises DataError for tags such as (PER*, * and *), which mark where brackets open and close."""
+    opens = any(tag.startswith("(") for tag in counts)
+    closes = any(tag.endswith(")") for tag in counts)
+    if opens and closes and all(tag in ("*", "-", "_", "O", "o") or set("()") & set(tag) for tag in counts):
+        raise DataError(
+            f"the tags are in the bracket notation of CoNLL-2005 and CoNLL-2012: {listed(sorted(counts))}. "
+            "Expected a tag for each word. Write them as B-PER, I-PER and O"
+        )
+
+
+def _refuse_numbers(counts: Counter[str]) -> None:
+    """Raises DataError for numbers of which 0 is the most frequent: indices of tag names."""
+    if len(counts) < 2 or not all(tag.isdecimal() for tag in counts):
+        return
+    if counts.most_common(1)[0][0] == "0":
+        numbers = [str(number) for number in sorted(map(int, counts))]
+        raise DataError(
+            f"the tags are numbers: {listed(numbers)}. Expected names, such as B-PER and O. "
+            "If they are indices of a Hugging Face data set, save it with save_to_disk, which keeps the "
+            'names, or replace them by features["ner_tags"].feature.names; set task.scheme=plain if each '
+            "number is a label of its own"
+        )
 
 
 def outside_hint(sequences: Sequence[Sequence[str]]) -> str:

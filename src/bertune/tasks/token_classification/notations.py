@@ -40,7 +40,9 @@ _UNREAD = tuple(
 )
 # Tags outside of entities in data whose other tags have roles, with letters that look like O. Alone, only the
 # first is unambiguous.
-OUTSIDE_WORDS = ("outside", "out", "other", "none", "null", "0", "_", "-", "\u043e", "\u03bf", "\uff4f")
+OUTSIDE_WORDS = (
+    "outside", "out", "other", "none", "null", "nil", "0", "_", "-", "*", "\u043e", "\u03bf", "\uff4f",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ _SENTENCES, _DOCUMENTS = (
 )
 _CHINESE = frozenset(("句子编号", "句子id", "句子序号", "句子", "句id"))
 _WORDS = ("word", "token", "words", "tokens", "form", "text", "wort", "词", "字", "词语", "单词", "字符")
+# What pandas, R, databases and spreadsheets write for an empty cell, in lower case.
+_EMPTY = frozenset(("nan", "none", "null", "na", "n/a", "#n/a", "<na>", "nat", "\\n"))
 _HEAD = 200  # rows checked to decide whether a table has one word per row
 _MAX_SPACED = 0.05  # share of words that may contain spaces, such as numbers written 10 000
 _MAX_WORDS = 1_000_000  # per sentence: a constant column would make the whole table one sentence
@@ -131,12 +133,18 @@ def _refuse_lists(head: list[Row], word: str, setting: str) -> None:
 
 
 def _sentences(rows: Iterator[Row], keys: SequenceOf[str]) -> Iterator[Row]:
-    """Merge consecutive rows with equal cells in the key columns; empty cells repeat the cell above."""
+    """Merge consecutive rows with equal cells in the key columns; empty cells repeat the cell above.
+
+    Empty cells may be written as NaN, NULL and the like.
+    """
     parts: list[Row] = []
     before = ("",) * len(keys)
     for row in rows:
         cells = tuple(cell_text(row, key).strip() for key in keys)
-        key = tuple(cell or above for cell, above in zip(cells, before, strict=True))
+        key = tuple(
+            above if not cell or cell.casefold() in _EMPTY else cell
+            for cell, above in zip(cells, before, strict=True)
+        )
         if parts and key != before:
             yield _sentence(parts)
             parts = []

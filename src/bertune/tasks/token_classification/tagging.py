@@ -212,6 +212,8 @@ class Tagging:
 def titled(scheme: Scheme) -> str:
     """The name of a scheme for messages, with its notation if that is not the usual one."""
     title = _TITLES[scheme.name]
+    if scheme.name == IO and scheme.outside not in (OUTSIDE, "o"):
+        return f'{title}, with "{scheme.outside}" outside of entities'
     if scheme.name in (IO, PLAIN) or scheme.notation == DASH:
         return title
     example = scheme.notation.replace(",", ", ") if scheme.typed or "," in scheme.notation else "b"

@@ -229,8 +229,7 @@ class FittedTokenClassification(DecidesSpans):
 
         Raises DataError or ConfigError if their tags do not fit the scheme or the labels of the model.
         """
-        if self.options.sentence != NONE:
-            refuse_single_words(examples)
+        self.task.refuse_misread(examples)
         fitted = self
         if self.options.scheme == "auto":
             scheme = scheme_of(examples, self.labels, self.options.repair)
@@ -353,9 +352,12 @@ class TokenClassification(Task):
             return example
         return replace(example, gold=tuple(OUTSIDE if tag == outside else tag for tag in example.tags))
 
-    def fit(self, examples: SequenceOf[Example]) -> FittedTokenClassification:
+    def refuse_misread(self, examples: SequenceOf[Example]) -> None:
         if self.options.sentence != NONE:
             refuse_single_words(examples)
+
+    def fit(self, examples: SequenceOf[Example]) -> FittedTokenClassification:
+        self.refuse_misread(examples)
         tagging = resolve_tagging(examples, self.options.scheme, self.options.repair, self.options.notation)
         words = likely_words(examples) if self.options.words == "auto" else self.options.words
         labels = tagging.labels(examples)
