@@ -2,10 +2,10 @@
 
     BERTUNE_DATA=DATA python benchmarks/coverage.py --out benchmarks/results/coverage.json
 
-A model predicts a large pool of labelled rows, whose score counts as
-the true one. 200 simulated test sets are drawn from the pool, and for each the interval of the score is
-computed from this test set alone, by both methods. The models are linear ones on TF-IDF features; for WikiQA,
-the TF-IDF similarity of question and sentence ranks the sentences.
+A model predicts a large pool of labelled rows, whose score counts as the true one. 200 simulated test sets
+are drawn from the pool, and for each the interval of the score is computed from this test set alone, by both
+methods. The models are linear ones on TF-IDF features; for WikiQA, the TF-IDF similarity of question and
+sentence ranks the sentences.
 """
 
 import argparse

@@ -31,15 +31,16 @@ def coverage_lines() -> list[str]:
             "",
             "## Comparisons of two runs",
             "",
-            "How often `bertune compare` finds a difference on 100 test sets drawn from 4,000 texts of "
-            f"SST-2, for {choices} random choices of all rows. The runs fine-tune MiniLM-L6 with the "
-            "embeddings and four layers frozen, on 2,000 texts for two epochs, and on half of these "
-            "texts. MCC is tested first, and other scores only count as different where it differs. The "
-            "last column shows what Holm's correction over all scores would find: two seeds are different "
-            "models, which differ more in their log loss than in their labels. See "
+            "How often `bertune compare` finds a significant difference on 100 test sets drawn from 4,000 "
+            f"texts of SST-2, for each of {choices} random choices of training, validation and test rows. "
+            "The runs fine-tune MiniLM-L6 for two epochs on 2,000 texts, or on half of them, with the "
+            "embeddings and four layers frozen. MCC is tested first, and the other scores can only be "
+            "significant if it is. The last column shows how often Holm's correction over all scores would "
+            "find a difference: two seeds are different models, whose log losses differ more than their "
+            "labels. See "
             "[uncertainty.md](uncertainty.md#compare-runs) on models and recipes.",
             "",
-            "| second run | seed of the rows | test rows | MCC of both | MCC differs "
+            "| second run | choice of rows | test rows | MCC of both | MCC differs "
             "| any score differs | any score, Holm alone |",
             "|---|---|---|---|---|---|---|",
         ]

@@ -100,9 +100,9 @@ def later_seeds(found: Mapping[str, list[Pair]]) -> list[str]:
             first, second = (paired_difference(*last_scores(of, metric)) for of in (planned, later))
             numbers = [" (".join(d.cells()[:2]) + ")" if d else "unknown" for d in (first, second)]
             lines += [
-                f"Of {name}, seeds 1 to {PLANNED} have a difference of {numbers[0]}. This interval was "
+                f"On {name}, seeds 1 to {PLANNED} have a difference of {numbers[0]}. This interval was "
                 f"chosen as the lowest of six. {len(later)} later seeds, announced before they were trained, "
-                f"have {numbers[1]}. The table has all of them.",
+                f"have {numbers[1]}. The table includes all of them.",
                 "",
             ]
     return lines
@@ -144,8 +144,9 @@ def short_section(results: Mapping[str, Any]) -> str:
     lines = [
         "## Paired seeds on the same rows",
         "",
-        "bertune and the transformers Trainer with identical training rows, number of steps and initial "
-        "weights, evaluated once at the end, with the 95% t-interval of the mean difference. "
+        "bertune and the transformers Trainer, trained on the same rows for the same number of steps from "
+        "the same initial weights, and evaluated once at the end. The difference is bertune minus the "
+        "Trainer, with the 95% t-interval of its mean. "
         "[quality_paired.md](quality_paired.md) has the recipes, the environments and the effect of choosing "
         "a checkpoint.",
         "",

@@ -1,9 +1,9 @@
-"""How often `bertune compare` finds a difference: between two seeds of one recipe, and with half of the data.
+"""How often `bertune compare` finds a difference: between two seeds, and between all and half of the data.
 
     BERTUNE_DATA=DATA python benchmarks/same_recipe.py
 
 For each choice of rows, three models are trained on texts of SST-2: two seeds of one recipe, and the first
-seed on half of the texts. Test sets are drawn from the predictions of other texts, and the models are
+seed on half of the texts. Test sets are drawn from the predictions for other texts, and the models are
 compared on each, as `bertune compare` does.
 """
 
@@ -68,7 +68,7 @@ def predicted(files: dict[str, Path], train: str, seed: int, out: Path) -> Predi
 
 
 def compared(one: Predicted, other: Predicted, num_rows: int) -> dict[str, Any]:
-    """How often the primary score differs, and any score, also without testing the primary score first."""
+    """Count test sets in which the primary score, any score, or any score by Holm's method alone differs."""
     draw = np.random.default_rng(num_rows)
     counts = dict.fromkeys(("primary_different", "any_different", "any_different_by_holm"), 0)
     for _ in range(NUM_SETS):

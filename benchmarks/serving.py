@@ -9,8 +9,8 @@ A round measures, in turn and for each workload, the plain server and each forma
 `Model.predict` before and after the service, the time from the shell command to the first answer, the latency
 of single texts on the idle service, the throughput at saturation with one text and with 32 texts per request,
 the latency at half of the former, and the throughput of clients that send a text as soon as they have the
-previous answer, as wrk does. Each answer is compared with that of `Model.predict`. `wrk` checks the
-throughput if it is installed.
+previous answer, as `wrk` does. Each answer is compared with that of `Model.predict`. If `wrk` is
+installed, it checks the throughput.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ all-MiniLM-L6-v2, fine-tuned on part of SST-2, behind `bertune serve`, compared 
 with the transformers pipeline. An open-loop generator on the same machine sends requests at scheduled times
 over 64 connections, and compares every answer with that of `Model.predict`; latencies count from the
 scheduled time. The offline rate is that of `Model.predict` on the same texts, before and after. Half
-load is half of the throughput with one text per request. The waiting clients also send one text per request,
-each as soon as it has the previous answer, as in `wrk`. The column "of offline" relates the three throughputs
-to the offline rate.
+load is half of the throughput with one text per request. Each of the 64 waiting clients
+sends one text per request, as soon as it has the previous answer, as `wrk` does. The column "of offline"
+gives the three throughputs as shares of the offline rate.
 """
 
 

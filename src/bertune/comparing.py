@@ -32,7 +32,7 @@ from bertune.run import Run, open_run, verify
 from bertune.tasks import make_task
 from bertune.tasks.optional import OptionalFittedMembers, without_fractions
 
-_SIGNIFICANT = 0.05  # of an adjusted p value
+_SIGNIFICANT = 0.05  # the level of the tests, for adjusted p values
 # Fields of a line of predictions: those of the row, and those of a decision rule, which one run may lack.
 _NOT_PREDICTED = ("id", "source", "text", "gold", "decision", "review_labels")
 # Both values of a score, and their difference if it can be tested.
@@ -141,7 +141,7 @@ def _primary(sides: Sequence[_Side], given: str | None) -> str:
         return str(sides[0].run.manifest["primary"])
     common = [name for name in sides[0].scores[0] if all(name in side.scores[0] for side in sides)]
     if given not in common:
-        raise ConfigError(f"unknown score {given!r}. These runs have {', '.join(common)}")
+        raise ConfigError(f"unknown score {given!r}. Choose a score that all runs have: {', '.join(common)}")
     return given
 
 

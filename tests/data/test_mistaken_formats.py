@@ -36,7 +36,7 @@ def test_json_is_read_as_json_whatever_the_suffix(
     table = opened(tmp_path / name, content)
     rows = [dict(row.values) for row in table.rows()]
     assert rows == ROWS[: len(rows)] and len(rows) == max(1, content.count('"label"'))
-    assert table.notes == (f"{table.name}: read as JSON, which it contains (data.reader={reader})",)
+    assert table.notes == (f"{table.name}: contains JSON and is read with data.reader={reader}",)
 
 
 def test_json_in_a_file_with_an_unknown_suffix_is_read_as_json(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_points_that_may_separate_thousands_are_reported_with_both_settings(
         columns, _ = choose_columns(
             table, DataConfig(decimal=decimal), ColumnNames((("text",),), ("score",)), need_label=True
         )
-        assert not pointed_numbers_warning(table, columns), "the setting answers the question"
+        assert not pointed_numbers_warning(table, columns), "the setting decides"
 
 
 def test_numbers_that_are_not_texts_keep_their_value() -> None:

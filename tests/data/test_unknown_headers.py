@@ -50,7 +50,7 @@ def test_a_question_above_answers_is_a_row_and_that_is_noted(tmp_path: Path) -> 
     assert table.notes[1].endswith(
         f'line 1, "{question}", is read as a text; if it is a header, set data.header=true'
     )
-    assert len(opened(tmp_path / "b.csv", f"{'so ' * 40}\n{TEXTS}").notes) == 1, "no name is that long"
+    assert len(opened(tmp_path / "b.csv", f"{'so ' * 40}\n{TEXTS}").notes) == 1, "too long for a name"
 
 
 def test_the_name_that_pandas_gives_to_a_series_is_a_header(tmp_path: Path) -> None:

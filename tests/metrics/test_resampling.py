@@ -88,7 +88,7 @@ def test_holm_multiplies_the_smallest_p_value_by_the_number_of_tests() -> None:
     assert comparison.holm([]) == []
 
 
-def test_other_scores_only_differ_where_the_primary_score_does() -> None:
+def test_other_scores_are_only_significant_if_the_primary_score_is() -> None:
     one = {"mcc": 0.01, "accuracy": 0.001, "log_loss": 0.04}
     assert comparison.adjusted([one], "mcc") == [{"mcc": 0.01, "accuracy": 0.01, "log_loss": 0.04}]
     assert comparison.adjusted([one], "log_loss") == [{"log_loss": 0.04, "mcc": 0.04, "accuracy": 0.04}]
@@ -103,7 +103,7 @@ def test_scores_of_several_comparisons_are_corrected_for_their_number() -> None:
     ]
 
 
-def test_scores_are_tested_alone_where_the_primary_score_is_undefined() -> None:
+def test_other_scores_are_tested_alone_if_the_primary_score_is_undefined() -> None:
     assert comparison.adjusted([{"accuracy": 0.02, "log_loss": 0.5}], "mcc") == [
         {"accuracy": 0.04, "log_loss": 0.5}
     ]

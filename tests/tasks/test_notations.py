@@ -279,7 +279,7 @@ def test_roles_in_an_unknown_notation_are_refused(tags: str) -> None:
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ("(PER* *) * * (LOC)", r"in the bracket notation of CoNLL-2005 .*Write them as B-PER"),
+        ("(PER* *) * * (LOC)", r"in the bracket notation of CoNLL-2005 .*Expected tags such as B-PER"),
         ("(12 12) - - (3)", r"in the bracket notation"),
         ("0 0 0 1 2 10", r"are numbers: 0, 1, 2, 10\. Expected names, .*save_to_disk.*task\.scheme=plain"),
     ],

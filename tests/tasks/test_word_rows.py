@@ -131,7 +131,7 @@ def test_rows_without_word_and_tag_are_skipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("empty", ["NaN", "nan", "NULL", "None", "<NA>", "#N/A", "\\N"])
-def test_empty_cells_of_the_sentence_column_can_be_written_out(tmp_path: Path, empty: str) -> None:
+def test_empty_cells_of_the_sentence_column_can_be_written_as_nan(tmp_path: Path, empty: str) -> None:
     lines = [f"{empty}{line}" if line.startswith(",") else line for line in KAGGLE.splitlines()]
     assert sentences(written(tmp_path / "a.csv", "\n".join(lines))) == SENTENCES
 
@@ -211,7 +211,7 @@ def test_words_without_sentences_are_not_predicted_one_by_one(trained: Path, tmp
         api.load(trained).predict_file(path, tmp_path / "out.csv")
     free = api.load(trained, settings={"task.sentence": "none"})
     assert free.predict_file(path, tmp_path / "out.csv").rows == 24
-    assert len(api.load(trained).predict(words)) == 24, "a list of texts is what it says"
+    assert len(api.load(trained).predict(words)) == 24, "a list of texts is not checked"
 
 
 def test_transformers_finds_the_same_entities(trained: Path) -> None:

@@ -16,7 +16,7 @@ _OUTSIDE = frozenset("Oo")
 # What pandas, databases and spreadsheets write for a missing value; None is often the name of a label.
 _MISSING = frozenset(("nan", "null", "n/a", "#n/a", "<na>", "nat"))
 _FLAG = re.compile(r"(.*\w)\s*[:=]\s*([01])")  # joy:0
-_HALF = re.compile(r"[(\[{]\w|\w[)\]}]")  # (0 and 2), but not the emoticon :)
+_HALF = re.compile(r"[(\[{]\w|\w[)\]}]")  # matches (0 and 2), but not the emoticon :)
 _REPEATED = 0.5  # share of the parts of joined labels that occur more than once
 _CONSTANT = 0.9  # share of the most frequent text
 _IDS = 0.9  # share of the texts that look like IDs, and of the distinct ones among them
@@ -86,7 +86,7 @@ def _unsplit(counts: Counter[str]) -> Iterator[Finding]:
 
 
 def _notation(counts: Counter[str], has_several: bool) -> Iterator[Finding]:
-    """Label names that seem to be parts of cells in a notation that is not read: (0, or joy:0 and joy:1.
+    """Label names that seem to be parts of cells in an unsupported notation: (0, or joy:0 and joy:1.
 
     `has_several` says that some texts have several labels.
     """
@@ -96,16 +96,16 @@ def _notation(counts: Counter[str], has_several: bool) -> Iterator[Finding]:
     halves = [label for label in counts if _HALF.search(label) and not _balanced(label)]
     if has_several and both and len(flags) == len(counts):
         example = next(match[0] for match in flags if match[1] == both)
-        remedy = f'an object, {{"{both}": 1, …}}, or only the labels that apply'
+        remedy = f'as an object, {{"{both}": 1, …}}, or list only the labels that apply'
     elif len(halves) > 1 and 2 * len(halves) >= len(counts):
-        example, remedy = halves[0], 'a list of names, ["joy", "fear"], or a vector, [0, 1]'
+        example, remedy = halves[0], 'as a list of names, ["joy", "fear"], or as a vector, [0, 1]'
     else:
         return
     yield Finding(
         "label_notation",
         "warning",
-        f'train: label names such as "{example[:60]}" seem to be parts of another notation',
-        f"Write {remedy}; currently, each of them is one label",
+        f'train: label names such as "{example[:60]}" seem to be parts of cells in an unsupported notation',
+        f"Write each cell {remedy}; currently, each part is one label",
         len(flags if flags else halves),
         len(counts),
         "train",
@@ -118,12 +118,12 @@ def _balanced(label: str) -> bool:
 
 def _missing(train: AuditedSplit, missing: Sequence[str]) -> Finding:
     rows = [row for row, names in enumerate(train.labels) if set(missing) & set(names)]
-    names = " and ".join(f'"{label}"' for label in missing)
+    names = " or ".join(f'"{label}"' for label in missing)
     return Finding(
         "missing_labels",
         "warning",
-        f"train: {counted(len(rows), 'row')} labelled {names}, which is how missing values are often written",
-        "If the labels are missing, remove these rows; currently, this is the name of a label",
+        f"train: {counted(len(rows), 'row')} labelled {names}, which often stands for a missing value",
+        "If the labels are missing, remove these rows; currently, bertune reads these values as labels",
         len(rows),
         len(train.labels),
         "train",

@@ -10,11 +10,11 @@ from bertune.errors import counted
 
 _MOST_SHOWN = 5  # rows that changed; --out writes all
 _MOST_CHARACTERS = 60  # per text
-_SMALLEST = 0.001  # p value that is shown
+_SMALLEST = 0.001  # smaller p values are shown as < 0.001
 
 
 def conclusion(run: ComparedRun, primary: str) -> str:
-    """What the test of the primary score found."""
+    """The result of the test of the primary score, as one line."""
     one = next((one for one in run.scores if one.score == primary), None)
     if one is None or one.difference is None or one.p_adjusted is None:
         return f"{primary}: cannot be compared"
@@ -68,9 +68,9 @@ def explanation(found: Comparison) -> str:
             "recipes, train each with train.seeds=5"
         )
     return (
-        f"p: paired bootstrap, {what}. {found.primary} is tested first, and the other scores only count as "
-        "different where it differs. Adjusted p values are corrected by Holm's method. --score selects "
-        "another score"
+        f"p: paired bootstrap, {what}. {found.primary} is tested first, and the other scores can only be "
+        "significant if it is. Adjusted p values are corrected by Holm's method. Set --score to test another "
+        "score first"
     )
 
 

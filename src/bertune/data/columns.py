@@ -14,7 +14,7 @@ from bertune.data.rows import Row
 from bertune.data.tables import SAMPLE_ROWS, Table
 from bertune.errors import DataError, counted, did_you_mean, listed
 
-_FLAG_ROWS = 20  # rows that are searched for columns of 0 and 1
+_FLAG_ROWS = 20  # rows in which columns of 0 and 1 are detected
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def cell_number(row: Row, column: str, decimal: Decimal = "auto") -> float | Non
 
 
 def pointed_numbers_warning(table: Table, columns: Columns) -> str:
-    """A warning if the numbers in the label column may have points between thousands; else empty.
+    """A warning if the numbers in the label column may use points as thousands separators; else empty.
 
     In a file with semicolons, or with decimal commas in another column, 1.234 usually means 1234. It is read
     as 1.234 unless a number of the column shows the decimal mark.
@@ -343,7 +343,7 @@ def _guessed_label(
     if len(flags) > 1:
         remedy = (
             f"If each label has its own column of 0 and 1, set task.name=multilabel task.columns="
-            f"{','.join(flags)}. If one column is the label, set it, as in data.label={flags[-1]}"
+            f"{','.join(flags)}. If one of them is the label, set it, as in data.label={flags[-1]}"
         )
     elif others:
         remedy = f"Set the column to use, for example: data.label={others[-1]}"

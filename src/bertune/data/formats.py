@@ -16,7 +16,7 @@ from bertune.optional_packages import is_installed
 _PACKAGES = {"parquet": "pyarrow", "xlsx": "openpyxl", "docbin": "spacy"}  # what these readers need
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")  # of files that may hold JSON instead of delimited text
 _OTHER_ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".zst", ".zstd", ".lz4", ".z")
-_HEAD = 1 << 20  # characters that are read to recognize JSON in a text file
+_HEAD = 1 << 20  # characters in which JSON is recognized in a text file
 # The beginning of a JSON list of objects, or of an object over several lines.
 _JSON = re.compile(r'\s*(?:\[\s*\{\s*"|\{\s*\n\s*")')
 _OTHER_WORKBOOKS = (".xls", ".xlsb", ".ods", ".numbers")
@@ -85,12 +85,12 @@ def choose_reader(path: Path, options: DataConfig, suffix: str) -> ModuleType:
 
 
 def is_other_format(reader: ModuleType, suffix: str, options: DataConfig) -> bool:
-    """Whether a reader was selected by the content of a file, although its suffix is that of another one."""
+    """Whether a reader was selected by the content of a file, although the suffix suggests another one."""
     return options.reader == "auto" and suffix in _TEXT_SUFFIXES and suffix not in reader.SUFFIXES
 
 
 def _json_suffix(path: Path, options: DataConfig) -> str:
-    """The suffix of JSON Lines or JSON if a text file holds them, whatever its name; otherwise empty."""
+    """`.jsonl` or `.json` if a text file contains JSON Lines or JSON; otherwise empty."""
     head = first_text(path, options.encoding, _HEAD)
     if _JSON.match(head):
         return ".json"

@@ -78,7 +78,7 @@ def open_table(
         problem = "has no rows below its header line" if has_header else problem
     if path.is_file() and is_other_format(reader, suffix, options):
         name = str(reader.__name__).rpartition(".")[2]
-        notes = (f"{path}: read as JSON, which it contains (data.reader={name})",)
+        notes = (f"{path}: contains JSON and is read with data.reader={name}",)
     read = registry.exported(reader, "read")
     if not callable(read):
         raise DataError(
@@ -158,8 +158,8 @@ def open_lines(
     """The table in a stream such as standard input. It can be read only once, and is read lazily.
 
     The stream holds JSON objects if the first line that is not blank starts with "{". Otherwise each line
-    holds the texts of `text_columns`, separated by tabs. A first line with these names, or with several of
-    `known_names`, is the header of a table. Raises DataError.
+    holds the texts of `text_columns`, separated by tabs. Raises DataError, also if the first line is the
+    header of a table: if it consists of the names of the text columns, or has several of `known_names`.
     """
     lines = _stream_lines(stream, name)
     head: list[tuple[int, str]] = []
@@ -178,8 +178,8 @@ def open_lines(
     if _is_header(start, {*text_columns}, known_names):
         raise DataError(
             f'{name}, line {number}: "{start[:60]}" looks like the header of a table. Expected one text or '
-            "one JSON object per line. Pass the file instead of a pipe; or remove the line, as with tail -n "
-            "+2, if each other line is a text"
+            "one JSON object per line. Pass the file instead of a pipe, or, if all further "
+            "lines are texts, remove this line, as with tail -n +2"
         )
     if not start.startswith("{"):
         return Table(name, text_columns, False, _once(_plain_rows(chain(head, lines), name, text_columns)))
@@ -189,7 +189,7 @@ def open_lines(
 
 
 def _is_header(line: str, text_columns: set[str], known_names: Collection[str]) -> bool:
-    """Whether a line consists of the text columns, or is a list of columns with two known names."""
+    """Whether a line consists of the names of the text columns, or lists columns with two known names."""
     known = {name.casefold() for name in (*text_columns, *known_names)}
     wanted = {name.casefold() for name in text_columns}
     for sign in ("\t", ",", ";", "|"):

@@ -4,10 +4,10 @@ Both are resampled with the same weights, so that the noise of the rows cancels 
 The null hypothesis is that both models have the same score on all data like these rows. The p value is that
 of the bootstrap distribution of the difference (Efron & Tibshirani 1993, chapter 15 and section 16.4).
 
-A run has a dozen scores, and with so many tests some differ by chance. So one primary score is tested first,
-at the full level, and the others only count as different where it differs (a gatekeeping procedure:
-Dmitrienko, Tamhane & Bretz 2010, chapter 5). For two runs, the probability of any wrong claim is at most the
-level. For more runs, this holds for the primary scores together and for the other scores together.
+A run has a dozen scores, and in that many tests some differ by chance. The primary score is therefore
+tested first, at the full level, and the others can only be significant if it is (a gatekeeping procedure:
+Dmitrienko, Tamhane & Bretz 2010, chapter 5). For two runs, the probability of any false positive is at most
+the level. For more runs, this holds for the primary scores together and for the other scores together.
 
 Dimensions: R resamples.
 """
@@ -78,9 +78,8 @@ def p_value(changes_R: FloatArray) -> float:
 def adjusted(p_values: Sequence[Mapping[str, float]], primary: str) -> list[dict[str, float]]:
     """The adjusted p values of each comparison's scores.
 
-    The primary scores of all comparisons are corrected for their number by Holm's method, and so are the
-    other scores. The adjusted p value of another score is at least that of the primary score of its
-    comparison.
+    Holm's method corrects the primary scores of all comparisons for their number, and separately the other
+    scores. The adjusted p value of another score is at least that of the primary score of its comparison.
     """
     found: list[dict[str, float]] = [{} for _ in p_values]
     for is_primary in (True, False):

@@ -20,7 +20,7 @@ from bertune.metadata import ModelMetadata
 from bertune.tasks import Task
 from bertune.tasks.encoder import known_column_names, refuse_predicted_labels
 
-_HEAD = 200  # rows that are checked before a file is predicted
+_HEAD = 200  # first rows of a file that are checked before prediction
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Inputs:
         return Opened(table, columns, (*notes, *more))
 
     def _first_examples(self, table: Table, columns: Columns) -> list[Any]:
-        """The examples in the first rows of a file to predict, without gold labels and invalid rows."""
+        """The examples in the first rows of a file to predict, without gold labels. Skips invalid rows."""
         found, without_gold = [], replace(columns, label=None, has_gold=False)
         for row in islice(table.rows(), _HEAD):
             with contextlib.suppress(DataError):

@@ -18,7 +18,7 @@ class Labelled:
     examples: list[Any]
     sequences: list[Sequence]
     notes: tuple[str, ...]  # which file was read, and what was inferred about its columns
-    warnings: tuple[str, ...] = ()  # about values that may mean something else
+    warnings: tuple[str, ...] = ()  # about values that can be read in two ways
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Evaluation:
     intervals: dict[str, Any] = field(default_factory=dict)
     noun: str = "text"  # what the task calls an example
     notes: tuple[str, ...] = ()  # which file was read, and what was inferred about its columns
-    warnings: tuple[str, ...] = ()  # of `Labelled`; scores that do not depend on the predictions, …
+    warnings: tuple[str, ...] = ()  # those of `Labelled`, and limitations of the scores
     # With a decision rule: the numbers of answers, those given without review and the wrong ones among these,
     # and a sentence.
     decision: dict[str, Any] | None = None

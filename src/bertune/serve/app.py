@@ -1,7 +1,7 @@
 """The application: the endpoints of all wire formats, behind the limits of the service.
 
-The limits and the shortcut to the endpoints are outside of FastAPI, which passes every request through
-several layers of its own.
+The limits and the shortcut to the endpoints wrap the FastAPI application, because FastAPI passes every
+request through several layers of its own.
 """
 
 import importlib

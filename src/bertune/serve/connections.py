@@ -1,7 +1,7 @@
 """HTTP connections that slow or silent clients cannot keep open: uvicorn's protocol with time limits.
 
-uvicorn writes the head and the body of a response separately. Each write is a call of the operating system
-that wakes the client, so both are sent together here.
+uvicorn writes the head and the body of a response separately. Each write is a system call that wakes the
+client, so this protocol sends both together.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 _MOST_HEADER_BYTES = 65_536
 _LEAST_READ = 65_536  # bytes that a client must read per timeout while a response is being sent
-_MOST_HELD = 65_536  # bytes that wait for more before they are sent
+_MOST_HELD = 65_536  # bytes that wait for further writes; more are sent at once
 
 
 class TimedProtocol(HttpToolsProtocol):
@@ -100,7 +100,7 @@ class TimedProtocol(HttpToolsProtocol):
 
 
 class JoiningTransport:
-    """A transport that sends everything that is written in one iteration of the event loop together."""
+    """A transport that sends all writes of one iteration of the event loop together."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -112,7 +112,7 @@ class JoiningTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Send data in the next iteration of the event loop, or now if much is waiting."""
+        """Send data in the next iteration of the event loop, or now if many bytes are waiting."""
         if not self._held:
             self._loop.call_soon(self._send)
         self._held.append(data)
@@ -126,7 +126,7 @@ class JoiningTransport:
         self._transport.close()
 
     def get_write_buffer_size(self) -> int:
-        """The bytes that are not sent yet."""
+        """The number of bytes that have not been sent yet."""
         return self._size + self._transport.get_write_buffer_size()
 
     def _send(self) -> None:

@@ -36,7 +36,7 @@ class _Endpoint:
 
 
 class Direct:
-    """An ASGI application that answers the requests for some of the routes of an application."""
+    """An ASGI application that answers requests for some routes of another one, and passes on the rest."""
 
     def __init__(
         self,

@@ -4,8 +4,8 @@ ONNX Runtime splits each operation of a graph among its threads and waits for th
 the event loop and other processes often interrupt one of these threads, and the others wait. Two batches with
 half of the threads each wait less, and a request does not have to wait until a batch of others is finished.
 
-These threads also tell the operating system that they compute (SCHED_BATCH on Linux): they keep their share
-of the cores, but do not interrupt the event loop when they wake up.
+On Linux, these threads have the scheduling policy SCHED_BATCH: they keep their share of the cores, but do not
+preempt the event loop when they wake up.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ class ComputeThreads:
 
 
 def _mark_as_computing() -> None:
-    """Let the calling thread give way to threads that only run for a moment."""
+    """Keep the calling thread from preempting threads that run only briefly."""
     if hasattr(os, "SCHED_BATCH"):
         with contextlib.suppress(OSError):  # not allowed in every container
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -174,7 +174,7 @@ def _refuse_freeze(config: Config, pretrained: Pretrained) -> None:
     if isinstance(wanted, int) and isinstance(num_layers, int) and wanted > num_layers:
         raise ConfigError(
             f"train.freeze={wanted}: this encoder has only {counted(num_layers, 'layer')}. Set it to "
-            f"{num_layers} or less, or to encoder to freeze all of it"
+            f"{num_layers} or less, or set train.freeze=encoder to freeze the whole encoder"
         )
 
 

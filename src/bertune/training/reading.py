@@ -36,7 +36,7 @@ class Tables:
     # The number of training rows, by the setting that dropped them.
     dropped: Mapping[str, int] = field(default_factory=dict)
     kept: tuple[int, ...] | None = None  # positions of the other training rows in their file; None: all
-    warnings: tuple[str, ...] = ()  # about values that may mean something else
+    warnings: tuple[str, ...] = ()  # about values that can be read in two ways
     source: Source | None = None  # from which the original rows can be read again
 
 

@@ -187,7 +187,7 @@ def _ragged(place: str, cells: list[str], expected: int, lines: list[str], form:
         other = "comma" if form.delimiter == "\t" else "tab"
         advice = f"Correct the line, or set the delimiter, as in data.delimiter={other}"
     if expected == 1:
-        advice = f"If the lines above are a title, remove them. {advice}"
+        advice = f"If the lines above it are a title, remove them. Otherwise, {advice[0].lower()}{advice[1:]}"
     expects = f"expected {counted(expected, 'cell')} as in the first line"
     seen = f"{expects}, found {len(cells)}: {shortened(lines[0])}"
     return f"{place}: {seen}. {advice}"

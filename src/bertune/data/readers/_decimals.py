@@ -19,7 +19,7 @@ _GROUPED = re.compile(
     r"|[1-9]\d?(?:,\d\d)+,\d{3}(?P<indian>\.\d*)?"
 )
 
-# A point between thousands, as in 1.234, and a number too small to need one.
+# Numbers with points as thousands separators, as in 1.234, and numbers too small to need one.
 _POINTED = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+")
 _SMALL = re.compile(r"0|[1-9]\d{0,2}")
 
@@ -54,7 +54,7 @@ def decimal_columns(
 
 
 def first_pointed(cells: Iterable[Any]) -> str | None:
-    """The first number like 1.234 in a column where a point may separate the thousands of every number.
+    """The first number like 1.234 in a column in which all points may be thousands separators.
 
     None if there is no such number, or if some number shows the decimal mark (0.234, 1234.5) or has more than
     three digits without a point.

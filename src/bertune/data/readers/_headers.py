@@ -11,7 +11,8 @@ from bertune.errors import DataError
 # The header of a column is a short name: "Kommentar", "customer feedback", "body_text".
 _LONGEST_NAME = 30  # characters
 _MOST_WORDS = 3
-_LONGEST_SHOWN = 80  # characters of a first line for which the decision is noted; a question may be a header
+# Characters; the decision on a longer first line is not noted. The question of a survey may be a header.
+_LONGEST_SHOWN = 80
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 _MOST_TITLES = 10  # first records that are searched for a header below a title
 # How many times longer than a name texts must be, if the name has several words or no spaces (as in Chinese).
@@ -57,15 +58,15 @@ def has_header(
 
 
 def _refuse_lines_above(name: str, sample: Sequence[Record], known_names: Collection[str]) -> None:
-    """Raises DataError if one of the next records has several known names: lines above it are a title."""
+    """Raises DataError if one of the next records has several known names, below lines such as a title."""
     known = {known.casefold() for known in known_names}
     for number, cells in enumerate(sample[1:_MOST_TITLES], start=2):
         named = [cell for cell in map(_visible, cells) if cell.casefold() in known]
         if len(set(named)) > 1:
             raise DataError(
-                f"{name}: the header ({', '.join(named)}) is in row {number}, below {sample[0][0][:60]!r}. "
-                "Expected it in the first row that is not empty. Remove the rows above it; or set "
-                "data.header=false if they are data"
+                f'{name}: the header ({", ".join(named)}) is in row {number}, below "{sample[0][0][:60]}". '
+                "Expected it in the first row that is not empty. Remove the rows above it, or set "
+                "data.header=false if the row is data"
             )
 
 
@@ -74,7 +75,7 @@ def refuse_quoted_lines(
 ) -> None:
     """Raises DataError for a table whose lines are each enclosed in quotes, so that it has a single column.
 
-    Such a file was opened as one column in a spreadsheet, and saved again.
+    A spreadsheet program writes such a file if it has opened a table as one column.
     """
     lines = [cells[0] for cells in sample if cells]
     if not lines or any(len(cells) != 1 for cells in sample):
@@ -85,7 +86,7 @@ def refuse_quoted_lines(
             raise DataError(
                 f"{name}, line 1: the whole line is enclosed in quotes, so the table has a single column, "
                 f'"{lines[0][:60]}". Expected the columns {", ".join(names[:6])}. Remove the outer quotes of '
-                'each line, and write "" inside it as "; or export the table again'
+                'each line and replace "" inside them with ", or export the table again'
             )
 
 
@@ -154,7 +155,7 @@ def _text_position(cells: Record, options: DataConfig) -> int | None:
 
 
 def _is_number_of_column(cell: str, texts: Sequence[str]) -> bool:
-    """Whether a cell is 0, the name that pandas gives to the only column of a Series, above texts."""
+    """Whether a cell above texts is 0, the column name that pandas writes for a Series without a name."""
     return cell == "0" and any(char.isalpha() for text in texts for char in text)
 
 

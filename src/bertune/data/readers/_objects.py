@@ -18,7 +18,7 @@ def object_rows(objects: Iterable[tuple[int, object]], file: str, unit: str) -> 
     """
     is_first = True
     for number, values in objects:
-        # A later object without keys is a row in which all optional keys are absent.
+        # A later empty object is a row in which all optional keys are absent.
         if not isinstance(values, Mapping) or (not values and is_first):
             is_whole = unit == "line" and number == 1 and isinstance(values, list)
             hint = ". If the whole file is one JSON list, set data.reader=json" if is_whole else ""

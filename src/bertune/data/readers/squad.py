@@ -14,7 +14,7 @@ from bertune.errors import DataError, did_you_mean, listed
 SUFFIXES = (".json",)
 
 _ARTICLES = re.compile(r'"data"\s*:\s*\[\s*\{')
-# Paragraphs without articles below "data".
+# A list of paragraphs, not of articles, under "data".
 _CONTEXTS = re.compile(r'"data"\s*:\s*\[\s*\{\s*"(?:context|qas|title)"')
 _PARAGRAPHS = re.compile(r'"paragraphs"\s*:\s*\[')
 # A list of articles, or of paragraphs without articles, as Simple Transformers reads.

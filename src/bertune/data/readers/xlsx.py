@@ -26,7 +26,7 @@ from bertune.optional_packages import needs
 SUFFIXES = (".xlsx", ".xlsm")
 
 _SAMPLE_ROWS = 1000  # enough to detect a header and formulas without values
-_MOST_SHEETS = 20  # that are searched for a header
+_MOST_SHEETS = 20  # sheets that are searched for a header
 _CHUNK = 1000  # rows that are read from openpyxl at once
 # Below this unpacked size any compression ratio is harmless.
 _HARMLESS = 256 * MEBIBYTE
@@ -89,9 +89,8 @@ def resolve_options(
 ) -> tuple[DataConfig, tuple[str, ...]]:
     """Resolve sheet and header. Returns the options, and a note on each inferred value.
 
-    The default sheet is the first visible one, or, if that has no header with known names, the only visible
-    one that does. Headers are detected as in delimited files; `suffix` is not
-    used.
+    The default sheet is the first visible one. If that has no header with known names, and exactly one other
+    visible sheet has, it is that one. Headers are detected as in delimited files; `suffix` is not used.
     """
     if options.header != "auto" and options.sheet is not None:
         return options, ()
@@ -137,7 +136,7 @@ def _sheet(path: Path, options: DataConfig, with_formulas: bool = False) -> Iter
 
 
 def _default_sheet(path: Path, options: DataConfig, known_names: Collection[str]) -> str:
-    """The title of the sheet to read if no setting names it."""
+    """The title of the sheet to read if `data.sheet` is not set."""
     with _sheet(path, options) as sheet:
         first, book = str(sheet.title), sheet.parent
         titles = [str(other.title) for other in book.worksheets if other.sheet_state == "visible"]

@@ -13,14 +13,14 @@ from bertune.errors import DataError, did_you_mean, listed
 
 # Python and pandas write True, Excel and R write TRUE; booleans from JSON and Parquet are read as true.
 _BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
-# Dashes, quotation marks and the dotless i, which editors, word processors and keyboards exchange.
+# Variants of dashes, quotation marks and i, which word processors and keyboards use in place of each other.
 _SAME = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
     | dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4`", "'")
     | dict.fromkeys("\u201c\u201d\u201e\u201f", '"')
     | {"\u0131": "i", "\u0307": None}  # İ in lower case is i and a combining dot
 )
-# Not 1,234, in which the comma may separate thousands.
+# Does not match 1,234, in which the comma may be a thousands separator.
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,(?:\d{1,2}|\d{4,})")
 _MOST_SHOWN = 5  # groups of labels listed in a warning
 
@@ -42,7 +42,7 @@ def read_label(row: Row, column: str) -> str:
         with suppress(UnreadableCellError):  # a label that only begins with a bracket
             read = read_written(value)
             is_list = isinstance(read, list) and read and all(isinstance(item, str) for item in read)
-            # [0] is a label, but [0, 10] may be the name of an interval.
+            # [0] is the label 0, but [0, 10] may be the name of an interval.
             is_number = isinstance(read, list) and len(read) == 1 and isinstance(read[0], int | float)
             value = read if is_list or is_number else value
     if isinstance(value, list) and len(value) > 1:
@@ -91,7 +91,7 @@ def multi_hot_hint(labels: Collection[str]) -> str:
 
 
 def look_alike_labels(counts: Mapping[str, int]) -> list[tuple[str, ...]]:
-    """Groups of labels that differ only in letter case, Unicode form, spaces or number format.
+    """Groups of labels that differ only in case, Unicode form, quotes, dashes, spaces or number format.
 
     `counts` maps each label to its number of texts. Groups and labels keep the order of `counts`.
     """
@@ -109,8 +109,8 @@ def look_alike_warnings(counts: Mapping[str, int]) -> list[str]:
     shown = [" and ".join(f"{_shown(x)} ({counts[x]:,})" for x in group) for group in groups[:_MOST_SHOWN]]
     more = f"; and {len(groups) - _MOST_SHOWN:,} more" if len(groups) > _MOST_SHOWN else ""
     return [
-        "labels that differ only in letter case, Unicode form, spaces or number format are separate labels: "
-        f"{'; '.join(shown)}{more}. If they mean the same, use one spelling"
+        "labels that differ only in letter case, Unicode form, quotes, dashes, spaces or number format are "
+        f"separate labels: {'; '.join(shown)}{more}. If they mean the same, use one spelling"
     ]
 
 

@@ -96,7 +96,7 @@ def _of_roles(
 
 
 def _around_unknown(counts: Counter[str], sequences: Sequence[Sequence[str]]) -> Scheme | None:
-    """The scheme if the most frequent tag is the only one without a role, so that it is outside of entities.
+    """The scheme if the most frequent tag is the only one without a role, and so is outside of entities.
 
     None if other tags have no role either, or if none of them begins an entity.
     """
@@ -110,27 +110,27 @@ def _around_unknown(counts: Counter[str], sequences: Sequence[Sequence[str]]) ->
 
 
 def _refuse_brackets(counts: Counter[str]) -> None:
-    """Raises DataError for tags such as (PER*, * and *), which mark where brackets open and close."""
+    """Raises DataError for tags such as (PER*, * and *), in which brackets mark the ends of entities."""
     opens = any(tag.startswith("(") for tag in counts)
     closes = any(tag.endswith(")") for tag in counts)
     if opens and closes and all(tag in ("*", "-", "_", "O", "o") or set("()") & set(tag) for tag in counts):
         raise DataError(
             f"the tags are in the bracket notation of CoNLL-2005 and CoNLL-2012: {listed(sorted(counts))}. "
-            "Expected a tag for each word. Write them as B-PER, I-PER and O"
+            "Expected tags such as B-PER, I-PER and O. Convert the brackets to such tags"
         )
 
 
 def _refuse_numbers(counts: Counter[str]) -> None:
-    """Raises DataError for numbers of which 0 is the most frequent: indices of tag names."""
+    """Raises DataError for numbers of which 0 is the most frequent: class indices instead of tags."""
     if len(counts) < 2 or not all(tag.isdecimal() for tag in counts):
         return
     if counts.most_common(1)[0][0] == "0":
         numbers = [str(number) for number in sorted(map(int, counts))]
         raise DataError(
             f"the tags are numbers: {listed(numbers)}. Expected names, such as B-PER and O. "
-            "If they are indices of a Hugging Face data set, save it with save_to_disk, which keeps the "
-            'names, or replace them by features["ner_tags"].feature.names; set task.scheme=plain if each '
-            "number is a label of its own"
+            "If they are class indices of a Hugging Face data set, save it with save_to_disk, which keeps "
+            'the names, or replace them with the names in features["ner_tags"].feature.names. If each number '
+            "is a label of its own, set task.scheme=plain"
         )
 
 
