@@ -71,7 +71,9 @@ def test_a_title_above_the_header_is_an_error(tmp_path: Path, suffix: str) -> No
         saved(path, Sheet=rows)
     else:
         path.write_text("".join(f"{';'.join(row)}\n" for row in rows), encoding="utf-8")
-    with pytest.raises(DataError, match=r"the header \(text, label\) is in row 2, .*Remove the rows above"):
+    with pytest.raises(
+        DataError, match=r"the header \(text, label\) is below other rows, .*Remove the rows above"
+    ):
         opened(path)
     assert len(texts(opened(path, header=False))) == 3
 

@@ -60,13 +60,14 @@ def has_header(
 def _refuse_lines_above(name: str, sample: Sequence[Record], known_names: Collection[str]) -> None:
     """Raises DataError if one of the next records has several known names, below lines such as a title."""
     known = {known.casefold() for known in known_names}
-    for number, cells in enumerate(sample[1:_MOST_TITLES], start=2):
+    above = next((cell for cell in map(_visible, sample[0]) if cell), "")
+    for cells in sample[1:_MOST_TITLES]:
         named = [cell for cell in map(_visible, cells) if cell.casefold() in known]
         if len(set(named)) > 1:
             raise DataError(
-                f'{name}: the header ({", ".join(named)}) is in row {number}, below "{sample[0][0][:60]}". '
-                "Expected it in the first row that is not empty. Remove the rows above it, or set "
-                "data.header=false if the row is data"
+                f"{name}: the header ({', '.join(named)}) is below other rows, the first of which is "
+                f'"{above[:60]}". Expected it in the first row that is not empty. Remove the rows above it, or '
+                "set data.header=false if the row is data"
             )
 
 
