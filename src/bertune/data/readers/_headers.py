@@ -66,8 +66,8 @@ def _refuse_lines_above(name: str, sample: Sequence[Record], known_names: Collec
         if len(set(named)) > 1:
             raise DataError(
                 f"{name}: the header ({', '.join(named)}) is below other rows, the first of which is "
-                f'"{above[:60]}". Expected it in the first row that is not empty. Remove the rows above it, or '
-                "set data.header=false if the row is data"
+                f'"{above[:60]}". Expected it in the first row that is not empty. Remove the rows above it, '
+                "or set data.header=false if the row is data"
             )
 
 
