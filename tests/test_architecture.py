@@ -45,7 +45,7 @@ FLAGS = {
     "evaluate": {"--json", "--out"},
     "decide": {"--json"},
     "predict": {"--out", "--csv", "--json"},
-    "compare": {"--out", "--json"},
+    "compare": {"--out", "--score", "--json"},
     "report": {"--out"},
     "export": {"--to", "--out", "--json"},
     "verify": {"--json"},

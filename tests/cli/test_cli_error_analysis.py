@@ -124,7 +124,7 @@ def test_several_runs_are_compared_in_one_page(folder: Path) -> None:
     html = path.read_text(encoding="utf-8")
     assert "train.seed" in html  # a setting that differs
     assert "train.lr" not in html
-    assert "p (Holm)" in html
+    assert "p (adjusted)" in html
     out = folder / "page.html"
     bertune("report", folder / "a", folder / "b", "--out", out).fine()
     assert out.is_file()
