@@ -138,7 +138,7 @@ def test_several_possible_text_columns_are_refused() -> None:
 
 def test_columns_of_flags_are_suggested_as_labels() -> None:
     message = refusal(table(("text", "id", "joy", "fear"), ["a", "7", "1", "0"]))
-    assert "set task.name=multilabel task.columns=joy,fear. If one column is the label, set it" in message
+    assert "set task.name=multilabel task.columns=joy,fear. If one of them is the label, set it" in message
     assert "task.columns" not in refusal(table(("text", "grade", "joy"), ["a", "5", "1"]))
 
 
