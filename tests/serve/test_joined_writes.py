@@ -5,6 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+import uvloop
 
 from bertune.serve.connections import JoiningTransport
 
@@ -25,7 +26,9 @@ def run(step: Step) -> None:
             inner.abort()
             theirs.close()
 
-    asyncio.run(connected())
+    for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(connected())
 
 
 def test_head_and_body_arrive_together() -> None:
@@ -57,5 +60,19 @@ def test_much_data_is_not_held_back() -> None:
     async def step(transport: JoiningTransport, other: socket.socket) -> None:
         transport.write(bytes(70_000))
         assert other.recv(100_000)
+
+    run(step)
+
+
+def test_nothing_is_sent_on_a_connection_that_was_lost() -> None:
+    async def step(transport: JoiningTransport, other: socket.socket) -> None:
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+        transport.abort()
+        await asyncio.sleep(0.01)
+        for _ in range(10):
+            transport.write(b"late")
+            await asyncio.sleep(0)
+        assert errors == []
 
     run(step)

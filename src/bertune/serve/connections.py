@@ -133,4 +133,5 @@ class JoiningTransport:
         if self._held:
             data = b"".join(self._held)
             self._held, self._size = [], 0
-            self._transport.write(data)
+            if not self._transport.is_closing():  # the client may have disconnected since
+                self._transport.write(data)
