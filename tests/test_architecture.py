@@ -20,8 +20,8 @@ SOURCE = ROOT / "src" / "bertune"
 
 # Lowest first; a file imports only from its own layer and those before it.
 LAYERS = (
-    "errors", "allocator", "cores", "files", "renamed", "optional_packages", "config", "settings",
-    "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run",
+    "errors", "allocator", "cores", "huge_pages", "files", "renamed", "optional_packages", "config",
+    "settings", "registry", "record", "manifest", "metrics", "gates", "data", "metadata", "run",
     "cross_validation", "tuning", "run_writer", "hugging_face", "encoder_config", "text", "tasks", "audit",
     "custom_code", "nn", "losses", "task_info", "comparing", "source", "saved_model", "predict", "training",
     "search", "tracking", "reporting", "export", "serve", "bench", "console", "api",

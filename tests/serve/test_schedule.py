@@ -33,6 +33,13 @@ def test_equal_lengths_share_batches_up_to_the_budget() -> None:
     assert found[0][0] == ("0", 10)
 
 
+def test_two_batches_at_a_time_share_what_waits() -> None:
+    schedule = Schedule(512, PADDED, calls=2)
+    for number in range(7):
+        schedule.add(str(number), [10], 0.001 * number)
+    assert [len(batch) for batch in batches(schedule)] == [3, 2, 1, 1]
+
+
 def test_a_short_text_overtakes_a_long_one_that_came_just_before() -> None:
     schedule = Schedule(512, PADDED)
     schedule.add("long", [500], 0.0)

@@ -3,6 +3,7 @@
 Dimensions: B sequences of a batch, L longest of them, C outputs.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from bertune.config import MachineConfig
 from bertune.cores import available_cores
 from bertune.errors import ConfigError, ModelError, ResourceError
+from bertune.huge_pages import huge_pages
 from bertune.metadata import ExportMetadata
 from bertune.metrics.calibration import OutputScale
 from bertune.optional_packages import needs
@@ -177,7 +179,8 @@ def open_session(path: Path, machine: GraphMachine) -> Any:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     gpu = [] if machine.gpu is None else [(_CUDA, {"device_id": machine.gpu})]
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[*gpu, _CPU])
+        with contextlib.nullcontext() if gpu else huge_pages():
+            return onnxruntime.InferenceSession(str(path), options, providers=[*gpu, _CPU])
     except session_errors() as error:
         if _is_out_of_memory(error):
             raise ResourceError(

@@ -188,7 +188,7 @@ def _served(
     threads: ComputeThreads,
 ) -> ServedModel:
     model, speed = candidate.model, candidate.speed
-    schedule = Schedule(speed.batch_tokens, speed.costs)
+    schedule = Schedule(speed.batch_tokens, speed.costs, candidate.calls)
     max_wait = _PATIENCE * config.timeout
     thread = threads.single if candidate.calls == 1 else threads.several
     batcher = Batcher(model.backend, schedule, config.max_queued_tokens, thread, max_wait, candidate.calls)

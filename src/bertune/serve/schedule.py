@@ -46,6 +46,7 @@ class Schedule:
 
     max_tokens: int  # padded tokens in a batch
     costs: Costs
+    calls: int = 1  # batches that are computed at the same time
     tokens: int = 0  # total over all waiting sequences
     sequences: int = 0
     _by_deadline: list[tuple[float, int, Waiting]] = field(default_factory=list)
@@ -82,25 +83,31 @@ class Schedule:
                 self._take(item)
 
     def next_batch(self) -> list[Waiting]:
-        """Remove and return the sequences to compute next; an empty list if none waits."""
+        """Remove and return the sequences to compute next; an empty list if none waits.
+
+        If several batches are computed at the same time, a batch takes only its share of the waiting tokens:
+        the rest will start sooner as another batch.
+        """
         while self._by_deadline and self._by_deadline[0][2].is_gone:
             heapq.heappop(self._by_deadline)
         if not self._by_deadline:
             return []
         leader = self._by_deadline[0][2]
+        most = min(self.max_tokens, self.tokens // self.calls)
         self._take(leader)
         batch, longest, used = [leader], leader.length, leader.length
-        while (nearest := self._nearest(longest, len(batch), used)) is not None:
+        while (nearest := self._nearest(longest, len(batch), used, most)) is not None:
             self._take(nearest)
             batch.append(nearest)
             longest = max(longest, nearest.length)
             used += nearest.length
         return batch
 
-    def _nearest(self, longest: int, size: int, used: int) -> Waiting | None:
+    def _nearest(self, longest: int, size: int, used: int, most: int) -> Waiting | None:
         """The sequence that adds the least padding to a batch, or None if none fits.
 
-        The batch has `size` sequences with `used` tokens in total, and `longest` in the longest one.
+        The batch has `size` sequences with `used` tokens in total, and `longest` in the longest one. `most`
+        tokens fit.
         """
         after = bisect_right(self._lengths, longest)
         above = self._first(after, 1)  # first, because the other search shifts the positions
@@ -115,10 +122,10 @@ class Schedule:
         if self.costs.pads:
             padded = max(longest, length) * (size + 1)
             added = padded - longest * size - length  # padding, which must be worth saving a call
-            is_worthwhile = padded <= self.max_tokens and added <= call
+            is_worthwhile = padded <= most and added <= call
         else:
             is_similar = length <= max(longest, call, _MIXING * used / size)
-            is_worthwhile = used + length <= self.max_tokens and is_similar
+            is_worthwhile = used + length <= most and is_similar
         return nearest if is_worthwhile else None
 
     def _first(self, index: int, step: int) -> Waiting | None:
