@@ -1,8 +1,8 @@
 """Keep the weights of a model in huge pages of memory, which a CPU reads faster.
 
 A single short text needs little computation, but all the weights, and a CPU prefetches memory only within a
-page. Pages usually have 4 KB. Linux also has pages of 2 MB ("transparent huge pages"), but with the settings of
-most distributions, it only uses them for memory that a program marks.
+page. Pages usually have 4 KB. Linux also has pages of 2 MB ("transparent huge pages"), but with the settings
+of most distributions, it only uses them for memory that a program marks.
 """
 
 import contextlib
