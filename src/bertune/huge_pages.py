@@ -49,7 +49,7 @@ def _areas() -> Iterator[Area]:
     """The areas of private memory of this process that do not belong to a file."""
     for line in _MAPS.read_text().splitlines():
         addresses, access, _, _, inode, *name = line.split(maxsplit=5)
-        if access == "rw-p" and inode == "0" and (not name or name[0] == "[heap]"):
+        if access == "rw-p" and inode == "0" and (not name or name[0].startswith(("[heap]", "[anon"))):
             start, _, end = addresses.partition("-")
             yield int(start, 16), int(end, 16)
 

@@ -52,6 +52,13 @@ class ExportConfig(Section):
             raise ValueError('must be 0 or more, or "auto"')
         return value
 
+    @field_validator("max_flips")
+    @classmethod
+    def _a_share(cls, value: float | str) -> float | str:
+        if not isinstance(value, str) and value > 1:
+            raise ValueError('must be a share from 0 to 1, such as 0.01, or "auto"')
+        return value
+
 
 class ServeConfig(Section):
     """The HTTP service and the limits that protect it. Not used in training."""
