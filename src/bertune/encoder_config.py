@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bertune.errors import BertuneError
+from bertune.errors import BertuneError, ConfigError, counted
 from bertune.files import read_object
 from bertune.hugging_face import refuse_special_files
 
@@ -138,6 +138,15 @@ def read_encoder_config(folder: Path) -> EncoderConfig | None:
     if padding != 0 and not _is_size(padding, content["vocab_size"] - 1):
         return None
     return EncoderConfig(content)
+
+
+def refuse_missing_layers(freeze: int, num_layers: int) -> None:
+    """Raise ConfigError if more layers are to be frozen (`train.freeze`) than the encoder has."""
+    if freeze > num_layers:
+        raise ConfigError(
+            f"train.freeze={freeze}: this encoder has only {counted(num_layers, 'layer')}. Set it to "
+            f"{num_layers} or less, or set train.freeze=encoder to freeze the whole encoder"
+        )
 
 
 def _is_size(value: object, most: int) -> bool:

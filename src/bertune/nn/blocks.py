@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from bertune.errors import ConfigError, counted
+from bertune.encoder_config import refuse_missing_layers
+from bertune.errors import ConfigError
 from bertune.nn.model import TextModel
 
 
@@ -60,8 +61,7 @@ def freeze(model: TextModel, what: str | int) -> None:
                 f"train.freeze={what}: all layers of {model.encoder.config.model_type} share their weights, "
                 "so they cannot be frozen one by one. Use none, embeddings or encoder"
             )
-        if num_layers > len(layers):
-            raise ConfigError(f"train.freeze={what}: this encoder has only {counted(len(layers), 'layer')}")
+        refuse_missing_layers(num_layers, len(layers))
         frozen = _embedding_parameters(model)
         for layer in layers[:num_layers]:
             frozen += list(layer.parameters())

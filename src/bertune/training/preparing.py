@@ -15,7 +15,7 @@ from bertune.audit.tokens import truncated
 from bertune.config import Config
 from bertune.data.columns import Columns
 from bertune.data.memory import MEMORY
-from bertune.encoder_config import read_encoder_config
+from bertune.encoder_config import read_encoder_config, refuse_missing_layers
 from bertune.errors import ConfigError, DataError, counted
 from bertune.hugging_face import load_config, most_tokens
 from bertune.metadata import recorded_metadata
@@ -171,11 +171,8 @@ def _refuse_freeze(config: Config, pretrained: Pretrained) -> None:
     wanted = config.train.freeze
     encoder = read_encoder_config(pretrained.folder) or load_config(pretrained.folder)
     num_layers = getattr(encoder, "num_hidden_layers", None)
-    if isinstance(wanted, int) and isinstance(num_layers, int) and wanted > num_layers:
-        raise ConfigError(
-            f"train.freeze={wanted}: this encoder has only {counted(num_layers, 'layer')}. Set it to "
-            f"{num_layers} or less, or set train.freeze=encoder to freeze the whole encoder"
-        )
+    if isinstance(wanted, int) and isinstance(num_layers, int):
+        refuse_missing_layers(wanted, num_layers)
 
 
 def _limit(pretrained: Pretrained, tokenizer: Tokenizer) -> int:
