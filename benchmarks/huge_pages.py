@@ -2,9 +2,9 @@
 
     python benchmarks/huge_pages.py EXPORT
 
-EXPORT is an export with a graph. In each round, both are measured in turn, in processes of their own, on one
-thread and with one sequence per call. Prints a table: the medians of the rounds, and the lowest and highest
-ratio of a round.
+EXPORT is an export with a graph. In each round, both are measured in turn, each in a new process with one
+thread and one sequence per call. Prints a table: the medians of the rounds, and the lowest and highest ratio
+of a round.
 """
 
 from __future__ import annotations

@@ -44,12 +44,12 @@ gives the three throughputs as shares of the offline rate.
 def page(found: Values) -> str:
     """The results as a Markdown page."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    checks = [
-        f"{TITLES[key.split('/')[1]]}: {values['wrk']:,.0f} texts/s"
-        for values in found["rounds"].values()
-        for key, values in values.items()
-        if values.get("wrk")
-    ]
+    by_wrk: dict[str, list[str]] = {}
+    for values in found["rounds"].values():
+        for key, stages in values.items():
+            if stages.get("wrk"):
+                by_wrk.setdefault(TITLES[key.split("/")[1]], []).append(f"{stages['wrk']:,.0f}")
+    checks = [f"{title}: {', '.join(rates)} texts/s" for title, rates in by_wrk.items()]
     rounds, machine = len(found["rounds"]), found["machine"]
     workloads = dict.fromkeys(key.split("/")[0] for values in found["rounds"].values() for key in values)
     command = (

@@ -1,7 +1,7 @@
 """Keep the weights of a model in huge pages of memory, which a CPU reads faster.
 
 A single short text needs little computation, but all the weights, and a CPU prefetches memory only within a
-page. Pages usually have 4 KB. Linux also has pages of 2 MB ("transparent huge pages"), but with the settings
+page. Pages are usually 4 KB. Linux also has pages of 2 MB ("transparent huge pages"), but with the settings
 of most distributions, it only uses them for memory that a program marks.
 """
 
@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import mmap
 import sys
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def _page_size() -> int:
     if sys.platform != "linux":
         return 0
     try:
+        _MAPS.open().close()
         is_off = "[never]" in (_SETTINGS / "enabled").read_text()
         return 0 if is_off else int((_SETTINGS / "hpage_pmd_size").read_text())
     except OSError:  # a kernel without them, or a container that hides them
@@ -46,19 +48,25 @@ def _page_size() -> int:
 
 
 def _areas() -> Iterator[Area]:
-    """The areas of private memory of this process that do not belong to a file."""
-    for line in _MAPS.read_text().splitlines():
+    """The areas of private memory of this process that do not belong to a file, in ascending order."""
+    # Bytes, because file names may have any encoding, and contain any line break but this one.
+    for line in _MAPS.read_bytes().strip().split(b"\n"):
         addresses, access, _, _, inode, *name = line.split(maxsplit=5)
-        if access == "rw-p" and inode == "0" and (not name or name[0].startswith(("[heap]", "[anon"))):
-            start, _, end = addresses.partition("-")
+        if access == b"rw-p" and inode == b"0" and (not name or name[0].startswith((b"[heap]", b"[anon"))):
+            start, _, end = addresses.partition(b"-")
             yield int(start, 16), int(end, 16)
 
 
 def _new_blocks(before: list[Area], after: list[Area], size: int) -> Iterator[Area]:
-    """The blocks of `size` bytes, at multiples of it, that are in `after` but not in `before`, and in use."""
+    """The blocks of `size` bytes, at multiples of it, that are in `after` but not in `before`, and in use.
+
+    All areas are in ascending order.
+    """
+    starts = [start for start, _ in before]
     for start, end in after:
         for first in range(-(-start // size) * size, end - size + 1, size):
-            is_new = not any(first < old_end and old_start < first + size for old_start, old_end in before)
+            last = bisect_left(starts, first + size) - 1  # the last older area that starts before the end
+            is_new = last < 0 or before[last][1] <= first
             if is_new and _share_in_use(first, size) >= _MOSTLY:
                 yield first, first + size
 
@@ -83,7 +91,7 @@ def _runs(blocks: Iterable[Area]) -> list[Area]:
 
 
 def _move(start: int, end: int) -> None:
-    """Ask the kernel to use huge pages for an area: in the course of time, and, if it can, at once.
+    """Ask the kernel to use huge pages for an area: at once if it can, otherwise eventually.
 
     Without free huge pages, the area stays as it is.
     """

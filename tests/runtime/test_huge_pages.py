@@ -1,6 +1,7 @@
 """Memory in huge pages: the addresses as pure functions, and real memory where the kernel has such pages."""
 
 import mmap
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,25 @@ def in_huge_mb() -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages:")) / 1024
 
 
+def filled(size: int) -> mmap.mmap:
+    """New memory. NumPy's arrays would not do, because NumPy asks for huge pages itself."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.write(bytes(range(256)) * (size // 256))
+    return memory
+
+
 def can_move() -> bool:
-    """Whether the kernel moves memory to huge pages at once (Linux 6.1 or later)."""
-    if not huge_pages._page_size():
+    """Whether the kernel moves memory to huge pages when it is told to (Linux 6.1 or later)."""
+    settings = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not settings.is_file() or "[never]" in settings.read_text():
         return False
-    before = in_huge_mb()
-    with in_huge_pages():
-        probe = np.ones(8 * MB, np.uint8)
-    return in_huge_mb() >= before + 4 and probe[0] == 1
+    memory = filled(3 * SIZE)
+    address = np.frombuffer(memory, np.uint8).ctypes.data
+    try:
+        memory.madvise(25, -address % SIZE, SIZE)  # MADV_COLLAPSE
+    except OSError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -73,12 +85,32 @@ def test_the_used_share_of_memory_is_measured() -> None:
 
 @pytest.mark.skipif(not can_move(), reason="needs transparent huge pages and Linux 6.1")
 def test_new_memory_is_moved_with_its_content_and_older_memory_is_not() -> None:
-    older = np.ones(32 * MB, np.uint8)
+    older = filled(32 * MB)
     before = in_huge_mb()
     with in_huge_pages():
-        rows = np.arange(8 * MB, dtype=np.int32)  # 32 MB
+        newer = filled(32 * MB)
     assert in_huge_mb() - before == pytest.approx(32, abs=6)
-    assert (rows == np.arange(8 * MB)).all() and older.all()
+    assert newer[:] == older[:] == bytes(range(256)) * (32 * MB // 256)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="needs /proc/self/maps of Linux")
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.bin", "line\u2028break\x85.bin".encode(), b"a b\nc.bin", b"a\rb.bin"]
+)
+def test_mapped_files_may_have_any_name(tmp_path: Path, name: bytes) -> None:
+    path = os.path.join(os.fsencode(tmp_path), name)
+    with open(path, "wb") as file:
+        file.write(bytes(4096))
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 4096, flags=mmap.MAP_PRIVATE):
+        areas = list(huge_pages._areas())
+    assert areas == sorted(areas) and areas
+
+
+def test_each_block_is_compared_with_the_older_areas_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huge_pages, "_share_in_use", lambda start, size: 1.0)
+    before = [(number * SIZE + 4096, number * SIZE + 8192) for number in range(200) if number != 120]
+    found = huge_pages._new_blocks(before, [(0, 200 * SIZE)], SIZE)
+    assert list(found) == [(120 * SIZE, 121 * SIZE)]
 
 
 def test_nothing_happens_if_they_are_switched_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -87,4 +119,5 @@ def test_nothing_happens_if_they_are_switched_off(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(huge_pages, "_SETTINGS", tmp_path)
     monkeypatch.setattr(huge_pages, "_move", pytest.fail)
     with in_huge_pages():
-        assert np.ones(16 * MB, np.uint8).all()
+        memory = filled(16 * MB)
+    assert memory[-1] == 255

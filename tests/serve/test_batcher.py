@@ -69,7 +69,7 @@ def test_a_request_that_would_wait_too_long_is_refused_at_once() -> None:
 
 def test_several_batches_are_computed_at_the_same_time() -> None:
     gate, threads = Gate(), ThreadPoolExecutor(3)
-    batcher = Batcher(gate, Schedule(30, Costs(10.0, 0, True)), 1_000_000, threads, calls=2)
+    batcher = Batcher(gate, Schedule(30, Costs(10.0, 0, True), calls=2), 1_000_000, threads)
 
     async def whole() -> list[float]:
         tasks = [asyncio.create_task(batcher.compute([sequence(n)])) for n in (30, 29, 28)]

@@ -33,7 +33,7 @@ def test_equal_lengths_share_batches_up_to_the_budget() -> None:
     assert found[0][0] == ("0", 10)
 
 
-def test_two_batches_at_a_time_share_what_waits() -> None:
+def test_two_concurrent_batches_share_the_queue() -> None:
     schedule = Schedule(512, PADDED, calls=2)
     for number in range(7):
         schedule.add(str(number), [10], 0.001 * number)

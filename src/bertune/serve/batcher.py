@@ -77,9 +77,8 @@ class Batcher:
         max_queued_tokens: int,
         thread: ThreadPoolExecutor,
         max_wait: float = math.inf,
-        calls: int = 1,
     ) -> None:
-        """At most `calls` batches are computed at the same time.
+        """At most `schedule.calls` batches are computed at the same time.
 
         A request is refused if more tokens than `max_queued_tokens` would wait.
 
@@ -95,7 +94,6 @@ class Batcher:
         self._lock = threading.Lock()
         self._running = 0  # batches that are being computed
         self._is_closed = False
-        self.calls = calls
         self.thread = thread  # that computes the batches
 
     @property
@@ -112,6 +110,11 @@ class Batcher:
     def costs(self) -> Costs:
         """The cost of computing a batch."""
         return self._schedule.costs
+
+    @property
+    def calls(self) -> int:
+        """The number of batches that are computed at the same time."""
+        return self._schedule.calls
 
     @property
     def max_batch_tokens(self) -> int:

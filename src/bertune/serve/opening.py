@@ -191,7 +191,7 @@ def _served(
     schedule = Schedule(speed.batch_tokens, speed.costs, candidate.calls)
     max_wait = _PATIENCE * config.timeout
     thread = threads.single if candidate.calls == 1 else threads.several
-    batcher = Batcher(model.backend, schedule, config.max_queued_tokens, thread, max_wait, candidate.calls)
+    batcher = Batcher(model.backend, schedule, config.max_queued_tokens, thread, max_wait)
     drift = Drift(model.tokenizer.unknown_id, reference.profile)
     metrics.watch(name, batcher, drift)
     facts = _facts(candidate, config)

@@ -85,8 +85,8 @@ class Schedule:
     def next_batch(self) -> list[Waiting]:
         """Remove and return the sequences to compute next; an empty list if none waits.
 
-        If several batches are computed at the same time, a batch takes only its share of the waiting tokens:
-        the rest will start sooner as another batch.
+        If several batches are computed at the same time, a batch takes only its share of the waiting tokens,
+        because the others start sooner in another batch.
         """
         while self._by_deadline and self._by_deadline[0][2].is_gone:
             heapq.heappop(self._by_deadline)
