@@ -5,8 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from bertune.config import ExportConfig, TaskConfig
+from bertune.console.parity import parity_table
 from bertune.errors import ConfigError
 from bertune.export.formats import FORMATS, Tolerance, format_named, tolerance_of
 from bertune.export.parity import Comparison, Results, compare, differences, problems, score_loss
@@ -181,6 +183,23 @@ def test_a_limit_is_that_of_the_format_unless_it_is_set() -> None:
     assert tolerance_of("onnx", ExportConfig()) == FORMATS["onnx"].tolerance
     found = tolerance_of("onnx", ExportConfig(max_flips=0.25))
     assert found == replace(FORMATS["onnx"].tolerance, flips=0.25)
+
+
+@pytest.mark.parametrize("value", [1.01, 2, -0.1])
+def test_a_share_of_flips_is_between_0_and_1(value: float) -> None:
+    assert ExportConfig(max_flips=1).max_flips == 1
+    with pytest.raises(ValidationError, match="must be (a share from 0 to 1|0 or more)"):
+        ExportConfig(max_flips=value)
+
+
+def test_every_row_of_the_printed_comparison_has_its_own_name() -> None:
+    speed = {"milliseconds_per_row": 1.0, "rows_per_second": 9.0, "precision": "bf16"}
+    score = {"model": 0.5, "export": 0.5}
+    table = parity_table(
+        {"scores": {"precision": score, "recall": score}, "speed": {"model": speed, "export": speed}}
+    )
+    names = list(table.columns[0].cells)
+    assert len(set(names)) == len(names) == 5
 
 
 def test_an_unknown_format_is_refused_with_the_nearest_name() -> None:
