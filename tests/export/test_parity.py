@@ -188,7 +188,7 @@ def test_a_limit_is_that_of_the_format_unless_it_is_set() -> None:
 @pytest.mark.parametrize("value", [1.01, 2, -0.1])
 def test_a_share_of_flips_is_between_0_and_1(value: float) -> None:
     assert ExportConfig(max_flips=1).max_flips == 1
-    with pytest.raises(ValidationError, match="must be (a share from 0 to 1|0 or more)"):
+    with pytest.raises(ValidationError, match=r"must be (a share from 0 to 1|0 or more)"):
         ExportConfig(max_flips=value)
 
 
