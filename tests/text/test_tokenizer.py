@@ -245,3 +245,14 @@ def test_the_size_of_a_chunk_does_not_matter(
         assert [(s.group, s.num_removed, list(s.ids)) for s in found] == [
             (s.group, s.num_removed, list(s.ids)) for s in kept
         ]
+
+
+@pytest.mark.parametrize("texts", [SINGLES, PAIRS], ids=["single", "pair"])
+def test_a_text_alone_is_tokenized_like_among_others(
+    tokenizer: Tokenizer, texts: list[tuple[str, ...]]
+) -> None:
+    for item, other in zip(texts, tokenizer.encode(texts, 20), strict=True):
+        [alone] = tokenizer.encode([item], 20)
+        np.testing.assert_array_equal(alone.ids, other.ids)
+        np.testing.assert_array_equal(alone.types, other.types)
+        assert alone.num_removed == other.num_removed

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from bertune.errors import ModelError
 from bertune.export import protos
+from bertune.export.first_token import narrow_to_first_token
 from bertune.metadata import ModelMetadata
 from bertune.nn import model as nn_model
 from bertune.nn.batch import Batch
@@ -103,6 +104,7 @@ def write_graph(folder: Path, metadata: ModelMetadata, head: HeadSpec, path: Pat
     proto = program.model_proto
     for output in proto.graph.output:  # for some families torch gives it as an expression
         output.type.tensor_type.shape.dim[0].dim_param = _BATCH
+    narrow_to_first_token(proto)
     protos.tidy(proto)
     protos.save(proto, path)
     pooling = MEAN if POOLED in outputs else None

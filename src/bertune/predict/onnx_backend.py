@@ -5,9 +5,10 @@ Dimensions: B sequences of a batch, L longest of them, C outputs.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from bertune.cores import available_cores
 from bertune.errors import ConfigError, ModelError, ResourceError
 from bertune.huge_pages import huge_pages
 from bertune.metadata import ExportMetadata
+from bertune.metrics.arrays import FloatArray
 from bertune.metrics.calibration import OutputScale
 from bertune.optional_packages import needs
 from bertune.predict.backend import BackendOutputs, Poll, Runtime, never_stop
@@ -91,6 +93,9 @@ class OnnxBackend:
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of all sequences, without a loss. Raises ResourceError, and whatever `poll` raises."""
+        if len(sequences) == 1:  # a short text takes about as long as the steps that are left out here
+            poll()
+            return BackendOutputs(self._compute(list(sequences)))
         outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
         for positions in self._batches(sequences):
             poll()
@@ -110,9 +115,8 @@ class OnnxBackend:
 
     def _compute(self, sequences: list[Sequence]) -> list[Output]:
         """The outputs of one batch."""
-        names = [name for name in self.export.outputs if name != _NOT_DECODED]
         try:
-            arrays = self.session.run(names, self._inputs(sequences))
+            arrays = self.session.run(self._outputs, self._inputs(sequences))
         except session_errors() as error:
             if not _is_out_of_memory(error):
                 raise ModelError(
@@ -125,26 +129,53 @@ class OnnxBackend:
             ) from error
         found = np.stack(arrays, -1) if len(arrays) > 1 else arrays[0]
         if self.output_scale is not None:
-            scale = self.output_scale
-            found = (found.astype(np.float64) - scale.offset) / np.array(scale.factors)
+            found = (found.astype(np.float64) - self.output_scale.offset) / self._factors
         found = found.astype(np.float32, copy=False)
         rows = (found[i, : len(s)] for i, s in enumerate(sequences)) if self.fitted.head.per_token else found
         return [self.fitted.reduce_array(row, s) for row, s in zip(rows, sequences, strict=True)]
 
     def _inputs(self, sequences: list[Sequence]) -> dict[str, NDArray[np.int64]]:
-        """The padded inputs of the graph, [B, L], by name."""
-        lengths_B = np.array([len(s) for s in sequences])
-        mask_BL = np.arange(lengths_B.max()) < lengths_B[:, None]
-        ids_BL = np.full(mask_BL.shape, self.export.pad_id, np.int64)
-        ids_BL[mask_BL] = np.concatenate([s.ids for s in sequences])
-        inputs = {"input_ids": ids_BL, "attention_mask": mask_BL.astype(np.int64)}
-        if any(given.name == "token_type_ids" for given in self.session.get_inputs()):
-            types_BL = np.zeros(mask_BL.shape, np.int64)
-            types_BL[mask_BL] = np.concatenate([s.types for s in sequences])
-            inputs["token_type_ids"] = types_BL
+        """The padded inputs of the graph by name, [B, L], or [B, 1, L] for choices."""
+        inputs = padded_inputs(sequences, self._input_names, self.export.pad_id)
         if self.export.auto_class == _CHOICES:
             return {name: array[:, None] for name, array in inputs.items()}
         return inputs
+
+    @cached_property
+    def _input_names(self) -> frozenset[str]:
+        return frozenset(given.name for given in self.session.get_inputs())
+
+    @cached_property
+    def _outputs(self) -> list[str]:
+        """The names of the outputs that are decoded."""
+        return [name for name in self.export.outputs if name != _NOT_DECODED]
+
+    @cached_property
+    def _factors(self) -> FloatArray:
+        assert self.output_scale is not None
+        return np.array(self.output_scale.factors)
+
+
+def padded_inputs(
+    sequences: SequenceOf[Sequence], names: Container[str], pad_id: int
+) -> dict[str, NDArray[np.int64]]:
+    """The inputs of a graph, [B, L]: IDs and mask, and token types if `names` contains them."""
+    has_types = "token_type_ids" in names
+    if len(sequences) == 1:
+        [only] = sequences
+        ids_BL = only.ids.astype(np.int64)[None]
+        inputs = {"input_ids": ids_BL, "attention_mask": np.ones_like(ids_BL)}
+        return {**inputs, "token_type_ids": only.types.astype(np.int64)[None]} if has_types else inputs
+    lengths_B = np.array([len(s) for s in sequences])
+    mask_BL = np.arange(lengths_B.max()) < lengths_B[:, None]
+    ids_BL = np.full(mask_BL.shape, pad_id, np.int64)
+    ids_BL[mask_BL] = np.concatenate([s.ids for s in sequences])
+    inputs = {"input_ids": ids_BL, "attention_mask": mask_BL.astype(np.int64)}
+    if has_types:
+        types_BL = np.zeros(mask_BL.shape, np.int64)
+        types_BL[mask_BL] = np.concatenate([s.types for s in sequences])
+        inputs["token_type_ids"] = types_BL
+    return inputs
 
 
 def session_errors() -> tuple[type[Exception], ...]:

@@ -28,6 +28,9 @@ from bertune.text.wordpiece import read_wordpiece
 # Texts tokenized at once: enough for all cores. The Rust encoding takes about 100 bytes per character.
 _CHUNK = 1000
 _CHUNK_CHARACTERS = 2_000_000
+# Characters of a single text that is tokenized without giving up the lock of the interpreter. A service that
+# tokenizes a short text would otherwise wait for it longer than the tokenization takes.
+_SHORT = 4000
 Texts = tuple[str, ...]
 
 
@@ -166,6 +169,11 @@ class Tokenizer:
 
     def _encodings(self, inputs: list[Any]) -> list[Any]:
         """The Rust encodings of texts or pairs; those without offsets are faster."""
+        if len(inputs) == 1 and not self.with_offsets:
+            [only] = inputs
+            parts = only if isinstance(only, tuple) else (only,)
+            if sum(map(len, parts)) <= _SHORT:
+                return [self.rust.encode(*parts)]
         encode = self.rust.encode_batch if self.with_offsets else self.rust.encode_batch_fast
         encodings: list[Any] = encode(inputs)
         return encodings
