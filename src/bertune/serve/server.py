@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import signal
@@ -71,6 +72,10 @@ def serve(
         def load(threads: ComputeThreads) -> Service:
             metrics = Metrics()
             models = open_models(sources, config, settings, metrics, threads)
+            # Later searches for garbage skip all objects that exist by now: with them, a search takes 70 ms,
+            # during which no request is answered.
+            gc.collect()
+            gc.freeze()
             return Service(models, config.serve, metrics, fallback, token)
 
         server = Server(load, config.serve, listener, on_ready)
