@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from graph_calls import compare, graph_of, milliseconds
+from graph_calls import compare, graph_of, milliseconds, random_inputs
 
 from bertune import api
 from bertune.export import graph, writing
@@ -30,9 +30,9 @@ ANY_DIFFERENCE = {"export.max_difference": 1e9, "export.max_flips": 1.0, "export
 def export(run: Path, to: str, variant: str, folder: Path) -> Path:
     """The export of a run whose last layer computes all tokens or the first one."""
     out = folder / variant.replace(" ", "-")
-    new = mock.patch.object(writing, "_earlier_export", lambda folder, sha256: None)
-    unchanged = mock.patch.object(graph, "narrow_to_first_token", lambda proto: None)
-    with new, unchanged if variant == ALL else contextlib.nullcontext():
+    no_reuse = mock.patch.object(writing, "_earlier_export", lambda folder, sha256: None)
+    no_narrowing = mock.patch.object(graph, "narrow_to_first_token", lambda proto: None)
+    with no_reuse, no_narrowing if variant == ALL else contextlib.nullcontext():
         api.export(run, to, settings=ANY_DIFFERENCE, out=out)
     return out
 
@@ -54,11 +54,7 @@ def main() -> None:
         for out in exports.values():
             path, vocab_size = graph_of(out)
             session = open_session(path, GraphMachine())
-            ids = np.random.default_rng(0).integers(0, vocab_size, (8, 40))
-            ones, zeros = np.ones_like(ids), np.zeros_like(ids)
-            known = {"input_ids": ids, "attention_mask": ones, "token_type_ids": zeros}
-            inputs = {value.name: known[value.name] for value in session.get_inputs()}
-            outputs.append(session.run(None, inputs))
+            outputs.append(session.run(None, random_inputs(session, vocab_size, (8, 40))))
         difference = max(float(np.abs(a - b).max()) for a, b in zip(*outputs, strict=True))
         print(f"largest difference of an output: {difference:.1e}")
         compare((ALL, FIRST), lambda variant: [__file__, str(exports[variant]), "--only"])

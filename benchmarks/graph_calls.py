@@ -1,4 +1,4 @@
-"""The time of calls of two variants of a graph, each in processes of its own, in turn."""
+"""Compare the time per call of two variants of a graph, each measured in new processes, in turn."""
 
 from __future__ import annotations
 
@@ -29,13 +29,18 @@ def graph_of(folder: Path) -> tuple[Path, int]:
     return folder / metadata.export.graph, metadata.export.vocab_size
 
 
+def random_inputs(session: Any, vocab_size: int, shape: tuple[int, int]) -> dict[str, Any]:
+    """Random inputs of a graph, without padding."""
+    ids = np.random.default_rng(0).integers(0, vocab_size, shape)
+    known = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    return {given.name: known[given.name] for given in session.get_inputs()}
+
+
 def milliseconds(session: Any, vocab_size: int) -> dict[int, float]:
     """The median time of a call with one sequence, for each length."""
     found = {}
     for length in LENGTHS:
-        ids = np.random.default_rng(0).integers(0, vocab_size, (1, length))
-        known = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        inputs = {given.name: known[given.name] for given in session.get_inputs()}
+        inputs = random_inputs(session, vocab_size, (1, length))
         taken = []
         for _ in range(_WARM_UP + CALLS):
             start = time.perf_counter()
@@ -48,7 +53,7 @@ def milliseconds(session: Any, vocab_size: int) -> dict[int, float]:
 def compare(variants: tuple[str, str], command: Callable[[str], list[str]]) -> None:
     """Run the command of each variant in turn, and print a table of the times that they print as JSON.
 
-    The ratio is that of the first variant to the second: the median of the rounds, lowest and highest.
+    The ratio (first / second) is the median of the rounds, with the lowest and the highest.
     """
     found: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
     for number in range(ROUNDS):
@@ -58,9 +63,9 @@ def compare(variants: tuple[str, str], command: Callable[[str], list[str]]) -> N
     first, second = variants
     print(f"| tokens | {first}, ms | {second}, ms | {first} / {second} |\n|---:|---:|---:|---:|")
     for length in map(str, LENGTHS):
-        before, after = ([one[length] for one in found[variant]] for variant in variants)
-        ratios = [a / b for a, b in zip(before, after, strict=True)]
+        firsts, seconds = ([one[length] for one in found[variant]] for variant in variants)
+        ratios = [a / b for a, b in zip(firsts, seconds, strict=True)]
         print(
-            f"| {length} | {median(before):.2f} | {median(after):.2f} | {median(ratios):.2f} "
+            f"| {length} | {median(firsts):.2f} | {median(seconds):.2f} | {median(ratios):.2f} "
             f"({min(ratios):.2f} to {max(ratios):.2f}) |"
         )

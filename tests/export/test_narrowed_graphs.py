@@ -30,6 +30,9 @@ CONSTANTS = {
     "axis_0": np.array([0]),
     "axis_1": np.array([1]),
     "axis_2": np.array([2]),
+    "axis_3": np.array([3]),
+    "pair": np.arange(2, dtype=np.float32),
+    "four": np.arange(4, dtype=np.float32),
     "minus_1": np.array([-1]),
     "minus_100": np.array([-100]),
     "heads": np.array([0, 0, 2, 2]),
@@ -61,6 +64,12 @@ NARROWED = {
         h = Add(product, t)""",
 }
 COMPLETE = {
+    "scale of each token": "product = MatMul(x, w) s = Sin(product) h = LayerNormalization(product, s, s)",
+    "vector as second factor": """
+        product = MatMul(x, w) p4 = Reshape(product, heads) d4 = Concat <axis = 2> (p4, p4)
+        h = MatMul(d4, pair)""",
+    "vector as first factor": """
+        product = MatMul(x, w) p4 = Unsqueeze(product, axis_3) h = MatMul(four, p4)""",
     "softmax over tokens": "product = MatMul(x, w) h = Softmax <axis = 1> (product)",
     "sum over tokens": "product = MatMul(x, w) s = ReduceSum(product, axis_1) h = Add(product, s)",
     "tokens reversed": "product = MatMul(x, w) h = Slice(product, minus_1, minus_100, axis_1, minus_1)",
@@ -117,6 +126,30 @@ def test_another_token_is_not_mistaken_for_the_first() -> None:
     before = proto.SerializeToString()
     narrow_to_first_token(proto)
     assert proto.SerializeToString() == before
+
+
+def test_dimensions_of_unknown_size_are_not_taken_for_equal() -> None:
+    """The two axes are exchanged, which their shapes without sizes do not show."""
+    proto = built("""
+        product = Tanh(x) b = Shape <start = 0, end = 1> (x) l = Shape <start = 1, end = 2> (x)
+        c = Shape <start = 2> (x) exchanged = Concat <axis = 0> (l, b, c) h = Reshape(product, exchanged)""")
+    changed = onnx.ModelProto()
+    changed.CopyFrom(proto)
+    for value in changed.graph.value_info:
+        if value.name in ("product", "h"):
+            for dimension in value.type.tensor_type.shape.dim[:2]:
+                dimension.Clear()
+    narrow_to_first_token(changed)
+    inputs = {"x": np.arange(24, dtype=np.float32).reshape(3, 2, 4)}
+    np.testing.assert_array_equal(*(outputs_of(graph, inputs)[0] for graph in (proto, changed)))
+
+
+def test_a_graph_is_narrowed_once() -> None:
+    changed = built(NARROWED["attention"])
+    narrow_to_first_token(changed)
+    once = changed.SerializeToString(deterministic=True)
+    narrow_to_first_token(changed)
+    assert changed.SerializeToString(deterministic=True) == once
 
 
 SIZE: dict[str, Any] = {

@@ -19,7 +19,7 @@ def test_sequences_are_padded_to_the_longest() -> None:
 
 
 @pytest.mark.parametrize("names", [WITH_TYPES, WITH_TYPES[:2]])
-def test_a_sequence_alone_has_the_inputs_that_it_has_in_a_batch(names: tuple[str, ...]) -> None:
+def test_a_single_sequence_has_the_same_inputs_as_in_a_batch(names: tuple[str, ...]) -> None:
     alone, twice = (padded_inputs(batch, names, pad_id=0) for batch in ([PAIR], [PAIR, PAIR]))
     assert alone.keys() == twice.keys() == set(names)
     for name in names:

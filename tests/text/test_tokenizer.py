@@ -248,9 +248,7 @@ def test_the_size_of_a_chunk_does_not_matter(
 
 
 @pytest.mark.parametrize("texts", [SINGLES, PAIRS], ids=["single", "pair"])
-def test_a_text_alone_is_tokenized_like_among_others(
-    tokenizer: Tokenizer, texts: list[tuple[str, ...]]
-) -> None:
+def test_a_single_text_is_tokenized_as_in_a_batch(tokenizer: Tokenizer, texts: list[tuple[str, ...]]) -> None:
     for item, other in zip(texts, tokenizer.encode(texts, 20), strict=True):
         [alone] = tokenizer.encode([item], 20)
         np.testing.assert_array_equal(alone.ids, other.ids)

@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import Container, Iterator
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,8 @@ class OnnxBackend:
             object.__setattr__(self, "session", open_session(self.path, self.machine))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "session": None}  # a session cannot be pickled; the copy opens the file again
+        known = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**known, "session": None}  # a session cannot be pickled; the copy opens the file again
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -93,7 +94,7 @@ class OnnxBackend:
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of all sequences, without a loss. Raises ResourceError, and whatever `poll` raises."""
-        if len(sequences) == 1:  # a short text takes about as long as the steps that are left out here
+        if len(sequences) == 1:  # without sorting into micro-batches, which a short text would notice
             poll()
             return BackendOutputs(self._compute(list(sequences)))
         outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
@@ -116,7 +117,7 @@ class OnnxBackend:
     def _compute(self, sequences: list[Sequence]) -> list[Output]:
         """The outputs of one batch."""
         try:
-            arrays = self.session.run(self._outputs, self._inputs(sequences))
+            arrays = self.session.run(self._output_names, self._inputs(sequences))
         except session_errors() as error:
             if not _is_out_of_memory(error):
                 raise ModelError(
@@ -146,7 +147,7 @@ class OnnxBackend:
         return frozenset(given.name for given in self.session.get_inputs())
 
     @cached_property
-    def _outputs(self) -> list[str]:
+    def _output_names(self) -> list[str]:
         """The names of the outputs that are decoded."""
         return [name for name in self.export.outputs if name != _NOT_DECODED]
 

@@ -72,14 +72,17 @@ def serve(
         def load(threads: ComputeThreads) -> Service:
             metrics = Metrics()
             models = open_models(sources, config, settings, metrics, threads)
-            # Later searches for garbage skip all objects that exist by now: with them, a search takes 70 ms,
-            # during which no request is answered.
+            # Exclude the objects that exist by now from later garbage collections: a full one would take
+            # 70 ms, during which no request is answered.
             gc.collect()
             gc.freeze()
             return Service(models, config.serve, metrics, fallback, token)
 
         server = Server(load, config.serve, listener, on_ready)
-        server.run()
+        try:
+            server.run()
+        finally:
+            gc.unfreeze()
         if server.was_forced:
             raise Interrupted("stopped before all requests were answered, because of a second signal")
 

@@ -28,9 +28,9 @@ from bertune.text.wordpiece import read_wordpiece
 # Texts tokenized at once: enough for all cores. The Rust encoding takes about 100 bytes per character.
 _CHUNK = 1000
 _CHUNK_CHARACTERS = 2_000_000
-# Characters of a single text that is tokenized without giving up the lock of the interpreter. A service that
-# tokenizes a short text would otherwise wait for it longer than the tokenization takes.
-_SHORT = 4000
+# A single text of up to this many characters is tokenized without releasing the GIL: in a service, getting it
+# back takes longer than the tokenization. More would stop the other threads for over 2 ms.
+_SHORT_CHARACTERS = 4000
 Texts = tuple[str, ...]
 
 
@@ -172,7 +172,7 @@ class Tokenizer:
         if len(inputs) == 1 and not self.with_offsets:
             [only] = inputs
             parts = only if isinstance(only, tuple) else (only,)
-            if sum(map(len, parts)) <= _SHORT:
+            if sum(map(len, parts)) <= _SHORT_CHARACTERS:
                 return [self.rust.encode(*parts)]
         encode = self.rust.encode_batch if self.with_offsets else self.rust.encode_batch_fast
         encodings: list[Any] = encode(inputs)
