@@ -7,7 +7,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -16,16 +15,15 @@ import torch
 import transformers
 
 import bertune as bt
-from bertune.config import TaskConfig
-from bertune.data.columns import Columns
 from bertune.errors import ModelError
 from bertune.export.graph import write_graph
 from bertune.export.weights import size_mb, weights_sha256, write_bf16
 from bertune.files import read_object
-from bertune.metadata import ModelMetadata, read_metadata
+from bertune.metadata import read_metadata
 from bertune.tasks.head_spec import HeadSpec
 from tiny import bertune
 from tiny_exports import Exports, rows_of
+from tiny_graphs import HEAD, METADATA, MODERNBERT, SIZE, save_classifier
 from trainings import train
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -33,29 +31,15 @@ OWN = {
     "task.name": str(EXAMPLES / "ordinal_task.py"),
     "model.head": str(EXAMPLES / "cls_linear_head.py"),
 }
-HEAD = HeadSpec("AutoModelForSequenceClassification", 3, "single_label_classification")
 HEAD_OF_LEVELS = HeadSpec("AutoModelForSequenceClassification", 2)
-METADATA = ModelMetadata(TaskConfig(), ("a", "b", "c"), 90, Columns(("text",), "label", None), {})
 SIZES = ((1, 1), (1, 7), (3, 2), (5, 80))  # B and L
-# RoBERTa numbers positions from the padding ID; layers of ModernBERT see only near tokens.
-SIZE: dict[str, Any] = {
-    "vocab_size": 99,
-    "hidden_size": 36,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 37,
-    "max_position_embeddings": 90,
-    "num_labels": 3,
-}
+# RoBERTa numbers positions from the padding ID.
 FAMILIES = {
     "roberta": transformers.RobertaConfig(
         **{**SIZE, "num_hidden_layers": 1}, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
         initializer_range=0.3,
     ),
-    "modernbert": transformers.ModernBertConfig(
-        **SIZE, local_attention=16, pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2,
-        sep_token_id=3,
-    ),
+    "modernbert": MODERNBERT,
 }  # fmt: skip
 
 
@@ -63,10 +47,7 @@ FAMILIES = {
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier of a family, with its weights in several files."""
     folder = tmp_path_factory.mktemp(request.param)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        hf = transformers.AutoModelForSequenceClassification.from_config(FAMILIES[request.param])
-    hf.save_pretrained(folder, max_shard_size="40KB")
+    save_classifier(FAMILIES[request.param], folder, max_shard_size="40KB")
     assert len(list(folder.glob("model-*.safetensors"))) > 1
     return folder
 

@@ -4,7 +4,6 @@ Dimensions: B sequences, L tokens, C outputs.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,12 +14,9 @@ import transformers
 from onnx import parser, shape_inference
 from onnx.numpy_helper import from_array
 
-from bertune.config import TaskConfig
-from bertune.data.columns import Columns
 from bertune.export.first_token import narrow_to_first_token
 from bertune.export.graph import write_graph
-from bertune.metadata import ModelMetadata
-from bertune.tasks.head_spec import HeadSpec
+from tiny_graphs import HEAD, METADATA, MODERNBERT, SIZE, save_classifier
 
 CONSTANTS = {
     "w": np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32),
@@ -152,21 +148,10 @@ def test_a_graph_is_narrowed_once() -> None:
     assert changed.SerializeToString(deterministic=True) == once
 
 
-SIZE: dict[str, Any] = {
-    "vocab_size": 99,
-    "hidden_size": 36,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 37,
-    "max_position_embeddings": 90,
-    "num_labels": 3,
-    "pad_token_id": 0,
-}
-MODERN = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
 # The products of the last layer, from the attention on.
 FAMILIES: dict[str, tuple[transformers.PreTrainedConfig, list[str]]] = {
     "electra": (
-        transformers.ElectraConfig(**SIZE),
+        transformers.ElectraConfig(**SIZE, pad_token_id=0),
         [
             "attention.self/MatMul",
             "attention.output.dense/MatMul",
@@ -175,11 +160,13 @@ FAMILIES: dict[str, tuple[transformers.PreTrainedConfig, list[str]]] = {
         ],
     ),
     "deberta": (
-        transformers.DebertaV2Config(**SIZE, relative_attention=True, pos_att_type=["p2c", "c2p"]),
+        transformers.DebertaV2Config(
+            **SIZE, pad_token_id=0, relative_attention=True, pos_att_type=["p2c", "c2p"]
+        ),
         ["attention.output.dense/MatMul", "1.intermediate.dense/MatMul", "1.output.dense/MatMul"],
     ),
     "modernbert": (
-        transformers.ModernBertConfig(**SIZE, **MODERN, local_attention=16),
+        MODERNBERT,
         ["attn/MatMul", "attn.Wo/MatMul", "mlp.Wi/MatMul", "mlp.Wo/MatMul"],
     ),
 }
@@ -189,13 +176,8 @@ FAMILIES: dict[str, tuple[transformers.PreTrainedConfig, list[str]]] = {
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_last_layer_of_a_family_computes_the_first_token(family: str, tmp_path: Path) -> None:
     config, products = FAMILIES[family]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        hf = transformers.AutoModelForSequenceClassification.from_config(config).eval()
-    hf.save_pretrained(tmp_path)
-    head = HeadSpec("AutoModelForSequenceClassification", 3, "single_label_classification")
-    metadata = ModelMetadata(TaskConfig(), ("a", "b", "c"), 90, Columns(("text",), "label", None), {})
-    write_graph(tmp_path, metadata, head, tmp_path / "model.onnx")
+    hf = save_classifier(config, tmp_path)
+    write_graph(tmp_path, METADATA, HEAD, tmp_path / "model.onnx")
     proto = onnx.load(tmp_path / "model.onnx")
     inputs = {"input_ids": np.arange(5, 15).reshape(2, 5), "attention_mask": np.ones((2, 5), np.int64)}
     inputs["attention_mask"][1, 3:] = 0

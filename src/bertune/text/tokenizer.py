@@ -29,7 +29,7 @@ from bertune.text.wordpiece import read_wordpiece
 _CHUNK = 1000
 _CHUNK_CHARACTERS = 2_000_000
 # A single text of up to this many characters is tokenized without releasing the GIL: in a service, getting it
-# back takes longer than the tokenization. More would stop the other threads for over 2 ms.
+# back takes longer than tokenizing a short text. Other threads wait for 1 to 2 ms at most.
 _SHORT_CHARACTERS = 4000
 Texts = tuple[str, ...]
 
