@@ -21,7 +21,7 @@ from graph_calls import compare, graph_of, milliseconds, random_inputs
 
 from bertune import api
 from bertune.export import graph, writing
-from bertune.predict.onnx_backend import GraphMachine, open_session
+from bertune.predict.graphs import GraphMachine, open_session
 
 ALL, FIRST = "all tokens", "first token"
 ANY_DIFFERENCE = {"export.max_difference": 1e9, "export.max_flips": 1.0, "export.max_score_loss": 1e9}

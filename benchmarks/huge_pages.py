@@ -18,7 +18,7 @@ from unittest import mock
 from graph_calls import compare, graph_of, milliseconds
 
 from bertune.predict import onnx_backend
-from bertune.predict.onnx_backend import GraphMachine, open_session
+from bertune.predict.graphs import GraphMachine, open_session
 
 SMALL, HUGE = "4 KB", "huge pages"
 

@@ -23,6 +23,7 @@ from bertune.export.quantization import Quantizer, units_of
 from bertune.files import read_object
 from bertune.metadata import recorded_metadata
 from bertune.predict.backend import Backend
+from bertune.predict.graphs import Graph, GraphMachine
 from bertune.predict.onnx_backend import OnnxBackend
 from tiny_exports import Exports, rows_of
 
@@ -60,7 +61,7 @@ def trial(exports: Exports, graph: Path) -> Trial:
     export = metadata.export
 
     def backend(path: Path) -> Backend:
-        return OnnxBackend(path, export, model.fitted)
+        return OnnxBackend(Graph(path, GraphMachine()), export, model.fitted)
 
     read = model.tokenize(rows_of(KIND))
     gold = model.fitted.labels

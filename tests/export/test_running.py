@@ -78,7 +78,7 @@ def test_the_settings_that_a_graph_has_anyway_are_accepted(export: Path) -> None
     settings = {"machine.precision": "fp32", "machine.device": "cpu", "machine.threads": 1}
     backend = bt.load(export, settings=settings).backend
     assert isinstance(backend, OnnxBackend)
-    assert backend.session.get_session_options().intra_op_num_threads == 1
+    assert backend.graph.session.get_session_options().intra_op_num_threads == 1
 
 
 def test_precision_is_no_setting_of_an_export(exports: Exports) -> None:

@@ -27,8 +27,9 @@ from bertune.metadata import (
     write_metadata,
 )
 from bertune.predict.backend import Backend
+from bertune.predict.graphs import Graph, GraphMachine
 from bertune.predict.model import Model
-from bertune.predict.onnx_backend import GraphMachine, OnnxBackend
+from bertune.predict.onnx_backend import OnnxBackend
 from bertune.run import Run
 
 PARITY = "parity.json"
@@ -145,7 +146,7 @@ def _converted(job: Job, export: ExportMetadata, full: Path, target: Path, work:
 
     def backend(path: Path) -> Backend:
         scale = job.trained.metadata.output_scale
-        return OnnxBackend(path, export, job.trained.fitted, scale, GraphMachine(job.threads))
+        return OnnxBackend(Graph(path, GraphMachine(job.threads)), export, job.trained.fitted, scale)
 
     trial = Trial(job.some, job.all, backend)
     if job.kind is FORMATS["onnx-int8"]:

@@ -104,7 +104,8 @@ def _open(folder: Path, own: Mapping[str, str], machine: MachineConfig) -> _Open
 
 def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) -> _Opened:
     """Open an exported graph. Raises ModelError, ConfigError."""
-    from bertune.predict.onnx_backend import GraphMachine, OnnxBackend, open_session
+    from bertune.predict.graphs import Graph, GraphMachine
+    from bertune.predict.onnx_backend import OnnxBackend
 
     # ONNX Runtime releases the interpreter lock, so the tokenizer and the task are read while it starts.
     with verified(folder) as metadata, ThreadPoolExecutor(max_workers=1) as pool:
@@ -115,16 +116,16 @@ def _open_graph(folder: Path, own: Mapping[str, str], machine: MachineConfig) ->
         if not path.is_file():
             raise ModelError(f"{path} is missing. Restore the folder from a copy, or export the run again")
         runs_on = GraphMachine.of(machine, export)
-        opening = pool.submit(open_session, path, runs_on)
+        opening = pool.submit(Graph, path, runs_on)
         tokenizer = Tokenizer.saved(folder, export.vocab_size)
         fitted = saved_fitted(metadata, folder).bound(tokenizer)
-        session = opening.result()
+        graph = opening.result()
     scale = metadata.output_scale
     return _Opened(
         metadata,
         fitted,
         tokenizer,
-        lambda changed: OnnxBackend(path, export, changed, scale, runs_on, session),
+        lambda changed: OnnxBackend(graph, export, changed, scale),
     )
 
 

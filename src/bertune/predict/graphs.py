@@ -1,0 +1,164 @@
+"""Graphs in ONNX Runtime: the machine that runs a graph, and its sessions.
+
+ONNX Runtime splits each operation among the threads of a session and waits for the slowest one, so several
+batches are computed faster with a thread each than one after the other with all threads. A single batch needs
+all threads: for that there is a second session, with its own copy of the weights, opened on first use.
+"""
+
+import contextlib
+import os
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bertune.config import MachineConfig
+from bertune.cores import available_cores
+from bertune.errors import ConfigError, ModelError, ResourceError
+from bertune.huge_pages import huge_pages
+from bertune.metadata import ExportMetadata
+from bertune.optional_packages import needs
+
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+# The second session is opened for a batch with more tokens x bytes of weights. One thread takes about 10 ms
+# for so many: a text of 35 tokens in a small encoder with fp32, or of 7 tokens in one of 110M parameters.
+_MUCH_WORK = 3e9
+
+
+@dataclass(frozen=True)
+class GraphMachine:
+    """The device and the threads of a graph, and the size of its micro-batches."""
+
+    threads: int | None = None  # None: OMP_NUM_THREADS, as torch takes it, or all usable cores
+    gpu: int | None = None  # number of the CUDA device; None for the CPU
+    micro_batch_tokens: int | None = None  # None: the usual number
+
+    @classmethod
+    def of(cls, config: MachineConfig, export: ExportMetadata) -> "GraphMachine":
+        """Resolve the machine settings for a graph.
+
+        Raises ConfigError for a device that ONNX Runtime cannot use, and for another precision than that of
+        the graph.
+        """
+        own = precision_of(export)
+        if config.precision not in ("auto", own):
+            raise ConfigError(
+                f"machine.precision={config.precision}: the precision of a graph is fixed when it is "
+                f"exported, and this one ({export.format}) has {own}. Remove the setting"
+            )
+        return cls(
+            None if config.threads == "auto" else int(config.threads),
+            _gpu(config.device),
+            None if config.micro_batch_tokens == "auto" else int(config.micro_batch_tokens),
+        )
+
+
+class Graph:
+    """An opened graph. Threads can share it. A copy made by pickle opens the file again."""
+
+    def __init__(self, path: Path, machine: GraphMachine) -> None:
+        """Open a graph. Raises ModelError, ResourceError."""
+        self.path = path
+        self.machine = machine
+        threads = machine.threads or _usual_threads()
+        self.parallel = threads if machine.gpu is None else 1  # batches to compute at the same time
+        self._identity = _identity(path)
+        self._bytes = sum(size for _, _, size, _ in self._identity)
+        self._opening = threading.Lock()
+        self._all_threads: Any = None
+        self.session = open_session(path, machine if self.parallel == 1 else replace(machine, threads=1))
+        self.input_names = frozenset(given.name for given in self.session.get_inputs())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graph, (self.path, self.machine)
+
+    def session_for(self, tokens: int) -> Any:
+        """The session that computes a single batch fastest. Raises ResourceError."""
+        if self.parallel == 1 or tokens * self._bytes < _MUCH_WORK:
+            return self.session
+        with self._opening:
+            if self._all_threads is None:
+                # The file of an export that was replaced since would be another model.
+                is_same = _identity(self.path) == self._identity
+                self._all_threads = open_session(self.path, self.machine) if is_same else self.session
+        return self._all_threads
+
+
+def _identity(path: Path) -> list[tuple[str, int, int, int]]:
+    """Name, inode, size and time of change of the files of a graph, which show whether it was replaced."""
+    files = ((file.name, file.stat()) for file in sorted(path.parent.glob(f"{path.name}*")))
+    return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in files]
+
+
+def open_session(path: Path, machine: GraphMachine) -> Any:
+    """An ONNX Runtime session. Raises ModelError, ResourceError."""
+    with needs("onnxruntime", f"to run {path}"):
+        import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = machine.threads or _usual_threads()
+    options.log_severity_level = 4  # what it logs as an error is also raised
+    # Otherwise, the threads wait actively for the next call, on the cores that the rest of a service needs.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    gpu = [] if machine.gpu is None else [(_CUDA, {"device_id": machine.gpu})]
+    try:
+        with contextlib.nullcontext() if gpu else huge_pages():
+            return onnxruntime.InferenceSession(str(path), options, providers=[*gpu, _CPU])
+    except session_errors() as error:
+        if is_out_of_memory(error):
+            raise ResourceError(
+                f"out of memory for {path}. Free some memory, or raise the limit (ulimit -v)"
+            ) from error
+        raise ModelError(
+            f"{path} is not a graph that ONNX Runtime can run ({str(error).splitlines()[0][:200]}). Export "
+            "the run again"
+        ) from error
+
+
+def session_errors() -> tuple[type[Exception], ...]:
+    """The errors that ONNX Runtime raises for a graph that it cannot load or run."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return (
+        state.EPFail,
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+    )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether one of `session_errors` means that memory is missing."""
+    return any(sign in str(error) for sign in ("bad_alloc", "Failed to allocate memory"))
+
+
+def precision_of(export: ExportMetadata) -> str:
+    """The precision of the matrix products of a graph: fp32, fp16 or int8."""
+    return export.format.partition("-")[2] or "fp32"  # as in onnx-int8
+
+
+def _usual_threads() -> int:
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdecimal() and int(limit) > 0 else available_cores()
+
+
+def _gpu(device: str) -> int | None:
+    """The number of the CUDA device that a setting names; None for the CPU. Raises ConfigError."""
+    if device in ("auto", "cpu"):
+        return None
+    name, _, number = device.partition(":")
+    if name != "cuda" or not (number or "0").isdecimal():
+        raise ConfigError(f"machine.device={device}: a graph runs on cpu, cuda or cuda:N. Remove the setting")
+    with needs("onnxruntime", f"for machine.device={device}"):
+        import onnxruntime
+
+    if _CUDA not in onnxruntime.get_available_providers():
+        raise ConfigError(
+            f"machine.device={device}: the installed onnxruntime cannot use a GPU. Install onnxruntime-gpu "
+            "in its place, or remove the setting to use the CPU"
+        )
+    return int(number or 0)
