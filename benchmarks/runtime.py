@@ -1,7 +1,7 @@
 """Compares offline prediction with an ONNX export: bertune, and onnxruntime driven by hand on the same graph.
 
-    BERTUNE_DATA=FOLDER python benchmarks/runtime_int8.py runs/sst2/export/onnx-int8
-    BERTUNE_DATA=FOLDER python benchmarks/runtime_int8.py EXPORT --tokens 512,1024,4096 --rounds 5
+    BERTUNE_DATA=FOLDER python benchmarks/runtime.py runs/sst2/export/onnx-int8
+    BERTUNE_DATA=FOLDER python benchmarks/runtime.py EXPORT --tokens 512,1024,4096 --rounds 5
 
 Both sides take texts and return probabilities, tokenization included. The other side sorts the texts by
 length and pads batches of 64. Every measurement is a process of its own; the sides alternate, and a round is
@@ -28,7 +28,7 @@ from bertune.bench.runner import Contestant, run_rounds
 from bertune.bench.sides import OURS, bertune_prediction, onnx_runtime
 from bertune.metadata import recorded_metadata
 
-OUT = Path(__file__).parent / "results" / "runtime_int8.json"
+OUT = Path(__file__).parent / "results" / "runtime.json"
 RATE = "examples_per_second"
 MOST_TEXTS = {"sst2": 872, "imdb": 300}
 
@@ -107,7 +107,9 @@ def main() -> None:
             found[name] = compared(options.export.absolute(), name, options, Path(folder))
             print(json.dumps({name: found[name]}, indent=1))
     if not options.tokens and not options.threads:
-        stored = {"machine": machine(), "versions": versions(), "sets": found}
+        kind = options.export.absolute().name
+        stored = json.loads(OUT.read_bytes()) if OUT.is_file() else {}
+        stored[kind] = {"machine": machine(), "versions": versions(), "sets": found}
         OUT.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
