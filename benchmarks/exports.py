@@ -47,17 +47,13 @@ def _model(source: str, about: str, **settings: Any) -> Model:
 MODELS = {
     "sst2": _model("sst2", "classification", train__max_examples=6000, train__lr=1e-4),
     "banking77": _model("banking77", "classification, 77 labels", train__epochs=2, train__lr=3e-4),
-    "goemotions": _model("goemotions", "multilabel", train__max_examples=8000, train__lr=2e-4),
     "stsb": _model("stsb", "regression", train__lr=1e-4),
     "conll2003": _model("conll2003", "token_classification", train__max_examples=4000, train__lr=2e-4),
     "squad1_slice": _model(
         "squad1_slice", "question_answering",
         train__lr=2e-4, model__max_length=256, data__validation_fraction=0.2,
     ),
-    "wikiqa": _model("wikiqa", "ranking", train__max_examples=5000, train__lr=1e-4),
-    "dream": _model(
-        "dream", "multiple_choice", train__max_examples=1000, train__lr=1e-4, model__max_length=192
-    ),
+    "wikiqa": _model("wikiqa", "ranking", train__lr=1e-4),
     "embeddings": _model("stsb", "embeddings", task__name="embeddings", train__lr=2e-5),
     "language_modelling": _model(
         "wikiqa", "language_modelling",
@@ -67,12 +63,13 @@ MODELS = {
 USUAL = {"model.name": "minilm", "train.epochs": 1}
 
 
-def trained(name: str, folder: Path) -> Path:
+def trained(name: str, folder: Path, threads: int) -> Path:
     """The run of a model, trained unless it exists."""
     run = folder / name
     if not run.is_dir():
         model = MODELS[name]
-        bertune.train(model.source, settings={**USUAL, **model.settings}, out=run, progress=True)
+        settings = {**USUAL, "machine.threads": threads, **model.settings}
+        bertune.train(model.source, settings=settings, out=run, progress=True)
     return run
 
 
@@ -101,6 +98,10 @@ def page(results: Mapping[str, Any]) -> str:
         "or another predicted number (relative for numbers above 1), flips (rows whose label, entities or "
         "answer differ), and the score that selects checkpoints. Speed is relative to the trained model in "
         "its usual precision. Every format was measured with limits that accept any difference.",
+        "",
+        "Multi-label classification and multiple choice are missing: in one epoch, this encoder learns "
+        "neither GoEmotions nor DREAM, and a model that has learned nothing shows nothing. The tests export "
+        "every task.",
         "",
         f"Measured with `python benchmarks/exports.py runs/exports` on {machine['processor']}, "
         f"{machine['threads']} thread(s), with torch {machine['torch']}, ONNX Runtime "
@@ -162,17 +163,24 @@ def main() -> None:
     parser.add_argument("--note", default="", help="a sentence on the machine, such as how busy it was")
     parser.add_argument("--page", action="store_true", help="render the stored results, measure nothing")
     options = parser.parse_args()
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {"models": {}}
     for name in [] if options.page else options.only.split(","):
+        run = trained(name, options.folder, options.threads)
+        found = dict(measured(run, options.threads))
+        results = stored()  # only now, because other models may be measured at the same time
         results["machine"] = {
             "processor": _processor(), "threads": options.threads, "note": options.note,
             **{package: version(package) for package in ("torch", "onnxruntime", "bertune")},
         }  # fmt: skip
-        run = trained(name, options.folder)
-        results["models"][name] = dict(measured(run, options.threads))
+        results["models"][name] = found
         results["models"] = {key: results["models"][key] for key in MODELS if key in results["models"]}
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(page(results), encoding="utf-8")
+    PAGE.write_text(page(stored()), encoding="utf-8")
+
+
+def stored() -> dict[str, Any]:
+    """The results so far."""
+    found: dict[str, Any] = {"models": {}}
+    return json.loads(RESULTS.read_bytes()) if RESULTS.is_file() else found
 
 
 def _processor() -> str:

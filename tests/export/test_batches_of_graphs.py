@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bertune as bt
-from bertune.errors import Interrupted, ModelError
+from bertune.errors import Interrupted, ModelError, ResourceError
 from bertune.export.parity import differences
 from bertune.predict import graphs
 from bertune.predict.graphs import Graph, GraphMachine
@@ -115,4 +115,17 @@ def test_a_file_that_was_replaced_is_not_opened_again(
     if how == "written again":
         path.write_bytes(content)
         os.utime(path, ns=(1, 1))
+    assert graph.session_for(10) is graph.session
+
+
+def test_without_memory_for_another_session_one_thread_computes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = Graph(path, GraphMachine(threads=2))
+
+    def refuse(*_: object) -> None:
+        raise ResourceError("out of memory")
+
+    monkeypatch.setattr(graphs, "_MUCH_WORK", 0)
+    monkeypatch.setattr(graphs, "open_session", refuse)
     assert graph.session_for(10) is graph.session

@@ -73,15 +73,20 @@ class Graph:
         return Graph, (self.path, self.machine)
 
     def session_for(self, tokens: int) -> Any:
-        """The session that computes a single batch fastest. Raises ResourceError."""
+        """The session that computes a single batch of so many tokens fastest."""
         if self.parallel == 1 or tokens * self._bytes < _MUCH_WORK:
             return self.session
         with self._opening:
             if self._all_threads is None:
-                # The file of an export that was replaced since would be another model.
-                is_same = _identity(self.path) == self._identity
-                self._all_threads = open_session(self.path, self.machine) if is_same else self.session
+                self._all_threads = self._opened_again() or self.session
         return self._all_threads
+
+    def _opened_again(self) -> Any:
+        """A session with all threads; None if there is no memory for it, or the file was replaced since."""
+        if _identity(self.path) != self._identity:
+            return None  # the file of another model
+        with contextlib.suppress(ResourceError):
+            return open_session(self.path, self.machine)
 
 
 def _identity(path: Path) -> list[tuple[str, int, int, int]]:

@@ -5,10 +5,14 @@ client, so this protocol sends both together.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+# An application can put a function into the scope of a request under this name. It is called if the client
+# disconnects before the response is complete. A task that waits for the ASGI message would cost more.
+ON_DISCONNECT = "bertune.on_disconnect"
 _MOST_HEADER_BYTES = 65_536
 _LEAST_READ = 65_536  # bytes that a client must read per timeout while a response is being sent
 _MOST_HELD = 65_536  # bytes that wait for further writes; more are sent at once
@@ -41,6 +45,9 @@ class TimedProtocol(HttpToolsProtocol):
             # uvicorn only notifies the cycle of the last request that it has read.
             self._running.disconnected = True
             self._running.message_event.set()
+            scope: Mapping[str, Any] = self._running.scope
+            if (on_disconnect := scope.get(ON_DISCONNECT)) is not None:
+                on_disconnect()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

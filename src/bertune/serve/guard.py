@@ -1,7 +1,7 @@
 """The limits of every request, before its body is parsed: token, body size and time, disconnected clients.
 
 An ASGI middleware. It reads the whole body first, so that slow clients only occupy a buffer, and
-cancels the handler if the client disconnects.
+cancels the handler if the client disconnects; `TimedProtocol` reports that.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bertune.serve.connections import ON_DISCONNECT
 from bertune.serve.refusals import Overloaded, Refusal, TooLarge, TooSlow, Unauthorized
 
 # Bodies that are still arriving may occupy this many times the largest allowed body.
@@ -184,35 +185,30 @@ class Guard:
         """Run the application; stop it if the client disconnects. Raises _Gone in that case."""
         task = asyncio.current_task()
         assert task is not None
-        gone = asyncio.Event()
-        is_read = False
+        is_gone = is_read = False
 
-        async def watch() -> None:
-            # uvicorn also reports a disconnect once the response is complete.
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            if not answer.is_complete:
-                gone.set()
-                task.cancel()
+        def stop() -> None:
+            nonlocal is_gone
+            is_gone = True
+            task.cancel()
 
         async def receive_body() -> Message:
             nonlocal is_read
-            if not is_read:
-                is_read = True
-                return {"type": "http.request", "body": body, "more_body": False}
-            await gone.wait()
-            return {"type": "http.disconnect"}
+            if is_read:
+                return await receive()
+            is_read = True
+            return {"type": "http.request", "body": body, "more_body": False}
 
-        watcher = asyncio.create_task(watch())
+        scope[ON_DISCONNECT] = stop
         try:
             await self._app(scope, receive_body, answer)
         except asyncio.CancelledError:
-            if not gone.is_set():
+            if not is_gone:
                 raise
             task.uncancel()
             raise _Gone from None
         finally:
-            watcher.cancel()
+            del scope[ON_DISCONNECT]
 
 
 class _Gone(Exception):
@@ -236,13 +232,10 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 500  # until the response starts
-        self.is_complete = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.is_complete = True
         await self._send(message)
 
 
