@@ -53,7 +53,7 @@ MODELS = {
         "squad1_slice", "question_answering",
         train__lr=2e-4, model__max_length=256, data__validation_fraction=0.2,
     ),
-    "wikiqa": _model("wikiqa", "ranking", train__lr=1e-4),
+    "wikiqa": _model("wikiqa", "ranking", train__max_examples=5000, train__lr=1e-4),
     "embeddings": _model("stsb", "embeddings", task__name="embeddings", train__lr=2e-5),
     "language_modelling": _model(
         "wikiqa", "language_modelling",
