@@ -17,7 +17,7 @@ from unittest import mock
 
 from graph_calls import compare, graph_of, milliseconds
 
-from bertune.predict import onnx_backend
+from bertune.predict import graphs
 from bertune.predict.graphs import GraphMachine, open_session
 
 SMALL, HUGE = "4 KB", "huge pages"
@@ -33,7 +33,7 @@ def main() -> None:
         compare((SMALL, HUGE), lambda kind: [__file__, str(options.export), "--only", kind])
         return
     graph, vocab_size = graph_of(options.export)
-    without = mock.patch.object(onnx_backend, "huge_pages", contextlib.nullcontext)
+    without = mock.patch.object(graphs, "huge_pages", contextlib.nullcontext)
     with contextlib.nullcontext() if options.only == HUGE else without:
         session = open_session(graph, GraphMachine(threads=1))
     print(json.dumps(milliseconds(session, vocab_size)))

@@ -1,12 +1,12 @@
-"""Compares offline prediction with an ONNX export: bertune, and onnxruntime driven by hand on the same graph.
+"""Compares offline prediction with an ONNX export: bertune, and ONNX Runtime called directly with the graph.
 
     BERTUNE_DATA=FOLDER python benchmarks/runtime.py runs/sst2/export/onnx-int8
     BERTUNE_DATA=FOLDER python benchmarks/runtime.py EXPORT --tokens 512,1024,4096 --rounds 5
 
-Both sides take texts and return probabilities, tokenization included. The other side sorts the texts by
-length and pads batches of 64. Every measurement is a process of its own; the sides alternate, and a round is
-flagged if the speed of the machine changed during it. `--tokens` also measures other sizes of bertune's
-batches.
+Both sides take texts and return probabilities, tokenization included. The direct calls sort the texts by
+length and pad batches of 64. Each measurement runs in its own process; the sides alternate, and a round is
+flagged if the speed of the machine changed during it. `--tokens` also measures other sizes of
+micro-batches.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ def compared(export: Path, name: str, options: argparse.Namespace, folder: Path)
 
 
 def main() -> None:
-    """Measures, prints the results as JSON, and stores them."""
+    """Measure, and print the results as JSON; store them unless --tokens or --threads is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("export", type=Path, help="an ONNX export of a classifier of single texts")
     parser.add_argument("--data", type=Path, default=os.environ.get("BERTUNE_DATA"))
-    parser.add_argument("--sets", default="sst2,imdb", help="sst2, imdb")
+    parser.add_argument("--sets", default="sst2,imdb", help="separated by commas: sst2, imdb")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")

@@ -14,7 +14,7 @@ from bertune.errors import Interrupted, ModelError, ResourceError
 from bertune.export.parity import differences
 from bertune.predict import graphs
 from bertune.predict.graphs import Graph, GraphMachine
-from bertune.predict.onnx_backend import OnnxBackend
+from bertune.predict.onnx_backend import OnnxBackend, divided
 from bertune.predict.predictor import plain
 from bertune.text.sequences import Sequence
 from tiny_exports import Exports, rows_of
@@ -56,6 +56,27 @@ def test_every_sequence_has_its_own_output(backend: OnnxBackend) -> None:
     together = backend(SEQUENCES).outputs
     alone = [backend([sequence]).outputs[0] for sequence in SEQUENCES]
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_a_few_sequences_on_many_cores(count: int, exports: Exports, backend: OnnxBackend) -> None:
+    many = loaded(exports.export("classification"), 8).backend
+    np.testing.assert_allclose(many(SEQUENCES[:count]).outputs, backend(SEQUENCES[:count]).outputs, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "threads", "expected"),
+    [
+        ([20, 19, 19], 1, [3]),
+        ([64, 32, 16, 8], 1, [4]),
+        ([28, 27, 26, 25, 24, 23, 22, 21], 2, [4, 4]),
+        ([200, 10, 10, 10], 2, [1, 3]),
+        ([20] * 30, 2, [12, 12, 6]),
+        ([], 2, []),
+    ],
+)
+def test_sequences_are_divided_among_threads(lengths: list[int], threads: int, expected: list[int]) -> None:
+    assert [len(positions) for positions in divided(lengths, 256, threads)] == expected
 
 
 def test_no_sequences_have_no_outputs(backend: OnnxBackend) -> None:

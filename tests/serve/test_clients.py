@@ -77,13 +77,15 @@ def test_endless_headers_close_the_connection(reviews: Running) -> None:
     assert is_answered(reviews)
 
 
-def test_a_vanished_client_is_no_longer_computed(reviews_run: Path) -> None:
+@pytest.mark.parametrize("extra_bytes", [0, 300_000], ids=["small body", "large body"])
+def test_a_vanished_client_is_no_longer_computed(reviews_run: Path, extra_bytes: int) -> None:
+    body = b'{"rows": ["two lamp so slow", "two lamp so slow", "cup"]' + b" " * extra_bytes + b"}"
     with holding(reviews_run, max_tokens=16) as (running, backend):
         batcher = running.service.models["reviews"].batcher
         first, _ = posted(running, ["one lamp"])
         backend.wait()
         with socket.create_connection(running.address, timeout=30) as connection:
-            connection.sendall(request(b'{"rows": ["two lamp so slow", "two lamp so slow", "cup"]}'))
+            connection.sendall(request(body))
             while batcher.queued_sequences < 3:
                 pass
         while batcher.queued_sequences:  # emptied although nothing was computed

@@ -1,8 +1,9 @@
 """Graphs in ONNX Runtime: the machine that runs a graph, and its sessions.
 
 ONNX Runtime splits each operation among the threads of a session and waits for the slowest one, so several
-batches are computed faster with a thread each than one after the other with all threads. A single batch needs
-all threads: for that there is a second session, with its own copy of the weights, opened on first use.
+batches are computed faster with one thread each than one after the other with all threads. A single long text
+is computed faster with all threads: a second session, with its own copy of the weights, is opened for it on
+first use.
 """
 
 import contextlib
@@ -20,8 +21,8 @@ from bertune.metadata import ExportMetadata
 from bertune.optional_packages import needs
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-# The second session is used for a batch with more tokens x bytes of weights. One core takes 5 to 10 ms for so
-# many: with 22M parameters, for a text of 17 tokens in fp32, or of 65 in int8.
+# Tokens x bytes of weights from which a single batch is computed with all threads. One core takes 5 to 10 ms
+# for this: with 22M parameters, for 17 tokens in fp32 or 65 in int8.
 _MUCH_WORK = 1.5e9
 
 
@@ -73,7 +74,7 @@ class Graph:
         return Graph, (self.path, self.machine)
 
     def session_for(self, tokens: int) -> Any:
-        """The session that computes a single batch of so many tokens fastest."""
+        """The session that computes a single batch with this many tokens fastest."""
         if self.parallel == 1 or tokens * self._bytes < _MUCH_WORK:
             return self.session
         with self._opening:
@@ -82,15 +83,15 @@ class Graph:
         return self._all_threads
 
     def _opened_again(self) -> Any:
-        """A session with all threads; None if there is no memory for it, or the file was replaced since."""
-        if _identity(self.path) != self._identity:
-            return None  # the file of another model
-        with contextlib.suppress(ResourceError):
-            return open_session(self.path, self.machine)
+        """A session with all threads; None if it cannot be opened, or if the file has been replaced."""
+        # Whatever is missing, such as memory or the file, the first session can still compute the text.
+        with contextlib.suppress(ResourceError, ModelError, OSError, MemoryError):
+            if _identity(self.path) == self._identity:  # otherwise the file of another model
+                return open_session(self.path, self.machine)
 
 
 def _identity(path: Path) -> list[tuple[str, int, int, int]]:
-    """Name, inode, size and time of change of the files of a graph, which show whether it was replaced."""
+    """Name, inode, size and modification time of the files of a graph, which show whether it was replaced."""
     files = ((file.name, file.stat()) for file in sorted(path.parent.glob(f"{path.name}*")))
     return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in files]
 

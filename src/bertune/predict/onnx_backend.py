@@ -3,10 +3,12 @@
 Dimensions: B sequences of a batch, L longest of them, C outputs.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Container, Iterator
+from collections import deque
+from collections.abc import Callable, Container, Generator, Iterator
 from collections.abc import Sequence as SequenceOf
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -26,7 +28,7 @@ from bertune.text.sequences import Sequence
 
 # Padded tokens per call of the graph: the activations of more tokens leave the cache of a CPU core.
 _CPU_TOKENS, _GPU_TOKENS = 256, 32768
-_MOST_OUTPUTS = 2**25  # numbers returned by the calls at the same time: 128 MB in fp32
+_MOST_OUTPUTS = 2**25  # numbers returned by all concurrent calls together: 128 MB in fp32
 
 _CHOICES = "AutoModelForMultipleChoice"  # whose inputs are [B, choices, L]
 _NOT_DECODED = "last_hidden_state"  # exported for other programs
@@ -48,20 +50,26 @@ class OnnxBackend:
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of all sequences, without a loss. Raises ResourceError, and whatever `poll` raises."""
-        batches = [np.zeros(1, np.int64)] if len(sequences) == 1 else list(self._batches(sequences))
-        if len(batches) == 1:
+        if len(sequences) == 1:  # without forming batches, which a short text would notice
             poll()
-            tokens = sum(map(len, sequences))
-            return BackendOutputs(self._compute(list(sequences), self.graph.session_for(tokens)))
+            return BackendOutputs(self._compute(sequences, self.graph.session_for(len(sequences[0]))))
+        lengths = [len(s) for s in sequences]
+        batches = list(divided(lengths, self._micro_batch_tokens, self.graph.parallel))
+        # On many cores, a few batches are computed one after the other, each with all threads.
+        is_parallel = 2 * len(batches) > self.graph.parallel
 
         def compute(positions: Indices) -> list[Output]:
-            return self._compute([sequences[i] for i in positions], self.graph.session)
+            chosen = [sequences[i] for i in positions]
+            tokens = sum(map(len, chosen))
+            session = self.graph.session if is_parallel else self.graph.session_for(tokens)
+            return self._compute(chosen, session)
 
         outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
-        computed = _mapped(compute, batches, self.graph.parallel, poll)
-        for positions, found in zip(batches, computed, strict=True):
-            for position, output in zip(positions, found, strict=True):
-                outputs[position] = output
+        computed = _mapped(compute, batches, self.graph.parallel if is_parallel else 1, poll)
+        with contextlib.closing(computed):
+            for positions, found in zip(batches, computed, strict=True):
+                for position, output in zip(positions, found, strict=True):
+                    outputs[position] = output
         return BackendOutputs(outputs)
 
     @property
@@ -72,13 +80,7 @@ class OnnxBackend:
         most = _MOST_OUTPUTS // (width * self.graph.parallel)
         return max(1, min(machine.micro_batch_tokens or usual, most))
 
-    def _batches(self, sequences: SequenceOf[Sequence]) -> Iterator[Indices]:
-        """The positions of each batch; even a few sequences are shared among the threads."""
-        lengths = [len(s) for s in sequences]
-        share = math.ceil(sum(lengths) / self.graph.parallel)
-        return micro_batches(lengths, min(self._micro_batch_tokens, share))
-
-    def _compute(self, sequences: list[Sequence], session: Any) -> list[Output]:
+    def _compute(self, sequences: SequenceOf[Sequence], session: Any) -> list[Output]:
         """The outputs of one batch."""
         try:
             arrays = session.run(self._output_names, self._inputs(sequences))
@@ -99,7 +101,7 @@ class OnnxBackend:
         rows = (found[i, : len(s)] for i, s in enumerate(sequences)) if self.fitted.head.per_token else found
         return [self.fitted.reduce_array(row, s) for row, s in zip(rows, sequences, strict=True)]
 
-    def _inputs(self, sequences: list[Sequence]) -> dict[str, NDArray[np.int64]]:
+    def _inputs(self, sequences: SequenceOf[Sequence]) -> dict[str, NDArray[np.int64]]:
         """The padded inputs of the graph by name, [B, L], or [B, 1, L] for choices."""
         inputs = padded_inputs(sequences, self.graph.input_names, self.export.pad_id)
         if self.export.auto_class == _CHOICES:
@@ -117,27 +119,43 @@ class OnnxBackend:
         return np.array(self.output_scale.factors)
 
 
+def divided(lengths: SequenceOf[int], most_tokens: int, threads: int) -> Iterator[Indices]:
+    """The positions of each batch of at most `most_tokens` padded tokens.
+
+    With several threads, even a few sequences are divided among them.
+    """
+    if threads > 1:
+        share = max(lengths, default=0) * math.ceil(len(lengths) / threads)
+        most_tokens = min(most_tokens, share)
+    return micro_batches(lengths, most_tokens)
+
+
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 
 def _mapped(
     function: Callable[[Item], Found], items: SequenceOf[Item], threads: int, poll: Poll
-) -> Iterator[Found]:
-    """The results of a function for all items, in order; `poll` is called before each."""
+) -> Generator[Found]:
+    """The results of a function for all items, in order; `poll` is called before each item is started."""
     if threads == 1 or len(items) < 2:
         for item in items:
             poll()
             yield function(item)
         return
+    started: deque[Future[Found]] = deque()
     with ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="bertune-batch") as pool:
-        computing = [pool.submit(function, item) for item in items]
         try:
-            for one in computing:
+            for item in items:
                 poll()
-                yield one.result()
+                started.append(pool.submit(function, item))
+                if len(started) > 2 * threads:
+                    yield started.popleft().result()
+            while started:
+                yield started.popleft().result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for one in started:
+                one.cancel()
 
 
 def padded_inputs(

@@ -11,7 +11,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 # An application can put a function into the scope of a request under this name. It is called if the client
-# disconnects before the response is complete. A task that waits for the ASGI message would cost more.
+# disconnects before the response is complete. To wait for the ASGI message `http.disconnect` instead would
+# take another task for each request.
 ON_DISCONNECT = "bertune.on_disconnect"
 _MOST_HEADER_BYTES = 65_536
 _LEAST_READ = 65_536  # bytes that a client must read per timeout while a response is being sent
@@ -68,6 +69,9 @@ class TimedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        if self.cycle is self._running:
+            # A large body pauses reading, and then a disconnect would not be noticed.
+            self.flow.resume_reading()
         self._is_in_headers = True
         self._header_bytes = 0
 

@@ -1,7 +1,7 @@
 """The limits of every request, before its body is parsed: token, body size and time, disconnected clients.
 
 An ASGI middleware. It reads the whole body first, so that slow clients only occupy a buffer, and
-cancels the handler if the client disconnects; `TimedProtocol` reports that.
+cancels the handler if the client disconnects; `TimedProtocol` reports the disconnect.
 """
 
 import asyncio
