@@ -99,9 +99,9 @@ def page(results: Mapping[str, Any]) -> str:
         "answer differ), and the score that selects checkpoints. Speed is relative to the trained model in "
         "its usual precision. Every format was measured with limits that accept any difference.",
         "",
-        "Multi-label classification and multiple choice are not included: in one epoch, this encoder learns "
-        "neither GoEmotions nor DREAM, and a comparison of a model that has learned nothing is meaningless. "
-        "The tests export every task.",
+        "Multi-label classification and multiple choice are not included: with so little training, this "
+        "encoder learns neither GoEmotions nor DREAM, and a comparison of a model that has learned nothing "
+        "is meaningless. The tests export every task.",
         "",
         f"Measured with `python benchmarks/exports.py runs/exports` on {machine['processor']}, "
         f"{machine['threads']} thread(s), with torch {machine['torch']}, ONNX Runtime "
