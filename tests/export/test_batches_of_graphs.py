@@ -116,7 +116,7 @@ def threads_of(session: Any) -> int:
 
 def test_only_much_work_is_split_among_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = Graph(path, GraphMachine(threads=2))
-    assert graph.parallel == 2
+    assert graph.calls == 2
     assert threads_of(graph.session_for(10)) == 1
     monkeypatch.setattr(graphs, "_MUCH_WORK", 11 * path.stat().st_size)
     assert threads_of(graph.session_for(10)) == 1

@@ -62,12 +62,12 @@ class Graph:
         self.path = path
         self.machine = machine
         threads = machine.threads or _usual_threads()
-        self.parallel = threads if machine.gpu is None else 1  # batches to compute at the same time
+        self.calls = threads if machine.gpu is None else 1  # at the same time, each of a batch
         self._identity = _identity(path)
         self._bytes = sum(size for _, _, size, _ in self._identity)
         self._opening = threading.Lock()
         self._all_threads: Any = None
-        self.session = open_session(path, machine if self.parallel == 1 else replace(machine, threads=1))
+        self.session = open_session(path, machine if self.calls == 1 else replace(machine, threads=1))
         self.input_names = frozenset(given.name for given in self.session.get_inputs())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -75,7 +75,7 @@ class Graph:
 
     def session_for(self, tokens: int) -> Any:
         """The session that computes a single batch with this many tokens fastest."""
-        if self.parallel == 1 or tokens * self._bytes < _MUCH_WORK:
+        if self.calls == 1 or tokens * self._bytes < _MUCH_WORK:
             return self.session
         with self._opening:
             if self._all_threads is None:

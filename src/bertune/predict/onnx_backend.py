@@ -45,7 +45,7 @@ class OnnxBackend:
 
     @property
     def runtime(self) -> Runtime:
-        tokens = self._micro_batch_tokens * self.graph.parallel
+        tokens = self._micro_batch_tokens * self.graph.calls
         return Runtime("onnx", precision_of(self.export), True, tokens)
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
@@ -54,9 +54,9 @@ class OnnxBackend:
             poll()
             return BackendOutputs(self._compute(sequences, self.graph.session_for(len(sequences[0]))))
         lengths = [len(s) for s in sequences]
-        batches = list(divided(lengths, self._micro_batch_tokens, self.graph.parallel))
+        batches = list(divided(lengths, self._micro_batch_tokens, self.graph.calls))
         # On many cores, a few batches are computed one after the other, each with all threads.
-        is_parallel = 2 * len(batches) > self.graph.parallel
+        is_parallel = 2 * len(batches) > self.graph.calls
 
         def compute(positions: Indices) -> list[Output]:
             chosen = [sequences[i] for i in positions]
@@ -65,7 +65,7 @@ class OnnxBackend:
             return self._compute(chosen, session)
 
         outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
-        computed = _mapped(compute, batches, self.graph.parallel if is_parallel else 1, poll)
+        computed = _mapped(compute, batches, self.graph.calls if is_parallel else 1, poll)
         with contextlib.closing(computed):
             for positions, found in zip(batches, computed, strict=True):
                 for position, output in zip(positions, found, strict=True):
@@ -77,7 +77,7 @@ class OnnxBackend:
         width = self.export.vocab_size if self.export.auto_class == "AutoModelForMaskedLM" else 1
         machine = self.graph.machine
         usual = _CPU_TOKENS if machine.gpu is None else _GPU_TOKENS
-        most = _MOST_OUTPUTS // (width * self.graph.parallel)
+        most = _MOST_OUTPUTS // (width * self.graph.calls)
         return max(1, min(machine.micro_batch_tokens or usual, most))
 
     def _compute(self, sequences: SequenceOf[Sequence], session: Any) -> list[Output]:

@@ -11,8 +11,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 # An application can put a function into the scope of a request under this name. It is called if the client
-# disconnects before the response is complete. To wait for the ASGI message `http.disconnect` instead would
-# take another task for each request.
+# disconnects before the response is complete. Waiting for the ASGI message `http.disconnect` instead would
+# take another task per request.
 ON_DISCONNECT = "bertune.on_disconnect"
 _MOST_HEADER_BYTES = 65_536
 _LEAST_READ = 65_536  # bytes that a client must read per timeout while a response is being sent
