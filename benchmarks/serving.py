@@ -11,6 +11,11 @@ of single texts on the idle service, the throughput at saturation with one text 
 the latency at half of the former, and the throughput of clients that send a text as soon as they have the
 previous answer, as `wrk` does. Each answer is compared with that of `Model.predict`. If `wrk` is
 installed, it checks the throughput.
+
+The service and the generator share all CPUs, unless some are reserved for the service and for offline
+prediction, as if the clients were other machines:
+
+    BERTUNE_DATA=DATA python benchmarks/serving.py --cache CACHE --server-cpus 0 1
 """
 
 from __future__ import annotations
@@ -24,14 +29,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from serving_page import page
+from serving_page import page, table
 from serving_sides import (
     BERTUNE,
     CONNECTIONS,
     FORMATS,
     HERE,
+    SHARED,
     TOLERANCE,
     Client,
+    Cpus,
     model_folder,
     offline,
     serving,
@@ -40,7 +47,7 @@ from serving_sides import (
 
 from bertune.bench.environment import machine, versions
 
-OUT = HERE / "results" / "serving.json"
+RESULTS = HERE / "results" / "serving"  # a file per number of CPUs
 PAGE = HERE / "serving.md"
 PEER = "peer"
 PER_REQUEST = 32
@@ -55,6 +62,7 @@ class Plan:
     seconds: float
     stages: frozenset[str]
     rounds: dict[str, Any]  # by number; changed as measurements arrive
+    cpus: Cpus
 
     def measure(self, number: int, key: str, stage: str, work: Callable[[], Any]) -> Any:
         """The stored result of a stage, or a new one; None for a stage that is not selected."""
@@ -78,6 +86,7 @@ class Plan:
             "machine": machine(),
             "versions": versions(),
             "seconds": self.seconds,
+            "server_cpus": list(self.cpus.server),
             "texts_per_request": PER_REQUEST,
             "rounds": self.rounds,
         }
@@ -97,14 +106,14 @@ def measure_bertune(plan: Plan, number: int, name: str, kind: str) -> None:
     key, path = f"{name}/{kind}", plan.cache / f"answers-{name}-{kind}.json"
 
     def rate() -> float:
-        return offline(folder, texts, plan.seconds, None if path.is_file() else path)
+        return offline(folder, texts, plan.seconds, None if path.is_file() else path, plan.cpus)
 
     before = plan.measure(number, key, "offline1", rate)
     if not path.is_file():
         offline(folder, texts, 0, path)
     if plan.is_missing(number, key, *_OF_SERVER):
         command = (*BERTUNE, "serve", str(folder), "--port", "0")
-        with serving(command, texts.texts[0], plan.cache / "serve.log") as server:
+        with serving(command, texts.texts[0], plan.cache / "serve.log", plan.cpus) as server:
             plan.measure(number, key, "start", lambda: round(server.seconds, 2))
             one = Client(server, texts.texts, json.loads(path.read_bytes()), TOLERANCE[kind])
             measure_server(plan, number, key, one, before)
@@ -136,7 +145,7 @@ def measure_peer(plan: Plan, number: int, name: str, one: bool) -> None:
     command = (BERTUNE[0], str(HERE / "serving_peer.py"), model, *(["--one"] if one else []))
     key = f"{name}/{PEER}{' one by one' if one else ''}"
     if plan.is_missing(number, key, *_OF_PEER):
-        with serving(command, texts.texts[0], plan.cache / "peer.log") as server:
+        with serving(command, texts.texts[0], plan.cache / "peer.log", plan.cpus) as server:
             plan.measure(number, key, "start", lambda: round(server.seconds, 2))
             client = Client(server, texts.texts, json.loads(path.read_bytes()), TOLERANCE[PEER])
             measure_server(plan, number, key, client, None)
@@ -163,7 +172,8 @@ def main() -> None:
     """Measures, stores and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path, help="default: a file in benchmarks/results/serving")
+    parser.add_argument("--server-cpus", nargs="+", type=int, metavar="CPU", help="not used by the clients")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of every measurement")
     parser.add_argument("--workloads", nargs="+", default=["sst2", "mixed"], metavar="NAME")
@@ -173,21 +183,24 @@ def main() -> None:
     parser.add_argument("--render", action="store_true", help="only write the page of the stored results")
     parser.add_argument("--fresh", action="store_true", help="forget what is stored")
     options = parser.parse_args()
+    cpus = Cpus.separate(options.server_cpus) if options.server_cpus else SHARED
+    own = RESULTS / (f"{len(cpus.server)}_cpus.json" if cpus.server else "shared.json")
+    out: Path = options.out or own
     if not options.render:
         options.cache.mkdir(parents=True, exist_ok=True)
-    is_stored = options.out.is_file() and not options.fresh
-    rounds = json.loads(options.out.read_bytes())["rounds"] if is_stored else {}
-    plan = Plan(options.cache, options.out, options.seconds, frozenset(options.stages), rounds)
+    is_stored = out.is_file() and not options.fresh
+    rounds = json.loads(out.read_bytes())["rounds"] if is_stored else {}
+    plan = Plan(options.cache, out, options.seconds, frozenset(options.stages), rounds, cpus)
     for number in range(1, 1 if options.render else options.rounds + 1):
         for name in options.workloads:
             for one in {"none": (), "threads": (False,), "one": (True,), "both": (False, True)}[options.peer]:
                 measure_peer(plan, number, name, one)
             for kind in options.formats:
                 measure_bertune(plan, number, name, kind)
-    text = page(json.loads(options.out.read_bytes()))
-    if options.out == OUT:
-        PAGE.write_text(text, encoding="utf-8")
-    print(text)
+    print(table(json.loads(out.read_bytes())))
+    if out == own:
+        stored = sorted(RESULTS.glob("*.json"), reverse=True)
+        PAGE.write_text(page([json.loads(path.read_bytes()) for path in stored]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The section on serving of docs/benchmarks.md, rendered from benchmarks/results/serving.json."""
+"""The page benchmarks/serving.md, rendered from the files in benchmarks/results/serving."""
 
 from __future__ import annotations
 
@@ -31,18 +31,22 @@ _HEAD = (
 _ABOUT = """# The service under load
 
 all-MiniLM-L6-v2, fine-tuned on part of SST-2, behind `bertune serve`, compared with a plain FastAPI server
-with the transformers pipeline. An open-loop generator on the same machine sends requests at scheduled times
-over 64 connections, and compares every answer with that of `Model.predict`; latencies count from the
-scheduled time. The offline rate is that of `Model.predict` on the same texts, measured before and after
-each service; the highest one counts, because on a virtual machine some runs are much slower. Half load is
-half of the throughput with one text per request. Each of the 64 waiting clients sends one text per request,
-as soon as it has the previous answer, as `wrk` does. The column "of offline"
-gives the three throughputs as shares of the offline rate.
+with the transformers pipeline. An open-loop generator sends requests at scheduled times over 64 connections,
+and compares every answer with that of `Model.predict`; latencies count from the scheduled time. The offline
+rate is that of `Model.predict` on the same texts and the same CPUs, measured before and after each service;
+the highest one counts, because on a virtual machine some runs are much slower. Half load is half of the
+throughput with one text per request. Each of the 64 waiting clients sends one text per request, as soon as
+it has the previous answer, as `wrk` does. The column "of offline" gives the three throughputs as shares of
+the offline rate.
 """
 
 
-def page(found: Values) -> str:
-    """The results as a Markdown page."""
+def page(setups: list[Values]) -> str:
+    """The results as a Markdown page, with a section per setup."""
+    return "\n".join((_ABOUT, *map(_section, setups)))
+
+
+def _section(found: Values) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     by_wrk: dict[str, list[str]] = {}
     for values in found["rounds"].values():
@@ -50,15 +54,17 @@ def page(found: Values) -> str:
             if stages.get("wrk"):
                 by_wrk.setdefault(TITLES[key.split("/")[1]], []).append(f"{stages['wrk']:,.0f}")
     checks = [f"{title}: {', '.join(rates)} texts/s" for title, rates in by_wrk.items()]
-    rounds, machine = len(found["rounds"]), found["machine"]
+    rounds, machine, cpus = len(found["rounds"]), found["machine"], found["server_cpus"]
     workloads = dict.fromkeys(key.split("/")[0] for values in found["rounds"].values() for key in values)
     command = (
         f"BERTUNE_DATA=DATA python benchmarks/serving.py --cache CACHE --rounds {rounds} "
         f"--seconds {found['seconds']:g} --workloads {' '.join(workloads)}"
+        f"{' --server-cpus ' if cpus else ''}{' '.join(map(str, cpus))}"
     )
     return "\n".join(
         (
-            _ABOUT,
+            f"## {len(cpus)} CPUs, the clients on others" if cpus else "## All CPUs shared with the clients",
+            "",
             table(found),
             f"Medians of {rounds} round{'s' if rounds > 1 else ''}, each stage {found['seconds']:g} seconds, "
             f"measured {found['measured']} on {machine['cpu']}, {machine['cores']} cores, "

@@ -91,6 +91,30 @@ def model_folder(kind: str, cache: Path) -> Path:
     return run / "export" / kind
 
 
+@dataclass(frozen=True)
+class Cpus:
+    """The CPUs of the services and of offline prediction, and those of the clients; empty for all."""
+
+    server: tuple[int, ...] = ()
+    clients: tuple[int, ...] = ()
+
+    @classmethod
+    def separate(cls, server: Sequence[int]) -> Cpus:
+        """All CPUs that are not for the server are for the clients. Exits if none is left."""
+        clients = sorted(set(os.sched_getaffinity(0)) - set(server))
+        if not clients:
+            raise SystemExit("--server-cpus: no CPU is left for the clients")
+        return cls(tuple(sorted(server)), tuple(clients))
+
+
+SHARED = Cpus()
+
+
+def pinned(command: Sequence[str], cpus: Sequence[int]) -> tuple[str, ...]:
+    """The command, limited to some CPUs if there are any."""
+    return (*(("taskset", "--cpu-list", ",".join(map(str, cpus))) if cpus else ()), *command)
+
+
 @dataclass
 class Server:
     """A running server."""
@@ -98,6 +122,7 @@ class Server:
     process: subprocess.Popen[str]
     url: str
     seconds: float  # from the start of the command to the first answer
+    client_cpus: Sequence[int] = ()  # of those who load it
 
     @property
     def address(self) -> tuple[str, int]:
@@ -113,17 +138,19 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(command: Sequence[str], text: str | None, log: Path) -> Iterator[Server]:
+def serving(command: Sequence[str], text: str | None, log: Path, cpus: Cpus = SHARED) -> Iterator[Server]:
     """A server until the end of the block; it must print its URL. `text`, if given, is predicted first."""
     started = time.perf_counter()
     with log.open("w", encoding="utf-8") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(
+            pinned(command, cpus.server), stdout=subprocess.PIPE, stderr=errors, text=True
+        )
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         if not url:
             raise SystemExit(f"the server did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
-        server = Server(process, url, 0.0)
+        server = Server(process, url, 0.0, cpus.clients)
         if text is not None:
             predict(server, text)
         server.seconds = time.perf_counter() - started
@@ -150,12 +177,14 @@ def predict(server: Server, text: str) -> Any:
     return json.loads(found)
 
 
-def offline(folder: Path, texts: Texts, seconds: float, answers: Path | None = None) -> float:
+def offline(
+    folder: Path, texts: Texts, seconds: float, answers: Path | None = None, cpus: Cpus = SHARED
+) -> float:
     """Texts per second of `Model.predict` in a process of its own, which can also write its answers."""
     more = () if answers is None else ("--answers", str(answers))
     program = str(HERE / "serving_offline.py")
     command = (sys.executable, program, str(folder), str(texts.path), str(seconds), *more)
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(pinned(command, cpus.server), capture_output=True, text=True, check=True)
     found: float = json.loads(done.stdout)["texts_per_second"]
     return found
 
@@ -190,7 +219,7 @@ class Client:
             "warm_up": min(1.0, seconds / 4),
         }  # fmt: skip
         before = self.server.cpu_seconds()
-        program = (sys.executable, str(HERE / "serving_load.py"))
+        program = pinned((sys.executable, str(HERE / "serving_load.py")), self.server.client_cpus)
         done = subprocess.run(program, input=json.dumps(load), capture_output=True, text=True, check=True)
         found: dict[str, Any] = json.loads(done.stdout)
         requests = sum(found["statuses"].values())
@@ -225,9 +254,8 @@ class Client:
         command = ("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script)
         environment = {**os.environ, "BODIES": str(bodies)}
         try:
-            done = subprocess.run(
-                (*command, f"{self.server.url}/predict"), env=environment, capture_output=True, text=True
-            )
+            whole = pinned((*command, f"{self.server.url}/predict"), self.server.client_cpus)
+            done = subprocess.run(whole, env=environment, capture_output=True, text=True)
         except FileNotFoundError:
             return None
         if "Non-2xx" in done.stdout or done.returncode:

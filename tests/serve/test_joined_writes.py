@@ -1,13 +1,17 @@
-"""Writes of one iteration of the event loop are sent together, and nothing is lost at the end."""
+"""The writes of a response are sent together, and nothing is lost at the end."""
 
 import asyncio
+import logging
 import socket
+import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
-import uvloop
+from running import serving
 
 from bertune.serve.connections import JoiningTransport
+from bertune.serve.logs import ACCESS
 
 Step = Callable[[JoiningTransport, socket.socket], Awaitable[None]]
 
@@ -26,9 +30,7 @@ def run(step: Step) -> None:
             inner.abort()
             theirs.close()
 
-    for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(connected())
+    asyncio.run(connected())
 
 
 def test_head_and_body_arrive_together() -> None:
@@ -41,6 +43,16 @@ def test_head_and_body_arrive_together() -> None:
         await asyncio.sleep(0)
         assert other.recv(100) == b"headbody"
         assert transport.get_write_buffer_size() == 0
+
+    run(step)
+
+
+def test_a_complete_response_does_not_wait_for_other_work() -> None:
+    async def step(transport: JoiningTransport, other: socket.socket) -> None:
+        transport.write(b"head")
+        transport.write(b"body")
+        transport.flush()
+        assert other.recv(100) == b"headbody"
 
     run(step)
 
@@ -76,3 +88,30 @@ def test_nothing_is_sent_on_a_connection_that_was_lost() -> None:
         assert errors == []
 
     run(step)
+
+
+class Blocking(logging.Handler):
+    """Blocks the event loop, which logs a request after its response, until the client has the response."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.answered = threading.Event()
+        self.found: list[bool] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(self.answered.wait(20))
+
+
+def test_a_client_has_its_response_before_the_event_loop_turns_to_others(
+    reviews_run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocking, logger = Blocking(), logging.getLogger(ACCESS)
+    caplog.set_level(logging.INFO, ACCESS)
+    with serving([reviews_run]) as running, running.client() as client:
+        logger.addHandler(blocking)
+        try:
+            client.get("/models")
+        finally:
+            blocking.answered.set()
+            logger.removeHandler(blocking)
+    assert blocking.found == [True]

@@ -17,7 +17,7 @@ from bertune.serve.measuring import Speed, measure
 from bertune.serve.metrics import Metrics
 from bertune.serve.opening import Candidate, faster, open_models
 from bertune.serve.openmp import limit_spinning
-from bertune.serve.parallel import ComputeThreads, Division
+from bertune.serve.parallel import ComputeThreads
 from bertune.serve.schedule import Costs
 from bertune.serve.sources import Source, exports_of, named_sources, split_arguments, weights_sha256
 from bertune.settings import resolve
@@ -27,7 +27,9 @@ from bertune.text.sequences import Sequence
 def candidate(precision: str, rate: float) -> Candidate:
     runtime = Runtime("any", precision, True, 4096)
     model: Any = SimpleNamespace(backend=SimpleNamespace(runtime=runtime))
-    return Candidate("any", None, model, Speed(Costs(rate, 0, True), 256, 20, 0.01, rate / 20))
+    return Candidate(
+        "any", None, model, model.backend, 1, Speed(Costs(rate, 0, True), 256, 20, 0.01, rate / 20)
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,12 +84,6 @@ def test_the_rate_is_that_of_all_batches_at_the_same_time() -> None:
     one, two = (Timed(0.0, 1e-5).measured(2, calls) for calls in (1, 2))
     assert two.costs.tokens_per_second == pytest.approx(one.costs.tokens_per_second)
     assert two.single_seconds == one.single_seconds
-
-
-@pytest.mark.parametrize(("threads", "expected"), [(1, (1, 1)), (2, (2, 1)), (3, (2, 1)), (16, (2, 8))])
-def test_two_batches_of_a_graph_share_the_cores(threads: int, expected: tuple[int, int]) -> None:
-    division = Division.of_graphs(threads)
-    assert (division.calls, division.threads) == expected
 
 
 def test_slow_backends_are_not_measured_for_long() -> None:

@@ -61,12 +61,12 @@ class Graph:
         """Open a graph. Raises ModelError, ResourceError."""
         self.path = path
         self.machine = machine
-        threads = machine.threads or _usual_threads()
-        self.calls = threads if machine.gpu is None else 1  # at the same time, each of a batch
+        self.threads = machine.threads or _usual_threads()
+        self.calls = self.threads if machine.gpu is None else 1  # at the same time, each of a batch
         self._identity = _identity(path)
         self._bytes = sum(size for _, _, size, _ in self._identity)
         self._opening = threading.Lock()
-        self._all_threads: Any = None
+        self._opened: dict[int, Any] = {}  # further sessions, by threads
         self.session = open_session(path, machine if self.calls == 1 else replace(machine, threads=1))
         self.input_names = frozenset(given.name for given in self.session.get_inputs())
 
@@ -75,19 +75,30 @@ class Graph:
 
     def session_for(self, tokens: int) -> Any:
         """The session that computes a single batch with this many tokens fastest."""
-        if self.calls == 1 or tokens * self._bytes < _MUCH_WORK:
+        return self.session if self.work(tokens) < _MUCH_WORK else self.session_with(self.threads)
+
+    def work(self, tokens: int) -> float:
+        """The work of a batch: tokens x bytes of weights."""
+        return tokens * self._bytes
+
+    def session_with(self, threads: int) -> Any:
+        """The session with a number of threads, which is opened on first use.
+
+        It is the one with one thread if another cannot be opened.
+        """
+        if threads == 1 or self.calls == 1:
             return self.session
         with self._opening:
-            if self._all_threads is None:
-                self._all_threads = self._opened_again() or self.session
-        return self._all_threads
+            if threads not in self._opened:
+                self._opened[threads] = self._opened_again(threads) or self.session
+        return self._opened[threads]
 
-    def _opened_again(self) -> Any:
-        """A session with all threads; None if it cannot be opened, or if the file has been replaced."""
+    def _opened_again(self, threads: int) -> Any:
+        """A session with several threads; None if it cannot be opened, or if the file has been replaced."""
         # Whatever is missing, such as memory or the file, the first session can still compute the text.
         with contextlib.suppress(ResourceError, ModelError, OSError, MemoryError):
             if _identity(self.path) == self._identity:  # otherwise the file of another model
-                return open_session(self.path, self.machine)
+                return open_session(self.path, replace(self.machine, threads=threads))
 
 
 def _identity(path: Path) -> list[tuple[str, int, int, int]]:

@@ -45,7 +45,7 @@ class OnnxBackend:
 
     @property
     def runtime(self) -> Runtime:
-        tokens = self._micro_batch_tokens * self.graph.calls
+        tokens = self.micro_batch_tokens * self.graph.calls
         return Runtime("onnx", precision_of(self.export), True, tokens)
 
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
@@ -54,7 +54,7 @@ class OnnxBackend:
             poll()
             return BackendOutputs(self._compute(sequences, self.graph.session_for(len(sequences[0]))))
         lengths = [len(s) for s in sequences]
-        batches = list(divided(lengths, self._micro_batch_tokens, self.graph.calls))
+        batches = list(divided(lengths, self.micro_batch_tokens, self.graph.calls))
         # On many cores, a few batches are computed one after the other, each with all threads.
         is_parallel = 2 * len(batches) > self.graph.calls
 
@@ -72,8 +72,13 @@ class OnnxBackend:
                     outputs[position] = output
         return BackendOutputs(outputs)
 
+    def one_batch(self, sequences: SequenceOf[Sequence], threads: int) -> list[Output]:
+        """The outputs of one batch, computed with a number of threads. Raises ResourceError."""
+        return self._compute(sequences, self.graph.session_with(threads))
+
     @property
-    def _micro_batch_tokens(self) -> int:
+    def micro_batch_tokens(self) -> int:
+        """The most padded tokens of one call of the graph."""
         width = self.export.vocab_size if self.export.auto_class == "AutoModelForMaskedLM" else 1
         machine = self.graph.machine
         usual = _CPU_TOKENS if machine.gpu is None else _GPU_TOKENS

@@ -1,7 +1,7 @@
 """HTTP connections that slow or silent clients cannot keep open: uvicorn's protocol with time limits.
 
 uvicorn writes the head and the body of a response separately. Each write is a system call that wakes the
-client, so this protocol sends both together.
+client, so this protocol sends both together, as soon as the response is complete.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ class TimedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
+        self._joining = JoiningTransport(transport, self.loop)
+        super().connection_made(self._joining)  # type: ignore[arg-type]
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,6 +76,11 @@ class TimedProtocol(HttpToolsProtocol):
         self._is_in_headers = True
         self._header_bytes = 0
 
+    def on_response_complete(self) -> None:
+        # At the end of the iteration, the response would have waited for all requests that arrived meanwhile.
+        self._joining.flush()
+        super().on_response_complete()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._watch_reading(self.transport.get_write_buffer_size())
@@ -111,7 +117,7 @@ class TimedProtocol(HttpToolsProtocol):
 
 
 class JoiningTransport:
-    """A transport that sends all writes of one iteration of the event loop together."""
+    """A transport that holds data back until `flush`, but not beyond an iteration of the event loop."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -123,24 +129,25 @@ class JoiningTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Send data in the next iteration of the event loop, or now if many bytes are waiting."""
+        """Send data together with what is written later, or now if many bytes are waiting."""
         if not self._held:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.flush)
         self._held.append(data)
         self._size += len(data)
         if self._size > _MOST_HELD:
-            self._send()
+            self.flush()
 
     def close(self) -> None:
         """Close the connection once everything is sent."""
-        self._send()
+        self.flush()
         self._transport.close()
 
     def get_write_buffer_size(self) -> int:
         """The number of bytes that have not been sent yet."""
         return self._size + self._transport.get_write_buffer_size()
 
-    def _send(self) -> None:
+    def flush(self) -> None:
+        """Send everything that is held."""
         if self._held:
             data = b"".join(self._held)
             self._held, self._size = [], 0

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bertune.config import Config, MachineConfig, ServeConfig
+from bertune.config import Config, ServeConfig
 from bertune.errors import ConfigError, ModelError
 from bertune.files import sha256_of, shell_word
 from bertune.metadata import FILE, recorded_metadata
 from bertune.optional_packages import is_installed, needs
+from bertune.predict.backend import Backend
 from bertune.predict.loading import load_model
 from bertune.predict.model import Model
 from bertune.serve.batcher import Batcher
@@ -21,7 +22,7 @@ from bertune.serve.drift import Drift
 from bertune.serve.logs import LOGGER, event
 from bertune.serve.measuring import Speed, measure
 from bertune.serve.metrics import Metrics
-from bertune.serve.parallel import ComputeThreads, Division
+from bertune.serve.parallel import ComputeThreads, concurrent
 from bertune.serve.reference import Reference, read_reference
 from bertune.serve.schedule import Schedule
 from bertune.serve.service import ModelFacts, ServedModel
@@ -45,16 +46,9 @@ class Candidate:
     format: str  # run, pretrained, or that of an export
     folder: Path | None  # None for a pretrained encoder
     model: Model
+    backend: Backend  # of the model, as the service calls it
+    calls: int  # of the backend, at the same time
     speed: Speed
-    calls: int = 1  # batches that it computes at the same time
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How a candidate is measured."""
-
-    seconds: float
-    calls: int = 1  # batches at the same time
 
 
 def open_models(
@@ -83,30 +77,12 @@ def _open(source: Source, config: Config, settings: Mapping[str, Any]) -> tuple[
     best: Candidate | None = None
     reference: Reference | None = None
     for place in places:
-        division = _division(place, config.machine)
-        plan = _Plan(seconds, 1 if division is None else division.calls)
-        model = load_model(place, _divided(settings, division))
+        model = load_model(place, settings)
         reference = reference or read_reference(folder, model)
-        candidate = _measured(source.name, place, model, reference, config.serve, plan)
+        candidate = _measured(source.name, place, model, reference, config.serve, seconds)
         best = candidate if best is None else faster(best, candidate)
     assert best is not None and reference is not None, "there is at least one place"
     return best, reference
-
-
-def _division(place: Path, machine: MachineConfig) -> Division | None:
-    """How the batches of a graph on a CPU share its cores; None for other models, which compute one batch."""
-    metadata = recorded_metadata(place)
-    is_graph = metadata is not None and metadata.export is not None and metadata.export.graph is not None
-    if not is_graph or machine.device not in ("auto", "cpu"):
-        return None
-    return Division.of_graphs(None if machine.threads == "auto" else int(machine.threads))
-
-
-def _divided(settings: Mapping[str, Any], division: Division | None) -> dict[str, Any]:
-    """The settings with the threads of each batch."""
-    if division is None:
-        return dict(settings)
-    return {**settings, "machine": {**settings.get("machine", {}), "threads": division.threads}}
 
 
 def _open_untuned(source: Source, config: Config) -> tuple[Candidate, Reference]:
@@ -119,7 +95,7 @@ def _open_untuned(source: Source, config: Config) -> tuple[Candidate, Reference]
             f"{source.place} is not a run or an export, and cannot be loaded as a pretrained encoder: {error}"
         ) from error
     reference = read_reference(Path(source.place), model)
-    return _measured(source.name, None, model, reference, config.serve, _Plan(_SECONDS_ALONE)), reference
+    return _measured(source.name, None, model, reference, config.serve, _SECONDS_ALONE), reference
 
 
 def _places(folder: Path, backend: str) -> list[Path]:
@@ -145,12 +121,13 @@ def _places(folder: Path, backend: str) -> list[Path]:
 
 
 def _measured(
-    name: str, folder: Path | None, model: Model, reference: Reference, config: ServeConfig, plan: _Plan
+    name: str, folder: Path | None, model: Model, reference: Reference, config: ServeConfig, seconds: float
 ) -> Candidate:
     """Measure a model on samples, which also warms it up, and log the result."""
-    runtime = model.backend.runtime
+    backend, calls = concurrent(model.backend)
+    runtime = backend.runtime
     most = runtime.micro_batch_tokens if config.max_batch_tokens == "auto" else int(config.max_batch_tokens)
-    speed = measure(model.backend, reference.samples, most, plan.seconds, plan.calls)
+    speed = measure(backend, reference.samples, most, seconds, calls)
     if config.max_batch_tokens != "auto":
         speed = replace(speed, batch_tokens=most)
     export = model.metadata.export
@@ -159,9 +136,9 @@ def _measured(
         _LOG, logging.INFO, "measured", model=name, format=kind, backend=runtime.name,
         precision=runtime.precision, milliseconds_per_text=round(1000 * speed.single_seconds, 2),
         texts_per_second=round(speed.sequences_per_second, 1), batch_tokens=speed.batch_tokens,
-        tokens_per_text=speed.sample_tokens, batches_at_a_time=plan.calls,
+        tokens_per_text=speed.sample_tokens, batches_at_a_time=calls,
     )  # fmt: skip
-    return Candidate(kind, folder, model, speed, plan.calls)
+    return Candidate(kind, folder, model, backend, calls, speed)
 
 
 def faster(first: Candidate, second: Candidate) -> Candidate:
@@ -191,7 +168,7 @@ def _served(
     schedule = Schedule(speed.batch_tokens, speed.costs, candidate.calls)
     max_wait = _PATIENCE * config.timeout
     thread = threads.single if candidate.calls == 1 else threads.several
-    batcher = Batcher(model.backend, schedule, config.max_queued_tokens, thread, max_wait)
+    batcher = Batcher(candidate.backend, schedule, config.max_queued_tokens, thread, max_wait)
     drift = Drift(model.tokenizer.unknown_id, reference.profile)
     metrics.watch(name, batcher, drift)
     facts = _facts(candidate, config)

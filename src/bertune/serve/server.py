@@ -103,6 +103,8 @@ class Server:
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 self._loading,
+                # uvloop would send a response only after it has read, and started, all requests that wait.
+                loop="asyncio",
                 http=TimedProtocol,
                 ws="none",
                 lifespan="on",
