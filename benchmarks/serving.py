@@ -5,12 +5,12 @@
 CACHE is a folder outside the repository for the model, its exports and texts; they are created on first use.
 Every measurement is stored at once, so an interrupted run continues where it stopped. `--fresh` starts again.
 
-A round measures, in turn and for each workload, the plain server and each format of the model: the rate of
-`Model.predict` before and after the service, the time from the shell command to the first answer, the latency
-of single texts on the idle service, the throughput at saturation with one text and with 32 texts per request,
-the latency at half of the former, and the throughput of clients that send a text as soon as they have the
-previous answer, as `wrk` does. Each answer is compared with that of `Model.predict`. If `wrk` is
-installed, it checks the throughput.
+A round measures, in turn and for each workload, the plain server and each format of the model: the time from
+the shell command to the first answer; the throughput at saturation with one text per request; the latency of
+single texts on the idle service and at half of this throughput, in turn; then the rate of `Model.predict` and
+the throughput of clients that send one text, or 32, as soon as they have the previous answer, in turn.
+Whatever is compared is measured in turn, because the speed of a virtual machine can change every few seconds.
+Each answer is compared with that of `Model.predict`. If `wrk` is installed, it checks the throughput.
 
 The service and the generator share all CPUs, unless some are reserved for the service and for offline
 prediction, as if the clients were other machines:
@@ -51,6 +51,8 @@ RESULTS = HERE / "results" / "serving"  # a file per number of CPUs
 PAGE = HERE / "serving.md"
 PEER = "peer"
 PER_REQUEST = 32
+FEWER = 8  # connections with 32 texts per request
+TURNS = 3  # per round, of measurements that are compared
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Plan:
     def is_missing(self, number: int, key: str, *stages: str) -> bool:
         """Whether one of the stages is selected and has no result yet."""
         values = self.rounds.get(str(number), {}).get(key, {})
-        return any(s not in values and s.rstrip("0123456789") in self.stages for s in stages)
+        return any(stage not in values and stage in self.stages for stage in stages)
 
     def store(self) -> None:
         """Write everything measured so far."""
@@ -86,8 +88,10 @@ class Plan:
             "machine": machine(),
             "versions": versions(),
             "seconds": self.seconds,
+            "turns": TURNS,
             "server_cpus": list(self.cpus.server),
             "texts_per_request": PER_REQUEST,
+            "connections": {"1": CONNECTIONS, str(PER_REQUEST): FEWER},
             "rounds": self.rounds,
         }
         partial = self.out.with_suffix(".partial")
@@ -95,45 +99,58 @@ class Plan:
         partial.replace(self.out)
 
 
-STAGES = ("offline", "start", "single", "saturation", "half", "closed", "wrk")
-_OF_PEER = ("start", "single", "saturation1", "half")
-_OF_SERVER = (*_OF_PEER, "closed", f"saturation{PER_REQUEST}", "wrk")
+STAGES = ("start", "saturation", "latency", "throughput", "wrk")
+_OF_PEER = ("start", "saturation", "latency")
 
 
 def measure_bertune(plan: Plan, number: int, name: str, kind: str) -> None:
     """All stages of one format of the model."""
     folder, texts = model_folder(kind, plan.cache), workload(name, plan.cache)
     key, path = f"{name}/{kind}", plan.cache / f"answers-{name}-{kind}.json"
-
-    def rate() -> float:
-        return offline(folder, texts, plan.seconds, None if path.is_file() else path, plan.cpus)
-
-    before = plan.measure(number, key, "offline1", rate)
-    if not path.is_file():
-        offline(folder, texts, 0, path)
-    if plan.is_missing(number, key, *_OF_SERVER):
+    if plan.is_missing(number, key, *STAGES):
+        before = offline(folder, texts, 1, None if path.is_file() else path, plan.cpus)
         command = (*BERTUNE, "serve", str(folder), "--port", "0")
         with serving(command, texts.texts[0], plan.cache / "serve.log", plan.cpus) as server:
             plan.measure(number, key, "start", lambda: round(server.seconds, 2))
             one = Client(server, texts.texts, json.loads(path.read_bytes()), TOLERANCE[kind])
-            measure_server(plan, number, key, one, before)
-    plan.measure(number, key, "offline2", rate)
+            measure_server(plan, number, key, one, 0.6 * before)
+            seconds = round(plan.seconds)
+            plan.measure(number, key, "wrk", lambda: one.wrk(seconds, CONNECTIONS, plan.cache))
+
+            def rate() -> float:
+                return offline(folder, texts, plan.seconds, cpus=plan.cpus)
+
+            plan.measure(number, key, "throughput", lambda: _throughputs(plan.seconds, one, rate))
 
 
-def measure_server(plan: Plan, number: int, key: str, one: Client, offline_rate: float | None) -> None:
-    """The stages of a running server."""
-    single = plan.measure(number, key, "single", lambda: one.send(plan.seconds)) or one.send(1)
-    start = 0.6 * (offline_rate or 1000 / single["latency"]["mean"])
-    found = plan.measure(number, key, "saturation1", lambda: one.saturate(plan.seconds, start))
+def measure_server(plan: Plan, number: int, key: str, one: Client, start: float) -> None:
+    """The stages of any running server; `start` is the first rate to try, in texts per second."""
+    found = plan.measure(number, key, "saturation", lambda: one.saturate(plan.seconds, start))
     if found is not None:
-        half = found["texts_per_second"] / 2
-        plan.measure(number, key, "half", lambda: one.send(2 * plan.seconds, half, connections=CONNECTIONS))
-    if PEER not in key:
-        plan.measure(number, key, "closed", lambda: one.send(plan.seconds, connections=CONNECTIONS))
-        many, stage = replace(one, per_request=PER_REQUEST), f"saturation{PER_REQUEST}"
-        plan.measure(number, key, stage, lambda: many.saturate(plan.seconds, start))
-        seconds = round(plan.seconds)
-        plan.measure(number, key, "wrk", lambda: one.wrk(seconds, CONNECTIONS, plan.cache))
+        plan.measure(
+            number, key, "latency", lambda: _latencies(plan.seconds, one, found["texts_per_second"] / 2)
+        )
+
+
+def _latencies(seconds: float, one: Client, rate: float) -> list[dict[str, Any]]:
+    """Latencies of single texts and at a rate, in turn."""
+    return [
+        {"single": one.send(seconds / 2), "half": one.send(seconds, rate, connections=CONNECTIONS)}
+        for _ in range(TURNS)
+    ]
+
+
+def _throughputs(seconds: float, one: Client, offline_rate: Callable[[], float]) -> list[dict[str, Any]]:
+    """Offline rates and the throughput of waiting clients, in turn."""
+    many = replace(one, per_request=PER_REQUEST)
+    return [
+        {
+            "offline": offline_rate(),
+            "1": one.send(seconds, connections=CONNECTIONS),
+            str(PER_REQUEST): many.send(seconds, connections=FEWER),
+        }
+        for _ in range(TURNS)
+    ]
 
 
 def measure_peer(plan: Plan, number: int, name: str, one: bool) -> None:
@@ -148,18 +165,18 @@ def measure_peer(plan: Plan, number: int, name: str, one: bool) -> None:
         with serving(command, texts.texts[0], plan.cache / "peer.log", plan.cpus) as server:
             plan.measure(number, key, "start", lambda: round(server.seconds, 2))
             client = Client(server, texts.texts, json.loads(path.read_bytes()), TOLERANCE[PEER])
-            measure_server(plan, number, key, client, None)
+            measure_server(plan, number, key, client, 600 / client.send(1)["latency"]["mean"])
 
 
 def _short(found: Any) -> str:
     """A measurement as a line of progress."""
+    if isinstance(found, list):
+        return "; ".join(", ".join(f"{name}: {_short(one)}" for name, one in turn.items()) for turn in found)
     if not isinstance(found, dict):
         return str(found)
     if "steps" not in found:
-        return (
-            f"{found['latency']} ms, generator late by {found['late_p99']} ms, probabilities differ by "
-            f"{found['largest_difference']:.0e}, {found['flips']:.1%} other labels"
-        )
+        p50, p99 = (found["latency"][name] for name in ("p50", "p99"))
+        return f"{found['answered_texts']} texts/s, p50 {p50} ms, p99 {p99} ms"
     steps = ", ".join(f"{step['answered']:.0f} of {step['offered']:.0f}" for step in found["steps"])
     last = found["steps"][-1]
     return (

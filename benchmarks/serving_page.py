@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 Values = dict[str, Any]  # of one key, such as sst2/onnx-int8, in one round
@@ -22,22 +22,22 @@ WORKLOADS = {
     "mixed": "nine sentences of SST-2 to one review of IMDB",
 }
 _HEAD = (
-    "| | offline, texts/s | 1 per request, texts/s | 64 waiting clients, texts/s | {n} per request, texts/s "
-    "| of offline | one text, ms | "
-    "p50 and p99 at half load, ms | p99 / one text | first answer, s | x plain server |"
+    "| | offline, texts/s | open loop, 1 per request | {one} clients, 1 per request "
+    "| {many} clients, {n} per request | of offline | one text, ms | p50 and p99 at half load, ms "
+    "| p99 / one text | first answer, s | x plain server |"
 )
 
 
 _ABOUT = """# The service under load
 
 all-MiniLM-L6-v2, fine-tuned on part of SST-2, behind `bertune serve`, compared with a plain FastAPI server
-with the transformers pipeline. An open-loop generator sends requests at scheduled times over 64 connections,
-and compares every answer with that of `Model.predict`; latencies count from the scheduled time. The offline
-rate is that of `Model.predict` on the same texts and the same CPUs, measured before and after each service;
-the highest one counts, because on a virtual machine some runs are much slower. Half load is half of the
-throughput with one text per request. Each of the 64 waiting clients sends one text per request, as soon as
-it has the previous answer, as `wrk` does. The column "of offline" gives the three throughputs as shares of
-the offline rate.
+with the transformers pipeline. In the open loop, a generator sends requests at scheduled times over at least
+64 connections, at rising rates until the service falls behind; latencies count from the scheduled time. Half
+load is half of this throughput. Clients send a request as soon as they have the previous answer, as `wrk`
+does. Every answer is compared with that of `Model.predict`. The offline rate is that of `Model.predict` on
+the same texts and the same CPUs, in a process of its own, measured in turn with the clients. The column "of
+offline" gives the three throughputs, in texts/s, relative to it. Single texts and half load are also measured
+in turn.
 """
 
 
@@ -66,7 +66,8 @@ def _section(found: Values) -> str:
             f"## {len(cpus)} CPUs, the clients on others" if cpus else "## All CPUs shared with the clients",
             "",
             table(found),
-            f"Medians of {rounds} round{'s' if rounds > 1 else ''}, each stage {found['seconds']:g} seconds, "
+            f"Medians of {rounds} round{'s' if rounds > 1 else ''}, with {found['turns']} turns each where "
+            f"measurements alternate; each of {found['seconds']:g} seconds, "
             f"measured {found['measured']} on {machine['cpu']}, {machine['cores']} cores, "
             f"{machine['system']}; {versions}.",
             "",
@@ -88,11 +89,14 @@ def _differences(found: Values) -> Iterator[str]:
     outcomes: dict[str, list[Values]] = {}
     for values in found["rounds"].values():
         for key, stages in values.items():
-            for stage in stages.values():
-                several = stage.get("steps", [stage]) if isinstance(stage, dict) else []
-                outcomes.setdefault(TITLES[key.split("/")[1]], []).extend(several)
+            several = outcomes.setdefault(TITLES[key.split("/")[1]], [])
+            several += stages.get("saturation", {}).get("steps", [])
+            turns = (*stages.get("latency", ()), *stages.get("throughput", ()))
+            several += [one for turn in turns for one in turn.values() if isinstance(one, dict)]
     for title, several in outcomes.items():
-        largest, flips = (max(one[name] for one in several) for name in ("largest_difference", "flips"))
+        largest, flips = (
+            max((one[name] for one in several), default=0.0) for name in ("largest_difference", "flips")
+        )
         yield f"{title} {largest:.1g}, {flips:.1%}"
 
 
@@ -103,7 +107,8 @@ def table(found: Values) -> str:
     keys = list(dict.fromkeys(key for values in rounds.values() for key in values))
     lines: list[str] = []
     for name in dict.fromkeys(key.split("/")[0] for key in keys):
-        lines += [f"**{WORKLOADS.get(name, name)}**", "", _HEAD.format(n=size), "|---" * 11 + "|"]
+        head = _HEAD.format(n=size, one=found["connections"]["1"], many=found["connections"][str(size)])
+        lines += [f"**{WORKLOADS.get(name, name)}**", "", head, "|---" * 11 + "|"]
         for key in (key for key in keys if key.split("/")[0] == name):
             cells = _cells([values[key] for values in rounds.values() if key in values], size)
             lines.append(f"| {TITLES[key.split('/')[1]]} | {' | '.join(cells)} | {_speedup(rounds, key)} |")
@@ -112,34 +117,29 @@ def table(found: Values) -> str:
 
 
 def _cells(rounds: list[Values], size: int) -> Iterator[str]:
-    offline: float = max(
-        (values[stage] for values in rounds for stage in ("offline1", "offline2") if stage in values),
-        default=0,
-    )
+    opened = [float(values["saturation"]["texts_per_second"]) for values in rounds if "saturation" in values]
+    turns = [turn for values in rounds for turn in values.get("throughput", ())]
+    offline = [float(turn["offline"]) for turn in turns]
+    by_clients = [[float(turn[str(n)]["answered_texts"]) for turn in turns] for n in (1, size)]
+    shares = [
+        float(values["saturation"]["texts_per_second"]) / statistics.mean(t["offline"] for t in found)
+        for values in rounds
+        if "saturation" in values and (found := values.get("throughput"))
+    ]
+    ratios = [[got / rate for got, rate in zip(several, offline, strict=True)] for several in by_clients]
+    yield _median(offline, "{:,.0f}")
+    yield _median(opened, "{:,.0f}")
+    for several in by_clients:
+        yield _median(several, "{:,.0f}")
+    yield ", ".join(one for one in (_median(several, "{:.0%}") for several in (shares, *ratios)) if one)
 
-    def rate(stage: str) -> Callable[[Values], float]:
-        key = "answered_texts" if stage == "closed" else "texts_per_second"
-        return lambda values: float(values[stage][key])
-
-    yield f"{offline:,.0f}" if offline else ""
-    yield _median(rounds, rate("saturation1"), "{:,.0f}")
-    yield _median(rounds, rate("closed"), "{:,.0f}")
-    yield _median(rounds, rate(f"saturation{size}"), "{:,.0f}")
-
-    def share(stage: str) -> Callable[[Values], float]:
-        return lambda values: rate(stage)(values) / offline
-
-    def latency(quantile: str) -> Callable[[Values], float]:
-        return lambda values: float(values["half"]["latency"][quantile])
-
-    stages = ("saturation1", "closed", f"saturation{size}")
-    shares = (_median(rounds, share(stage), "{:.0%}") for stage in stages if offline)
-    yield ", ".join(one for one in shares if one)
-    yield _median(rounds, lambda v: v["single"]["latency"]["p50"], "{:.1f}")
-    halves = (_median(rounds, latency(quantile), "{:.1f}") for quantile in ("p50", "p99"))
-    yield " and ".join(half for half in halves if half)
-    yield _median(rounds, lambda v: v["half"]["latency"]["p99"] / v["single"]["latency"]["p50"], "{:.1f}")
-    yield _median(rounds, lambda v: v["start"], "{:.1f}")
+    pairs = [turn for values in rounds for turn in values.get("latency", ())]
+    single = [turn["single"]["latency"]["p50"] for turn in pairs]
+    yield _median(single, "{:.1f}")
+    half = [[turn["half"]["latency"][quantile] for turn in pairs] for quantile in ("p50", "p99")]
+    yield " and ".join(_median(several, "{:.1f}") for several in half)
+    yield _spread([p99 / one for p99, one in zip(half[1], single, strict=True)])
+    yield _median([values["start"] for values in rounds if "start" in values], "{:.1f}")
 
 
 def _speedup(rounds: dict[str, dict[str, Values]], key: str) -> str:
@@ -150,21 +150,22 @@ def _speedup(rounds: dict[str, dict[str, Values]], key: str) -> str:
     ratios: list[float] = []
     for values in rounds.values():
         peers = [
-            found["saturation1"]["texts_per_second"]
+            found["saturation"]["texts_per_second"]
             for other, found in values.items()
-            if other.startswith(f"{name}/peer") and "saturation1" in found
+            if other.startswith(f"{name}/peer") and "saturation" in found
         ]
-        if peers and "saturation1" in values.get(key, {}):
-            ratios.append(values[key]["saturation1"]["texts_per_second"] / max(peers))
-    return f"{statistics.median(ratios):.1f}x" if ratios else ""
+        if peers and "saturation" in values.get(key, {}):
+            ratios.append(values[key]["saturation"]["texts_per_second"] / max(peers))
+    return _median(ratios, "{:.1f}x")
 
 
-def _median(rounds: list[Values], value: Callable[[Values], float], form: str) -> str:
-    """The median over the rounds that have the value; empty if none has."""
-    found: list[float] = []
-    for values in rounds:
-        try:
-            found.append(value(values))
-        except KeyError:
-            continue
-    return form.format(statistics.median(found)) if found else ""
+def _spread(values: list[float]) -> str:
+    """The median, with the lowest and the highest value."""
+    if len(values) < 2:
+        return _median(values, "{:.1f}")
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+
+
+def _median(values: list[float], form: str) -> str:
+    """The median; empty without values."""
+    return form.format(statistics.median(values)) if values else ""

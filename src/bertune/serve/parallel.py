@@ -22,7 +22,6 @@ from bertune.predict.backend import Backend, BackendOutputs, Poll, Runtime, neve
 from bertune.predict.onnx_backend import OnnxBackend
 from bertune.text.sequences import Sequence
 
-_MOST_CALLS = 64
 # A text is long if one core takes about 30 ms for it: 65 tokens with 90 MB of weights.
 _LONG = 6e9  # tokens x bytes of weights
 _FEW = 0.25  # share of the cores up to which others may be busy when a long text gets several
@@ -31,9 +30,9 @@ _FEW = 0.25  # share of the cores up to which others may be busy when a long tex
 class GraphCalls:
     """The backend of a graph on a CPU, for threads that each compute one batch with it."""
 
-    def __init__(self, backend: OnnxBackend) -> None:
+    def __init__(self, backend: OnnxBackend, cores: int) -> None:
         self._backend = backend
-        self.calls = min(backend.graph.calls, available_cores(), _MOST_CALLS)  # batches at the same time
+        self.calls = min(backend.graph.calls, cores)  # batches at the same time
         self._lock = threading.Lock()
         self._running = 0
 
@@ -60,7 +59,7 @@ class GraphCalls:
 def concurrent(backend: Backend) -> tuple[Backend, int]:
     """The backend as a service calls it, and the number of batches that it computes at the same time."""
     if isinstance(backend, OnnxBackend) and backend.graph.machine.gpu is None:
-        calls = GraphCalls(backend)
+        calls = GraphCalls(backend, available_cores())
         return calls, calls.calls
     return backend, 1
 
