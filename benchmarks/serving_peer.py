@@ -51,6 +51,7 @@ def main() -> None:
     # For a socket that is not explicitly of TCP, asyncio leaves Nagle's algorithm on: 40 ms per response.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen(2048)
         print("http://{}:{}".format(*listener.getsockname()), flush=True)
         uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning")).run(sockets=[listener])
 

@@ -95,11 +95,12 @@ class Blocking(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.answered = threading.Event()
+        self.answered, self.is_done = threading.Event(), threading.Event()
         self.found: list[bool] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.found.append(self.answered.wait(20))
+        self.is_done.set()
 
 
 def test_a_client_has_its_response_before_the_event_loop_turns_to_others(
@@ -111,7 +112,17 @@ def test_a_client_has_its_response_before_the_event_loop_turns_to_others(
         logger.addHandler(blocking)
         try:
             client.get("/models")
-        finally:
             blocking.answered.set()
+            assert blocking.is_done.wait(60)
+        finally:
             logger.removeHandler(blocking)
     assert blocking.found == [True]
+
+
+def test_no_write_waits_for_the_client_to_acknowledge_the_last(reviews_run: Path) -> None:
+    """asyncio switches Nagle's algorithm off only for sockets whose protocol is explicitly TCP."""
+    with serving([reviews_run]) as running, running.client() as client:
+        client.get("/models")
+        [connection] = running.server._uvicorn.server_state.connections
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
