@@ -9,7 +9,7 @@ A round measures, in turn and for each workload, the plain server and each forma
 the shell command to the first answer; the throughput at saturation with one text per request; the latency of
 single texts on the idle service and at half of this throughput, in turn; then the rate of `Model.predict` and
 the throughput of clients that send one text, or 32, as soon as they have the previous answer, in turn.
-Whatever is compared is measured in turn, because the speed of a virtual machine can change every few seconds.
+Those are measured in turn because the speed of a virtual machine can change every few seconds.
 Each answer is compared with that of `Model.predict`. If `wrk` is installed, it checks the throughput.
 
 The service and the generator share all CPUs, unless some are reserved for the service and for offline
@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -176,7 +177,8 @@ def _short(found: Any) -> str:
         return str(found)
     if "steps" not in found:
         p50, p99 = (found["latency"][name] for name in ("p50", "p99"))
-        return f"{found['answered_texts']} texts/s, p50 {p50} ms, p99 {p99} ms"
+        late = found["late_p99"]  # of the generator: p99 of the delay of a request, in milliseconds
+        return f"{found['answered_texts']} texts/s, p50 {p50} ms, p99 {p99} ms (generator late by {late})"
     steps = ", ".join(f"{step['answered']:.0f} of {step['offered']:.0f}" for step in found["steps"])
     last = found["steps"][-1]
     return (
@@ -206,7 +208,10 @@ def main() -> None:
     if not options.render:
         options.cache.mkdir(parents=True, exist_ok=True)
     is_stored = out.is_file() and not options.fresh
-    rounds = json.loads(out.read_bytes())["rounds"] if is_stored else {}
+    earlier = json.loads(out.read_bytes()) if is_stored else {}
+    if earlier and not options.render and earlier["server_cpus"] != list(cpus.server):
+        sys.exit(f"{out} was measured on other CPUs; pass --fresh to replace it")
+    rounds = earlier.get("rounds", {})
     plan = Plan(options.cache, out, options.seconds, frozenset(options.stages), rounds, cpus)
     for number in range(1, 1 if options.render else options.rounds + 1):
         for name in options.workloads:
@@ -216,8 +221,8 @@ def main() -> None:
                 measure_bertune(plan, number, name, kind)
     print(table(json.loads(out.read_bytes())))
     if out == own:
-        stored = sorted(RESULTS.glob("*.json"), reverse=True)
-        PAGE.write_text(page([json.loads(path.read_bytes()) for path in stored]), encoding="utf-8")
+        stored = [json.loads(path.read_bytes()) for path in RESULTS.glob("*.json")]
+        PAGE.write_text(page(sorted(stored, key=lambda found: len(found["server_cpus"]))), encoding="utf-8")
 
 
 if __name__ == "__main__":

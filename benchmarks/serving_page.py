@@ -35,9 +35,9 @@ with the transformers pipeline. In the open loop, a generator sends requests at 
 64 connections, at rising rates until the service falls behind; latencies count from the scheduled time. Half
 load is half of this throughput. Clients send a request as soon as they have the previous answer, as `wrk`
 does. Every answer is compared with that of `Model.predict`. The offline rate is that of `Model.predict` on
-the same texts and the same CPUs, in a process of its own, measured in turn with the clients. The column "of
-offline" gives the three throughputs, in texts/s, relative to it. Single texts and half load are also measured
-in turn.
+the same texts and the same CPUs, in a process of its own. The column "of offline" gives the three
+throughputs, in texts/s, relative to it. Offline prediction and the clients are measured in turn, as are
+single texts and half load; the open loop and the plain server are measured a few minutes apart.
 """
 
 
@@ -66,9 +66,10 @@ def _section(found: Values) -> str:
             f"## {len(cpus)} CPUs, the clients on others" if cpus else "## All CPUs shared with the clients",
             "",
             table(found),
-            f"Medians of {rounds} round{'s' if rounds > 1 else ''}, with {found['turns']} turns each where "
-            f"measurements alternate; each of {found['seconds']:g} seconds, "
-            f"measured {found['measured']} on {machine['cpu']}, {machine['cores']} cores, "
+            f"Medians of {rounds} round{'s' if rounds > 1 else ''} with {found['turns']} turns each; every "
+            f"measurement takes {found['seconds']:g} seconds, for single texts half of that. In brackets are "
+            "the lowest and the highest of all turns. "
+            f"Measured {found['measured']} on {machine['cpu']}, {machine['cores']} cores, "
             f"{machine['system']}; {versions}.",
             "",
             "Largest difference of a probability from that of `Model.predict`, and share of other labels: "

@@ -229,18 +229,20 @@ class Client:
         return found
 
     def saturate(self, seconds: float, start: float) -> dict[str, Any]:
-        """Raise the rate from `start` texts per second until the throughput no longer follows.
+        """Raise the rate until the throughput no longer follows, from `start` texts per second or less.
 
         Returns the highest throughput in texts per second, the highest rate that was sustained, and all
         steps.
         """
         steps: list[dict[str, Any]] = []
-        rate, behind = start, 0
+        rate, behind, is_sustained = start, 0, False
         while behind < 2 and len(steps) < 20:
             found = self.send(seconds, rate / self.per_request, connections=CONNECTIONS)
             steps.append(found)
-            behind += found["answered"] < _ENOUGH * found["offered"]
-            rate *= _STEP
+            is_behind = found["answered"] < _ENOUGH * found["offered"]
+            is_sustained |= not is_behind
+            behind += is_behind and is_sustained
+            rate = rate * _STEP if is_sustained else rate / 2
         best = max(steps, key=lambda step: step["answered_texts"])
         kept = [step for step in steps if step["answered"] >= _ENOUGH * step["offered"]]
         sustained = max((step["offered"] * self.per_request for step in kept), default=0.0)

@@ -125,6 +125,13 @@ def test_only_much_work_is_split_among_threads(path: Path, monkeypatch: pytest.M
     assert threads_of(Graph(path, GraphMachine(threads=1)).session_for(12)) == 1
 
 
+def test_a_session_with_another_number_of_threads_is_opened_once(path: Path) -> None:
+    graph = Graph(path, GraphMachine(threads=4))
+    assert [threads_of(graph.session_with(n)) for n in (1, 2, 4)] == [1, 2, 4]
+    assert graph.session_with(2) is graph.session_with(2)
+    assert graph.session_with(1) is graph.session
+
+
 @pytest.mark.parametrize("how", ["written again", "removed"])
 def test_a_file_that_was_replaced_is_not_opened_again(
     how: str, path: Path, monkeypatch: pytest.MonkeyPatch

@@ -84,3 +84,22 @@ def test_several_batches_are_computed_at_the_same_time() -> None:
         gate.is_open.set()
         batcher.close()
         threads.shutdown()
+
+
+def test_a_single_request_is_computed_by_all_threads() -> None:
+    gate, threads = Gate(), ThreadPoolExecutor(3)
+    batcher = Batcher(gate, Schedule(30, Costs(10.0, 0, True), calls=3), 1_000_000, threads)
+
+    async def whole() -> list[float]:
+        computed = asyncio.create_task(batcher.compute([sequence(10)] * 6))
+        await asyncio.sleep(0)
+        assert batcher.queued_sequences == 0  # all three batches of two were started
+        gate.is_open.set()
+        return [float(output[0]) for output in await computed]
+
+    try:
+        assert asyncio.run(whole()) == [10] * 6
+    finally:
+        gate.is_open.set()
+        batcher.close()
+        threads.shutdown()

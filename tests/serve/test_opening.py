@@ -27,9 +27,7 @@ from bertune.text.sequences import Sequence
 def candidate(precision: str, rate: float) -> Candidate:
     runtime = Runtime("any", precision, True, 4096)
     model: Any = SimpleNamespace(backend=SimpleNamespace(runtime=runtime))
-    return Candidate(
-        "any", None, model, model.backend, 1, Speed(Costs(rate, 0, True), 256, 20, 0.01, rate / 20)
-    )
+    return Candidate("any", None, model, 1, Speed(Costs(rate, 0, True), 256, 20, 0.01, rate / 20))
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,21 @@
 """Batches of a graph at the same time in the service: how many threads each of them has."""
 
+from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
+from running import serving
 
 import bertune as bt
 from bertune.predict.onnx_backend import OnnxBackend
 from bertune.serve import parallel
-from bertune.serve.parallel import GraphCalls, concurrent
+from bertune.serve.parallel import ComputeThreads, GraphCalls, concurrent
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
-from tiny_exports import Exports
+from tiny_exports import Exports, rows_of
 
 TEXTS = [Sequence(np.arange(2, 3 + n, dtype=np.int32), np.zeros(1 + n, np.uint8), n) for n in (9, 3, 12)]
 
@@ -25,17 +27,25 @@ class Recorded(OnnxBackend):
     threads: list[int] = field(default_factory=list)
     during_first: list[Any] = field(default_factory=list)
 
-    def one_batch(self, sequences: SequenceOf[Sequence], threads: int) -> list[Output]:
+    def with_threads(self, sequences: SequenceOf[Sequence], threads: int) -> list[Output]:
         self.threads.append(threads)
         if self.during_first:
             self.during_first.pop()()
-        return super().one_batch(sequences, threads)
+        return super().with_threads(sequences, threads)
 
 
-def recorded(exports: Exports, threads: int) -> Recorded:
-    found = bt.load(exports.export("classification"), settings={"machine.threads": threads}).backend
+def recorded(exports: Exports, threads: int, **machine: int) -> Recorded:
+    settings = {"machine": {"threads": threads, **machine}}
+    found = bt.load(exports.export("classification"), settings=settings).backend
     assert isinstance(found, OnnxBackend)
     return Recorded(found.graph, found.export, found.fitted)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No text is long, unless the test changes it."""
+    monkeypatch.setattr(parallel, "_LONG", float("inf"))
+    yield
 
 
 @pytest.mark.parametrize(
@@ -45,57 +55,86 @@ def recorded(exports: Exports, threads: int) -> Recorded:
 def test_a_long_text_has_half_of_the_cores_if_few_others_are_busy(
     cores: int, others: int, expected: int, exports: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = recorded(exports, cores)
-    calls = GraphCalls(backend, cores)
+    backend, other_model = recorded(exports, cores), recorded(exports, cores)
+    threads = ComputeThreads(cores)
+    calls, other_calls = GraphCalls(backend, threads), GraphCalls(other_model, threads)
     assert calls.calls == cores
 
     def with_others(number: int) -> None:
-        """A batch during which `number` others are computed, the last of them long."""
+        """A long text while `number` batches of another model are computed."""
         if number:
-            backend.during_first.append(lambda: with_others(number - 1))
+            other_model.during_first.append(lambda: with_others(number - 1))
+            other_calls(TEXTS[:1])
         else:
             monkeypatch.setattr(parallel, "_LONG", 0)
-        calls(TEXTS[:1])
+            calls(TEXTS[:1])
 
-    monkeypatch.setattr(parallel, "_LONG", float("inf"))
     with_others(others)
-    assert backend.threads == [*[1] * others, expected]
-    monkeypatch.setattr(parallel, "_LONG", 0)
+    assert (backend.threads, other_model.threads) == ([expected], [1] * others)
     calls(TEXTS[:1])  # nothing is running any more
     assert backend.threads[-1] == max(1, cores // 2)
+    calls(TEXTS)  # a batch is no long text
+    assert backend.threads[-1] == 1
 
 
-def test_short_texts_have_one_thread(exports: Exports) -> None:
-    backend = recorded(exports, 8)
-    GraphCalls(backend, 8)(TEXTS)
-    assert backend.threads == [1]
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_the_outputs_are_those_of_the_model(threads: int, exports: Exports) -> None:
+def test_the_outputs_are_those_of_the_model(exports: Exports) -> None:
     backend = recorded(exports, 6)
-    np.testing.assert_allclose(backend.one_batch(TEXTS, threads), backend(TEXTS).outputs, atol=1e-6)
+    expected = backend(TEXTS).outputs
+    for threads in (1, 3):
+        np.testing.assert_allclose(backend.with_threads(TEXTS, threads), expected, atol=1e-6)
+
+
+def test_a_batch_is_computed_in_micro_batches(exports: Exports) -> None:
+    backend = recorded(exports, 2, micro_batch_tokens=13)
+    sizes: list[int] = []
+    compute = backend._compute
+
+    def counted(sequences: SequenceOf[Sequence], session: Any) -> list[Output]:
+        sizes.append(len(sequences))
+        return compute(sequences, session)
+
+    object.__setattr__(backend, "_compute", counted)
+    calls = GraphCalls(backend, ComputeThreads(2))
+    found = calls(TEXTS).outputs
+    assert sorted(sizes) == [1, 1, 1]
+    np.testing.assert_allclose(found, backend(TEXTS).outputs, atol=1e-6)
+    assert calls.runtime.micro_batch_tokens == 13
 
 
 def test_an_error_does_not_count_as_running(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "_LONG", 0)
     backend = recorded(exports, 4)
-    calls = GraphCalls(backend, 4)
+    calls = GraphCalls(backend, ComputeThreads(4))
     unknown = Sequence(np.array([10**6], np.int32), np.zeros(1, np.uint8), 0)
     for _ in range(3):
         with pytest.raises(bt.BertuneError):
             calls([unknown])
-    calls(TEXTS)
+    calls(TEXTS[:1])
     assert backend.threads == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(("threads", "calls", "expected"), [(4, 3, 3), (2, 8, 2), (4, 4, 4)])
+def test_graphs_compute_as_many_batches_as_they_may(
+    threads: int, calls: int, expected: int, exports: Exports
+) -> None:
+    backend, found = concurrent(recorded(exports, threads), ComputeThreads(calls))
+    assert found == expected
+    assert backend.runtime.micro_batch_tokens == 256
 
 
 def test_models_of_torch_compute_one_batch_at_a_time(exports: Exports) -> None:
     backend = bt.load(exports.run("classification")).backend
-    assert concurrent(backend) == (backend, 1)
+    assert concurrent(backend, ComputeThreads(4)) == (backend, 1)
 
 
-def test_a_graph_computes_a_batch_per_core(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "available_cores", lambda: 3)
-    backend, calls = concurrent(recorded(exports, 4))
-    assert calls == 3
-    assert backend.runtime.micro_batch_tokens == 256
+def test_a_served_graph_computes_several_batches_at_the_same_time(exports: Exports) -> None:
+    folder = exports.export("classification")
+    rows = rows_of("classification")
+    expected = [dict(found.probabilities) for found in bt.load(folder).predict(rows)]
+    with serving([f"reviews={folder}"], {"machine": {"threads": 3}}) as running, running.client() as client:
+        served = running.service.models["reviews"]
+        assert served.batcher.calls == min(3, ComputeThreads().calls)
+        answers = [client.post("/models/reviews/predict", json={"rows": rows}).json() for _ in range(3)]
+    for answer in answers:
+        for found, wanted in zip(answer["predictions"], expected, strict=True):
+            assert found["probabilities"] == pytest.approx(wanted, abs=1e-6)

@@ -1,5 +1,6 @@
 """The order in which waiting sequences are computed, as a pure function of lengths and arrival times."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +13,8 @@ PACKED = Costs(tokens_per_second=1000, call_tokens=16, pads=False)
 def batches(schedule: Schedule) -> list[list[tuple[str, int]]]:
     """All batches until nothing waits: the request and the length of each sequence."""
     found = []
-    while batch := schedule.next_batch():
-        found.append([(item.request, item.length) for item in batch])
+    while started := schedule.next_batches(1):
+        found += [[(item.request, item.length) for item in batch] for batch in started]
     return found
 
 
@@ -40,6 +41,24 @@ def test_two_concurrent_batches_share_the_queue() -> None:
     assert [len(batch) for batch in batches(schedule)] == [3, 2, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("texts", "idle", "expected"),
+    [
+        (8, 4, [2, 2, 2, 2]),
+        (9, 4, [2, 2, 2, 3]),
+        (3, 4, [1, 1, 1]),
+        (8, 2, [4, 4]),
+        (8, 1, [2]),
+        (60, 2, [20] * 2),
+    ],
+)
+def test_idle_calls_share_the_waiting_sequences_equally(texts: int, idle: int, expected: list[int]) -> None:
+    schedule = Schedule(200, PADDED, calls=4)
+    schedule.add("a", [10] * texts, 0.0)
+    assert [len(batch) for batch in schedule.next_batches(idle)] == expected
+    assert schedule.sequences == texts - sum(expected)
+
+
 def test_a_short_text_overtakes_a_long_one_that_came_just_before() -> None:
     schedule = Schedule(512, PADDED)
     schedule.add("long", [500], 0.0)
@@ -62,7 +81,7 @@ def test_only_texts_that_came_before_its_deadline_overtake_a_long_text() -> None
     while "long" not in computed:  # twice as many short texts arrive as can be computed
         for _ in range(16):
             schedule.add(f"{now:.3f}", [8], now)
-        computed += [item.request for item in schedule.next_batch()]
+        computed += [item.request for batch in schedule.next_batches(1) for item in batch]
         now += 0.064
     computed.remove("long")
     assert 0 < max(map(float, computed)) <= SLACK * 500 / 1000

@@ -1,7 +1,11 @@
 """What the service refuses, and with which status: too much, too long, too late, not allowed."""
 
+import contextlib
 import json
+import resource
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -10,6 +14,7 @@ from running import PREDICT, Running, holding, posted, serving
 
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError
+from bertune.serve.connections import most_connections
 from bertune.serve.guard import is_same_token
 from bertune.serve.server import listening, read_token, serve
 from bertune.serve.sources import Source
@@ -98,6 +103,44 @@ def test_a_client_that_asks_first_need_not_send_a_large_body(reviews_run: Path) 
         )
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_too_many_connections_are_refused_and_the_others_go_on(
+    reviews_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bertune.serve.server.most_connections", lambda: 3)
+    with serving([reviews_run]) as running, contextlib.ExitStack() as stack:
+        first, *more = [stack.enter_context(running.client()) for _ in range(3)]
+        assert [client.get("/health").status_code for client in (first, *more)] == [200] * 3
+        with socket.create_connection(running.address) as fourth:
+            fourth.settimeout(60)
+            answer = fourth.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 503 ") and b"Retry-After" in answer
+            assert fourth.recv(4096) == b""
+        assert first.get("/health").status_code == 200
+        more[0].close()
+        with running.client() as after:
+            assert retried(lambda: after.get("/health").status_code == 200)
+
+
+def retried(is_right: Callable[[], bool]) -> bool:
+    """Whether something becomes true; the service may not have noticed a closed connection yet."""
+    for _ in range(200):
+        with contextlib.suppress(httpx.TransportError):
+            if is_right():
+                return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_limit_of_connections_leaves_files_for_the_rest() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (500, hard))
+        assert most_connections() == hard - 384
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_too_many_texts_are_refused(reviews_run: Path) -> None:

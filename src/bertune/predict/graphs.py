@@ -61,7 +61,7 @@ class Graph:
         """Open a graph. Raises ModelError, ResourceError."""
         self.path = path
         self.machine = machine
-        self.threads = machine.threads or _usual_threads()
+        self.threads = machine.threads or usual_threads()
         self.calls = self.threads if machine.gpu is None else 1  # at the same time, each of a batch
         self._identity = _identity(path)
         self._bytes = sum(size for _, _, size, _ in self._identity)
@@ -113,7 +113,7 @@ def open_session(path: Path, machine: GraphMachine) -> Any:
         import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = machine.threads or _usual_threads()
+    options.intra_op_num_threads = machine.threads or usual_threads()
     options.log_severity_level = 4  # what it logs as an error is also raised
     # Otherwise, the threads wait actively for the next call, on the cores that the rest of a service needs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -158,7 +158,8 @@ def precision_of(export: ExportMetadata) -> str:
     return export.format.partition("-")[2] or "fp32"  # as in onnx-int8
 
 
-def _usual_threads() -> int:
+def usual_threads() -> int:
+    """The number of threads without a setting: OMP_NUM_THREADS, or all usable cores."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return int(limit) if limit.isdecimal() and int(limit) > 0 else available_cores()
 

@@ -72,9 +72,18 @@ class OnnxBackend:
                     outputs[position] = output
         return BackendOutputs(outputs)
 
-    def one_batch(self, sequences: SequenceOf[Sequence], threads: int) -> list[Output]:
-        """The outputs of one batch, computed with a number of threads. Raises ResourceError."""
-        return self._compute(sequences, self.graph.session_with(threads))
+    def with_threads(self, sequences: SequenceOf[Sequence], threads: int) -> list[Output]:
+        """The outputs of all sequences, one micro-batch after the other, each with a number of threads.
+
+        Raises ResourceError.
+        """
+        session = self.graph.session_with(threads)
+        outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
+        for positions in micro_batches([len(s) for s in sequences], self.micro_batch_tokens):
+            found = self._compute([sequences[i] for i in positions], session)
+            for position, output in zip(positions, found, strict=True):
+                outputs[position] = output
+        return outputs
 
     @property
     def micro_batch_tokens(self) -> int:

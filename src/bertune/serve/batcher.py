@@ -1,9 +1,9 @@
-"""Continuous batching: sequences of all requests are computed in batches, one after the other.
+"""Continuous batching: the sequences of all requests are computed in common batches.
 
 A batch starts as soon as a thread is free. `schedule` decides which of the waiting sequences it takes. All
 models of torch share one thread, in which they are also loaded: a batch uses all cores anyway, and OpenMP is
 much slower in a process that uses torch from several threads. Graphs share several threads, and each batch
-uses a part of the cores; see `parallel`.
+usually uses one core; see `parallel`.
 """
 
 import asyncio
@@ -172,18 +172,18 @@ class Batcher:
             )
 
     def _start_next(self) -> Callable[[], None]:
-        """Start the next batch if a thread is idle. The caller holds the lock.
+        """Start a batch in each idle thread. The caller holds the lock.
 
-        The result must be called once the lock is released: if the batch is computed already, it runs
+        The result must be called once the lock is released: for batches that are computed already, it runs
         `_finish`.
         """
-        batch = self._schedule.next_batch() if self._running < self.calls else []
-        if not batch:
-            return _nothing
-        self._running += 1
-        start = time.monotonic()
-        computed = self.thread.submit(self._backend, _with_own_groups(batch))
-        return partial(computed.add_done_callback, partial(self._finish, batch, start))
+        started = []
+        for batch in self._schedule.next_batches(self.calls - self._running):
+            self._running += 1
+            start = time.monotonic()
+            computed = self.thread.submit(self._backend, _with_own_groups(batch))
+            started.append(partial(computed.add_done_callback, partial(self._finish, batch, start)))
+        return partial(_call_all, started)
 
     def _finish(self, batch: list[Waiting], start: float, computed: Future[BackendOutputs]) -> None:
         """Hand over the outputs of a batch, or its error, and start the next batch. Runs in the thread."""
@@ -194,7 +194,7 @@ class Batcher:
             self._running -= 1
             if error is None:
                 self._rate.add(sum(lengths), seconds / self.calls)
-            started = _nothing if self._is_closed else self._start_next()
+            started = partial(_call_all, ()) if self._is_closed else self._start_next()
         started()
         outputs = None if error else computed.result().outputs
         loop = batch[0].request.done.get_loop()
@@ -227,8 +227,9 @@ class Batcher:
                 request.done.set_result(request.outputs)
 
 
-def _nothing() -> None:
-    """Do nothing, because no batch was started."""
+def _call_all(functions: SequenceOf[Callable[[], None]]) -> None:
+    for function in functions:
+        function()
 
 
 def _with_own_groups(batch: SequenceOf[Waiting]) -> list[Sequence]:

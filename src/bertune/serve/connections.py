@@ -5,6 +5,8 @@ client, so this protocol sends both together, as soon as the response is complet
 """
 
 import asyncio
+import contextlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,13 +19,41 @@ ON_DISCONNECT = "bertune.on_disconnect"
 _MOST_HEADER_BYTES = 65_536
 _LEAST_READ = 65_536  # bytes that a client must read per timeout while a response is being sent
 _MOST_HELD = 65_536  # bytes that wait for further writes; more are sent at once
+ACCEPTED_AT_ONCE = 32  # connections that asyncio accepts in one iteration of the event loop
+_OTHER_FILES = 128  # files that the process opens besides connections
+_REFUSED = 8 * ACCEPTED_AT_ONCE  # connections that are refused but not closed yet; it takes a few iterations
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def most_connections() -> int:
+    """The number of connections that the limit of open files permits; raises this limit if possible.
+
+    At the limit, asyncio could accept no connection for a second, and would log every attempt.
+    """
+    if sys.platform == "win32":
+        return sys.maxsize
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit than it reports
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    if soft == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, soft - _OTHER_FILES - _REFUSED)
 
 
 class TimedProtocol(HttpToolsProtocol):
     """Closes a connection whose request line and headers do not arrive, and one whose response is not read.
 
-    The time limit for both is `timeout_keep_alive` of uvicorn. uvicorn itself has no limit for either.
+    The time limit for both is `timeout_keep_alive` of uvicorn, which itself has no limit for either. More
+    connections than `most_connections` are answered with 503 and closed.
     """
+
+    most_connections = sys.maxsize
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -36,7 +66,11 @@ class TimedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._joining = JoiningTransport(transport, self.loop)
         super().connection_made(self._joining)  # type: ignore[arg-type]
-        self._expect_headers()
+        if len(self.connections) > self.most_connections:
+            self._joining.write(_TOO_MANY)
+            self._joining.close()
+        else:
+            self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
@@ -77,7 +111,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
 
     def on_response_complete(self) -> None:
-        # At the end of the iteration, the response would have waited for all requests that arrived meanwhile.
+        # Otherwise, the response would be sent after the requests that have arrived meanwhile were handled.
         self._joining.flush()
         super().on_response_complete()
 

@@ -14,7 +14,6 @@ from bertune.errors import ConfigError, ModelError
 from bertune.files import sha256_of, shell_word
 from bertune.metadata import FILE, recorded_metadata
 from bertune.optional_packages import is_installed, needs
-from bertune.predict.backend import Backend
 from bertune.predict.loading import load_model
 from bertune.predict.model import Model
 from bertune.serve.batcher import Batcher
@@ -46,8 +45,7 @@ class Candidate:
     format: str  # run, pretrained, or that of an export
     folder: Path | None  # None for a pretrained encoder
     model: Model
-    backend: Backend  # of the model, as the service calls it
-    calls: int  # of the backend, at the same time
+    calls: int  # batches that it computes at the same time
     speed: Speed
 
 
@@ -63,14 +61,16 @@ def open_models(
     Called in `threads.single`. Raises InputError and MissingPackageError.
     """
     settings = {section: values for section, values in given.items() if section != "serve"}
-    opened = {source.name: _open(source, config, settings) for source in sources}
+    opened = {source.name: _open(source, config, settings, threads) for source in sources}
     return {name: _served(name, *found, config.serve, metrics, threads) for name, found in opened.items()}
 
 
-def _open(source: Source, config: Config, settings: Mapping[str, Any]) -> tuple[Candidate, Reference]:
+def _open(
+    source: Source, config: Config, settings: Mapping[str, Any], threads: ComputeThreads
+) -> tuple[Candidate, Reference]:
     """The fastest candidate for a source, and the reference of its training."""
     if not is_trained(source.place):
-        return _open_untuned(source, config)
+        return _open_untuned(source, config, threads)
     folder = Path(source.place)
     places = _places(folder, config.serve.backend)
     seconds = _SECONDS if len(places) > 1 else _SECONDS_ALONE
@@ -79,13 +79,14 @@ def _open(source: Source, config: Config, settings: Mapping[str, Any]) -> tuple[
     for place in places:
         model = load_model(place, settings)
         reference = reference or read_reference(folder, model)
-        candidate = _measured(source.name, place, model, reference, config.serve, seconds)
+        how = _Measuring(source.name, config.serve, threads, seconds)
+        candidate = _measured(place, model, reference, how)
         best = candidate if best is None else faster(best, candidate)
     assert best is not None and reference is not None, "there is at least one place"
     return best, reference
 
 
-def _open_untuned(source: Source, config: Config) -> tuple[Candidate, Reference]:
+def _open_untuned(source: Source, config: Config, threads: ComputeThreads) -> tuple[Candidate, Reference]:
     with needs("torch", f"to serve {source.place}", "Serve an export instead"):
         from bertune.serve.untuned import load_untuned
     try:
@@ -95,7 +96,8 @@ def _open_untuned(source: Source, config: Config) -> tuple[Candidate, Reference]
             f"{source.place} is not a run or an export, and cannot be loaded as a pretrained encoder: {error}"
         ) from error
     reference = read_reference(Path(source.place), model)
-    return _measured(source.name, None, model, reference, config.serve, _SECONDS_ALONE), reference
+    how = _Measuring(source.name, config.serve, threads, _SECONDS_ALONE)
+    return _measured(None, model, reference, how), reference
 
 
 def _places(folder: Path, backend: str) -> list[Path]:
@@ -120,25 +122,34 @@ def _places(folder: Path, backend: str) -> list[Path]:
     return [*exports, folder]
 
 
-def _measured(
-    name: str, folder: Path | None, model: Model, reference: Reference, config: ServeConfig, seconds: float
-) -> Candidate:
+@dataclass(frozen=True)
+class _Measuring:
+    """How the candidates for a model are measured."""
+
+    name: str  # of the model
+    config: ServeConfig
+    threads: ComputeThreads
+    seconds: float
+
+
+def _measured(folder: Path | None, model: Model, reference: Reference, how: _Measuring) -> Candidate:
     """Measure a model on samples, which also warms it up, and log the result."""
-    backend, calls = concurrent(model.backend)
-    runtime = backend.runtime
+    backend, calls = concurrent(model.backend, how.threads)
+    model = model.with_backend(backend)
+    runtime, config = backend.runtime, how.config
     most = runtime.micro_batch_tokens if config.max_batch_tokens == "auto" else int(config.max_batch_tokens)
-    speed = measure(backend, reference.samples, most, seconds, calls)
+    speed = measure(backend, reference.samples, most, how.seconds, calls)
     if config.max_batch_tokens != "auto":
         speed = replace(speed, batch_tokens=most)
     export = model.metadata.export
     kind = "pretrained" if folder is None else "run" if export is None else export.format
     event(
-        _LOG, logging.INFO, "measured", model=name, format=kind, backend=runtime.name,
+        _LOG, logging.INFO, "measured", model=how.name, format=kind, backend=runtime.name,
         precision=runtime.precision, milliseconds_per_text=round(1000 * speed.single_seconds, 2),
         texts_per_second=round(speed.sequences_per_second, 1), batch_tokens=speed.batch_tokens,
         tokens_per_text=speed.sample_tokens, batches_at_a_time=calls,
     )  # fmt: skip
-    return Candidate(kind, folder, model, backend, calls, speed)
+    return Candidate(kind, folder, model, calls, speed)
 
 
 def faster(first: Candidate, second: Candidate) -> Candidate:
@@ -168,7 +179,7 @@ def _served(
     schedule = Schedule(speed.batch_tokens, speed.costs, candidate.calls)
     max_wait = _PATIENCE * config.timeout
     thread = threads.single if candidate.calls == 1 else threads.several
-    batcher = Batcher(candidate.backend, schedule, config.max_queued_tokens, thread, max_wait)
+    batcher = Batcher(model.backend, schedule, config.max_queued_tokens, thread, max_wait)
     drift = Drift(model.tokenizer.unknown_id, reference.profile)
     metrics.watch(name, batcher, drift)
     facts = _facts(candidate, config)

@@ -1,4 +1,4 @@
-"""How a service computes several batches of a graph on a CPU at the same time.
+"""How a service computes several batches of graphs on a CPU at the same time.
 
 ONNX Runtime splits each operation of a graph among the threads of a session and waits for the slowest one,
 which the event loop and other processes often interrupt. Batches with one thread each do not wait for one
@@ -6,35 +6,67 @@ another, so as many are computed at the same time as there are cores. Only a lon
 cores are idle is computed with several threads, on half of the cores: with all of them, the texts that arrive
 meanwhile would wait.
 
-On Linux, these threads have the scheduling policy SCHED_BATCH: they keep their share of the cores, but do not
-preempt the event loop when they wake up.
+On Linux, the Python threads that call ONNX Runtime have the scheduling policy SCHED_BATCH: they keep their
+share of the cores, but do not preempt the event loop when they wake up.
 """
 
 import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from bertune.cores import available_cores
 from bertune.predict.backend import Backend, BackendOutputs, Poll, Runtime, never_stop
+from bertune.predict.graphs import usual_threads
 from bertune.predict.onnx_backend import OnnxBackend
 from bertune.text.sequences import Sequence
 
-# A text is long if one core takes about 30 ms for it: 65 tokens with 90 MB of weights.
-_LONG = 6e9  # tokens x bytes of weights
-_FEW = 0.25  # share of the cores up to which others may be busy when a long text gets several
+# Tokens x bytes of weights from which a text is long. One core takes about 30 ms for this: for 65 tokens with
+# 90 MB of weights.
+_LONG = 6e9
+_FEW = 0.25  # share of the calls up to which others may be running when a long text gets several threads
+
+
+class ComputeThreads:
+    """The threads that compute the batches of all models of a service."""
+
+    def __init__(self, calls: int | None = None) -> None:
+        """At most `calls` batches of graphs are computed at the same time; by default, one on each core."""
+        self.calls = calls or usual_threads()
+        self.single = ThreadPoolExecutor(1, thread_name_prefix="bertune-compute")  # also loads the models
+        self.several = ThreadPoolExecutor(
+            self.calls, thread_name_prefix="bertune-graph", initializer=_mark_as_computing
+        )
+        self._lock = threading.Lock()
+        self._running = 0  # batches of graphs
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[int]:
+        """Counts a batch of a graph until the end of the block. Yields the number of others."""
+        with self._lock:
+            others = self._running
+            self._running += 1
+        try:
+            yield others
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def shutdown(self) -> None:
+        """Wait until the threads have ended."""
+        self.single.shutdown()
+        self.several.shutdown()
 
 
 class GraphCalls:
     """The backend of a graph on a CPU, for threads that each compute one batch with it."""
 
-    def __init__(self, backend: OnnxBackend, cores: int) -> None:
+    def __init__(self, backend: OnnxBackend, threads: ComputeThreads) -> None:
         self._backend = backend
-        self.calls = min(backend.graph.calls, cores)  # batches at the same time
-        self._lock = threading.Lock()
-        self._running = 0
+        self._threads = threads
+        self.calls = min(backend.graph.calls, threads.calls)  # batches at the same time
 
     @property
     def runtime(self) -> Runtime:
@@ -44,39 +76,19 @@ class GraphCalls:
     def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
         """The outputs of one batch. Raises the errors of the backend, and whatever `poll` raises."""
         poll()
-        is_long = self._backend.graph.work(sum(map(len, sequences))) >= _LONG
-        with self._lock:
-            is_idle = self._running <= _FEW * (self.calls - 1)
-            self._running += 1
-        try:
-            threads = max(1, self.calls // 2) if is_long and is_idle else 1
-            return BackendOutputs(self._backend.one_batch(sequences, threads))
-        finally:
-            with self._lock:
-                self._running -= 1
+        is_long = len(sequences) == 1 and self._backend.graph.work(len(sequences[0])) >= _LONG
+        with self._threads.computing() as others:
+            may_have_several = is_long and others <= _FEW * (self.calls - 1)
+            threads = max(1, self.calls // 2) if may_have_several else 1
+            return BackendOutputs(self._backend.with_threads(sequences, threads))
 
 
-def concurrent(backend: Backend) -> tuple[Backend, int]:
+def concurrent(backend: Backend, threads: ComputeThreads) -> tuple[Backend, int]:
     """The backend as a service calls it, and the number of batches that it computes at the same time."""
     if isinstance(backend, OnnxBackend) and backend.graph.machine.gpu is None:
-        calls = GraphCalls(backend, available_cores())
+        calls = GraphCalls(backend, threads)
         return calls, calls.calls
     return backend, 1
-
-
-class ComputeThreads:
-    """The threads that compute the batches of all models of a service."""
-
-    def __init__(self) -> None:
-        self.single = ThreadPoolExecutor(1, thread_name_prefix="bertune-compute")  # also loads the models
-        self.several = ThreadPoolExecutor(
-            available_cores(), thread_name_prefix="bertune-graph", initializer=_mark_as_computing
-        )
-
-    def shutdown(self) -> None:
-        """Wait until the threads have ended."""
-        self.single.shutdown()
-        self.several.shutdown()
 
 
 def _mark_as_computing() -> None:

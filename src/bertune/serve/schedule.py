@@ -82,18 +82,26 @@ class Schedule:
             if not item.is_gone:
                 self._take(item)
 
-    def next_batch(self) -> list[Waiting]:
-        """Remove and return the sequences to compute next; an empty list if none waits.
+    def next_batches(self, idle: int) -> list[list[Waiting]]:
+        """Remove and return the sequences to compute next: at most one batch for each of the `idle` calls.
 
-        If several batches are computed at the same time, a batch takes only its share of the waiting tokens,
-        because the others start sooner in another batch.
+        They share the waiting tokens. If only one call is idle, its batch takes no more than a share either,
+        because the others will soon be free for the rest.
         """
+        found = []
+        for left in range(idle, 0, -1):
+            shares = left if idle > 1 else self.calls
+            if batch := self._next_batch(min(self.max_tokens, -(-self.tokens // shares))):
+                found.append(batch)
+        return found
+
+    def _next_batch(self, most: int) -> list[Waiting]:
+        """A batch of at most `most` padded tokens, or a single sequence; an empty list if none waits."""
         while self._by_deadline and self._by_deadline[0][2].is_gone:
             heapq.heappop(self._by_deadline)
         if not self._by_deadline:
             return []
         leader = self._by_deadline[0][2]
-        most = min(self.max_tokens, self.tokens // self.calls)
         self._take(leader)
         batch, longest, used = [leader], leader.length, leader.length
         while (nearest := self._nearest(longest, len(batch), used, most)) is not None:

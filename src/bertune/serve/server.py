@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError, Interrupted
 from bertune.serve.app import make_app
-from bertune.serve.connections import TimedProtocol
+from bertune.serve.connections import ACCEPTED_AT_ONCE, TimedProtocol, most_connections
 from bertune.serve.formats.systemone import refuse_other_fallback
 from bertune.serve.logs import LOGGER, event
 from bertune.serve.metrics import Metrics
@@ -38,6 +38,7 @@ _TOKEN = "BERTUNE_TOKEN"
 # The announced limit is lower, so that clients do not send a request while the connection is being closed.
 _KEEP_ALIVE, _ANNOUNCED = 30, 25
 _LOOPBACK = ("127.", "::1")
+_QUEUE = 2048  # connections that wait until they are accepted
 
 Load = Callable[[ComputeThreads], Service]  # called in the thread that will compute all batches
 
@@ -78,7 +79,8 @@ def serve(
             gc.freeze()
             return Service(models, config.serve, metrics, fallback, token)
 
-        server = Server(load, config.serve, listener, on_ready)
+        limit = config.machine.threads
+        server = Server(load, config.serve, listener, on_ready, None if limit == "auto" else int(limit))
         try:
             server.run()
         finally:
@@ -96,16 +98,19 @@ class Server:
         config: ServeConfig,
         listener: socket.socket,
         on_ready: Callable[[str], None] = lambda url: None,
+        calls: int | None = None,
     ) -> None:
+        """`calls` is the most batches of graphs at the same time; by default, one on each core."""
         self.url = url_of(listener)
         self._listener = listener
-        self._loading = _Loading(load, lambda: on_ready(self.url), self.stop)
+        self._loading = _Loading(load, lambda: on_ready(self.url), self.stop, calls)
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 self._loading,
                 # uvloop would send a response only after it has read, and started, all requests that wait.
                 loop="asyncio",
-                http=TimedProtocol,
+                http=_protocol(most_connections()),
+                backlog=ACCEPTED_AT_ONCE,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -141,9 +146,11 @@ class Server:
 class _Loading:
     """An ASGI application that answers 503 until the models are loaded, and is then the service."""
 
-    def __init__(self, load: Load, on_ready: Callable[[], None], on_failure: Callable[[], None]) -> None:
+    def __init__(
+        self, load: Load, on_ready: Callable[[], None], on_failure: Callable[[], None], calls: int | None
+    ) -> None:
         self._load = load
-        self._threads = ComputeThreads()
+        self._threads = ComputeThreads(calls)
         self._on_ready = on_ready
         self._on_failure = on_failure
         self._service: Service | None = None
@@ -185,10 +192,22 @@ class _Loading:
                 self._on_failure()
 
 
+def _protocol(most: int) -> type[TimedProtocol]:
+    """The protocol with a limit of connections."""
+    return type("LimitedProtocol", (TimedProtocol,), {"most_connections": most})
+
+
 class _Uvicorn(uvicorn.Server):
-    """uvicorn's server, which does not send itself the signal again after it has shut down."""
+    """uvicorn's server, with a longer queue, and without sending itself the signal again at its end."""
 
     was_forced = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in (
+            sockets or ()
+        ):  # asyncio takes one number for the queue and for what it accepts at once
+            listener.listen(_QUEUE)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
