@@ -78,6 +78,8 @@ class OnnxBackend:
         Raises ResourceError.
         """
         session = self.graph.session_with(threads)
+        if len(sequences) == 1:  # without forming batches, which a short text would notice
+            return self._compute(sequences, session)
         outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
         for positions in micro_batches([len(s) for s in sequences], self.micro_batch_tokens):
             found = self._compute([sequences[i] for i in positions], session)

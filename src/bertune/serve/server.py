@@ -204,9 +204,8 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        for listener in (
-            sockets or ()
-        ):  # asyncio takes one number for the queue and for what it accepts at once
+        # For asyncio, the backlog is both the length of the queue and the number that it accepts at once.
+        for listener in sockets or ():
             listener.listen(_QUEUE)
 
     @contextlib.contextmanager
