@@ -14,7 +14,7 @@ from running import PREDICT, Running, holding, posted, serving
 
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError
-from bertune.serve.connections import most_connections
+from bertune.serve.connections import most_connections, permitted_connections
 from bertune.serve.guard import is_same_token
 from bertune.serve.server import listening, read_token, serve
 from bertune.serve.sources import Source
@@ -137,10 +137,17 @@ def test_the_limit_of_connections_leaves_files_for_the_rest() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (500, hard))
-        assert most_connections() == hard - 384
+        assert most_connections() == permitted_connections(hard)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"), [(2, 1), (256, 128), (768, 384), (1024, 640), (20_000, 19_616)]
+)
+def test_few_open_files_still_permit_connections(files: int, expected: int) -> None:
+    assert permitted_connections(files) == expected
 
 
 def test_too_many_texts_are_refused(reviews_run: Path) -> None:

@@ -6,7 +6,7 @@ Dimensions: B sequences of a batch, L longest of them, C outputs.
 import contextlib
 import math
 from collections import deque
-from collections.abc import Callable, Container, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -64,13 +64,9 @@ class OnnxBackend:
             session = self.graph.session if is_parallel else self.graph.session_for(tokens)
             return self._compute(chosen, session)
 
-        outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
         computed = _mapped(compute, batches, self.graph.calls if is_parallel else 1, poll)
         with contextlib.closing(computed):
-            for positions, found in zip(batches, computed, strict=True):
-                for position, output in zip(positions, found, strict=True):
-                    outputs[position] = output
-        return BackendOutputs(outputs)
+            return BackendOutputs(_in_order(batches, computed))
 
     def with_threads(self, sequences: SequenceOf[Sequence], threads: int) -> list[Output]:
         """The outputs of all sequences, one micro-batch after the other, each with a number of threads.
@@ -80,12 +76,8 @@ class OnnxBackend:
         session = self.graph.session_with(threads)
         if len(sequences) == 1:  # without forming batches, which a short text would notice
             return self._compute(sequences, session)
-        outputs: list[Output] = [np.empty(0, np.float32)] * len(sequences)
-        for positions in micro_batches([len(s) for s in sequences], self.micro_batch_tokens):
-            found = self._compute([sequences[i] for i in positions], session)
-            for position, output in zip(positions, found, strict=True):
-                outputs[position] = output
-        return outputs
+        batches = list(micro_batches([len(s) for s in sequences], self.micro_batch_tokens))
+        return _in_order(batches, (self._compute([sequences[i] for i in b], session) for b in batches))
 
     @property
     def micro_batch_tokens(self) -> int:
@@ -144,6 +136,15 @@ def divided(lengths: SequenceOf[int], most_tokens: int, threads: int) -> Iterato
         share = max(lengths, default=0) * math.ceil(len(lengths) / threads)
         most_tokens = min(most_tokens, share)
     return micro_batches(lengths, most_tokens)
+
+
+def _in_order(batches: SequenceOf[Indices], computed: Iterable[list[Output]]) -> list[Output]:
+    """The outputs of batches, in the order of the positions that the batches have."""
+    outputs: list[Output] = [np.empty(0, np.float32)] * sum(map(len, batches))
+    for positions, found in zip(batches, computed, strict=True):
+        for position, output in zip(positions, found, strict=True):
+            outputs[position] = output
+    return outputs
 
 
 Item = TypeVar("Item")

@@ -142,7 +142,8 @@ class Batcher:
             self._refuse_overload(sum(lengths))
             request.waiting = self._schedule.add(request, lengths, request.arrival)
             started = self._start_next()
-        started()
+        for watch in started:
+            watch()
         try:
             return await request.done
         finally:
@@ -171,19 +172,19 @@ class Batcher:
                 (waiting + tokens - most) / rate,
             )
 
-    def _start_next(self) -> Callable[[], None]:
+    def _start_next(self) -> list[Callable[[], None]]:
         """Start a batch in each idle thread. The caller holds the lock.
 
-        The result must be called once the lock is released: for batches that are computed already, it runs
-        `_finish`.
+        The functions must be called once the lock is released: if a batch is computed already, its function
+        runs `_finish`.
         """
-        started = []
+        started: list[Callable[[], None]] = []
         for batch in self._schedule.next_batches(self.calls - self._running):
             self._running += 1
             start = time.monotonic()
             computed = self.thread.submit(self._backend, _with_own_groups(batch))
             started.append(partial(computed.add_done_callback, partial(self._finish, batch, start)))
-        return partial(_call_all, started)
+        return started
 
     def _finish(self, batch: list[Waiting], start: float, computed: Future[BackendOutputs]) -> None:
         """Hand over the outputs of a batch, or its error, and start the next batch. Runs in the thread."""
@@ -194,8 +195,9 @@ class Batcher:
             self._running -= 1
             if error is None:
                 self._rate.add(sum(lengths), seconds / self.calls)
-            started = partial(_call_all, ()) if self._is_closed else self._start_next()
-        started()
+            started = [] if self._is_closed else self._start_next()
+        for watch in started:
+            watch()
         outputs = None if error else computed.result().outputs
         loop = batch[0].request.done.get_loop()
         loop.call_soon_threadsafe(self._deliver, batch, outputs, error)
@@ -225,11 +227,6 @@ class Batcher:
             request.missing -= 1
             if not request.missing:
                 request.done.set_result(request.outputs)
-
-
-def _call_all(functions: SequenceOf[Callable[[], None]]) -> None:
-    for function in functions:
-        function()
 
 
 def _with_own_groups(batch: SequenceOf[Waiting]) -> list[Sequence]:

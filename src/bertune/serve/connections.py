@@ -30,7 +30,7 @@ _TOO_MANY = (
 def most_connections() -> int:
     """The number of connections that the limit of open files permits; raises this limit if possible.
 
-    At the limit, asyncio could accept no connection for a second, and would log every attempt.
+    If no file can be opened, asyncio stops accepting connections for a second, and logs every attempt.
     """
     if sys.platform == "win32":
         return sys.maxsize
@@ -41,16 +41,19 @@ def most_connections() -> int:
         with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit than it reports
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
-    if soft == resource.RLIM_INFINITY:
-        return sys.maxsize
-    return max(1, soft - _OTHER_FILES - _REFUSED)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else permitted_connections(soft)
+
+
+def permitted_connections(files: int) -> int:
+    """The number of connections if the process may open this many files: at least half of them."""
+    return max(files // 2, files - _OTHER_FILES - _REFUSED)
 
 
 class TimedProtocol(HttpToolsProtocol):
     """Closes a connection whose request line and headers do not arrive, and one whose response is not read.
 
-    The time limit for both is `timeout_keep_alive` of uvicorn, which itself has no limit for either. More
-    connections than `most_connections` are answered with 503 and closed.
+    The time limit for both is `timeout_keep_alive` of uvicorn, which itself has no limit for either.
+    Connections beyond `most_connections` get a 503 response and are closed.
     """
 
     most_connections = sys.maxsize

@@ -193,12 +193,16 @@ class _Loading:
 
 
 def _protocol(most: int) -> type[TimedProtocol]:
-    """The protocol with a limit of connections."""
-    return type("LimitedProtocol", (TimedProtocol,), {"most_connections": most})
+    """The protocol with a limit of connections; uvicorn creates the instances."""
+
+    class LimitedProtocol(TimedProtocol):
+        most_connections = most
+
+    return LimitedProtocol
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn's server, with a longer queue, and without sending itself the signal again at its end."""
+    """uvicorn's server with a longer queue. It does not send itself the signal again after shutting down."""
 
     was_forced = False
 
