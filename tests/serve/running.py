@@ -3,6 +3,7 @@
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
@@ -137,7 +138,7 @@ def held(served: ServedModel, max_tokens: int | None = None) -> tuple[ServedMode
     backend = Held(served.model.backend)
     old = served.batcher
     schedule = Schedule(max_tokens or old.max_batch_tokens, _COSTS)
-    batcher = Batcher(backend, schedule, served.config.max_queued_tokens, old.thread)
+    batcher = Batcher(backend, schedule, served.config.max_queued_tokens, old.threads)
     served.metrics.watch(served.name, batcher, served.drift)
     old.close()
     return replace(served, batcher=batcher), backend
@@ -158,6 +159,14 @@ def holding(run: Path, max_tokens: int | None = None, **settings: object) -> Ite
             yield running, found[0]
         finally:
             found[0].let()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, at most for a minute."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
+        time.sleep(0.005)
 
 
 def posted(running: Running, rows: list[str]) -> tuple[threading.Thread, list[httpx.Response]]:

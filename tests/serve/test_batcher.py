@@ -103,3 +103,49 @@ def test_a_single_request_is_computed_by_all_threads() -> None:
         gate.is_open.set()
         batcher.close()
         threads.shutdown()
+
+
+def test_a_request_expires_and_its_sequences_are_not_computed() -> None:
+    gate, threads = Gate(), ThreadPoolExecutor(1)
+    batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, threads)
+
+    async def whole() -> list[object]:
+        first = asyncio.create_task(batcher.compute([sequence(80)], timeout=0.05))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(batcher.compute([sequence(30)], timeout=0.05))
+        third = asyncio.create_task(batcher.compute([sequence(20)], timeout=600))
+        expired = await asyncio.gather(first, second, return_exceptions=True)
+        assert batcher.queued_sequences == 1
+        gate.is_open.set()
+        return [*map(type, expired), float((await third)[0][0])]
+
+    try:
+        assert asyncio.run(whole()) == [TimeoutError, TimeoutError, 20]
+    finally:
+        gate.is_open.set()
+        batcher.close()
+        threads.shutdown()
+
+
+def test_the_error_of_a_batch_reaches_its_request_and_the_next_batch_is_computed() -> None:
+    class Failing(Gate):
+        def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
+            if len(sequences[0]) == 80:
+                raise ValueError("broken")
+            return super().__call__(sequences, poll)
+
+    gate, threads = Failing(), ThreadPoolExecutor(1)
+    gate.is_open.set()
+    batcher = Batcher(gate, Schedule(80, Costs(10.0, 0, True)), 1_000_000, threads)
+
+    async def whole() -> list[object]:
+        tasks = [asyncio.create_task(batcher.compute([sequence(n)])) for n in (80, 79)]
+        failed, computed = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(computed, list)
+        return [str(failed), float(computed[0][0])]
+
+    try:
+        assert asyncio.run(whole()) == ["broken", 79]
+    finally:
+        batcher.close()
+        threads.shutdown()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running import PREDICT, Running, holding, posted, serving
+from running import PREDICT, Running, holding, posted, serving, wait_until
 
 from bertune.serve import server
 
@@ -86,10 +86,8 @@ def test_a_vanished_client_is_no_longer_computed(reviews_run: Path, extra_bytes:
         backend.wait()
         with socket.create_connection(running.address, timeout=30) as connection:
             connection.sendall(request(body))
-            while batcher.queued_sequences < 3:
-                pass
-        while batcher.queued_sequences:  # emptied although nothing was computed
-            time.sleep(0.01)
+            wait_until(lambda: batcher.queued_sequences >= 3)
+        wait_until(lambda: not batcher.queued_sequences)  # emptied although nothing was computed
         backend.let()
         first.join()
         assert is_answered(running)
@@ -112,8 +110,7 @@ def test_a_client_that_does_not_read_is_disconnected(
         # Pipelined. The responses are larger than the buffers of both sides.
         connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
         assert is_answered(running)
-        while running.server.open_connections:
-            time.sleep(0.01)
+        wait_until(lambda: not running.server.open_connections)
 
 
 def test_many_connections_and_malformed_requests_leave_the_service_alive(reviews: Running) -> None:

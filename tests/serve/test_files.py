@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from running import Held, Running, held, serving
+from running import Held, Running, held, serving, wait_until
 
 import bertune as bt
 from bertune.serve.files import MOST_JOBS
@@ -242,8 +242,7 @@ def test_requests_do_not_wait_for_files(slow: tuple[Running, Held]) -> None:
         backend.wait()  # the first batch of the file is being computed
         waiting = batcher.queued_tokens
         request = pool.submit(client.post, "/models/reviews/predict", json={"rows": [text]})
-        while batcher.queued_tokens == waiting:
-            time.sleep(0.01)
+        wait_until(lambda: batcher.queued_tokens != waiting)
         backend.let()
         assert request.result(timeout=60).status_code == 200
         assert finished(client, job)["rows"] == 200

@@ -1,7 +1,6 @@
 """The writes of a response are sent together, and nothing is lost at the end."""
 
 import asyncio
-import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -10,8 +9,8 @@ from pathlib import Path
 import pytest
 from running import serving
 
+from bertune.serve.bookkeeping import Bookkeeping
 from bertune.serve.connections import JoiningTransport
-from bertune.serve.logs import ACCESS
 
 Step = Callable[[JoiningTransport, socket.socket], Awaitable[None]]
 
@@ -90,33 +89,22 @@ def test_nothing_is_sent_on_a_connection_that_was_lost() -> None:
     run(step)
 
 
-class Blocking(logging.Handler):
-    """Blocks the event loop, which logs a request after its response, until the client has the response."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.answered, self.is_done = threading.Event(), threading.Event()
-        self.found: list[bool] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.found.append(self.answered.wait(20))
-        self.is_done.set()
-
-
 def test_a_client_has_its_response_before_the_event_loop_turns_to_others(
-    reviews_run: Path, caplog: pytest.LogCaptureFixture
+    reviews_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocking, logger = Blocking(), logging.getLogger(ACCESS)
-    caplog.set_level(logging.INFO, ACCESS)
+    answered, is_done = threading.Event(), threading.Event()
+    found: list[bool] = []
+
+    def block(bookkeeping: Bookkeeping, entry: Callable[[], None]) -> None:  # after the response
+        found.append(answered.wait(20))
+        is_done.set()
+
     with serving([reviews_run]) as running, running.client() as client:
-        logger.addHandler(blocking)
-        try:
-            client.get("/models")
-            blocking.answered.set()
-            assert blocking.is_done.wait(60)
-        finally:
-            logger.removeHandler(blocking)
-    assert blocking.found == [True]
+        monkeypatch.setattr(Bookkeeping, "add", block)
+        client.get("/models")
+        answered.set()
+        assert is_done.wait(60)
+    assert found == [True]
 
 
 def test_no_write_waits_for_the_client_to_acknowledge_the_last(reviews_run: Path) -> None:

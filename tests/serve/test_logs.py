@@ -34,6 +34,12 @@ def test_an_event_is_a_json_object(logger: logging.Logger) -> None:
     assert (second["level"], second["folder"]) == ("warning", "Übung")
 
 
+def test_an_event_can_have_happened_earlier(logger: logging.Logger) -> None:
+    stream = written(logger, logs.JsonLines())
+    logs.event(logger, logging.INFO, "request", at=1e9 + 0.25, status=200)
+    assert json.loads(stream.getvalue())["time"] == "2001-09-09T01:46:40.250+00:00"
+
+
 def test_a_line_for_a_terminal_has_no_control_characters(logger: logging.Logger) -> None:
     stream = written(logger, logs.KeyValues())
     logs.event(logger, logging.INFO, "request", status=200, endpoint="/a\x1b[31m\nb", model="two words")

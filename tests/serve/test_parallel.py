@@ -1,8 +1,12 @@
 """Batches of a graph at the same time in the service: how many threads each of them has."""
 
+import threading
+import time
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -12,7 +16,7 @@ from running import serving
 import bertune as bt
 from bertune.predict.onnx_backend import OnnxBackend
 from bertune.serve import parallel
-from bertune.serve.parallel import ComputeThreads, GraphCalls, concurrent
+from bertune.serve.parallel import ComputeThreads, GraphCalls, WarmThreads, concurrent
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
 from tiny_exports import Exports, rows_of
@@ -138,3 +142,52 @@ def test_a_served_graph_computes_several_batches_at_the_same_time(exports: Expor
     for answer in answers:
         for found, wanted in zip(answer["predictions"], expected, strict=True):
             assert found["probabilities"] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_thread_that_became_idle_last_is_used_again() -> None:
+    threads = WarmThreads(2)
+    names: SimpleQueue[str] = SimpleQueue()
+    both_run = threading.Barrier(2)
+
+    def meet() -> None:
+        both_run.wait(60)
+        names.put(threading.current_thread().name)
+
+    def work() -> None:
+        names.put(threading.current_thread().name)
+
+    def idle(number: int) -> None:
+        for _ in range(6000):
+            if len(threads._idle) == number:
+                return
+            time.sleep(0.01)
+        raise AssertionError("the threads did not become idle")
+
+    for _ in range(2):
+        threads.submit(meet)
+    assert {names.get(timeout=60) for _ in range(2)} == {"bertune-graph-0", "bertune-graph-1"}
+    idle(2)
+    used = set()
+    for _ in range(20):
+        threads.submit(work)
+        used.add(names.get(timeout=60))
+        idle(2)
+    assert len(used) == 1
+    threads.shutdown()
+
+
+def test_everything_that_was_submitted_is_done_before_the_threads_end() -> None:
+    threads = WarmThreads(3)
+    done: SimpleQueue[int] = SimpleQueue()
+    is_open = threading.Event()
+
+    def work(number: int) -> None:
+        assert is_open.wait(60)
+        done.put(number)
+
+    for number in range(50):
+        threads.submit(partial(work, number))
+    is_open.set()
+    threads.shutdown()
+    assert sorted(done.get_nowait() for _ in range(50)) == list(range(50))
+    assert not any(thread.is_alive() for thread in threads._threads)

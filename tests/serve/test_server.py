@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running import PREDICT
+from running import PREDICT, wait_until
 from test_command import command
 
 from bertune.config import ServeConfig
@@ -83,8 +83,7 @@ def test_a_second_signal_does_not_wait_for_requests(reviews_run: Path) -> None:
             )
             assert httpx.get(f"{url}/ready").status_code == 200
             process.send_signal(signal.SIGINT)
-            while not is_refused(url):  # it listens no more, and waits for the body
-                time.sleep(0.01)
+            wait_until(lambda: is_refused(url))  # it listens no more, and waits for the body
             assert process.poll() is None
             process.send_signal(signal.SIGINT)
             _, logs = process.communicate(timeout=60)

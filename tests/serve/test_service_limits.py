@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running import PREDICT, Running, holding, posted, serving
+from running import PREDICT, Running, holding, posted, serving, wait_until
 
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError
@@ -25,8 +25,7 @@ def test_a_full_queue_refuses_with_the_time_to_wait(reviews_run: Path) -> None:
         computed, first = posted(running, ["one great lamp"])  # 5 tokens, being computed: not in the queue
         backend.wait()
         waiting, second = posted(running, ["so " * 28])  # 30 tokens wait
-        while running.service.models["reviews"].batcher.queued_tokens < 30:
-            pass
+        wait_until(lambda: running.service.models["reviews"].batcher.queued_tokens >= 30)
         refused = client.post(PREDICT, json={"rows": ["so " * 18]})
         too_much = client.post(PREDICT, json={"rows": ["so " * 18] * 3})
         backend.let()
@@ -56,8 +55,7 @@ def test_sequences_of_several_requests_share_a_batch(reviews_run: Path) -> None:
         threads = [posted(running, ["one lamp"])[0]]
         backend.wait()
         threads += [posted(running, ["two lamp"])[0] for _ in range(3)]
-        while running.service.models["reviews"].batcher.queued_sequences < 3:
-            pass
+        wait_until(lambda: running.service.models["reviews"].batcher.queued_sequences >= 3)
         backend.let()
         for thread in threads:
             thread.join()
@@ -70,11 +68,9 @@ def test_short_texts_do_not_wait_for_a_long_one(reviews_run: Path) -> None:
         threads = [posted(running, ["one lamp"])[0]]
         backend.wait()
         threads.append(posted(running, ["so " * 60])[0])
-        while running.service.models["reviews"].batcher.queued_tokens < 62:
-            pass
+        wait_until(lambda: running.service.models["reviews"].batcher.queued_tokens >= 62)
         threads += [posted(running, ["two lamp"])[0] for _ in range(3)]
-        while running.service.models["reviews"].batcher.queued_sequences < 4:
-            pass
+        wait_until(lambda: running.service.models["reviews"].batcher.queued_sequences >= 4)
         backend.let()
         for thread in threads:
             thread.join()

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from string import ascii_lowercase
@@ -44,6 +45,10 @@ class Inputs:
     def line_columns(self) -> tuple[str, ...]:
         """The column names for plain lines of text: those of training, unless they are numbers."""
         return _plain_columns(1) if self.task.predicts_single_texts else self._item_columns
+
+    @cached_property
+    def _usual_columns(self) -> Columns:
+        return Columns(self.line_columns, None, None)
 
     @property
     def _item_columns(self) -> tuple[str, ...]:
@@ -112,6 +117,10 @@ class Inputs:
         items = list(items)
         if not items:
             return None
+        usual = self._usual_columns
+        if len(usual.text) == 1 and all(type(item) is str for item in items):
+            [name] = usual.text
+            return Opened(_table_of_rows([{name: item} for item in items], usual), usual)
         first = next((item for item in items if not is_missing(item)), None)
         is_single = self.task.predicts_single_texts and isinstance(first, str)
         columns = Columns(_plain_columns(1) if is_single else self._item_columns, None, None)
@@ -210,7 +219,12 @@ def _table_of_texts(rows: list[dict[str, Any]], columns: Columns) -> Table:
     """The table of rows with these columns, whose values are texts, lists or None."""
     if not all(value is None or isinstance(value, str) for row in rows for value in row.values()):
         return table_from_memory(rows)
-    # The same, but without a search for nested values, which takes as long as tokenizing a short text.
+    # Without a search for nested values, which takes as long as tokenizing a short text.
+    return _table_of_rows(rows, columns)
+
+
+def _table_of_rows(rows: list[dict[str, Any]], columns: Columns) -> Table:
+    """The table of rows with these columns, whose values are texts or None."""
     read = [Row(row, Origin(MEMORY, number)) for number, row in enumerate(rows, start=1)]
     return Table(MEMORY, columns.text, True, lambda: iter(read))
 

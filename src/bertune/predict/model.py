@@ -318,7 +318,7 @@ class Model:
 
     def _items(self, items: list[Any]) -> Opened | None:
         """A list of texts or dicts as a table; None for an empty list."""
-        if items and isinstance(items[0], Mapping):
+        if items and not isinstance(items[0], str) and isinstance(items[0], Mapping):
             return self._inputs.open(items, need_label=False)
         return self._inputs.of_texts(items)
 

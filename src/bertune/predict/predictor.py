@@ -196,34 +196,32 @@ def readable_rows(rows: SequenceOf[Row], encoder: TextEncoder, columns: Columns)
     """
     task = encoder.fitted.task
     without_gold = Columns(columns.text, None, columns.id, has_gold=False)
-    parsed: list[tuple[int, Any]] = []
+    examples: list[Any] = []
+    positions: list[int] = []  # of the examples
     failures: dict[int, DataError] = {}
-    num_blank = 0
+    num_rows = num_blank = 0
     for position, row in enumerate(rows):
+        size = len(row.parts) or 1
+        num_rows += size
         try:
             if task.is_blank(row, columns):
-                num_blank += len(row.parts) or 1
+                num_blank += size
             else:
-                parsed.append((position, task.parse(row, without_gold)))
+                examples.append(task.parse(row, without_gold))
+                positions.append(position)
         except DataError as error:
             failures[position] = error
-    examples = [example for _, example in parsed]
     sequences, refused = _encoded(encoder, examples, 0) if examples else ([], {})
-    failures |= {parsed[group][0]: error for group, error in refused.items()}
     if refused:
+        failures |= {positions[group]: error for group, error in refused.items()}
         kept = [group for group in range(len(examples)) if group not in refused]
-        examples = [examples[group] for group in kept]
+        examples, positions = [examples[group] for group in kept], [positions[group] for group in kept]
         number = {group: new for new, group in enumerate(kept)}
         sequences = [replace(s, group=number[s.group]) for s in sequences]
-    readable = {position for position, _ in parsed} - failures.keys()
-    return ReadableRows(
-        examples,
-        sequences,
-        [position in readable for position in range(len(rows))],
-        sum(len(row.parts) or 1 for row in rows),
-        num_blank,
-        failures,
-    )
+    is_readable = [False] * len(rows)
+    for position in positions:
+        is_readable[position] = True
+    return ReadableRows(examples, sequences, is_readable, num_rows, num_blank, failures)
 
 
 def _encoded(

@@ -8,6 +8,7 @@ import importlib
 import logging
 import pkgutil
 from collections.abc import Iterator
+from functools import partial
 from types import ModuleType
 
 from fastapi import FastAPI, Request
@@ -64,17 +65,19 @@ def make_app(service: Service) -> ASGIApp:
     app.add_exception_handler(HTTPException, not_routed)
     app.add_exception_handler(Exception, failed)
 
-    def record(scope: Scope, handled: Handled) -> None:
-        endpoint = _endpoint(scope)
+    def record(method: str, endpoint: str, handled: Handled) -> None:
         service.metrics.handled(endpoint, handled.status, handled.seconds)
         event(
-            _ACCESS, logging.INFO, "request", method=scope["method"], endpoint=endpoint,
+            _ACCESS, logging.INFO, "request", at=handled.end, method=method, endpoint=endpoint,
             status=handled.status, milliseconds=round(1000 * handled.seconds, 1), bytes=handled.body_bytes,
         )  # fmt: skip
 
+    def on_handled(scope: Scope, handled: Handled) -> None:
+        service.metrics.bookkeeping.add(partial(record, scope["method"], _endpoint(scope), handled))
+
     known = [route for router in routers for route in router.routes]
     direct = Direct(app, routes=known, refused=refused)
-    guarded = Guard(direct, limits=_limits(service, modules), respond=respond, on_handled=record)
+    guarded = Guard(direct, limits=_limits(service, modules), respond=respond, on_handled=on_handled)
     return ServerErrorMiddleware(guarded, handler=failed)
 
 

@@ -12,18 +12,20 @@ import threading
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 
-from bertune.predict.backend import Backend, BackendOutputs
+from bertune.predict.backend import Backend
 from bertune.serve.refusals import Overloaded, TooLarge, Unavailable
 from bertune.serve.schedule import Costs, Schedule, Waiting
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
 
+_NOTHING: Output = np.empty(0, np.float32)  # in place of an output that is not computed yet
 _MEMORY = 5.0  # seconds of computation, after which a batch counts less than half for the current rate
 
 
@@ -49,6 +51,11 @@ class _Request:
     arrival: float
     waiting: list[Waiting] = field(default_factory=list)
 
+    def expire(self) -> None:
+        """Fail, unless everything is computed."""
+        if not self.done.done():
+            self.done.set_exception(TimeoutError())
+
 
 class _Rate:
     """Tokens per second of the recent batches."""
@@ -67,6 +74,14 @@ class _Rate:
         return self._tokens / self._seconds
 
 
+class Threads(Protocol):
+    """The threads that compute batches."""
+
+    def submit(self, work: Callable[[], None], /) -> object:
+        """Call a function in an idle thread, or later."""
+        ...
+
+
 class Batcher:
     """The queue of one model."""
 
@@ -75,7 +90,7 @@ class Batcher:
         backend: Backend,
         schedule: Schedule,
         max_queued_tokens: int,
-        thread: ThreadPoolExecutor,
+        threads: Threads,
         max_wait: float = math.inf,
     ) -> None:
         """At most `schedule.calls` batches are computed at the same time.
@@ -90,11 +105,11 @@ class Batcher:
         self._max_queued_tokens = max_queued_tokens
         self._max_wait = max_wait
         self._rate = _Rate(schedule.costs.tokens_per_second)
-        self.on_batch: Callable[[ComputedBatch], None] = lambda batch: None  # called in the thread
+        self.on_batch: Callable[[ComputedBatch], None] = lambda batch: None  # called in the event loop
         self._lock = threading.Lock()
         self._running = 0  # batches that are being computed
         self._is_closed = False
-        self.thread = thread  # that computes the batches
+        self.threads = threads
 
     @property
     def queued_tokens(self) -> int:
@@ -121,32 +136,33 @@ class Batcher:
         """The most tokens of a batch."""
         return self._schedule.max_tokens
 
-    async def compute(self, sequences: SequenceOf[Sequence]) -> list[Output]:
+    async def compute(self, sequences: SequenceOf[Sequence], timeout: float = math.inf) -> list[Output]:
         """The output of each sequence, in order. If the caller is cancelled, they are no longer computed.
 
-        Raises TooLarge, Overloaded, and the errors of the backend.
+        Raises TimeoutError after `timeout` seconds, TooLarge, Overloaded, and the errors of the backend.
         """
         if not sequences:
             return []
         lengths = [len(s) for s in sequences]
+        loop = asyncio.get_running_loop()
         request = _Request(
-            sequences,
-            [np.empty(0, np.float32)] * len(sequences),
-            len(sequences),
-            asyncio.get_running_loop().create_future(),
-            time.monotonic(),
+            sequences, [_NOTHING] * len(sequences), len(sequences), loop.create_future(), time.monotonic()
         )
         with self._lock:
             if self._is_closed:
                 raise Unavailable("the service is shutting down")
             self._refuse_overload(sum(lengths))
-            request.waiting = self._schedule.add(request, lengths, request.arrival)
-            started = self._start_next()
-        for watch in started:
-            watch()
+            if len(sequences) == 1 and not self._schedule.sequences and self._running < self.calls:
+                self._start([Waiting(lengths[0], request.arrival, request, 0, is_gone=True)])
+            else:
+                request.waiting = self._schedule.add(request, lengths, request.arrival)
+                self._start_next()
+        timer = loop.call_later(timeout, request.expire) if timeout < math.inf else None
         try:
             return await request.done
         finally:
+            if timer is not None:
+                timer.cancel()
             if request.missing:
                 with self._lock:
                     self._schedule.remove(request.waiting)
@@ -172,35 +188,47 @@ class Batcher:
                 (waiting + tokens - most) / rate,
             )
 
-    def _start_next(self) -> list[Callable[[], None]]:
-        """Start a batch in each idle thread. The caller holds the lock.
-
-        The functions must be called once the lock is released: if a batch is computed already, its function
-        runs `_finish`.
-        """
-        started: list[Callable[[], None]] = []
+    def _start_next(self) -> None:
+        """Start a batch in each idle thread. The caller holds the lock."""
         for batch in self._schedule.next_batches(self.calls - self._running):
-            self._running += 1
-            start = time.monotonic()
-            computed = self.thread.submit(self._backend, _with_own_groups(batch))
-            started.append(partial(computed.add_done_callback, partial(self._finish, batch, start)))
-        return started
+            self._start(batch)
 
-    def _finish(self, batch: list[Waiting], start: float, computed: Future[BackendOutputs]) -> None:
-        """Hand over the outputs of a batch, or its error, and start the next batch. Runs in the thread."""
+    def _start(self, batch: list[Waiting]) -> None:
+        self._running += 1
+        self.threads.submit(partial(self._compute, batch))
+
+    def _compute(self, batch: list[Waiting]) -> None:
+        """Compute a batch, start the next one, and hand over the outputs or the error. Runs in a thread."""
+        start = time.monotonic()
+        with _Computation() as computation:
+            computation.outputs = self._backend(_with_own_groups(batch)).outputs
         seconds = time.monotonic() - start
-        error = computed.exception()
-        lengths = [item.length for item in batch]
         with self._lock:
             self._running -= 1
-            if error is None:
-                self._rate.add(sum(lengths), seconds / self.calls)
-            started = [] if self._is_closed else self._start_next()
-        for watch in started:
-            watch()
-        outputs = None if error else computed.result().outputs
+            if computation.error is None:
+                self._rate.add(sum(item.length for item in batch), seconds / self.calls)
+            if not self._is_closed:
+                self._start_next()
         loop = batch[0].request.done.get_loop()
-        loop.call_soon_threadsafe(self._deliver, batch, outputs, error)
+        if not loop.is_closed():  # otherwise nobody waits for the outputs
+            loop.call_soon_threadsafe(self._deliver, batch, computation, start, seconds)
+
+    def _deliver(
+        self, batch: list[Waiting], computation: "_Computation", start: float, seconds: float
+    ) -> None:
+        """Complete the requests whose last sequences were in a batch. Runs in the event loop."""
+        for position, item in enumerate(batch):
+            request: _Request = item.request
+            if request.done.done():
+                continue
+            if computation.error is not None:
+                request.done.set_exception(computation.error)
+                continue
+            request.outputs[item.number] = computation.outputs[position]
+            request.missing -= 1
+            if not request.missing:
+                request.done.set_result(request.outputs)
+        lengths = [item.length for item in batch]
         self.on_batch(
             ComputedBatch(
                 sequences=len(batch),
@@ -211,22 +239,22 @@ class Batcher:
             )
         )
 
-    def _deliver(
-        self, batch: list[Waiting], outputs: list[Output] | None, error: BaseException | None
-    ) -> None:
-        """Complete the requests whose last sequences were in a batch. Runs in the event loop."""
-        for position, item in enumerate(batch):
-            request: _Request = item.request
-            if request.done.done():
-                continue
-            if outputs is None:
-                assert error is not None
-                request.done.set_exception(error)
-                continue
-            request.outputs[item.number] = outputs[position]
-            request.missing -= 1
-            if not request.missing:
-                request.done.set_result(request.outputs)
+
+class _Computation:
+    """The outputs of a batch, or the error that a block raised instead."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> "_Computation":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.error = error
+        return True
 
 
 def _with_own_groups(batch: SequenceOf[Waiting]) -> list[Sequence]:

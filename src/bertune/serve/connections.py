@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 # disconnects before the response is complete. Waiting for the ASGI message `http.disconnect` instead would
 # take another task per request.
 ON_DISCONNECT = "bertune.on_disconnect"
+IS_COMPLETE = "bertune.is_complete"  # in the scope once the whole request has arrived
+BODY = "bertune.body"  # in the scope while the application runs: the body of the request
 _MOST_HEADER_BYTES = 65_536
 _LEAST_READ = 65_536  # bytes that a client must read per timeout while a response is being sent
 _MOST_HELD = 65_536  # bytes that wait for further writes; more are sent at once
@@ -94,11 +96,12 @@ class TimedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_in_headers:
-            self._expect_headers()
             self._header_bytes += len(data)
         super().data_received(data)
-        if self._is_in_headers and self._header_bytes > _MOST_HEADER_BYTES and self.transport:
-            self.transport.abort()
+        if self._is_in_headers and self._header_bytes and self.transport:
+            self._expect_headers()
+            if self._header_bytes > _MOST_HEADER_BYTES:
+                self.transport.abort()
 
     def on_headers_complete(self) -> None:
         self._is_in_headers = False
@@ -107,6 +110,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self.scope[IS_COMPLETE] = True  # type: ignore[literal-required]
         if self.cycle is self._running:
             # A large body pauses reading, and then a disconnect would not be noticed.
             self.flow.resume_reading()

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from bertune.errors import listed
 from bertune.predict.predictor import Decode
 from bertune.serve.refusals import Invalid
-from bertune.serve.replies import json_response
+from bertune.serve.replies import body_of, json_response
 from bertune.serve.service import ServedModel, Service
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
@@ -60,7 +60,7 @@ class Unsuited(Invalid):
 
 async def read(request: Request, body: type[B]) -> B:
     """The body of a request. Raises InvalidBody."""
-    raw = await request.body()
+    raw = await body_of(request)
     try:
         return body.model_validate_json(raw)
     except ValidationError as error:
@@ -144,8 +144,9 @@ def suited(service: Service, name: str | None, *wants: SequenceOf[str]) -> Serve
     fits, and Invalid if several do.
     """
     candidates = [service.find(name)] if name is not None else list(service.models.values())
-    fitting = ([m for m in candidates if offered(m).intersection(fields)] for fields in wants)
-    found = next((models for models in fitting if models), [])
+    found: list[ServedModel] = []
+    for fields in wants:
+        found = found or [m for m in candidates if not m.facts.offered.isdisjoint(fields)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -159,15 +160,9 @@ def suited(service: Service, name: str | None, *wants: SequenceOf[str]) -> Serve
     raise Unsuited(f"this endpoint needs a model that predicts {needed}. {has}")
 
 
-def offered(served: ServedModel) -> frozenset[str]:
-    """A description of the predictions of a model. A score next to other fields belongs to them."""
-    fields = served.facts.can - {"label_probabilities"}
-    return fields - {"score"} if len(fields) > 1 else fields
-
-
 def abilities(served: ServedModel) -> str:
     """The predictions of a model, and the endpoints that use them."""
-    can = offered(served)
+    can = served.facts.offered
     paths = dict.fromkeys(path for name, path in _USED_BY.items() if name in can)
     use = f" (use {', '.join(paths)})" if paths else ""
     return f"predicts {', '.join(sorted(can))}{use}"

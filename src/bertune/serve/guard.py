@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bertune.serve.connections import ON_DISCONNECT
+from bertune.serve.connections import BODY, IS_COMPLETE, ON_DISCONNECT
 from bertune.serve.refusals import Overloaded, Refusal, TooLarge, TooSlow, Unauthorized
 
 # Bodies that are still arriving may occupy this many times the largest allowed body.
@@ -46,6 +46,7 @@ class Handled:
 
     status: int
     seconds: float
+    end: float  # seconds since 1970
     body_bytes: int
 
 
@@ -90,7 +91,7 @@ class Guard:
             answer.status = CLIENT_GONE
         finally:
             seconds = time.perf_counter() - start
-            self._on_handled(scope, Handled(answer.status, seconds, len(body)))
+            self._on_handled(scope, Handled(answer.status, seconds, time.time(), len(body)))
 
     def _is_streamed(self, scope: Scope) -> bool:
         """Whether the application reads the body itself, as it arrives."""
@@ -136,6 +137,11 @@ class Guard:
         )
         if refusal is not None and b"expect" in headers:  # the client waits for permission to send the body
             raise refusal
+        if refusal is None and IS_COMPLETE in scope:  # without a timer, which would take longer than this
+            body = _bytes_of(await receive())
+            if len(body) > self._limits.max_body:
+                raise self._too_large()
+            return body
         parts = _parts(receive)
         try:
             async with asyncio.timeout(self._limits.timeout):
@@ -200,6 +206,7 @@ class Guard:
             return {"type": "http.request", "body": body, "more_body": False}
 
         scope[ON_DISCONNECT] = stop
+        scope[BODY] = body
         try:
             await self._app(scope, receive_body, answer)
         except asyncio.CancelledError:
@@ -208,7 +215,7 @@ class Guard:
             task.uncancel()
             raise _Gone from None
         finally:
-            del scope[ON_DISCONNECT]
+            del scope[ON_DISCONNECT], scope[BODY]
 
 
 class _Gone(Exception):
@@ -219,11 +226,17 @@ async def _parts(receive: Receive) -> AsyncIterator[bytes]:
     """The parts of a request body as they arrive. Raises _Gone if the client disconnects."""
     while True:
         message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        yield message.get("body", b"")
+        yield _bytes_of(message)
         if not message.get("more_body", False):
             break
+
+
+def _bytes_of(message: Message) -> bytes:
+    """The part of a body in a message. Raises _Gone if the client disconnected."""
+    if message["type"] == "http.disconnect":
+        raise _Gone
+    found: bytes = message.get("body", b"")
+    return found
 
 
 class _Answer:

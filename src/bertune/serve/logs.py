@@ -14,12 +14,16 @@ _LEVELS = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL:
 _JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 
 
-def event(logger: logging.Logger, level: int, name: str, **facts: Any) -> None:
-    """Log an event with facts, none of which may contain a text of a request."""
+def event(logger: logging.Logger, level: int, name: str, *, at: float | None = None, **facts: Any) -> None:
+    """Log an event with facts, none of which may contain a text of a request.
+
+    `at` is its time in seconds since 1970; by default, now.
+    """
     if logger.isEnabledFor(level):
         # Without the search for the place of the call, which would take as long as the rest of the logging.
         record = logging.LogRecord(logger.name, level, "", 0, name, (), None)
         record.facts = facts
+        record.created = record.created if at is None else at
         logger.handle(record)
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter as Counts
 from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from bertune.metrics.decisions import REVIEW
 from bertune.serve.batcher import Batcher, ComputedBatch
+from bertune.serve.bookkeeping import Bookkeeping
 from bertune.serve.drift import Drift
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,9 +38,13 @@ _MEANS = {
 
 
 class Metrics:
-    """The metrics of one service, in a separate registry."""
+    """The metrics of one service, in a separate registry.
+
+    What requests leave to `bookkeeping` is missing until it is settled.
+    """
 
     def __init__(self) -> None:
+        self.bookkeeping = Bookkeeping()
         # The time at which each counter was created is not needed here.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self._registry = CollectorRegistry()
@@ -112,7 +118,7 @@ class Metrics:
             for value in batch.waited:
                 waited.observe(value)
 
-        batcher.on_batch = record
+        batcher.on_batch = lambda batch: self.bookkeeping.add(partial(record, batch))
 
     def predicted(self, name: str, rows: int) -> None:
         """Count predicted rows."""

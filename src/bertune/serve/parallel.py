@@ -13,10 +13,12 @@ share of the cores, but do not preempt the event loop when they wake up.
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from queue import SimpleQueue
 
 from bertune.predict.backend import Backend, BackendOutputs, Poll, Runtime, never_stop
 from bertune.predict.graphs import usual_threads
@@ -36,9 +38,7 @@ class ComputeThreads:
         """At most `calls` batches of graphs are computed at the same time; by default, one on each core."""
         self.calls = calls or usual_threads()
         self.single = ThreadPoolExecutor(1, thread_name_prefix="bertune-compute")  # also loads the models
-        self.several = ThreadPoolExecutor(
-            self.calls, thread_name_prefix="bertune-graph", initializer=_mark_as_computing
-        )
+        self.several = WarmThreads(self.calls)
         self._lock = threading.Lock()
         self._running = 0  # batches of graphs
 
@@ -58,6 +58,62 @@ class ComputeThreads:
         """Wait until the threads have ended."""
         self.single.shutdown()
         self.several.shutdown()
+
+
+class WarmThreads:
+    """Threads that call functions. The one that became idle last is the first to be used again.
+
+    The caches of its core hold more of the model than those of another, which makes single texts about 10%
+    faster.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Up to `most` threads, started when they are needed."""
+        self._most = most
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._idle: list[SimpleQueue[Callable[[], None] | None]] = []  # of each idle thread
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._is_closed = False
+
+    def submit(self, work: Callable[[], None], /) -> None:
+        """Call a function, which must not raise anything, in an idle thread, or when one is idle."""
+        with self._lock:
+            if self._idle:
+                self._idle.pop().put(work)
+                return
+            self._waiting.append(work)
+            if len(self._threads) < self._most:
+                thread = threading.Thread(
+                    target=self._run, name=f"bertune-graph-{len(self._threads)}", daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
+
+    def shutdown(self) -> None:
+        """Wait until everything that was submitted is done, and the threads have ended."""
+        with self._lock:
+            self._is_closed = True
+            for inbox in self._idle:
+                inbox.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        _mark_as_computing()
+        inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        while (work := self._next(inbox)) is not None:
+            work()
+
+    def _next(self, inbox: "SimpleQueue[Callable[[], None] | None]") -> Callable[[], None] | None:
+        """Wait for a function to call; None ends the thread."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._is_closed:
+                return None
+            self._idle.append(inbox)
+        return inbox.get()
 
 
 class GraphCalls:

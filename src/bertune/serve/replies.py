@@ -13,6 +13,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bertune.serve.connections import BODY
 from bertune.serve.refusals import BadRequest, ErrorBody, Refusal, own_body
 
 _OF_MODEL = re.compile("^/models/[^/]+(?=/)")  # before the path of an endpoint: one of several models
@@ -32,9 +33,15 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
     return _Json(to_bytes(value), status, None if headers is None else dict(headers))
 
 
+async def body_of(request: Request) -> bytes:
+    """The body of a request, which `Guard` has read."""
+    found = request.scope.get(BODY)
+    return await request.body() if found is None else bytes(found)
+
+
 async def json_body(request: Request) -> Any:
     """The JSON body of a request. Raises BadRequest."""
-    body = await request.body()
+    body = await body_of(request)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -1,5 +1,6 @@
 """The endpoints that belong to no wire format: models, prediction with any task, readiness and metrics."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -48,8 +49,10 @@ def router(service: Service) -> APIRouter:
         return json_response({"ready": True})
 
     @routes.get("/metrics", summary="Metrics in the format of Prometheus")
-    def metrics() -> Response:  # in a thread: with many labels this takes milliseconds
-        return Response(service.metrics.page(), media_type=CONTENT_TYPE)
+    async def metrics() -> Response:
+        service.metrics.bookkeeping.settle()
+        page = await asyncio.to_thread(service.metrics.page)  # with many labels, this takes milliseconds
+        return Response(page, media_type=CONTENT_TYPE)
 
     return routes
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
+from functools import cached_property, partial
 from typing import Any
 
 from bertune.allocator import release_memory
@@ -48,6 +49,12 @@ class ModelFacts:
     created: int  # seconds since 1970: when the weights were written
     pooling: str | None = None  # how vectors are pooled: "mean" or "cls"; None without vectors
     vector_size: int | None = None  # None without vectors
+
+    @cached_property
+    def offered(self) -> frozenset[str]:
+        """The fields that describe a prediction. A score next to other fields belongs to them."""
+        fields = self.can - {"label_probabilities"}
+        return fields - {"score"} if len(fields) > 1 else fields
 
     def plain(self) -> dict[str, Any]:
         """The facts as plain JSON."""
@@ -95,27 +102,35 @@ class ServedModel:
             )
         if not items:
             return []
+        characters = sum(map(_size, items))
         try:
+            if characters <= _FEW_CHARACTERS:  # only the queue takes time
+                return await self._predict(items, characters, truncate, decode)
             async with asyncio.timeout(self.config.timeout):
-                return await self._predict(items, truncate, decode)
+                return await self._predict(items, characters, truncate, decode)
         except TimeoutError as error:
             raise Unavailable(
                 f"not computed within {self.config.timeout:g} seconds (serve.timeout). Try again later"
             ) from error
 
-    async def _predict(self, items: list[Any], truncate: bool, decode: Decode | None) -> list[Any]:
-        read = await self.read(items, truncate)
-        outputs = await self.batcher.compute(read.sequences)
+    async def _predict(
+        self, items: list[Any], characters: int, truncate: bool, decode: Decode | None
+    ) -> list[Any]:
+        read = await self._read(items, characters, truncate)
+        outputs = await self.batcher.compute(read.sequences, self.config.timeout)
         if len(outputs) <= _FEW_SEQUENCES:
-            found = self._decoded(read, outputs, decode)
+            found = self.model.decode(read, outputs, decode)
+            self.metrics.bookkeeping.add(partial(self._record, found, read, outputs, decode))
         else:
-            found = await asyncio.to_thread(self._decoded, read, outputs, decode)
-        self.metrics.predicted(self.name, len(items))
+            found = await asyncio.to_thread(self.model.decode, read, outputs, decode)
+            await asyncio.to_thread(self._record, found, read, outputs, decode)
         return found
 
     async def read(self, items: list[Any], truncate: bool) -> ReadableRows:
         """The items, tokenized. Raises Invalid and TooLarge, as `predict` does."""
-        characters = sum(map(_size, items))
+        return await self._read(items, sum(map(_size, items)), truncate)
+
+    async def _read(self, items: list[Any], characters: int, truncate: bool) -> ReadableRows:
         if characters <= _FEW_CHARACTERS:
             read = self.model.tokenize(items)
         elif characters <= _MANY_CHARACTERS:
@@ -138,9 +153,11 @@ class ServedModel:
         self._reader.shutdown(wait=False, cancel_futures=True)
         self.batcher.close()
 
-    def _decoded(self, read: ReadableRows, outputs: list[Output], decode: Decode | None) -> list[Any]:
-        """The predictions, the first of which are also counted for the drift."""
-        found = self.model.decode(read, outputs, decode)
+    def _record(
+        self, found: list[Any], read: ReadableRows, outputs: list[Output], decode: Decode | None
+    ) -> None:
+        """Count predictions, the first of which also for the drift."""
+        self.metrics.predicted(self.name, len(found))
         if decode is None:
             self.count_decisions(found)
         few, few_outputs = _first(read, outputs, _MOST_FOR_DRIFT)
@@ -151,7 +168,6 @@ class ServedModel:
         else:
             predictions = [None] * len(few.examples)
         self.drift.add(predictions, few.sequences)
-        return found
 
     def count_decisions(self, predictions: SequenceOf[Any]) -> None:
         """Count how many predictions are marked for review, if the model has a decision rule."""
@@ -193,6 +209,7 @@ class Service:
 
     def close(self) -> None:
         """Stop the threads of all models, and remove the files of all jobs."""
+        self.metrics.bookkeeping.settle()
         self.jobs.close()
         self.explanations.close()
         for served in self.models.values():

@@ -30,18 +30,22 @@ class TextEncoder:
 
         Raises ModelError for token ids that have no embedding in the model.
         """
-        out_of_range = (
+        try:
+            sequences = self.fitted.encode(examples, self.tokenizer, self.max_length)
+        except OverflowError as error:  # an id beyond 32 bits
+            raise self._out_of_range() from error
+        if sequences:
+            all_ids = sequences[0].ids if len(sequences) == 1 else np.concatenate([s.ids for s in sequences])
+            if all_ids.max() >= self.tokenizer.num_ids:
+                raise self._out_of_range()
+        return sequences
+
+    def _out_of_range(self) -> ModelError:
+        return ModelError(
             f"the tokenizer in {self.tokenizer.folder} produces token IDs outside vocab_size="
             f"{self.tokenizer.num_ids:,} of config.json. It is damaged or belongs to another model; use the "
             "tokenizer files that belong to this model"
         )
-        try:
-            sequences = self.fitted.encode(examples, self.tokenizer, self.max_length)
-        except OverflowError as error:  # an id beyond 32 bits
-            raise ModelError(out_of_range) from error
-        if sequences and np.concatenate([s.ids for s in sequences]).max() >= self.tokenizer.num_ids:
-            raise ModelError(out_of_range)
-        return sequences
 
 
 def read_examples(table: Table, task: Task, columns: Columns, most: int | None = None) -> list[Any]:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from bertune.errors import listed
 from bertune.predict.predictor import Decode
-from bertune.serve.endpoints import Body, Endpoints, Unsuited, checked, offered, suited
+from bertune.serve.endpoints import Body, Endpoints, Unsuited, checked, suited
 from bertune.serve.refusals import ErrorBody, Invalid, Refusal
 from bertune.serve.service import ServedModel, Service
 from bertune.tasks import FittedTask, Output
@@ -123,6 +123,7 @@ def router(service: Service) -> APIRouter:
     @endpoints.get("/info", "The served model and the limits of the service")
     def info(name: str | None) -> Any:
         models = list(service.models.values()) if name is None else [service.find(name)]
+        service.metrics.bookkeeping.settle()
         found = [_info(served) for served in models]
         return found[0] if len(found) == 1 else {"models": found}
 
@@ -321,7 +322,7 @@ def _info(served: ServedModel) -> dict[str, Any]:
     }
     if "vectors" in facts.can:
         model_type: dict[str, Any] = {"embedding": {"pooling": facts.pooling}}
-    elif "score" in offered(served):
+    elif "score" in served.facts.offered:
         model_type = {"reranker": labels}
     elif facts.can.intersection(LABELLED):
         model_type = {"classifier": labels}

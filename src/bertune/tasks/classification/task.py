@@ -95,13 +95,13 @@ class FittedClassification(FittedToTexts):
         tokenizer: Tokenizer,
         max_length: int | None,
     ) -> list[Sequence]:
+        if all(e.gold is None for e in examples):
+            return self.encode_texts(examples, tokenizer, max_length)
         index = {label: number for number, label in enumerate(self.labels)}
         for example in examples:
             if example.gold is not None and example.gold not in index:
                 raise unknown_label(example.origin, example.gold, self.labels)
         sequences = self.encode_texts(examples, tokenizer, max_length)
-        if not any(e.gold is not None for e in examples):
-            return sequences
         gold = [None if e.gold is None else index[e.gold] for e in examples]
         return [replace(s, gold=gold[s.group]) for s in sequences]
 
