@@ -110,10 +110,11 @@ def test_a_request_expires_and_its_sequences_are_not_computed() -> None:
     batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, threads)
 
     async def whole() -> list[object]:
-        first = asyncio.create_task(batcher.compute([sequence(80)], timeout=0.05))
+        soon = asyncio.get_running_loop().time() + 0.05
+        first = asyncio.create_task(batcher.compute([sequence(80)], soon))
         await asyncio.sleep(0)
-        second = asyncio.create_task(batcher.compute([sequence(30)], timeout=0.05))
-        third = asyncio.create_task(batcher.compute([sequence(20)], timeout=600))
+        second = asyncio.create_task(batcher.compute([sequence(30)], soon))
+        third = asyncio.create_task(batcher.compute([sequence(20)], soon + 600))
         expired = await asyncio.gather(first, second, return_exceptions=True)
         assert batcher.queued_sequences == 1
         gate.is_open.set()
@@ -130,16 +131,20 @@ def test_a_request_expires_and_its_sequences_are_not_computed() -> None:
 def test_the_error_of_a_batch_reaches_its_request_and_the_next_batch_is_computed() -> None:
     class Failing(Gate):
         def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:
+            found = super().__call__(sequences, poll)
             if len(sequences[0]) == 80:
                 raise ValueError("broken")
-            return super().__call__(sequences, poll)
+            return found
 
     gate, threads = Failing(), ThreadPoolExecutor(1)
-    gate.is_open.set()
     batcher = Batcher(gate, Schedule(80, Costs(10.0, 0, True)), 1_000_000, threads)
 
     async def whole() -> list[object]:
-        tasks = [asyncio.create_task(batcher.compute([sequence(n)])) for n in (80, 79)]
+        limit = asyncio.get_running_loop().time() + 60
+        tasks = [asyncio.create_task(batcher.compute([sequence(n)], limit)) for n in (80, 79)]
+        await asyncio.sleep(0)
+        assert batcher.queued_sequences == 1
+        gate.is_open.set()
         failed, computed = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(computed, list)
         return [str(failed), float(computed[0][0])]
@@ -147,5 +152,28 @@ def test_the_error_of_a_batch_reaches_its_request_and_the_next_batch_is_computed
     try:
         assert asyncio.run(whole()) == ["broken", 79]
     finally:
+        gate.is_open.set()
         batcher.close()
+        threads.shutdown()
+
+
+def test_the_rate_includes_the_time_in_which_other_models_are_computed() -> None:
+    """Otherwise, more would be admitted than can be computed within the time limit."""
+    gates, threads = (Gate(), Gate()), ThreadPoolExecutor(1)
+    first, second = (Batcher(gate, Schedule(100, Costs(1e6, 0, True)), 10**9, threads) for gate in gates)
+
+    async def whole() -> float:
+        computed = [asyncio.create_task(b.compute([sequence(100)])) for b in (first, second)]
+        await asyncio.sleep(0.2)
+        for gate in gates:
+            gate.is_open.set()
+        await asyncio.gather(*computed)
+        return second._rate.tokens_per_second
+
+    try:
+        # 5 seconds at 1e6 tokens per second, and then 0.2 seconds, or almost none, for 100 tokens.
+        assert asyncio.run(whole()) < 0.97e6
+    finally:
+        for gate in gates:
+            gate.is_open.set()
         threads.shutdown()

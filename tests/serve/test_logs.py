@@ -34,9 +34,19 @@ def test_an_event_is_a_json_object(logger: logging.Logger) -> None:
     assert (second["level"], second["folder"]) == ("warning", "Übung")
 
 
+def test_the_facts_of_an_unexpected_error_can_be_logged(logger: logging.Logger) -> None:
+    stream = written(logger, logs.JsonLines())
+    with logs.Logged(logger):
+        raise KeyError(TEXT)
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["level"], line["error"]) == ("unexpected error", "error", "KeyError")
+    assert "test_logs.py" in line["at"][-1]
+    assert "secret" not in stream.getvalue()
+
+
 def test_an_event_can_have_happened_earlier(logger: logging.Logger) -> None:
     stream = written(logger, logs.JsonLines())
-    logs.event(logger, logging.INFO, "request", at=1e9 + 0.25, status=200)
+    logs.event(logger, logging.INFO, "request", created=1e9 + 0.25, status=200)
     assert json.loads(stream.getvalue())["time"] == "2001-09-09T01:46:40.250+00:00"
 
 

@@ -1,7 +1,7 @@
 """Batches of a graph at the same time in the service: how many threads each of them has."""
 
 import threading
-import time
+import weakref
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from running import serving
+from running import serving, wait_until
 
 import bertune as bt
 from bertune.predict.onnx_backend import OnnxBackend
@@ -156,22 +156,15 @@ def test_the_thread_that_became_idle_last_is_used_again() -> None:
     def work() -> None:
         names.put(threading.current_thread().name)
 
-    def idle(number: int) -> None:
-        for _ in range(6000):
-            if len(threads._idle) == number:
-                return
-            time.sleep(0.01)
-        raise AssertionError("the threads did not become idle")
-
     for _ in range(2):
         threads.submit(meet)
     assert {names.get(timeout=60) for _ in range(2)} == {"bertune-graph-0", "bertune-graph-1"}
-    idle(2)
+    wait_until(lambda: len(threads._idle) == 2)
     used = set()
     for _ in range(20):
         threads.submit(work)
         used.add(names.get(timeout=60))
-        idle(2)
+        wait_until(lambda: len(threads._idle) == 2)
     assert len(used) == 1
     threads.shutdown()
 
@@ -191,3 +184,38 @@ def test_everything_that_was_submitted_is_done_before_the_threads_end() -> None:
     threads.shutdown()
     assert sorted(done.get_nowait() for _ in range(50)) == list(range(50))
     assert not any(thread.is_alive() for thread in threads._threads)
+
+
+def test_an_idle_thread_keeps_nothing_of_its_last_batch() -> None:
+    class Batch:
+        def compute(self) -> None:
+            pass
+
+    threads, batch = WarmThreads(1), Batch()
+    kept = weakref.ref(batch)
+    threads.submit(batch.compute)
+    del batch
+    wait_until(lambda: len(threads._idle) == 1 and kept() is None)
+    threads.shutdown()
+
+
+def test_threads_that_cannot_be_started_leave_the_work_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, done = WarmThreads(2), threading.Event()
+    is_open = threading.Event()
+
+    def cannot_start() -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threads, "_start_thread", cannot_start)
+        with pytest.raises(RuntimeError, match="start new thread"):
+            threads.submit(done.set)
+    threads.submit(lambda: wait_until(is_open.is_set))
+    with monkeypatch.context() as patched:
+        patched.setattr(threads, "_start_thread", cannot_start)
+        threads.submit(done.set)
+    is_open.set()
+    assert done.wait(60)
+    threads.shutdown()
+    with pytest.raises(RuntimeError, match="shut down"):
+        threads.submit(done.set)

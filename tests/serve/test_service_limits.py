@@ -4,9 +4,11 @@ import contextlib
 import json
 import resource
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ from running import PREDICT, Running, holding, posted, serving, wait_until
 
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError
+from bertune.predict.model import Model
 from bertune.serve.connections import most_connections, permitted_connections
 from bertune.serve.guard import is_same_token
 from bertune.serve.server import listening, read_token, serve
@@ -48,6 +51,26 @@ def test_a_request_that_waits_too_long_is_refused_and_not_computed(reviews_run: 
     assert [r.status_code for r in (first, second, third)] == [503, 503, 200]
     assert "serve.timeout" in first.json()["error"]
     assert backend.batches == [[4], [3]]  # the second request was removed from the queue
+
+
+def test_many_short_texts_have_a_time_limit_after_they_are_computed(
+    reviews_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_open = threading.Event()
+    decode = Model.decode
+
+    def slow(model: Model, *args: Any) -> list[Any]:
+        assert is_open.wait(60)
+        return decode(model, *args)
+
+    monkeypatch.setattr(Model, "decode", slow)
+    with serving([reviews_run], {"serve": {"timeout": 1}}) as running, running.client() as client:
+        try:
+            response = client.post(PREDICT, json={"rows": ["a lamp"] * 40})
+        finally:
+            is_open.set()
+    assert response.status_code == 503
+    assert "serve.timeout" in response.json()["error"]
 
 
 def test_sequences_of_several_requests_share_a_batch(reviews_run: Path) -> None:

@@ -47,7 +47,8 @@ class Inputs:
         return _plain_columns(1) if self.task.predicts_single_texts else self._item_columns
 
     @cached_property
-    def _usual_columns(self) -> Columns:
+    def _columns_of_texts(self) -> Columns:
+        """The columns of a list in which every item is a text, or a tuple of texts."""
         return Columns(self.line_columns, None, None)
 
     @property
@@ -117,10 +118,10 @@ class Inputs:
         items = list(items)
         if not items:
             return None
-        usual = self._usual_columns
-        if len(usual.text) == 1 and all(type(item) is str for item in items):
-            [name] = usual.text
-            return Opened(_table_of_rows([{name: item} for item in items], usual), usual)
+        columns = self._columns_of_texts
+        if len(columns.text) == 1 and all(type(item) is str for item in items):
+            [name] = columns.text
+            return Opened(_table_of_rows([{name: item} for item in items], columns), columns)
         first = next((item for item in items if not is_missing(item)), None)
         is_single = self.task.predicts_single_texts and isinstance(first, str)
         columns = Columns(_plain_columns(1) if is_single else self._item_columns, None, None)

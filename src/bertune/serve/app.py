@@ -68,7 +68,7 @@ def make_app(service: Service) -> ASGIApp:
     def record(method: str, endpoint: str, handled: Handled) -> None:
         service.metrics.handled(endpoint, handled.status, handled.seconds)
         event(
-            _ACCESS, logging.INFO, "request", at=handled.end, method=method, endpoint=endpoint,
+            _ACCESS, logging.INFO, "request", created=handled.end, method=method, endpoint=endpoint,
             status=handled.status, milliseconds=round(1000 * handled.seconds, 1), bytes=handled.body_bytes,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ usually uses one core; see `parallel`.
 """
 
 import asyncio
+import contextlib
 import math
 import threading
 import time
@@ -52,7 +53,7 @@ class _Request:
     waiting: list[Waiting] = field(default_factory=list)
 
     def expire(self) -> None:
-        """Fail, unless everything is computed."""
+        """Fail, unless it is done."""
         if not self.done.done():
             self.done.set_exception(TimeoutError())
 
@@ -136,10 +137,11 @@ class Batcher:
         """The most tokens of a batch."""
         return self._schedule.max_tokens
 
-    async def compute(self, sequences: SequenceOf[Sequence], timeout: float = math.inf) -> list[Output]:
+    async def compute(self, sequences: SequenceOf[Sequence], deadline: float | None = None) -> list[Output]:
         """The output of each sequence, in order. If the caller is cancelled, they are no longer computed.
 
-        Raises TimeoutError after `timeout` seconds, TooLarge, Overloaded, and the errors of the backend.
+        Raises TimeoutError at the deadline, a time of the event loop; TooLarge, Overloaded, and the errors of
+        the backend.
         """
         if not sequences:
             return []
@@ -157,7 +159,7 @@ class Batcher:
             else:
                 request.waiting = self._schedule.add(request, lengths, request.arrival)
                 self._start_next()
-        timer = loop.call_later(timeout, request.expire) if timeout < math.inf else None
+        timer = None if deadline is None else loop.call_at(deadline, request.expire)
         try:
             return await request.done
         finally:
@@ -194,24 +196,25 @@ class Batcher:
             self._start(batch)
 
     def _start(self, batch: list[Waiting]) -> None:
+        self.threads.submit(partial(self._compute, batch, time.monotonic()))
         self._running += 1
-        self.threads.submit(partial(self._compute, batch))
 
-    def _compute(self, batch: list[Waiting]) -> None:
+    def _compute(self, batch: list[Waiting], submitted: float) -> None:
         """Compute a batch, start the next one, and hand over the outputs or the error. Runs in a thread."""
         start = time.monotonic()
         with _Computation() as computation:
             computation.outputs = self._backend(_with_own_groups(batch)).outputs
-        seconds = time.monotonic() - start
+        end = time.monotonic()
         with self._lock:
             self._running -= 1
             if computation.error is None:
-                self._rate.add(sum(item.length for item in batch), seconds / self.calls)
+                # Includes the time in which the threads computed batches of other models.
+                self._rate.add(sum(item.length for item in batch), (end - submitted) / self.calls)
             if not self._is_closed:
                 self._start_next()
         loop = batch[0].request.done.get_loop()
-        if not loop.is_closed():  # otherwise nobody waits for the outputs
-            loop.call_soon_threadsafe(self._deliver, batch, computation, start, seconds)
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits for the outputs
+            loop.call_soon_threadsafe(self._deliver, batch, computation, start, end - start)
 
     def _deliver(
         self, batch: list[Waiting], computation: "_Computation", start: float, seconds: float

@@ -5,35 +5,54 @@ request then takes several times as long as for a request right after another on
 """
 
 import asyncio
+import logging
+import time
 from collections import deque
 from collections.abc import Callable
 
+from bertune.serve.logs import LOGGER, Logged
+
+_LOG = logging.getLogger(LOGGER)
 _TOGETHER = 48  # entries; a request has three
 _LATEST = 0.1  # seconds after the first of them
+_LONGEST = 0.002  # seconds for which entries may keep the event loop from requests
 
 
 class Bookkeeping:
-    """Functions that record something about requests, and that nobody waits for.
+    """Functions that record something about requests, and that nobody waits for. Their errors are logged.
 
-    All methods are called in the thread of the event loop.
+    All methods are called in the thread of the event loop, or after it has stopped.
     """
 
     def __init__(self) -> None:
         self._entries: deque[Callable[[], None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._next: asyncio.Handle | None = None  # the next call of `_settle_some`
 
     def add(self, entry: Callable[[], None]) -> None:
         """Call a function soon, after others that were added before."""
         self._entries.append(entry)
-        if len(self._entries) == _TOGETHER:
-            asyncio.get_running_loop().call_soon(self.settle)
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LATEST, self.settle)
+        if self._next is None:
+            self._next = asyncio.get_running_loop().call_later(_LATEST, self._settle_some)
+        elif len(self._entries) == _TOGETHER:
+            self._settle_next()
 
     def settle(self) -> None:
         """Call all functions now."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._entries:  # after an error, which the event loop logs, the others remain
-            self._entries.popleft()()
+        while self._entries:
+            with Logged(_LOG):
+                self._entries.popleft()()
+
+    def _settle_some(self) -> None:
+        """Call functions for a short time, and the others in a later iteration of the event loop."""
+        self._next = None
+        end = time.monotonic() + _LONGEST
+        while self._entries and time.monotonic() < end:
+            with Logged(_LOG):
+                self._entries.popleft()()
+        if self._entries:
+            self._settle_next()
+
+    def _settle_next(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+        self._next = asyncio.get_running_loop().call_soon(self._settle_some)

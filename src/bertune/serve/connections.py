@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 # take another task per request.
 ON_DISCONNECT = "bertune.on_disconnect"
 IS_COMPLETE = "bertune.is_complete"  # in the scope once the whole request has arrived
-BODY = "bertune.body"  # in the scope while the application runs: the body of the request
+BODY = "bertune.body"  # in the scope while the application runs: the body, unless it is streamed
 _MOST_HEADER_BYTES = 65_536
 _LEAST_READ = 65_536  # bytes that a client must read per timeout while a response is being sent
 _MOST_HELD = 65_536  # bytes that wait for further writes; more are sent at once

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import traceback
+from types import TracebackType
 from typing import Any, TextIO
 
 LOGGER = "bertune.serve"
@@ -14,17 +15,36 @@ _LEVELS = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL:
 _JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 
 
-def event(logger: logging.Logger, level: int, name: str, *, at: float | None = None, **facts: Any) -> None:
+def event(
+    logger: logging.Logger, level: int, name: str, *, created: float | None = None, **facts: Any
+) -> None:
     """Log an event with facts, none of which may contain a text of a request.
 
-    `at` is its time in seconds since 1970; by default, now.
+    `created` is its time in seconds since 1970; by default, now.
     """
     if logger.isEnabledFor(level):
         # Without the search for the place of the call, which would take as long as the rest of the logging.
         record = logging.LogRecord(logger.name, level, "", 0, name, (), None)
         record.facts = facts
-        record.created = record.created if at is None else at
+        record.created = record.created if created is None else created
         logger.handle(record)
+
+
+class Logged:
+    """A block whose errors are logged, without their messages, and that the program continues after."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, Exception):
+            event(self._logger, logging.ERROR, "unexpected error", **described(error))
+        return isinstance(error, Exception)
 
 
 class JsonLines(logging.Formatter):

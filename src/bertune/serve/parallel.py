@@ -77,18 +77,20 @@ class WarmThreads:
         self._is_closed = False
 
     def submit(self, work: Callable[[], None], /) -> None:
-        """Call a function, which must not raise anything, in an idle thread, or when one is idle."""
+        """Call a function, which must not raise anything: now if a thread is idle or new, otherwise later.
+
+        Raises RuntimeError after `shutdown`, and if not even one thread can be started.
+        """
         with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the threads were shut down")
             if self._idle:
                 self._idle.pop().put(work)
                 return
-            self._waiting.append(work)
             if len(self._threads) < self._most:
-                thread = threading.Thread(
-                    target=self._run, name=f"bertune-graph-{len(self._threads)}", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+                with contextlib.suppress(*([RuntimeError] if self._threads else [])):
+                    self._start_thread()
+            self._waiting.append(work)
 
     def shutdown(self) -> None:
         """Wait until everything that was submitted is done, and the threads have ended."""
@@ -96,14 +98,21 @@ class WarmThreads:
             self._is_closed = True
             for inbox in self._idle:
                 inbox.put(None)
+            self._idle.clear()
         for thread in self._threads:
             thread.join()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"bertune-graph-{len(self._threads)}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def _run(self) -> None:
         _mark_as_computing()
         inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         while (work := self._next(inbox)) is not None:
             work()
+            del work  # otherwise an idle thread keeps the texts of its last batch
 
     def _next(self, inbox: "SimpleQueue[Callable[[], None] | None]") -> Callable[[], None] | None:
         """Wait for a function to call; None ends the thread."""

@@ -34,9 +34,9 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
 
 
 async def body_of(request: Request) -> bytes:
-    """The body of a request, which `Guard` has read."""
-    found = request.scope.get(BODY)
-    return await request.body() if found is None else bytes(found)
+    """The body of a request. `Guard` has read it, unless it is streamed."""
+    found: bytes | None = request.scope.get(BODY)
+    return await request.body() if found is None else found
 
 
 async def json_body(request: Request) -> Any:

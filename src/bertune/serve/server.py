@@ -22,7 +22,7 @@ from bertune.errors import ConfigError, Interrupted
 from bertune.serve.app import make_app
 from bertune.serve.connections import ACCEPTED_AT_ONCE, TimedProtocol, most_connections
 from bertune.serve.formats.systemone import refuse_other_fallback
-from bertune.serve.logs import LOGGER, event
+from bertune.serve.logs import LOGGER, described, event
 from bertune.serve.metrics import Metrics
 from bertune.serve.opening import open_models
 from bertune.serve.parallel import ComputeThreads
@@ -125,8 +125,10 @@ class Server:
 
     def run(self) -> None:
         """Answer requests until `stop` is called or a signal arrives. Raises the errors of `load`."""
-        self._uvicorn.run(sockets=[self._listener])
-        self._loading.close()
+        try:
+            self._uvicorn.run(sockets=[self._listener])
+        finally:
+            self._loading.close()
 
     def stop(self) -> None:
         """Accept no more connections, finish the requests in flight, and return from `run`."""
@@ -184,12 +186,19 @@ class _Loading:
     async def _run(self) -> None:
         try:
             loop = asyncio.get_running_loop()
+            loop.set_exception_handler(_log_unexpected)
             self._service = await loop.run_in_executor(self._threads.single, self._load, self._threads)
             self._app = make_app(self._service)
             self._on_ready()
         finally:
             if self._app is None:
                 self._on_failure()
+
+
+def _log_unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error of a callback. The handler of asyncio would also log the arguments of the callback."""
+    error = context.get("exception")
+    event(_LOG, logging.ERROR, "unexpected error", **({} if error is None else described(error)))
 
 
 def _protocol(most: int) -> type[TimedProtocol]:

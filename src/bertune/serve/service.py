@@ -102,46 +102,42 @@ class ServedModel:
             )
         if not items:
             return []
-        characters = sum(map(_size, items))
+        deadline = asyncio.get_running_loop().time() + self.config.timeout
         try:
-            if characters <= _FEW_CHARACTERS:  # only the queue takes time
-                return await self._predict(items, characters, truncate, decode)
-            async with asyncio.timeout(self.config.timeout):
-                return await self._predict(items, characters, truncate, decode)
+            read = await self.read(items, truncate, deadline)
+            outputs = await self.batcher.compute(read.sequences, deadline)
+            if len(outputs) <= _FEW_SEQUENCES:
+                found = self.model.decode(read, outputs, decode)
+                self.metrics.bookkeeping.add(partial(self._record, found, read, outputs, decode))
+                return found
+            async with asyncio.timeout_at(deadline):
+                return await asyncio.to_thread(self._decoded_and_recorded, read, outputs, decode)
         except TimeoutError as error:
             raise Unavailable(
                 f"not computed within {self.config.timeout:g} seconds (serve.timeout). Try again later"
             ) from error
 
-    async def _predict(
-        self, items: list[Any], characters: int, truncate: bool, decode: Decode | None
-    ) -> list[Any]:
-        read = await self._read(items, characters, truncate)
-        outputs = await self.batcher.compute(read.sequences, self.config.timeout)
-        if len(outputs) <= _FEW_SEQUENCES:
-            found = self.model.decode(read, outputs, decode)
-            self.metrics.bookkeeping.add(partial(self._record, found, read, outputs, decode))
-        else:
-            found = await asyncio.to_thread(self.model.decode, read, outputs, decode)
-            await asyncio.to_thread(self._record, found, read, outputs, decode)
-        return found
+    async def read(self, items: list[Any], truncate: bool, deadline: float | None = None) -> ReadableRows:
+        """The items, tokenized.
 
-    async def read(self, items: list[Any], truncate: bool) -> ReadableRows:
-        """The items, tokenized. Raises Invalid and TooLarge, as `predict` does."""
-        return await self._read(items, sum(map(_size, items)), truncate)
-
-    async def _read(self, items: list[Any], characters: int, truncate: bool) -> ReadableRows:
+        Raises Invalid and TooLarge, as `predict` does, and TimeoutError at the deadline, a time of the event
+        loop.
+        """
+        characters = sum(map(_size, items))
         if characters <= _FEW_CHARACTERS:
             read = self.model.tokenize(items)
-        elif characters <= _MANY_CHARACTERS:
-            read = await asyncio.to_thread(self.model.tokenize, items)
-        else:
-            loop = asyncio.get_running_loop()
-            read = await loop.run_in_executor(self._reader, self._read_many, items)
+        else:  # a time limit takes longer than tokenizing a few characters
+            async with asyncio.timeout_at(deadline):
+                read = await self._read_in_thread(items, characters)
         self._refuse_unreadable(read)
         if not truncate:
             self._refuse_truncated(read)
         return read
+
+    async def _read_in_thread(self, items: list[Any], characters: int) -> ReadableRows:
+        if characters <= _MANY_CHARACTERS:
+            return await asyncio.to_thread(self.model.tokenize, items)
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self._read_many, items)
 
     def _read_many(self, items: list[Any]) -> ReadableRows:
         read = self.model.tokenize(items)
@@ -152,6 +148,13 @@ class ServedModel:
         """Stop after the batch that is being computed."""
         self._reader.shutdown(wait=False, cancel_futures=True)
         self.batcher.close()
+
+    def _decoded_and_recorded(
+        self, read: ReadableRows, outputs: list[Output], decode: Decode | None
+    ) -> list[Any]:
+        found = self.model.decode(read, outputs, decode)
+        self._record(found, read, outputs, decode)
+        return found
 
     def _record(
         self, found: list[Any], read: ReadableRows, outputs: list[Output], decode: Decode | None
