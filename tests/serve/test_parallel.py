@@ -16,7 +16,7 @@ from running import serving, wait_until
 import bertune as bt
 from bertune.predict.onnx_backend import OnnxBackend
 from bertune.serve import parallel
-from bertune.serve.parallel import ComputeThreads, GraphCalls, WarmThreads, concurrent
+from bertune.serve.parallel import ComputeThreads, GraphCalls, GraphThreads, concurrent
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
 from tiny_exports import Exports, rows_of
@@ -144,33 +144,8 @@ def test_a_served_graph_computes_several_batches_at_the_same_time(exports: Expor
             assert found["probabilities"] == pytest.approx(wanted, abs=1e-6)
 
 
-def test_the_thread_that_became_idle_last_is_used_again() -> None:
-    threads = WarmThreads(2)
-    names: SimpleQueue[str] = SimpleQueue()
-    both_run = threading.Barrier(2)
-
-    def meet() -> None:
-        both_run.wait(60)
-        names.put(threading.current_thread().name)
-
-    def work() -> None:
-        names.put(threading.current_thread().name)
-
-    for _ in range(2):
-        threads.submit(meet)
-    assert {names.get(timeout=60) for _ in range(2)} == {"bertune-graph-0", "bertune-graph-1"}
-    wait_until(lambda: len(threads._idle) == 2)
-    used = set()
-    for _ in range(20):
-        threads.submit(work)
-        used.add(names.get(timeout=60))
-        wait_until(lambda: len(threads._idle) == 2)
-    assert len(used) == 1
-    threads.shutdown()
-
-
 def test_everything_that_was_submitted_is_done_before_the_threads_end() -> None:
-    threads = WarmThreads(3)
+    threads = GraphThreads(3)
     done: SimpleQueue[int] = SimpleQueue()
     is_open = threading.Event()
 
@@ -191,16 +166,16 @@ def test_an_idle_thread_keeps_nothing_of_its_last_batch() -> None:
         def compute(self) -> None:
             pass
 
-    threads, batch = WarmThreads(1), Batch()
+    threads, batch = GraphThreads(1), Batch()
     kept = weakref.ref(batch)
     threads.submit(batch.compute)
     del batch
-    wait_until(lambda: len(threads._idle) == 1 and kept() is None)
+    wait_until(lambda: kept() is None)
     threads.shutdown()
 
 
 def test_threads_that_cannot_be_started_leave_the_work_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads, done = WarmThreads(2), threading.Event()
+    threads, done = GraphThreads(2), threading.Event()
     is_open = threading.Event()
 
     def cannot_start() -> None:

@@ -13,7 +13,6 @@ share of the cores, but do not preempt the event loop when they wake up.
 import contextlib
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +37,7 @@ class ComputeThreads:
         """At most `calls` batches of graphs are computed at the same time; by default, one on each core."""
         self.calls = calls or usual_threads()
         self.single = ThreadPoolExecutor(1, thread_name_prefix="bertune-compute")  # also loads the models
-        self.several = WarmThreads(self.calls)
+        self.several = GraphThreads(self.calls)
         self._lock = threading.Lock()
         self._running = 0  # batches of graphs
 
@@ -60,45 +59,36 @@ class ComputeThreads:
         self.several.shutdown()
 
 
-class WarmThreads:
-    """Threads that call functions. The one that became idle last is the first to be used again.
-
-    The caches of its core hold more of the model than those of another, which makes single texts about 10%
-    faster.
-    """
+class GraphThreads:
+    """Threads that call functions. Unlike an executor, they make no futures, which nobody needs here."""
 
     def __init__(self, most: int) -> None:
         """Up to `most` threads, started when they are needed."""
         self._most = most
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._idle: list[SimpleQueue[Callable[[], None] | None]] = []  # of each idle thread
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None ends a thread
         self._is_closed = False
 
     def submit(self, work: Callable[[], None], /) -> None:
-        """Call a function, which must not raise anything: now if a thread is idle or new, otherwise later.
+        """Call a function, which must not raise anything, as soon as a thread is idle.
 
         Raises RuntimeError after `shutdown`, and if not even one thread can be started.
         """
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the threads were shut down")
-            if self._idle:
-                self._idle.pop().put(work)
-                return
             if len(self._threads) < self._most:
                 with contextlib.suppress(*([RuntimeError] if self._threads else [])):
                     self._start_thread()
-            self._waiting.append(work)
+            self._work.put(work)
 
     def shutdown(self) -> None:
         """Wait until everything that was submitted is done, and the threads have ended."""
         with self._lock:
             self._is_closed = True
-            for inbox in self._idle:
-                inbox.put(None)
-            self._idle.clear()
+            for _ in self._threads:
+                self._work.put(None)
         for thread in self._threads:
             thread.join()
 
@@ -109,20 +99,9 @@ class WarmThreads:
 
     def _run(self) -> None:
         _mark_as_computing()
-        inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        while (work := self._next(inbox)) is not None:
+        while (work := self._work.get()) is not None:
             work()
             del work  # otherwise an idle thread keeps the texts of its last batch
-
-    def _next(self, inbox: "SimpleQueue[Callable[[], None] | None]") -> Callable[[], None] | None:
-        """Wait for a function to call; None ends the thread."""
-        with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            if self._is_closed:
-                return None
-            self._idle.append(inbox)
-        return inbox.get()
 
 
 class GraphCalls:
