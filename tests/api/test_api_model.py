@@ -81,6 +81,17 @@ def test_predict_takes_any_iterable_of_texts(run: bt.Run) -> None:
         assert probabilities(bt.predict(run, source)) == expected
 
 
+def test_a_list_of_texts_only_is_read_like_any_other_list(run: bt.Run) -> None:
+    """It is read without a search for lists of words and missing values."""
+    model, texts = bt.load(run.path), ["great lamp", " ", "broke", ""]
+    tokenized, with_missing = model.tokenize(texts), model.tokenize([*texts, None])
+    assert tokenized.examples == with_missing.examples
+    assert [s.ids.tolist() for s in tokenized.sequences] == [s.ids.tolist() for s in with_missing.sequences]
+    assert with_missing.is_readable == [*tokenized.is_readable, False]
+    assert (with_missing.num_rows, with_missing.num_blank) == (5, tokenized.num_blank + 1)
+    assert model.predict(texts) == model.predict([*texts, None])[:-1]
+
+
 def test_evaluate_accepts_files_and_tables(run: bt.Run, tmp_path: Path) -> None:
     import pandas as pd
 
