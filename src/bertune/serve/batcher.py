@@ -154,7 +154,7 @@ class Batcher:
             if self._is_closed:
                 raise Unavailable("the service is shutting down")
             self._refuse_overload(sum(lengths))
-            # A text that finds an idle thread needs no queue.
+            # While a thread is idle, a single text needs no queue.
             if len(sequences) == 1 and not self._schedule.sequences and self._running < self.calls:
                 self._start([Waiting(lengths[0], request.arrival, request, 0, is_gone=True)])
             else:

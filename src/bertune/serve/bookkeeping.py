@@ -1,7 +1,7 @@
-"""Metrics, drift and the access log, written for several requests at a time.
+"""Metrics, drift and the access log, recorded for several requests at a time.
 
-Computing a text displaces everything else from the caches of a CPU core. What the service records about a
-request then takes several times as long as for a request right after another one.
+Computing a text evicts other data from the caches of a CPU core. Recording a request right afterwards takes
+several times as long as recording it right after another request.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from bertune.serve.logs import LOGGER, Logged
 _LOG = logging.getLogger(LOGGER)
 _TOGETHER = 48  # entries; a request has three
 _LATEST = 0.1  # seconds after the first of them
-_LONGEST = 0.002  # seconds for which entries may keep the event loop from requests
+_LONGEST = 0.002  # seconds for which recording may delay requests
 
 
 class Bookkeeping:
-    """Functions that record something about requests, and that nobody waits for. Their errors are logged.
+    """Functions that record requests, and that no response depends on. Their errors are logged.
 
     All methods are called in the thread of the event loop, or after it has stopped.
     """

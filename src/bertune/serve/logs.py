@@ -31,7 +31,7 @@ def event(
 
 
 class Logged:
-    """A block whose errors are logged, without their messages, and that the program continues after."""
+    """Logs an error of a block without its message, and continues after the block."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger

@@ -60,7 +60,7 @@ class ComputeThreads:
 
 
 class GraphThreads:
-    """Threads that call functions. Unlike an executor, they make no futures, which nobody needs here."""
+    """Threads that call functions. An executor would also create a future for every call."""
 
     def __init__(self, most: int) -> None:
         """Up to `most` threads, started when they are needed."""
