@@ -1,5 +1,6 @@
 """Batches of a graph at the same time in the service: how many threads each of them has."""
 
+import os
 import threading
 import weakref
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import pytest
 from running import serving, wait_until
 
 import bertune as bt
+from bertune.cores import allowed_cores
 from bertune.predict.onnx_backend import OnnxBackend
 from bertune.serve import parallel
 from bertune.serve.parallel import ComputeThreads, GraphCalls, GraphThreads, concurrent
+from bertune.settings import resolve
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
 from tiny_exports import Exports, rows_of
@@ -194,3 +197,48 @@ def test_threads_that_cannot_be_started_leave_the_work_to_the_others(monkeypatch
     threads.shutdown()
     with pytest.raises(RuntimeError, match="shut down"):
         threads.submit(done.set)
+
+
+def cores_of(threads: GraphThreads, number: int) -> list[list[int]]:
+    """The cores that each of several threads may use while all of them compute."""
+    found: SimpleQueue[list[int]] = SimpleQueue()
+    all_run = threading.Barrier(number)
+
+    def work() -> None:
+        all_run.wait(60)
+        found.put(allowed_cores())
+
+    for _ in range(number):
+        threads.submit(work)
+    threads.shutdown()
+    return sorted(found.get_nowait() for _ in range(number))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity (Linux)")
+def test_each_thread_stays_on_its_core() -> None:
+    cores = allowed_cores()
+    assert cores_of(GraphThreads(len(cores), cores), len(cores)) == [[core] for core in cores]
+    # A core that does not exist any more is ignored.
+    assert cores_of(GraphThreads(2, [cores[0], max(cores) + 1000]), 2) == sorted([cores[:1], cores])
+    assert allowed_cores() == cores  # of the other threads
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "pin", "expected"),
+    [
+        ([0], "auto", True, [0]),
+        ([2, 5], 2, True, [2, 5]),
+        ([2, 5], 2, False, []),
+        ([2, 5], 1, True, []),
+        ([2, 5], 3, True, []),
+        ([0, 1, 2], 3, True, []),
+    ],
+)
+def test_which_threads_stay_on_a_core(
+    cores: list[int], threads: int | str, pin: bool, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "allowed_cores", lambda: cores)
+    monkeypatch.setattr(parallel, "usual_threads", lambda: len(cores))
+    found = ComputeThreads.of(resolve({"machine": {"threads": threads}, "serve": {"pin_threads": pin}}))
+    assert list(found.several._cores) == expected
+    found.shutdown()

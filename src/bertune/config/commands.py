@@ -79,6 +79,11 @@ class ServeConfig(Section):
     max_body_mb: float = Field(10, gt=0, description="maximum size of a request body in MB")
     max_file_mb: float = Field(1000, gt=0, description="maximum size of an uploaded file, in MB")
     timeout: float = Field(30, gt=0, description="seconds after which a waiting request is refused with 503")
+    pin_threads: bool = Field(
+        True,
+        description="with a graph on one or two cores, keep each computing thread on a core of its own "
+        "(Linux); false is better if several services share the cores",
+    )
     token_file: str | None = Field(
         None,
         min_length=1,

@@ -7,7 +7,9 @@ cores are idle is computed with several threads, on half of the cores: with all 
 meanwhile would wait.
 
 On Linux, the Python threads that call ONNX Runtime have the scheduling policy SCHED_BATCH: they keep their
-share of the cores, but do not preempt the event loop when they wake up.
+share of the cores, but do not preempt the event loop when they wake up. If there are only one or two cores,
+each thread stays on one of them. Otherwise, Linux sometimes wakes a thread on the core on which another one
+computes, and leaves it there for several milliseconds while the other core is idle.
 """
 
 import contextlib
@@ -19,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
 
+from bertune.config import Config
+from bertune.cores import allowed_cores
 from bertune.predict.backend import Backend, BackendOutputs, Poll, Runtime, never_stop
 from bertune.predict.graphs import usual_threads
 from bertune.predict.onnx_backend import OnnxBackend
@@ -27,19 +31,31 @@ from bertune.text.sequences import Sequence
 # Tokens x bytes of weights from which a text is long. One core takes about 30 ms for this: for 65 tokens with
 # 90 MB of weights.
 _LONG = 6e9
+_MOST_PINNED = 2  # cores: measured with two; with many, one is usually idle, which Linux finds
 _FEW = 0.25  # share of the calls up to which others may be running when a long text gets several threads
 
 
 class ComputeThreads:
     """The threads that compute the batches of all models of a service."""
 
-    def __init__(self, calls: int | None = None) -> None:
-        """At most `calls` batches of graphs are computed at the same time; by default, one on each core."""
+    def __init__(self, calls: int | None = None, pin: bool = True) -> None:
+        """At most `calls` batches of graphs are computed at the same time; by default, one on each core.
+
+        With `pin`, each of their threads stays on one core if there are as many threads as cores, and few.
+        """
         self.calls = calls or usual_threads()
         self.single = ThreadPoolExecutor(1, thread_name_prefix="bertune-compute")  # also loads the models
-        self.several = GraphThreads(self.calls)
+        cores = allowed_cores()
+        is_pinned = pin and self.calls == len(cores) <= _MOST_PINNED
+        self.several = GraphThreads(self.calls, cores if is_pinned else ())
         self._lock = threading.Lock()
         self._running = 0  # batches of graphs
+
+    @classmethod
+    def of(cls, config: Config) -> "ComputeThreads":
+        """The threads that the settings ask for."""
+        limit = config.machine.threads
+        return cls(None if limit == "auto" else int(limit), config.serve.pin_threads)
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[int]:
@@ -62,9 +78,10 @@ class ComputeThreads:
 class GraphThreads:
     """Threads that call functions. An executor would also create a future for every call."""
 
-    def __init__(self, most: int) -> None:
-        """Up to `most` threads, started when they are needed."""
+    def __init__(self, most: int, cores: SequenceOf[int] = ()) -> None:
+        """Up to `most` threads, started when they are needed, each on one of the `cores` if there are any."""
         self._most = most
+        self._cores = cores
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None ends a thread
@@ -93,12 +110,16 @@ class GraphThreads:
             thread.join()
 
     def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._run, name=f"bertune-graph-{len(self._threads)}", daemon=True)
+        number = len(self._threads)
+        name = f"bertune-graph-{number}"
+        thread = threading.Thread(target=self._run, args=(number,), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _run(self) -> None:
+    def _run(self, number: int) -> None:
         _mark_as_computing()
+        if self._cores:
+            _stay_on(self._cores[number])
         while (work := self._work.get()) is not None:
             work()
             del work  # otherwise an idle thread keeps the texts of its last batch
@@ -140,3 +161,10 @@ def _mark_as_computing() -> None:
     if hasattr(os, "SCHED_BATCH"):
         with contextlib.suppress(OSError):  # not allowed in every container
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _stay_on(core: int) -> None:
+    """Keep the calling thread on a core."""
+    if hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):  # the cores of the container have changed
+            os.sched_setaffinity(0, (core,))

@@ -79,8 +79,7 @@ def serve(
             gc.freeze()
             return Service(models, config.serve, metrics, fallback, token)
 
-        limit = config.machine.threads
-        server = Server(load, config.serve, listener, on_ready, None if limit == "auto" else int(limit))
+        server = Server(load, config.serve, listener, on_ready, ComputeThreads.of(config))
         try:
             server.run()
         finally:
@@ -98,12 +97,12 @@ class Server:
         config: ServeConfig,
         listener: socket.socket,
         on_ready: Callable[[str], None] = lambda url: None,
-        calls: int | None = None,
+        threads: ComputeThreads | None = None,
     ) -> None:
-        """`calls` is the most batches of graphs at the same time; by default, one on each core."""
+        """`threads` compute the batches; by default, the usual ones."""
         self.url = url_of(listener)
         self._listener = listener
-        self._loading = _Loading(load, lambda: on_ready(self.url), self.stop, calls)
+        self._loading = _Loading(load, lambda: on_ready(self.url), self.stop, threads or ComputeThreads())
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 self._loading,
@@ -149,10 +148,14 @@ class _Loading:
     """An ASGI application that answers 503 until the models are loaded, and is then the service."""
 
     def __init__(
-        self, load: Load, on_ready: Callable[[], None], on_failure: Callable[[], None], calls: int | None
+        self,
+        load: Load,
+        on_ready: Callable[[], None],
+        on_failure: Callable[[], None],
+        threads: ComputeThreads,
     ) -> None:
         self._load = load
-        self._threads = ComputeThreads(calls)
+        self._threads = threads
         self._on_ready = on_ready
         self._on_failure = on_failure
         self._service: Service | None = None
