@@ -106,7 +106,7 @@ class OnnxBackend:
         if self.output_scale is not None:
             found = (found.astype(np.float64) - self.output_scale.offset) / self._factors
         found = found.astype(np.float32, copy=False)
-        rows = (found[i, : len(s)] for i, s in enumerate(sequences)) if self.fitted.head.per_token else found
+        rows = (found[i, : len(s)] for i, s in enumerate(sequences)) if self._is_per_token else found
         return [self.fitted.reduce_array(row, s) for row, s in zip(rows, sequences, strict=True)]
 
     def _inputs(self, sequences: SequenceOf[Sequence]) -> dict[str, NDArray[np.int64]]:
@@ -120,6 +120,10 @@ class OnnxBackend:
     def _output_names(self) -> list[str]:
         """The names of the outputs that are decoded."""
         return [name for name in self.export.outputs if name != _NOT_DECODED]
+
+    @cached_property
+    def _is_per_token(self) -> bool:
+        return self.fitted.head.per_token
 
     @cached_property
     def _factors(self) -> FloatArray:

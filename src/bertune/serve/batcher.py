@@ -52,10 +52,36 @@ class _Request:
     arrival: float
     waiting: list[Waiting] = field(default_factory=list)
 
-    def expire(self) -> None:
-        """Fail, unless it is done."""
-        if not self.done.done():
-            self.done.set_exception(TimeoutError())
+
+class _Deadlines:
+    """Fails requests that are not done in time, with one timer for all of them. For one event loop."""
+
+    def __init__(self) -> None:
+        self._pending: dict[_Request, float] = {}  # times of the event loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, request: _Request, deadline: float) -> None:
+        self._pending[request] = deadline
+        if self._timer is None or deadline < self._timer.when():
+            self._wait_until(deadline)
+
+    def remove(self, request: _Request) -> None:
+        # The timer is left: a new one for every request would take longer than a call for nothing.
+        self._pending.pop(request, None)
+
+    def _wait_until(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(deadline, self._expire, deadline)
+
+    def _expire(self, now: float) -> None:
+        self._timer = None
+        for request, deadline in self._pending.items():
+            if deadline <= now and not request.done.done():
+                request.done.set_exception(TimeoutError())
+        left = [deadline for deadline in self._pending.values() if deadline > now]
+        if left:
+            self._wait_until(min(left))
 
 
 class _Rate:
@@ -108,6 +134,7 @@ class Batcher:
         self._rate = _Rate(schedule.costs.tokens_per_second)
         self.on_batch: Callable[[ComputedBatch], None] = lambda batch: None  # called in the event loop
         self._lock = threading.Lock()
+        self._deadlines = _Deadlines()
         self._running = 0  # batches that are being computed
         self._is_closed = False
         self.threads = threads
@@ -146,10 +173,8 @@ class Batcher:
         if not sequences:
             return []
         lengths = [len(s) for s in sequences]
-        loop = asyncio.get_running_loop()
-        request = _Request(
-            sequences, [_NOTHING] * len(sequences), len(sequences), loop.create_future(), time.monotonic()
-        )
+        done = asyncio.get_running_loop().create_future()
+        request = _Request(sequences, [_NOTHING] * len(sequences), len(sequences), done, time.monotonic())
         with self._lock:
             if self._is_closed:
                 raise Unavailable("the service is shutting down")
@@ -160,12 +185,12 @@ class Batcher:
             else:
                 request.waiting = self._schedule.add(request, lengths, request.arrival)
                 self._start_next()
-        timer = None if deadline is None else loop.call_at(deadline, request.expire)
+        if deadline is not None:
+            self._deadlines.add(request, deadline)
         try:
             return await request.done
         finally:
-            if timer is not None:
-                timer.cancel()
+            self._deadlines.remove(request)
             if request.missing:
                 with self._lock:
                     self._schedule.remove(request.waiting)

@@ -7,6 +7,7 @@ client, so this protocol sends both together, as soon as the response is complet
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,6 +65,8 @@ class TimedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._header_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_since: float | None = None  # in seconds on the monotonic clock; None during a request
         self._header_bytes = 0
         self._is_in_headers = True
         self._running: RequestResponseCycle | None = None
@@ -80,6 +83,9 @@ class TimedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
         self._stop_read_timer()
+        self._idle_since = None
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         super().connection_lost(exc)
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
@@ -120,7 +126,30 @@ class TimedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         # Otherwise, the response would be sent after the requests that have arrived meanwhile were handled.
         self._joining.flush()
-        super().on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        # As in uvicorn, but with a timer that runs on during requests, not a new one for every response.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = time.monotonic()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+
+    def _unset_keepalive_if_required(self) -> None:
+        super()._unset_keepalive_if_required()
+        self._idle_since = None
+
+    def _close_if_idle(self) -> None:
+        """Close the connection if there was no request for some time; look again later if there was one."""
+        self._idle_timer = None
+        if self._idle_since is None:
+            return  # a request is being answered, after which the timer starts again
+        left = self._idle_since + self.timeout_keep_alive - time.monotonic()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._close_if_idle)
+        else:
+            self.timeout_keep_alive_handler()
 
     def pause_writing(self) -> None:
         super().pause_writing()

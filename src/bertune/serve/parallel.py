@@ -15,7 +15,7 @@ computes, and leaves it there for several milliseconds while the other core is i
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -48,8 +48,7 @@ class ComputeThreads:
         cores = allowed_cores()
         is_pinned = pin and self.calls == len(cores) <= _MOST_PINNED
         self.several = GraphThreads(self.calls, cores if is_pinned else ())
-        self._lock = threading.Lock()
-        self._running = 0  # batches of graphs
+        self.running = _Running()
 
     @classmethod
     def of(cls, config: Config) -> "ComputeThreads":
@@ -57,22 +56,29 @@ class ComputeThreads:
         limit = config.machine.threads
         return cls(None if limit == "auto" else int(limit), config.serve.pin_threads)
 
-    @contextlib.contextmanager
-    def computing(self) -> Iterator[int]:
-        """Counts a batch of a graph until the end of the block. Yields the number of others."""
-        with self._lock:
-            others = self._running
-            self._running += 1
-        try:
-            yield others
-        finally:
-            with self._lock:
-                self._running -= 1
-
     def shutdown(self) -> None:
         """Wait until the threads have ended."""
         self.single.shutdown()
         self.several.shutdown()
+
+
+class _Running:
+    """Counts the batches of graphs that are being computed; a context manager around each of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._number = 0
+
+    def __enter__(self) -> int:
+        """The number of others."""
+        with self._lock:
+            others = self._number
+            self._number += 1
+        return others
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._number -= 1
 
 
 class GraphThreads:
@@ -142,7 +148,7 @@ class GraphCalls:
         """The outputs of one batch. Raises the errors of the backend, and whatever `poll` raises."""
         poll()
         is_long = len(sequences) == 1 and self._backend.graph.work(len(sequences[0])) >= _LONG
-        with self._threads.computing() as others:
+        with self._threads.running as others:
             may_have_several = is_long and others <= _FEW * (self.calls - 1)
             threads = max(1, self.calls // 2) if may_have_several else 1
             return BackendOutputs(self._backend.with_threads(sequences, threads))
