@@ -6,6 +6,7 @@ several times as long as recording it right after another request.
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -38,19 +39,20 @@ class Bookkeeping:
 
     def settle(self) -> None:
         """Call all functions now."""
-        while self._entries:
-            with Logged(_LOG):
-                self._entries.popleft()()
+        self._settle_until(math.inf)
 
     def _settle_some(self) -> None:
         """Call functions for a short time, and the others in a later iteration of the event loop."""
         self._next = None
-        end = time.monotonic() + _LONGEST
-        while self._entries and time.monotonic() < end:
-            with Logged(_LOG):
-                self._entries.popleft()()
+        self._settle_until(time.monotonic() + _LONGEST)
         if self._entries:
             self._settle_next()
+
+    def _settle_until(self, end: float) -> None:
+        while self._entries and time.monotonic() < end:
+            with Logged(_LOG):  # for all of them, until the first error
+                while self._entries and time.monotonic() < end:
+                    self._entries.popleft()()
 
     def _settle_next(self) -> None:
         if self._next is not None:

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter as Counts
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -71,6 +71,10 @@ class Metrics:
             "bertune_review_share", "Share of predicted rows that were marked for review", ("model",),
             registry=registry,
         )  # fmt: skip
+        # `labels` converts and validates its arguments on every call.
+        self._requests_of = cache(self._requests.labels)
+        self._latency_of = cache(self._latency.labels)
+        self._rows_of = cache(self._rows.labels)
         self._decided: dict[str, Counts[str]] = {}
         self._lock = threading.Lock()
         self._tokens = Counter("bertune_tokens", "Computed tokens", ("model",), registry=registry)
@@ -122,7 +126,7 @@ class Metrics:
 
     def predicted(self, name: str, rows: int) -> None:
         """Count predicted rows."""
-        self._rows.labels(name).inc(rows)
+        self._rows_of(name).inc(rows)
 
     def decided(self, name: str, decisions: Iterable[str]) -> None:
         """Count the decisions about predicted rows."""
@@ -142,8 +146,8 @@ class Metrics:
 
     def handled(self, endpoint: str, status: int, seconds: float) -> None:
         """Count an answered request. `endpoint` is the template of its path."""
-        self._requests.labels(endpoint, status).inc()
-        self._latency.labels(endpoint).observe(seconds)
+        self._requests_of(endpoint, status).inc()
+        self._latency_of(endpoint).observe(seconds)
 
     def page(self) -> bytes:
         """All metrics in the text format of Prometheus."""
