@@ -128,6 +128,34 @@ def test_a_request_expires_and_its_sequences_are_not_computed() -> None:
         threads.shutdown()
 
 
+def test_requests_expire_in_the_order_of_their_deadlines() -> None:
+    gate, threads = Gate(), ThreadPoolExecutor(1)
+    batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, threads)
+    expired: list[str] = []
+
+    async def expiring(name: str, seconds: float) -> None:
+        with pytest.raises(TimeoutError):
+            await batcher.compute([sequence(10)], asyncio.get_running_loop().time() + seconds)
+        expired.append(name)
+
+    async def whole() -> float:
+        tasks = [asyncio.create_task(expiring(*one)) for one in (("late", 0.2), ("soon", 0.1), ("last", 0.3))]
+        never = asyncio.create_task(batcher.compute([sequence(20)]))
+        await asyncio.gather(*tasks)
+        again = asyncio.create_task(expiring("again", 0.1))  # when no other request has a deadline
+        await again
+        gate.is_open.set()
+        return float((await never)[0][0])
+
+    try:
+        assert asyncio.run(whole()) == 20
+        assert expired == ["soon", "late", "last", "again"]
+    finally:
+        gate.is_open.set()
+        batcher.close()
+        threads.shutdown()
+
+
 def test_the_error_of_a_batch_reaches_its_request_and_the_next_batch_is_computed() -> None:
     class Failing(Gate):
         def __call__(self, sequences: SequenceOf[Sequence], poll: Poll = never_stop) -> BackendOutputs:

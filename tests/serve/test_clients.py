@@ -67,6 +67,38 @@ def test_headers_that_never_arrive_close_the_connection(
         assert is_closed(connection)
 
 
+def test_a_connection_is_closed_once_it_is_idle(reviews_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_KEEP_ALIVE", 1.0)
+    with (
+        serving([reviews_run]) as running,
+        socket.create_connection(running.address, timeout=30) as connection,
+    ):
+        for _ in range(5):  # together longer than the time limit
+            connection.sendall(request(BODY))
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            time.sleep(0.3)
+        assert is_closed(connection)
+        assert is_answered(running)
+
+
+def test_a_connection_that_waits_for_a_response_is_not_idle(
+    reviews_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_KEEP_ALIVE", 0.2)
+    with (
+        holding(reviews_run) as (running, backend),
+        socket.create_connection(running.address, timeout=30) as connection,
+    ):
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")  # from now on, there is a timer
+        connection.sendall(request(BODY))
+        backend.wait()
+        time.sleep(0.5)
+        backend.let()
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert is_closed(connection)
+
+
 def test_endless_headers_close_the_connection(reviews: Running) -> None:
     with socket.create_connection(reviews.address, timeout=30) as connection:
         connection.sendall(b"GET /models HTTP/1.1\r\n")

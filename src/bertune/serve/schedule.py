@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-SLACK = 4.0  # a request may take this many times as long as on an idle machine before it has priority
+SLACK = 2.0  # a request may take this many times as long as on an idle machine before it has priority
 MOST_DELAY = 10.0  # seconds; no deadline is later than this after the arrival
 # For models without padding, whose batches can mix lengths at no cost: the largest length relative to the
 # mean of the batch, because the short ones wait for the long ones.
