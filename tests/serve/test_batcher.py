@@ -1,9 +1,12 @@
 """The queue of a model: what it refuses, and what it knows about its own speed."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,6 +157,28 @@ def test_requests_expire_in_the_order_of_their_deadlines() -> None:
         gate.is_open.set()
         batcher.close()
         threads.shutdown()
+
+
+def test_nothing_is_kept_of_a_request_whose_deadline_has_not_passed() -> None:
+    gate, threads = Gate(), ThreadPoolExecutor(1)
+    gate.is_open.set()
+    batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, threads)
+
+    async def whole() -> "weakref.ref[Any]":
+        later = asyncio.get_running_loop().time() + 600
+        waited = sequence(10)
+        await batcher.compute([waited], later)
+        return weakref.ref(waited.ids)
+
+    async def until_gone() -> None:
+        kept = await whole()
+        await asyncio.to_thread(threads.shutdown)
+        await asyncio.sleep(0)
+        gc.collect()
+        assert kept() is None
+
+    asyncio.run(until_gone())
+    batcher.close()
 
 
 def test_the_error_of_a_batch_reaches_its_request_and_the_next_batch_is_computed() -> None:

@@ -84,7 +84,7 @@ def test_a_connection_is_closed_once_it_is_idle(reviews_run: Path, monkeypatch: 
 def test_a_connection_that_waits_for_a_response_is_not_idle(
     reviews_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_KEEP_ALIVE", 0.2)
+    monkeypatch.setattr(server, "_KEEP_ALIVE", 1.0)
     with (
         holding(reviews_run) as (running, backend),
         socket.create_connection(running.address, timeout=30) as connection,
@@ -93,9 +93,24 @@ def test_a_connection_that_waits_for_a_response_is_not_idle(
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")  # from now on, there is a timer
         connection.sendall(request(BODY))
         backend.wait()
-        time.sleep(0.5)
+        time.sleep(1.5)
         backend.let()
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert is_closed(connection)
+
+
+def test_a_body_that_stops_after_its_response_closes_the_connection(
+    reviews_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_KEEP_ALIVE", 1.0)
+    head = b"POST /models/reviews/files HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    with (
+        serving([reviews_run]) as running,
+        socket.create_connection(running.address, timeout=30) as connection,
+    ):
+        connection.sendall(head + b"x")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 4")
+        connection.sendall(b"x")
         assert is_closed(connection)
 
 

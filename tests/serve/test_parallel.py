@@ -218,20 +218,39 @@ def cores_of(threads: GraphThreads, number: int) -> list[list[int]]:
 def test_each_thread_stays_on_its_core() -> None:
     cores = allowed_cores()
     assert cores_of(GraphThreads(len(cores), cores), len(cores)) == [[core] for core in cores]
-    # A core that does not exist any more is ignored.
-    assert cores_of(GraphThreads(2, [cores[0], max(cores) + 1000]), 2) == sorted([cores[:1], cores])
     assert allowed_cores() == cores  # of the other threads
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity (Linux)")
+def test_a_thread_does_not_keep_the_core_of_the_thread_that_started_it() -> None:
+    cores = allowed_cores()
+    threads = GraphThreads(2, [cores[0], max(cores) + 1000, *cores])
+    found: SimpleQueue[list[int]] = SimpleQueue()
+    is_found = threading.Event()
+
+    def find() -> None:
+        found.put(allowed_cores())
+        is_found.set()
+
+    def start_another() -> None:
+        threads.submit(find)
+        assert is_found.wait(60)
+
+    threads.submit(start_another)
+    assert found.get(timeout=60) == cores
+    threads.shutdown()
 
 
 @pytest.mark.parametrize(
     ("cores", "threads", "pin", "expected"),
     [
-        ([0], "auto", True, [0]),
+        ([0], "auto", True, []),
         ([2, 5], 2, True, [2, 5]),
         ([2, 5], 2, False, []),
         ([2, 5], 1, True, []),
         ([2, 5], 3, True, []),
         ([0, 1, 2], 3, True, []),
+        ([0, 1, 2, 3], 2, True, []),
     ],
 )
 def test_which_threads_stay_on_a_core(

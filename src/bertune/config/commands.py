@@ -81,8 +81,8 @@ class ServeConfig(Section):
     timeout: float = Field(30, gt=0, description="seconds after which a waiting request is refused with 503")
     pin_threads: bool = Field(
         True,
-        description="with a graph on one or two cores, keep each computing thread on a core of its own "
-        "(Linux); false is better if several services share the cores",
+        description="with a graph on two cores, pin each of the two compute threads to its own core (Linux); "
+        "false is better if other programs also use these cores",
     )
     token_file: str | None = Field(
         None,

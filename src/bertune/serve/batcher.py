@@ -27,6 +27,7 @@ from bertune.tasks import Output
 from bertune.text.sequences import Sequence
 
 _NOTHING: Output = np.empty(0, np.float32)  # in place of an output that is not computed yet
+_BETWEEN_EXPIRIES = 0.01  # seconds, at least: each time, all pending requests are searched
 _MEMORY = 5.0  # seconds of computation, after which a batch counts less than half for the current rate
 
 
@@ -66,7 +67,7 @@ class _Deadlines:
             self._wait_until(deadline)
 
     def remove(self, request: _Request) -> None:
-        # The timer is left: a new one for every request would take longer than a call for nothing.
+        # The timer keeps running: replacing it for every request would cost more than one unneeded call.
         self._pending.pop(request, None)
 
     def _wait_until(self, deadline: float) -> None:
@@ -74,14 +75,15 @@ class _Deadlines:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(deadline, self._expire, deadline)
 
-    def _expire(self, now: float) -> None:
+    def _expire(self, due: float) -> None:
         self._timer = None
+        now = max(due, asyncio.get_running_loop().time())  # the event loop may be slightly early
         for request, deadline in self._pending.items():
             if deadline <= now and not request.done.done():
                 request.done.set_exception(TimeoutError())
         left = [deadline for deadline in self._pending.values() if deadline > now]
         if left:
-            self._wait_until(min(left))
+            self._wait_until(max(min(left), now + _BETWEEN_EXPIRIES))
 
 
 class _Rate:

@@ -50,7 +50,7 @@ class Bookkeeping:
 
     def _settle_until(self, end: float) -> None:
         while self._entries and time.monotonic() < end:
-            with Logged(_LOG):  # for all of them, until the first error
+            with Logged(_LOG):  # one block for many entries, left at an error
                 while self._entries and time.monotonic() < end:
                     self._entries.popleft()()
 

@@ -7,7 +7,6 @@ client, so this protocol sends both together, as soon as the response is complet
 import asyncio
 import contextlib
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,7 +65,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._idle_since: float | None = None  # in seconds on the monotonic clock; None during a request
+        self._idle_since: float | None = None  # time of the event loop; None during a request
         self._header_bytes = 0
         self._is_in_headers = True
         self._running: RequestResponseCycle | None = None
@@ -101,6 +100,7 @@ class TimedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
+        self._idle_since = None
         if self._is_in_headers:
             self._header_bytes += len(data)
         super().data_received(data)
@@ -108,6 +108,8 @@ class TimedProtocol(HttpToolsProtocol):
             self._expect_headers()
             if self._header_bytes > _MOST_HEADER_BYTES:
                 self.transport.abort()
+        elif not self._is_in_headers and self._running is not None and self._running.response_complete:
+            self._start_idle()  # the body of a request that was answered before it has arrived
 
     def on_headers_complete(self) -> None:
         self._is_in_headers = False
@@ -132,20 +134,19 @@ class TimedProtocol(HttpToolsProtocol):
         # As in uvicorn, but with a timer that runs on during requests, not a new one for every response.
         self.server_state.total_requests += 1
         self.flow.resume_reading()
-        self._idle_since = time.monotonic()
+        self._start_idle()
+
+    def _start_idle(self) -> None:
+        self._idle_since = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
-
-    def _unset_keepalive_if_required(self) -> None:
-        super()._unset_keepalive_if_required()
-        self._idle_since = None
 
     def _close_if_idle(self) -> None:
         """Close the connection if there was no request for some time; look again later if there was one."""
         self._idle_timer = None
         if self._idle_since is None:
             return  # a request is being answered, after which the timer starts again
-        left = self._idle_since + self.timeout_keep_alive - time.monotonic()
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:
             self._idle_timer = self.loop.call_later(left, self._close_if_idle)
         else:

@@ -67,6 +67,8 @@ def configure(stream: TextIO = sys.stderr) -> None:
     """Write the logs of the service, and warnings of uvicorn, to a stream. Only the command calls this."""
     # No record shows its process or thread, and finding them out takes as long as writing the record.
     logging.logProcesses = logging.logMultiprocessing = logging.logThreads = False
+    if sys.version_info >= (3, 12):
+        logging.logAsyncioTasks = False
     handler = logging.StreamHandler(stream)
     handler.setFormatter(KeyValues() if stream.isatty() else JsonLines())
     for name, level in ((LOGGER, logging.INFO), ("uvicorn", logging.WARNING), ("bertune", logging.WARNING)):

@@ -7,9 +7,9 @@ cores are idle is computed with several threads, on half of the cores: with all 
 meanwhile would wait.
 
 On Linux, the Python threads that call ONNX Runtime have the scheduling policy SCHED_BATCH: they keep their
-share of the cores, but do not preempt the event loop when they wake up. If there are only one or two cores,
-each thread stays on one of them. Otherwise, Linux sometimes wakes a thread on the core on which another one
-computes, and leaves it there for several milliseconds while the other core is idle.
+share of the cores, but do not preempt the event loop when they wake up. On two cores, each thread is pinned
+to its own core. Without this, Linux sometimes wakes a thread on the core on which another one computes, and
+leaves it there for several milliseconds while the other core is idle.
 """
 
 import contextlib
@@ -31,7 +31,9 @@ from bertune.text.sequences import Sequence
 # Tokens x bytes of weights from which a text is long. One core takes about 30 ms for this: for 65 tokens with
 # 90 MB of weights.
 _LONG = 6e9
-_MOST_PINNED = 2  # cores: measured with two; with many, one is usually idle, which Linux finds
+# The number of cores to which threads are pinned. With more cores, Linux usually finds an idle one, and the
+# threads of an ONNX Runtime session that a pinned thread opens would be on the same core.
+_PINNED_CORES = 2
 _FEW = 0.25  # share of the calls up to which others may be running when a long text gets several threads
 
 
@@ -41,12 +43,12 @@ class ComputeThreads:
     def __init__(self, calls: int | None = None, pin: bool = True) -> None:
         """At most `calls` batches of graphs are computed at the same time; by default, one on each core.
 
-        With `pin`, each of their threads stays on one core if there are as many threads as cores, and few.
+        With `pin`, two threads on two cores are pinned to a core each.
         """
         self.calls = calls or usual_threads()
         self.single = ThreadPoolExecutor(1, thread_name_prefix="bertune-compute")  # also loads the models
         cores = allowed_cores()
-        is_pinned = pin and self.calls == len(cores) <= _MOST_PINNED
+        is_pinned = pin and self.calls == len(cores) == _PINNED_CORES
         self.several = GraphThreads(self.calls, cores if is_pinned else ())
         self.running = _Running()
 
@@ -85,7 +87,7 @@ class GraphThreads:
     """Threads that call functions. An executor would also create a future for every call."""
 
     def __init__(self, most: int, cores: SequenceOf[int] = ()) -> None:
-        """Up to `most` threads, started when they are needed, each on one of the `cores` if there are any."""
+        """Up to `most` threads, started when needed; if `cores` are given, each is pinned to one of them."""
         self._most = most
         self._cores = cores
         self._lock = threading.Lock()
@@ -125,7 +127,7 @@ class GraphThreads:
     def _run(self, number: int) -> None:
         _mark_as_computing()
         if self._cores:
-            _stay_on(self._cores[number])
+            _pin(self._cores[number], self._cores)
         while (work := self._work.get()) is not None:
             work()
             del work  # otherwise an idle thread keeps the texts of its last batch
@@ -169,8 +171,11 @@ def _mark_as_computing() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def _stay_on(core: int) -> None:
-    """Keep the calling thread on a core."""
+def _pin(core: int, cores: SequenceOf[int]) -> None:
+    """Pin the calling thread to one of the cores; allow it to use all of them if that is not possible."""
     if hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):  # the cores of the container have changed
-            os.sched_setaffinity(0, (core,))
+        for allowed in ((core,), cores):
+            # The cores of the container may have changed. The thread that started this one may be pinned.
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, allowed)
+                return
