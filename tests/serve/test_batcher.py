@@ -1,9 +1,11 @@
 """The queue of a model: what it refuses, and what it knows about its own speed."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 import weakref
+from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -33,6 +35,19 @@ class Gate:
 
 def sequence(length: int) -> Sequence:
     return Sequence(np.zeros(length, np.int32), np.zeros(length, np.uint8), 0)
+
+
+@contextlib.contextmanager
+def gated() -> Iterator[tuple[Gate, Batcher]]:
+    """A batcher with one thread, whose gate is opened at the end of the block."""
+    gate, thread = Gate(), ThreadPoolExecutor(1)
+    batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, thread)
+    try:
+        yield gate, batcher
+    finally:
+        gate.is_open.set()
+        batcher.close()
+        thread.shutdown()
 
 
 def test_a_request_that_would_wait_too_long_is_refused_at_once() -> None:
@@ -109,10 +124,7 @@ def test_a_single_request_is_computed_by_all_threads() -> None:
 
 
 def test_a_request_expires_and_its_sequences_are_not_computed() -> None:
-    gate, threads = Gate(), ThreadPoolExecutor(1)
-    batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, threads)
-
-    async def whole() -> list[object]:
+    async def whole(gate: Gate, batcher: Batcher) -> list[object]:
         soon = asyncio.get_running_loop().time() + 0.05
         first = asyncio.create_task(batcher.compute([sequence(80)], soon))
         await asyncio.sleep(0)
@@ -123,62 +135,43 @@ def test_a_request_expires_and_its_sequences_are_not_computed() -> None:
         gate.is_open.set()
         return [*map(type, expired), float((await third)[0][0])]
 
-    try:
-        assert asyncio.run(whole()) == [TimeoutError, TimeoutError, 20]
-    finally:
-        gate.is_open.set()
-        batcher.close()
-        threads.shutdown()
+    with gated() as (gate, batcher):
+        assert asyncio.run(whole(gate, batcher)) == [TimeoutError, TimeoutError, 20]
 
 
 def test_requests_expire_in_the_order_of_their_deadlines() -> None:
-    gate, threads = Gate(), ThreadPoolExecutor(1)
-    batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, threads)
     expired: list[str] = []
 
-    async def expiring(name: str, seconds: float) -> None:
+    async def expiring(batcher: Batcher, name: str, seconds: float) -> None:
         with pytest.raises(TimeoutError):
             await batcher.compute([sequence(10)], asyncio.get_running_loop().time() + seconds)
         expired.append(name)
 
-    async def whole() -> float:
-        tasks = [asyncio.create_task(expiring(*one)) for one in (("late", 0.2), ("soon", 0.1), ("last", 0.3))]
+    async def whole(gate: Gate, batcher: Batcher) -> float:
         never = asyncio.create_task(batcher.compute([sequence(20)]))
-        await asyncio.gather(*tasks)
-        again = asyncio.create_task(expiring("again", 0.1))  # when no other request has a deadline
-        await again
+        await asyncio.gather(
+            *(expiring(batcher, *one) for one in (("late", 0.2), ("soon", 0.1), ("last", 0.3)))
+        )
+        await expiring(batcher, "again", 0.1)  # when no other request has a deadline
         gate.is_open.set()
         return float((await never)[0][0])
 
-    try:
-        assert asyncio.run(whole()) == 20
-        assert expired == ["soon", "late", "last", "again"]
-    finally:
-        gate.is_open.set()
-        batcher.close()
-        threads.shutdown()
+    with gated() as (gate, batcher):
+        assert asyncio.run(whole(gate, batcher)) == 20
+    assert expired == ["soon", "late", "last", "again"]
 
 
 def test_nothing_is_kept_of_a_request_whose_deadline_has_not_passed() -> None:
-    gate, threads = Gate(), ThreadPoolExecutor(1)
-    gate.is_open.set()
-    batcher = Batcher(gate, Schedule(100, Costs(10.0, 0, True)), 1_000_000, threads)
+    async def computed(batcher: Batcher) -> "weakref.ref[Any]":
+        given = sequence(10)
+        await batcher.compute([given], asyncio.get_running_loop().time() + 600)
+        return weakref.ref(given.ids)
 
-    async def whole() -> "weakref.ref[Any]":
-        later = asyncio.get_running_loop().time() + 600
-        waited = sequence(10)
-        await batcher.compute([waited], later)
-        return weakref.ref(waited.ids)
-
-    async def until_gone() -> None:
-        kept = await whole()
-        await asyncio.to_thread(threads.shutdown)
-        await asyncio.sleep(0)
-        gc.collect()
-        assert kept() is None
-
-    asyncio.run(until_gone())
-    batcher.close()
+    with gated() as (gate, batcher):
+        gate.is_open.set()
+        kept = asyncio.run(computed(batcher))
+    gc.collect()
+    assert kept() is None
 
 
 def test_the_error_of_a_batch_reaches_its_request_and_the_next_batch_is_computed() -> None:
