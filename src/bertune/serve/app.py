@@ -8,7 +8,7 @@ import importlib
 import logging
 import pkgutil
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 
 from fastapi import FastAPI, Request
@@ -19,11 +19,12 @@ from starlette.types import ASGIApp, Scope
 
 from bertune.errors import BertuneError
 from bertune.serve import documentation, file_routes, formats, pages, routes
-from bertune.serve.direct import Direct
+from bertune.serve.direct import TEMPLATE, Direct
 from bertune.serve.guard import Guard, Handled, Limits
 from bertune.serve.logs import ACCESS, LOGGER, described, event
 from bertune.serve.refusals import BadRequest, Failed, MethodNotAllowed, NotFound, Refusal, refusal_of
-from bertune.serve.replies import ErrorBodies
+from bertune.serve.repeats import REMEMBER, Repeatable
+from bertune.serve.replies import AnswerJson, ErrorBodies
 from bertune.serve.service import Service
 
 _LOG, _ACCESS = logging.getLogger(LOGGER), logging.getLogger(ACCESS)
@@ -36,49 +37,83 @@ def make_app(service: Service) -> ASGIApp:
     """The application with the endpoints of every wire format and of the page."""
     app = FastAPI(title="bertune", docs_url=None, redoc_url=None, redirect_slashes=False)
     modules = (routes, pages, file_routes, documentation, *_formats())
-    bodies = ErrorBodies({k: v for module in modules for k, v in getattr(module, "ERRORS", {}).items()})
     routers = [module.router(service) for module in modules]
     for router in routers:
         app.include_router(router)
+    errors = {key: value for module in modules for key, value in getattr(module, "ERRORS", {}).items()}
+    reports = _Reports(service, ErrorBodies(errors))
+    app.add_exception_handler(BertuneError, reports.refused)
+    app.add_exception_handler(HTTPException, reports.not_routed)
+    app.add_exception_handler(Exception, reports.failed)
 
-    def respond(path: str, refusal: Refusal) -> Response:
-        service.metrics.refused(refusal.kind)
-        return bodies.response(path, refusal)
+    answers: dict[str, AnswerJson] = {}
+    for router in reversed(routers):  # the first route of a path answers it, as in FastAPI
+        answers |= getattr(router, "answers", {})
+    direct = Direct(app, answers, reports.refuse)
 
-    async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, BertuneError)
+    @cache  # only for paths that were answered
+    def repeatable(path: str) -> Repeatable | None:
+        if (found := direct.find(path)) is None:
+            return None
+        template, answer = found
+        return Repeatable(answer, partial(reports.fail, path), partial(reports.handled, "POST", template))
+
+    def on_handled(scope: Scope, handled: Handled) -> None:
+        reports.handled(scope["method"], _endpoint(scope), handled)
+        remember = scope.get(REMEMBER) if handled.status == 200 else None
+        if remember is not None and (again := repeatable(scope["path"])) is not None:
+            remember(again)
+
+    guarded = Guard(direct, limits=_limits(service, modules), respond=reports.respond, on_handled=on_handled)
+    return ServerErrorMiddleware(guarded, handler=reports.failed)
+
+
+class _Reports:
+    """Responses that report errors, and the records of handled requests."""
+
+    def __init__(self, service: Service, bodies: ErrorBodies) -> None:
+        self._metrics = service.metrics
+        self._bodies = bodies
+
+    def respond(self, path: str, refusal: Refusal) -> Response:
+        """The response that reports a refusal of a request to a path."""
+        self._metrics.refused(refusal.kind)
+        return self._bodies.response(path, refusal)
+
+    def refuse(self, path: str, endpoint: str, error: BertuneError) -> Response:
+        """The response that reports an error of bertune; `endpoint` is the template of the path."""
         refusal = refusal_of(error)
         if isinstance(refusal, Failed):
-            event(
-                _LOG, logging.ERROR, "request failed", endpoint=_endpoint(request.scope), **described(error)
-            )
-        return respond(request.url.path, refusal)
+            event(_LOG, logging.ERROR, "request failed", endpoint=endpoint, **described(error))
+        return self.respond(path, refusal)
 
-    async def not_routed(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return respond(request.url.path, _as_refusal(request, error))
+    def fail(self, path: str) -> Response:
+        """The response that reports any other error, which the caller logs."""
+        return self.respond(path, Failed("internal error; see the log of the service"))
 
-    async def failed(request: Request, error: Exception) -> Response:  # and uvicorn logs the error
-        return respond(request.url.path, Failed("internal error; see the log of the service"))
+    def handled(self, method: str, endpoint: str, handled: Handled) -> None:
+        """Record a request soon."""
+        self._metrics.bookkeeping.add(partial(self._record, method, endpoint, handled))
 
-    app.add_exception_handler(BertuneError, refused)
-    app.add_exception_handler(HTTPException, not_routed)
-    app.add_exception_handler(Exception, failed)
-
-    def record(method: str, endpoint: str, handled: Handled) -> None:
-        service.metrics.handled(endpoint, handled.status, handled.seconds)
+    def _record(self, method: str, endpoint: str, handled: Handled) -> None:
+        self._metrics.handled(endpoint, handled.status, handled.seconds)
         event(
             _ACCESS, logging.INFO, "request", created=handled.end, method=method, endpoint=endpoint,
             status=handled.status, milliseconds=round(1000 * handled.seconds, 1), bytes=handled.body_bytes,
         )  # fmt: skip
 
-    def on_handled(scope: Scope, handled: Handled) -> None:
-        service.metrics.bookkeeping.add(partial(record, scope["method"], _endpoint(scope), handled))
+    # Handlers of exceptions, as Starlette calls them.
 
-    known = [route for router in routers for route in router.routes]
-    direct = Direct(app, routes=known, refused=refused)
-    guarded = Guard(direct, limits=_limits(service, modules), respond=respond, on_handled=on_handled)
-    return ServerErrorMiddleware(guarded, handler=failed)
+    async def refused(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, BertuneError)
+        return self.refuse(request.url.path, _endpoint(request.scope), error)
+
+    async def not_routed(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return self.respond(request.url.path, _as_refusal(request, error))
+
+    async def failed(self, request: Request, error: Exception) -> Response:  # and uvicorn logs the error
+        return self.fail(request.url.path)
 
 
 def _limits(service: Service, modules: tuple[ModuleType, ...]) -> Limits:
@@ -103,7 +138,8 @@ def _formats() -> Iterator[ModuleType]:
 
 def _endpoint(scope: Scope) -> str:
     """The template of a path, such as /models/{name}/predict."""
-    return getattr(scope.get("route"), "path", _UNMATCHED)
+    found: str = scope[TEMPLATE] if TEMPLATE in scope else getattr(scope.get("route"), "path", _UNMATCHED)
+    return found
 
 
 def _as_refusal(request: Request, error: HTTPException) -> Refusal:

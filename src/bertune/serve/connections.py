@@ -71,11 +71,11 @@ class TimedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._joining = JoiningTransport(transport, self.loop)
-        super().connection_made(self._joining)  # type: ignore[arg-type]
+        self.joining = JoiningTransport(transport, self.loop)
+        super().connection_made(self.joining)  # type: ignore[arg-type]
         if len(self.connections) > self.most_connections:
-            self._joining.write(_TOO_MANY)
-            self._joining.close()
+            self.joining.write(_TOO_MANY)
+            self.joining.close()
         else:
             self._expect_headers()
 
@@ -98,6 +98,25 @@ class TimedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
+
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether every request was answered, and nothing of another one has arrived."""
+        return (
+            self._is_in_headers
+            and not self._header_bytes
+            and (self._running is None or self._running.response_complete)
+        )
+
+    def start_request(self) -> None:
+        """Stop the timers of an idle connection."""
+        self._idle_since = None
+        self._stop_header_timer()
+
+    def end_request(self) -> None:
+        """Start the time limit until the next request."""
+        self.server_state.total_requests += 1
+        self._start_idle()
 
     def data_received(self, data: bytes) -> None:
         self._idle_since = None
@@ -127,14 +146,13 @@ class TimedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         # Otherwise, the response would be sent after the requests that have arrived meanwhile were handled.
-        self._joining.flush()
+        self.joining.flush()
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             return
         # As in uvicorn, but with a timer that runs on during requests, not a new one for every response.
-        self.server_state.total_requests += 1
         self.flow.resume_reading()
-        self._start_idle()
+        self.end_request()
 
     def _start_idle(self) -> None:
         self._idle_since = self.loop.time()
@@ -207,6 +225,12 @@ class JoiningTransport:
         self._size += len(data)
         if self._size > _MOST_HELD:
             self.flush()
+
+    def write_now(self, data: bytes) -> None:
+        """Send everything that is held, and then this."""
+        self.flush()
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """Close the connection once everything is sent."""

@@ -1,82 +1,69 @@
-"""A shortcut to the endpoints: a dictionary instead of FastAPI's routing.
+"""A shortcut to the endpoints that need only the body of a request and the name of a model.
 
 FastAPI compares a path with one route after the other, resolves the parameters of the endpoint, and wraps
 it in several layers. With some fifty routes this takes about as much time as the rest of the service does for
-a request. Endpoints that need only the request and the name of a model are therefore called directly. FastAPI
-keeps the others, the errors of routing, and the OpenAPI document.
+a request. These endpoints are therefore looked up in a dictionary. FastAPI keeps the others, the errors of
+routing, and the OpenAPI document.
 """
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bertune.errors import BertuneError
+from bertune.serve.replies import AnswerBody, AnswerJson, body_of
 
+TEMPLATE = "bertune.template"  # in the scope: the path of an endpoint, such as /models/{name}/predict
 _MODELS, _NAME = "/models/", "{name}"
 
 
-@dataclass(frozen=True)
-class _Endpoint:
-    """An endpoint, and which of the known parameters it takes."""
-
-    route: APIRoute
-    parameters: frozenset[str]
-
-    async def __call__(self, request: Request, name: str | None) -> Response:
-        known: dict[str, Any] = {"request": request, "name": name}
-        response: Response = await self.route.endpoint(**{key: known[key] for key in self.parameters})
-        return response
-
-
 class Direct:
-    """An ASGI application that answers requests for some routes of another one, and passes on the rest."""
+    """An ASGI application that answers POST requests to some paths, and passes on the rest to another one."""
 
     def __init__(
         self,
         app: ASGIApp,
-        routes: Iterable[BaseRoute],
-        refused: Callable[[Request, Exception], Awaitable[Response]],
+        answers: Mapping[str, AnswerJson],
+        refused: Callable[[str, str, BertuneError], Response],
     ) -> None:
-        """`routes` are in the order of the application; `refused` makes a response of a BertuneError."""
+        """`answers` are by the template of their path.
+
+        `refused` makes a response of the path, its template, and the error.
+        """
         self._app = app
+        self._answers = answers
         self._refused = refused
-        self._endpoints: dict[tuple[str, str], _Endpoint | None] = {}  # by method and path
-        for route in routes:
-            if isinstance(route, APIRoute):
-                for method in route.methods or ():  # the first route of a path answers it, as in FastAPI
-                    self._endpoints.setdefault((method, route.path), _endpoint(route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint, name = None, None
-        if scope["type"] == "http":
-            path, name = _template(scope["path"])
-            endpoint = self._endpoints.get((scope["method"], path))
-        if endpoint is None:
+        found = None
+        if scope["type"] == "http" and scope["method"] == "POST":
+            found = self.find(scope["path"])
+        if found is None:
             await self._app(scope, receive, send)
             return
-        scope["route"] = endpoint.route
-        scope["path_params"] = {} if name is None else {"name": name}
-        request = Request(scope, receive)
-        try:
-            response = await endpoint(request, name)
-        except BertuneError as error:
-            response = await self._refused(request, error)
+        scope[TEMPLATE], answer = found
+        response = await answer(await body_of(Request(scope, receive)))
         await response(scope, receive, send)
 
+    def find(self, path: str) -> tuple[str, AnswerBody] | None:
+        """The template of a path, and a function that answers bodies posted to it, if there is one.
 
-def _endpoint(route: APIRoute) -> _Endpoint | None:
-    """The endpoint of a route; None if FastAPI must prepare its parameters, or run it in a thread."""
-    parameters = frozenset(inspect.signature(route.endpoint).parameters)
-    known = {"request", "name"} if _NAME in route.path else {"request"}
-    is_direct = inspect.iscoroutinefunction(route.endpoint) and parameters <= known
-    return _Endpoint(route, parameters) if is_direct else None
+        Errors of bertune are reported in its response.
+        """
+        template, name = _template(path)
+        answer_json = self._answers.get(template)
+        if answer_json is None:
+            return None
+
+        async def answer(body: bytes) -> Response:
+            try:
+                return await answer_json(body, name)
+            except BertuneError as error:
+                return self._refused(path, template, error)
+
+        return template, answer
 
 
 def _template(path: str) -> tuple[str, str | None]:

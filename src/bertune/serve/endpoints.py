@@ -12,7 +12,7 @@ from starlette.responses import Response
 from bertune.errors import listed
 from bertune.predict.predictor import Decode
 from bertune.serve.refusals import Invalid
-from bertune.serve.replies import body_of, json_response
+from bertune.serve.replies import AnswerJson, body_of, json_response
 from bertune.serve.service import ServedModel, Service
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
@@ -58,9 +58,16 @@ class Unsuited(Invalid):
     """The endpoint does not fit the model; the message says which endpoints do."""
 
 
-async def read(request: Request, body: type[B]) -> B:
+class JsonRouter(APIRouter):
+    """Routes. `answers`, by the template of a path, are those that only need a body and a model name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.answers: dict[str, AnswerJson] = {}
+
+
+def read(raw: bytes, body: type[B]) -> B:
     """The body of a request. Raises InvalidBody."""
-    raw = await body_of(request)
     try:
         return body.model_validate_json(raw)
     except ValidationError as error:
@@ -87,7 +94,7 @@ class Endpoints:
 
     service: Service
     tag: str  # the heading in the OpenAPI document
-    routes: APIRouter = field(default_factory=APIRouter)
+    routes: JsonRouter = field(default_factory=JsonRouter)
 
     def post(
         self, path: str, body: type[B], summary: str, example: Mapping[str, Any]
@@ -98,13 +105,17 @@ class Endpoints:
         """
 
         def register(answer: Answer[B]) -> Answer[B]:
-            async def endpoint(request: Request) -> Response:
-                found = await answer(await read(request, body), request.path_params.get("name"))
+            async def answer_json(raw: bytes, name: str | None) -> Response:
+                found = await answer(read(raw, body), name)
                 return found if isinstance(found, Response) else json_response(found)
+
+            async def endpoint(request: Request) -> Response:
+                return await answer_json(await body_of(request), request.path_params.get("name"))
 
             content = {"schema": body.model_json_schema(), "example": example}
             extra = {"requestBody": {"required": True, "content": {"application/json": content}}}
-            self._add("POST", path, endpoint, summary, extra)
+            for template in self._add("POST", path, endpoint, summary, extra):
+                self.routes.answers[template] = answer_json
             return answer
 
         return register
@@ -123,17 +134,20 @@ class Endpoints:
 
     def _add(
         self, method: str, path: str, endpoint: Callable[..., Any], summary: str, extra: dict[str, Any]
-    ) -> None:
-        for prefix in ("", "/models/{name}"):
+    ) -> list[str]:
+        """Add a route, also under /models/NAME; the templates of their paths."""
+        templates = [(prefix + path).removesuffix("/") or "/" for prefix in ("", "/models/{name}")]
+        for template in templates:
             self.routes.add_api_route(
-                (prefix + path).removesuffix("/") or "/",
+                template,
                 endpoint,
                 methods=[method],
                 summary=summary,
                 tags=[self.tag],
                 openapi_extra=extra,
-                include_in_schema=not prefix,
+                include_in_schema=template == templates[0],
             )
+        return templates
 
 
 def suited(service: Service, name: str | None, *wants: SequenceOf[str]) -> ServedModel:

@@ -12,7 +12,7 @@ from bertune.data.formats import readable_suffixes
 from bertune.predict.explaining import can_explain
 from bertune.serve.file_routes import written_suffixes
 from bertune.serve.refusals import Invalid, NotFound
-from bertune.serve.replies import json_object, json_response
+from bertune.serve.replies import body_of, json_object, json_response
 from bertune.serve.service import ServedModel, Service
 
 OPEN_PATHS = ("/",)  # the page asks for the token itself
@@ -52,7 +52,7 @@ def router(service: Service) -> APIRouter:
     )
     async def explain(name: str, request: Request) -> Response:
         served = service.find(name)
-        row, target, truncate = _explained(await json_object(request))
+        row, target, truncate = _explained(json_object(await body_of(request)))
         explanation = await service.explanations.explain(served, row, target, truncate)
         return json_response(asdict(explanation))
 

@@ -5,7 +5,7 @@ get `{"error": message, "kind": kind}`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from starlette.responses import Response
 from bertune.serve.connections import BODY
 from bertune.serve.refusals import BadRequest, ErrorBody, Refusal, own_body
 
+AnswerBody = Callable[[bytes], Coroutine[Any, Any, Response]]  # of the body of a request
+AnswerJson = Callable[[bytes, str | None], Awaitable[Response]]  # and of the name of a model in its path
 _OF_MODEL = re.compile("^/models/[^/]+(?=/)")  # before the path of an endpoint: one of several models
 
 
@@ -39,19 +41,14 @@ async def body_of(request: Request) -> bytes:
     return await request.body() if found is None else found
 
 
-async def json_body(request: Request) -> Any:
-    """The JSON body of a request. Raises BadRequest."""
-    body = await body_of(request)
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body. Raises BadRequest."""
     try:
-        return orjson.loads(body)
+        found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         what = f"is not valid JSON ({error})" if body else "is empty; expected JSON"
         raise BadRequest(f"the request body {what}") from error
 
-
-async def json_object(request: Request) -> dict[str, Any]:
-    """The JSON object in the body of a request. Raises BadRequest."""
-    found = await json_body(request)
     if not isinstance(found, dict):
         raise BadRequest("the request body must be a JSON object")
     return found

@@ -3,23 +3,24 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
-from bertune.serve.endpoints import checked
+from bertune.serve.endpoints import JsonRouter, checked
 from bertune.serve.formats import tei
 from bertune.serve.metrics import CONTENT_TYPE
 from bertune.serve.pages import file_facts, page_facts
 from bertune.serve.refusals import Invalid
-from bertune.serve.replies import json_object, json_response
+from bertune.serve.replies import body_of, json_object, json_response
 from bertune.serve.service import Service, plain_predictions
 
+_PREDICT = "/models/{name}/predict"
 _EXAMPLE = {"rows": ["a text", "another text"], "truncate": False}
 
 
-def router(service: Service) -> APIRouter:
+def router(service: Service) -> JsonRouter:
     """The endpoints for a service."""
-    routes = APIRouter(tags=["bertune"])
+    routes = JsonRouter(tags=["bertune"])
 
     @routes.get("/models", summary="The served models")
     async def models() -> Response:
@@ -30,12 +31,15 @@ def router(service: Service) -> APIRouter:
         return json_response({"models": found, "files": file_facts(service)})
 
     @routes.post(
-        "/models/{name}/predict",
+        _PREDICT,
         summary="The predictions of any model",
         openapi_extra={"requestBody": {"content": {"application/json": {"example": _EXAMPLE}}}},
     )
     async def predict(name: str, request: Request) -> Response:
-        body = await json_object(request)
+        return await answer(await body_of(request), name)
+
+    async def answer(raw: bytes, name: str | None) -> Response:
+        body = json_object(raw)
         if "inputs" in body:  # the format of text-embeddings-inference, under the name of a model
             return json_response(await tei.predict(service, checked(tei.Predict, body), name))
         served = service.find(name)
@@ -43,6 +47,8 @@ def router(service: Service) -> APIRouter:
         return json_response(
             {"predictions": plain_predictions(await served.predict(rows, truncate=truncate))}
         )
+
+    routes.answers[_PREDICT] = answer
 
     @routes.get("/ready", summary="Whether the service accepts requests: 200, or 503 while it starts")
     async def ready() -> Response:

@@ -20,13 +20,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bertune.config import ServeConfig
 from bertune.errors import ConfigError, Interrupted
 from bertune.serve.app import make_app
-from bertune.serve.connections import ACCEPTED_AT_ONCE, TimedProtocol, most_connections
+from bertune.serve.connections import ACCEPTED_AT_ONCE, most_connections
 from bertune.serve.formats.systemone import refuse_other_fallback
 from bertune.serve.logs import LOGGER, described, event
 from bertune.serve.metrics import Metrics
 from bertune.serve.opening import open_models
 from bertune.serve.parallel import ComputeThreads
 from bertune.serve.refusals import Unavailable
+from bertune.serve.repeats import Heads, RepeatingProtocol
 from bertune.serve.replies import ErrorBodies
 from bertune.serve.service import Service
 from bertune.serve.sources import Source
@@ -204,11 +205,12 @@ def _log_unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
     event(_LOG, logging.ERROR, "unexpected error", **({} if error is None else described(error)))
 
 
-def _protocol(most: int) -> type[TimedProtocol]:
+def _protocol(most: int) -> type[RepeatingProtocol]:
     """The protocol with a limit of connections; uvicorn creates the instances."""
 
-    class LimitedProtocol(TimedProtocol):
+    class LimitedProtocol(RepeatingProtocol):
         most_connections = most
+        heads = Heads()
 
     return LimitedProtocol
 
