@@ -8,7 +8,7 @@ import importlib
 import logging
 import pkgutil
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import partial
 from types import ModuleType
 
 from fastapi import FastAPI, Request
@@ -19,16 +19,17 @@ from starlette.types import ASGIApp, Scope
 
 from bertune.errors import BertuneError
 from bertune.serve import documentation, file_routes, formats, pages, routes
-from bertune.serve.direct import TEMPLATE, Direct
+from bertune.serve.direct import ANSWERED, Direct
 from bertune.serve.guard import Guard, Handled, Limits
 from bertune.serve.logs import ACCESS, LOGGER, described, event
 from bertune.serve.refusals import BadRequest, Failed, MethodNotAllowed, NotFound, Refusal, refusal_of
 from bertune.serve.repeats import REMEMBER, Repeatable
-from bertune.serve.replies import AnswerJson, ErrorBodies
+from bertune.serve.replies import AnswerFor, ErrorBodies
 from bertune.serve.service import Service
 
 _LOG, _ACCESS = logging.getLogger(LOGGER), logging.getLogger(ACCESS)
 _UNMATCHED = "unmatched"  # in logs and metrics, instead of a path that could contain anything
+_FAILED = Failed("internal error; see the log of the service")
 # Probes of load balancers have no token.
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 
@@ -44,25 +45,19 @@ def make_app(service: Service) -> ASGIApp:
     reports = _Reports(service, ErrorBodies(errors))
     app.add_exception_handler(BertuneError, reports.refused)
     app.add_exception_handler(HTTPException, reports.not_routed)
-    app.add_exception_handler(Exception, reports.failed)
+    app.add_exception_handler(Exception, reports.failed_within)
 
-    answers: dict[str, AnswerJson] = {}
+    answers: dict[str, AnswerFor] = {}
     for router in reversed(routers):  # the first route of a path answers it, as in FastAPI
         answers |= getattr(router, "answers", {})
     direct = Direct(app, answers, reports.refuse)
 
-    @cache  # only for paths that were answered
-    def repeatable(path: str) -> Repeatable | None:
-        if (found := direct.find(path)) is None:
-            return None
-        template, answer = found
-        return Repeatable(answer, partial(reports.fail, path), partial(reports.handled, "POST", template))
-
     def on_handled(scope: Scope, handled: Handled) -> None:
         reports.handled(scope["method"], _endpoint(scope), handled)
-        remember = scope.get(REMEMBER) if handled.status == 200 else None
-        if remember is not None and (again := repeatable(scope["path"])) is not None:
-            remember(again)
+        if handled.status == 200 and REMEMBER in scope and ANSWERED in scope:
+            template, answer = scope[ANSWERED]
+            failed, record = partial(reports.fail, scope["path"]), partial(reports.handled, "POST", template)
+            scope[REMEMBER](Repeatable(answer, failed, record))
 
     guarded = Guard(direct, limits=_limits(service, modules), respond=reports.respond, on_handled=on_handled)
     return ServerErrorMiddleware(guarded, handler=reports.failed)
@@ -89,10 +84,10 @@ class _Reports:
 
     def fail(self, path: str) -> Response:
         """The response that reports any other error, which the caller logs."""
-        return self.respond(path, Failed("internal error; see the log of the service"))
+        return self.respond(path, _FAILED)
 
     def handled(self, method: str, endpoint: str, handled: Handled) -> None:
-        """Record a request soon."""
+        """Queue the record of a request."""
         self._metrics.bookkeeping.add(partial(self._record, method, endpoint, handled))
 
     def _record(self, method: str, endpoint: str, handled: Handled) -> None:
@@ -114,6 +109,10 @@ class _Reports:
 
     async def failed(self, request: Request, error: Exception) -> Response:  # and uvicorn logs the error
         return self.fail(request.url.path)
+
+    async def failed_within(self, request: Request, error: Exception) -> Response:
+        """The same response, but not counted: `failed` is called later, and its response is not sent."""
+        return self._bodies.response(request.url.path, _FAILED)
 
 
 def _limits(service: Service, modules: tuple[ModuleType, ...]) -> Limits:
@@ -138,8 +137,10 @@ def _formats() -> Iterator[ModuleType]:
 
 def _endpoint(scope: Scope) -> str:
     """The template of a path, such as /models/{name}/predict."""
-    found: str = scope[TEMPLATE] if TEMPLATE in scope else getattr(scope.get("route"), "path", _UNMATCHED)
-    return found
+    if ANSWERED in scope:
+        template, _ = scope[ANSWERED]
+        return str(template)
+    return getattr(scope.get("route"), "path", _UNMATCHED)
 
 
 def _as_refusal(request: Request, error: HTTPException) -> Refusal:

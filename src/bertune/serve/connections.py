@@ -68,6 +68,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._idle_since: float | None = None  # time of the event loop; None during a request
         self._header_bytes = 0
         self._is_in_headers = True
+        self._is_in_request = False  # some of a request has arrived, but not all of it
         self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -101,9 +102,9 @@ class TimedProtocol(HttpToolsProtocol):
 
     @property
     def is_between_requests(self) -> bool:
-        """Whether every request was answered, and nothing of another one has arrived."""
+        """Whether every request was answered, and no byte of another one has arrived."""
         return (
-            self._is_in_headers
+            not self._is_in_request
             and not self._header_bytes
             and (self._running is None or self._running.response_complete)
         )
@@ -130,6 +131,10 @@ class TimedProtocol(HttpToolsProtocol):
         elif not self._is_in_headers and self._running is not None and self._running.response_complete:
             self._start_idle()  # the body of a request that was answered before it has arrived
 
+    def on_message_begin(self) -> None:
+        self._is_in_request = True
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         self._is_in_headers = False
         self._stop_header_timer()
@@ -142,6 +147,7 @@ class TimedProtocol(HttpToolsProtocol):
             # A large body pauses reading, and then a disconnect would not be noticed.
             self.flow.resume_reading()
         self._is_in_headers = True
+        self._is_in_request = False
         self._header_bytes = 0
 
     def on_response_complete(self) -> None:
@@ -227,7 +233,7 @@ class JoiningTransport:
             self.flush()
 
     def write_now(self, data: bytes) -> None:
-        """Send everything that is held, and then this."""
+        """Send everything that is held, and then `data`."""
         self.flush()
         if not self._transport.is_closing():
             self._transport.write(data)

@@ -13,9 +13,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bertune.errors import BertuneError
-from bertune.serve.replies import AnswerBody, AnswerJson, body_of
+from bertune.serve.replies import Answer, AnswerFor, body_of
 
-TEMPLATE = "bertune.template"  # in the scope: the path of an endpoint, such as /models/{name}/predict
+# In the scope of a request that `Direct` answers: the template of its path, such as /models/{name}/predict,
+# and the function that answers it.
+ANSWERED = "bertune.answered"
 _MODELS, _NAME = "/models/", "{name}"
 
 
@@ -25,7 +27,7 @@ class Direct:
     def __init__(
         self,
         app: ASGIApp,
-        answers: Mapping[str, AnswerJson],
+        answers: Mapping[str, AnswerFor],
         refused: Callable[[str, str, BertuneError], Response],
     ) -> None:
         """`answers` are by the template of their path.
@@ -39,27 +41,25 @@ class Direct:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = None
         if scope["type"] == "http" and scope["method"] == "POST":
-            found = self.find(scope["path"])
+            found = self._find(scope["path"])
         if found is None:
             await self._app(scope, receive, send)
             return
-        scope[TEMPLATE], answer = found
+        scope[ANSWERED] = found
+        _, answer = found
         response = await answer(await body_of(Request(scope, receive)))
         await response(scope, receive, send)
 
-    def find(self, path: str) -> tuple[str, AnswerBody] | None:
-        """The template of a path, and a function that answers bodies posted to it, if there is one.
-
-        Errors of bertune are reported in its response.
-        """
+    def _find(self, path: str) -> tuple[str, Answer] | None:
+        """The template of a path, and a function that answers a body and reports errors of bertune."""
         template, name = _template(path)
-        answer_json = self._answers.get(template)
-        if answer_json is None:
+        answer_for = self._answers.get(template)
+        if answer_for is None:
             return None
 
         async def answer(body: bytes) -> Response:
             try:
-                return await answer_json(body, name)
+                return await answer_for(body, name)
             except BertuneError as error:
                 return self._refused(path, template, error)
 

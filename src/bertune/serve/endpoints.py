@@ -12,7 +12,7 @@ from starlette.responses import Response
 from bertune.errors import listed
 from bertune.predict.predictor import Decode
 from bertune.serve.refusals import Invalid
-from bertune.serve.replies import AnswerJson, body_of, json_response
+from bertune.serve.replies import AnswerFor, body_of, json_response
 from bertune.serve.service import ServedModel, Service
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
@@ -59,11 +59,20 @@ class Unsuited(Invalid):
 
 
 class JsonRouter(APIRouter):
-    """Routes. `answers`, by the template of a path, are those that only need a body and a model name."""
+    """Routes, some of which need only a body and the name of a model. `Direct` calls their functions."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.answers: dict[str, AnswerJson] = {}
+        self.answers: dict[str, AnswerFor] = {}  # by the template of the path
+
+    def answer(self, path: str, answer: AnswerFor, **description: Any) -> None:
+        """Answer POST requests; `description` is for the OpenAPI document, as in `add_api_route`."""
+
+        async def endpoint(request: Request) -> Response:
+            return await answer(await body_of(request), request.path_params.get("name"))
+
+        self.answers[path] = answer
+        self.add_api_route(path, endpoint, methods=["POST"], **description)
 
 
 def read(raw: bytes, body: type[B]) -> B:
@@ -105,17 +114,17 @@ class Endpoints:
         """
 
         def register(answer: Answer[B]) -> Answer[B]:
-            async def answer_json(raw: bytes, name: str | None) -> Response:
+            async def answer_for(raw: bytes, name: str | None) -> Response:
                 found = await answer(read(raw, body), name)
                 return found if isinstance(found, Response) else json_response(found)
 
-            async def endpoint(request: Request) -> Response:
-                return await answer_json(await body_of(request), request.path_params.get("name"))
-
             content = {"schema": body.model_json_schema(), "example": example}
             extra = {"requestBody": {"required": True, "content": {"application/json": content}}}
-            for template in self._add("POST", path, endpoint, summary, extra):
-                self.routes.answers[template] = answer_json
+            for template, is_shown in self._templates(path):
+                self.routes.answer(
+                    template, answer_for, summary=summary, tags=[self.tag], openapi_extra=extra,
+                    include_in_schema=is_shown,
+                )  # fmt: skip
             return answer
 
         return register
@@ -127,27 +136,19 @@ class Endpoints:
             async def endpoint(request: Request) -> Response:
                 return json_response(answer(request.path_params.get("name")))
 
-            self._add("GET", path, endpoint, summary, {})
+            for template, is_shown in self._templates(path):
+                self.routes.add_api_route(
+                    template, endpoint, methods=["GET"], summary=summary, tags=[self.tag],
+                    include_in_schema=is_shown,
+                )  # fmt: skip
             return answer
 
         return register
 
-    def _add(
-        self, method: str, path: str, endpoint: Callable[..., Any], summary: str, extra: dict[str, Any]
-    ) -> list[str]:
-        """Add a route, also under /models/NAME; the templates of their paths."""
-        templates = [(prefix + path).removesuffix("/") or "/" for prefix in ("", "/models/{name}")]
-        for template in templates:
-            self.routes.add_api_route(
-                template,
-                endpoint,
-                methods=[method],
-                summary=summary,
-                tags=[self.tag],
-                openapi_extra=extra,
-                include_in_schema=template == templates[0],
-            )
-        return templates
+    def _templates(self, path: str) -> list[tuple[str, bool]]:
+        """The templates of a path without and with a model, and whether the OpenAPI document shows them."""
+        prefixes = (("", True), ("/models/{name}", False))
+        return [((prefix + path).removesuffix("/") or "/", is_shown) for prefix, is_shown in prefixes]
 
 
 def suited(service: Service, name: str | None, *wants: SequenceOf[str]) -> ServedModel:

@@ -16,8 +16,9 @@ from starlette.responses import Response
 from bertune.serve.connections import BODY
 from bertune.serve.refusals import BadRequest, ErrorBody, Refusal, own_body
 
-AnswerBody = Callable[[bytes], Coroutine[Any, Any, Response]]  # of the body of a request
-AnswerJson = Callable[[bytes, str | None], Awaitable[Response]]  # and of the name of a model in its path
+# Makes the response to a request from its body, and from the name of a model if the path has one.
+AnswerFor = Callable[[bytes, str | None], Awaitable[Response]]
+Answer = Callable[[bytes], Coroutine[Any, Any, Response]]  # the same for one path
 _OF_MODEL = re.compile("^/models/[^/]+(?=/)")  # before the path of an endpoint: one of several models
 
 

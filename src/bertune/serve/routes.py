@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-from fastapi import Request
 from starlette.responses import Response
 
 from bertune.serve.endpoints import JsonRouter, checked
@@ -11,10 +10,9 @@ from bertune.serve.formats import tei
 from bertune.serve.metrics import CONTENT_TYPE
 from bertune.serve.pages import file_facts, page_facts
 from bertune.serve.refusals import Invalid
-from bertune.serve.replies import body_of, json_object, json_response
+from bertune.serve.replies import json_object, json_response
 from bertune.serve.service import Service, plain_predictions
 
-_PREDICT = "/models/{name}/predict"
 _EXAMPLE = {"rows": ["a text", "another text"], "truncate": False}
 
 
@@ -30,15 +28,7 @@ def router(service: Service) -> JsonRouter:
         ]
         return json_response({"models": found, "files": file_facts(service)})
 
-    @routes.post(
-        _PREDICT,
-        summary="The predictions of any model",
-        openapi_extra={"requestBody": {"content": {"application/json": {"example": _EXAMPLE}}}},
-    )
-    async def predict(name: str, request: Request) -> Response:
-        return await answer(await body_of(request), name)
-
-    async def answer(raw: bytes, name: str | None) -> Response:
+    async def predict(raw: bytes, name: str | None) -> Response:
         body = json_object(raw)
         if "inputs" in body:  # the format of text-embeddings-inference, under the name of a model
             return json_response(await tei.predict(service, checked(tei.Predict, body), name))
@@ -48,7 +38,15 @@ def router(service: Service) -> JsonRouter:
             {"predictions": plain_predictions(await served.predict(rows, truncate=truncate))}
         )
 
-    routes.answers[_PREDICT] = answer
+    routes.answer(
+        "/models/{name}/predict",
+        predict,
+        summary="The predictions of any model",
+        openapi_extra={
+            "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+            "requestBody": {"content": {"application/json": {"example": _EXAMPLE}}},
+        },
+    )
 
     @routes.get("/ready", summary="Whether the service accepts requests: 200, or 503 while it starts")
     async def ready() -> Response:
