@@ -88,6 +88,13 @@ def test_what_is_not_remembered(reviews: Running, parsed: list[bytes], first: by
         assert len(parsed) == count
 
 
+def test_what_fastapi_answers_is_not_remembered(reviews: Running, parsed: list[bytes]) -> None:
+    data = request(b'{"row": "a lovely lamp"}', path="/models/reviews/explain")
+    with connected(reviews) as connection:
+        assert [connection.ask(data)[0] for _ in range(3)] == [200, 200, 200]
+    assert parsed == [data] * 3
+
+
 def test_a_client_that_waits_for_100_continue_gets_it_every_time(reviews: Running) -> None:
     with connected(reviews) as connection:
         for _ in range(3):
