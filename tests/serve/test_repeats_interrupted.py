@@ -5,12 +5,14 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from raw_http import BODY, OTHER, connected, request
-from running import Running, holding, serving, wait_until
+from raw_http import BODY, OTHER, Connection, connected, request
+from running import Held, Running, holding, serving, wait_until
 
 from bertune.serve import server
 from bertune.serve.explaining import Explanations
@@ -72,13 +74,20 @@ def test_the_texts_of_a_vanished_client_are_no_longer_computed(reviews_run: Path
         assert len(backend.batches) == before + 1
 
 
-def test_the_last_response_before_the_service_stops(reviews_run: Path) -> None:
-    with holding(reviews_run) as (running, backend), connected(running) as connection:
+@contextmanager
+def repeating(run: Path) -> Iterator[tuple[Running, Held, Connection]]:
+    """A connection whose second request has a known head, and is being computed."""
+    with holding(run) as (running, backend), connected(running) as connection:
         backend.let(1)
         assert connection.ask(request(BODY))[0] == 200
         backend.wait()
         connection.send(request(OTHER))
         backend.wait()
+        yield running, backend, connection
+
+
+def test_the_last_response_before_the_service_stops(reviews_run: Path) -> None:
+    with repeating(reviews_run) as (running, backend, connection):
         running.server.stop()
         wait_until(lambda: not is_listening(running))
         backend.let()
@@ -88,12 +97,7 @@ def test_the_last_response_before_the_service_stops(reviews_run: Path) -> None:
 
 
 def test_what_has_arrived_is_answered_before_the_service_stops(reviews_run: Path) -> None:
-    with holding(reviews_run) as (running, backend), connected(running) as connection:
-        backend.let(1)
-        assert connection.ask(request(BODY))[0] == 200
-        backend.wait()
-        connection.send(request(OTHER))
-        backend.wait()
+    with repeating(reviews_run) as (running, backend, connection):
         for data in (request(BODY), request(OTHER), request(BODY, b"X-Test: stopping")):
             connection.send(data)
         time.sleep(0.1)

@@ -1,7 +1,7 @@
 """The application: the endpoints of all wire formats, behind the limits of the service.
 
 The limits and the shortcut to the endpoints wrap the FastAPI application, because FastAPI passes every
-request through several layers of its own.
+request through several layers.
 """
 
 import importlib
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Scope
 from bertune.errors import BertuneError
 from bertune.serve import documentation, file_routes, formats, pages, routes
 from bertune.serve.direct import ANSWERED, Direct
+from bertune.serve.endpoints import JsonRouter
 from bertune.serve.guard import Guard, Handled, Limits
 from bertune.serve.logs import ACCESS, LOGGER, described, event
 from bertune.serve.refusals import BadRequest, Failed, MethodNotAllowed, NotFound, Refusal, refusal_of
@@ -49,7 +50,7 @@ def make_app(service: Service) -> ASGIApp:
 
     answers: dict[str, AnswerFor] = {}
     for router in reversed(routers):  # the first route of a path answers it, as in FastAPI
-        answers |= getattr(router, "answers", {})
+        answers |= router.answers if isinstance(router, JsonRouter) else {}
     direct = Direct(app, answers, reports.refuse)
 
     def on_handled(scope: Scope, handled: Handled) -> None:
