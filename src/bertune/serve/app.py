@@ -25,7 +25,7 @@ from bertune.serve.guard import Guard, Handled, Limits
 from bertune.serve.logs import ACCESS, LOGGER, described, event
 from bertune.serve.refusals import BadRequest, Failed, MethodNotAllowed, NotFound, Refusal, refusal_of
 from bertune.serve.repeats import REMEMBER, Repeatable
-from bertune.serve.replies import AnswerFor, ErrorBodies
+from bertune.serve.replies import ErrorBodies, RawAnswer
 from bertune.serve.service import Service
 
 _LOG, _ACCESS = logging.getLogger(LOGGER), logging.getLogger(ACCESS)
@@ -48,7 +48,7 @@ def make_app(service: Service) -> ASGIApp:
     app.add_exception_handler(HTTPException, reports.not_routed)
     app.add_exception_handler(Exception, reports.failed_within)
 
-    answers: dict[str, AnswerFor] = {}
+    answers: dict[str, RawAnswer] = {}
     for router in reversed(routers):  # the first route of a path answers it, as in FastAPI
         answers |= router.answers if isinstance(router, JsonRouter) else {}
     direct = Direct(app, answers, reports.refuse)

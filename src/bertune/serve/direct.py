@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bertune.errors import BertuneError
-from bertune.serve.replies import Answer, AnswerFor, body_of
+from bertune.serve.replies import PathAnswer, RawAnswer, body_of
 
 # In the scope of a request that `Direct` answers: the template of its path, such as /models/{name}/predict,
 # and the function that answers it.
@@ -27,7 +27,7 @@ class Direct:
     def __init__(
         self,
         app: ASGIApp,
-        answers: Mapping[str, AnswerFor],
+        answers: Mapping[str, RawAnswer],
         refused: Callable[[str, str, BertuneError], Response],
     ) -> None:
         """`answers` are by the template of their path.
@@ -50,16 +50,16 @@ class Direct:
         response = await answer(await body_of(Request(scope, receive)))
         await response(scope, receive, send)
 
-    def _find(self, path: str) -> tuple[str, Answer] | None:
+    def _find(self, path: str) -> tuple[str, PathAnswer] | None:
         """The template of a path, and a function that answers a body and reports errors of bertune."""
         template, name = _template(path)
-        answer_for = self._answers.get(template)
-        if answer_for is None:
+        answer_raw = self._answers.get(template)
+        if answer_raw is None:
             return None
 
         async def answer(body: bytes) -> Response:
             try:
-                return await answer_for(body, name)
+                return await answer_raw(body, name)
             except BertuneError as error:
                 return self._refused(path, template, error)
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from bertune.errors import listed
 from bertune.predict.predictor import Decode
 from bertune.serve.refusals import Invalid
-from bertune.serve.replies import AnswerFor, body_of, json_response
+from bertune.serve.replies import RawAnswer, body_of, json_response
 from bertune.serve.service import ServedModel, Service
 from bertune.tasks import Output
 from bertune.text.sequences import Sequence
@@ -63,9 +63,9 @@ class JsonRouter(APIRouter):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.answers: dict[str, AnswerFor] = {}  # by the template of the path
+        self.answers: dict[str, RawAnswer] = {}  # by the template of the path
 
-    def answer(self, path: str, answer: AnswerFor, **description: Any) -> None:
+    def answer(self, path: str, answer: RawAnswer, **description: Any) -> None:
         """Answer POST requests; `description` is for the OpenAPI document, as in `add_api_route`."""
 
         async def endpoint(request: Request) -> Response:
@@ -114,7 +114,7 @@ class Endpoints:
         """
 
         def register(answer: Answer[B]) -> Answer[B]:
-            async def answer_for(raw: bytes, name: str | None) -> Response:
+            async def answer_raw(raw: bytes, name: str | None) -> Response:
                 found = await answer(read(raw, body), name)
                 return found if isinstance(found, Response) else json_response(found)
 
@@ -122,7 +122,7 @@ class Endpoints:
             extra = {"requestBody": {"required": True, "content": {"application/json": content}}}
             for template, is_shown in self._templates(path):
                 self.routes.answer(
-                    template, answer_for, summary=summary, tags=[self.tag], openapi_extra=extra,
+                    template, answer_raw, summary=summary, tags=[self.tag], openapi_extra=extra,
                     include_in_schema=is_shown,
                 )  # fmt: skip
             return answer

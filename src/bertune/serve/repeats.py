@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from bertune.serve.connections import IS_COMPLETE, TimedProtocol
 from bertune.serve.guard import CLIENT_GONE, Handled
-from bertune.serve.replies import Answer
+from bertune.serve.replies import PathAnswer
 
 # In the scope of a request that can be repeated: a function that remembers how to answer it.
 REMEMBER = "bertune.remember"
@@ -37,7 +37,7 @@ _OTHER_ENDS = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 class Repeatable:
     """How to answer requests that have the same head."""
 
-    answer: Answer  # the response must have a body; it is not streamed, and has no background task
+    answer: PathAnswer  # the response must have a body; it is not streamed, and has no background task
     failed: Callable[[], Response]  # the response if `answer` raises an error
     handled: Callable[[Handled], None]  # called after the response
 

@@ -17,8 +17,8 @@ from bertune.serve.connections import BODY
 from bertune.serve.refusals import BadRequest, ErrorBody, Refusal, own_body
 
 # Makes the response to a request from its body, and from the name of a model if the path has one.
-AnswerFor = Callable[[bytes, str | None], Awaitable[Response]]
-Answer = Callable[[bytes], Coroutine[Any, Any, Response]]  # the same for one path
+RawAnswer = Callable[[bytes, str | None], Awaitable[Response]]
+PathAnswer = Callable[[bytes], Coroutine[Any, Any, Response]]  # the same for one path
 _OF_MODEL = re.compile("^/models/[^/]+(?=/)")  # before the path of an endpoint: one of several models
 
 
